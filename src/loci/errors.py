@@ -1,0 +1,170 @@
+"""One tree of errors, grouped by whose move is next.
+
+    LociError
+    ├── Invalid        the caller: the request itself is wrong
+    │   ├── TooLarge       beyond a documented limit
+    │   └── Malformed      a file that cannot be read; names the line
+    ├── Denied         the caller: not allowed, and why
+    │   └── ReadOnly       the cube or its folder cannot be written
+    ├── Missing        the caller: no such cube, memory, source or version
+    ├── Conflict       the caller: the world moved on; look again
+    │   ├── VersionConflict  somebody else wrote a version in between; holds both
+    │   └── IllegalMove      the life cycle has no such transition
+    ├── Unavailable    nobody, or time: the same call may work later
+    │   ├── Locked         another process holds the file
+    │   ├── StorageFull    no room on the disk
+    │   └── EmbedderFailed the embedder raised; words are safe
+    ├── Corrupt        the operator: data on disk is not what was written
+    └── Unsupported    the operator: install or choose something
+        └── NewerSchema    the file was written by a newer Loci
+
+Every class carries ``code`` (stable, for machines), ``http_status`` and ``exit_code``. The message holds the offending
+value and the next step.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LociError(Exception):
+    """The root: catch it to catch everything Loci raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as every door shows it: ``{"error": code, "message": text, ...details}``."""
+        return {"error": self.code, "message": str(self), **self.details()}
+
+    def details(self) -> dict[str, object]:
+        """Machine-readable facts beside the message; empty unless a leaf has some."""
+        return {}
+
+
+class Invalid(LociError):
+    """The request is wrong in itself; the message says which value and what would be right."""
+
+    code = "invalid"
+    http_status = 422
+    exit_code = 2
+
+
+class TooLarge(Invalid):
+    """Something is beyond its documented limit; nothing of it was stored."""
+
+    code = "too_large"
+    http_status = 413
+
+
+class Malformed(Invalid):
+    """A file could not be read; ``line`` is where (1-based, 0 when the file as a whole is wrong). Nothing was imported."""
+
+    code = "malformed"
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+
+    def details(self) -> dict[str, object]:
+        return {"line": self.line}
+
+
+class Denied(LociError):
+    """Not allowed; the message says by what."""
+
+    code = "denied"
+    http_status = 403
+    exit_code = 3
+
+
+class ReadOnly(Denied):
+    """The cube, or the folder it is in, cannot be written."""
+
+    code = "read_only"
+
+
+class Missing(LociError):
+    """There is nothing with that name or id here."""
+
+    code = "missing"
+    http_status = 404
+    exit_code = 4
+
+
+class Conflict(LociError):
+    """The request was right once, but what it builds on has changed."""
+
+    code = "conflict"
+    http_status = 409
+    exit_code = 5
+
+
+class VersionConflict(Conflict):
+    """Somebody else wrote a version in between; ``expected`` and ``found`` are the two version numbers."""
+
+    code = "version_conflict"
+
+    def __init__(self, message: str, expected: int, found: int) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
+
+    def details(self) -> dict[str, object]:
+        return {"expected": self.expected, "found": self.found}
+
+
+class IllegalMove(Conflict):
+    """The life cycle table has no such transition from the memory's present state."""
+
+    code = "illegal_move"
+
+
+class Unavailable(LociError):
+    """Not now; nothing is wrong with the request, and the same call may work later."""
+
+    code = "unavailable"
+    http_status = 503
+    exit_code = 6
+
+
+class Locked(Unavailable):
+    """Another process held the file for longer than the busy timeout."""
+
+    code = "locked"
+
+
+class StorageFull(Unavailable):
+    """The disk is full; the change was rolled back and the data is as it was."""
+
+    code = "storage_full"
+    http_status = 507
+
+
+class EmbedderFailed(Unavailable):
+    """The embedder raised. The words are stored and found by text; vectors are retried."""
+
+    code = "embedder_failed"
+
+
+class Corrupt(LociError):
+    """Data on disk is not what was written; the message names the file and the first bad record."""
+
+    code = "corrupt"
+    http_status = 500
+    exit_code = 7
+
+
+class Unsupported(LociError):
+    """This build or machine lacks something; the message says what to install or choose."""
+
+    code = "unsupported"
+    http_status = 501
+    exit_code = 8
+
+
+class NewerSchema(Unsupported):
+    """The file was written by a newer Loci; it was not touched."""
+
+    code = "newer_schema"

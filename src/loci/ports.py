@@ -1,0 +1,340 @@
+"""The sockets: what the kernel asks of clocks, embedders and stores. Comments here are promises a driver makes.
+
+``loci.testing.conformance`` holds the same promises as tests, for any driver to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from loci.types import Fault, Interval, Job, Kind, Link, Memory, Outcome, Record, Source, State, Type
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Clock(Protocol):
+    """Time is something you hand in."""
+
+    def now(self) -> datetime:
+        """The present, time zone aware, never earlier than the last answer."""
+
+
+class Ids(Protocol):
+    """Where ids come from."""
+
+    def new(self, at: datetime) -> str:
+        """An id never given before that sorts by ``at``."""
+
+
+class Embedder(Protocol):
+    """Turns texts into directions."""
+
+    @property
+    def name(self) -> str:
+        """Identity of model and precision. Vectors of two names are never compared."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape (len(texts), dimensions), float32, each row of length 1, in the order given. Any text is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Which rows a call may see: decided by governance, applied by the store before anything is ranked.
+
+    ``as_of`` None means "now" for what is true, with closed rows left out unless ``is_past`` lets them in.
+    """
+
+    now: datetime
+    user: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    as_of: datetime | None = None
+    known_at: datetime | None = None
+    states: frozenset[State] = frozenset({State.GENERATED, State.ACTIVATED, State.MERGED, State.FROZEN})
+    kinds: tuple[Kind, ...] = ()
+    types: tuple[Type, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    is_past: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """A keyed statement as stored. ``seq`` is 0 until it is."""
+
+    memory: str
+    subject: str
+    attribute: str
+    value: str
+    polarity: bool = True
+    tense: str = "now"
+    cue: str = "statement"
+    arity: str = "one"
+    sort: str = "text"
+    serial: int | None = None
+    speaker: str | None = None
+    user: str | None = None
+    session: str | None = None
+    said: datetime | None = None
+    valid: Interval = field(default_factory=Interval)
+    closed_by: str | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version to be written: the memory, the words to index it by, and what search wants to know of it."""
+
+    memory: Memory
+    words: str
+    is_question: bool = False
+    has_time: bool = False
+    is_event: bool = False
+    claims: tuple[ClaimRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a search looks for: words, a direction of this embedder's, and the people it is about. ``missing`` carries
+    signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
+
+    terms: tuple[str, ...]
+    vector: NDArray[np.float32] | None = None
+    people: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    embedder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One candidate of a search with its raw signals; a signal with nothing to say is absent from ``facts``."""
+
+    content: int
+    source: int
+    text_score: float
+    cosine: float | None
+    facts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a search saw: candidates, and the background their scores stand out from.
+
+    ``frequencies`` counts, for each searched stem, the documents that hold it; the cosine figures are over every row the
+    filter let through. ``missing`` names signals that could not run in full, with the reason.
+    """
+
+    candidates: tuple[Found, ...]
+    documents: int
+    frequencies: Mapping[str, int]
+    cosine_mean: float
+    cosine_deviation: float
+    cosine_best: float
+    missing: Mapping[str, str]
+    withheld: Mapping[str, int]
+    counts: Mapping[str, int]
+
+
+class Transaction(Protocol):
+    """Writes of one change. Reads inside see the writes before them. Times of record are the transaction's own."""
+
+    @property
+    def new_contents(self) -> list[int]:
+        """Contents written so far, which want vectors."""
+
+    def journal(self, source: Source, ordinal: int) -> bool:
+        """Stores a message verbatim. False when the very same one is there already: then nothing was written.
+
+        ``ordinal`` tells apart equal messages of one call."""
+
+    def add(self, draft: Draft, cause: str | None = None) -> int:
+        """A new memory at version 1; ``cause`` is the memory that had superseded it before it came. Returns its content key."""
+
+    def revise(self, draft: Draft, number: int, outcome: Outcome, cause: str | None = None) -> int:
+        """A further version with new words."""
+
+    def version(
+        self, memory: str, number: int, content: int, valid: Interval, outcome: Outcome, author: str, reason: str, cause: str | None
+    ) -> None:
+        """A further version of words already there."""
+
+    def current(self, memory: str) -> tuple[int, int, int, Interval]:
+        """(version key, number, content key, valid) of the latest version as known now. Raises ``Missing``."""
+
+    def close(self, memory: str, at: datetime | None, author: str, reason: str, outcome: Outcome, cause: str | None = None) -> int:
+        """Ends the current version's validity at ``at`` by a further row; ``at`` None ends the row alone. Returns its number."""
+
+    def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
+        """The latest claims, closed ones too, whose (subject, attribute) is one of these keys or more or less exact by a
+        slash ("plan/trip" and "plan/trip/rome"), in the user's scope, oldest first."""
+
+    def recent_claims(self, session: str | None, user: str | None, limit: int) -> list[ClaimRow]:
+        """The last open claims of a session, newest first."""
+
+    def close_claim(self, claim: int, closer: str, at: datetime | None) -> None: ...
+
+    def retire_claims(self, memory: str) -> None:
+        """Ends the memory's open claims: it no longer says what it said."""
+
+    def carry_claims(self, memory: str, content: int) -> None:
+        """Gives the memory's open claims to its further version, which keeps the words."""
+
+    def reopen_claims(self, memory: str, content: int) -> list[str]:
+        """A version's claims hold again, and only those. Returns the other memories that had superseded them."""
+
+    def open_claims(self, memory: str) -> int: ...
+
+    def link(self, source: str, target: str, kind: str, reason: str) -> None: ...
+
+    def state(self, memory: str) -> tuple[State, datetime | None, int]:
+        """(state, expires, priority)."""
+
+    def content_of(self, memory: str, number: int) -> int:
+        """The content key of a version."""
+
+    def overdue(self, now: datetime) -> list[tuple[str, State, datetime, int]]:
+        """(memory, state, expires, priority) of memories whose time to live is over and that are not expired."""
+
+    def set_state(self, memory: str, state: State, expires: datetime | None, priority: int) -> None: ...
+
+    def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
+        """Adds to the use counters of those that still exist; returns which do."""
+
+    def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None: ...
+
+    def lease(self, verb: str, worker: str, until: datetime, limit: int) -> list[Job]:
+        """Due jobs of a verb that nobody holds, now held by ``worker``."""
+
+    def finish(self, job: int, worker: str) -> bool:
+        """Marks a job done if ``worker`` still holds it: then, and only then, its effect may be committed."""
+
+    def retry(self, job: int, worker: str, due: datetime, error: str) -> None: ...
+
+    def texts(self, contents: Sequence[int]) -> dict[int, str]:
+        """The indexed words of contents that still exist."""
+
+    def generation(self, embedder: str, dimensions: int) -> int:
+        """The number of this embedder's generation; a new one starts with a job over everything there is."""
+
+    def put_vectors(self, generation: int, contents: Sequence[int], vectors: NDArray[np.float32]) -> None: ...
+
+    def promote(self, generation: int) -> bool:
+        """Makes a generation the active one, and drops the others, if it covers every content."""
+
+    def quoting(self, **scope: str) -> list[str]:
+        """Ids of sources by memory, source, user or session: what an erasure of that would take."""
+
+    def remove(self, sources: Sequence[str]) -> Mapping[str, int]:
+        """Deletes sources and everything derived from them. Returns rows removed by layer."""
+
+    def reopen(self, after: datetime) -> None:
+        """Takes back endings of validity, and states, that came after a time: for a branch that stops there."""
+
+    def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
+
+
+class Store(Protocol):
+    """One cube's memory. Every write happens in ``write()``: all of it is there after the block, or nothing."""
+
+    @property
+    def cube(self) -> str: ...
+
+    @property
+    def id(self) -> str: ...
+
+    def write(self, now: datetime) -> AbstractContextManager[Transaction]:
+        """A transaction, serialised against all other writers of the cube in any process. Durable on exit."""
+
+    def get(self, memory: str, at: RowFilter) -> Memory:
+        """The version that holds at ``as_of`` and ``known_at``. Raises ``Missing``."""
+
+    def load(self, contents: Sequence[int], at: RowFilter) -> dict[int, Memory]:
+        """Many at once, by content key; those the filter does not let through are left out."""
+
+    def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
+        """Memories in the order they were remembered."""
+
+    def count(self, at: RowFilter) -> int: ...
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever journaled, or all of it was erased."""
+
+    def survey(self, probe: Probe, at: RowFilter) -> Survey:
+        """Every signal over every row the filter lets through; the filter comes before any ranking."""
+
+    def history(self, memory: str) -> list[Memory]:
+        """Every version as it is known now, oldest first. Raises ``Missing``."""
+
+    def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
+        """Those of these memories that the filter lets through."""
+
+    def source(self, source: str) -> Source:
+        """The verbatim message. Raises ``Missing``."""
+
+    def sources(self) -> list[Source]:
+        """Every message in the order it was journaled."""
+
+    def links(self, memory: str) -> list[Link]: ...
+
+    def jobs(self) -> list[Job]:
+        """Jobs that are not done."""
+
+    def sizes(self) -> Mapping[str, int]:
+        """Rows by table, and bytes on disk."""
+
+    def people(self) -> list[str]:
+        """Names of all who have spoken."""
+
+    def names(self, column: str) -> list[str]:
+        """Distinct names of a source's column: user, agent, session or speaker."""
+
+    def records(
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int
+    ) -> list[Record]:
+        """The newest ``limit`` records of the audit log that match, oldest first."""
+
+    def hash(self, *parts: str | None) -> bytes:
+        """The cube's keyed hash of words."""
+
+    def faults(self) -> tuple[Mapping[str, int], list[Fault]]:
+        """Checks everything that can be checked against everything else."""
+
+    def scrub(self, erased: Sequence[Source] = ()) -> int:
+        """Finishes an erasure down to the bytes; raises if erased words remain. Returns the bytes looked at."""
+
+    def copy(self, target: Path) -> None:
+        """A consistent copy of the cube as it is now."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the registry: a cube and, for a branch, the cube and the time it was made from."""
+
+    cube: str
+    id: str
+    created: datetime
+    parent: str | None = None
+    as_of: datetime | None = None
+
+
+class Registry(Protocol):
+    """Remembers which cubes a vault has had. It is not the truth about them: the files are."""
+
+    def note(self, entry: Entry) -> None:
+        """Durable when it returns. Noting a cube again replaces its line."""
+
+    def entries(self) -> list[Entry]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,97 @@
+"""Settings: the only reader of the environment and of configuration files. Arguments win, then LOCI_*, then the file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from loci.errors import Invalid
+
+PREFIX = "LOCI_"
+
+
+def _setting(default: Any, meaning: str) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, with a line of meaning each. Unknown names raise, with the nearest known one."""
+
+    vault: str = _setting("vault", "folder of the cubes")
+    cube: str = _setting("main", "cube that commands use when none is named")
+    embedder: str = _setting("auto", "auto (MiniLM when installed), minilm, or none for search by words alone")
+    cache: str = _setting("", "folder for the model graph; empty means the user's cache folder")
+    principal: str = _setting("owner", "who embedded calls act as")
+    limit: int = _setting(10, "hits a search returns at most")
+    capacity: int = _setting(0, "findable memories a cube may hold before the least valuable are archived; 0 means no limit")
+    background: bool = _setting(True, "embed in a background thread; false means only when asked (search, close, import)")
+
+    def cache_folder(self) -> Path:
+        """Where derived files of the installation go."""
+        if self.cache:
+            return Path(self.cache).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "loci"
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """One setting as it holds, and where it came from."""
+
+    name: str
+    value: object
+    origin: str
+    meaning: str
+
+
+def load(file: Path | None = None, environment: Mapping[str, str] | None = None, **arguments: object) -> tuple[Settings, list[Effective]]:
+    """The settings that hold. ``file`` defaults to LOCI_CONFIG, else ``loci.toml`` in the current folder if there is one."""
+    environment = os.environ if environment is None else environment
+    named = file or (Path(environment[f"{PREFIX}CONFIG"]) if environment.get(f"{PREFIX}CONFIG") else None)
+    path = named or Path("loci.toml")
+    known = {f.name: f for f in fields(Settings)}
+    found: dict[str, tuple[object, str]] = {}
+    if named is not None or path.exists():
+        found.update({name: (value, str(path)) for name, value in _read(path).items()})
+    for variable, text in environment.items():
+        if variable.startswith(PREFIX) and variable != f"{PREFIX}CONFIG":
+            found[variable.removeprefix(PREFIX).lower()] = (text, variable)
+    found.update({name: (value, "argument") for name, value in arguments.items() if value is not None})
+    values = {}
+    for name, (value, origin) in found.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise Invalid(f"{origin}: there is no setting {name!r}." + (f" Did you mean {near[0]!r}?" if near else " `loci settings` lists them."))
+        values[name] = _typed(name, value, known[name].default, origin)
+    settings = Settings(**values)
+    return settings, [
+        Effective(n, getattr(settings, n), found[n][1] if n in found else "default", f.metadata["meaning"]) for n, f in known.items()
+    ]
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise Invalid(f"{path} does not exist; LOCI_CONFIG names it.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} is not TOML: {error}") from error
+
+
+def _typed(name: str, value: object, default: object, origin: str) -> Any:
+    kind = type(default)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    text = str(value).strip()
+    if kind is bool and text.lower() in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        return text.lower() in ("1", "true", "yes", "on")
+    if kind is int and text.lstrip("-").isdecimal():
+        return int(text)
+    if kind is str and isinstance(value, Path | str):
+        return text
+    raise Invalid(f"{origin}: {name} is {value!r}; it must be a {kind.__name__}, such as {default!r}.")

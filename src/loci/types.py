@@ -1,0 +1,374 @@
+"""The nouns of Loci: frozen values that every floor speaks in. No I/O, no clock, no behaviour beyond themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The form a memory takes (MemOS v3 §4.1)."""
+
+    PLAINTEXT = "plaintext"
+    ACTIVATION = "activation"
+    PARAMETRIC = "parametric"
+
+
+class State(StrEnum):
+    """Where a memory is in its life (MemOS v3 §5.4.3); the moves between them are in ``policy.lifecycle``."""
+
+    GENERATED = "generated"
+    ACTIVATED = "activated"
+    MERGED = "merged"
+    ARCHIVED = "archived"
+    EXPIRED = "expired"
+    FROZEN = "frozen"
+
+
+class Type(StrEnum):
+    """What a memory is about (the semantic type of the MemCube header)."""
+
+    FACT = "fact"
+    PREFERENCE = "preference"
+    EVENT = "event"
+    PLAN = "plan"
+    QUESTION = "question"
+    INSTRUCTION = "instruction"
+    SMALLTALK = "smalltalk"
+
+
+class Part(StrEnum):
+    """Which cut of its source a memory is."""
+
+    TURN = "turn"
+    SENTENCE = "sentence"
+    PASSAGE = "passage"
+
+
+class Channel(StrEnum):
+    """The way words came in; bound at write time, never changed."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    FILE = "file"
+    IMPORT = "import"
+    DERIVED = "derived"
+
+
+class Outcome(StrEnum):
+    """What became of one thing that was asked for."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    MERGED = "merged"
+    SUPERSEDED = "superseded"
+    EVIDENCE = "evidence"
+    POSSIBLE_CONFLICT = "possible_conflict"
+    FORGOTTEN = "forgotten"
+    RESTORED = "restored"
+    MOVED = "moved"
+    IGNORED = "ignored"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose memory it is. ``None`` means not narrowed by that word; the cube is the file, and always set."""
+
+    cube: str
+    user: str | None = None
+    agent: str | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Half-open time [start, end); ``None`` is open on that side. All times are time zone aware."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, at: datetime) -> bool:
+        return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something said. ``at`` is when (naive means UTC), ``speaker`` the name when it differs from the role, ``caption``
+    what a shared photo shows, ``id`` the name of this message where it came from."""
+
+    role: str
+    text: str
+    at: datetime | None = None
+    speaker: str | None = None
+    caption: str | None = None
+    id: str | None = None
+    session: str | None = None
+
+    @property
+    def words(self) -> str:
+        """Everything of it that can be read and searched: the text, then what a shared photo shows. Spans count here."""
+        if not self.caption:
+            return self.text
+        return f"{self.text} [shares a photo: {self.caption}]".lstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A message as it was journaled: verbatim and immutable. ``hash`` is the keyed hash of its words."""
+
+    id: str
+    message: Message
+    scope: Scope
+    principal: str
+    channel: Channel
+    recorded: datetime
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters [start, end) of a source's words (``Message.words``)."""
+
+    source: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSpan:
+    """A time expression and the half-open interval it was resolved to, against its message's own time."""
+
+    words: str
+    earliest: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A keyed statement: ``subject``'s ``attribute`` is ``value``. ``closed_by`` names the memory that superseded it."""
+
+    subject: str
+    attribute: str
+    value: str
+    closed_by: str | None = None
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a memory came from; bound at write time and immutable."""
+
+    principal: str
+    channel: Channel
+    session: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One version of one memory: what MemOS calls a MemCube's payload with its header.
+
+    ``valid`` is when it was true, ``recorded`` when this version was what we knew. ``checksum`` is the keyed hash of
+    ``text``. ``author`` and ``reason`` are of the change that made this version.
+    """
+
+    id: str
+    version: int
+    kind: Kind
+    part: Part
+    type: Type
+    text: str
+    scope: Scope
+    state: State
+    speaker: str | None
+    about: str | None
+    at: datetime | None
+    valid: Interval
+    recorded: Interval
+    spans: tuple[Span, ...]
+    origin: Origin
+    checksum: str
+    author: str
+    reason: str
+    entities: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    times: tuple[TimeSpan, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    priority: int = 0
+    expires: datetime | None = None
+    uses: int = 0
+    last_used: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the reader believes it heard: a span of a message and what it takes it to be."""
+
+    start: int
+    end: int
+    part: Part
+    type: Type
+    speaker: str | None
+    about: str | None
+    entities: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    times: tuple[TimeSpan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one memory, and why. ``before`` and ``after`` are version numbers."""
+
+    outcome: Outcome
+    memory: str | None
+    reason: str
+    before: int | None = None
+    after: int | None = None
+    other: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to a write, given after the commit: every outcome with ids and reasons."""
+
+    changes: tuple[Change, ...]
+    sources: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the memories that were added, in the order of the words."""
+        return tuple(c.memory for c in self.changes if c.outcome is Outcome.ADDED and c.memory)
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(1 for c in self.changes if c.outcome is outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCall:
+    """A request in words, read: what MemReader hands to the operator (MemOS v3 §5.2).
+
+    ``intent`` is one of lookup, when, past, preference, advice, count. ``terms`` are the words searched for.
+    """
+
+    text: str
+    intent: str = "lookup"
+    people: tuple[str, ...] = ()
+    types: tuple[Type, ...] = ()
+    window: Interval | None = None
+    terms: tuple[str, ...] = ()
+    asks_when: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question and its limits. ``as_of``: what was true then. ``known_at``: what we knew then."""
+
+    call: MemoryCall
+    scope: Scope
+    limit: int = 10
+    budget_tokens: int | None = None
+    as_of: datetime | None = None
+    known_at: datetime | None = None
+    kinds: tuple[Kind, ...] = ()
+    types: tuple[Type, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A memory that answers, with its score in 0..1 and what each signal gave to it."""
+
+    memory: Memory
+    score: float
+    shares: Mapping[str, float]
+    note: str = ""
+    duplicates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How an answer came about: the plan, the weight of each signal, what is missing and what was withheld."""
+
+    call: MemoryCall
+    weights: Mapping[str, float]
+    signals: Mapping[str, int]
+    missing: Mapping[str, str]
+    withheld: Mapping[str, int]
+    considered: int
+    milliseconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The answer to a search: hits best first, the same packed as fenced text, and the trace."""
+
+    hits: tuple[Hit, ...]
+    text: str
+    tokens: int
+    trace: Trace
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(hit.memory.id for hit in self.hits)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that outlives its call: leased, retried, and finished exactly once."""
+
+    seq: int
+    verb: str
+    arguments: Mapping[str, object]
+    state: str
+    attempts: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of the audit log. ``detail`` holds ids, counts and keyed hashes, never words."""
+
+    seq: int
+    at: datetime
+    principal: str
+    verb: str
+    object: str
+    detail: Mapping[str, object]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A typed edge between two memories, with its author and reason."""
+
+    source: str
+    target: str
+    type: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that ``verify`` found wrong: where, what, and what to do."""
+
+    cube: str
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What ``verify`` looked at and what it found."""
+
+    checked: Mapping[str, int]
+    faults: Sequence[Fault] = field(default_factory=tuple)
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.faults

@@ -1,0 +1,6 @@
+"""The embedded engine: one SQLite file a cube."""
+
+from loci.drivers.sqlite.registry import SqliteRegistry
+from loci.drivers.sqlite.store import SqliteStore
+
+__all__ = ["SqliteRegistry", "SqliteStore"]

@@ -1,0 +1,100 @@
+"""``verify`` for one cube: everything that can be checked against everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+
+from loci.drivers.sqlite.codec import keyed_hash
+from loci.drivers.sqlite.writer import chain
+from loci.types import Fault, Message
+
+
+def check(db: apsw.Connection, secret: bytes, cube: str) -> tuple[dict[str, int], list[Fault]]:
+    """(how many of each were looked at, what is wrong), in one consistent snapshot."""
+    db.execute("BEGIN")
+    try:
+        faults = [Fault(cube, where, what) for where, what in _faults(db, secret)]
+        counts = {
+            table: int(db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+            for table in ("sources", "memories", "versions", "claims", "links", "audit")
+        }
+    finally:
+        db.execute("COMMIT")
+    return counts, faults
+
+
+def _faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+    for (message,) in db.execute("PRAGMA integrity_check(20)"):
+        if message != "ok":
+            yield "file", f"SQLite: {message}. Restore a copy of the file."
+    yield from _sources(db, secret)
+    yield from _contents(db, secret)
+    for where, what, sql in ORPHANS:
+        for (key,) in db.execute(sql):
+            yield f"{where} {key}", what
+    yield from _chain(db, secret)
+
+
+def _sources(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+    for id, text, caption, hash in db.execute("SELECT id, text, caption, hash FROM sources"):
+        if keyed_hash(secret, str(text), None if caption is None else str(caption)) != hash:
+            yield f"source {id}", "its words are not those that were journaled"
+
+
+def _contents(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+    current, quoted, expected = None, [], b""
+    rows = db.execute(
+        "SELECT m.id, c.seq, c.checksum, s.text, s.caption, p.start, p.stop FROM contents c JOIN memories m ON m.seq = c.memory"
+        " LEFT JOIN spans p ON p.content = c.seq LEFT JOIN sources s ON s.seq = p.source ORDER BY c.seq, p.ordinal"
+    )
+    for memory, content, checksum, text, caption, start, stop in rows:
+        if current is not None and content != current[0] and keyed_hash(secret, "\n".join(quoted)) != expected:
+            yield f"memory {current[1]}", "its text is not what was remembered"
+        if current is None or content != current[0]:
+            current, quoted, expected = (content, memory), [], bytes(checksum)  # type: ignore[arg-type]
+        if text is None:
+            yield f"memory {memory}", "it quotes a source that is not there"
+            continue
+        words = Message("", str(text), caption=None if caption is None else str(caption)).words
+        assert isinstance(start, int) and isinstance(stop, int)
+        if not 0 <= start <= stop <= len(words):
+            yield f"memory {memory}", f"its span {start}:{stop} lies outside its source"
+        quoted.append(words[start:stop])
+    if current is not None and keyed_hash(secret, "\n".join(quoted)) != expected:
+        yield f"memory {current[1]}", "its text is not what was remembered"
+
+
+ORPHANS: tuple[tuple[str, str, str], ...] = (
+    ("memory", "it has no version", "SELECT id FROM memories WHERE seq NOT IN (SELECT memory FROM versions)"),
+    ("version", "its content is missing", "SELECT seq FROM versions WHERE content NOT IN (SELECT seq FROM contents)"),
+    ("content", "it is not in the text index", "SELECT seq FROM contents WHERE seq NOT IN (SELECT id FROM text_index_docsize)"),
+    ("text index row", "its content is missing", "SELECT id FROM text_index_docsize WHERE id NOT IN (SELECT seq FROM contents)"),
+    ("vector", "its content is missing", "SELECT seq FROM vectors WHERE content NOT IN (SELECT seq FROM contents)"),
+    ("claim", "its memory is missing", "SELECT seq FROM claims WHERE memory NOT IN (SELECT seq FROM memories)"),
+    ("link", "an end of it is missing", "SELECT source || '-' || target FROM links WHERE source NOT IN"
+     " (SELECT seq FROM memories) OR target NOT IN (SELECT seq FROM memories)"),
+    ("memory", "two of its versions hold at the same time", "SELECT m.id FROM versions a JOIN versions b ON a.memory = b.memory"
+     " AND a.seq < b.seq AND a.recorded_to IS NULL AND b.recorded_to IS NULL JOIN memories m ON m.seq = a.memory"
+     " WHERE coalesce(a.valid_from, -9e18) < coalesce(b.valid_to, 9e18) AND coalesce(b.valid_from, -9e18) < coalesce(a.valid_to, 9e18)"),
+    ("content", "it has no vector and no job will make one", "SELECT c.seq FROM contents c JOIN generations g ON g.state ="
+     " 'active' WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = g.number AND v.content = c.seq) AND NOT EXISTS"
+     " (SELECT 1 FROM jobs WHERE verb = 'embed' AND state != 'done')"),
+)  # fmt: skip
+
+
+def _chain(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+    before, place = b"", 0
+    for seq, at, principal, verb, object, detail, hash in db.execute(
+        "SELECT seq, at, principal, verb, object, detail, hash FROM audit ORDER BY seq"
+    ):
+        place += 1
+        assert isinstance(seq, int) and isinstance(at, int) and isinstance(hash, bytes)
+        if seq != place:
+            yield f"audit record {place}", "it is missing from the log"
+            return
+        if chain(secret, before, seq, at, str(principal), str(verb), str(object), str(detail)) != hash:
+            yield f"audit record {seq}", "it was changed after it was written, or one before it was"
+            return
+        before = hash

@@ -1,0 +1,78 @@
+"""Between values and columns: times, names, header attributes, checksums. One place, so that both directions agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import blake2b
+
+from loci.errors import Invalid
+from loci.types import TimeSpan
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+FLAG_QUESTION, FLAG_TIME, FLAG_EVENT = 1, 2, 4
+
+
+def to_micros(at: datetime | None) -> int | None:
+    """Microseconds since the epoch, exact for every year that datetime knows."""
+    return None if at is None else (at - EPOCH) // MICROSECOND
+
+
+def from_micros(value: int | None, zone_minutes: int | None = None) -> datetime | None:
+    if value is None:
+        return None
+    at = EPOCH + timedelta(microseconds=value)
+    if not zone_minutes:
+        return at
+    try:
+        return at.astimezone(timezone(timedelta(minutes=zone_minutes)))
+    except OverflowError:  # year 1 or 9999 in a zone that would leave the calendar: the same instant, in UTC
+        return at
+
+
+def zone_of(at: datetime | None) -> int | None:
+    offset = None if at is None else at.utcoffset()
+    return None if offset is None else int(offset.total_seconds() // 60)
+
+
+def keyed_hash(secret: bytes, *parts: str | bytes | None) -> bytes:
+    """A 16-byte hash that tells equal words apart from others only to whoever has the cube."""
+    state = blake2b(key=secret, digest_size=16)
+    for part in parts:
+        raw = b"\xff" if part is None else part if isinstance(part, bytes) else part.encode()
+        state.update(len(raw).to_bytes(8, "little"))
+        state.update(raw)
+    return state.digest()
+
+
+def check_text(text: str, what: str) -> str:
+    """The text, if it can be stored verbatim; ``Invalid`` names the first character that cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(
+            f"{what} holds an unpaired surrogate (U+{ord(text[error.start]):04X}) at character {error.start}, which is not "
+            "text. Decode it with errors='replace', or drop that character; nothing was stored."
+        ) from error
+    return text
+
+
+def dump_attributes(entities: Sequence[str], keywords: Sequence[str], times: Sequence[TimeSpan]) -> str | None:
+    if not (entities or keywords or times):
+        return None
+    moments = [(t.words, to_micros(t.earliest), to_micros(t.latest), zone_of(t.earliest)) for t in times]
+    return json.dumps([entities, keywords, moments], ensure_ascii=False, separators=(",", ":"))
+
+
+def load_attributes(raw: str | None) -> tuple[tuple[str, ...], tuple[str, ...], tuple[TimeSpan, ...]]:
+    if raw is None:
+        return (), (), ()
+    entities, keywords, moments = json.loads(raw)
+    times = []
+    for words, earliest, latest, zone in moments:
+        start, end = from_micros(earliest, zone), from_micros(latest, zone)
+        assert start is not None and end is not None
+        times.append(TimeSpan(words, start, end))
+    return tuple(entities), tuple(keywords), tuple(times)

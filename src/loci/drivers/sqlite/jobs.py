@@ -1,0 +1,104 @@
+"""Jobs and vectors inside a transaction: claim, compute outside, apply the effect and mark done in one fenced commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from loci.drivers.sqlite.codec import to_micros
+from loci.drivers.sqlite.reader import Reader
+from loci.types import Job
+
+BLOCK = 256  # contents a job: what is computed between two commits
+
+
+class JobRows:
+    """The part of a transaction that deals with jobs, generations and vectors."""
+
+    _db: apsw.Connection
+    _now: int
+
+    def flush(self) -> None:
+        raise NotImplementedError
+
+    def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None:
+        self._db.execute(
+            "INSERT INTO jobs (verb, arguments, state, due) VALUES (?, ?, 'ready', ?)", (verb, json.dumps(arguments), self._now)
+        )
+
+    def lease(self, verb: str, worker: str, until: datetime, limit: int) -> list[Job]:
+        rows = self._db.execute(
+            "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ?, attempts = attempts + 1 WHERE seq IN (SELECT seq"
+            " FROM jobs WHERE state != 'done' AND verb = ? AND due <= ? AND (state = 'ready' OR leased_until < ?)"
+            " ORDER BY seq LIMIT ?) RETURNING seq, verb, arguments, state, attempts, error",
+            (worker, to_micros(until), verb, self._now, self._now, limit),
+        ).fetchall()
+        return [
+            Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))  # type: ignore[arg-type]
+            for seq, verb, arguments, state, attempts, error in sorted(rows)
+        ]
+
+    def finish(self, job: int, worker: str) -> bool:
+        self._db.execute("UPDATE jobs SET state = 'done' WHERE seq = ? AND leased_by = ? AND state = 'leased'", (job, worker))
+        held = self._db.changes() == 1
+        self._db.execute("DELETE FROM jobs WHERE seq = ? AND state = 'done'", (job,))
+        return held
+
+    def retry(self, job: int, worker: str, due: datetime, error: str) -> None:
+        self._db.execute(
+            "UPDATE jobs SET state = 'ready', leased_by = NULL, due = ?, error = ? WHERE seq = ? AND leased_by = ?",
+            (to_micros(due), error, job, worker),
+        )
+
+    # -- vectors -------------------------------------------------------------------------------------------------------
+
+    def texts(self, contents: Sequence[int]) -> dict[int, str]:
+        return Reader(self._db, "").texts(contents)
+
+    def generation(self, embedder: str, dimensions: int) -> int:
+        rows = self._db.execute(
+            "SELECT number FROM generations WHERE embedder = ? ORDER BY number DESC LIMIT 1", (embedder,)
+        ).fetchall()
+        if rows:
+            return int(rows[0][0])
+        number = int(self._db.execute("SELECT coalesce(max(number), 0) + 1 FROM generations").fetchall()[0][0])
+        self._db.execute("INSERT INTO generations VALUES (?, ?, ?, 'building')", (number, embedder, dimensions))
+        self._db.execute("DELETE FROM generations WHERE state = 'building' AND number != ?", (number,))
+        self._db.execute("DELETE FROM jobs WHERE verb = 'embed'")  # they were of the generation before
+        every = [int(r[0]) for r in self._db.execute("SELECT seq FROM contents ORDER BY seq")]
+        for start in range(0, len(every), BLOCK):
+            self.enqueue("embed", {"contents": every[start : start + BLOCK]})
+        self.promote(number)
+        return number
+
+    def put_vectors(self, generation: int, contents: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        alive = {int(r[0]) for r in self._db.execute(f"SELECT seq FROM contents WHERE seq IN ({','.join(map(str, contents))})")}
+        self._db.executemany(
+            "INSERT OR IGNORE INTO vectors (generation, content, data) VALUES (?, ?, ?)",
+            [
+                (generation, content, np.ascontiguousarray(vector, dtype=np.float32).tobytes())
+                for content, vector in zip(contents, vectors, strict=True)
+                if content in alive
+            ],
+        )
+
+    def promote(self, generation: int) -> bool:
+        active = self._db.execute("SELECT 1 FROM generations WHERE number = ? AND state = 'active'", (generation,)).fetchall()
+        if active:
+            return True
+        first = not self._db.execute("SELECT 1 FROM generations WHERE state = 'active'").fetchall()
+        lacking = self._db.execute(
+            "SELECT 1 FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = ? AND v.content = c.seq) LIMIT 1",
+            (generation,),
+        ).fetchall()
+        if lacking and not first:
+            return False
+        self._db.execute("DELETE FROM generations WHERE number != ?", (generation,))
+        self._db.execute("DELETE FROM vectors WHERE generation != ?", (generation,))
+        self._db.execute("UPDATE generations SET state = 'active' WHERE number = ?", (generation,))
+        return True

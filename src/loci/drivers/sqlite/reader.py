@@ -1,0 +1,212 @@
+"""Rows to values: memories with their words quoted from the sources, history, links, claims, jobs and the audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import apsw
+
+from loci.drivers.sqlite.codec import from_micros, load_attributes, to_micros
+from loci.errors import Missing
+from loci.types import (
+    Channel,
+    Claim,
+    Interval,
+    Job,
+    Kind,
+    Link,
+    Memory,
+    Message,
+    Origin,
+    Part,
+    Record,
+    Scope,
+    Source,
+    Span,
+    State,
+    Type,
+)
+
+Row = Sequence[Any]
+
+VERSIONS = """
+SELECT v.seq, m.id, v.number, m.part, c.type, c.speaker, c.about, c.attributes, c.checksum, c.seq,
+  s.user, s.agent, s.session, s.principal, s.channel, s.at, s.zone,
+  v.valid_from, v.valid_to, v.recorded_from, v.recorded_to, v.author, v.reason,
+  t.state, t.expires, t.priority, u.uses, u.last_used
+FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory
+  JOIN sources s ON s.seq = m.source
+  LEFT JOIN states t ON t.memory = m.seq LEFT JOIN usage u ON u.memory = m.seq
+"""
+
+
+class Reader:
+    """Reads through one connection. Names are interned numbers in the file; the table of them is kept here."""
+
+    def __init__(self, db: apsw.Connection, cube: str) -> None:
+        self._db, self._cube = db, cube
+        self._names: dict[int, str] = {}
+
+    def versions(self, where: str, *values: Any) -> list[Memory]:
+        """Memories of a query over ``VERSIONS`` (aliases v, c, m, s, t, u), with words, claims and header."""
+        rows = self._db.execute(f"{VERSIONS} {where}", values).fetchall()
+        if not rows:
+            return []
+        spans = self._spans({int(r[9]) for r in rows})
+        claims = self._claims({int(r[9]) for r in rows})
+        return [self._memory(row, spans[int(row[9])], claims.get(int(row[9]), ())) for row in rows]
+
+    def by_rows(self, rows: Sequence[int]) -> list[Memory]:
+        """Memories of these version rows, in this order."""
+        found = self.versions(f"WHERE v.seq IN ({_list(rows)}) ORDER BY v.seq")
+        order = {row: place for place, row in enumerate(sorted(rows))}
+        return [found[order[row]] for row in rows]
+
+    def texts(self, contents: Sequence[int]) -> dict[int, str]:
+        """The words of contents that exist."""
+        return {content: text for content, (text, _) in self._spans(set(contents)).items()}
+
+    def history(self, memory: str) -> list[Memory]:
+        found = self.versions("WHERE m.id = ? AND v.recorded_to IS NULL ORDER BY v.number, v.valid_from", memory)
+        if not found:
+            raise Missing(f"There is no memory {memory} in cube {self._cube}. `list` shows the ids; it may have been erased.")
+        return found
+
+    def source(self, source: str) -> Source:
+        rows = self._db.execute(
+            "SELECT id, role, text, at, zone, speaker, caption, foreign_id, user, agent, session, principal, channel, recorded,"
+            " hash FROM sources WHERE id = ?",
+            (source,),
+        ).fetchall()
+        if not rows:
+            raise Missing(f"There is no source {source} in cube {self._cube}; it may have been erased.")
+        return self._source(rows[0])
+
+    def sources(self) -> Iterable[Source]:
+        """Every journaled message in the order it came."""
+        for row in self._db.execute(
+            "SELECT id, role, text, at, zone, speaker, caption, foreign_id, user, agent, session, principal, channel, recorded,"
+            " hash FROM sources ORDER BY seq"
+        ):
+            yield self._source(row)
+
+    def links(self, memory: str) -> list[Link]:
+        return [
+            Link(str(a), str(b), str(kind), str(reason), _sure(at))
+            for a, b, kind, reason, at in self._db.execute(
+                "SELECT a.id, b.id, l.type, l.reason, l.at FROM links l JOIN memories a ON a.seq = l.source"
+                " JOIN memories b ON b.seq = l.target JOIN memories x ON x.id = ?1 WHERE l.source = x.seq"
+                " UNION SELECT a.id, b.id, l.type, l.reason, l.at FROM links l JOIN memories a ON a.seq = l.source"
+                " JOIN memories b ON b.seq = l.target JOIN memories x ON x.id = ?1 WHERE l.target = x.seq ORDER BY 5",
+                (memory,),
+            )
+        ]
+
+    def records(
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int
+    ) -> list[Record]:
+        rows = self._db.execute(
+            "SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)"
+            " AND verb = coalesce(?3, verb) AND object = coalesce(?4, object) ORDER BY seq DESC LIMIT ?5",
+            (to_micros(since), to_micros(until), verb, object, limit),
+        ).fetchall()
+        return [
+            Record(int(seq), _sure(at), str(principal), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())
+            for seq, at, principal, verb, object, detail, hash in reversed(rows)
+        ]
+
+    def jobs(self) -> list[Job]:
+        return [
+            Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))
+            for seq, verb, arguments, state, attempts, error in self._db.execute(
+                "SELECT seq, verb, arguments, state, attempts, error FROM jobs WHERE state != 'done' ORDER BY seq"
+            )
+        ]
+
+    def names(self, column: str) -> list[str]:
+        """Distinct names in a column of ``sources`` (user, session, speaker), in order of appearance."""
+        rows = self._db.execute(f"SELECT {column}, min(seq) FROM sources WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2")
+        return [name for row in rows if (name := self._name(row[0])) is not None]
+
+    def _source(self, row: Row) -> Source:
+        (id, role, text, at, zone, speaker, caption, foreign, user, agent, session, principal, channel, recorded, hash) = row
+        named = self._name(session)
+        message = Message(
+            str(role), str(text), from_micros(_int(at), _int(zone)), self._name(speaker), _str(caption), _str(foreign), named
+        )
+        scope = Scope(self._cube, self._name(user), self._name(agent), named)
+        assert isinstance(hash, bytes)
+        return Source(str(id), message, scope, self._name(principal) or "", Channel(str(channel)), _sure(recorded), hash)
+
+    def _memory(self, row: Row, quoted: tuple[str, tuple[Span, ...]], claims: tuple[Claim, ...]) -> Memory:
+        (_, id, number, part, type, speaker, about, attributes, checksum, _, user, agent, session, principal, channel, at, zone,
+         valid_from, valid_to, recorded_from, recorded_to, author, reason, state, expires, priority, uses, last_used) = row  # fmt: skip
+        entities, keywords, times = load_attributes(_str(attributes))
+        named, minutes = self._name(session), _int(zone)
+        assert isinstance(checksum, bytes) and isinstance(number, int)
+        return Memory(
+            id=str(id), version=number, kind=Kind.PLAINTEXT, part=Part(str(part)), type=Type(str(type)), text=quoted[0],
+            scope=Scope(self._cube, self._name(user), self._name(agent), named),
+            state=State(str(state)) if state else State.GENERATED, speaker=self._name(speaker), about=_str(about),
+            at=from_micros(_int(at), minutes),
+            valid=Interval(from_micros(_int(valid_from), minutes), from_micros(_int(valid_to), minutes)),
+            recorded=Interval(from_micros(_int(recorded_from)), from_micros(_int(recorded_to))),
+            spans=quoted[1], origin=Origin(self._name(principal) or "", Channel(str(channel)), named),
+            checksum=checksum.hex(), author=str(author), reason=str(reason), entities=entities, keywords=keywords, times=times,
+            claims=claims, priority=_int(priority) or 0, expires=from_micros(_int(expires)), uses=_int(uses) or 0,
+            last_used=from_micros(_int(last_used)),
+        )  # fmt: skip
+
+    def _spans(self, contents: set[int]) -> dict[int, tuple[str, tuple[Span, ...]]]:
+        parts: dict[int, list[tuple[str, Span]]] = {}
+        for content, start, stop, source, text, caption in self._db.execute(
+            "SELECT p.content, p.start, p.stop, s.id, s.text, s.caption FROM spans p JOIN sources s ON s.seq = p.source"
+            f" WHERE p.content IN ({_list(contents)}) ORDER BY p.content, p.ordinal"
+        ):
+            words = Message("", str(text), caption=_str(caption)).words
+            assert isinstance(start, int) and isinstance(stop, int) and isinstance(content, int)
+            parts.setdefault(content, []).append((words[start:stop], Span(str(source), start, stop)))
+        return {content: ("\n".join(t for t, _ in quoted), tuple(s for _, s in quoted)) for content, quoted in parts.items()}
+
+    def _claims(self, contents: set[int]) -> dict[int, tuple[Claim, ...]]:
+        """Claims by content; a turn shows what is claimed in its sentences as well."""
+        found: dict[int, list[Claim]] = {}
+        for content, subject, attribute, value, polarity, closer, closed in self._db.execute(
+            "SELECT w.seq, c.subject, c.attribute, c.value, c.polarity, k.id, c.closed_at FROM contents w JOIN memories m ON m.seq ="
+            " w.memory JOIN memories o ON o.source = m.source AND (o.seq = m.seq OR m.part = 'turn') JOIN claims c ON c.memory = o.seq"
+            f" AND (o.seq != m.seq OR c.content = w.seq) LEFT JOIN memories k ON k.seq = c.closed_by WHERE w.seq IN ({_list(contents)})"
+            " ORDER BY c.seq"
+        ):
+            claim = Claim(
+                str(subject), str(attribute), str(value) if polarity else f"not {value}", _str(closer), from_micros(_int(closed))
+            )
+            found.setdefault(int(content), []).append(claim)
+        return {content: tuple(claims) for content, claims in found.items()}
+
+    def _name(self, seq: object) -> str | None:
+        if seq is None:
+            return None
+        assert isinstance(seq, int)
+        name = self._names.get(seq)
+        if name is None:
+            name = self._names[seq] = str(self._db.execute("SELECT name FROM names WHERE seq = ?", (seq,)).fetchall()[0][0])
+        return name
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _str(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _sure(value: object) -> datetime:
+    return from_micros(_int(value)) or datetime.min.replace(tzinfo=UTC)
+
+
+def _list(values: Iterable[int]) -> str:
+    return ",".join(map(str, values))

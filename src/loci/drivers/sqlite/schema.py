@@ -1,0 +1,124 @@
+"""The tables of a cube's file, as numbered steps. A step and its record are one transaction.
+
+Times are microseconds since the epoch (UTC); NULL is "open". Words live once, in ``sources``: a memory's text is the
+quotation of its spans, so erasing a source erases what was cut from it. What changes often (``states``, ``usage``) is
+kept apart from what is long (``sources``, ``vectors``), and a missing row there means "as born".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from loci.errors import Corrupt, NewerSchema
+
+APPLICATION_ID = 0x4C4F4349  # "LOCI"
+
+CUBE = """
+CREATE TABLE header (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+CREATE TABLE names (seq INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+-- what was said: verbatim, immutable, with its origin
+CREATE TABLE sources (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, identity BLOB NOT NULL UNIQUE,
+  user INTEGER, agent INTEGER, session INTEGER, principal INTEGER NOT NULL, channel TEXT NOT NULL,
+  role TEXT NOT NULL, speaker INTEGER, at INTEGER, zone INTEGER, recorded INTEGER NOT NULL,
+  text TEXT NOT NULL, caption TEXT, foreign_id TEXT, hash BLOB NOT NULL) STRICT;
+CREATE INDEX sources_by_session ON sources (session);
+
+-- what is remembered: an identity, its contents, and the versions that say when each content held
+CREATE TABLE memories (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source INTEGER NOT NULL, part TEXT NOT NULL) STRICT;
+CREATE INDEX memories_by_source ON memories (source);
+CREATE TABLE contents (
+  seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, type TEXT NOT NULL, speaker INTEGER, about TEXT,
+  attributes TEXT, flags INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT;
+CREATE INDEX contents_by_memory ON contents (memory);
+CREATE TABLE spans (
+  content INTEGER NOT NULL, ordinal INTEGER NOT NULL, source INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
+  PRIMARY KEY (content, ordinal)) STRICT, WITHOUT ROWID;
+CREATE INDEX spans_by_source ON spans (source);
+CREATE TABLE versions (
+  seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, number INTEGER NOT NULL, content INTEGER NOT NULL,
+  outcome TEXT NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL, cause INTEGER,
+  valid_from INTEGER, valid_to INTEGER, recorded_from INTEGER NOT NULL, recorded_to INTEGER,
+  follows INTEGER) STRICT;  -- the row that ended in recorded time when this one began
+CREATE INDEX versions_by_memory ON versions (memory);
+CREATE INDEX versions_by_cause ON versions (cause) WHERE cause IS NOT NULL;
+
+-- header fields that move: absent means generated, priority 0, no end
+CREATE TABLE states (memory INTEGER PRIMARY KEY, state TEXT NOT NULL, expires INTEGER, priority INTEGER NOT NULL) STRICT;
+CREATE TABLE usage (memory INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used INTEGER NOT NULL) STRICT;
+
+-- keyed statements, for conflict without a model
+CREATE TABLE claims (
+  seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, content INTEGER NOT NULL, user INTEGER, subject TEXT NOT NULL, attribute TEXT NOT NULL, value TEXT NOT NULL,
+  polarity INTEGER NOT NULL, tense TEXT NOT NULL, cue TEXT NOT NULL, arity TEXT NOT NULL, sort TEXT NOT NULL, serial INTEGER,
+  speaker INTEGER, session INTEGER, said INTEGER,
+  valid_from INTEGER, valid_to INTEGER, closed_by INTEGER, closed_at INTEGER) STRICT;
+CREATE INDEX claims_by_key ON claims (subject, attribute);
+CREATE INDEX claims_by_session ON claims (session);
+CREATE INDEX claims_by_memory ON claims (memory);
+CREATE INDEX claims_by_closer ON claims (closed_by) WHERE closed_by IS NOT NULL;
+CREATE TABLE links (
+  source INTEGER NOT NULL, target INTEGER NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (source, target, type)) STRICT, WITHOUT ROWID;
+CREATE INDEX links_by_target ON links (target);
+
+-- views of the words: both keyed by content, both rebuildable
+CREATE VIRTUAL TABLE text_index USING fts5(scope, words, content='', contentless_delete=1, tokenize='porter unicode61');
+INSERT INTO text_index (text_index, rank) VALUES ('rank', 'bm25(0.0, 1.0)');
+CREATE VIRTUAL TABLE text_terms USING fts5vocab(text_index, 'col');
+CREATE TABLE generations (number INTEGER PRIMARY KEY, embedder TEXT NOT NULL, dimensions INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
+CREATE TABLE vectors (
+  seq INTEGER PRIMARY KEY, generation INTEGER NOT NULL, content INTEGER NOT NULL, data BLOB NOT NULL,
+  UNIQUE (generation, content)) STRICT;
+
+CREATE TABLE jobs (
+  seq INTEGER PRIMARY KEY, verb TEXT NOT NULL, arguments TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  due INTEGER NOT NULL, leased_by TEXT, leased_until INTEGER, error TEXT NOT NULL DEFAULT '') STRICT;
+CREATE INDEX jobs_open ON jobs (due) WHERE state != 'done';
+
+-- append-only, hash-chained; holds ids and keyed hashes, never words
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, principal TEXT NOT NULL, verb TEXT NOT NULL, object TEXT NOT NULL,
+  detail TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
+-- which memories a change touched after their birth, so that another process can refresh its picture
+CREATE TABLE touched (change INTEGER NOT NULL, memory INTEGER NOT NULL, PRIMARY KEY (change, memory)) STRICT, WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (CUBE,)
+VERSION = len(STEPS)
+
+
+def migrate(db: apsw.Connection, path: Path) -> None:
+    """Brings the file to this schema. A newer file is refused untouched; a file of something else is refused too."""
+    found = _pragma(db, "user_version")
+    application = _pragma(db, "application_id")
+    if found == VERSION and application == APPLICATION_ID:
+        return
+    if found > VERSION:
+        raise NewerSchema(
+            f"{path} has schema {found}; this Loci reads up to {VERSION}. It was not touched: upgrade with "
+            "`pip install -U loci-memos`."
+        )
+    if application not in (0, APPLICATION_ID) or (found == 0 and _has_tables(db) and application == 0):
+        raise Corrupt(f"{path} is an SQLite file, but not a cube of Loci's. It was not touched: choose another name.")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for step in range(_pragma(db, "user_version"), VERSION):  # read again: another process may have been faster
+            db.execute(STEPS[step])
+            db.execute(f"PRAGMA user_version={step + 1}")
+        db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _pragma(db: apsw.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchall()[0][0])
+
+
+def _has_tables(db: apsw.Connection) -> bool:
+    return bool(db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())

@@ -1,0 +1,252 @@
+"""SqliteStore: a cube in one file, safe to share between threads and processes."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import apsw
+
+from loci.drivers.sqlite import erasure
+from loci.drivers.sqlite.check import check
+from loci.drivers.sqlite.codec import keyed_hash, to_micros
+from loci.drivers.sqlite.connection import connect, translated
+from loci.drivers.sqlite.reader import Reader
+from loci.drivers.sqlite.schema import migrate
+from loci.drivers.sqlite.search import survey
+from loci.drivers.sqlite.view import View
+from loci.drivers.sqlite.writer import SqliteTransaction
+from loci.errors import Missing, ReadOnly
+from loci.ports import Probe, RowFilter, Survey
+from loci.types import Fault, Job, Link, Memory, Record, Source
+
+TABLES = ("sources", "memories", "versions", "claims", "links", "vectors", "jobs", "audit")
+
+
+class SqliteStore:
+    """One cube's file. Each thread gets a connection of its own; writers wait for each other, readers never wait."""
+
+    def __init__(self, path: Path, cube: str, now: datetime, *, create: bool = False) -> None:
+        self.path, self.cube = path, cube
+        self._local = threading.local()
+        self._opened: list[apsw.Connection] = []
+        self._view, self._view_lock = View(), threading.Lock()
+        self._names: dict[str, int] = {}  # for writing, of epoch ``_epoch``
+        self._epoch = 0
+        self._read_names: dict[str, int] = {}
+        self._names_at: tuple[int, int] | None = None
+        db = connect(path, create=create)
+        self._keep(db)
+        with translated(path):
+            if not db.readonly("main"):
+                migrate(db, path)
+                self._found(db, now)
+            header = dict(db.execute("SELECT key, value FROM header").fetchall())
+        self.secret = bytes(header["secret"])
+        self.id, self.created = str(header["id"]), int(header["created"])
+        if "scrub" in header and not db.readonly("main"):
+            self._scrub_if_free(db)
+
+    def _found(self, db: apsw.Connection, now: datetime) -> None:
+        """The header of a new cube. The secret keys every hash in it: without the file, a hash tells nothing."""
+        for key, value in (
+            ("id", secrets.token_hex(8)),
+            ("created", to_micros(now)),
+            ("secret", secrets.token_bytes(32)),
+            ("epoch", 0),
+        ):
+            db.execute("INSERT OR IGNORE INTO header VALUES (?, ?)", (key, value))
+
+    # -- transactions --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def write(self, now: datetime) -> Iterator[SqliteTransaction]:
+        db = self._db()
+        if db.readonly("main"):
+            raise ReadOnly(f"{self.path} cannot be written: check the permissions of the file and its folder.")
+        with translated(self.path):
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                epoch = int(db.execute("SELECT value FROM header WHERE key = 'epoch'").fetchall()[0][0])
+                if epoch != self._epoch:
+                    self._names, self._epoch = {}, epoch
+                names = dict(self._names)
+                transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, names)
+                yield transaction
+                transaction.flush()
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(apsw.SQLError):  # SQLite may have rolled back by itself, on a full disk say
+                    db.execute("ROLLBACK")
+                raise
+            finally:
+                self._local.transaction = None
+            self._names = names
+
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[apsw.Connection]:
+        """A snapshot; inside ``write`` of the same thread, what has been written so far."""
+        db = self._db()
+        transaction: SqliteTransaction | None = getattr(self._local, "transaction", None)
+        if transaction is not None:
+            transaction.flush()
+            yield db
+            return
+        with translated(self.path):
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("ROLLBACK")
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def get(self, memory: str, at: RowFilter) -> Memory:
+        with self._viewing() as (db, reader):
+            found = db.execute("SELECT seq FROM memories WHERE id = ?", (memory,)).fetchall()
+            if not found:
+                raise Missing(f"There is no memory {memory} in cube {self.cube}. `list` shows the ids; it may have been erased.")
+            rows = self._view.of_memories([int(found[0][0])], at, self._all_names(db))
+            if not rows:
+                raise Missing(
+                    f"Memory {memory} exists, but not for this user or at this time. `history {memory}` shows when it held."
+                )
+            return reader.by_rows(rows[-1:])[0]
+
+    def load(self, contents: Sequence[int], at: RowFilter) -> dict[int, Memory]:
+        with self._viewing() as (db, reader):
+            rows = self._view.rows_of(contents, at, self._all_names(db))
+            return dict(zip(rows, reader.by_rows(list(rows.values())), strict=True)) if rows else {}
+
+    def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
+        with self._viewing() as (db, reader):
+            marks = ",".join("?" * len(memories))
+            seqs = [int(r[0]) for r in db.execute(f"SELECT seq FROM memories WHERE id IN ({marks})", tuple(memories))]
+            rows = self._view.of_memories(seqs, at, self._all_names(db))
+            return {m.id: m for m in reader.by_rows(rows)} if rows else {}
+
+    def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
+        with self._viewing() as (db, reader):
+            rows = self._view.rows(at, self._all_names(db))[offset : offset + limit]
+            return reader.by_rows([int(r) for r in rows]) if len(rows) else []
+
+    def count(self, at: RowFilter) -> int:
+        with self._viewing() as (db, _):
+            return len(self._view.rows(at, self._all_names(db)))
+
+    def is_empty(self) -> bool:
+        with self._read() as db:
+            return not db.execute("SELECT 1 FROM sources LIMIT 1").fetchall()
+
+    def survey(self, probe: Probe, at: RowFilter) -> Survey:
+        with self._viewing() as (db, _):
+            return survey(db, self._view, self._all_names(db), probe, at)
+
+    def history(self, memory: str) -> list[Memory]:
+        with self._read() as db:
+            return Reader(db, self.cube).history(memory)
+
+    def source(self, source: str) -> Source:
+        with self._read() as db:
+            return Reader(db, self.cube).source(source)
+
+    def sources(self) -> list[Source]:
+        with self._read() as db:
+            return list(Reader(db, self.cube).sources())
+
+    def links(self, memory: str) -> list[Link]:
+        with self._read() as db:
+            return Reader(db, self.cube).links(memory)
+
+    def jobs(self) -> list[Job]:
+        with self._read() as db:
+            return Reader(db, self.cube).jobs()
+
+    def sizes(self) -> Mapping[str, int]:
+        with self._read() as db:
+            counts = {t: int(db.execute(f"SELECT count(*) FROM {t}").fetchall()[0][0]) for t in TABLES}
+        return {**counts, "bytes": self.path.stat().st_size}
+
+    def people(self) -> list[str]:
+        with self._viewing() as (db, _):
+            return [name for name, seq in self._all_names(db).items() if seq in self._view.speakers]
+
+    def names(self, column: str) -> list[str]:
+        with self._read() as db:
+            return Reader(db, self.cube).names(column)
+
+    def records(
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int
+    ) -> list[Record]:
+        with self._read() as db:
+            return Reader(db, self.cube).records(since, until, verb, object, limit)
+
+    # -- care ----------------------------------------------------------------------------------------------------------
+
+    def faults(self) -> tuple[Mapping[str, int], list[Fault]]:
+        with translated(self.path):
+            return check(self._db(), self.secret, self.cube)
+
+    def scrub(self, erased: Sequence[Source] = ()) -> int:
+        """Finishes an erasure on disk and looks for what was erased. Returns the bytes looked at."""
+        db = self._db()
+        wanted = erasure.pieces([s.message for s in erased])
+        with translated(self.path):
+            erasure.scrub(db, self.path)
+            return erasure.prove(db, self.path, wanted)
+
+    def _scrub_if_free(self, db: apsw.Connection) -> None:
+        """An erasure that another process's reading had held up is finished at the next opening that is alone."""
+        busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
+        if not busy:
+            erasure.scrub(db, self.path)
+
+    def copy(self, target: Path) -> None:
+        """A consistent copy of the file as it is now, compact, without a log."""
+        with translated(self.path):
+            self._db().execute("VACUUM INTO ?", (str(target),))
+        with translated(target):
+            db = connect(target)
+            db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
+            db.close()
+
+    def close(self) -> None:
+        for db in self._opened:
+            db.close()
+        self._opened.clear()
+        self._local = threading.local()
+
+    # -- plumbing ------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _viewing(self) -> Iterator[tuple[apsw.Connection, Reader]]:
+        """One snapshot of the file with the in-memory picture brought up to it."""
+        with self._view_lock, self._read() as db:
+            self._view.refresh(db)
+            yield db, Reader(db, self.cube)
+
+    def _all_names(self, db: apsw.Connection) -> dict[str, int]:
+        top = int(db.execute("SELECT coalesce(max(seq), 0) FROM names").fetchall()[0][0])
+        if (top, self._view.epoch) != self._names_at:
+            self._read_names = {str(n): int(s) for s, n in db.execute("SELECT seq, name FROM names")}
+            self._names_at = (top, self._view.epoch)
+        return self._read_names
+
+    def _db(self) -> apsw.Connection:
+        db: apsw.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = connect(self.path)
+            self._keep(db)
+        return db
+
+    def _keep(self, db: apsw.Connection) -> None:
+        self._local.db = db
+        self._opened.append(db)
+
+    def hash(self, *parts: str | None) -> bytes:
+        """The cube's keyed hash: equal words have equal hashes in this cube and in no other."""
+        return keyed_hash(self.secret, *parts)

@@ -1,0 +1,1 @@
+"""The infrastructure layer: governance, the vault of cubes, loading and dumping."""

@@ -1,0 +1,68 @@
+"""A vault is a folder of cubes: one file a cube, and a small registry that says where each came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from loci.errors import Conflict, Invalid, Missing
+from loci.ports import Clock, Entry, Registry, Store
+
+SUFFIX = ".loci"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Vault:
+    """Opens cubes by name and keeps them open. ``open_store`` is handed in by `wire`."""
+
+    def __init__(self, root: Path, clock: Clock, open_store: Callable[[Path, str, bool], Store], registry: Registry) -> None:
+        self.root, self._clock, self._open, self._registry = root, clock, open_store, registry
+        self._stores: dict[str, Store] = {}
+
+    def path(self, cube: str) -> Path:
+        """The file of a cube. Names are letters, digits, dot, dash and underscore, so none can leave the folder."""
+        if not NAME.fullmatch(cube) or cube.endswith((".", SUFFIX)) or ".." in cube:
+            raise Invalid(
+                f"{cube!r} is no name for a cube: use 1 to 100 letters, digits, '-', '_' or '.', starting with a letter or digit."
+            )
+        return self.root / f"{cube}{SUFFIX}"
+
+    def names(self) -> list[str]:
+        """Cubes in the folder, by name."""
+        return sorted(p.name.removesuffix(SUFFIX) for p in self.root.glob(f"*{SUFFIX}"))
+
+    def store(self, cube: str, *, create: bool) -> Store:
+        """The open store of a cube. Raises ``Missing`` when there is none and ``create`` is false."""
+        store = self._stores.get(cube)
+        if store is None:
+            path = self.path(cube)
+            is_new = not path.exists()
+            if is_new and not create:
+                near = f" There are: {', '.join(self.names()[:8])}." if self.names() else " The vault is empty."
+                raise Missing(f"There is no cube {cube!r} in {self.root}.{near}")
+            store = self._stores[cube] = self._open(path, cube, is_new)
+            if is_new:
+                self._registry.note(Entry(cube, store.id, self._clock.now()))
+        return store
+
+    def branch(self, cube: str, name: str, as_of: datetime | None) -> Store:
+        """A copy of a cube under a new name. Raises ``Conflict`` when the name is taken."""
+        target = self.path(name)
+        if target.exists():
+            raise Conflict(f"There is a cube {name!r} already. Choose another name for the branch.")
+        self.store(cube, create=False).copy(target)
+        store = self._stores[name] = self._open(target, name, False)
+        self._registry.note(Entry(name, store.id, self._clock.now(), cube, as_of))
+        return store
+
+    def branches(self, cube: str) -> list[str]:
+        """Cubes that were copied from this one and are still there."""
+        there = set(self.names())
+        return [e.cube for e in self._registry.entries() if e.parent == cube and e.cube in there]
+
+    def close(self) -> None:
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()

@@ -1,0 +1,99 @@
+"""MemReader by rules (MemOS v3 §5.2): messages to candidates with exact spans, questions to MemoryCalls. No model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from loci.operation.intake import Heard
+from loci.text import dates, entities, facts, sentences, speech, tokens
+from loci.types import Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
+
+PASSAGE_CHARS = 700  # an embedder sees about 256 tokens; a longer text is remembered in passages as well
+ASSISTANT = "assistant"
+
+
+class MemReader:
+    """Reads by rules; the same words give the same reading."""
+
+    def read(self, message: Message, people: Collection[str]) -> Heard:
+        """The turn, then what of it stands alone: sentences with a claim or a statement of their own, passages of a long text."""
+        speaker = message.speaker or message.role
+        reading = _Reading.of(message, speaker, people)
+        found = facts.facts(message.text, speaker, message.at, people) if message.role != ASSISTANT else []
+        cuts = sentences.sentences(message.text)
+        candidates = [reading.cut(0, len(message.words), Part.TURN)]
+        if len(cuts) < 2:
+            return Heard(tuple(candidates), (tuple(found),))
+        claimed: list[list[facts.Fact]] = [[]]
+        for start, end in cuts:
+            own = [fact for fact in found if start <= fact.start < end]
+            if own or speech.stands_alone(message.text[start:end]):
+                candidates.append(reading.cut(start, end, Part.SENTENCE))
+                claimed.append(own)
+        if len(message.text) > PASSAGE_CHARS:
+            for start, end in sentences.passages(message.text, PASSAGE_CHARS):
+                candidates.append(reading.cut(start, end, Part.PASSAGE))
+                claimed.append([])
+        return Heard(tuple(candidates), tuple(tuple(own) for own in claimed))
+
+    def call(self, question: str, now: datetime, people: Sequence[str]) -> MemoryCall:
+        """What a question asks for: its intent, the people it names, its time window, and the words to look for."""
+        said = set(tokens.words(question))
+        named = tuple(p for p in people if set(tokens.words(p)) & said)
+        window = dates.window(question, now)
+        asks_when = dates.asks_when(question)
+        return MemoryCall(
+            text=question,
+            intent=_intent(question, asks_when),
+            people=named,
+            window=None if window is None else Interval(*window),
+            terms=tuple(tokens.content_words(question)),
+            asks_when=asks_when,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A message with what was recognised in it once, to be shared out among its cuts."""
+
+    words: str
+    speaker: str
+    people: Collection[str]
+    entities: list[entities.Entity]
+    times: list[dates.TimeMention]
+
+    @classmethod
+    def of(cls, message: Message, speaker: str, people: Collection[str]) -> _Reading:
+        words = message.words
+        return cls(words, speaker, people, entities.entities(words, people), dates.mentions(words, message.at))
+
+    def cut(self, start: int, end: int, part: Part) -> Candidate:
+        text = self.words[start:end]
+        inside = [e.text for e in self.entities if start <= e.start and e.end <= end]
+        times = [TimeSpan(m.words, m.earliest, m.latest) for m in self.times if start <= m.start and m.end <= end]
+        return Candidate(
+            start, end, part, Type(speech.semantic_type(text)), self.speaker, entities.about(text, self.speaker, self.people),
+            tuple(dict.fromkeys(inside)), tuple(speech.keywords(text)), tuple(times),
+        )  # fmt: skip
+
+
+PAST = frozenset("before previously formerly used originally earlier past history changed former once initially first".split())
+ADVICE = frozenset("recommend suggest suggestions advice advise recommendations ideas tips should".split())
+PREFERENCE = frozenset("like likes love loves prefer prefers favorite favourite hate hates dislike dislikes enjoy enjoys".split())
+
+
+def _intent(question: str, asks_when: bool) -> str:
+    words = set(tokens.words(question))
+    if asks_when:
+        return "when"
+    if words & PAST:
+        return "past"
+    if words & ADVICE:
+        return "advice"
+    if words & PREFERENCE:
+        return "preference"
+    if "many" in words and "how" in words:
+        return "count"
+    return "lookup"

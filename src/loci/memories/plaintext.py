@@ -1,0 +1,53 @@
+"""Plaintext memory: candidates to memories that quote their source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from loci.ports import ClaimRow, Draft
+from loci.types import Candidate, Interval, Kind, Memory, Origin, Scope, Source, Span, State, Type
+
+RULES = "rule:reader@1"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Header fields that a caller may set on what is added."""
+
+    priority: int = 0
+    expires: datetime | None = None
+
+
+def memory_of(candidate: Candidate, source: Source, id: str, text: str, checksum: bytes, valid: Interval, header: Header) -> Memory:
+    """The first version of a memory cut from ``source``."""
+    return Memory(
+        id=id, version=1, kind=Kind.PLAINTEXT, part=candidate.part, type=candidate.type, text=text, scope=source.scope,
+        state=State.GENERATED, speaker=candidate.speaker, about=candidate.about, at=source.message.at, valid=valid,
+        recorded=Interval(source.recorded), spans=(Span(source.id, candidate.start, candidate.end),),
+        origin=Origin(source.principal, source.channel, source.scope.session), checksum=checksum.hex(), author=RULES,
+        reason="remembered", entities=candidate.entities, keywords=candidate.keywords, times=candidate.times,
+        priority=header.priority, expires=header.expires,
+    )  # fmt: skip
+
+
+def draft_of(memory: Memory, claims: tuple[ClaimRow, ...] = ()) -> Draft:
+    """The memory with what the indexes want to know of it."""
+    return Draft(
+        memory=memory,
+        words=indexed(memory.speaker, memory.text),
+        is_question=memory.type is Type.QUESTION,
+        has_time=bool(memory.times),
+        is_event=memory.type is Type.EVENT or any(c.cue == "change" for c in claims),
+        claims=claims,
+    )
+
+
+def indexed(speaker: str | None, text: str) -> str:
+    """The words a memory is found by: who said it, and what."""
+    return f"{speaker}: {text}" if speaker else text
+
+
+def scope_of(scope: Scope, session: str | None) -> Scope:
+    """The scope with a message's own session, where it names one."""
+    return scope if session is None else Scope(scope.cube, scope.user, scope.agent, session)

@@ -1,0 +1,40 @@
+"""Erasing on request: one transaction takes the words out of every table, then the file is scrubbed and looked through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from loci.errors import Missing
+from loci.ports import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The receipt of an erasure. It holds no erased word: ids, counts, keyed hashes, and what was looked through.
+
+    ``branches`` are other cubes that were copied from this one and may hold the same words: erase there as well.
+    """
+
+    sources: tuple[str, ...]
+    removed: Mapping[str, int]
+    hashes: tuple[str, ...]
+    bytes_scanned: int
+    branches: tuple[str, ...]
+
+
+def erase(store: Store, wanted: Mapping[str, str], principal: str, now: datetime, branches: Sequence[str]) -> Erased:
+    """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing."""
+    with store.write(now) as tx:
+        sources = tx.quoting(**wanted)
+        if not sources:
+            what, value = next(iter(wanted.items()))
+            raise Missing(f"Nothing to erase: cube {store.cube} has no words of {what} {value!r}.")
+        words = [store.source(id) for id in sources]
+        removed = tx.remove(sources)
+        hashes = tuple(s.hash.hex() for s in words)
+        what = next(iter(wanted))
+        tx.audit(principal, "erase", store.cube, {"by": what, "removed": removed, "hashes": hashes[:100]})
+    scanned = store.scrub(words)
+    return Erased(tuple(sources), removed, hashes, scanned, tuple(branches))

@@ -1,0 +1,90 @@
+"""Why a memory is there, and why it is not in an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from loci.operation.operator import Operator
+from loci.ports import RowFilter, Store
+from loci.types import Link, Memory, Query, Record, Source, State
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Everything a memory rests on: the words it quotes, its versions, what it is linked to, and the audit records."""
+
+    memory: Memory
+    sources: tuple[Source, ...]
+    versions: tuple[Memory, ...]
+    links: tuple[Link, ...]
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """The step that keeps a memory out of an answer. ``rank`` counts from 1; None when a filter stopped it before ranking."""
+
+    memory: str
+    is_in: bool
+    step: str
+    reason: str
+    rank: int | None = None
+    score: float | None = None
+    last_score: float | None = None
+
+
+def why(store: Store, id: str) -> Why:
+    """Raises `Missing` when there is no such memory."""
+    versions = store.history(id)
+    sources = dict.fromkeys(span.source for version in versions for span in version.spans)
+    named = [*store.records(None, None, None, id, 100)]
+    for source in sources:
+        named.extend(store.records(None, None, None, source, 100))
+    return Why(
+        memory=versions[-1],
+        sources=tuple(store.source(s) for s in sources),
+        versions=tuple(versions),
+        links=tuple(store.links(id)),
+        records=tuple(sorted(named, key=lambda r: r.seq)),
+    )
+
+
+def why_not(store: Store, operator: Operator, query: Query, at: RowFilter, id: str) -> WhyNot:
+    """Follows the memory through the steps of the search. Raises `Missing` when there is no such memory."""
+    memory = store.history(id)[-1]
+    step = _filtered(store, memory, at)
+    if step is not None:
+        return WhyNot(id, False, "filter", step)
+    hits = operator.search(replace(query, limit=1000, budget_tokens=None), at).hits
+    ranks = {hit.memory.id: place for place, hit in enumerate(hits, 1)}
+    folded = {d: place for place, hit in enumerate(hits, 1) for d in hit.duplicates}
+    last = hits[query.limit - 1].score if len(hits) >= query.limit else None
+    if id in ranks:
+        place = ranks[id]
+        score = hits[place - 1].score
+        if place <= query.limit:
+            return WhyNot(id, True, "answer", f"it is hit {place} of {query.limit}", place, score, last)
+        reason = f"it is ranked {place}; the answer holds {query.limit}"
+        return WhyNot(id, False, "rank", reason, place, score, last)
+    if id in folded:
+        place = folded[id]
+        kept = hits[place - 1].memory.id
+        return WhyNot(id, place <= query.limit, "fold", f"it is part of, or nearly the same as, hit {place} ({kept})", place)
+    return WhyNot(id, False, "signals", "no signal found it: it shares no word with the question and is far from it in meaning")
+
+
+def _filtered(store: Store, memory: Memory, at: RowFilter) -> str | None:
+    """The filter that leaves the memory out, in words; None when it passes."""
+    if memory.id in {m.id for m in store.select(at, limit=1 << 40)}:
+        return None
+    if at.user is not None and memory.scope.user != at.user:
+        return f"it belongs to {memory.scope.user or 'no user'}, the question is asked for {at.user}"
+    if memory.state in (State.ARCHIVED, State.EXPIRED):
+        return f"it is {memory.state.value}: {memory.reason}"
+    if memory.expires is not None and memory.expires <= at.now:
+        return f"its time to live ended on {memory.expires:%Y-%m-%d}"
+    if memory.valid.end is not None and not memory.valid.holds(at.as_of or at.now):
+        return f"it held until {memory.valid.end:%Y-%m-%d}: {memory.reason}"
+    if at.as_of is not None and memory.valid.start is not None and memory.valid.start > at.as_of:
+        return f"it holds since {memory.valid.start:%Y-%m-%d}, after the time asked for"
+    return "the question's own limits (type, time of saying, kind) leave it out"

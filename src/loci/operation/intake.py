@@ -1,0 +1,222 @@
+"""Taking in: from messages to a receipt, in one transaction. What was said is journaled before anything interprets it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from loci.errors import Invalid, LociError, TooLarge
+from loci.memories.plaintext import Header, draft_of, memory_of, scope_of
+from loci.policy import conflict
+from loci.ports import ClaimRow, Ids, Store, Transaction
+from loci.text.facts import Fact
+from loci.types import Candidate, Change, Channel, Interval, Message, Outcome, Part, Receipt, Scope, Source, State, Type
+
+MAX_TEXT_BYTES = 1_000_000
+MAX_MESSAGES = 10_000
+RESOLVER = "rule:conflict@1"
+NEAR_CLAIMS = 32  # of a session: what a correction without a subject is held against
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was understood of one message: candidates, the whole turn first, and the keyed facts of each."""
+
+    candidates: tuple[Candidate, ...]
+    facts: tuple[tuple[Fact, ...], ...]
+
+
+class Reader(Protocol):
+    """Turns a message into candidates. Raises an error of Loci's when it cannot; never loses the words."""
+
+    def read(self, message: Message, people: Collection[str]) -> Heard: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who says so, through which channel."""
+
+    principal: str
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What taking in needs of the system around it."""
+
+    store: Store
+    reader: Reader
+    ids: Ids
+
+    def take(
+        self, tx: Transaction, messages: Sequence[Message], scope: Scope, origin: Origin, header: Header, now: datetime
+    ) -> Receipt:
+        """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
+        check(messages)
+        people = tuple(dict.fromkeys(m.speaker or scope.user or m.role for m in messages))
+        changes: list[Change] = []
+        sources: list[str] = []
+        seen: dict[tuple[object, ...], int] = {}
+        for message in messages:
+            source = self.source(message, scope, origin, now)
+            key = (message.role, message.speaker, message.text, message.at, message.id, message.session)
+            ordinal = seen[key] = seen.get(key, -1) + 1
+            if not tx.journal(source, ordinal):
+                changes.append(Change(Outcome.IGNORED, None, "the very same message is in the journal already"))
+                continue
+            sources.append(source.id)
+            self._remember(tx, source, people, header, changes)
+        return Receipt(tuple(changes), tuple(sources))
+
+    def source(self, message: Message, scope: Scope, origin: Origin, now: datetime) -> Source:
+        """The message as it is journaled: with its time, scope, origin and keyed hash."""
+        at = message.at
+        if at is None and message.id is None:
+            at = now
+        elif at is not None and at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        speaker = message.speaker or (scope.user if message.role == "user" else None)
+        message = replace(message, at=at, speaker=speaker)
+        return Source(
+            id=self.ids.new(now), message=message, scope=scope_of(scope, message.session), principal=origin.principal,
+            channel=origin.channel, recorded=now, hash=self.store.hash(message.text, message.caption),
+        )  # fmt: skip
+
+    def reread(self, store: Store, tx: Transaction, source: str) -> None:
+        """Reads a journaled message again: what its first reading could not make of it is remembered beside the turn."""
+        known = store.source(source)
+        heard = self.reader.read(known.message, {known.message.speaker or known.message.role})
+        self._cut(tx, known, Heard(heard.candidates[1:], heard.facts[1:]), Header(), [])
+
+    def _remember(self, tx: Transaction, source: Source, people: Collection[str], header: Header, changes: list[Change]) -> None:
+        try:
+            heard = self.reader.read(source.message, people)
+        except LociError as error:  # the words are safe and searchable; what they mean is read again by a job
+            heard = _unread(source.message)
+            tx.enqueue("read", {"source": source.id})
+            changes.append(Change(Outcome.PENDING, None, f"kept as it was said; reading failed ({error}) and will be retried"))
+        self._cut(tx, source, heard, header, changes)
+
+    def _cut(self, tx: Transaction, source: Source, heard: Heard, header: Header, changes: list[Change]) -> None:
+        """Candidates to memories, each with its claims judged against what is known."""
+        words = source.message.words
+        for candidate, said in zip(heard.candidates, heard.facts, strict=True):
+            text = words[candidate.start : candidate.end]
+            memory = memory_of(
+                candidate, source, self.ids.new(source.recorded), text, self.store.hash(text), Interval(source.message.at), header
+            )
+            if not said:
+                tx.add(draft_of(memory))
+                changes.append(Change(Outcome.ADDED, memory.id, "remembered", after=1))
+                continue
+            verdicts = [self.judge(tx, fact, memory.id, source) for fact in said]
+            closing = _closing(verdicts)
+            if closing is not None:
+                memory = replace(memory, valid=Interval(memory.valid.start, closing[0]), reason=closing[2])
+            claims = rows(verdicts, source, memory.id)
+            tx.add(draft_of(memory, claims), closing[1] if closing else None)
+            changes.append(Change(Outcome.ADDED, memory.id, memory.reason, after=1))
+            for verdict in verdicts:
+                apply(tx, memory.id, source.scope.user, verdict, changes)
+
+    def judge(self, tx: Transaction, fact: Fact, memory: str, source: Source) -> conflict.Verdict:
+        """What a fact said in ``memory`` does to the claims that are known."""
+        message, scope = source.message, source.scope
+        if fact.subject and fact.attribute:
+            known = tx.claims([(fact.subject, fact.attribute)], scope.user)
+        else:
+            known = tx.recent_claims(scope.session, scope.user, NEAR_CLAIMS)
+        new = conflict.Claim(
+            memory=memory, subject=fact.subject, attribute=fact.attribute, value=fact.value, polarity=fact.polarity, tense=fact.tense,
+            cue=fact.cue, arity=fact.arity, valid_from=fact.since, valid_to=fact.until, said_at=message.at, seq=1 << 62,
+            speaker=message.speaker or message.role, session=scope.session, replaces=fact.replaces, sort=fact.sort, serial=fact.serial,
+        )  # fmt: skip
+        return conflict.resolve(new, [claim_of(row) for row in known])
+
+
+def _unread(message: Message) -> Heard:
+    """The whole turn, as nobody understood it."""
+    return Heard((Candidate(0, len(message.words), Part.TURN, Type.FACT, message.speaker or message.role, None),), ((),))
+
+
+def claim_of(row: ClaimRow) -> conflict.Claim:
+    """A stored claim as the policy sees it."""
+    return conflict.Claim(
+        memory=row.memory, subject=row.subject, attribute=row.attribute, value=row.value, polarity=row.polarity, tense=row.tense,  # type: ignore[arg-type]
+        cue=row.cue, arity=row.arity, valid_from=row.valid.start, valid_to=row.valid.end, said_at=row.said, seq=row.seq,  # type: ignore[arg-type]
+        speaker=row.speaker, session=row.session, sort=row.sort, serial=row.serial, closed=row.closed_by is not None,
+    )  # fmt: skip
+
+
+def rows(verdicts: Sequence[conflict.Verdict], source: Source, memory: str) -> tuple[ClaimRow, ...]:
+    """The claims to store of those verdicts that found a key."""
+    return tuple(_row(v, source, memory) for v in verdicts if v.claim.subject and v.claim.attribute)
+
+
+def _row(verdict: conflict.Verdict, source: Source, memory: str) -> ClaimRow:
+    claim = verdict.claim
+    assert claim.subject is not None and claim.attribute is not None
+    return ClaimRow(
+        memory=memory, subject=claim.subject, attribute=claim.attribute, value=claim.value, polarity=claim.polarity, tense=claim.tense,
+        cue=claim.cue, arity=claim.arity, sort=claim.sort, serial=claim.serial, speaker=claim.speaker, user=source.scope.user,
+        session=source.scope.session, said=source.message.at, valid=Interval(claim.valid_from, claim.valid_to),
+        closed_by=verdict.superseded_by,
+    )  # fmt: skip
+
+
+def _closing(verdicts: Sequence[conflict.Verdict]) -> tuple[datetime | None, str | None, str] | None:
+    """When a memory of only past or superseded claims ceased to hold, by which memory, and why."""
+    ends = [v.claim.valid_to for v in verdicts]
+    if not all(v.superseded_by or v.claim.tense == "past" for v in verdicts) or any(end is None for end in ends):
+        return None
+    by = next((v for v in verdicts if v.superseded_by), None)
+    end = max(end for end in ends if end is not None)
+    return (end, by.superseded_by, by.reason) if by else (end, None, "told of the past")
+
+
+def apply(tx: Transaction, memory: str, user: str | None, verdict: conflict.Verdict, changes: list[Change]) -> None:
+    """Carries out a verdict on the memories it names, and notes each outcome."""
+    for action in verdict.actions:
+        if isinstance(action, conflict.Supersede):
+            supersede(tx, memory, user, verdict.claim, action, changes)
+        elif isinstance(action, conflict.Evidence):
+            tx.link(memory, action.old_id, "evidence", action.reason)
+            changes.append(Change(Outcome.EVIDENCE, action.old_id, action.reason, other=memory))
+        else:
+            tx.link(memory, action.old_id, "possible_conflict", action.reason)
+            changes.append(Change(Outcome.POSSIBLE_CONFLICT, action.old_id, action.reason, other=memory))
+
+
+def supersede(
+    tx: Transaction, memory: str, user: str | None, claim: conflict.Claim, action: conflict.Supersede, changes: list[Change]
+) -> None:
+    """Closes the old claim; its memory's validity ends with the last of its claims."""
+    assert claim.subject is not None and claim.attribute is not None
+    state, _, _ = tx.state(action.old_id)
+    if state is State.FROZEN:
+        reason = f"{action.reason}; but it is frozen, so both stand"
+        tx.link(memory, action.old_id, "possible_conflict", reason)
+        changes.append(Change(Outcome.POSSIBLE_CONFLICT, action.old_id, reason, other=memory))
+        return
+    for row in tx.claims([(claim.subject, claim.attribute)], user):
+        if row.memory == action.old_id and row.closed_by is None:
+            tx.close_claim(row.seq, memory, action.valid_to)
+    tx.link(memory, action.old_id, "supersedes", action.reason)
+    before = None
+    if tx.open_claims(action.old_id) == 0:
+        before = tx.close(action.old_id, action.valid_to, RESOLVER, action.reason, Outcome.SUPERSEDED, memory)
+    changes.append(Change(Outcome.SUPERSEDED, action.old_id, action.reason, before=before, after=before, other=memory))
+
+
+def check(messages: Sequence[Message]) -> None:
+    """Limits, before anything is written."""
+    if len(messages) > MAX_MESSAGES:
+        raise TooLarge(f"{len(messages)} messages in one call; the limit is {MAX_MESSAGES}. Send them in batches.")
+    for place, message in enumerate(messages):
+        if not message.text.strip() and not (message.caption or "").strip():
+            raise Invalid(f"Message {place + 1} is empty: there is nothing to remember. Nothing was stored.")
+        size = len(message.text.encode("utf-8", "surrogatepass"))
+        if size > MAX_TEXT_BYTES:
+            raise TooLarge(f"Message {place + 1} has {size:,} bytes; the limit is {MAX_TEXT_BYTES:,}. Split it; nothing was stored.")

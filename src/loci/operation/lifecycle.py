@@ -1,0 +1,211 @@
+"""MemLifecycle and the Time Machine: every change is a further version, and every version can be asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from loci.errors import Invalid, Missing, VersionConflict
+from loci.memories.plaintext import draft_of
+from loci.operation.intake import Intake, Origin, apply, check, rows
+from loci.policy import retention
+from loci.policy.lifecycle import FINDABLE, Move, after
+from loci.ports import RowFilter, Store, Transaction
+from loci.text.sentences import sentences
+from loci.text.tokens import normalize
+from loci.types import Change, Interval, Memory, Message, Outcome, Receipt, State, Type
+
+MODES = ("overwrite", "append", "merge")
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """Changes to memories that are there. Every method works inside the caller's transaction."""
+
+    store: Store
+    intake: Intake
+
+    def update(
+        self, tx: Transaction, memory: Memory, text: str, mode: str, reason: str, origin: Origin, now: datetime, at: datetime | None
+    ) -> Receipt:
+        """A further version: ``overwrite`` replaces the words, ``append`` puts them after, ``merge`` adds the sentences that
+        are not there yet. The words are journaled as a source; the former version stays and holds until ``at``."""
+        if mode not in MODES:
+            raise Invalid(f"mode is {mode!r}; it must be one of {', '.join(MODES)}.")
+        message = Message("user", text, at=at or now, speaker=memory.speaker, session=memory.scope.session)
+        check([message])
+        found = self._current(tx, memory)
+        state, expires, priority = tx.state(memory.id)
+        move = Move.MERGE if mode == "merge" else Move.REVISE
+        target = after(state, move, memory.id)
+        fresh = _fresh(memory.text, text) if mode == "merge" else [(0, len(text))]
+        if not fresh:
+            return Receipt((Change(Outcome.IGNORED, memory.id, "it says all of that already", found.version, found.version),))
+        source = self.intake.source(message, memory.scope, origin, now)
+        tx.journal(source, 0)
+        heard = self.intake.reader.read(message, {memory.speaker} if memory.speaker else ())
+        spans = tuple(replace(memory.spans[0], source=source.id, start=start, end=end) for start, end in fresh)
+        kept = () if mode == "overwrite" else memory.spans
+        words = "\n".join(([] if mode == "overwrite" else [memory.text]) + [text[start:end] for start, end in fresh])
+        turn = heard.candidates[0]
+        number = found.version + 1
+        tx.close(memory.id, message.at, origin.principal, reason, Outcome.UPDATED)
+        revised = replace(
+            memory, version=number, text=words, type=turn.type, spans=kept + spans, valid=Interval(message.at), author=origin.principal,
+            reason=reason, checksum=self.store.hash(words).hex(),
+            entities=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.entities), *turn.entities))),
+            keywords=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.keywords), *turn.keywords)))[:12],
+            times=(*(() if mode == "overwrite" else memory.times), *turn.times),
+        )  # fmt: skip
+        outcome = Outcome.MERGED if mode == "merge" else Outcome.UPDATED
+        changes = [Change(outcome, memory.id, reason, found.version, number)]
+        if mode == "overwrite":
+            tx.retire_claims(memory.id)
+        verdicts = [self.intake.judge(tx, fact, memory.id, source) for said in heard.facts for fact in said]
+        content = tx.revise(draft_of(revised, rows(verdicts, source, memory.id)), number, outcome)
+        if mode != "overwrite":
+            tx.carry_claims(memory.id, content)
+        for verdict in verdicts:
+            apply(tx, memory.id, source.scope.user, verdict, changes)
+        if target is not state:
+            tx.set_state(memory.id, target, expires, priority)
+        return Receipt(tuple(changes), (source.id,))
+
+    def forget(self, tx: Transaction, memory: str, reason: str, author: str, now: datetime) -> Receipt:
+        """Takes a memory out of every present answer. It stays in the past, in its history, and can be restored."""
+        state, expires, priority = tx.state(memory)
+        target = after(state, Move.EXPIRE, memory)
+        number = tx.close(memory, now, author, reason, Outcome.FORGOTTEN)
+        tx.set_state(memory, target, expires, priority)
+        return Receipt((Change(Outcome.FORGOTTEN, memory, reason, number, number),))
+
+    def restore(self, tx: Transaction, id: str, to: int | None, reason: str, author: str, now: datetime) -> Receipt:
+        """Brings back a version's words as a further version, valid from now; undoes forgetting, archiving, superseding."""
+        state, expires, priority = tx.state(id)
+        target = after(state, Move.RESTORE, id)
+        history = self.store.history(id)
+        version = history[-1].version if to is None else to
+        wanted = [m for m in history if m.version == version]
+        if not wanted:
+            known = ", ".join(str(n) for n in dict.fromkeys(m.version for m in history))
+            raise Missing(f"Memory {id} has no version {version}; it has {known}.")
+        _, number, _, valid = tx.current(id)
+        latest = next(m for m in reversed(history) if m.version == number)
+        is_open = valid.end is None and state in FINDABLE
+        if is_open and latest.text == wanted[-1].text:
+            return Receipt((Change(Outcome.IGNORED, id, f"version {version} is what holds now", number, number),))
+        tx.close(id, now if valid.end is None else valid.end, author, reason, Outcome.RESTORED)
+        content = tx.content_of(id, version)
+        tx.version(id, number + 1, content, Interval(now), Outcome.RESTORED, author, reason, None)
+        tx.set_state(id, target, None if state is State.EXPIRED else expires, priority)
+        changes = [Change(Outcome.RESTORED, id, reason, number, number + 1)]
+        for other in tx.reopen_claims(id, content):
+            tx.link(id, other, "possible_conflict", "restored by hand after it had been superseded")
+            changes.append(Change(Outcome.POSSIBLE_CONFLICT, other, "it had superseded what was restored; both stand now", other=id))
+        return Receipt(tuple(changes))
+
+    def move(self, tx: Transaction, id: str, move: Move, reason: str) -> Receipt:
+        """A transition of the life cycle that changes no words."""
+        state, expires, priority = tx.state(id)
+        target = after(state, move, id)
+        if target is state:
+            return Receipt((Change(Outcome.IGNORED, id, f"it is {state.value} already"),))
+        tx.set_state(id, target, expires, priority)
+        return Receipt((Change(Outcome.MOVED, id, reason or f"{state.value} to {target.value}"),))
+
+    def expire(self, tx: Transaction, now: datetime) -> Receipt:
+        """Moves what has outlived its time to Expired, its validity ended at that time."""
+        changes = []
+        for id, state, expires, priority in tx.overdue(now):
+            if state is not State.FROZEN:
+                number = tx.close(id, expires, "lifecycle", "its time to live was over", Outcome.FORGOTTEN)
+                tx.set_state(id, after(state, Move.EXPIRE, id), expires, priority)
+                changes.append(Change(Outcome.FORGOTTEN, id, "its time to live was over", number, number))
+        return Receipt(tuple(changes))
+
+    def fit(self, tx: Transaction, capacity: int, now: datetime) -> list[str]:
+        """Archives the least valuable memories beyond ``capacity``. Nothing is destroyed. Returns the ids."""
+        over = self.store.count(RowFilter(now=now, states=FINDABLE)) - capacity
+        if over <= 0:
+            return []
+        known = self.store.select(RowFilter(now=now, states=FINDABLE), limit=1 << 40)
+        movable = [m for m in known if m.state is not State.FROZEN]
+        movable.sort(key=lambda m: retention.value(_worth(m, now)))
+        archived = [m.id for m in movable[:over]]
+        for id in archived:
+            state, expires, priority = tx.state(id)
+            tx.set_state(id, after(state, Move.ARCHIVE, id), expires, priority)
+        return archived
+
+    def _current(self, tx: Transaction, memory: Memory) -> Memory:
+        """The memory, if its version is still the latest. Raises `VersionConflict` with both."""
+        _, number, _, _ = tx.current(memory.id)
+        if number != memory.version:
+            raise VersionConflict(
+                f"Memory {memory.id} is at version {number}; you changed version {memory.version}. Read it again "
+                f"(`history {memory.id}` shows both) and repeat the change on what it says now.",
+                expected=memory.version,
+                found=number,
+            )
+        return memory
+
+
+def _fresh(known: str, text: str) -> list[tuple[int, int]]:
+    """Spans of the sentences of ``text`` that ``known`` does not hold yet."""
+    said = {normalize(known[start:end]) for start, end in sentences(known)}
+    return [(start, end) for start, end in sentences(text) if normalize(text[start:end]) not in said]
+
+
+def _worth(memory: Memory, now: datetime) -> retention.Worth:
+    born = memory.recorded.start or now
+    used = memory.last_used or born
+    return retention.Worth(
+        priority=memory.priority, uses=memory.uses, days_since_use=(now - used).total_seconds() / 86400,
+        days_since_said=(now - (memory.at or born)).total_seconds() / 86400, is_claim=bool(memory.claims),
+        is_smalltalk=memory.type is Type.SMALLTALK,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed between two times: what holds only at the second, only at the first, and what holds at both otherwise."""
+
+    added: tuple[Memory, ...]
+    removed: tuple[Memory, ...]
+    changed: tuple[tuple[Memory, Memory], ...]
+
+
+def difference(before: Sequence[Memory], after: Sequence[Memory]) -> Difference:
+    """Compares two views of a cube by id."""
+    old, new = {m.id: m for m in before}, {m.id: m for m in after}
+    return Difference(
+        added=tuple(m for id, m in new.items() if id not in old),
+        removed=tuple(m for id, m in old.items() if id not in new),
+        changed=tuple((old[id], m) for id, m in new.items() if id in old and old[id].version != m.version),
+    )
+
+
+def rewind(
+    lifecycle: Lifecycle, tx: Transaction, to: datetime, everything: RowFilter, reason: str, author: str, now: datetime
+) -> Receipt:
+    """The whole cube as it was known at ``to``: what came later is forgotten, what was changed or forgotten is restored."""
+    then = lifecycle.store.select(replace(everything, known_at=to), limit=1 << 40)
+    present = lifecycle.store.select(everything, limit=1 << 40)
+    change = difference(present, then)
+    changes: list[Change] = []
+    for memory in change.removed:
+        changes.extend(lifecycle.forget(tx, memory.id, reason, author, now).changes)
+    for memory in (*change.added, *(m for _, m in change.changed)):
+        changes.extend(lifecycle.restore(tx, memory.id, memory.version, reason, author, now).changes)
+    return Receipt(tuple(changes))
+
+
+def prune(store: Store, tx: Transaction, as_of: datetime) -> int:
+    """Makes a branch what was true at ``as_of``: what was said later goes, and with it what it had changed. Returns the
+    sources dropped."""
+    later = [s.id for s in store.sources() if s.message.at is not None and s.message.at > as_of]
+    if later:
+        tx.remove(later)
+    tx.reopen(as_of)
+    return len(later)

@@ -1,0 +1,172 @@
+"""MemOperator: a question to a recall. Filter first, then signals, fusion, folding, packing; each step a plain function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from time import perf_counter
+
+from loci.errors import Invalid, LociError
+from loci.policy import fusion, packing
+from loci.ports import Embedder, Probe, RowFilter, Store, Survey
+from loci.text.tokens import normalize
+from loci.types import Claim, Hit, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
+
+MAX_LIMIT = 1000
+READ_AHEAD = 3  # memories read for each hit wanted: some fold into others
+SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Answers questions on one cube."""
+
+    store: Store
+    embedder: Embedder | None
+
+    def search(self, query: Query, at: RowFilter) -> Recall:
+        """Best first, folded, packed to the budget, with the plan it followed. Writes nothing."""
+        check(query)
+        timings: dict[str, float] = {}
+        start = perf_counter()
+        probe = self._probe(query.call)
+        timings["embed"] = _lap(start)
+        start = perf_counter()
+        survey = self.store.survey(probe, at)
+        timings["signals"] = _lap(start)
+        start = perf_counter()
+        ranked, weights = rank(query.call, survey)
+        timings["fuse"] = _lap(start)
+        start = perf_counter()
+        wanted = query.limit * READ_AHEAD
+        memories = self.store.load([fused.key for fused in ranked[:wanted]], at)
+        moment = at.as_of or at.now
+        is_past = at.as_of is not None or at.is_past
+        hits = fold([(fused, memories[fused.key]) for fused in ranked[:wanted] if fused.key in memories], moment, is_past)
+        if not is_past:
+            newer = [id for hit in hits for id in closers(hit.memory, moment)]
+            hits = successors(hits, self.store.present(newer, at) if newer else {}, moment)
+        timings["read"] = _lap(start)
+        start = perf_counter()
+        packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
+        timings["pack"] = _lap(start)
+        trace = Trace(
+            call=query.call, weights=weights, signals=survey.counts, missing=survey.missing, withheld=survey.withheld,
+            considered=survey.documents, milliseconds=timings,
+        )  # fmt: skip
+        return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace)
+
+    def _probe(self, call: MemoryCall) -> Probe:
+        """Words and direction of the question. A failing embedder costs its signal, not the answer, and the trace says so."""
+        if self.embedder is None:
+            return Probe(call.terms, None, call.people, {"dense": "no embedding model is installed; `loci settings` says how"})
+        try:
+            return Probe(call.terms, self.embedder.embed([call.text])[0], call.people, embedder=self.embedder.name)
+        except LociError as error:
+            return Probe(call.terms, None, call.people, {"dense": f"the embedder failed: {error}"})
+
+
+def check(query: Query) -> None:
+    """Limits of a question."""
+    if not 1 <= query.limit <= MAX_LIMIT:
+        raise Invalid(f"limit is {query.limit}; it must be 1 to {MAX_LIMIT}.")
+    if query.budget_tokens is not None and query.budget_tokens < packing.SMALLEST_BUDGET:
+        raise Invalid(
+            f"budget_tokens is {query.budget_tokens}: no memory fits. Give at least {packing.SMALLEST_BUDGET}, or leave it out."
+        )
+
+
+def rank(call: MemoryCall, survey: Survey) -> tuple[list[fusion.Fused], dict[str, float]]:
+    """Candidates best first."""
+    top = max((f.text_score for f in survey.candidates), default=1.0) or 1.0
+    fused = [
+        fusion.Fused(f.content, 0.5 * f.text_score / top + 0.5 * (f.cosine or 0.0), {"text": f.text_score / top, "dense": f.cosine or 0.0})
+        for f in survey.candidates
+    ]
+    return sorted(fused, key=lambda f: -f.score), {"text": 0.5, "dense": 0.5}
+
+
+def fold(ranked: Sequence[tuple[fusion.Fused, Memory]], moment: datetime, is_past: bool) -> list[Hit]:
+    """Hits in order: parts of one message and near-duplicates fold into their best. Unless the question is about the past,
+    what was superseded counts for less, and a message with an outdated part only as its best part that still holds."""
+    hits: list[Hit] = []
+    places: dict[str, int] = {}
+    for fused, memory in ranked:
+        keys = (memory.spans[-1].source, normalize(memory.text))
+        place = next((places[key] for key in keys if key in places), None)
+        score = fused.score if is_past else fused.score * current_share(memory, moment)
+        if place is None:
+            places.update(dict.fromkeys(keys, len(hits)))
+            hits.append(Hit(memory, score, fused.shares, note(memory, moment)))
+        elif score > hits[place].score:
+            kept = hits[place]
+            hits[place] = Hit(memory, score, fused.shares, note(memory, moment), (*kept.duplicates, kept.memory.id))
+        else:
+            hits[place] = replace(hits[place], duplicates=(*hits[place].duplicates, memory.id))
+    return sorted(hits, key=lambda hit: -hit.score)
+
+
+def current_share(memory: Memory, moment: datetime) -> float:
+    """What is left of a memory's score when some of its claims had been superseded by then."""
+    return SUPERSEDED if any(is_closed(claim, moment) for claim in memory.claims) else 1.0
+
+
+def successors(hits: Sequence[Hit], present: Mapping[str, Memory], moment: datetime) -> list[Hit]:
+    """Hits with what superseded them put before them, where it is not there already."""
+    placed: list[Hit] = []
+    known = {hit.memory.id for hit in hits}
+    for hit in hits:
+        for id in closers(hit.memory, moment):
+            memory = present.get(id)
+            if memory is not None and id not in known:
+                known.add(id)
+                placed.append(Hit(memory, hit.score, {"successor": hit.score}, note(memory, moment)))
+        placed.append(hit)
+    return placed
+
+
+def closers(memory: Memory, moment: datetime) -> list[str]:
+    """Memories that superseded this one, if nothing of what it claimed holds any more."""
+    if not is_superseded(memory, moment):
+        return []
+    return list(dict.fromkeys(c.closed_by for c in memory.claims if c.closed_by and c.closed_by != memory.id))
+
+
+def is_superseded(memory: Memory, moment: datetime) -> bool:
+    """Whether everything that it claimed had been superseded by then."""
+    return bool(memory.claims) and all(is_closed(claim, moment) for claim in memory.claims)
+
+
+def is_closed(claim: Claim, moment: datetime) -> bool:
+    return claim.closed_by is not None and (claim.closed_at is None or claim.closed_at <= moment)
+
+
+def note(memory: Memory, moment: datetime) -> str:
+    """What a reader of the memory must know to not take it for the state at that time."""
+    closed = [claim for claim in memory.claims if is_closed(claim, moment)]
+    parts = [f"no longer current: {claim.subject}'s {claim.attribute}" + _since(claim.closed_at) for claim in closed]
+    if memory.valid.end is not None and memory.valid.end <= moment and not closed:
+        parts.append(f"held until {memory.valid.end:%Y-%m-%d}")
+    parts.extend(f"{t.words} = {span(t)}" for t in memory.times[:3])
+    return "; ".join(parts)
+
+
+def span(time: TimeSpan) -> str:
+    """A resolved time in words: a day, or from and to."""
+    last = time.latest - timedelta(microseconds=1)
+    return f"{time.earliest:%Y-%m-%d}" if last.date() == time.earliest.date() else f"{time.earliest:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def _since(at: datetime | None) -> str:
+    return "" if at is None else f" since {at:%Y-%m-%d}"
+
+
+def item(hit: Hit) -> packing.Item:
+    """A hit as packing sees it."""
+    memory = hit.memory
+    return packing.Item(memory.text, memory.speaker, memory.at, order=0, note=hit.note)
+
+
+def _lap(start: float) -> float:
+    return (perf_counter() - start) * 1000

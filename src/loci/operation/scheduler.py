@@ -1,0 +1,172 @@
+"""MemScheduler: the durable queue of a cube, worked in the background. Today it embeds, re-reads and notes use; each job
+is claimed, computed outside any transaction, and its effect and its end are one commit."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from loci.errors import LociError, Unavailable
+from loci.policy.lifecycle import MOVES, Move
+from loci.ports import Clock, Embedder, Store, Transaction
+from loci.types import Job
+
+LEASE = timedelta(minutes=5)
+RETRY = timedelta(seconds=30)
+
+SMALL = 8  # jobs; more are left to the background
+TOGETHER = 8  # jobs embedded in one batch, at most 256 contents each
+
+Reread = Callable[[Store, Transaction, str], None]
+
+
+class Scheduler:
+    """Works the jobs of one cube: in a thread of its own once ``start`` was called, and on demand by ``drain``."""
+
+    def __init__(self, store: Store, embedder: Embedder | None, clock: Clock, reread: Reread, *, is_background: bool) -> None:
+        self._store, self._embedder, self._clock, self._reread = store, embedder, clock, reread
+        self._is_background = is_background
+        self._worker = secrets.token_hex(6)
+        self._used: Counter[str] = Counter()
+        self._used_lock = threading.Lock()
+        self._working = threading.Lock()
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self.failure: LociError | None = None
+
+    # -- foreground ----------------------------------------------------------------------------------------------------
+
+    def enqueue_vectors(self, tx: Transaction) -> None:
+        """In the writer's own transaction: a job for the vectors of what it wrote."""
+        if self._embedder is not None and tx.new_contents:
+            tx.generation(self._embedder.name, self._embedder.dimensions)
+            for start in range(0, len(tx.new_contents), 256):
+                tx.enqueue("embed", {"contents": tx.new_contents[start : start + 256]})
+
+    def use(self, memories: tuple[str, ...]) -> None:
+        """Notes that these were recalled; written later, so that a search writes nothing on its path."""
+        with self._used_lock:
+            self._used.update(memories)
+
+    def wake(self) -> None:
+        """Something is in the queue."""
+        if not self._is_background:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"loci-{Path(self._store.cube).name}", daemon=True)
+            self._thread.start()
+        self._wake.set()
+
+    def resume(self) -> None:
+        """At opening: goes on with what is queued, and starts over if the embedder is another one than before."""
+        if self._embedder is not None and not self._store.is_empty():
+            with self._store.write(self._clock.now()) as tx:
+                tx.generation(self._embedder.name, self._embedder.dimensions)
+        if self._store.jobs():
+            self.wake()
+
+    def settle(self) -> None:
+        """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing."""
+        if self._embedder is not None and 0 < len(self._store.jobs()) <= SMALL:
+            self.drain(limit=1)
+
+    def drain(self, limit: int | None = None) -> int:
+        """Works until nothing is due, or ``limit`` jobs are done. Returns how many. Raises what a job raised."""
+        done = 0
+        while limit is None or done < limit:
+            if not self._step():
+                break
+            done += 1
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        return done
+
+    def close(self) -> None:
+        """Ends the thread after the job in hand; what is still queued is worked at the next opening."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.note_uses()
+
+    # -- work ----------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            while not self._stop.is_set() and self._step():
+                pass
+
+    def _step(self) -> bool:
+        """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
+        with self._working:
+            return self._step_alone()
+
+    def _step_alone(self) -> bool:
+        now = self._clock.now()
+        with self._store.write(now) as tx:
+            found = tx.lease("embed", self._worker, now + LEASE, TOGETHER) if self._embedder is not None else []
+            found = found or tx.lease("read", self._worker, now + LEASE, 1)
+        if not found:
+            return False
+        try:
+            if self._embedder is not None and found[0].verb == "embed":
+                self._embed(found, self._embedder)
+            else:
+                self._read(found[0])
+        except LociError as error:
+            self.failure = error
+            now = self._clock.now()
+            with self._store.write(now) as tx:
+                for job in found:
+                    tx.retry(job.seq, self._worker, now + RETRY * 2 ** min(job.attempts, 8), str(error))
+        return True
+
+    def _read(self, job: Job) -> None:
+        with self._store.write(self._clock.now()) as tx:
+            if tx.finish(job.seq, self._worker):
+                self._reread(self._store, tx, str(job.arguments["source"]))
+
+    def _embed(self, jobs: list[Job], embedder: Embedder) -> None:
+        wanted = [content for job in jobs for content in _contents(job)]
+        with self._store.write(self._clock.now()) as tx:
+            texts = tx.texts(wanted)
+        contents = sorted(texts)
+        vectors = embedder.embed([texts[c] for c in contents]) if contents else None
+        with self._store.write(self._clock.now()) as tx:
+            if not all([tx.finish(job.seq, self._worker) for job in jobs]):
+                raise Unavailable("Another worker took over these jobs; its vectors stand.")
+            generation = tx.generation(embedder.name, embedder.dimensions)
+            if vectors is not None:
+                tx.put_vectors(generation, contents, vectors)
+            tx.promote(generation)
+
+    def note_uses(self) -> None:
+        """Writes the use counters, and moves what was used for the first time to Activated."""
+        with self._used_lock:
+            used, self._used = self._used, Counter()
+        if not used:
+            return
+        now = self._clock.now()
+        with self._store.write(now) as tx:
+            moved = []
+            for memory in tx.use(used, now):
+                state, expires, priority = tx.state(memory)
+                target = MOVES[state].get(Move.USE, state)
+                if target is not state:
+                    tx.set_state(memory, target, expires, priority)
+                    moved.append(memory)
+            if moved:
+                tx.audit("scheduler", "move", moved[0], {"to": "activated", "memories": moved})
+
+
+def _contents(job: Job) -> list[int]:
+    contents = job.arguments["contents"]
+    assert isinstance(contents, list)
+    return contents

@@ -1,0 +1,61 @@
+"""The life of a memory as one literal table (MemOS v3 §5.4.3, with the gaps of the paper closed).
+
+A move that is not in the table does not exist: `after` raises `IllegalMove` and says which moves there are. What the paper
+leaves open is decided here: a memory that nobody used may be archived; a merged one that is used is active again; what comes
+back from the archive or from being forgotten is active; what is frozen can be read and thawed, and nothing else; expired is
+not erased, and can be restored until it is.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from loci.errors import IllegalMove
+from loci.types import State
+
+
+class Move(StrEnum):
+    """What can happen to a memory."""
+
+    USE = "use"
+    REVISE = "revise"
+    MERGE = "merge"
+    ARCHIVE = "archive"
+    EXPIRE = "expire"
+    RESTORE = "restore"
+    FREEZE = "freeze"
+    THAW = "thaw"
+
+
+G, A, M, R, E, F = State.GENERATED, State.ACTIVATED, State.MERGED, State.ARCHIVED, State.EXPIRED, State.FROZEN
+
+MOVES: dict[State, dict[Move, State]] = {
+    G: {Move.USE: A, Move.REVISE: G, Move.MERGE: M, Move.ARCHIVE: R, Move.EXPIRE: E, Move.RESTORE: G, Move.FREEZE: F},
+    A: {Move.USE: A, Move.REVISE: A, Move.MERGE: M, Move.ARCHIVE: R, Move.EXPIRE: E, Move.RESTORE: A, Move.FREEZE: F},
+    M: {Move.USE: A, Move.REVISE: M, Move.MERGE: M, Move.ARCHIVE: R, Move.EXPIRE: E, Move.RESTORE: M, Move.FREEZE: F},
+    R: {Move.EXPIRE: E, Move.RESTORE: A},
+    E: {Move.RESTORE: A},
+    F: {Move.USE: F, Move.THAW: A},
+}
+
+FINDABLE = frozenset({G, A, M, F})
+
+
+def after(state: State, move: Move, memory: str) -> State:
+    """The state that follows. Raises `IllegalMove`, naming what would be possible instead."""
+    allowed = MOVES[state]
+    if move not in allowed:
+        ways = ", ".join(sorted(m.value for m in allowed)) or "nothing"
+        hint = {F: " Thaw it first.", R: " Restore it first.", E: " Restore it first."}.get(state, "")
+        raise IllegalMove(f"Memory {memory} is {state.value}: it cannot {move.value}, only {ways}.{hint}")
+    return allowed[move]
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the documentation."""
+    lines = ["stateDiagram-v2", "    [*] --> generated: add"]
+    for state, moves in MOVES.items():
+        for target in dict.fromkeys(moves.values()):
+            names = ", ".join(m.value for m, to in moves.items() if to is target)
+            lines.append(f"    {state.value} --> {target.value}: {names}")
+    return "\n".join(lines)

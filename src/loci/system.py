@@ -1,0 +1,441 @@
+"""The system-call table: a vault of cubes, and the verbs of one cube. Each verb passes the gate, then one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from loci.errors import Invalid
+from loci.infrastructure.governance import Governance
+from loci.infrastructure.vault import Vault
+from loci.memories.plaintext import Header
+from loci.operation import erasure, explain
+from loci.operation.intake import Intake, Origin, Reader
+from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
+from loci.operation.operator import Operator
+from loci.operation.scheduler import Scheduler
+from loci.policy.lifecycle import Move
+from loci.ports import Clock, Embedder, Ids, RowFilter, Store, Transaction
+from loci.types import (
+    Channel,
+    Fault,
+    Kind,
+    Memory,
+    MemoryCall,
+    Message,
+    Query,
+    Recall,
+    Receipt,
+    Record,
+    Report,
+    Scope,
+    State,
+    Type,
+)
+
+Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
+FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
+
+
+class CallReader(Reader):
+    """A reader that also reads questions."""
+
+    def call(self, question: str, now: datetime, people: Sequence[str]) -> MemoryCall:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a system is made of; `wire` puts it together."""
+
+    vault: Vault
+    governance: Governance
+    reader: CallReader
+    embedder: Embedder | None
+    clock: Clock
+    ids: Ids
+    limit: int = 10
+    capacity: int = 0
+    is_background: bool = True
+
+
+class System:
+    """A memory operating system over one vault. Use it as a context manager, or ``close`` it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._cubes: dict[str, Cube] = {}
+
+    def cube(self, name: str, *, create: bool = True) -> Cube:
+        """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none."""
+        if name not in self._cubes:
+            is_creating = create and self._parts.governance.is_writable
+            self._cubes[name] = Cube(self._parts, self._parts.vault.store(name, create=is_creating))
+        return self._cubes[name]
+
+    def cubes(self) -> list[str]:
+        """Names of the cubes in the vault."""
+        return self._parts.vault.names()
+
+    def verify(self) -> Report:
+        """Checks every cube: words against hashes, spans against sources, indexes against contents, the audit chain."""
+        checked: dict[str, int] = {"cubes": 0}
+        faults: list[Fault] = []
+        for name in self.cubes():
+            report = self.cube(name, create=False).verify()
+            faults.extend(report.faults)
+            checked["cubes"] += 1
+            for what, count in report.checked.items():
+                checked[what] = checked.get(what, 0) + count
+        return Report(checked, tuple(faults))
+
+    def close(self) -> None:
+        """Ends background work after the job in hand and closes the files. What is queued goes on at the next opening."""
+        for cube in self._cubes.values():
+            cube.close()
+        self._cubes.clear()
+        self._parts.vault.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Cube:
+    """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
+
+    def __init__(self, parts: Parts, store: Store) -> None:
+        self._parts, self._store = parts, store
+        self.name = store.cube
+        self._intake = Intake(store, parts.reader, parts.ids)
+        self._lifecycle = Lifecycle(store, self._intake)
+        self._operator = Operator(store, parts.embedder)
+        self._scheduler = Scheduler(store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background)
+        if parts.governance.is_writable:
+            self._scheduler.resume()
+
+    # -- taking in -----------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        messages: Words,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        channel: Channel | None = None,
+        priority: int = 0,
+        expires: datetime | None = None,
+    ) -> Receipt:
+        """Journals what was said and remembers it. The receipt comes after the commit and names every outcome."""
+        scope = Scope(self.name, user, agent, session)
+        self._parts.governance.allow("add", scope)
+        said = messages_of(messages)
+        now = self._parts.clock.now()
+        origin = Origin(self._parts.governance.principal, channel or _channel(said))
+        with self._store.write(now) as tx:
+            receipt = self._intake.take(tx, said, scope, origin, Header(priority, _aware(expires)), now)
+            if receipt.sources:
+                self._record(tx, "add", receipt.sources[0], receipt)
+        self._after_write(receipt)
+        return receipt
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        question: str,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        budget_tokens: int | None = None,
+        limit: int | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        types: Sequence[Type | str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        archived: bool = False,
+    ) -> Recall:
+        """The memories that answer, best first, and the same packed for a prompt. ``as_of``: what was true then;
+        ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit."""
+        if not question.strip():
+            raise Invalid("The question is empty. Ask something, or use `list` to see everything.")
+        query = Query(
+            call=self.call(question),
+            scope=Scope(self.name, user, agent, session),
+            limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
+            budget_tokens=budget_tokens, as_of=_aware(as_of), known_at=_aware(known_at), kinds=(Kind.PLAINTEXT,),
+            types=tuple(_type(t) for t in types), since=_aware(since), until=_aware(until), archived=archived,
+        )  # fmt: skip
+        at = self._parts.governance.allow_query("search", query)
+        self._settle()
+        recall = self._operator.search(query, at)
+        self._scheduler.use(recall.ids)
+        return recall
+
+    def call(self, question: str) -> MemoryCall:
+        """How a question in words is read: intent, people, time window, terms."""
+        return self._parts.reader.call(question, self._parts.clock.now(), self._store.people())
+
+    def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
+        """One memory: its latest version, or the one that held then. Raises `Missing`."""
+        at = self._parts.governance.allow("get", Scope(self.name))
+        if as_of is None and known_at is None:
+            return self._store.history(id)[-1]
+        return self._store.get(id, replace(at, as_of=_aware(as_of), known_at=_aware(known_at)))
+
+    def list(
+        self,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        types: Sequence[Type | str] = (),
+        archived: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Memory]:
+        """Memories in the order they were remembered, at present or as they held then."""
+        scope = Scope(self.name, user, agent, session)
+        at = self._parts.governance.allow("list", scope)
+        states = at.states | {State.ARCHIVED} if archived else at.states
+        at = replace(at, states=states, as_of=_aware(as_of), known_at=_aware(known_at), types=tuple(_type(t) for t in types))
+        return self._store.select(at, limit, offset)
+
+    def history(self, id: str) -> Sequence[Memory]:
+        """Every version of a memory, oldest first, each with author, reason and times."""
+        self._parts.governance.allow("history", Scope(self.name))
+        return self._store.history(id)
+
+    # -- changing ------------------------------------------------------------------------------------------------------
+
+    def update(
+        self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None
+    ) -> Receipt:
+        """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
+        with `VersionConflict` when somebody else has changed it since it was read."""
+        self._parts.governance.allow("update", Scope(self.name))
+        now = self._parts.clock.now()
+        origin = Origin(self._parts.governance.principal, Channel.USER)
+        with self._store.write(now) as tx:
+            known = memory if isinstance(memory, Memory) else self._store.history(memory)[-1]
+            receipt = self._lifecycle.update(tx, known, text, mode, reason or mode, origin, now, _aware(at))
+            self._record(tx, "update", known.id, receipt)
+        self._after_write(receipt)
+        return receipt
+
+    def forget(self, id: str, *, reason: str = "") -> Receipt:
+        """Takes a memory out of every present answer. It stays in history and can be restored; `erase` is for good."""
+        self._parts.governance.allow("forget", Scope(self.name))
+        now = self._parts.clock.now()
+        with self._store.write(now) as tx:
+            receipt = self._lifecycle.forget(tx, id, reason or "forgotten on request", self._parts.governance.principal, now)
+            self._record(tx, "forget", id, receipt)
+        return receipt
+
+    def restore(self, id: str | None = None, *, to: int | datetime | None = None, reason: str = "") -> Receipt:
+        """Brings back a memory (``to`` a version number, default the last) or, without an id, the whole cube as it was known
+        at the time ``to``. Nothing is lost by it: what is undone stays in history."""
+        self._parts.governance.allow("restore", Scope(self.name))
+        now, author = self._parts.clock.now(), self._parts.governance.principal
+        with self._store.write(now) as tx:
+            if id is not None:
+                if isinstance(to, datetime):
+                    to = self._store.get(id, replace(self._everything(), known_at=_aware(to))).version
+                receipt = self._lifecycle.restore(tx, id, to, reason or "restored on request", author, now)
+            elif isinstance(to, datetime):
+                receipt = rewind(self._lifecycle, tx, _sure(to), self._everything(), reason or "cube restored", author, now)
+            else:
+                raise Invalid("restore needs an id, or a time to bring the whole cube back to: restore(to=datetime).")
+            self._record(tx, "restore", id or self.name, receipt)
+        return receipt
+
+    def move(self, id: str, move: Move | str, *, reason: str = "") -> Receipt:
+        """A step in the life of a memory that changes no words: archive, freeze, thaw, restore. Raises `IllegalMove`."""
+        self._parts.governance.allow("move", Scope(self.name))
+        if move not in ("archive", "freeze", "thaw", "restore"):
+            raise Invalid(f"{move!r} is no move of yours; it must be archive, freeze, thaw or restore.")
+        with self._store.write(self._parts.clock.now()) as tx:
+            receipt = self._lifecycle.move(tx, id, Move(move), reason)
+            self._record(tx, "move", id, receipt, to=str(move))
+        return receipt
+
+    def erase(
+        self, id: str | None = None, *, source: str | None = None, user: str | None = None, session: str | None = None
+    ) -> erasure.Erased:
+        """For good: the sources, everything derived from them, and every byte of them in the cube's files. The receipt says
+        what went and that nothing is left; the audit log keeps hashes, never words."""
+        self._parts.governance.allow("erase", Scope(self.name))
+        wanted = {k: v for k, v in {"memory": id, "source": source, "user": user, "session": session}.items() if v is not None}
+        if len(wanted) != 1:
+            raise Invalid("erase needs exactly one of: an id, source=, user= or session=.")
+        self._scheduler.note_uses()
+        return erasure.erase(
+            self._store, wanted, self._parts.governance.principal, self._parts.clock.now(), self._parts.vault.branches(self.name)
+        )
+
+    # -- time machine and explanations ---------------------------------------------------------------------------------
+
+    def diff(self, t1: datetime, t2: datetime, *, known: bool = False) -> Difference:
+        """What changed in the world between two times, as known now; with ``known``, what changed in our knowledge."""
+        at = self._parts.governance.allow("diff", Scope(self.name))
+        views = [replace(at, known_at=t) if known else replace(at, as_of=t) for t in (_sure(t1), _sure(t2))]
+        before, after = (self._store.select(view, limit=1 << 40) for view in views)
+        return difference(before, after)
+
+    def branch(self, name: str, *, as_of: datetime | None = None) -> Cube:
+        """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
+        the other."""
+        self._parts.governance.allow("branch", Scope(self.name))
+        store = self._parts.vault.branch(self.name, name, _aware(as_of))
+        branch = Cube(self._parts, store)
+        if as_of is not None:
+            now = self._parts.clock.now()
+            with store.write(now) as tx:
+                gone = prune(store, tx, _sure(as_of))
+                tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": gone})
+        return branch
+
+    def why(self, id: str) -> explain.Why:
+        """Where a memory comes from and what happened to it: sources in their own words, versions, links, audit."""
+        self._parts.governance.allow("why", Scope(self.name))
+        return explain.why(self._store, id)
+
+    def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
+        """Why a memory is not in the answer to a question: which filter, rank or budget kept it out, and by how much."""
+        query = Query(call=self.call(question), scope=Scope(self.name, user), limit=self._parts.limit, as_of=_aware(as_of))
+        at = self._parts.governance.allow_query("why_not", query)
+        self._settle()
+        return explain.why_not(self._store, self._operator, query, at, id)
+
+    def log(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        verb: str | None = None,
+        object: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Record]:
+        """The audit log, oldest first: who did what to what, when."""
+        self._parts.governance.allow("log", Scope(self.name))
+        return self._store.records(_aware(since), _aware(until), verb, object, limit)
+
+    # -- care ----------------------------------------------------------------------------------------------------------
+
+    def verify(self) -> Report:
+        """Checks this cube, and finishes an erasure that another reader had held up."""
+        self._parts.governance.allow("verify", Scope(self.name))
+        checked, faults = self._store.faults()
+        return Report(checked, tuple(faults))
+
+    def stats(self) -> Mapping[str, object]:
+        """Counts and sizes."""
+        at = self._parts.governance.allow("stats", Scope(self.name))
+        return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes()}
+
+    def sweep(self) -> Receipt:
+        """Expires what has outlived its time. Reads never show it meanwhile; this writes it down."""
+        self._parts.governance.allow("forget", Scope(self.name))
+        now = self._parts.clock.now()
+        with self._store.write(now) as tx:
+            receipt = self._lifecycle.expire(tx, now)
+            if receipt.changes:
+                self._record(tx, "expire", self.name, receipt)
+        return receipt
+
+    def drain(self) -> int:
+        """Works the queue until it is empty, in this thread. Returns the jobs done; raises what a job raised."""
+        return self._scheduler.drain()
+
+    def pending(self) -> int:
+        """Jobs in the queue."""
+        return len(self._store.jobs())
+
+    def close(self) -> None:
+        """Ends background work of this cube; the vault keeps the file."""
+        self._scheduler.close()
+
+    # -- plumbing ------------------------------------------------------------------------------------------------------
+
+    def _everything(self) -> RowFilter:
+        return RowFilter(now=self._parts.clock.now())
+
+    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, **detail: object) -> None:
+        counts: dict[str, int] = {}
+        for change in receipt.changes:
+            counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
+        if verb in ("add", "update", "restore"):
+            self._scheduler.enqueue_vectors(tx)
+        tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts})
+
+    def _after_write(self, receipt: Receipt) -> None:
+        if not receipt.sources:
+            return
+        self._scheduler.wake()
+        if self._parts.capacity:
+            now = self._parts.clock.now()
+            with self._store.write(now) as tx:
+                archived = self._lifecycle.fit(tx, self._parts.capacity, now)
+                if archived:
+                    tx.audit("lifecycle", "move", archived[0], {"to": "archived", "memories": archived})
+
+    def _settle(self) -> None:
+        """Lets a small backlog of vectors finish first, so that what was just said is found by meaning too."""
+        self._scheduler.settle()
+
+
+def messages_of(words: Words) -> list[Message]:
+    """Messages from what people pass: a text, a message, a chat dictionary, or several."""
+    if isinstance(words, str):
+        return [Message("user", words)]
+    if isinstance(words, Message | Mapping):
+        words = [words]
+    return [w if isinstance(w, Message) else _message(w) for w in words]
+
+
+def _message(fields: Mapping[str, object]) -> Message:
+    text = fields.get("text", fields.get("content"))
+    if not isinstance(text, str):
+        raise Invalid(f"A message needs 'text' (or 'content'), a string; this one has {sorted(map(str, fields))}.")
+    at = fields.get("at")
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError as error:
+            raise Invalid(f"'at' is {at!r}; it must be an ISO 8601 time such as 2026-05-02T14:30:00+01:00.") from error
+    if at is not None and not isinstance(at, datetime):
+        raise Invalid(f"'at' is {at!r}; it must be a time.")
+    named = {k: str(fields[k]) for k in ("speaker", "caption", "id", "session") if fields.get(k) is not None}
+    return Message(str(fields.get("role", "user")), text, at, **named)
+
+
+def _channel(messages: Sequence[Message]) -> Channel:
+    roles = {m.role for m in messages}
+    return {frozenset({"assistant"}): Channel.ASSISTANT, frozenset({"tool"}): Channel.TOOL}.get(frozenset(roles), Channel.USER)
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+
+
+def _sure(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def _type(value: Type | str) -> Type:
+    try:
+        return Type(value)
+    except ValueError as error:
+        raise Invalid(f"{value!r} is no type of memory; there are {', '.join(t.value for t in Type)}.") from error
+
+

@@ -1,0 +1,82 @@
+"""Settings to a system: the one place where names become objects."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from loci.drivers.clock import SystemClock, Ulids
+from loci.drivers.minilm import PACKAGE, MiniLM
+from loci.drivers.sqlite import SqliteRegistry, SqliteStore
+from loci.errors import Invalid, ReadOnly
+from loci.infrastructure.governance import Governance
+from loci.infrastructure.vault import Vault
+from loci.interface.reader import MemReader
+from loci.ports import Clock, Embedder, Ids, Store
+from loci.settings import Settings, load
+from loci.system import Parts, System
+
+
+class MemOS(System):
+    """A memory operating system: ``MemOS.open(folder)``, then ``.cube(name)`` and its verbs."""
+
+    @classmethod
+    def open(
+        cls,
+        vault: str | Path | None = None,
+        *,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        embedder: Embedder | str | None = None,
+        **settings: object,
+    ) -> MemOS:
+        """Opens a vault, a folder of cubes; it is made if it is not there. ``embedder`` is an object or a name of the
+        setting; any other setting can be given by name. Raises `Invalid` for a setting that does not exist."""
+        named = embedder if isinstance(embedder, str) else None
+        engine = None if isinstance(embedder, str) else embedder
+        found, _ = load(None, vault=None if vault is None else str(vault), embedder=named, **settings)
+        return cls(parts(found, clock=clock, ids=ids, embedder=engine))
+
+
+def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None, embedder: Embedder | None = None) -> Parts:
+    """The parts these settings describe. What is handed in takes the place of what would be built."""
+    clock = clock or SystemClock()
+    root = Path(settings.vault).expanduser()
+    is_writable = _prepare(root)
+    engine = embedder or _embedder(settings)
+
+    def open_store(path: Path, cube: str, create: bool) -> Store:
+        return SqliteStore(path, cube, clock.now(), create=create)
+
+    return Parts(
+        vault=Vault(root, clock, open_store, SqliteRegistry(root / "registry.db")),
+        governance=Governance(clock, settings.principal, is_writable),
+        reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(), limit=settings.limit,
+        capacity=settings.capacity, is_background=settings.background,
+    )  # fmt: skip
+
+
+def _prepare(root: Path) -> bool:
+    """Makes the vault's folder. Returns whether it can be written."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise Invalid(f"{root} is a file; a vault is a folder. Choose another path.") from error
+    except OSError as error:
+        raise ReadOnly(f"{root} cannot be made: {error.strerror}. Choose a folder that can be written.") from error
+    return os.access(root, os.W_OK)
+
+
+def _embedder(settings: Settings) -> Embedder | None:
+    name = settings.embedder
+    if name == "none":
+        return None
+    if name == "auto":
+        needed = (PACKAGE, "onnxruntime", "onnx", "tokenizers")
+        return MiniLM(settings.cache_folder()) if all(find_spec(module) for module in needed) else None
+    if name == "minilm":
+        return MiniLM(settings.cache_folder())
+    raise Invalid(f"embedder is {name!r}; it must be auto, minilm or none.")
+
+

@@ -1,11 +1,11 @@
 """Loci: a memory operating system for language models.
 
-    from loci import MemOS, Message
+from loci import MemOS, Message
 
-    with MemOS.open("vault") as memory:
-        alice = memory.cube("alice")
-        alice.add([Message("user", "I moved from Porto to Lisbon in May.")], user="alice")
-        print(alice.search("Where does Alice live?", user="alice").text)
+with MemOS.open("vault") as memory:
+    alice = memory.cube("alice")
+    alice.add([Message("user", "I moved from Porto to Lisbon in May.")], user="alice")
+    print(alice.search("Where does Alice live?", user="alice").text)
 """
 
 from __future__ import annotations

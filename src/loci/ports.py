@@ -105,7 +105,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a search looks for: words, a direction of this embedder's, and the people it is about. ``missing`` carries
+    """What a search looks for: words, a direction of this embedder's, the people it is about, and the keys of claims. ``missing`` carries
     signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
 
     terms: tuple[str, ...]
@@ -113,6 +113,7 @@ class Probe:
     people: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     embedder: str = ""
+    keys: tuple[tuple[str | None, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,15 @@ class Transaction(Protocol):
         """A further version with new words."""
 
     def version(
-        self, memory: str, number: int, content: int, valid: Interval, outcome: Outcome, author: str, reason: str, cause: str | None
+        self,
+        memory: str,
+        number: int,
+        content: int,
+        valid: Interval,
+        outcome: Outcome,
+        author: str,
+        reason: str,
+        cause: str | None,
     ) -> None:
         """A further version of words already there."""
 
@@ -231,8 +240,8 @@ class Transaction(Protocol):
     def promote(self, generation: int) -> bool:
         """Makes a generation the active one, and drops the others, if it covers every content."""
 
-    def quoting(self, **scope: str) -> list[str]:
-        """Ids of sources by memory, source, user or session: what an erasure of that would take."""
+    def quoting(self, by: str, value: str) -> list[str]:
+        """Ids of the sources that an erasure by memory, source, user or session would take, oldest first."""
 
     def remove(self, sources: Sequence[str]) -> Mapping[str, int]:
         """Deletes sources and everything derived from them. Returns rows removed by layer."""
@@ -298,9 +307,7 @@ class Store(Protocol):
     def names(self, column: str) -> list[str]:
         """Distinct names of a source's column: user, agent, session or speaker."""
 
-    def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int
-    ) -> list[Record]:
+    def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
         """The newest ``limit`` records of the audit log that match, oldest first."""
 
     def hash(self, *parts: str | None) -> bytes:

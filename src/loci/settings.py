@@ -49,7 +49,9 @@ class Effective:
     meaning: str
 
 
-def load(file: Path | None = None, environment: Mapping[str, str] | None = None, **arguments: object) -> tuple[Settings, list[Effective]]:
+def load(
+    arguments: Mapping[str, object] | None = None, file: Path | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Settings, list[Effective]]:
     """The settings that hold. ``file`` defaults to LOCI_CONFIG, else ``loci.toml`` in the current folder if there is one."""
     environment = os.environ if environment is None else environment
     named = file or (Path(environment[f"{PREFIX}CONFIG"]) if environment.get(f"{PREFIX}CONFIG") else None)
@@ -61,12 +63,14 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None,
     for variable, text in environment.items():
         if variable.startswith(PREFIX) and variable != f"{PREFIX}CONFIG":
             found[variable.removeprefix(PREFIX).lower()] = (text, variable)
-    found.update({name: (value, "argument") for name, value in arguments.items() if value is not None})
+    found.update({name: (value, "argument") for name, value in (arguments or {}).items() if value is not None})
     values = {}
     for name, (value, origin) in found.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            raise Invalid(f"{origin}: there is no setting {name!r}." + (f" Did you mean {near[0]!r}?" if near else " `loci settings` lists them."))
+            raise Invalid(
+                f"{origin}: there is no setting {name!r}." + (f" Did you mean {near[0]!r}?" if near else " `loci settings` lists them.")
+            )
         values[name] = _typed(name, value, known[name].default, origin)
     settings = Settings(**values)
     return settings, [

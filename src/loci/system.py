@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from loci.errors import Invalid
 from loci.infrastructure.governance import Governance
@@ -40,11 +40,10 @@ Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, o
 FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
 
 
-class CallReader(Reader):
+class CallReader(Reader, Protocol):
     """A reader that also reads questions."""
 
-    def call(self, question: str, now: datetime, people: Sequence[str]) -> MemoryCall:
-        raise NotImplementedError
+    def call(self, question: str, now: datetime, people: Sequence[str], speaker: str | None) -> MemoryCall: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ class Cube:
         if not question.strip():
             raise Invalid("The question is empty. Ask something, or use `list` to see everything.")
         query = Query(
-            call=self.call(question),
+            call=self.call(question, user=user),
             scope=Scope(self.name, user, agent, session),
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
             budget_tokens=budget_tokens, as_of=_aware(as_of), known_at=_aware(known_at), kinds=(Kind.PLAINTEXT,),
@@ -180,9 +179,9 @@ class Cube:
         self._scheduler.use(recall.ids)
         return recall
 
-    def call(self, question: str) -> MemoryCall:
-        """How a question in words is read: intent, people, time window, terms."""
-        return self._parts.reader.call(question, self._parts.clock.now(), self._store.people())
+    def call(self, question: str, *, user: str | None = None) -> MemoryCall:
+        """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""
+        return self._parts.reader.call(question, self._parts.clock.now(), self._store.people(), user)
 
     def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
         """One memory: its latest version, or the one that held then. Raises `Missing`."""
@@ -218,9 +217,7 @@ class Cube:
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
-    def update(
-        self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None
-    ) -> Receipt:
+    def update(self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None) -> Receipt:
         """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
         with `VersionConflict` when somebody else has changed it since it was read."""
         self._parts.governance.allow("update", Scope(self.name))
@@ -279,8 +276,14 @@ class Cube:
         if len(wanted) != 1:
             raise Invalid("erase needs exactly one of: an id, source=, user= or session=.")
         self._scheduler.note_uses()
+        by, value = next(iter(wanted.items()))
         return erasure.erase(
-            self._store, wanted, self._parts.governance.principal, self._parts.clock.now(), self._parts.vault.branches(self.name)
+            self._store,
+            by,
+            value,
+            self._parts.governance.principal,
+            self._parts.clock.now(),
+            self._parts.vault.branches(self.name),
         )
 
     # -- time machine and explanations ---------------------------------------------------------------------------------
@@ -312,7 +315,7 @@ class Cube:
 
     def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
         """Why a memory is not in the answer to a question: which filter, rank or budget kept it out, and by how much."""
-        query = Query(call=self.call(question), scope=Scope(self.name, user), limit=self._parts.limit, as_of=_aware(as_of))
+        query = Query(call=self.call(question, user=user), scope=Scope(self.name, user), limit=self._parts.limit, as_of=_aware(as_of))
         at = self._parts.governance.allow_query("why_not", query)
         self._settle()
         return explain.why_not(self._store, self._operator, query, at, id)
@@ -437,5 +440,3 @@ def _type(value: Type | str) -> Type:
         return Type(value)
     except ValueError as error:
         raise Invalid(f"{value!r} is no type of memory; there are {', '.join(t.value for t in Type)}.") from error
-
-

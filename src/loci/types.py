@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -250,7 +251,8 @@ class Receipt:
 class MemoryCall:
     """A request in words, read: what MemReader hands to the operator (MemOS v3 §5.2).
 
-    ``intent`` is one of lookup, when, past, preference, advice, count. ``terms`` are the words searched for.
+    ``intent`` is one of lookup, when, past, preference, advice, count. ``terms`` are the words searched for;
+    ``asked`` the (subject, attribute) keys that would answer it, a subject of None standing for anybody.
     """
 
     text: str
@@ -260,6 +262,7 @@ class MemoryCall:
     window: Interval | None = None
     terms: tuple[str, ...] = ()
     asks_when: bool = False
+    asked: tuple[tuple[str | None, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +341,7 @@ class Record:
     principal: str
     verb: str
     object: str
-    detail: Mapping[str, object]
+    detail: Mapping[str, Any]
     hash: str
 
 

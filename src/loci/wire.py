@@ -35,7 +35,7 @@ class MemOS(System):
         setting; any other setting can be given by name. Raises `Invalid` for a setting that does not exist."""
         named = embedder if isinstance(embedder, str) else None
         engine = None if isinstance(embedder, str) else embedder
-        found, _ = load(None, vault=None if vault is None else str(vault), embedder=named, **settings)
+        found, _ = load({"vault": None if vault is None else str(vault), "embedder": named, **settings})
         return cls(parts(found, clock=clock, ids=ids, embedder=engine))
 
 
@@ -44,7 +44,7 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
     clock = clock or SystemClock()
     root = Path(settings.vault).expanduser()
     is_writable = _prepare(root)
-    engine = embedder or _embedder(settings)
+    engine = embedder or embedder_of(settings)
 
     def open_store(path: Path, cube: str, create: bool) -> Store:
         return SqliteStore(path, cube, clock.now(), create=create)
@@ -68,7 +68,8 @@ def _prepare(root: Path) -> bool:
     return os.access(root, os.W_OK)
 
 
-def _embedder(settings: Settings) -> Embedder | None:
+def embedder_of(settings: Settings) -> Embedder | None:
+    """The embedder that the settings name; None when there is none, by choice or because the model is not installed."""
     name = settings.embedder
     if name == "none":
         return None
@@ -78,5 +79,3 @@ def _embedder(settings: Settings) -> Embedder | None:
     if name == "minilm":
         return MiniLM(settings.cache_folder())
     raise Invalid(f"embedder is {name!r}; it must be auto, minilm or none.")
-
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loci.operation.intake import Heard
-from loci.text import dates, entities, facts, sentences, speech, tokens
+from loci.text import asked, dates, entities, facts, sentences, speech, tokens
 from loci.types import Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
 PASSAGE_CHARS = 700  # an embedder sees about 256 tokens; a longer text is remembered in passages as well
@@ -38,7 +38,7 @@ class MemReader:
                 claimed.append([])
         return Heard(tuple(candidates), tuple(tuple(own) for own in claimed))
 
-    def call(self, question: str, now: datetime, people: Sequence[str]) -> MemoryCall:
+    def call(self, question: str, now: datetime, people: Sequence[str], speaker: str | None) -> MemoryCall:
         """What a question asks for: its intent, the people it names, its time window, and the words to look for."""
         said = set(tokens.words(question))
         named = tuple(p for p in people if set(tokens.words(p)) & said)
@@ -51,6 +51,7 @@ class MemReader:
             window=None if window is None else Interval(*window),
             terms=tuple(tokens.content_words(question)),
             asks_when=asks_when,
+            asked=tuple(asked.asked(question, speaker, people)),
         )
 
 
@@ -79,9 +80,13 @@ class _Reading:
         )  # fmt: skip
 
 
-PAST = frozenset("before previously formerly used originally earlier past history changed former once initially first".split())
-ADVICE = frozenset("recommend suggest suggestions advice advise recommendations ideas tips should".split())
-PREFERENCE = frozenset("like likes love loves prefer prefers favorite favourite hate hates dislike dislikes enjoy enjoys".split())
+PAST = frozenset(
+    {"before", "previously", "formerly", "used", "originally", "earlier", "past", "history", "changed", "former", "once", "first"}
+)
+ADVICE = frozenset({"recommend", "suggest", "suggestions", "advice", "advise", "recommendations", "ideas", "tips", "should"})
+PREFERENCE = frozenset(
+    {"like", "likes", "love", "loves", "prefer", "prefers", "favorite", "favourite", "hate", "hates", "dislike", "enjoy"}
+)
 
 
 def _intent(question: str, asks_when: bool) -> str:

@@ -24,17 +24,15 @@ class Erased:
     branches: tuple[str, ...]
 
 
-def erase(store: Store, wanted: Mapping[str, str], principal: str, now: datetime, branches: Sequence[str]) -> Erased:
+def erase(store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str]) -> Erased:
     """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing."""
     with store.write(now) as tx:
-        sources = tx.quoting(**wanted)
+        sources = tx.quoting(by, value)
         if not sources:
-            what, value = next(iter(wanted.items()))
-            raise Missing(f"Nothing to erase: cube {store.cube} has no words of {what} {value!r}.")
+            raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
         words = [store.source(id) for id in sources]
         removed = tx.remove(sources)
         hashes = tuple(s.hash.hex() for s in words)
-        what = next(iter(wanted))
-        tx.audit(principal, "erase", store.cube, {"by": what, "removed": removed, "hashes": hashes[:100]})
+        tx.audit(principal, "erase", store.cube, {"by": by, "removed": removed, "hashes": hashes[:100]})
     scanned = store.scrub(words)
     return Erased(tuple(sources), removed, hashes, scanned, tuple(branches))

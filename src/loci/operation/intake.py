@@ -50,9 +50,7 @@ class Intake:
     reader: Reader
     ids: Ids
 
-    def take(
-        self, tx: Transaction, messages: Sequence[Message], scope: Scope, origin: Origin, header: Header, now: datetime
-    ) -> Receipt:
+    def take(self, tx: Transaction, messages: Sequence[Message], scope: Scope, origin: Origin, header: Header, now: datetime) -> Receipt:
         """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
         check(messages)
         people = tuple(dict.fromkeys(m.speaker or scope.user or m.role for m in messages))

@@ -27,7 +27,15 @@ class Lifecycle:
     intake: Intake
 
     def update(
-        self, tx: Transaction, memory: Memory, text: str, mode: str, reason: str, origin: Origin, now: datetime, at: datetime | None
+        self,
+        tx: Transaction,
+        memory: Memory,
+        text: str,
+        mode: str,
+        reason: str,
+        origin: Origin,
+        now: datetime,
+        at: datetime | None,
     ) -> Receipt:
         """A further version: ``overwrite`` replaces the words, ``append`` puts them after, ``merge`` adds the sentences that
         are not there yet. The words are journaled as a source; the former version stays and holds until ``at``."""
@@ -186,9 +194,7 @@ def difference(before: Sequence[Memory], after: Sequence[Memory]) -> Difference:
     )
 
 
-def rewind(
-    lifecycle: Lifecycle, tx: Transaction, to: datetime, everything: RowFilter, reason: str, author: str, now: datetime
-) -> Receipt:
+def rewind(lifecycle: Lifecycle, tx: Transaction, to: datetime, everything: RowFilter, reason: str, author: str, now: datetime) -> Receipt:
     """The whole cube as it was known at ``to``: what came later is forgotten, what was changed or forgotten is restored."""
     then = lifecycle.store.select(replace(everything, known_at=to), limit=1 << 40)
     present = lifecycle.store.select(everything, limit=1 << 40)

@@ -15,6 +15,7 @@ from loci.types import Claim, Hit, Memory, MemoryCall, Query, Recall, TimeSpan, 
 
 MAX_LIMIT = 1000
 READ_AHEAD = 3  # memories read for each hit wanted: some fold into others
+CLAIM = 0.8  # how far a memory that claims the key asked for is trusted to be the answer
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 
 
@@ -60,11 +61,13 @@ class Operator:
     def _probe(self, call: MemoryCall) -> Probe:
         """Words and direction of the question. A failing embedder costs its signal, not the answer, and the trace says so."""
         if self.embedder is None:
-            return Probe(call.terms, None, call.people, {"dense": "no embedding model is installed; `loci settings` says how"})
+            missing = {"dense": "no embedding model is installed; `loci settings` says how"}
+            return Probe(call.terms, None, call.people, missing, keys=call.asked)
         try:
-            return Probe(call.terms, self.embedder.embed([call.text])[0], call.people, embedder=self.embedder.name)
+            vector = self.embedder.embed([call.text])[0]
         except LociError as error:
-            return Probe(call.terms, None, call.people, {"dense": f"the embedder failed: {error}"})
+            return Probe(call.terms, None, call.people, {"dense": f"the embedder failed: {error}"}, keys=call.asked)
+        return Probe(call.terms, vector, call.people, embedder=self.embedder.name, keys=call.asked)
 
 
 def check(query: Query) -> None:
@@ -72,19 +75,27 @@ def check(query: Query) -> None:
     if not 1 <= query.limit <= MAX_LIMIT:
         raise Invalid(f"limit is {query.limit}; it must be 1 to {MAX_LIMIT}.")
     if query.budget_tokens is not None and query.budget_tokens < packing.SMALLEST_BUDGET:
-        raise Invalid(
-            f"budget_tokens is {query.budget_tokens}: no memory fits. Give at least {packing.SMALLEST_BUDGET}, or leave it out."
-        )
+        raise Invalid(f"budget_tokens is {query.budget_tokens}: no memory fits. Give at least {packing.SMALLEST_BUDGET}, or leave it out.")
 
 
 def rank(call: MemoryCall, survey: Survey) -> tuple[list[fusion.Fused], dict[str, float]]:
     """Candidates best first."""
     top = max((f.text_score for f in survey.candidates), default=1.0) or 1.0
     fused = [
-        fusion.Fused(f.content, 0.5 * f.text_score / top + 0.5 * (f.cosine or 0.0), {"text": f.text_score / top, "dense": f.cosine or 0.0})
+        answering(
+            fusion.Fused(f.content, 0.5 * f.text_score / top + 0.5 * (f.cosine or 0.0), {"text": f.text_score / top, "dense": f.cosine or 0.0}),
+            f.facts.get("claim", 0.0),
+        )
         for f in survey.candidates
     ]
     return sorted(fused, key=lambda f: -f.score), {"text": 0.5, "dense": 0.5}
+
+
+def answering(fused: fusion.Fused, claim: float) -> fusion.Fused:
+    """A memory that claims the very key asked for answers, unless it is wrong: its score is raised as by a second witness."""
+    if not claim:
+        return fused
+    return fusion.Fused(fused.key, 1 - (1 - fused.score) * (1 - CLAIM), {**fused.shares, "claim": (1 - fused.score) * CLAIM})
 
 
 def fold(ranked: Sequence[tuple[fusion.Fused, Memory]], moment: datetime, is_past: bool) -> list[Hit]:

@@ -140,7 +140,8 @@ class Scheduler:
         contents = sorted(texts)
         vectors = embedder.embed([texts[c] for c in contents]) if contents else None
         with self._store.write(self._clock.now()) as tx:
-            if not all([tx.finish(job.seq, self._worker) for job in jobs]):
+            held = [tx.finish(job.seq, self._worker) for job in jobs]
+            if not all(held):
                 raise Unavailable("Another worker took over these jobs; its vectors stand.")
             generation = tx.generation(embedder.name, embedder.dimensions)
             if vectors is not None:

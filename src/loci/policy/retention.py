@@ -25,6 +25,6 @@ def value(worth: Worth) -> float:
 
     The rank by uses over idle time follows MemoryBank (arXiv 2305.10250), used as an order and never as a dice.
     """
-    used = math.log1p(worth.uses) * 0.5 ** (worth.days_since_use / IDLE_DAYS)
-    fresh = 0.5 ** (worth.days_since_said / (6 * IDLE_DAYS))
+    used: float = math.log1p(worth.uses) * 0.5 ** (worth.days_since_use / IDLE_DAYS)
+    fresh: float = 0.5 ** (worth.days_since_said / (6 * IDLE_DAYS))
     return 100.0 * worth.priority + 2.0 * used + fresh + (1.0 if worth.is_claim else 0.0) - (1.0 if worth.is_smalltalk else 0.0)

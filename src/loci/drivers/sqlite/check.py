@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import apsw
 
 from loci.drivers.sqlite.codec import keyed_hash
+from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.writer import chain
 from loci.types import Fault, Message
 
@@ -17,7 +18,7 @@ def check(db: apsw.Connection, secret: bytes, cube: str) -> tuple[dict[str, int]
     try:
         faults = [Fault(cube, where, what) for where, what in _faults(db, secret)]
         counts = {
-            table: int(db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+            table: int(scalar(db, f"SELECT count(*) FROM {table}"))
             for table in ("sources", "memories", "versions", "claims", "links", "audit")
         }
     finally:
@@ -44,16 +45,19 @@ def _sources(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _contents(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
-    current, quoted, expected = None, [], b""
-    rows = db.execute(
+    current: tuple[int, str] | None = None
+    quoted: list[str] = []
+    expected = b""
+    rows = query(
+        db,
         "SELECT m.id, c.seq, c.checksum, s.text, s.caption, p.start, p.stop FROM contents c JOIN memories m ON m.seq = c.memory"
-        " LEFT JOIN spans p ON p.content = c.seq LEFT JOIN sources s ON s.seq = p.source ORDER BY c.seq, p.ordinal"
+        " LEFT JOIN spans p ON p.content = c.seq LEFT JOIN sources s ON s.seq = p.source ORDER BY c.seq, p.ordinal",
     )
     for memory, content, checksum, text, caption, start, stop in rows:
         if current is not None and content != current[0] and keyed_hash(secret, "\n".join(quoted)) != expected:
             yield f"memory {current[1]}", "its text is not what was remembered"
         if current is None or content != current[0]:
-            current, quoted, expected = (content, memory), [], bytes(checksum)  # type: ignore[arg-type]
+            current, quoted, expected = (content, memory), [], bytes(checksum)
         if text is None:
             yield f"memory {memory}", "it quotes a source that is not there"
             continue
@@ -77,7 +81,8 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
      " (SELECT seq FROM memories) OR target NOT IN (SELECT seq FROM memories)"),
     ("memory", "two of its versions hold at the same time", "SELECT m.id FROM versions a JOIN versions b ON a.memory = b.memory"
      " AND a.seq < b.seq AND a.recorded_to IS NULL AND b.recorded_to IS NULL JOIN memories m ON m.seq = a.memory"
-     " WHERE coalesce(a.valid_from, -9e18) < coalesce(b.valid_to, 9e18) AND coalesce(b.valid_from, -9e18) < coalesce(a.valid_to, 9e18)"),
+     " WHERE coalesce(a.valid_from, -9e18) < coalesce(b.valid_to, 9e18)"
+     " AND coalesce(b.valid_from, -9e18) < coalesce(a.valid_to, 9e18)"),
     ("content", "it has no vector and no job will make one", "SELECT c.seq FROM contents c JOIN generations g ON g.state ="
      " 'active' WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = g.number AND v.content = c.seq) AND NOT EXISTS"
      " (SELECT 1 FROM jobs WHERE verb = 'embed' AND state != 'done')"),
@@ -85,11 +90,9 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
 
 
 def _chain(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
-    before, place = b"", 0
-    for seq, at, principal, verb, object, detail, hash in db.execute(
-        "SELECT seq, at, principal, verb, object, detail, hash FROM audit ORDER BY seq"
-    ):
-        place += 1
+    before = b""
+    rows = db.execute("SELECT seq, at, principal, verb, object, detail, hash FROM audit ORDER BY seq")
+    for place, (seq, at, principal, verb, object, detail, hash) in enumerate(rows, 1):
         assert isinstance(seq, int) and isinstance(at, int) and isinstance(hash, bytes)
         if seq != place:
             yield f"audit record {place}", "it is missing from the log"

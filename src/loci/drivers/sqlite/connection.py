@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from loci.errors import Corrupt, Invalid, Locked, LociError, Missing, ReadOnly, StorageFull, Unavailable
+from loci.errors import Corrupt, Invalid, LociError, Locked, Missing, ReadOnly, StorageFull, Unavailable
 
 BUSY_TIMEOUT_MS = 15_000
 PRAGMAS = (

@@ -99,9 +99,7 @@ def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes]) -> int:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         left = [p for p in residue(path, left) if not _said_elsewhere(db, p)]
     if left:
-        raise Corrupt(
-            f"{path} still holds {len(left)} runs of erased words after a vacuum. Copy what you need and delete the file."
-        )
+        raise Corrupt(f"{path} still holds {len(left)} runs of erased words after a vacuum. Copy what you need and delete the file.")
     return path.stat().st_size
 
 

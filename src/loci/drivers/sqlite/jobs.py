@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.drivers.sqlite.codec import to_micros
+from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.types import Job
 
@@ -22,9 +23,6 @@ class JobRows:
 
     _db: apsw.Connection
     _now: int
-
-    def flush(self) -> None:
-        raise NotImplementedError
 
     def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None:
         self._db.execute(
@@ -61,23 +59,21 @@ class JobRows:
         return Reader(self._db, "").texts(contents)
 
     def generation(self, embedder: str, dimensions: int) -> int:
-        rows = self._db.execute(
-            "SELECT number FROM generations WHERE embedder = ? ORDER BY number DESC LIMIT 1", (embedder,)
-        ).fetchall()
+        rows = query(self._db, "SELECT number FROM generations WHERE embedder = ? ORDER BY number DESC LIMIT 1", embedder)
         if rows:
             return int(rows[0][0])
-        number = int(self._db.execute("SELECT coalesce(max(number), 0) + 1 FROM generations").fetchall()[0][0])
+        number = int(scalar(self._db, "SELECT coalesce(max(number), 0) + 1 FROM generations"))
         self._db.execute("INSERT INTO generations VALUES (?, ?, ?, 'building')", (number, embedder, dimensions))
         self._db.execute("DELETE FROM generations WHERE state = 'building' AND number != ?", (number,))
         self._db.execute("DELETE FROM jobs WHERE verb = 'embed'")  # they were of the generation before
-        every = [int(r[0]) for r in self._db.execute("SELECT seq FROM contents ORDER BY seq")]
+        every = [int(r[0]) for r in query(self._db, "SELECT seq FROM contents ORDER BY seq")]
         for start in range(0, len(every), BLOCK):
             self.enqueue("embed", {"contents": every[start : start + BLOCK]})
         self.promote(number)
         return number
 
     def put_vectors(self, generation: int, contents: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        alive = {int(r[0]) for r in self._db.execute(f"SELECT seq FROM contents WHERE seq IN ({','.join(map(str, contents))})")}
+        alive = {int(r[0]) for r in query(self._db, f"SELECT seq FROM contents WHERE seq IN ({','.join(map(str, contents))})")}
         self._db.executemany(
             "INSERT OR IGNORE INTO vectors (generation, content, data) VALUES (?, ?, ?)",
             [

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 
 from loci.drivers.sqlite.codec import from_micros, load_attributes, to_micros
+from loci.drivers.sqlite.connection import query
 from loci.errors import Missing
 from loci.types import (
     Channel,
@@ -52,7 +53,7 @@ class Reader:
 
     def versions(self, where: str, *values: Any) -> list[Memory]:
         """Memories of a query over ``VERSIONS`` (aliases v, c, m, s, t, u), with words, claims and header."""
-        rows = self._db.execute(f"{VERSIONS} {where}", values).fetchall()
+        rows = query(self._db, f"{VERSIONS} {where}", *values)
         if not rows:
             return []
         spans = self._spans({int(r[9]) for r in rows})
@@ -105,9 +106,7 @@ class Reader:
             )
         ]
 
-    def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int
-    ) -> list[Record]:
+    def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
         rows = self._db.execute(
             "SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)"
             " AND verb = coalesce(?3, verb) AND object = coalesce(?4, object) ORDER BY seq DESC LIMIT ?5",
@@ -134,9 +133,7 @@ class Reader:
     def _source(self, row: Row) -> Source:
         (id, role, text, at, zone, speaker, caption, foreign, user, agent, session, principal, channel, recorded, hash) = row
         named = self._name(session)
-        message = Message(
-            str(role), str(text), from_micros(_int(at), _int(zone)), self._name(speaker), _str(caption), _str(foreign), named
-        )
+        message = Message(str(role), str(text), from_micros(_int(at), _int(zone)), self._name(speaker), _str(caption), _str(foreign), named)
         scope = Scope(self._cube, self._name(user), self._name(agent), named)
         assert isinstance(hash, bytes)
         return Source(str(id), message, scope, self._name(principal) or "", Channel(str(channel)), _sure(recorded), hash)
@@ -180,9 +177,7 @@ class Reader:
             f" AND (o.seq != m.seq OR c.content = w.seq) LEFT JOIN memories k ON k.seq = c.closed_by WHERE w.seq IN ({_list(contents)})"
             " ORDER BY c.seq"
         ):
-            claim = Claim(
-                str(subject), str(attribute), str(value) if polarity else f"not {value}", _str(closer), from_micros(_int(closed))
-            )
+            claim = Claim(str(subject), str(attribute), str(value) if polarity else f"not {value}", _str(closer), from_micros(_int(closed)))
             found.setdefault(int(content), []).append(claim)
         return {content: tuple(claims) for content, claims in found.items()}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import apsw
 
+from loci.drivers.sqlite.connection import query, scalar
 from loci.errors import Corrupt, NewerSchema
 
 APPLICATION_ID = 0x4C4F4349  # "LOCI"
@@ -52,7 +53,8 @@ CREATE TABLE usage (memory INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used
 
 -- keyed statements, for conflict without a model
 CREATE TABLE claims (
-  seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, content INTEGER NOT NULL, user INTEGER, subject TEXT NOT NULL, attribute TEXT NOT NULL, value TEXT NOT NULL,
+  seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, content INTEGER NOT NULL, user INTEGER,
+  subject TEXT NOT NULL, attribute TEXT NOT NULL, value TEXT NOT NULL,
   polarity INTEGER NOT NULL, tense TEXT NOT NULL, cue TEXT NOT NULL, arity TEXT NOT NULL, sort TEXT NOT NULL, serial INTEGER,
   speaker INTEGER, session INTEGER, said INTEGER,
   valid_from INTEGER, valid_to INTEGER, closed_by INTEGER, closed_at INTEGER) STRICT;
@@ -99,8 +101,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
         return
     if found > VERSION:
         raise NewerSchema(
-            f"{path} has schema {found}; this Loci reads up to {VERSION}. It was not touched: upgrade with "
-            "`pip install -U loci-memos`."
+            f"{path} has schema {found}; this Loci reads up to {VERSION}. It was not touched: upgrade with `pip install -U loci-memos`."
         )
     if application not in (0, APPLICATION_ID) or (found == 0 and _has_tables(db) and application == 0):
         raise Corrupt(f"{path} is an SQLite file, but not a cube of Loci's. It was not touched: choose another name.")
@@ -117,8 +118,8 @@ def migrate(db: apsw.Connection, path: Path) -> None:
 
 
 def _pragma(db: apsw.Connection, name: str) -> int:
-    return int(db.execute(f"PRAGMA {name}").fetchall()[0][0])
+    return int(scalar(db, f"PRAGMA {name}"))
 
 
 def _has_tables(db: apsw.Connection) -> bool:
-    return bool(db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())
+    return bool(query(db, "SELECT 1 FROM sqlite_schema LIMIT 1"))

@@ -9,7 +9,8 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from loci.drivers.sqlite.codec import FLAG_QUESTION, FLAG_TIME
+from loci.drivers.sqlite.codec import FLAG_QUESTION, FLAG_TIME, to_micros
+from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.view import NEVER, PARTS, View
 from loci.ports import Found, Probe, RowFilter, Survey
 
@@ -21,7 +22,7 @@ def stem(db: apsw.Connection, words: Sequence[str]) -> list[str]:
     tokenizer = db.fts5_tokenizer("porter", ["unicode61"])
     raw = " ".join(words).encode()
     found = tokenizer(raw, apsw.FTS5_TOKENIZE_QUERY, None)
-    return list(dict.fromkeys(str(piece) for _, _, *pieces in found for piece in pieces))
+    return list(dict.fromkeys(str(piece) for token in found for piece in token[2:]))
 
 
 def expression(terms: Sequence[str], user: int | None) -> str:
@@ -39,14 +40,15 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], probe: Pro
     missing = dict(probe.missing)
     user = None if at.user is None else names.get(at.user, 0)
     frequencies = _frequencies(db, probe.terms)
-    scores.read_text(db, [t for t in probe.terms], user, len(view.column("row")))
+    scores.read_text(db, list(probe.terms), user, len(view.column("row")))
     if probe.vector is not None and view.embedder in (probe.embedder, ""):
         missing.update(scores.read_vectors(np.asarray(probe.vector, dtype=np.float32)))
     elif probe.vector is not None:
         missing["dense"] = f"vectors are still of {view.embedder}; they are being rebuilt for {probe.embedder}"
-    chosen = scores.candidates()
+    answering = scores.places(_claimed(db, probe.keys, at))
+    chosen = np.union1d(scores.candidates(), answering).astype(np.intp)
     return Survey(
-        candidates=tuple(scores.describe(chosen, [names.get(p, -1) for p in probe.people])),
+        candidates=tuple(scores.describe(chosen, [names.get(p, -1) for p in probe.people], answering)),
         documents=len(rows),
         frequencies=frequencies,
         cosine_mean=scores.cosine_mean,
@@ -101,7 +103,12 @@ class Scores:
         best = [_top(self.text, TOP_TEXT), _top(np.nan_to_num(self.cosine, nan=-2.0), TOP_DENSE, floor=-1.5)]
         return np.unique(np.concatenate(best))
 
-    def describe(self, chosen: NDArray[np.intp], people: Sequence[int]) -> list[Found]:
+    def places(self, contents: Sequence[int]) -> NDArray[np.int64]:
+        """Positions of those contents that are among the rows."""
+        place = _look_up(self._slot, np.array(contents, dtype=np.int64))
+        return place[place >= 0]
+
+    def describe(self, chosen: NDArray[np.intp], people: Sequence[int], answering: NDArray[np.int64]) -> list[Found]:
         """The chosen rows with their raw signals. Neighbours are turns of the same session just before and after."""
         column = self._view.column
         rows = self.rows[chosen]
@@ -112,6 +119,7 @@ class Scores:
             "question": (flags & FLAG_QUESTION) > 0,
             "time": (flags & FLAG_TIME) > 0,
             "speaker": spoken,
+            "claim": np.isin(chosen, answering),
             "is_part": part != PARTS["turn"],
             "at": np.where(stamp == NEVER, np.nan, stamp.astype(np.float64)),
             "text_before": np.where(before >= 0, self.text[before], 0.0),
@@ -145,12 +153,25 @@ class Scores:
         return beside
 
 
+def _claimed(db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[int]:
+    """Contents that claim one of these keys and had not been superseded in it by then."""
+    found: list[int] = []
+    for subject, attribute in keys:
+        rows = query(
+            db,
+            "SELECT content FROM claims WHERE subject = coalesce(?1, subject) AND (attribute = ?2 OR attribute BETWEEN ?2 || '/' AND"
+            " ?2 || '0') AND (closed_by IS NULL OR closed_at > ?3) AND (tense = 'now' OR attribute LIKE 'plan/%') ORDER BY seq DESC LIMIT 100",
+            subject,
+            attribute,
+            to_micros(at.as_of or at.now),
+        )
+        found.extend(int(row[0]) for row in rows)
+    return found
+
+
 def _frequencies(db: apsw.Connection, terms: Sequence[str]) -> dict[str, int]:
     stems = stem(db, terms)
-    return {
-        term: sum(r[0] for r in db.execute("SELECT doc FROM text_terms WHERE term = ? AND col = 'words'", (term,)))
-        for term in stems
-    }
+    return {term: sum(r[0] for r in db.execute("SELECT doc FROM text_terms WHERE term = ? AND col = 'words'", (term,))) for term in stems}
 
 
 def _slots(keys: NDArray[np.int64]) -> NDArray[np.int64]:

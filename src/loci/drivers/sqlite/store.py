@@ -14,7 +14,7 @@ import apsw
 from loci.drivers.sqlite import erasure
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
-from loci.drivers.sqlite.connection import connect, translated
+from loci.drivers.sqlite.connection import connect, query, scalar, translated
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.schema import migrate
 from loci.drivers.sqlite.search import survey
@@ -38,6 +38,7 @@ class SqliteStore:
         self._names: dict[str, int] = {}  # for writing, of epoch ``_epoch``
         self._epoch = 0
         self._read_names: dict[str, int] = {}
+        self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
         db = connect(path, create=create)
         self._keep(db)
@@ -45,7 +46,7 @@ class SqliteStore:
             if not db.readonly("main"):
                 migrate(db, path)
                 self._found(db, now)
-            header = dict(db.execute("SELECT key, value FROM header").fetchall())
+            header = {str(key): value for key, value in query(db, "SELECT key, value FROM header")}
         self.secret = bytes(header["secret"])
         self.id, self.created = str(header["id"]), int(header["created"])
         if "scrub" in header and not db.readonly("main"):
@@ -71,7 +72,7 @@ class SqliteStore:
         with translated(self.path):
             db.execute("BEGIN IMMEDIATE")
             try:
-                epoch = int(db.execute("SELECT value FROM header WHERE key = 'epoch'").fetchall()[0][0])
+                epoch = int(scalar(db, "SELECT value FROM header WHERE key = 'epoch'"))
                 if epoch != self._epoch:
                     self._names, self._epoch = {}, epoch
                 names = dict(self._names)
@@ -107,14 +108,12 @@ class SqliteStore:
 
     def get(self, memory: str, at: RowFilter) -> Memory:
         with self._viewing() as (db, reader):
-            found = db.execute("SELECT seq FROM memories WHERE id = ?", (memory,)).fetchall()
+            found = query(db, "SELECT seq FROM memories WHERE id = ?", memory)
             if not found:
                 raise Missing(f"There is no memory {memory} in cube {self.cube}. `list` shows the ids; it may have been erased.")
             rows = self._view.of_memories([int(found[0][0])], at, self._all_names(db))
             if not rows:
-                raise Missing(
-                    f"Memory {memory} exists, but not for this user or at this time. `history {memory}` shows when it held."
-                )
+                raise Missing(f"Memory {memory} exists, but not for this user or at this time. `history {memory}` shows when it held.")
             return reader.by_rows(rows[-1:])[0]
 
     def load(self, contents: Sequence[int], at: RowFilter) -> dict[int, Memory]:
@@ -125,7 +124,7 @@ class SqliteStore:
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
         with self._viewing() as (db, reader):
             marks = ",".join("?" * len(memories))
-            seqs = [int(r[0]) for r in db.execute(f"SELECT seq FROM memories WHERE id IN ({marks})", tuple(memories))]
+            seqs = [int(r[0]) for r in query(db, f"SELECT seq FROM memories WHERE id IN ({marks})", *memories)]
             rows = self._view.of_memories(seqs, at, self._all_names(db))
             return {m.id: m for m in reader.by_rows(rows)} if rows else {}
 
@@ -168,20 +167,19 @@ class SqliteStore:
 
     def sizes(self) -> Mapping[str, int]:
         with self._read() as db:
-            counts = {t: int(db.execute(f"SELECT count(*) FROM {t}").fetchall()[0][0]) for t in TABLES}
+            counts = {t: int(scalar(db, f"SELECT count(*) FROM {t}")) for t in TABLES}
         return {**counts, "bytes": self.path.stat().st_size}
 
     def people(self) -> list[str]:
         with self._viewing() as (db, _):
-            return [name for name, seq in self._all_names(db).items() if seq in self._view.speakers]
+            self._all_names(db)
+            return [self._names_of[seq] for seq in sorted(self._view.speakers)]
 
     def names(self, column: str) -> list[str]:
         with self._read() as db:
             return Reader(db, self.cube).names(column)
 
-    def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int
-    ) -> list[Record]:
+    def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
         with self._read() as db:
             return Reader(db, self.cube).records(since, until, verb, object, limit)
 
@@ -230,9 +228,10 @@ class SqliteStore:
             yield db, Reader(db, self.cube)
 
     def _all_names(self, db: apsw.Connection) -> dict[str, int]:
-        top = int(db.execute("SELECT coalesce(max(seq), 0) FROM names").fetchall()[0][0])
+        top = int(scalar(db, "SELECT coalesce(max(seq), 0) FROM names"))
         if (top, self._view.epoch) != self._names_at:
-            self._read_names = {str(n): int(s) for s, n in db.execute("SELECT seq, name FROM names")}
+            self._read_names = {str(n): int(s) for s, n in query(db, "SELECT seq, name FROM names")}
+            self._names_of = {seq: name for name, seq in self._read_names.items()}
             self._names_at = (top, self._view.epoch)
         return self._read_names
 

@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.drivers.sqlite.codec import FLAG_EVENT, to_micros
+from loci.drivers.sqlite.connection import query
 from loci.errors import Corrupt
 from loci.ports import RowFilter
 from loci.types import State
 
 FOREVER, NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 STATES = {state.value: number for number, state in enumerate(State)}
-TYPES = {
-    name: number for number, name in enumerate(("fact", "preference", "event", "plan", "question", "instruction", "smalltalk"))
-}
+TYPES = {name: number for number, name in enumerate(("fact", "preference", "event", "plan", "question", "instruction", "smalltalk"))}
 PARTS = {"turn": 0, "sentence": 1, "passage": 2}
 
 COLUMNS = (
@@ -45,6 +44,9 @@ class View:
     """Follows one cube file. Call ``refresh`` before each use; it costs two index look-ups when nothing has changed."""
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self._table = np.zeros((len(COLUMNS), 0), dtype=np.int64)
         self._length = 0
         self._change = -1
@@ -55,6 +57,8 @@ class View:
         self._vector_top = -1
         self.generation, self.embedder = 0, ""
         self.speakers: set[int] = set()
+        self._mask = np.zeros(0, dtype=bool)
+        self._mask_of: tuple[RowFilter, int, int] | None = None
 
     def column(self, name: str) -> Column:
         return self._table[COLUMNS.index(name), : self._length]
@@ -71,13 +75,14 @@ class View:
 
     def refresh(self, db: apsw.Connection) -> None:
         """Brings the picture up to what this connection's transaction sees."""
-        change, epoch, generation, embedder = db.execute(
+        change, epoch, generation, embedder = query(
+            db,
             "SELECT (SELECT coalesce(max(seq), 0) FROM audit), (SELECT value FROM header WHERE key = 'epoch'),"
             " (SELECT coalesce(max(number), 0) FROM generations WHERE state = 'active'),"
-            " coalesce((SELECT embedder FROM generations WHERE state = 'active' ORDER BY number DESC LIMIT 1), '')"
-        ).fetchall()[0]
+            " coalesce((SELECT embedder FROM generations WHERE state = 'active' ORDER BY number DESC LIMIT 1), '')",
+        )[0]
         if epoch != self.epoch:
-            self.__init__()  # type: ignore[misc]
+            self._reset()
             self.epoch = epoch
         if change != self._change:
             self._read_rows(db)
@@ -91,25 +96,28 @@ class View:
         rows = self.column("row")
         last = int(rows[-1]) if len(rows) else 0
         if self._change >= 0:
-            touched = [r[0] for r in db.execute("SELECT DISTINCT memory FROM touched WHERE change > ?", (self._change,))]
+            touched = [r[0] for r in query(db, "SELECT DISTINCT memory FROM touched WHERE change > ?", self._change)]
             if touched:
                 marks = ",".join(map(str, touched))
-                stale = db.execute(f"{SELECT} WHERE v.memory IN ({marks}) AND v.seq <= {last} ORDER BY v.seq").fetchall()
-                self._table[:, np.searchsorted(rows, [r[0] for r in stale])] = _columns(stale)
-        fresh = db.execute(f"{SELECT} WHERE v.seq > ? ORDER BY v.seq", (last,)).fetchall()
+                stale = query(db, f"{SELECT} WHERE v.memory IN ({marks}) AND v.seq <= {last} ORDER BY v.seq")
+                if stale:
+                    self._table[:, np.searchsorted(rows, [r[0] for r in stale])] = _columns(stale)
+        fresh = query(db, f"{SELECT} WHERE v.seq > ? ORDER BY v.seq", last)
         if fresh:
             self._table = _room(self._table, self._length + len(fresh))
             self._table[:, self._length : self._length + len(fresh)] = _columns(fresh)
             self._length += len(fresh)
-            self.speakers.update(r[9] for r in fresh)  # type: ignore[misc]
+            self.speakers.update(r[9] for r in fresh)
 
     def _read_vectors(self, db: apsw.Connection) -> None:
         if not self.generation:
             return
-        fresh = db.execute(
+        fresh = query(
+            db,
             "SELECT seq, content, data FROM vectors WHERE seq > ? AND generation = ? ORDER BY seq",
-            (self._vector_top, self.generation),
-        ).fetchall()
+            self._vector_top,
+            self.generation,
+        )
         if not fresh:
             return
         data = np.frombuffer(b"".join(r[2] for r in fresh), dtype=np.float32)
@@ -135,11 +143,19 @@ class View:
 
     def rows_of(self, contents: Sequence[int], at: RowFilter, names: Mapping[str, int]) -> dict[int, int]:
         """Of each content the version row that the filter lets through; contents without one are left out."""
-        mask = self.allowed(at, names) & np.isin(self.column("content"), contents)
+        content = self.column("content")
+        wanted = np.zeros(int(content.max(initial=0)) + 1, dtype=bool)
+        wanted[list(contents)] = True
+        mask = self.allowed(at, names) & wanted[content]
         return dict(zip(self.column("content")[mask].tolist(), self.column("row")[mask].tolist(), strict=True))
 
     def allowed(self, at: RowFilter, names: Mapping[str, int]) -> NDArray[np.bool_]:
-        """A mask over the rows: what this filter lets through."""
+        """A mask over the rows: what this filter lets through. The last one is kept: a search asks for it several times."""
+        if self._mask_of != (at, self._change, self.epoch):
+            self._mask, self._mask_of = self._allow(at, names), (at, self._change, self.epoch)
+        return self._mask
+
+    def _allow(self, at: RowFilter, names: Mapping[str, int]) -> NDArray[np.bool_]:
         column = self.column
         known = FOREVER - 1 if at.known_at is None else _micros(at.known_at)
         mask = (column("recorded_from") <= known) & (column("recorded_to") > known)
@@ -151,10 +167,10 @@ class View:
             mask &= column("expires") > now
             if not at.is_past:
                 mask &= (column("valid_to") > now) | ((column("flags") & FLAG_EVENT) > 0)
-        wanted = {STATES[s.value] for s in at.states}
-        if at.as_of is not None or at.is_past:
-            wanted.add(STATES["expired"])
-        mask &= np.isin(column("state"), list(wanted))
+        wanted = np.zeros(len(STATES), dtype=bool)
+        wanted[[STATES[s.value] for s in at.states]] = True
+        wanted[STATES["expired"]] |= at.as_of is not None or at.is_past
+        mask &= wanted[column("state")]
         for name, value in (("user", at.user), ("agent", at.agent), ("session", at.session)):
             if value is not None:
                 mask &= column(name) == names.get(value, -1)
@@ -176,11 +192,11 @@ class View:
         return mask
 
 
-def _columns(rows: list[tuple[object, ...]]) -> NDArray[np.int64]:
+def _columns(rows: list[tuple[Any, ...]]) -> NDArray[np.int64]:
     turned = list(zip(*rows, strict=True))
-    turned[7] = tuple(TYPES[t] for t in turned[7])  # type: ignore[index]
-    turned[8] = tuple(PARTS[p] for p in turned[8])  # type: ignore[index]
-    turned[16] = tuple(STATES[s] for s in turned[16])  # type: ignore[index]
+    turned[7] = tuple(TYPES[t] for t in turned[7])
+    turned[8] = tuple(PARTS[p] for p in turned[8])
+    turned[16] = tuple(STATES[s] for s in turned[16])
     return np.array(turned, dtype=np.int64)
 
 

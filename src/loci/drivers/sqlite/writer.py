@@ -9,6 +9,7 @@ from typing import Any
 
 import apsw
 
+from loci.drivers.sqlite import erasure
 from loci.drivers.sqlite.codec import (
     FLAG_EVENT,
     FLAG_QUESTION,
@@ -20,7 +21,7 @@ from loci.drivers.sqlite.codec import (
     to_micros,
     zone_of,
 )
-from loci.drivers.sqlite import erasure
+from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.jobs import JobRows
 from loci.errors import Missing
 from loci.ports import ClaimRow, Draft
@@ -63,14 +64,14 @@ class SqliteTransaction(JobRows):
     def rows(self, sql: str, *values: Any) -> list[Row]:
         """Rows of a query that sees everything written so far."""
         self.flush()
-        return self._db.execute(sql, values).fetchall()
+        return query(self._db, sql, *values)
 
     def seq_of(self, memory: str) -> int:
         """The row of a memory. Raises ``Missing``."""
         known = self._memories.get(memory)
         if known is not None:
             return known
-        found = self._db.execute("SELECT seq FROM memories WHERE id=?", (memory,)).fetchall()
+        found = query(self._db, "SELECT seq FROM memories WHERE id = ?", memory)
         if not found:
             raise Missing(f"There is no memory {memory} in this cube. `list` shows the ids; it may have been erased.")
         self._memories[memory] = int(found[0][0])
@@ -118,17 +119,16 @@ class SqliteTransaction(JobRows):
             self._secret, scope.user, scope.agent, scope.session, message.role, message.speaker, message.text, message.caption,
             message.id, str(at), str(ordinal),
         )  # fmt: skip
-        found = self._db.execute(
+        found = query(
+            self._db,
             "INSERT INTO sources (id, identity, user, agent, session, principal, channel, role, speaker, at, zone, recorded,"
             " text, caption, foreign_id, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
             " ON CONFLICT (identity) DO NOTHING RETURNING seq",
-            (
                 source.id, identity, self._maybe(scope.user), self._maybe(scope.agent), self._maybe(scope.session),
                 self._name(source.principal), source.channel.value, message.role, self._maybe(message.speaker), at,
                 zone_of(message.at), to_micros(source.recorded), message.text, message.caption, message.id,
                 source.hash,
-            ),
-        ).fetchall()  # fmt: skip
+        )  # fmt: skip
         if not found:
             return False
         self._sources[source.id] = int(found[0][0])
@@ -214,9 +214,7 @@ class SqliteTransaction(JobRows):
         assert isinstance(row, int) and isinstance(number, int) and isinstance(content, int)
         return row, number, content, Interval(_time(start), _time(end))
 
-    def close(
-        self, memory: str, at: datetime | None, author: str, reason: str, outcome: Outcome, cause: str | None = None
-    ) -> int:
+    def close(self, memory: str, at: datetime | None, author: str, reason: str, outcome: Outcome, cause: str | None = None) -> int:
         """Ends the validity of the current version at ``at``: the row is closed in recorded time and a row with the
         ended validity follows it. ``at`` None drops the row without a successor. Returns the version number."""
         row, number, content, valid = self.current(memory)
@@ -237,7 +235,8 @@ class SqliteTransaction(JobRows):
         """The memory no longer says what it said: its open claims end with it."""
         self.flush()
         self._db.execute(
-            "UPDATE claims SET closed_by = ?1, closed_at = ?2 WHERE memory = ?1 AND closed_by IS NULL", (self.seq_of(memory), self._now)
+            "UPDATE claims SET closed_by = ?1, closed_at = ?2 WHERE memory = ?1 AND closed_by IS NULL",
+            (self.seq_of(memory), self._now),
         )
 
     def carry_claims(self, memory: str, content: int) -> None:
@@ -245,8 +244,8 @@ class SqliteTransaction(JobRows):
         self.flush()
         columns = "user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, session, said, valid_from, valid_to"
         self._db.execute(
-            f"INSERT INTO claims (memory, content, {columns}) SELECT memory, ?, {columns} FROM claims WHERE memory = ? AND closed_by IS NULL"
-            " AND content != ?",
+            f"INSERT INTO claims (memory, content, {columns}) SELECT memory, ?, {columns} FROM claims"
+            " WHERE memory = ? AND closed_by IS NULL AND content != ?",
             (content, self.seq_of(memory), content),
         )
         self._db.execute(
@@ -259,7 +258,8 @@ class SqliteTransaction(JobRows):
         self.flush()
         seq = self.seq_of(memory)
         closers = self.rows(
-            "SELECT DISTINCT m.id FROM claims c JOIN memories m ON m.seq = c.closed_by WHERE c.memory = ?1 AND c.content = ?2 AND m.seq != ?1",
+            "SELECT DISTINCT m.id FROM claims c JOIN memories m ON m.seq = c.closed_by"
+            " WHERE c.memory = ?1 AND c.content = ?2 AND m.seq != ?1",
             seq,
             content,
         )
@@ -269,7 +269,7 @@ class SqliteTransaction(JobRows):
 
     def open_claims(self, memory: str) -> int:
         """How many of the memory's claims still hold."""
-        return int(self.rows("SELECT count(*) FROM claims WHERE memory=? AND closed_by IS NULL", self.seq_of(memory))[0][0])  # type: ignore[arg-type]
+        return int(self.rows("SELECT count(*) FROM claims WHERE memory=? AND closed_by IS NULL", self.seq_of(memory))[0][0])
 
     def state(self, memory: str) -> tuple[State, datetime | None, int]:
         """(state, expires, priority) of a memory."""
@@ -277,7 +277,7 @@ class SqliteTransaction(JobRows):
         if not rows:
             return State.GENERATED, None, 0
         state, expires, priority = rows[0]
-        return State(str(state)), _time(expires), int(priority)  # type: ignore[arg-type]
+        return State(str(state)), _time(expires), int(priority)
 
     def content_of(self, memory: str, number: int) -> int:
         return int(self.rows("SELECT max(content) FROM versions WHERE memory = ? AND number = ?", self.seq_of(memory), number)[0][0])
@@ -311,21 +311,16 @@ class SqliteTransaction(JobRows):
 
     # -- erasure and audit ----------------------------------------------------------------------------------------------
 
-    def quoting(
-        self, memory: str | None = None, source: str | None = None, user: str | None = None, session: str | None = None
-    ) -> list[str]:
-        """Ids of the sources that an erasure by one of these would take, oldest first."""
-        if memory is not None:
-            where, value = (
-                "seq IN (SELECT p.source FROM spans p JOIN contents c ON c.seq = p.content WHERE c.memory = ?)",
-                self.seq_of(memory),
-            )
-        elif source is not None:
-            where, value = "id = ?", source
+    def quoting(self, by: str, value: str) -> list[str]:
+        if by == "memory":
+            quoted = "SELECT p.source FROM spans p JOIN contents c ON c.seq = p.content JOIN memories m ON m.seq = c.memory WHERE m.id = ?"
+            chosen = f"seq IN ({quoted})"
+        elif by == "source":
+            chosen = "id = ?"
         else:
-            column, name = ("user", user) if user is not None else ("session", session)
-            where, value = f"{column} = (SELECT seq FROM names WHERE name = ?)", name
-        return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {where} ORDER BY seq", value)]
+            assert by in ("user", "session")
+            chosen = f"{by} = (SELECT seq FROM names WHERE name = ?)"
+        return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", value)]
 
     def remove(self, sources: Sequence[str]) -> Mapping[str, int]:
         self.flush()
@@ -343,7 +338,7 @@ class SqliteTransaction(JobRows):
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""
         self.flush()
-        before = self._db.execute("SELECT hash FROM audit ORDER BY seq DESC LIMIT 1").fetchall()
+        before = query(self._db, "SELECT hash FROM audit ORDER BY seq DESC LIMIT 1")
         text = json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
         self._db.execute(
             "INSERT INTO audit VALUES (?,?,?,?,?,?,?)",
@@ -364,7 +359,7 @@ class SqliteTransaction(JobRows):
         self._pending["touched"].append((self.change, memory))
 
     def _top(self, table: str) -> int:
-        return int(self._db.execute(f"SELECT coalesce(max(seq), 0) FROM {table}").fetchall()[0][0])
+        return int(scalar(self._db, f"SELECT coalesce(max(seq), 0) FROM {table}"))
 
     def _bump(self, table: str) -> int:
         self._next[table] += 1
@@ -373,7 +368,7 @@ class SqliteTransaction(JobRows):
     def _source(self, source: str) -> int:
         seq = self._sources.get(source)
         if seq is None:
-            seq = self._sources[source] = int(self._db.execute("SELECT seq FROM sources WHERE id=?", (source,)).fetchall()[0][0])
+            seq = self._sources[source] = int(scalar(self._db, "SELECT seq FROM sources WHERE id = ?", source))
         return seq
 
     def _maybe(self, name: str | None) -> int | None:
@@ -384,7 +379,7 @@ class SqliteTransaction(JobRows):
         if seq is None:
             check_text(name, "A name")
             self._db.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (name,))
-            seq = self._names[name] = int(self._db.execute("SELECT seq FROM names WHERE name=?", (name,)).fetchall()[0][0])
+            seq = self._names[name] = int(scalar(self._db, "SELECT seq FROM names WHERE name = ?", name))
         return seq
 
 
@@ -397,7 +392,7 @@ FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq 
 """
 
 
-def claim_of(row: Sequence[object]) -> ClaimRow:
+def claim_of(row: Sequence[Any]) -> ClaimRow:
     (seq, memory, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, user, session, said, start, end,
      closer) = row  # fmt: skip
     assert isinstance(seq, int)
@@ -411,7 +406,7 @@ def claim_of(row: Sequence[object]) -> ClaimRow:
 
 def chain(secret: bytes, before: bytes, seq: int, at: int | None, principal: str, verb: str, object: str, detail: str) -> bytes:
     """The hash of one audit record: covers everything in it and the record before."""
-    return keyed_hash(secret, before, str(seq), str(at), principal, verb, object, detail)
+    return keyed_hash(secret, before.hex(), str(seq), str(at), principal, verb, object, detail)
 
 
 def _time(value: object) -> datetime | None:

@@ -1,0 +1,182 @@
+"""Speed: a durable add beside one fsynced SQLite insert, imports with and without a model, searches at 10,000 and 100,000.
+
+    python -m bench.speed [--memories 10000 100000] [--json]
+
+Every figure is a median of one process and one disk; ratios are within the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import apsw
+import numpy as np
+
+from bench.machine import machine
+from loci import MemOS, Message
+from loci.drivers.minilm import MiniLM
+from loci.settings import Settings
+from loci.text.sentences import sentences
+
+SAMPLE = Path(__file__).parents[1] / "src/loci/samples/conversation.jsonl"
+QUESTIONS = ("Where does Runa live?", "When did Casimir get engaged?", "What did they say about the wedding in Durbuy?", "Who is allergic to nuts?",
+             "What is the cat called?", "How much does the sound editor earn?", "Which film premiered in November?", "Why did he stop running?")  # fmt: skip
+
+
+class Split:
+    """Real directions for questions; for bulk, directions that cost nothing, so that a large cube is there in seconds."""
+
+    dimensions = 384
+
+    def __init__(self, engine: MiniLM) -> None:
+        self.name, self._engine, self.seconds = engine.name, engine, 0.0
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        if len(texts) == 1:
+            start = time.perf_counter()
+            found = self._engine.embed(texts)
+            self.seconds = time.perf_counter() - start
+            return found
+        made = np.random.default_rng(len(texts)).standard_normal((len(texts), 384)).astype(np.float32)
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+class Timed:
+    """An embedder whose time is counted."""
+
+    dimensions = 384
+
+    def __init__(self, engine: MiniLM) -> None:
+        self.name, self._engine, self.seconds = engine.name, engine, 0.0
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        start = time.perf_counter()
+        found = self._engine.embed(texts)
+        self.seconds += time.perf_counter() - start
+        return found
+
+
+def turns() -> list[Message]:
+    """The sample conversation as messages."""
+    line = SAMPLE.read_text("utf-8").splitlines()[0]
+    return [
+        Message("user", t["text"], datetime.fromisoformat(t["at"]), t["speaker"], t["caption"], t["id"], f"s{t['session']}")
+        for t in json.loads(line)["turns"]
+    ]
+
+
+def many(count: int, seed: int = 7) -> Iterator[Message]:
+    """As many chat turns as wanted: sentences of the sample in new company, so that words keep their frequencies."""
+    chance = random.Random(seed)
+    said = turns()
+    pool = [t.text[a:b] for t in said for a, b in sentences(t.text)]
+    names = [f"{a}{b}" for a in ("Mar", "Tob", "Lin", "Os", "Vel", "Kir") for b in ("en", "ias", "a", "win", "da", "ko")]
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    for number in range(count):
+        text = f"{chance.choice(pool)} {chance.choice(names)} {number}."
+        yield Message("user", text, at + timedelta(minutes=number), chance.choice(("Runa", "Casimir")), id=str(number), session=f"s{number // 40}")
+
+
+def median_ms(action: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - start)
+    return 1000 * statistics.median(taken)
+
+
+def durable_add(folder: Path) -> dict[str, float]:
+    """One message, acknowledged after the commit, and one row in a bare table of the same SQLite, turn by turn."""
+    db = apsw.Connection(str(folder / "bare.db"))
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        db.execute(f"PRAGMA {pragma}").fetchall()
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, words TEXT)")
+    said = [t for t in turns() if len(t.text) < 400]
+    bare, ours = [], []
+    with MemOS.open(folder / "add", embedder="none") as memory:
+        cube = memory.cube("a")
+        for message in said:
+            start = time.perf_counter()
+            db.execute("INSERT INTO t (words) VALUES (?)", (message.text,))
+            middle = time.perf_counter()
+            cube.add(message)
+            bare.append(middle - start)
+            ours.append(time.perf_counter() - middle)
+    return {"insert_ms": 1000 * statistics.median(bare), "add_ms": 1000 * statistics.median(ours), "ratio": statistics.median(ours) / statistics.median(bare)}
+
+
+def imports(folder: Path, model: MiniLM) -> dict[str, float]:
+    """Turns a second without a model, and with one the share of the time that the model takes."""
+    said = list(many(10_000))
+    with MemOS.open(folder / "plain", embedder="none") as memory:
+        start = time.perf_counter()
+        for place in range(0, len(said), 500):
+            memory.cube("a").add(said[place : place + 500])
+        plain = len(said) / (time.perf_counter() - start)
+    timed = Timed(model)
+    real = turns()
+    with MemOS.open(folder / "model", embedder=timed, background=False) as memory:
+        start = time.perf_counter()
+        memory.cube("a").add(real)
+        memory.cube("a").drain()
+        whole = time.perf_counter() - start
+    return {"turns_per_second": plain, "turns_per_second_with_model": len(real) / whole, "share_in_model": timed.seconds / whole}
+
+
+def searches(folder: Path, model: MiniLM, memories: int) -> dict[str, float]:
+    """Median search less the median embedding of its question, in one scope of that many memories."""
+    split = Split(model)
+    with MemOS.open(folder / f"s{memories}", embedder=split, background=False) as memory:
+        cube = memory.cube("a")
+        said = many(memories)
+        while (left := memories - int(str(cube.stats()["memories"]))) > 0:
+            batch = [m for _, m in zip(range(min(left, 5000)), said, strict=False)]
+            cube.add(batch)
+            cube.drain()
+        whole, question = [], []
+        for text in QUESTIONS * 6:
+            start = time.perf_counter()
+            cube.search(text)
+            whole.append(time.perf_counter() - start)
+            question.append(split.seconds)
+        held = int(str(cube.stats()["memories"]))
+    return {
+        "memories": held, "search_ms": 1000 * statistics.median(whole), "embedding_ms": 1000 * statistics.median(question),
+        "beyond_embedding_ms": 1000 * statistics.median(w - q for w, q in zip(whole, question, strict=True)),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--memories", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    model = MiniLM(Settings().cache_folder())
+    model.embed(["warm up"])
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as home:
+        folder = Path(home)
+        result: dict[str, Any] = {"machine": machine(), "add": durable_add(folder), "import": imports(folder, model)}
+        result["search"] = [searches(folder, model, memories) for memories in args.memories]
+    if args.json:
+        print(json.dumps(result, indent=1))
+        return
+    print(f"durable add     {result['add']['add_ms']:.2f} ms, bare insert {result['add']['insert_ms']:.2f} ms, ratio {result['add']['ratio']:.2f}")
+    print(f"import          {result['import']['turns_per_second']:,.0f} turns/s without a model")
+    print(f"import + model  {result['import']['turns_per_second_with_model']:,.0f} turns/s, {result['import']['share_in_model']:.0%} in the model")
+    for row in result["search"]:
+        print(f"search {row['memories']:>8,} {row['search_ms']:.1f} ms, {row['beyond_embedding_ms']:.1f} ms beyond the embedding")
+    print(result["machine"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Which keyed fact a question asks for: "Where does Alice live?" asks for alice's residence.
+
+A question is turned into the statement that would answer it, with a stand-in for the value, and that statement is read by
+the very rules that read statements. So a key is asked for by the name under which it is stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from loci.text.facts import facts
+
+WHO = r"(?P<who>my [\w' -]+?|[\w.'-]+(?: [A-Z][\w.'-]*)*?(?:['’]s? [\w -]+?)?)"
+VERY = r"(?: currently| now| presently| these days| right now)?"
+
+# question, the statement that answers it; {who} is whom it is about, {x} what it names
+FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), statement)
+    for pattern, statement in (
+        (rf"^(?:so )?(?:where|what (?:city|town|country|place)) (?:do|does|did|is|are|am|was|were) {WHO}{VERY} (?:liv\w+|stay\w*|resid\w+|based|located)", "{who} lives in Xville."),
+        (rf"^(?:where|who|which company|what company|for whom|at which company) (?:do|does|did|is|are|am) {WHO}{VERY} (?:work\w*|employed)", "{who} works at Xcorp."),
+        (rf"^who is {WHO}'s? (?:current )?employer", "{who} works at Xcorp."),
+        (rf"^what (?:do|does|did) {WHO}{VERY} do(?: for (?:a living|work))?\b\W*$", "{who} works as an engineer."),
+        (rf"^what (?:is|'s|are) {WHO}'s? (?:current )?(?:job|job title|occupation|profession|position|role)\b", "{who} works as an engineer."),
+        (r"^what (?:is|'s|are) (?P<who>my) (?:current )?(?:job|job title|occupation|profession|position|role)\b", "I work as an engineer."),
+        (rf"^how old (?:is|are|am) {WHO}{VERY}\W*$", "{who} is 99 years old."),
+        (rf"^when (?:is|'s) {WHO}'s? birthday", "{who}'s birthday is June 3."),
+        (r"^when (?:is|'s) (?P<who>my) birthday", "My birthday is June 3."),
+        (rf"^(?:is|are|am) {WHO} (?:still )?(?:married|single|divorced|engaged|in a relationship)", "{who} is married."),
+        (rf"^what (?:is|'s) {WHO}'s? (?:marital|relationship) status", "{who} is married."),
+        (rf"^who (?:is|are|am|did) {WHO}{VERY} (?:married to|marry|dating|seeing|engaged to|with)\W*$", "{who} is dating Xavier."),
+        (rf"^what (?:kind of |sort of )?car (?:do|does|did) {WHO}{VERY} (?:drive|have|own)", "{who} drives a Fiat."),
+        (rf"^what (?:is|are|am) {WHO} allergic to", "{who} is allergic to nuts."),
+        (rf"^(?:does|do|is|are) {WHO}{VERY} (?:eat (?:meat|fish)|(?:a )?vegetarian|(?:a )?vegan)", "{who} is a vegetarian."),
+        (rf"^what (?:is|'s) {WHO}'s? diet", "{who} is a vegetarian."),
+        (rf"^(?:where|which (?:school|university|college)) (?:do|does|did|is|are) {WHO}{VERY} (?:stud\w+|go(?:ing)? to (?:school|university|college)|attend\w*)", "{who} goes to Xton University."),
+        (rf"^when (?:is|'s|are) (?P<x>{WHO}(?:'s)? [\w ]*(?:wedding|party|trip|appointment|exam|interview|meeting|holiday|vacation|visit|concert|surgery|deadline|flight)[\w ]*?)\W*$", "{x} is on June 3."),
+        (rf"^what (?:is|'s) (?:the name of )?{WHO}'s? (?P<x>dog|cat|puppy|kitten|rabbit|parrot|horse|hamster|pet)(?:'s name| called| named)?", "{who}'s {x} is called Xoxo."),
+        (r"^what (?:is|'s) (?P<who>my) (?P<x>dog|cat|puppy|kitten|rabbit|parrot|horse|hamster|pet)(?:'s name| called| named)?", "My {x} is called Xoxo."),
+        (rf"^what (?:is|'s) {WHO}'s? (?:current |new )?(?:phone|cell|mobile)?\s?(?:phone )?number\b", "{who}'s phone number is 555-0199."),
+        (r"^what (?:is|'s) (?P<who>my) (?:current |new )?(?:phone|cell|mobile)?\s?(?:phone )?number\b", "My phone number is 555-0199."),
+        (rf"^what (?:is|'s) {WHO}'s? e-?mail", "{who}'s email is a@example.org."),
+        (r"^what (?:is|'s) (?P<who>my) e-?mail", "My email is a@example.org."),
+        (rf"^what (?:is|'s|are) {WHO}'s? (?P<x>[\w -]+?)\W*$", "{who}'s {x} is Xoxo."),
+        (r"^what (?:is|'s|are) my (?P<x>[\w -]+?)\W*$", "My {x} is Xoxo."),
+        (r"^(?:who|what|where|which [\w ]+?) (?:is|was|are|were) (?P<x>the [\w' -]+? of .+?)\W*$", "{x} is Xoxo."),
+    )
+)  # fmt: skip
+
+
+def asked(question: str, speaker: str | None, people: Collection[str]) -> list[tuple[str | None, str]]:
+    """(subject, attribute) keys that answer the question, best first; the subject is None when it names nobody ("When is
+    the wedding?"). Empty when it asks for no key: most questions do."""
+    text = question.strip()
+    for pattern, statement in FORMS:
+        found = pattern.match(text)
+        if found is None:
+            continue
+        keys = _keys(_said(statement, found.groupdict()), speaker, people)
+        if keys:
+            return keys
+    return []
+
+
+def _said(statement: str, parts: dict[str, str | None]) -> str:
+    who, thing = parts.get("who") or "", parts.get("x") or ""
+    if who.lower() in ("i", "you"):
+        statement = re.sub(r"^\{who\} (\w+)", lambda verb: "I " + {"is": "am", "goes": "go"}.get(verb[1], verb[1].removesuffix("s")), statement)
+        statement = statement.replace("{who}'s", "My")
+    said = statement.replace("{who}", who).replace("{x}", thing)
+    return said[:1].upper() + said[1:]
+
+
+def _keys(statement: str, speaker: str | None, people: Collection[str]) -> list[tuple[str | None, str]]:
+    nobody = "nobody at all"
+    is_own = re.search(r"\b(?:I|[Mm]y)\b", statement) is not None
+    found = facts(statement, speaker if speaker and is_own else nobody, None, people)
+    keys = [(None if f.subject in (nobody, None) else f.subject, f.attribute) for f in found if f.attribute]
+    return list(dict.fromkeys((s, a) for s, a in keys if a is not None))

@@ -1,0 +1,252 @@
+"""What kind of speech a sentence is, whether it can be read alone, and its keywords."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from loci.text.tokens import STOPWORDS, words
+
+# --- questions ------------------------------------------------------------------------------------------------------------
+
+_ASKING_WORDS = "what which who whom whose when where why how whats whos wheres hows"
+_VERB_FIRST_WORDS = """do does did is are was were am have has had can could will would should shall may might isnt arent
+    wasnt werent dont doesnt didnt havent hasnt wont wouldnt cant couldnt shouldnt"""
+_ASKING = frozenset(_ASKING_WORDS.split())
+_VERB_FIRST = frozenset(_VERB_FIRST_WORDS.split())
+_SUBJECTS = frozenset(["i", "you", "we", "they", "he", "she", "it", "there", "anyone", "anybody", "someone", "your", "u", "ya"])
+_DIRECT = frozenset(["who", "whom", "whose", "why", "whats", "whos", "wheres", "hows"])
+_HOW = frozenset(["come", "about", "many", "much", "long", "old", "often", "to", "far", "do", "does", "did", "if", "else", "time"])
+_LEAD_INS = frozenset(["so", "and", "but", "hey", "hi", "hello", "ok", "okay", "well", "oh", "wow", "also", "then", "yeah", "btw", "now"])
+_CLOSING = " \t\n\r\"'”’)]*_~"
+_JOINERS = "\u200d\ufe0f"
+
+
+def is_question(text: str) -> bool:
+    """Return whether `text` asks something: its last sentence has a question mark, or it opens as questions do."""
+    end = text.rstrip(_CLOSING)
+    if not end.isascii():
+        while end and (end[-1] in _JOINERS or "\u2600" <= end[-1] <= "\u27bf" or "\U0001f000" <= end[-1] <= "\U0001faff"):
+            end = end[:-1].rstrip(_CLOSING)
+    if end.endswith(("?", "？", "؟", "?!", "?!!", "??!")):
+        return True
+    if end.endswith((".", "…")):
+        return False
+    return _opens_as_question(words(text[:80]), end.endswith("!"))
+
+
+def _opens_as_question(found: list[str], is_ended: bool) -> bool:
+    """Return whether the words begin as a question does: with a question word and its verb, or the verb before its subject.
+
+    A sentence that is ended by another mark (`is_ended`) must do so more plainly.
+    """
+    at = 0
+    while at < len(found) and at < 3 and found[at] in _LEAD_INS:
+        at += 1
+    if len(found) < at + 2:
+        return not is_ended and len(found) == at + 1 and found[at] in _ASKING
+    first, second = found[at], found[at + 1]
+    if first in _VERB_FIRST:
+        return second in _SUBJECTS or (not is_ended and first in ("does", "did", "is", "was", "has") and len(found) > at + 2)
+    if first not in _ASKING or second in ("a", "an") or second in _SUBJECTS:
+        return False
+    if first in _DIRECT or (first == "how" and second in _HOW):
+        return not is_ended
+    return any(word in _VERB_FIRST for word in found[at + 1 : at + 5]) and (not is_ended or second in _VERB_FIRST)
+
+
+# --- kinds of speech ------------------------------------------------------------------------------------------------------
+
+_SMALL_WORDS = """good great nice cool awesome amazing wonderful lovely fantastic perfect glad happy sorry see hear talk chat
+    sounds sound soon later morning afternoon evening night day everyone guys dude man take care luck welcome congrats
+    congratulations appreciate true agreed absolutely totally exactly love fun worries problem proud keep hope miss catch
+    friend buddy awww aww yay cheers bless totally interesting beautiful super know understand think best say wish time
+    point idea way thing things stuff today tomorrow inspiring impressive cute sweet kind job work today such right mean"""
+_SMALL = frozenset(_SMALL_WORDS.split()) | STOPWORDS
+_ASKS_AFTER = re.compile(
+    r"\b(?:how(?:['’]s| are| is| have| has) (?:you|it|things|everything|life|your (?:day|week)|been)|what(?:['’]s| is) up|how goes)\b"
+)
+_VOCATIVE = re.compile(r"(?:,|\b(?:hey|hi|hello|thanks|wow|bye|yeah|yep|congrats|dear|oh|ok|okay|sure|yes)\b) ([a-z]+)")
+
+_COMMAND_WORDS = """remind remember forget note call tell show give write answer respond reply explain list make use avoid stop
+    send add create find help summarize summarise translate update delete remove set ensure include provide describe save store
+    book schedule please generate suggest recommend compare analyze analyse rewrite convert calculate fix treat assume ask say"""
+_COMMANDS = frozenset(_COMMAND_WORDS.split())
+_ADVERBS = frozenset(["always", "never", "dont", "please", "only"])
+_NO_COMMAND = frozenset(["me", "us", "it", "going", "love", "sense", "sure", "up", "in", "than", "how"]) | _SUBJECTS
+_WITH_ME = frozenset(["call", "tell", "remind", "show", "give", "send", "ask", "help", "write"])
+_REQUESTS = frozenset(["please", "remind", "forget", "sure", "now"])
+_ASKING_YOU = frozenset(["can", "could", "would", "will"])
+_REQUEST = re.compile(
+    r"\bplease\b|(?:^|[.,!;] |\b(?:and|so|but|also|then|now) )(?:remind me|don['’]t forget|make sure|from now on)\b"
+    r"|\bi (?:want|need|['’]d like|would like) you to\b"
+    r"|^\W*(?:can|could|would|will) you (?:please |also |just )?(?:remind|remember|help|write|make|send|add|create|find|call|set|"
+    r"book|schedule|summari[sz]e|translate|update|stop|generate)\b"
+)
+
+_PLAN_PHRASES = """going to |gonna|planning|plan to|plans to|plan on|plan for|planned to|my plan |thinking of |thinking about |hoping|
+    hope to|looking forward|considering|wanna |intend to|aim to|aiming to|can't wait|can’t wait|cant wait|'ll |’ll |i want to|we want to|
+    wants to|they want to|i will |we will |he will |she will |they will |i'd love|i’d love|i'd like|i’d like|would love|
+    would like|let's |let’s """
+_PLANS = tuple(phrase.lstrip() for phrase in _PLAN_PHRASES.split("|"))
+_CUE_WORDS = """going gonna plan plans planning planned thinking hoping hope looking considering wanna intend aim aiming wait want
+    wants will love like would let"""
+_PLAN_CUES = frozenset(_CUE_WORDS.split())
+_SOON = frozenset(["tomorrow", "tonight", "next", "soon", "upcoming"])
+_LEAVING = frozenset(["going", "leaving", "meeting", "flying", "moving", "visiting", "starting", "seeing", "will"])
+
+_TASTE_WORDS = """prefer prefers preferred hate hates enjoy enjoys favorite favourite favorites favourites dislike dislikes adore
+    adores loves"""
+_TASTES = frozenset(_TASTE_WORDS.split())
+_TASTE_PHRASES = """fan of|can't stand|can’t stand|fond of|passionate about|obsessed with|addicted to|keen on|'d rather|’d rather|
+    interested in|'m into|’m into|really into|so into|is into|are into"""
+_TASTE_CUES = frozenset(["fan", "stand", "fond", "passionate", "obsessed", "addicted", "keen", "rather", "interested", "into"])
+_PHRASES = tuple(phrase.strip() for phrase in _TASTE_PHRASES.split("|"))
+_LIKING = frozenset(["love", "like", "likes"])
+_LIKER_WORDS = "i we they you really always also still just dont doesnt never both kids parents friends he she who absolutely"
+_LIKERS = frozenset(_LIKER_WORDS.split())
+_POINTING = frozenset(["that", "this", "it"])
+
+_PAST_WORDS = """went got came saw made took met gave found told said bought brought ate drank ran swam sang wrote drove flew
+    rode left lost won paid spent sent slept sat taught caught fought built began broke chose fell forgot grew heard held led
+    sold spoke threw woke wore became did felt kept stood beat gone been happened attended"""
+_PAST = frozenset(_PAST_WORDS.split())
+_NOT_PAST = frozenset(["need", "indeed", "excited", "interested", "tired", "supposed", "hundred", "used", "speed", "feed", "based"])
+_STATE_WORDS = """is are am be being so very really feel feeling feels get getting the a an of more my as in too quite im its was
+    were your our his her their and or by with for how"""
+_STATES = frozenset(_STATE_WORDS.split())
+_DATED = frozenset(["yesterday", "ago", "last"])
+
+
+def semantic_type(text: str) -> str:
+    """Return what one sentence or turn is: fact, preference, event, plan, question, instruction or smalltalk."""
+    found = words(text)
+    lower = text.lower()
+    kinds = frozenset(found)
+    if len(found) < 24 and _is_smalltalk(lower, found, kinds):
+        return "question" if is_question(text) and not _ASKS_AFTER.search(lower) else "smalltalk"
+    if _is_instruction(lower, found, kinds):
+        return "instruction"
+    if is_question(text):
+        return "smalltalk" if len(found) < 8 and _ASKS_AFTER.search(lower) else "question"
+    if _tells_taste(lower, found, kinds):
+        return "preference"
+    is_told = not _PAST.isdisjoint(kinds) or _tells_past(found)
+    if not _DATED.isdisjoint(kinds) and (is_told or "was" in kinds or "were" in kinds):
+        return "event"
+    is_planned = not _PLAN_CUES.isdisjoint(kinds) or "'ll" in lower or "’ll" in lower
+    if (is_planned and any(phrase in lower for phrase in _PLANS)) or not (_SOON.isdisjoint(kinds) or _LEAVING.isdisjoint(kinds)):
+        return "plan"
+    return "event" if is_told else "fact"
+
+
+def _tells_taste(lower: str, found: list[str], kinds: frozenset[str]) -> bool:
+    """Return whether the words say what somebody likes, rather than would like or praises ("love that")."""
+    if not _TASTES.isdisjoint(kinds):
+        return True
+    if not _LIKING.isdisjoint(kinds):
+        before = ""
+        for at, word in enumerate(found):
+            if word in _LIKING and before in _LIKERS and (at + 3 < len(found) or found[-1] not in _POINTING):
+                return "would" not in found[max(0, at - 3) : at] and "'d " not in lower and "’d " not in lower
+            before = word
+    return not _TASTE_CUES.isdisjoint(kinds) and any(phrase in lower for phrase in _PHRASES)
+
+
+def _is_smalltalk(lower: str, found: list[str], kinds: frozenset[str]) -> bool:
+    """Return whether there is nothing in the words but courtesy, and perhaps the name of who it is for."""
+    rest = kinds - _SMALL
+    if not rest or (found[:3] == ["let", "me", "know"] and len(found) < 12):
+        return True
+    return len(rest) == 1 and len(found) < 10 and rest.issubset(_VOCATIVE.findall(lower))
+
+
+def _tells_past(found: list[str]) -> bool:
+    """Return whether one of the words is a regular past that is no adjective or passive."""
+    before = ""
+    for word in found:
+        if word[-2:] == "ed" and len(word) > 4 and before not in _STATES and word not in _NOT_PAST:
+            return True
+        before = word
+    return False
+
+
+def _is_instruction(lower: str, found: list[str], kinds: frozenset[str]) -> bool:
+    """Return whether the text tells its reader to do something."""
+    at = 1 if found[0] in _LEAD_INS else 0
+    if at < len(found) and found[at] in _ADVERBS:
+        at += 1
+    if at < len(found) and found[at] in _COMMANDS and not lower.startswith("let"):
+        following = found[at + 1] if at + 1 < len(found) else ""
+        if following not in _NO_COMMAND or (following == "me" and found[at] in _WITH_ME):
+            return True
+    if kinds.isdisjoint(_REQUESTS) and "you to" not in lower and found[0] not in _ASKING_YOU:
+        return False
+    return _REQUEST.search(lower) is not None
+
+
+# --- standing alone -------------------------------------------------------------------------------------------------------
+
+_LEANING_WORDS = """it that this they he she so but and because or then also which those these there its his her their him them
+    thats theyre hes shes too yes no yeah yep nope ok okay oh wow thanks thank sure same such what who how when where why not
+    plus anyway well though exactly absolutely definitely totally here sounds looks seems looking glad got cant gonna wanna"""
+_LEANING = frozenset(_LEANING_WORDS.split())
+_VERB_WORDS = """am is are was were be been have has had do does did will would can could should may might must im ive youre
+    weve isnt arent wasnt werent dont doesnt didnt cant wont havent hasnt love like hate prefer enjoy need want think know
+    live work go get make take keep play run read write eat drink feel see say plan hope try use study teach learn own cook
+    speak drive travel visit collect remember believe spend buy sell start finish help lives works likes loves wants needs
+    met put let cut set hit cost read gonna wanna left"""
+_VERBS = frozenset(_VERB_WORDS.split()) | _PAST
+_WEAK_SUBJECTS = frozenset(["you", "we", "me", "us"])
+
+
+def stands_alone(sentence: str) -> bool:
+    """Return whether the sentence says something without what was said before it.
+
+    It has at least four words, a subject and a verb of its own, does not open with a word that leans back (it, that, so,
+    because), is no question and no small talk.
+    """
+    # Two cheap looks spare the words of most sentences.
+    if "?" in sentence or sentence.lstrip("\"'“‘(*_ ").partition(" ")[0].rstrip(",.!").lower() in _LEANING:
+        return False
+    found = words(sentence)
+    if len(found) < 4 or found[0] in _LEANING or _SMALL.issuperset(found):
+        return False
+    if _opens_as_question(found, is_ended=sentence.rstrip().endswith((".", "!", "…"))):
+        return False
+    if not _VERBS.isdisjoint(found):
+        return found[0] not in _COMMANDS or found[0] in _VERB_SUBJECTS
+    return any(word[-2:] in ("ed", "es") or (word[-1] == "s" and len(word) > 3) for word in found[1:])
+
+
+_VERB_SUBJECTS = frozenset(["help", "work", "book", "note", "love"])
+
+
+# --- keywords -------------------------------------------------------------------------------------------------------------
+
+_COMMON_WORDS = """good great nice cool awesome amazing really thing things stuff time day days way lot people know think feel want
+    need make made take took go went come came see look looks say said tell told love like liked happy glad hope try keep
+    give back new last next first today yesterday tomorrow week weeks month months year years guys fun best better super
+    big little long right maybe something everything wonderful lovely fantastic excited check share help start started
+    life hear sounds sound pretty important special"""
+_COMMON = frozenset(_COMMON_WORDS.split()) - STOPWORDS
+
+
+_DULL = STOPWORDS | _COMMON
+
+
+def keywords(text: str, limit: int = 8) -> list[str]:
+    """Return at most `limit` distinct words that say what the text is about, the most telling first.
+
+    A word weighs by its length, which stands in for its rarity; in a long text also by how often it is said.
+    """
+    found = words(text)
+    telling = [word for word in dict.fromkeys(found) if word not in _DULL]
+    if len(found) > 60:
+        counts = Counter(found)
+        telling.sort(key=lambda word: -counts[word] * min(len(word), 12))
+    else:
+        telling.sort(key=len, reverse=True)
+    if len(telling) < limit:
+        telling += [word for word in dict.fromkeys(found) if word in _COMMON]
+    return telling[: max(0, limit)]

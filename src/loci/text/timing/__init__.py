@@ -1,0 +1,1 @@
+"""How expressions of time are read: the calendar, and readers by name, by unit and by number. `dates` drives them."""

@@ -1,0 +1,317 @@
+"""What is a fact in everyday words, whose it is, and above all what is none."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loci.text.facts import ME, Fact, facts, key
+from loci.text.wording.by_number import RELATIONS
+from loci.text.wording.by_saying import SAYINGS, Saying
+from loci.text.wording.values import number, plain, when
+from loci.text.wording.verbs import FRAMES, Frame
+
+MAY = datetime(2024, 5, 15, 10)
+PEOPLE = ("Anna", "Tom Berg")
+
+
+def told(text: str, speaker: str | None = "Anna") -> list[Fact]:
+    return facts(text, speaker, MAY, PEOPLE)
+
+
+def only(text: str) -> Fact:
+    found = told(text)
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.example)
+def test_every_verb_of_the_table_reads_its_example(frame: Frame) -> None:
+    attributes = {fact.attribute.partition("/")[0] for fact in told(frame.example) if fact.attribute}
+    assert frame.attribute.partition("/")[0] in attributes
+
+
+@pytest.mark.parametrize("saying", SAYINGS, ids=lambda saying: saying.example)
+def test_every_saying_of_the_table_reads_its_example(saying: Saying) -> None:
+    attribute = (saying.attribute or "").replace("{x}", "dentist") or None
+    assert attribute in [fact.attribute for fact in told(saying.example)]
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_every_relation_of_the_table_is_one_attribute_in_both_tenses(relation: str) -> None:
+    first, second = only(f"7. Xoxo {relation} Yoyo."), only(f"8. Xoxo was {relation} Bobo.")
+    assert (first.subject, second.subject) == ("xoxo", "xoxo")
+    assert first.attribute == second.attribute
+    assert (first.value, second.value) == ("yoyo", "bobo")
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "attribute", "value"),
+    [
+        ("I live in Porto.", "anna", "residence", "porto"),
+        ("I’ve lived in Porto for ages", "anna", "residence", "porto"),
+        ("My brother and I live in Porto.", "anna", "residence", "porto"),
+        ("im living in Porto now", "anna", "residence", "porto"),
+        ("My sister lives in Rome.", "anna/sister", "residence", "rome"),
+        ("My older sister lives in Rome.", "anna/older sister", "residence", "rome"),
+        ("My sister Lea lives in Rome.", "lea", "residence", "rome"),
+        ("My wife's boss lives in Rome.", "anna/wife/boss", "residence", "rome"),
+        ("Tom lives in Rome.", "tom berg", "residence", "rome"),
+        ("Tom's mother lives in Rome.", "tom berg/mother", "residence", "rome"),
+        ("My sister is here. She lives in Rome.", "anna/sister", "residence", "rome"),
+        ("I work for Castor & Pine.", "anna", "employer", "castor & pine"),
+        ("My job title is head nurse.", "anna", "job_title", "head nurse"),
+        ("I'm a tax adviser.", "anna", "job_title", "tax adviser"),
+        ("I'm thirty-one years old.", "anna", "age", "31"),
+        ("We're engaged!", "anna", "marital_status", "engaged"),
+        ("I stopped eating meat.", "anna", "diet", "vegetarian"),
+        ("We have a golden retriever called Rex.", "anna", "pet_name/dog", "rex"),
+        ("My dog's name is Rex.", "anna", "pet_name/dog", "rex"),
+        ('The cat\'s name is "Miss Piggy".', "anna", "pet_name/cat", "miss piggy"),
+        ("My favorite color is teal.", "anna", "favourite/colour", "teal"),
+        ("Green curry is my favourite food.", "anna", "favourite/food", "green curry"),
+        ("Tom's favourite band is Mogwai.", "tom berg", "favourite/band", "mogwai"),
+        ("The wedding is on June 3.", "anna", "plan/wedding", "06-03"),
+        ("My sister's wedding is on the 3rd of June 2025.", "anna/sister", "plan/wedding", "2025-06-03"),
+        ("I've got a dentist appointment on Friday.", "anna", "plan/appointment/dentist", "friday"),
+        ("We moved the trip to August.", "anna", "plan/trip", "august"),
+        ("The interview is tomorrow.", "anna", "plan/interview", "05-16"),
+        ("My number is +44 20 7946 0018.", "anna", "phone", "+44 20 7946 0018"),
+        ("Write to me at a.b@c.example.", "anna", "email", "a.b@c.example"),
+        ("The wifi password is tulip42.", "anna", "attr/wifi password", "tulip42"),
+        ("The name of my landlord is Mr Okafor.", "anna", "attr/landlord", "mr okafor"),
+        ("My girlfriend's name is Freya.", "anna", "partner", "freya"),
+        ("The capital of Veldora is Arlen.", "veldora", "attr/capital", "arlen"),
+        ("Fact 12: The capital of Veldora is Arlen.", "veldora", "attr/capital", "arlen"),
+        ("[3] The Shard was designed by Renzo Piano", "shard", "attr/designed by", "renzo piano"),
+        ("14. The chief executive officer of Dovetail Inc. is Eva Lindt.", "dovetail inc", "attr/chief executive officer", "eva lindt"),
+        ("5) Ada Berg is a citizen of the country of Veldora.", "ada berg", "attr/a citizen of", "veldora"),
+        ("9. Ada Berg's child is Ben Okoro.", "ada berg", "attr/child", "ben okoro"),
+    ],
+)
+def test_who_what_and_which(text: str, subject: str, attribute: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute, fact.value) == (subject, attribute, value)
+    assert 0 <= fact.start < fact.end <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "polarity", "tense", "cue"),
+    [
+        ("I live in Porto.", "porto", True, "now", "statement"),
+        ("I still live in Porto.", "porto", True, "now", "statement"),
+        ("I live in Porto now.", "porto", True, "now", "change"),
+        ("I moved to Porto.", "porto", True, "now", "change"),
+        ("Just moved to Porto!", "porto", True, "now", "change"),
+        ("Sold the flat and moved to Porto.", "porto", True, "now", "change"),
+        ("I'm moving to Porto in June.", "porto", True, "future", "statement"),
+        ("We're going to move to Porto.", "porto", True, "future", "statement"),
+        ("I used to live in Porto.", "porto", True, "past", "end"),
+        ("I lived in Porto until 2020.", "porto", True, "past", "statement"),
+        ("When I lived in Porto I had a bike.", "porto", True, "past", "statement"),
+        ("When I was ten we moved to Porto.", "porto", True, "past", "statement"),
+        ("I no longer live in Porto.", "porto", False, "now", "end"),
+        ("I don't live in Porto any more.", "porto", False, "now", "end"),
+        ("I don't live in Porto.", "porto", False, "now", "statement"),
+        ("Actually I live in Porto.", "porto", True, "now", "correction"),
+        ("I quit my job.", "", False, "now", "end"),
+        ("I left my job at Acme.", "acme", False, "now", "end"),
+        ("I no longer like coffee.", "coffee", False, "now", "end"),
+        ("I can't stand coffee.", "coffee", False, "now", "statement"),
+        ("I used to love coffee.", "coffee", False, "now", "end"),
+        ("The wedding is off.", "", False, "now", "end"),
+        ("They postponed the wedding to June 3.", "06-03", True, "now", "change"),
+        ("My favourite colour used to be teal.", "teal", True, "past", "end"),
+        ("My new landlord is Mr Okafor.", "mr okafor", True, "now", "change"),
+        ("My old landlord was Mr Okafor.", "mr okafor", True, "past", "statement"),
+    ],
+)
+def test_how_it_is_said(text: str, value: str, polarity: bool, tense: str, cue: str) -> None:
+    fact = only(text)
+    assert (fact.value, fact.polarity, fact.tense, fact.cue) == (value, polarity, tense, cue)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "replaces", "cue"),
+    [
+        ("Sorry, I meant Tuesday.", "tuesday", None, "correction"),
+        ("Actually it's on June 4, not June 3.", "06-04", "06-03", "correction"),
+        ("Wait, not Monday but Tuesday.", "tuesday", "monday", "correction"),
+        ("Scratch that. It's Tuesday.", "tuesday", None, "correction"),
+        ("Typo: 555-0134", "555-0134", None, "correction"),
+        ("*Lisbon", "lisbon", None, "correction"),
+        ("Changed my mind, it's lilac.", "lilac", None, "change"),
+        ("I left Acme for Nimbus.", "nimbus", "acme", "change"),
+        ("We renamed Luna, her name is Ziggy now.", "ziggy", "luna", "change"),
+    ],
+)
+def test_a_correction_may_name_no_key(text: str, value: str, replaces: str | None, cue: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute) == (None, None)
+    assert (fact.value, fact.replaces, fact.cue) == (value, replaces, cue)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # hypotheses, wishes, hedges
+        "If I lived in Paris I'd eat better.",
+        "I wish I lived in Paris.",
+        "Imagine living in Paris!",
+        "I'd love to live in Paris.",
+        "I would love to live in Paris one day.",
+        "I want to move to Paris.",
+        "I might move to Paris.",
+        "We're thinking about moving to Paris.",
+        "I almost moved to Paris.",
+        "I didn't move to Paris.",
+        "I never lived in Paris.",
+        "I could never live in Paris.",
+        "I'm hoping to work at Acme.",
+        "I want to be a nurse.",
+        "I'd rather have the party on June 3.",
+        # jokes and figures of speech
+        "I moved to Paris! Just kidding.",
+        "I basically live in Paris.",
+        "I'm married to my job.",
+        "I feel like I'm 90.",
+        "I'm 5 minutes away.",
+        "I'm 100 percent sure.",
+        "It's like a dream.",
+        "Sounds like fun!",
+        "Unconditional love is so important.",
+        # questions and other people's words
+        "Do I live in Paris?",
+        "Should I move to Paris?",
+        "The wedding is on June 3, right?",
+        "Tom said he lives in Paris.",
+        "Tom told me that Lea lives in Paris.",
+        'My neighbour wrote "I live in Paris and love it".',
+        "People ask me if I live in Paris.",
+        "My mum thinks I live in Paris.",
+        "A friend of mine moved to Paris.",
+        "He lives in Paris.",
+        # travel, chance meetings, things that only look alike
+        "I was in Paris last week.",
+        "I'm in Paris for work.",
+        "I talked to a nurse today.",
+        "I met Anna, who moved to Paris.",
+        "I joined Tom for lunch.",
+        "I work at home.",
+        "I'm a morning person.",
+        "My day was great.",
+        "My phone is dead.",
+        "My project is quite exciting.",
+        "The film was Danish.",
+        "The best part of it is the food.",
+        "The things I love makes me happy.",
+        "Actually, I have no idea.",
+        "Actually it's fine.",
+        "No worries, John!",
+        "Oh no, Tom! Sorry to hear that.",
+        "1. Take a walk through the park",
+        "**Model Definition**: see below",
+        "x = my_password",
+        "",
+        "   ",
+        "?!",
+    ],
+)
+def test_none_of_these_is_a_fact(text: str) -> None:
+    assert told(text) == []
+
+
+def test_the_subject_of_the_verb_before_is_shared() -> None:
+    assert [(f.subject, f.value) for f in told("My sister quit her job and moved to Oslo.")] == [("anna/sister", "oslo")]
+    assert [(f.subject, f.value) for f in told("I packed up and moved to Oslo.")] == [("anna", "oslo")]
+    assert told("He packed up and moved to Oslo.") == []
+    found = told("My brother lives in Rome and I live in Oslo.")
+    assert [(f.subject, f.value) for f in found] == [("anna/brother", "rome"), ("anna", "oslo")]
+
+
+def test_without_a_name_the_speaker_is_me() -> None:
+    assert told("I live in Porto.", None)[0].subject == ME
+    assert told("My sister lives in Porto.", None)[0].subject == f"{ME}/sister"
+
+
+def test_a_friend_without_a_name_may_be_any_friend() -> None:
+    assert only("My friend moved to Oslo.").arity == "many"
+    assert only("My friend moved to Oslo.").cue == "statement"
+    assert only("My mother moved to Oslo.").arity == "one"
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "until"),
+    [
+        ("I moved to Porto in 2019.", datetime(2019, 1, 1), None),
+        ("I've lived in Porto since 2019.", datetime(2019, 1, 1), None),
+        ("I lived in Porto until 2020.", None, datetime(2020, 1, 1)),
+        ("From 2011 to 2015 I worked at Acme.", datetime(2011, 1, 1), datetime(2015, 1, 1)),
+        ("I live in Porto.", None, None),
+    ],
+)
+def test_the_time_it_holds(text: str, since: datetime | None, until: datetime | None) -> None:
+    fact = only(text)
+    assert (fact.since, fact.until) == (since, until)
+
+
+def test_numbered_facts_stand_one_a_line_and_keep_their_number() -> None:
+    found = told("11. The capital of Veldora is Arlen.\n12. The capital of Veldora is Brisk.")
+    assert [(f.serial, f.value) for f in found] == [(11, "arlen"), (12, "brisk")]
+
+
+def test_spans_count_in_the_whole_turn() -> None:
+    text = "What a day! " * 40 + "Anyway, I moved to Porto. See you."
+    fact = only(text)
+    assert text[fact.start : fact.end] == "I moved to Porto"
+
+
+def test_values_have_one_form() -> None:
+    assert plain(' "The  Golden Rex". ') == "golden rex"
+    assert [number(words) for words in ("31", "thirty-one", "twelve", "many", "²")] == [31, 31, 12, None, None]
+    assert key(" The  Shard. ") == "shard"
+    forms = [when(text, MAY) for text in ("June 3rd, 2025", "the 3rd of June", "on Friday", "in may", "2025-06-03", "tomorrow")]
+    assert [form and form[2] for form in forms] == ["2025-06-03", "06-03", "friday", None, "2025-06-03", "05-16"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A" * 9000,
+        "my " * 3000,
+        "I just " * 2000,
+        "1 " * 3000,
+        "The of " * 2000,
+        '"' * 3000,
+        ". " * 2000,
+        "Anna's " * 900,
+        "and " * 140 + "moved to Porto",
+    ],
+)
+def test_odd_texts_are_read_without_harm(text: str) -> None:
+    assert told(text) == []
+
+
+_PIECES = st.sampled_from(
+    """I my sister Anna's the is was moved to Porto live in lives work at Acme now used not but actually sorry meant , . ! " ' : * 12. wedding
+    June 3 on The of capital no longer Rex dog called 31 years old it's we've he if don't any more & \n \u0130 ß 555-0134 a@b.example""".split(
+        " "
+    )
+)
+_WORDY = st.lists(_PIECES, max_size=25).map(" ".join)
+_ANCHORS = st.none() | st.datetimes(datetime.min, datetime.max)
+
+
+@given(st.text() | _WORDY, st.none() | st.text(max_size=8), _ANCHORS, st.lists(st.text(max_size=8), max_size=3))
+def test_any_text_gives_facts_within_it(text: str, speaker: str | None, anchor: datetime | None, people: list[str]) -> None:
+    for fact in facts(text, speaker, anchor, people):
+        assert 0 <= fact.start <= fact.end <= len(text)
+        assert (fact.subject is None) == (fact.attribute is None)
+        assert fact.value == fact.value.strip()
+        assert fact.since is None or fact.until is None or fact.since <= fact.until
+
+
+@given(_WORDY)
+def test_the_same_text_gives_the_same_facts(text: str) -> None:
+    assert told(text) == told(text)

@@ -1,0 +1,111 @@
+"""Kinds of speech, sentences that stand alone, keywords."""
+
+import pytest
+
+from loci.text.speech import is_question, keywords, semantic_type, stands_alone
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Where do you live?", "where do you live", "What is your favorite thing about Rome!", "you like it, right?", "Really?!", "ok? 😀",
+        "Did Caroline go home", "how many kids do you have", "so what kind of music do you like", "who wrote it", "how to cook rice",
+        "are you there", "你呢？", "'Why?'", "Why",
+    ],
+)  # fmt: skip
+def test_question(text: str) -> None:
+    assert is_question(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I live here.", "What a day!", "When I was young I ran.", "What I love is tea", "Do the dishes.", "Have a nice day!",
+        "I know why", "", "\x00",
+    ],
+)  # fmt: skip
+def test_no_question(text: str) -> None:
+    assert not is_question(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Where do you live?", "question"),
+        ("Can you tell me more about the challenges?", "question"),
+        ("My sister lives in Porto.", "fact"),
+        ("The red bowl is in the kitchen.", "fact"),
+        ("I'm 34 years old and a nurse.", "fact"),
+        ("I love hiking in the mountains.", "preference"),
+        ("My favorite book is Dune.", "preference"),
+        ("I can't stand loud music.", "preference"),
+        ("She prefers tea over coffee.", "preference"),
+        ("I don't like crowded beaches.", "preference"),
+        ("He is really into jazz.", "preference"),
+        ("Sounds like a blast, the trip!", "fact"),
+        ("We went camping in the mountains last week.", "event"),
+        ("I painted a lake sunrise last year.", "event"),
+        ("Yesterday was a long hike in the rain.", "event"),
+        ("He broke his leg.", "event"),
+        ("I'm going to Rome next month.", "plan"),
+        ("We'll visit my aunt in June.", "plan"),
+        ("I want to learn pottery.", "plan"),
+        ("I'd love to see the ocean.", "plan"),
+        ("Can't wait for the concert in Berlin!", "plan"),
+        ("Let's visit the museum tomorrow.", "plan"),
+        ("Remind me to call Bob.", "instruction"),
+        ("Please answer in French.", "instruction"),
+        ("Always use metric units.", "instruction"),
+        ("Don't forget to water the plants.", "instruction"),
+        ("Can you write a poem about rain?", "instruction"),
+        ("From now on, call me Al.", "instruction"),
+        ("Wow, that's awesome!", "smalltalk"),
+        ("Thanks, Melanie!", "smalltalk"),
+        ("Hey! How are you doing?", "smalltalk"),
+        ("Good to see you!", "smalltalk"),
+        ("Let me know if you need anything.", "smalltalk"),
+        ("", "smalltalk"),
+        ("---", "smalltalk"),
+    ],
+)
+def test_semantic_type(text: str, kind: str) -> None:
+    assert semantic_type(text) == kind
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "I moved to Porto last year.", "My sister Anna is a nurse.", "Caroline works at a school.", "The bakery opens at seven.",
+        "We adopted two cats.", "Bob hates loud music.",
+    ],
+)  # fmt: skip
+def test_stands_alone(sentence: str) -> None:
+    assert stands_alone(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It was great fun there.", "That is why I left home.", "So I went home early.", "But the cat was ill.", "And we ate the cake.",
+        "Because my dog was ill.", "They moved to Porto.", "She works at a school.", "This made my whole day.", "I did too.",
+        "Where did my sister go?", "Did my sister eat there", "Wow, that sounds really great!", "the red bowl", "",
+        "\x00", "“It” was a great read there.",
+        "Yeah, we ate the cake.",
+    ],
+)  # fmt: skip
+def test_leans(sentence: str) -> None:
+    assert not stands_alone(sentence)
+
+
+def test_keywords_put_the_telling_words_first() -> None:
+    assert keywords("I really love painting watercolors, it is good fun") == ["watercolors", "painting", "love", "good", "fun"]
+
+
+def test_keywords_keep_the_limit() -> None:
+    assert keywords("alpha beta gamma delta", 2) == ["alpha", "gamma"]
+    assert keywords("alpha beta", 0) == []
+    assert keywords("") == []
+
+
+def test_keywords_of_a_long_text_count() -> None:
+    assert keywords("kayak " * 70 + "unquestionable " * 3 + "the end " * 2, 2) == ["kayak", "unquestionable"]

@@ -1,0 +1,1 @@
+"""A sample conversation of our own writing, with questions, for the demo and the tests."""

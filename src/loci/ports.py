@@ -295,8 +295,8 @@ class Store(Protocol):
 
     def links(self, memory: str) -> list[Link]: ...
 
-    def jobs(self) -> list[Job]:
-        """Jobs that are not done."""
+    def jobs(self, limit: int = 1000) -> list[Job]:
+        """The first jobs that are not done."""
 
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from loci.errors import Invalid
+from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.memories.plaintext import Header
-from loci.operation import erasure, explain
+from loci.operation import erasure, explain, importing
 from loci.operation.intake import Intake, Origin, Reader
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator
@@ -143,6 +145,31 @@ class Cube:
                 self._record(tx, "add", receipt.sources[0], receipt)
         self._after_write(receipt)
         return receipt
+
+    def import_file(
+        self,
+        path: str | Path,
+        *,
+        format: str | None = None,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        progress: importing.Progress | None = None,
+    ) -> importing.Imported:
+        """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
+        word is stored; importing it again adds nothing. ``progress`` is told (done, total)."""
+        into = Scope(self.name, user, agent, session)
+        self._parts.governance.allow("import", into)
+
+        def add(messages: Sequence[Message], scope: Scope) -> Receipt:
+            return self.add(messages, user=scope.user, agent=scope.agent, channel=Channel.IMPORT)
+
+        return importing.import_transcripts(loader.read(Path(path), format), add, into, progress)
+
+    def export(self, path: str | Path, *, overwrite: bool = False) -> Mapping[str, int]:
+        """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds."""
+        self._parts.governance.allow("export", Scope(self.name))
+        return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite)
 
     # -- asking --------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from loci.operation.intake import Heard
 from loci.text import asked, dates, entities, facts, sentences, speech, tokens
@@ -73,7 +73,7 @@ class _Reading:
     def cut(self, start: int, end: int, part: Part) -> Candidate:
         text = self.words[start:end]
         inside = [e.text for e in self.entities if start <= e.start and e.end <= end]
-        times = [TimeSpan(m.words, m.earliest, m.latest) for m in self.times if start <= m.start and m.end <= end]
+        times = [TimeSpan(m.words, _aware(m.earliest), _aware(m.latest)) for m in self.times if start <= m.start and m.end <= end]
         return Candidate(
             start, end, part, Type(speech.semantic_type(text)), self.speaker, entities.about(text, self.speaker, self.people),
             tuple(dict.fromkeys(inside)), tuple(speech.keywords(text)), tuple(times),
@@ -102,3 +102,8 @@ def _intent(question: str, asks_when: bool) -> str:
     if "many" in words and "how" in words:
         return "count"
     return "lookup"
+
+
+def _aware(at: datetime) -> datetime:
+    """A date in a message of unknown time is taken as UTC."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -73,10 +73,8 @@ class Intake:
         at = message.at
         if at is None and message.id is None:
             at = now
-        elif at is not None and at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
         speaker = message.speaker or (scope.user if message.role == "user" else None)
-        message = replace(message, at=at, speaker=speaker)
+        message = replace(message, at=_aware(at), speaker=speaker)
         return Source(
             id=self.ids.new(now), message=message, scope=scope_of(scope, message.session), principal=origin.principal,
             channel=origin.channel, recorded=now, hash=self.store.hash(message.text, message.caption),
@@ -128,7 +126,7 @@ class Intake:
             known = tx.recent_claims(scope.session, scope.user, NEAR_CLAIMS)
         new = conflict.Claim(
             memory=memory, subject=fact.subject, attribute=fact.attribute, value=fact.value, polarity=fact.polarity, tense=fact.tense,
-            cue=fact.cue, arity=fact.arity, valid_from=fact.since, valid_to=fact.until, said_at=message.at, seq=1 << 62,
+            cue=fact.cue, arity=fact.arity, valid_from=_aware(fact.since), valid_to=_aware(fact.until), said_at=message.at, seq=1 << 62,
             speaker=message.speaker or message.role, session=scope.session, replaces=fact.replaces, sort=fact.sort, serial=fact.serial,
         )  # fmt: skip
         return conflict.resolve(new, [claim_of(row) for row in known])
@@ -206,6 +204,10 @@ def supersede(
     if tx.open_claims(action.old_id) == 0:
         before = tx.close(action.old_id, action.valid_to, RESOLVER, action.reason, Outcome.SUPERSEDED, memory)
     changes.append(Change(Outcome.SUPERSEDED, action.old_id, action.reason, before=before, after=before, other=memory))
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 def check(messages: Sequence[Message]) -> None:

@@ -14,7 +14,7 @@ from loci.text.tokens import normalize
 from loci.types import Claim, Hit, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
 
 MAX_LIMIT = 1000
-READ_AHEAD = 3  # memories read for each hit wanted: some fold into others
+READ_AHEAD = 10  # messages read beyond the hits wanted: some fold into others, some give way
 CLAIM = 0.8  # how far a memory that claims the key asked for is trusted to be the answer
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 
@@ -40,14 +40,7 @@ class Operator:
         ranked, weights = rank(query.call, survey)
         timings["fuse"] = _lap(start)
         start = perf_counter()
-        wanted = query.limit * READ_AHEAD
-        memories = self.store.load([fused.key for fused in ranked[:wanted]], at)
-        moment = at.as_of or at.now
-        is_past = at.as_of is not None or at.is_past
-        hits = fold([(fused, memories[fused.key]) for fused in ranked[:wanted] if fused.key in memories], moment, is_past)
-        if not is_past:
-            newer = [id for hit in hits for id in closers(hit.memory, moment)]
-            hits = successors(hits, self.store.present(newer, at) if newer else {}, moment)
+        hits = self._hits(ranked, {found.content: found.source for found in survey.candidates}, query.limit, at)
         timings["read"] = _lap(start)
         start = perf_counter()
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
@@ -57,6 +50,24 @@ class Operator:
             considered=survey.documents, milliseconds=timings,
         )  # fmt: skip
         return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace)
+
+    def _hits(self, ranked: Sequence[fusion.Fused], source: Mapping[int, int], limit: int, at: RowFilter) -> list[Hit]:
+        """The best of each message, read, folded and put behind what superseded it. A message with an outdated part is read
+        in all its parts, since another part may be the one that answers."""
+        moment, is_past = at.as_of or at.now, at.as_of is not None or at.is_past
+        best: dict[int, fusion.Fused] = {}
+        for fused in ranked:
+            best.setdefault(source[fused.key], fused)
+        chosen = list(best.values())[: limit + READ_AHEAD]
+        memories = self.store.load([fused.key for fused in chosen], at)
+        outdated = {source[key] for key, memory in memories.items() if not is_past and current_share(memory, moment) < 1}
+        parts = [f for f in ranked if source[f.key] in outdated and f.key not in memories]
+        if parts:
+            memories |= self.store.load([fused.key for fused in parts], at)
+            chosen = sorted([*chosen, *parts], key=lambda fused: -fused.score)
+        hits = fold([(fused, memories[fused.key]) for fused in chosen if fused.key in memories], moment, is_past)
+        newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
+        return successors(hits, self.store.present(newer, at), moment) if newer else hits
 
     def _probe(self, call: MemoryCall) -> Probe:
         """Words and direction of the question. A failing embedder costs its signal, not the answer, and the trace says so."""

@@ -17,9 +17,10 @@ from loci.types import Job
 
 LEASE = timedelta(minutes=5)
 RETRY = timedelta(seconds=30)
+GATHER_SECONDS = 0.1
 
-SMALL = 8  # jobs; more are left to the background
-TOGETHER = 8  # jobs embedded in one batch, at most 256 contents each
+SMALL = 64  # contents whose vectors an answer waits for; more are left to the background
+BATCH = 256  # contents embedded between two commits
 
 Reread = Callable[[Store, Transaction, str], None]
 
@@ -44,8 +45,8 @@ class Scheduler:
         """In the writer's own transaction: a job for the vectors of what it wrote."""
         if self._embedder is not None and tx.new_contents:
             tx.generation(self._embedder.name, self._embedder.dimensions)
-            for start in range(0, len(tx.new_contents), 256):
-                tx.enqueue("embed", {"contents": tx.new_contents[start : start + 256]})
+            for start in range(0, len(tx.new_contents), BATCH):
+                tx.enqueue("embed", {"contents": tx.new_contents[start : start + BATCH]})
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
@@ -71,7 +72,10 @@ class Scheduler:
 
     def settle(self) -> None:
         """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing."""
-        if self._embedder is not None and 0 < len(self._store.jobs()) <= SMALL:
+        if self._embedder is None:
+            return
+        backlog = self._store.jobs(SMALL + 1)
+        if 0 < sum(len(_contents(job)) for job in backlog if job.verb == "embed") <= SMALL:
             self.drain(limit=1)
 
     def drain(self, limit: int | None = None) -> int:
@@ -99,6 +103,7 @@ class Scheduler:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.wait()
+            self._stop.wait(GATHER_SECONDS)  # what is said in quick succession is embedded together
             self._wake.clear()
             while not self._stop.is_set() and self._step():
                 pass
@@ -111,7 +116,7 @@ class Scheduler:
     def _step_alone(self) -> bool:
         now = self._clock.now()
         with self._store.write(now) as tx:
-            found = tx.lease("embed", self._worker, now + LEASE, TOGETHER) if self._embedder is not None else []
+            found = self._lease_batch(tx) if self._embedder is not None else []
             found = found or tx.lease("read", self._worker, now + LEASE, 1)
         if not found:
             return False
@@ -127,6 +132,16 @@ class Scheduler:
                 for job in found:
                     tx.retry(job.seq, self._worker, now + RETRY * 2 ** min(job.attempts, 8), str(error))
         return True
+
+    def _lease_batch(self, tx: Transaction) -> list[Job]:
+        """Embedding jobs with about a batch of contents together."""
+        found: list[Job] = []
+        while sum(len(_contents(job)) for job in found) < BATCH:
+            more = tx.lease("embed", self._worker, self._clock.now() + LEASE, 1)
+            if not more:
+                break
+            found.extend(more)
+        return found
 
     def _read(self, job: Job) -> None:
         with self._store.write(self._clock.now()) as tx:

@@ -42,11 +42,12 @@ class Pack:
 
 
 def pack(items: Sequence[Item], budget_tokens: int | None) -> Pack:
-    """Takes items by rank while they fit; one too long for what is left is passed over. Citations are ranks, from 1."""
+    """Takes items by rank while they fit; one too long for what is left is passed over. Citations count
+    what was taken, best first, from 1: [1] is the first hit of the recall."""
     room = None if budget_tokens is None else budget_tokens - count_tokens(f"{OPEN}\n{CLOSE}") - 1
     taken: list[tuple[int, str]] = []
     for rank, item in enumerate(items):
-        line = f"[{rank + 1}] {_line(item)}"
+        line = f"[{len(taken) + 1}] {_line(item)}"
         cost = count_tokens(line + "\n")
         if room is not None:
             if cost > room:

@@ -117,11 +117,11 @@ class Reader:
             for seq, at, principal, verb, object, detail, hash in reversed(rows)
         ]
 
-    def jobs(self) -> list[Job]:
+    def jobs(self, limit: int) -> list[Job]:
         return [
             Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))
             for seq, verb, arguments, state, attempts, error in self._db.execute(
-                "SELECT seq, verb, arguments, state, attempts, error FROM jobs WHERE state != 'done' ORDER BY seq"
+                "SELECT seq, verb, arguments, state, attempts, error FROM jobs WHERE state != 'done' ORDER BY seq LIMIT ?", (limit,)
             )
         ]
 

@@ -76,9 +76,10 @@ class Scores:
         """BM25, higher is better, 0 where no term occurs. Without a limit when the filter leaves out much of the cube."""
         if not terms or not len(self.rows):
             return
-        few = len(self.rows) < 0.9 * total
-        limit = "" if few and user is None else f" ORDER BY rank LIMIT {TEXT_ROWS if not few else 20 * TEXT_ROWS}"
-        found = db.execute(f"SELECT rowid, rank FROM text_index WHERE text_index MATCH ?{limit}", (expression(terms, user),))
+        is_most = len(self.rows) >= 0.9 * total
+        scope = None if is_most else user  # confined inside the index where that spares more than it costs
+        limit = f" ORDER BY rank LIMIT {TEXT_ROWS}" if is_most else ""
+        found = db.execute(f"SELECT rowid, rank FROM text_index WHERE text_index MATCH ?{limit}", (expression(terms, scope),))
         table = np.array(found.fetchall(), dtype=np.float64).reshape(-1, 2)
         place = _look_up(self._slot, table[:, 0].astype(np.int64))
         self.text[place[place >= 0]] = -table[place >= 0, 1]
@@ -90,7 +91,8 @@ class Scores:
         place = _look_up(self._slot, self._view.vector_contents)
         has = place >= 0
         if has.any():
-            every = self._view.vectors @ vector
+            # not BLAS: its threads spin while another process has the cores, and the scan is bound by memory, not by arithmetic
+            every = np.einsum("ij,j->i", self._view.vectors, vector)
             self.cosine[place[has]] = every[has]
             known = every[has]
             self.cosine_mean, self.cosine_deviation = float(known.mean()), float(known.std())

@@ -161,14 +161,15 @@ class SqliteStore:
         with self._read() as db:
             return Reader(db, self.cube).links(memory)
 
-    def jobs(self) -> list[Job]:
+    def jobs(self, limit: int = 1000) -> list[Job]:
         with self._read() as db:
-            return Reader(db, self.cube).jobs()
+            return Reader(db, self.cube).jobs(limit)
 
     def sizes(self) -> Mapping[str, int]:
         with self._read() as db:
             counts = {t: int(scalar(db, f"SELECT count(*) FROM {t}")) for t in TABLES}
-        return {**counts, "bytes": self.path.stat().st_size}
+        files = [f for f in (self.path, Path(f"{self.path}-wal")) if f.exists()]
+        return {**counts, "bytes": sum(f.stat().st_size for f in files)}
 
     def people(self) -> list[str]:
         with self._viewing() as (db, _):

@@ -1,0 +1,199 @@
+"""`loci bench retrieval`: how much of the evidence a search finds, on any data in the unified format, beside its baselines."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from loci.errors import Malformed
+from loci.ports import Embedder
+from loci.text.tokens import content_words
+from loci.types import Message
+
+DEPTH = 100  # turns ranked a question
+CUTS, BUDGETS = (1, 5, 10, 20), (500, 1000, 2000)
+SYSTEMS = ("loci", "bm25", "dense", "rank fusion")
+
+
+@click.group()
+def bench() -> None:
+    """Measure Loci on your data."""
+
+
+@bench.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write Loci's rankings here, a JSON line a question.")
+@click.option("--baselines/--no-baselines", default=True, help="Rank by words alone, by vectors alone, and by their rank fusion as well.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def retrieval(folders: Sequence[Path], predictions: Path | None, baselines: bool, as_json: bool) -> None:
+    """Take in each conversation of FOLDERS once, ask its questions with nothing but their text, and score the turns found.
+
+    A folder holds conversations.jsonl and questions.jsonl. No model judges anything: a question scores by how many of the
+    turns marked as its evidence are found.
+    """
+    from loci.cli.render import progress, show_table
+
+    tables: dict[str, dict[str, dict[str, float]]] = {}
+    for folder in folders:
+        with progress(folder.name) as advance:
+            rankings = run(folder, SYSTEMS if baselines else SYSTEMS[:1], advance)
+        if predictions is not None:
+            target = predictions if len(folders) == 1 else predictions.with_name(f"{folder.name}-{predictions.name}")
+            lines = (json.dumps({"question": q, "ranked": turns}) for q, turns in rankings["loci"].items())
+            target.write_text("\n".join(lines) + "\n", "utf-8")
+        tables[folder.name] = {system: score(folder, found) for system, found in rankings.items()}
+    if as_json:
+        click.echo(json.dumps(tables, indent=1))
+        return
+    metrics = [m for m in next(iter(next(iter(tables.values())).values())) if m != "n"]
+    rows = [
+        [name, system, str(int(row["n"])), *(f"{100 * row[m]:.1f}" for m in metrics)]
+        for name, systems in tables.items()
+        for system, row in systems.items()
+    ]
+    show_table(["set", "system", "n", *metrics], rows)
+
+
+def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None]) -> dict[str, dict[str, list[str]]]:
+    """Rankings of turn ids, by system and question. Each conversation is a cube of its own, taken in oldest first."""
+    from loci.settings import load
+    from loci.wire import MemOS, embedder_of
+
+    questions: dict[str, list[Mapping[str, Any]]] = {}
+    for question in _rows(folder / "questions.jsonl"):
+        questions.setdefault(question["conversation"], []).append(question)
+    conversations = list(_rows(folder / "conversations.jsonl"))
+    total = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
+    rankings: dict[str, dict[str, list[str]]] = {system: {} for system in systems}
+    engine = embedder_of(load()[0])
+    embedder = None if engine is None else Remembering(engine)
+    done = 0
+    with (
+        tempfile.TemporaryDirectory(prefix="loci-bench-") as home,
+        MemOS.open(home, embedder=embedder or "none", background=False) as memory,
+    ):
+        for place, conversation in enumerate(conversations):
+            cube = memory.cube(f"c{place}")
+            messages = [_message(turn) for turn in conversation["turns"]]
+            turn_of: dict[str, str] = {}
+            for start in range(0, len(messages), 250):
+                batch = messages[start : start + 250]
+                receipt = cube.add(batch)
+                turn_of.update(zip(receipt.sources, (str(m.id) for m in batch), strict=True))
+                cube.drain()
+                done += len(batch)
+                advance(done, total)
+            baselines = Baselines(messages, embedder) if len(systems) > 1 else None
+            for question in questions.get(conversation["id"], ()):
+                hits = cube.search(question["text"], limit=DEPTH).hits
+                rankings["loci"][question["id"]] = list(dict.fromkeys(turn_of[hit.memory.spans[-1].source] for hit in hits))
+                for system, ranked in baselines.rank(question["text"]).items() if baselines else ():
+                    rankings[system][question["id"]] = ranked
+                done += 1
+                advance(done, total)
+    return rankings
+
+
+class Remembering:
+    """An embedder that computes each text once, so that a baseline costs no second pass over the data."""
+
+    def __init__(self, engine: Embedder) -> None:
+        self._engine, self._known = engine, dict[str, Any]()
+        self.name, self.dimensions = engine.name, engine.dimensions
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        fresh = [t for t in dict.fromkeys(texts) if t not in self._known]
+        if fresh:
+            self._known.update(zip(fresh, self._engine.embed(fresh), strict=True))
+        return np.stack([self._known[t] for t in texts])
+
+
+class Baselines:
+    """What a search has without Loci: BM25 over the turns, MiniLM over the turns, and the reciprocal-rank fusion of both."""
+
+    def __init__(self, messages: Sequence[Message], embedder: Embedder | None) -> None:
+        import apsw
+
+        self._ids = [str(m.id) for m in messages]
+        words = [f"{m.speaker}: {m.words}" for m in messages]
+        self._db = apsw.Connection(":memory:")
+        self._db.execute("CREATE VIRTUAL TABLE turns USING fts5(words, tokenize='porter unicode61')")
+        self._db.executemany("INSERT INTO turns (rowid, words) VALUES (?, ?)", list(enumerate(words)))
+        self._embedder = embedder
+        self._vectors = None if embedder is None else embedder.embed(words)
+
+    def rank(self, question: str) -> dict[str, list[str]]:
+        """Turn ids, best first, by each baseline."""
+        terms = " OR ".join(f'"{word}"' for word in content_words(question))
+        rows = self._db.execute("SELECT rowid FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 400", (terms,)) if terms else ()
+        found = {"bm25": [self._ids[row[0]] for row in rows], "dense": []}
+        if self._embedder is not None and self._vectors is not None:
+            best = (-(self._vectors @ self._embedder.embed([question])[0])).argsort()[:400]
+            found["dense"] = [self._ids[place] for place in best]
+        places: dict[str, float] = {}
+        for ranked in (found["bm25"], found["dense"]):
+            for place, turn in enumerate(ranked, 1):
+                places[turn] = places.get(turn, 0.0) + 1 / (60 + place)
+        found["rank fusion"] = sorted(places, key=lambda turn: -places[turn])
+        return {system: ranked[:DEPTH] for system, ranked in found.items()}
+
+
+def score(folder: Path, rankings: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Means over the questions that have evidence: R@k, all@10, nDCG@10 and R@Nt (tokens of four bytes)."""
+    costs = {c["id"]: {t["id"]: _cost(t) for t in c["turns"]} for c in _rows(folder / "conversations.jsonl")}
+    rows = [
+        _measure(rankings.get(q["id"], []), set(q["evidence"]), costs[q["conversation"]])
+        for q in _rows(folder / "questions.jsonl")
+        if q["evidence"]
+    ]
+    return {"n": float(len(rows)), **{m: sum(r[m] for r in rows) / len(rows) for m in rows[0]}}
+
+
+def _measure(ranked: Sequence[str], gold: set[str], cost: Mapping[str, int]) -> dict[str, float]:
+    places = [place for place, turn in enumerate(ranked) if turn in gold]
+    found = {f"R@{k}": sum(p < k for p in places) / len(gold) for k in CUTS}
+    found["all@10"] = float(sum(p < 10 for p in places) == len(gold))
+    ideal = sum(1 / math.log2(i + 2) for i in range(min(10, len(gold))))
+    found["nDCG@10"] = sum(1 / math.log2(p + 2) for p in places if p < 10) / ideal
+    for budget in BUDGETS:
+        spent, fits = 0, 0
+        for turn in ranked:
+            spent += cost[turn]
+            if spent > budget:
+                break
+            fits += 1
+        found[f"R@{budget}t"] = sum(p < fits for p in places) / len(gold)
+    return found
+
+
+def _cost(turn: Mapping[str, Any]) -> int:
+    caption = f" [shares a photo: {turn['caption']}]" if turn.get("caption") else ""
+    date = f"[{turn['at'][:10]}] " if turn.get("at") else ""
+    return -(-len(f"{date}{turn['speaker']}: {turn['text']}{caption}".encode()) // 4)
+
+
+def _message(turn: Mapping[str, Any]) -> Message:
+    at = datetime.fromisoformat(turn["at"]) if turn.get("at") else None
+    role = turn["speaker"] if turn["speaker"] in ("user", "assistant") else "user"
+    caption = turn.get("caption") or None
+    text = turn["text"] if turn["text"].strip() or caption else "(nothing)"
+    return Message(role, text, at, turn["speaker"], caption, turn["id"], str(turn["session"]))
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise Malformed(f"{path}, line {number}: this is not JSON ({error.msg}).", number) from error

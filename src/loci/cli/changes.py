@@ -1,0 +1,140 @@
+"""Change: update, forget, restore, move, erase."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from loci.cli.place import Place, verb
+from loci.cli.values import VersionOrWhen, When, emit
+from loci.errors import Invalid, Missing
+
+if TYPE_CHECKING:
+    from loci.operation.erasure import Erased
+    from loci.system import Cube
+    from loci.types import Receipt
+
+
+@verb("update")
+@click.argument("id")
+@click.argument("text")
+@click.option("--mode", default="overwrite", show_default=True, help="overwrite, append or merge.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the version.")
+@click.option("--at", type=When(), help="Since when it is so; default now.")
+@click.option("--if-version", type=int, metavar="N", help="Only if this version is still the latest.")
+def update(place: Place, id: str, text: str, mode: str, reason: str, at: datetime | None, if_version: int | None, as_json: bool) -> None:
+    """Give memory ID a further version that says TEXT.
+
+    '-' reads it from stdin. The version before stays in history.
+    """
+    words = sys.stdin.read() if text == "-" else text
+    with place.open_cube(is_writing=True) as cube:
+        memory = id if if_version is None else next((m for m in cube.history(id) if m.version == if_version), None)
+        if memory is None:
+            raise Missing(f"Memory {id} has no version {if_version}; `loci history {id}` shows which it has.")
+        _answer(cube.update(memory, words, mode=mode, reason=reason, at=at), as_json)
+
+
+@verb("forget")
+@click.argument("id")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the version.")
+def forget(place: Place, id: str, reason: str, as_json: bool) -> None:
+    """Take memory ID out of every present answer.
+
+    It stays in history, and `restore` brings it back; `erase` is for good.
+    """
+    with place.open_cube(is_writing=True) as cube:
+        _answer(cube.forget(id, reason=reason), as_json)
+
+
+@verb("restore")
+@click.argument("id", required=False)
+@click.option("--to", type=VersionOrWhen(), help="A version of the memory, or the time to go back to.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the version.")
+def restore(place: Place, id: str | None, to: int | datetime | None, reason: str, as_json: bool) -> None:
+    """Bring back memory ID, or the cube as it was known.
+
+    Without ID, --to is the time to bring the whole cube back to. Nothing is lost by it.
+    """
+    with place.open_cube(is_writing=True) as cube:
+        _answer(cube.restore(id, to=to, reason=reason), as_json)
+
+
+@verb("move")
+@click.argument("id")
+@click.argument("move", metavar="MOVE")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept in the receipt.")
+def move(place: Place, id: str, move: str, reason: str, as_json: bool) -> None:
+    """Archive, freeze, thaw or restore memory ID.
+
+    A step in its life that changes no words.
+    """
+    with place.open_cube(is_writing=True) as cube:
+        _answer(cube.move(id, move, reason=reason), as_json)
+
+
+@verb("erase")
+@click.argument("id", required=False)
+@click.option("--source", metavar="ID", help="All that was made of this message.")
+@click.option("--user", metavar="NAME", help="All that belongs to this user.")
+@click.option("--session", metavar="NAME", help="All of this session.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(place: Place, id: str | None, source: str | None, user: str | None, session: str | None, yes: bool, as_json: bool) -> None:
+    """Erase for good, down to the bytes of the files.
+
+    The message, all that was made of it, every byte of it in the cube's files. Give exactly one of: a memory's ID,
+    --source, --user or --session. Asks first, unless --yes or --json.
+    """
+    with place.open_cube(is_writing=True) as cube:
+        if not (yes or as_json):
+            _ask(_about(cube, id, source, user, session))
+        erased = cube.erase(id, source=source, user=user, session=session)
+    if as_json:
+        emit(erased)
+    else:
+        _show_erased(erased)
+
+
+def _about(cube: Cube, id: str | None, source: str | None, user: str | None, session: str | None) -> str:
+    if id is not None:
+        return f"memory {id} and the whole message that it is from:\n  {cube.get(id).text}"
+    if source is not None:
+        return f"all that was made of message {source}"
+    found = cube.list(user=user, session=session, archived=True, limit=100_000)
+    whose = f"user {user!r}" if user is not None else f"session {session!r}"
+    return f"everything of {whose} in cube {cube.name}: {len(found):,} memories at present, and their past"
+
+
+def _ask(what: str) -> None:
+    from loci.cli import render
+
+    if not sys.stdin.isatty():
+        raise Invalid("erase asks before it destroys, and nobody is there to answer. Give --yes if you are sure. Nothing was erased.")
+    click.echo(f"This erases {render.safe(what)}", err=True)
+    click.confirm("It cannot be undone. Erase?", abort=True, err=True)
+
+
+def _show_erased(erased: Erased) -> None:
+    from loci.cli import render
+
+    render.show_fields(
+        {
+            "erased": f"{len(erased.sources)} source{'s' if len(erased.sources) != 1 else ''}", "rows removed": erased.removed,
+            "bytes scanned": f"{erased.bytes_scanned:,}: none of the erased words is in the cube's files",
+            "hashes kept": erased.hashes[:3], "audit": "the log holds keyed hashes, never words",
+        }
+    )  # fmt: skip
+    for branch in erased.branches:
+        render.note(f"cube {branch!r} was copied from this one and may hold the same words; erase there as well.")
+
+
+def _answer(receipt: Receipt, as_json: bool) -> None:
+    if as_json:
+        emit(receipt)
+        return
+    from loci.cli import render
+
+    render.show_receipt(receipt)

@@ -1,0 +1,99 @@
+"""Explain: why, why-not, log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from loci.cli.place import Place, verb
+from loci.cli.values import When, emit
+
+
+@verb("why")
+@click.argument("id")
+def why(place: Place, id: str, as_json: bool) -> None:
+    """Show what memory ID rests on.
+
+    Its sources word for word, its versions, what it is linked to, and the audit records.
+    """
+    with place.open_cube() as cube:
+        found = cube.why(id)
+        if as_json:
+            emit(found)
+            return
+        from loci.cli import render
+
+        said = [
+            [s.message.id or s.id, render.moment(s.message.at), s.message.speaker or s.message.role, s.message.words] for s in found.sources
+        ]
+        render.show_table(["source", "when", "who", "said, word for word"], said)
+        versions = [[str(m.version), render.period(m.valid.start, m.valid.end), f"{m.author}: {m.reason}{render.ended(m)}"] for m in found.versions]
+        render.show_table(["version", "true", "by, and why"], versions, right=("version",))
+        linked: list[list[render.Cell]] = []
+        for link in found.links:
+            other = link.target if link.source == id else link.source
+            linked.append([_direction(link.type, link.source == id), link.reason, render.body(cube.get(other))])
+        if linked:
+            render.show_table(["link", "because", "other memory"], linked)
+        records = [[str(r.seq), render.moment(r.at), r.principal, r.verb, render.detail(r.detail)] for r in found.records]
+        if records:
+            render.show_table(["audit", "at", "principal", "verb", "what"], records, right=("audit",))
+
+
+def _direction(type: str, is_from: bool) -> str:
+    passive = {"supersedes": "superseded by", "evidence": "confirmed by"}
+    active = {"supersedes": "supersedes", "evidence": "confirms"}
+    return (active if is_from else passive).get(type, type.replace("_", " "))
+
+
+@verb("why-not")
+@click.argument("question")
+@click.argument("id")
+@click.option("--user", metavar="NAME", help="Asked for this user.")
+@click.option("--as-of", type=When(), help="Asked of that time.")
+def why_not(place: Place, question: str, id: str, user: str | None, as_of: datetime | None, as_json: bool) -> None:
+    """Show what keeps memory ID out of the answer to QUESTION.
+
+    The filter, rank or fold that did it, and by how much.
+    """
+    with place.open_cube() as cube:
+        found = cube.why_not(question, id, user=user, as_of=as_of)
+    if as_json:
+        emit(found)
+        return
+    from loci.cli import render
+
+    render.show_fields(
+        {
+            "in the answer": found.is_in, "step": found.step, "reason": found.reason, "rank": found.rank, "score": found.score,
+            "last score that got in": found.last_score,
+        }
+    )  # fmt: skip
+
+
+@verb("log")
+@click.option("--since", type=When(), help="Done since.")
+@click.option("--until", type=When(is_end=True), help="Done before.")
+@click.option("--verb", metavar="VERB", help="Only this verb.")
+@click.option("--object", metavar="ID", help="Only on this memory, source or cube.")
+@click.option("--limit", type=int, default=100, show_default=True, help="The newest so many.")
+def log(
+    place: Place, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, as_json: bool
+) -> None:
+    """Show the audit log: who did what, when.
+
+    Oldest first, the newest --limit records. It holds ids and counts, never words.
+    """
+    with place.open_cube() as cube:
+        records = cube.log(since=since, until=until, verb=verb, object=object, limit=limit)
+    if as_json:
+        emit(records)
+        return
+    from loci.cli import render
+
+    rows: list[list[render.Cell]] = [
+        [str(r.seq), render.moment(r.at), r.principal, r.verb, render.lines(render.detail(r.detail), under=f"on {r.object}")]
+        for r in records
+    ]
+    render.show_table(["#", "at", "principal", "verb", "what"], rows, right=("#",))

@@ -1,0 +1,100 @@
+"""Which vault and cube a command works on, and the options that every command has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from loci.errors import Missing
+
+if TYPE_CHECKING:
+    from loci.settings import Settings
+    from loci.system import Cube, System
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What was named on the command line; ``None`` leaves it to the settings. ``memory`` is a system that is open already and
+    outlives the command."""
+
+    vault: str | None = None
+    cube: str | None = None
+    embedder: str | None = None
+    memory: System | None = None
+
+    def named(self) -> dict[str, object]:
+        """The settings that the command line names."""
+        return {"vault": self.vault, "cube": self.cube, "embedder": self.embedder}
+
+    def settings(self) -> Settings:
+        """The settings that hold here."""
+        from loci.settings import load
+
+        return load(self.named())[0]
+
+    @contextmanager
+    def open(self, *, is_new: bool = False, is_writing: bool = False) -> Iterator[System]:
+        """The open vault. Only with ``is_new`` it is made when it is not there; only a command that is writing lets its vectors
+        be computed behind its answer, so that a read ends with its answer."""
+        if self.memory is not None:
+            yield self.memory
+            return
+        folder = self.settings().vault
+        if not is_new and not Path(folder).expanduser().exists():
+            raise Missing(f"There is no vault at {folder}. `loci add` or `loci import` makes one; --vault names another folder.")
+        from loci.wire import MemOS
+
+        with MemOS.open(self.vault, embedder=self.embedder, background=None if is_writing else False) as memory:
+            yield memory
+
+    @contextmanager
+    def open_cube(self, *, is_new: bool = False, is_writing: bool = False) -> Iterator[Cube]:
+        """The cube that is worked on. Raises `Missing` when there is none, unless ``is_new``."""
+        with self.open(is_new=is_new, is_writing=is_writing) as memory:
+            yield memory.cube(self.cube or self.settings().cube, create=is_new)
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        named: dict[str, Any] = {str(param.name): value}
+        ctx.obj = replace(ctx.ensure_object(Place), **named)
+
+
+def placed(function: F) -> F:
+    """The options that say where: before the verb or after it."""
+    for option in (
+        click.option("--embedder", metavar="NAME", callback=_note, expose_value=False, help="auto, minilm or none."),
+        click.option("--cube", metavar="NAME", callback=_note, expose_value=False, help="Cube in the vault."),
+        click.option("--vault", metavar="FOLDER", callback=_note, expose_value=False, help="Folder of the cubes."),
+    ):
+        function = option(function)
+    return function
+
+
+def scoped(function: F) -> F:
+    """The options that say whose memory it is."""
+    for option in (
+        click.option("--session", metavar="NAME", help="Only this session."),
+        click.option("--agent", metavar="NAME", help="Only this agent."),
+        click.option("--user", metavar="NAME", help="Only this user."),
+    ):
+        function = option(function)
+    return function
+
+
+def verb(name: str) -> Callable[[F], click.Command]:
+    """A command of that name with the options every command has. The function gets the `Place` first, and ``as_json``."""
+
+    def decorate(function: F) -> click.Command:
+        command = click.command(name)(click.make_pass_decorator(Place, ensure=True)(function))
+        with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+        return with_json(placed(command))
+
+    return decorate

@@ -1,0 +1,181 @@
+"""What people see: tables on stdout, notes and progress on stderr. Stored text is shown as data, never as terminal commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from loci.types import Change, Memory, Receipt
+
+UNSEEN_WIDTH = 120  # columns where nobody is looking: a pipe or a file
+LONGEST = 600  # characters of a text in a table; `get` and --json show all of it
+_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+Cell = str | Text | None
+
+
+class _Console(Console):
+    """Leaves it to `loci.cli.run` what a reader that went away means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console(*, is_talk: bool = False) -> Console:
+    """The console of answers (stdout) or of talk (stderr). Colours only on a terminal, and not with NO_COLOR."""
+    stream = sys.stderr if is_talk else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else UNSEEN_WIDTH
+    return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def note(text: str) -> None:
+    """A line of talk on stderr."""
+    console(is_talk=True).print(Text(f"note: {safe(text)}", "yellow"), soft_wrap=True)
+
+
+def safe(text: str) -> str:
+    """Text without power over the terminal: control, bidirectional and invisible characters are spelled out."""
+    return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+
+
+def show(*things: RenderableType) -> None:
+    for thing in things:
+        console().print(Text(safe(thing)) if isinstance(thing, str) else thing)
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = (), title: str = "") -> None:
+    """A table on stdout. Plain strings are made safe; columns named in ``right`` are aligned right and never wrapped."""
+    grid = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    narrow = {*right, "when", "who", "id", "at", "verb", "outcome"}
+    for column in columns:
+        grid.add_column(column, justify="right" if column in right else "left", no_wrap=column in narrow, overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell or "")) for cell in row))
+    console().print(grid)
+
+
+def show_fields(named: Mapping[str, object]) -> None:
+    """Names and values, one a line; what is empty is left out."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in named.items():
+        if value is not None and value != "" and value != ():
+            grid.add_row(name, Text(safe(words(value))))
+    console().print(grid)
+
+
+def words(value: object) -> str:
+    """A value in words: times to the minute, several with commas."""
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {words(entry)}" for key, entry in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(words(entry) for entry in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def detail(found: Mapping[str, object]) -> str:
+    """What an audit record says, with lists counted; --json shows them whole."""
+    return words({k: f"({len(v)})" if isinstance(v, Sequence) and not isinstance(v, str) else v for k, v in found.items()})
+
+
+def moment(at: datetime | None) -> str:
+    """A time to the minute with its zone, or a dash."""
+    return "-" if at is None else f"{at.isoformat(' ', 'minutes')}"
+
+
+def day(at: datetime | None) -> str:
+    return "-" if at is None else at.date().isoformat()
+
+
+def period(start: datetime | None, end: datetime | None) -> str:
+    """An interval in days: since, until, or both."""
+    if start is None and end is None:
+        return "always"
+    return f"until {day(end)}" if start is None else f"since {day(start)}" if end is None else f"{day(start)} to {day(end)}"
+
+
+def body(memory: Memory, *, cite: str = "", remark: str = "") -> Text:
+    """A memory in a cell: its words, what one must know of it, and where to go on from: its source and its id."""
+    shown = safe(memory.text)
+    text = Text(shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} …")
+    if remark:
+        text.append(f"\n{safe(remark)}", "yellow")
+    text.append(f"\n{safe(cite)}{' · ' if cite else ''}{memory.id}", "dim")
+    return text
+
+
+def lines(text: str, *, under: str) -> Text:
+    """A cell with a dim line under its text."""
+    return Text(safe(text)).append(f"{chr(10) if text else ''}{safe(under)}", "dim")
+
+
+def show_memories(memories: Sequence[Memory], *, title: str = "") -> None:
+    """Memories, one a row: when it was said, by whom, what it is, the words."""
+    rows = [[day(m.at), m.speaker or m.origin.channel.value, m.type.value, body(m, remark=_standing(m))] for m in memories]
+    show_table(["when", "who", "type", "memory"], rows, title=title)
+
+
+def show_receipt(receipt: Receipt) -> None:
+    """Every outcome of a write, with ids and reasons."""
+    rows = [[c.outcome.value, c.memory, _versions(c), c.reason + (f" (by {c.other})" if c.other else "")] for c in receipt.changes]
+    show_table(["outcome", "id", "version", "reason"], rows)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr. Yields ``advance(done, total)``; without a terminal one line at the end says what was done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    talk = console(is_talk=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=talk,
+        disable=not talk.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(title, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+        end = bar.tasks[0]
+    if bar.disable:
+        talk.print(f"{title}: {end.completed:,.0f} in {end.elapsed or 0:.1f} s")
+
+
+def ended(memory: Memory) -> str:
+    """Why a version no longer holds, to be put behind why it came."""
+    return f"; ended: {memory.ending}" if memory.ending else ""
+
+
+def _standing(memory: Memory) -> str:
+    """What is out of the ordinary about a memory."""
+    parts = [] if memory.state.value in ("generated", "activated") else [memory.state.value]
+    if memory.valid.end is not None:
+        parts.append(f"held until {day(memory.valid.end)}")
+    if memory.version > 1:
+        parts.append(f"version {memory.version}")
+    return ", ".join(parts)
+
+
+def _versions(change: Change) -> str:
+    if change.before is None or change.before == change.after:
+        return str(change.after or "")
+    return f"{change.before} -> {change.after}" if change.after else str(change.before)

@@ -1,0 +1,84 @@
+"""Values of the command line: times and versions coming in, JSON documents going out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import click
+
+
+class When(click.ParamType[datetime]):
+    """An ISO 8601 date or time (without a zone: UTC; a date: its midnight), or plain words ("last month", "in May"), which
+    name a period: its start is meant, or its end where ``is_end``."""
+
+    name = "time"
+
+    def __init__(self, *, is_end: bool = False) -> None:
+        self._is_end = is_end
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            at = self._in_words(text) or self.fail(
+                f"{text!r} is no time. Write 2025-03-01, 2025-03-01T14:30+01:00, or words such as 'last month'.", param, ctx
+            )
+        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+    def _in_words(self, text: str) -> datetime | None:
+        now = datetime.now(UTC)
+        if text == "now":
+            return now
+        from loci.text.dates import window
+
+        found = window(text, now)
+        return None if found is None else found[1] if self._is_end else found[0]
+
+
+class VersionOrWhen(When):
+    """The number of a version, or a time."""
+
+    name = "version|time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return int(value) if isinstance(value, str) and value.isdecimal() else super().convert(value, param, ctx)
+
+
+def plain(value: object) -> Any:
+    """A value of Loci's as JSON knows it: fields by name, times in ISO 8601, bytes in hex. A receipt and a recall show their
+    ``ids`` as well, a report whether it ``is_clean``."""
+    if is_dataclass(value) and not isinstance(value, type):
+        shown = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return shown | {name: plain(getattr(value, name)) for name in ("ids", "is_clean") if hasattr(value, name)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(entry) for entry in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def emit(value: object) -> None:
+    """Prints a value as one JSON document: indented for a person, one line for a program."""
+    shown = plain(value)
+    indent = 2 if sys.stdout.isatty() else None
+    text = json.dumps(shown, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # lone surrogates, or a terminal that cannot show it: the escapes of JSON say the same
+        text = json.dumps(shown, indent=indent)
+    click.echo(text)

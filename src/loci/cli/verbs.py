@@ -1,0 +1,199 @@
+"""Remember and find: add, search, get, list."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loci.cli.place import Place, scoped, verb
+from loci.cli.values import When, emit
+
+if TYPE_CHECKING:
+    from loci.system import Cube
+    from loci.types import Hit, Memory, Recall
+
+STDIN = "-"
+
+
+@verb("add")
+@click.argument("text")
+@scoped
+@click.option("--role", default="user", show_default=True, help="user, assistant, tool or system.")
+@click.option("--speaker", metavar="NAME", help="Who says it, when the name differs from the role.")
+@click.option("--at", type=When(), help="When it was said; default now.")
+@click.option("--caption", metavar="TEXT", help="What a photo shared with it shows.")
+@click.option("--id", metavar="ID", help="The message's own name; the same message is never remembered twice.")
+@click.option("--channel", metavar="NAME", help="The way it came in: user, assistant, tool, file, import or derived.")
+@click.option("--priority", type=int, default=0, show_default=True, help="Higher is archived later.")
+@click.option("--expires", type=When(is_end=True), help="When it may be forgotten by itself.")
+def add(
+    place: Place, text: str, user: str | None, agent: str | None, session: str | None, channel: str | None, priority: int,
+    expires: datetime | None, as_json: bool, **said: Any,
+) -> None:  # fmt: skip
+    """Remember TEXT, word for word.
+
+    '-' reads it from stdin. The receipt comes after the commit and names every outcome.
+    """
+    from loci.errors import Invalid
+    from loci.types import Channel, Message
+
+    if channel is not None and channel not in list(Channel):
+        raise Invalid(f"{channel!r} is no channel; there are {', '.join(Channel)}.")
+    message = Message(text=sys.stdin.read() if text == STDIN else text, **said)
+    with place.open_cube(is_new=True, is_writing=True) as cube:
+        receipt = cube.add(
+            message, user=user, agent=agent, session=session, channel=Channel(channel) if channel else None, priority=priority,
+            expires=expires,
+        )  # fmt: skip
+        if as_json:
+            emit(receipt)
+        else:
+            from loci.cli import render
+
+            render.show_receipt(receipt)
+        sys.stdout.flush()
+
+
+@verb("search")
+@click.argument("question")
+@scoped
+@click.option("--budget-tokens", type=int, metavar="N", help="Pack as many memories as fit into so many tokens.")
+@click.option("--limit", type=int, metavar="N", help="Hits at most.")
+@click.option("--as-of", type=When(), help="What was true then.")
+@click.option("--known-at", type=When(), help="What was known then.")
+@click.option("--since", type=When(), help="Said since.")
+@click.option("--until", type=When(is_end=True), help="Said before.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="fact, preference, event, plan, ...; may be repeated.")
+@click.option("--archived", is_flag=True, help="Look in the archive as well.")
+@click.option("--explain", is_flag=True, help="Print the plan and each signal's share too.")
+@click.option("--text", "is_text", is_flag=True, help="Print only the block for a prompt: fenced, cited, within the budget.")
+@click.option("--wait", is_flag=True, help="Compute all vectors that are still queued first.")
+def search(place: Place, question: str, explain: bool, is_text: bool, wait: bool, as_json: bool, **limits: Any) -> None:
+    """Find the memories that answer QUESTION.
+
+    Best first, with dates and sources. --text gives the block for a prompt, --explain the plan.
+    """
+    from loci.cli import render
+
+    with place.open_cube() as cube:
+        if wait:
+            from loci.cli.embedding import embed
+
+            embed(cube)
+        recall = cube.search(question, **limits)
+        for signal, reason in recall.trace.missing.items():
+            render.note(f"the {signal} signal is missing: {reason}")
+        if as_json:
+            emit(recall)
+        elif is_text:
+            if recall.text:
+                click.echo(recall.text)
+        else:
+            _show_hits(cube, recall.hits)
+            if explain:
+                _show_plan(recall)
+
+
+def _show_hits(cube: Cube, hits: Sequence[Hit]) -> None:
+    from loci.cli import render
+
+    if not hits:
+        render.note("nothing was found.")
+        return
+    cited = citations(cube, [hit.memory for hit in hits])
+    rows: list[list[render.Cell]] = [
+        [str(rank), f"{hit.score:.2f}", render.day(m.at), m.speaker or "-", render.body(m, cite=cited[m.id], remark=hit.note)]
+        for rank, hit in enumerate(hits, 1)
+        for m in (hit.memory,)
+    ]
+    render.show_table(["#", "score", "when", "who", "memory"], rows, right=("#", "score"))
+
+
+def _show_plan(recall: Recall) -> None:
+    from loci.cli import render
+
+    trace, call = recall.trace, recall.trace.call
+    render.show_fields(
+        {
+            "intent": call.intent, "terms": call.terms, "people": call.people,
+            "window": render.period(call.window.start, call.window.end) if call.window else "",
+            "weights": _three(trace.weights), "signals": trace.signals, "missing": dict(trace.missing) or "none",
+            "considered": trace.considered, "withheld": dict(trace.withheld) or "none", "tokens": recall.tokens,
+            "milliseconds": _three(trace.milliseconds),
+        }
+    )  # fmt: skip
+    if not recall.hits:
+        return
+    signals = list(dict.fromkeys(signal for hit in recall.hits for signal in hit.shares))
+    rows = [
+        [str(rank), f"{hit.score:.3f}", *(f"{hit.shares.get(s, 0.0):.3f}" for s in signals), ", ".join(hit.duplicates)]
+        for rank, hit in enumerate(recall.hits, 1)
+    ]
+    render.show_table(["#", "score", *signals, "folded into it"], rows, right=("#", "score", *signals))
+
+
+def _three(values: Mapping[str, float]) -> dict[str, str]:
+    return {name: f"{value:.3g}" for name, value in values.items()}
+
+
+def citations(cube: Cube, memories: Sequence[Memory]) -> dict[str, str]:
+    """Where each memory was said: the message's own name where it has one, else its session."""
+    cited = {}
+    for memory in memories:
+        messages = [source.message for source in cube.why(memory.id).sources]
+        cited[memory.id] = ", ".join(dict.fromkeys(m.id or m.session or "" for m in messages)).strip(", ")
+    return cited
+
+
+@verb("get")
+@click.argument("id")
+@click.option("--as-of", type=When(), help="The version that was true then.")
+@click.option("--known-at", type=When(), help="The version that was known then.")
+def get(place: Place, id: str, as_of: datetime | None, known_at: datetime | None, as_json: bool) -> None:
+    """Show one memory whole: its words and its header."""
+    with place.open_cube() as cube:
+        memory = cube.get(id, as_of=as_of, known_at=known_at)
+        if as_json:
+            emit(memory)
+            return
+        from loci.cli import render
+
+        render.show(memory.text, "")
+        render.show_fields(
+            {
+                "id": memory.id, "version": memory.version, "said": f"{render.moment(memory.at)} by {memory.speaker or '-'}",
+                "source": citations(cube, [memory])[memory.id], "type": memory.type.value, "state": memory.state.value,
+                "true": render.period(memory.valid.start, memory.valid.end), "known since": memory.recorded.start,
+                "claims": tuple(f"{c.subject}'s {c.attribute} = {c.value}" + (" (closed)" if c.closed_by else "") for c in memory.claims),
+                "times": tuple(f"{t.words} = {render.period(t.earliest, t.latest)}" for t in memory.times),
+                "entities": memory.entities, "user": memory.scope.user, "agent": memory.scope.agent,
+                "session": memory.scope.session, "priority": memory.priority or None, "expires": memory.expires,
+                "uses": memory.uses, "changed by": f"{memory.author}: {memory.reason}{render.ended(memory)}",
+            }
+        )  # fmt: skip
+
+
+@verb("list")
+@scoped
+@click.option("--as-of", type=When(), help="What was true then.")
+@click.option("--known-at", type=When(), help="What was known then.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="fact, preference, event, plan, ...; may be repeated.")
+@click.option("--archived", is_flag=True, help="The archive as well.")
+@click.option("--limit", type=int, default=100, show_default=True)
+@click.option("--offset", type=int, default=0, show_default=True)
+def list_(place: Place, as_json: bool, **limits: Any) -> None:
+    """Show memories in the order they were remembered."""
+    with place.open_cube() as cube:
+        memories = cube.list(**limits)
+    if as_json:
+        emit(memories)
+        return
+    from loci.cli import render
+
+    render.show_memories(memories)
+    if len(memories) == limits["limit"]:
+        render.note(f"these are {len(memories)}; --offset {limits['offset'] + len(memories)} shows what follows.")

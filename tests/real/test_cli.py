@@ -1,0 +1,422 @@
+"""The command line as people and programs meet it: a process with arguments, stdout, stderr and an exit code."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from loci import MemOS, Message
+from loci.cli import COMMANDS, root, run
+from loci.system import Cube
+
+NOT_OF_A_CUBE = {"settings", "demo", "bench"}
+NOT_VERBS = {"call", "sweep", "drain", "pending", "close", "baselines"}  # plumbing of the Python door
+SPELLED = {"import": "import_file", "why-not": "why_not"}
+RENAMED = {"messages": "text", "memory": "id"}
+FAMILIES = {"Invalid": 2, "Denied": 3, "Missing": 4, "Conflict": 5, "Unavailable": 6, "Corrupt": 7, "Unsupported": 8}
+HEAVY = ("rich", "numpy", "apsw", "onnxruntime", "loci.system", "loci.wire")
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `loci` on one vault, with search by words alone, which starts fast."""
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "vault" / "main.loci"
+
+    def __call__(self, *arguments: str, stdin: str | int | None = None, preexec: Any = None, **environment: str) -> Ended:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("LOCI_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "loci", *arguments],
+            cwd=self.folder,
+            env={**clean, "LOCI_EMBEDDER": "none", "PYTHONUTF8": "1", **environment},
+            input=stdin if isinstance(stdin, str) else None,
+            stdin=stdin if isinstance(stdin, int) else subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            preexec_fn=preexec,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def here(self, *arguments: str) -> Ended:
+        """The same without a process of its own, for what needs none."""
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            code = run(["--vault", str(self.file.parent), "--embedder", "none", *arguments])
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    def add(self, text: str, *, user: str | None = None, session: str | None = None, **said: Any) -> str:
+        """Remembers a text. Returns the id of its turn."""
+        with MemOS.open(self.file.parent, embedder="none") as memory:
+            return memory.cube("main").add(Message("user", text, **said), user=user, session=session).ids[0]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("LOCI_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def loci(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, str, str]:
+    """A cube that knows where Alice lived and lives; tests that use it change nothing."""
+    loci = Shell(tmp_path_factory.mktemp("told"))
+    old = loci.add("I live in Porto.", speaker="Alice", user="alice", at=datetime(2025, 1, 5), id="a1")
+    new = loci.add("I live in Lisbon now.", speaker="Alice", user="alice", at=datetime(2025, 5, 20, 9), session="s2")
+    return loci, old, new
+
+
+def commands() -> dict[str, click.Command]:
+    context = click.Context(root)
+    found = {name: root.get_command(context, name) for name in COMMANDS}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+# -- the same words ------------------------------------------------------------------------------------------------------
+
+
+def test_every_verb_of_a_cube_is_a_command_and_every_command_a_verb() -> None:
+    verbs = {name for name, _ in inspect.getmembers(Cube, inspect.isfunction) if not name.startswith("_")} - NOT_VERBS
+    assert {SPELLED.get(name, name) for name in COMMANDS if name not in NOT_OF_A_CUBE} == verbs
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - NOT_OF_A_CUBE))
+def test_a_command_has_the_fields_of_its_verb(name: str) -> None:
+    signature = inspect.signature(getattr(Cube, SPELLED.get(name, name)))
+    fields = {RENAMED.get(p, p) for p in signature.parameters} - {"self", "progress"}
+    assert fields <= {p.name for p in commands()[name].params}
+
+
+def test_every_command_can_answer_in_json_and_says_what_it_does() -> None:
+    for name, command in commands().items():
+        if not isinstance(command, click.Group):
+            assert "as_json" in {p.name for p in command.params}, name
+        assert command.help, name
+
+
+def test_help_reads_no_engine() -> None:
+    program = f"import sys; from loci.cli import run; run(['--help']); sys.exit(str([m for m in {HEAVY!r} if m in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stderr.strip() == "[]"
+    assert all(re.search(rf"^  {name} ", done.stdout, re.MULTILINE) for name in COMMANDS)
+
+
+# -- each verb -----------------------------------------------------------------------------------------------------------
+
+
+def test_add_answers_with_a_receipt_and_takes_stdin(loci: Shell) -> None:
+    receipt = loci(
+        "add", "-", "--role", "user", "--priority", "2", "--expires", "2099-01-01", "--json", stdin="The code word is heron."
+    ).json
+    assert receipt["changes"][0] == {
+        "outcome": "added", "memory": receipt["ids"][0], "reason": "remembered", "before": None, "after": 1, "other": None,
+    }  # fmt: skip
+    assert len(receipt["sources"]) == 1
+    memory = loci("get", receipt["ids"][0], "--json").json
+    assert (memory["text"], memory["priority"], memory["expires"]) == ("The code word is heron.", 2, "2099-01-01T00:00:00+00:00")
+
+
+def test_search_answers_with_hits_and_says_what_is_missing(told: tuple[Shell, str, str]) -> None:
+    loci, _, new = told
+    ended = loci("search", "Where does Alice live?", "--user", "alice", "--json")
+    assert ended.json["hits"][0]["memory"]["id"] == ended.json["ids"][0] == new
+    assert set(ended.json) == {"hits", "text", "tokens", "trace", "ids"}
+    assert re.fullmatch(r"note: the dense signal is missing: .+\n", ended.err)
+
+
+def test_search_looks_at_another_time(told: tuple[Shell, str, str]) -> None:
+    loci, old, _ = told
+    assert loci.here("search", "Where does Alice live?", "--as-of", "2025-03-01", "--json").json["ids"] == [old]
+    assert loci.here("search", "Where does Alice live?", "--known-at", "2025-03-01", "--json").json["ids"] == []
+
+
+def test_search_shows_a_table_with_date_speaker_source_and_plan(told: tuple[Shell, str, str]) -> None:
+    loci, old, _ = told
+    out = loci.here("search", "Where does Alice live?", "--as-of", "2025-03-01", "--explain").out
+    assert all(word in out for word in ("2025-01-05", "Alice", "I live in Porto.", f"a1 · {old}", "intent", "weights", "milliseconds"))
+
+
+def test_search_prints_the_block_for_a_prompt_and_nothing_else(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    ended = loci("search", "Where does Alice live?", "--text", "--budget-tokens", "200")
+    assert ended.out.startswith("<memory ") and ended.out.endswith("</memory>\n")
+
+
+def test_list_shows_what_holds(told: tuple[Shell, str, str]) -> None:
+    loci, old, new = told
+    assert [m["id"] for m in loci("list", "--as-of", "2025-03-01", "--json").json] == [old]
+    assert loci.here("list", "--session", "s2", "--json").json[0]["id"] == new
+    assert "I live in Lisbon now." in loci.here("list").out
+
+
+def test_history_shows_each_version(told: tuple[Shell, str, str]) -> None:
+    loci, old, _ = told
+    versions = loci("history", old, "--json").json
+    assert [v["version"] for v in versions] == [1]
+    assert versions[0]["valid"]["end"].startswith("2025-05-20")
+    assert "I live in Porto." in loci.here("history", old).out
+
+
+def test_diff_shows_what_changed_between_two_times(told: tuple[Shell, str, str]) -> None:
+    loci, old, new = told
+    found = loci("diff", "2025-03-01", "2025-06-01", "--json").json
+    assert ([m["id"] for m in found["added"]], [m["id"] for m in found["removed"]]) == ([new], [old])
+    assert "added: 1" in loci.here("diff", "2025-03-01", "2025-06-01").out
+
+
+def test_why_quotes_the_source(told: tuple[Shell, str, str]) -> None:
+    loci, old, new = told
+    found = loci("why", old, "--json").json
+    assert found["sources"][0]["message"]["text"] == "I live in Porto."
+    assert [(link["type"], link["source"]) for link in found["links"]] == [("supersedes", new)]
+    assert "superseded by" in loci.here("why", old).out
+
+
+def test_why_not_names_the_step(told: tuple[Shell, str, str]) -> None:
+    loci, old, _ = told
+    found = loci("why-not", "Where does Alice live?", old, "--json").json
+    assert not found["is_in"] and "2025-05-20" in found["reason"]
+    assert "filter" in loci.here("why-not", "Where does Alice live?", old).out
+
+
+def test_log_stats_and_settings(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    assert [r["verb"] for r in loci("log", "--verb", "add", "--json").json] == ["add", "add"]
+    assert "owner" in loci.here("log").out
+    assert loci("stats", "--json").json["sources"] == 2
+    settings = {s["name"]: s for s in loci("settings", "--json").json}
+    assert (settings["embedder"]["value"], settings["embedder"]["origin"]) == ("none", "LOCI_EMBEDDER")
+    assert loci.here("settings", "--vault", "else", "--json").json[0]["origin"] == "argument"
+
+
+def test_update_restore_and_forget(loci: Shell) -> None:
+    id = loci.add("The meeting is at nine.")
+    assert loci("update", id, "The meeting is at ten.", "--reason", "moved", "--json").json["changes"][0]["after"] == 2
+    assert loci.here("get", id, "--json").json["text"] == "The meeting is at ten."
+    assert loci("restore", id, "--to", "1", "--json").json["changes"][0]["outcome"] == "restored"
+    assert loci.here("get", id, "--json").json["text"] == "The meeting is at nine."
+    assert loci("forget", id, "--reason", "over", "--json").json["changes"][0]["outcome"] == "forgotten"
+    assert loci.here("list", "--json").json == []
+
+
+def test_restore_brings_back_the_whole_cube(loci: Shell) -> None:
+    id = loci.add("The meeting is at nine.")
+    at = loci.here("get", id, "--json").json["recorded"]["start"]
+    loci.here("forget", id)
+    loci.add("It rains.")
+    assert {c["outcome"] for c in loci("restore", "--to", at, "--json").json["changes"]} == {"restored", "forgotten"}
+    assert [m["text"] for m in loci.here("list", "--json").json] == ["The meeting is at nine."]
+
+
+def test_move_archives_and_brings_back(loci: Shell) -> None:
+    id = loci.add("An old address.")
+    assert loci("move", id, "archive", "--json").json["changes"][0]["outcome"] == "moved"
+    assert loci.here("list", "--json").json == []
+    assert loci.here("list", "--archived", "--json").json[0]["state"] == "archived"
+
+
+def test_branch_is_a_cube_of_its_own(loci: Shell) -> None:
+    loci.add("I live in Porto.")
+    assert loci("branch", "what-if", "--json").json["cube"] == "what-if"
+    assert loci.here("add", "I live in Oslo.", "--cube", "what-if").code == 0
+    assert "Oslo" in loci.here("--cube", "what-if", "list").out
+    assert [m["text"] for m in loci.here("list", "--json").json] == ["I live in Porto."]
+
+
+def test_erase_leaves_no_byte_and_verify_is_clean(loci: Shell) -> None:
+    loci.add("The weather is fine.")
+    id = loci.add("The vault code is Xylophone-7.", user="alice")
+    erased = loci("erase", id, "--json").json
+    assert len(erased["sources"]) == 1 and erased["bytes_scanned"] > 0
+    assert not any(b"Xylophone" in path.read_bytes() for path in loci.file.parent.iterdir())
+    report = loci("verify", "--json").json
+    assert report["is_clean"] and report["checked"]["cubes"] == 1
+    assert loci.here("erase", id, "--yes").code == FAMILIES["Missing"]
+
+
+def test_erase_asks_a_person_and_refuses_where_nobody_is(loci: Shell) -> None:
+    id = loci.add("Nothing much.")
+    assert loci("erase", id).code == FAMILIES["Invalid"]
+    person, terminal = os.openpty()
+    os.write(person, b"n\n")
+    refused = loci("erase", id, stdin=terminal)
+    assert refused.code == 130 and "Nothing much." in refused.err and refused.out == ""
+    os.write(person, b"y\n")
+    assert "bytes scanned" in loci("erase", id, stdin=terminal).out
+    os.close(person)
+    os.close(terminal)
+
+
+def test_import_then_export(loci: Shell) -> None:
+    (loci.folder / "chat.jsonl").write_text(
+        '{"role": "user", "content": "I live in Porto.", "speaker": "Alice", "at": "2025-01-05T10:00:00+00:00"}\n'
+        '{"role": "user", "content": "How far is it to Lisbon?", "speaker": "Bob", "at": "2025-01-05T10:01:00+00:00"}\n'
+    )
+    first = loci("import", "chat.jsonl", "--user", "alice", "--json")
+    assert (first.json["added"], first.json["known"]) == (2, 0) and "reading" in first.err
+    assert loci.here("import", str(loci.folder / "chat.jsonl"), "--user", "alice", "--json").json["added"] == 0
+    assert loci("export", "out.loci", "--json").json["sources"] == 2
+    assert loci.here("export", str(loci.folder / "out.loci")).code == FAMILIES["Conflict"]
+    assert loci.here("export", str(loci.folder / "out.loci"), "--overwrite").code == 0
+    assert loci.here("import", str(loci.folder / "out.loci"), "--cube", "copy", "--json").json["added"] == 2
+
+
+def test_demo_walks_through_every_step(loci: Shell) -> None:
+    shown = loci("demo", "--vault", "friends", "--json").json
+    assert len(shown["steps"]) == 13 and all(step["commands"] for step in shown["steps"])
+    forgotten = next(step for step in shown["steps"] if "bytes_after" in step)
+    own = [sum(counts) for name, counts in forgotten["bytes_after"].items() if name.startswith("main.loci")]
+    before = [sum(counts) for name, counts in forgotten["bytes_before"].items() if name.startswith("main.loci")]
+    assert sum(before) >= 3 and sum(own) == 0
+    assert shown["steps"][-1]["commands"][0]["answer"]["is_clean"]
+    assert loci.here("demo", "--vault", str(loci.folder / "friends")).code == FAMILIES["Conflict"]
+
+
+# -- errors --------------------------------------------------------------------------------------------------------------
+
+
+def failed(ended: Ended, family: str, code: str) -> dict[str, Any]:
+    """The error document of a command that failed as it should: nothing on stdout, one document on stderr."""
+    assert ended.code == FAMILIES[family], ended.err
+    assert ended.out == ""
+    found = json.loads(ended.err)
+    assert found["error"] == code
+    assert isinstance(found, dict)
+    return found
+
+
+def test_invalid(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    failed(loci("search", " ", "--json"), "Invalid", "invalid")
+    failed(loci.here("list", "--as-of", "whenever", "--json"), "Invalid", "invalid")
+    failed(loci.here("get", "--json"), "Invalid", "invalid")
+    failed(loci.here("list", "--cube", "../x", "--json"), "Invalid", "invalid")
+    failed(loci("add", "-", "--json", stdin="x" * 1_000_001), "Invalid", "too_large")
+    failed(loci("list", "--json", LOCI_VALT="x"), "Invalid", "invalid")
+
+
+def test_malformed_names_the_line(loci: Shell) -> None:
+    (loci.folder / "bad.jsonl").write_text('{"role": "user", "content": "Fine."}\n{"role": \n')
+    ended = loci("import", "bad.jsonl", "--json")
+    assert (ended.code, ended.out) == (FAMILIES["Invalid"], "")
+    assert json.loads(ended.err.splitlines()[-1])["line"] == 2
+    assert loci.here("stats", "--json").json["sources"] == 0
+
+
+def test_denied(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    failed(loci("list", "--json", LOCI_PRINCIPAL="guest"), "Denied", "denied")
+
+
+def test_missing(told: tuple[Shell, str, str], tmp_path: Path) -> None:
+    loci, _, _ = told
+    failed(loci("get", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "--json"), "Missing", "missing")
+    failed(loci.here("list", "--cube", "nobody", "--json"), "Missing", "missing")
+    failed(loci.here("list", "--vault", str(tmp_path / "nowhere"), "--json"), "Missing", "missing")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_conflict(loci: Shell) -> None:
+    id = loci.add("The meeting is at nine.")
+    loci.here("update", id, "The meeting is at ten.")
+    found = failed(loci("update", id, "At eleven.", "--if-version", "1", "--json"), "Conflict", "version_conflict")
+    assert {found["expected"], found["found"]} == {1, 2}
+    loci.here("move", id, "freeze")
+    failed(loci.here("update", id, "At noon.", "--json"), "Conflict", "illegal_move")
+
+
+def test_unavailable(loci: Shell) -> None:
+    loci.add("Before.")
+    size = loci.file.stat().st_size
+
+    def is_full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40_000, size + 40_000))
+
+    ended = loci("add", "-", "--json", stdin="word " * 100_000, preexec=is_full)
+    assert ended.code == FAMILIES["Unavailable"], ended.err
+    assert [m["text"] for m in loci.here("list", "--json").json] == ["Before."]
+
+
+def test_corrupt(loci: Shell) -> None:
+    loci.add("Whole.")
+    loci.file.write_bytes(b"not a cube at all" * 1000)
+    failed(loci("verify", "--json"), "Corrupt", "corrupt")
+
+
+def test_unsupported(loci: Shell) -> None:
+    import apsw
+
+    loci.add("Old.")
+    with apsw.Connection(str(loci.file)) as db:
+        db.execute("PRAGMA user_version = 999").fetchall()
+    failed(loci("list", "--json"), "Unsupported", "newer_schema")
+
+
+def test_without_json_an_error_is_one_clear_line(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    ended = loci.here("get", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    assert (ended.code, ended.out) == (FAMILIES["Missing"], "")
+    assert re.fullmatch(r"error: There is no memory 01ARZ3NDEKTSV4RRFFQ69G5FAV .+\n", ended.err)
+
+
+# -- manners -------------------------------------------------------------------------------------------------------------
+
+
+def test_stored_text_has_no_power_over_the_terminal(loci: Shell) -> None:
+    id = loci.add("\x1b[31mred\x1b[0m [bold]not markup[/bold] \u202eevil")
+    for ended in (loci.here(*line) for line in (["list"], ["get", id], ["why", id], ["history", id], ["search", "markup"])):
+        assert "\x1b" not in ended.out and "\u202e" not in ended.out
+        assert "[bold]not markup[/bold]" in ended.out
+    assert "\x1b[31mred" in loci.here("get", id, "--json").json["text"]
+
+
+def test_odd_text_comes_through_json(loci: Shell) -> None:
+    text = "Naïve 🙂 שלום"
+    assert loci("get", loci.add(text), "--json").json["text"] == text
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    line = f"{sys.executable} -m loci list --vault {loci.folder / 'vault'} --embedder none | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert done.returncode in (0, 141) and done.stderr == ""
+
+
+def test_version(loci: Shell) -> None:
+    assert re.fullmatch(r"loci \d+\.\d+\.\d+\n", loci("--version").out)

@@ -93,13 +93,15 @@ class ClaimRow:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A version to be written: the memory, the words to index it by, and what search wants to know of it."""
+    """A version to be written: the memory, the words to index it by, and what search wants to know of it: whether it asks
+    something, names a time, tells of a change, speaks in the first person."""
 
     memory: Memory
     words: str
     is_question: bool = False
     has_time: bool = False
     is_event: bool = False
+    is_own: bool = False
     claims: tuple[ClaimRow, ...] = ()
 
 
@@ -118,29 +120,29 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One candidate of a search with its raw signals; a signal with nothing to say is absent from ``facts``."""
+    """One candidate of a search: its message, the surprise of its words (nats), and its other raw signals by name; a signal
+    with nothing to say is absent from ``facts``."""
 
     content: int
     source: int
-    text_score: float
-    cosine: float | None
+    words: float
     facts: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a search saw: candidates, and the background their scores stand out from.
+    """What a search saw: candidates, and the background that their scores stand out from.
 
-    ``frequencies`` counts, for each searched stem, the documents that hold it; the cosine figures are over every row the
-    filter let through. ``missing`` names signals that could not run in full, with the reason.
+    ``attainable`` is the surprise of a text that holds every term, ``best_surprise`` the largest there is; the cosine figures are
+    over every row the filter let through. ``missing`` names signals that could not run in full, with the reason.
     """
 
     candidates: tuple[Found, ...]
     documents: int
-    frequencies: Mapping[str, int]
+    attainable: float
+    best_surprise: float
     cosine_mean: float
     cosine_deviation: float
-    cosine_best: float
     missing: Mapping[str, str]
     withheld: Mapping[str, int]
     counts: Mapping[str, int]
@@ -174,14 +176,16 @@ class Transaction(Protocol):
         author: str,
         reason: str,
         cause: str | None,
+        ending: str = "",
     ) -> None:
         """A further version of words already there."""
 
     def current(self, memory: str) -> tuple[int, int, int, Interval]:
         """(version key, number, content key, valid) of the latest version as known now. Raises ``Missing``."""
 
-    def close(self, memory: str, at: datetime | None, author: str, reason: str, outcome: Outcome, cause: str | None = None) -> int:
-        """Ends the current version's validity at ``at`` by a further row; ``at`` None ends the row alone. Returns its number."""
+    def close(self, memory: str, at: datetime | None, reason: str, cause: str | None = None) -> int:
+        """Ends the current version's validity at ``at`` (None: now): its row ends in recorded time, and a row with the ended validity and
+        the reason follows it. ``cause`` is the memory that made it so. Returns the version's number."""
 
     def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
         """The latest claims, closed ones too, whose (subject, attribute) is one of these keys or more or less exact by a

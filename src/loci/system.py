@@ -262,7 +262,7 @@ class Cube:
         self._parts.governance.allow("forget", Scope(self.name))
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
-            receipt = self._lifecycle.forget(tx, id, reason or "forgotten on request", self._parts.governance.principal, now)
+            receipt = self._lifecycle.forget(tx, id, reason or "forgotten on request", now)
             self._record(tx, "forget", id, receipt)
         return receipt
 
@@ -332,7 +332,8 @@ class Cube:
             now = self._parts.clock.now()
             with store.write(now) as tx:
                 gone = prune(store, tx, _sure(as_of))
-                tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": gone})
+                tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": len(gone)})
+            store.scrub(gone)
         return branch
 
     def why(self, id: str) -> explain.Why:
@@ -406,7 +407,7 @@ class Cube:
             counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
         if verb in ("add", "update", "restore"):
             self._scheduler.enqueue_vectors(tx)
-        tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts})
+        tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})
 
     def _after_write(self, receipt: Receipt) -> None:
         if not receipt.sources:

@@ -173,7 +173,8 @@ class Memory:
     """One version of one memory: what MemOS calls a MemCube's payload with its header.
 
     ``valid`` is when it was true, ``recorded`` when this version was what we knew. ``checksum`` is the keyed hash of
-    ``text``. ``author`` and ``reason`` are of the change that made this version.
+    ``text``. ``author`` and ``reason`` are of the change that made this version, ``ending`` says why it
+    no longer holds.
     """
 
     id: str
@@ -194,6 +195,7 @@ class Memory:
     checksum: str
     author: str
     reason: str
+    ending: str = ""
     entities: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     times: tuple[TimeSpan, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from loci.ports import ClaimRow, Draft
 from loci.types import Candidate, Interval, Kind, Memory, Origin, Scope, Source, Span, State, Type
 
 RULES = "rule:reader@1"
+OWN = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|my|me|mine|myself|we|our|us|im|ive)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,10 @@ def draft_of(memory: Memory, claims: tuple[ClaimRow, ...] = ()) -> Draft:
     return Draft(
         memory=memory,
         words=indexed(memory.speaker, memory.text),
-        is_question=memory.type is Type.QUESTION,
+        is_question="?" in memory.text,
         has_time=bool(memory.times),
         is_event=memory.type is Type.EVENT or any(c.cue == "change" for c in claims),
+        is_own=OWN.search(memory.text) is not None,
         claims=claims,
     )
 

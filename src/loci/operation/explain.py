@@ -37,15 +37,13 @@ def why(store: Store, id: str) -> Why:
     """Raises `Missing` when there is no such memory."""
     versions = store.history(id)
     sources = dict.fromkeys(span.source for version in versions for span in version.spans)
-    named = [*store.records(None, None, None, id, 100)]
-    for source in sources:
-        named.extend(store.records(None, None, None, source, 100))
+    named = {r.seq: r for object in (id, *sources) for r in store.records(None, None, None, object, 100)}
     return Why(
         memory=versions[-1],
         sources=tuple(store.source(s) for s in sources),
         versions=tuple(versions),
         links=tuple(store.links(id)),
-        records=tuple(sorted(named, key=lambda r: r.seq)),
+        records=tuple(named[seq] for seq in sorted(named)),
     )
 
 
@@ -80,11 +78,11 @@ def _filtered(store: Store, memory: Memory, at: RowFilter) -> str | None:
     if at.user is not None and memory.scope.user != at.user:
         return f"it belongs to {memory.scope.user or 'no user'}, the question is asked for {at.user}"
     if memory.state in (State.ARCHIVED, State.EXPIRED):
-        return f"it is {memory.state.value}: {memory.reason}"
+        return f"it is {memory.state.value}" + (f": {memory.ending}" if memory.ending else "")
     if memory.expires is not None and memory.expires <= at.now:
         return f"its time to live ended on {memory.expires:%Y-%m-%d}"
     if memory.valid.end is not None and not memory.valid.holds(at.as_of or at.now):
-        return f"it held until {memory.valid.end:%Y-%m-%d}: {memory.reason}"
+        return f"it held until {memory.valid.end:%Y-%m-%d}: {memory.ending}"
     if at.as_of is not None and memory.valid.start is not None and memory.valid.start > at.as_of:
         return f"it holds since {memory.valid.start:%Y-%m-%d}, after the time asked for"
     return "the question's own limits (type, time of saying, kind) leave it out"

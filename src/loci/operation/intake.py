@@ -110,7 +110,7 @@ class Intake:
             verdicts = [self.judge(tx, fact, memory.id, source) for fact in said]
             closing = _closing(verdicts)
             if closing is not None:
-                memory = replace(memory, valid=Interval(memory.valid.start, closing[0]), reason=closing[2])
+                memory = replace(memory, valid=Interval(memory.valid.start, closing[0]), ending=closing[2])
             claims = rows(verdicts, source, memory.id)
             tx.add(draft_of(memory, claims), closing[1] if closing else None)
             changes.append(Change(Outcome.ADDED, memory.id, memory.reason, after=1))
@@ -202,7 +202,7 @@ def supersede(
     tx.link(memory, action.old_id, "supersedes", action.reason)
     before = None
     if tx.open_claims(action.old_id) == 0:
-        before = tx.close(action.old_id, action.valid_to, RESOLVER, action.reason, Outcome.SUPERSEDED, memory)
+        before = tx.close(action.old_id, action.valid_to, action.reason, memory)
     changes.append(Change(Outcome.SUPERSEDED, action.old_id, action.reason, before=before, after=before, other=memory))
 
 

@@ -14,7 +14,7 @@ from loci.policy.lifecycle import FINDABLE, Move, after
 from loci.ports import RowFilter, Store, Transaction
 from loci.text.sentences import sentences
 from loci.text.tokens import normalize
-from loci.types import Change, Interval, Memory, Message, Outcome, Receipt, State, Type
+from loci.types import Change, Interval, Memory, Message, Outcome, Receipt, Source, State, Type
 
 MODES = ("overwrite", "append", "merge")
 
@@ -58,7 +58,7 @@ class Lifecycle:
         words = "\n".join(([] if mode == "overwrite" else [memory.text]) + [text[start:end] for start, end in fresh])
         turn = heard.candidates[0]
         number = found.version + 1
-        tx.close(memory.id, message.at, origin.principal, reason, Outcome.UPDATED)
+        tx.close(memory.id, at or now, reason)
         revised = replace(
             memory, version=number, text=words, type=turn.type, spans=kept + spans, valid=Interval(message.at), author=origin.principal,
             reason=reason, checksum=self.store.hash(words).hex(),
@@ -80,11 +80,11 @@ class Lifecycle:
             tx.set_state(memory.id, target, expires, priority)
         return Receipt(tuple(changes), (source.id,))
 
-    def forget(self, tx: Transaction, memory: str, reason: str, author: str, now: datetime) -> Receipt:
+    def forget(self, tx: Transaction, memory: str, reason: str, now: datetime) -> Receipt:
         """Takes a memory out of every present answer. It stays in the past, in its history, and can be restored."""
         state, expires, priority = tx.state(memory)
         target = after(state, Move.EXPIRE, memory)
-        number = tx.close(memory, now, author, reason, Outcome.FORGOTTEN)
+        number = tx.close(memory, now, reason)
         tx.set_state(memory, target, expires, priority)
         return Receipt((Change(Outcome.FORGOTTEN, memory, reason, number, number),))
 
@@ -103,7 +103,8 @@ class Lifecycle:
         is_open = valid.end is None and state in FINDABLE
         if is_open and latest.text == wanted[-1].text:
             return Receipt((Change(Outcome.IGNORED, id, f"version {version} is what holds now", number, number),))
-        tx.close(id, now if valid.end is None else valid.end, author, reason, Outcome.RESTORED)
+        if valid.end is None:
+            tx.close(id, now, reason)
         content = tx.content_of(id, version)
         tx.version(id, number + 1, content, Interval(now), Outcome.RESTORED, author, reason, None)
         tx.set_state(id, target, None if state is State.EXPIRED else expires, priority)
@@ -127,7 +128,7 @@ class Lifecycle:
         changes = []
         for id, state, expires, priority in tx.overdue(now):
             if state is not State.FROZEN:
-                number = tx.close(id, expires, "lifecycle", "its time to live was over", Outcome.FORGOTTEN)
+                number = tx.close(id, expires, "its time to live was over")
                 tx.set_state(id, after(state, Move.EXPIRE, id), expires, priority)
                 changes.append(Change(Outcome.FORGOTTEN, id, "its time to live was over", number, number))
         return Receipt(tuple(changes))
@@ -201,17 +202,17 @@ def rewind(lifecycle: Lifecycle, tx: Transaction, to: datetime, everything: RowF
     change = difference(present, then)
     changes: list[Change] = []
     for memory in change.removed:
-        changes.extend(lifecycle.forget(tx, memory.id, reason, author, now).changes)
+        changes.extend(lifecycle.forget(tx, memory.id, reason, now).changes)
     for memory in (*change.added, *(m for _, m in change.changed)):
         changes.extend(lifecycle.restore(tx, memory.id, memory.version, reason, author, now).changes)
     return Receipt(tuple(changes))
 
 
-def prune(store: Store, tx: Transaction, as_of: datetime) -> int:
-    """Makes a branch what was true at ``as_of``: what was said later goes, and with it what it had changed. Returns the
-    sources dropped."""
-    later = [s.id for s in store.sources() if s.message.at is not None and s.message.at > as_of]
+def prune(store: Store, tx: Transaction, as_of: datetime) -> list[Source]:
+    """Makes a branch what was true at ``as_of``: what was said later goes, and with it what it had changed. Returns what went,
+    whose words the store has then to be scrubbed of."""
+    later = [s for s in store.sources() if s.message.at is not None and s.message.at > as_of]
     if later:
-        tx.remove(later)
+        tx.remove([s.id for s in later])
     tx.reopen(as_of)
-    return len(later)
+    return later

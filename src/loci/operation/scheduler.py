@@ -15,7 +15,7 @@ from loci.policy.lifecycle import MOVES, Move
 from loci.ports import Clock, Embedder, Store, Transaction
 from loci.types import Job
 
-LEASE = timedelta(minutes=5)
+LEASE = timedelta(minutes=1)
 RETRY = timedelta(seconds=30)
 GATHER_SECONDS = 0.1
 
@@ -127,11 +127,17 @@ class Scheduler:
                 self._read(found[0])
         except LociError as error:
             self.failure = error
-            now = self._clock.now()
-            with self._store.write(now) as tx:
-                for job in found:
-                    tx.retry(job.seq, self._worker, now + RETRY * 2 ** min(job.attempts, 8), str(error))
+            self._give_back(found, str(error))
+        except BaseException:  # interrupted, or a bug: nobody should wait for the lease to end
+            self._give_back(found, "interrupted", at_once=True)
+            raise
         return True
+
+    def _give_back(self, jobs: list[Job], error: str, *, at_once: bool = False) -> None:
+        now = self._clock.now()
+        with self._store.write(now) as tx:
+            for job in jobs:
+                tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, 8), error)
 
     def _lease_batch(self, tx: Transaction) -> list[Job]:
         """Embedding jobs with about a batch of contents together."""

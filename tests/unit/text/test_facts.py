@@ -167,6 +167,7 @@ def test_a_correction_may_name_no_key(text: str, value: str, replaces: str | Non
         "I almost moved to Paris.",
         "I didn't move to Paris.",
         "I never lived in Paris.",
+        "I'd live in Paris in a heartbeat.",
         "I could never live in Paris.",
         "I'm hoping to work at Acme.",
         "I want to be a nurse.",
@@ -293,12 +294,9 @@ def test_odd_texts_are_read_without_harm(text: str) -> None:
     assert told(text) == []
 
 
-_PIECES = st.sampled_from(
-    """I my sister Anna's the is was moved to Porto live in lives work at Acme now used not but actually sorry meant , . ! " ' : * 12. wedding
-    June 3 on The of capital no longer Rex dog called 31 years old it's we've he if don't any more & \n \u0130 ß 555-0134 a@b.example""".split(
-        " "
-    )
-)
+_SAID = """I my sister Anna's the is was moved to Porto live in lives work at Acme now used not but actually sorry meant , . ! " ' : *
+12. wedding June 3 on The of capital no longer Rex dog called 31 years old it's we've he if don't any more & \u0130 ß a@b.example"""
+_PIECES = st.sampled_from([*_SAID.split(), "\n"])
 _WORDY = st.lists(_PIECES, max_size=25).map(" ".join)
 _ANCHORS = st.none() | st.datetimes(datetime.min, datetime.max)
 

@@ -12,7 +12,7 @@ from loci.types import TimeSpan
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-FLAG_QUESTION, FLAG_TIME, FLAG_EVENT = 1, 2, 4
+FLAG_QUESTION, FLAG_TIME, FLAG_EVENT, FLAG_OWN = 1, 2, 4, 8
 
 
 def to_micros(at: datetime | None) -> int | None:

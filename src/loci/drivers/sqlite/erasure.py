@@ -30,7 +30,7 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int) -> dict[str
     gone = [m for m in touched if m not in kept]
     dead = _list(gone)
     _undo(db, _column(db, f"SELECT seq FROM versions WHERE cause IN ({dead}) AND follows IS NOT NULL"))
-    db.execute(f"UPDATE versions SET valid_to = NULL, cause = NULL, reason = 'remembered' WHERE cause IN ({dead})")
+    db.execute(f"UPDATE versions SET valid_to = NULL, cause = NULL, ending = '' WHERE cause IN ({dead})")
     db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE closed_by IN ({dead})")
     counts = {"sources": len(sources), "memories": len(gone), "contents": len(contents)}
     counts["links"] = _delete(db, f"links WHERE source IN ({dead}) OR target IN ({dead})")

@@ -36,7 +36,7 @@ Row = Sequence[Any]
 VERSIONS = """
 SELECT v.seq, m.id, v.number, m.part, c.type, c.speaker, c.about, c.attributes, c.checksum, c.seq,
   s.user, s.agent, s.session, s.principal, s.channel, s.at, s.zone,
-  v.valid_from, v.valid_to, v.recorded_from, v.recorded_to, v.author, v.reason,
+  v.valid_from, v.valid_to, v.recorded_from, v.recorded_to, v.author, v.reason, v.ending,
   t.state, t.expires, t.priority, u.uses, u.last_used
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory
   JOIN sources s ON s.seq = m.source
@@ -109,7 +109,7 @@ class Reader:
     def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
         rows = self._db.execute(
             "SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)"
-            " AND verb = coalesce(?3, verb) AND object = coalesce(?4, object) ORDER BY seq DESC LIMIT ?5",
+            " AND verb = coalesce(?3, verb) AND (?4 IS NULL OR object = ?4 OR instr(detail, ?4)) ORDER BY seq DESC LIMIT ?5",
             (to_micros(since), to_micros(until), verb, object, limit),
         ).fetchall()
         return [
@@ -140,7 +140,7 @@ class Reader:
 
     def _memory(self, row: Row, quoted: tuple[str, tuple[Span, ...]], claims: tuple[Claim, ...]) -> Memory:
         (_, id, number, part, type, speaker, about, attributes, checksum, _, user, agent, session, principal, channel, at, zone,
-         valid_from, valid_to, recorded_from, recorded_to, author, reason, state, expires, priority, uses, last_used) = row  # fmt: skip
+         valid_from, valid_to, recorded_from, recorded_to, author, reason, ending, state, expires, priority, uses, last_used) = row  # fmt: skip
         entities, keywords, times = load_attributes(_str(attributes))
         named, minutes = self._name(session), _int(zone)
         assert isinstance(checksum, bytes) and isinstance(number, int)
@@ -152,7 +152,7 @@ class Reader:
             valid=Interval(from_micros(_int(valid_from), minutes), from_micros(_int(valid_to), minutes)),
             recorded=Interval(from_micros(_int(recorded_from)), from_micros(_int(recorded_to))),
             spans=quoted[1], origin=Origin(self._name(principal) or "", Channel(str(channel)), named),
-            checksum=checksum.hex(), author=str(author), reason=str(reason), entities=entities, keywords=keywords, times=times,
+            checksum=checksum.hex(), author=str(author), reason=str(reason), ending=str(ending), entities=entities, keywords=keywords, times=times,
             claims=claims, priority=_int(priority) or 0, expires=from_micros(_int(expires)), uses=_int(uses) or 0,
             last_used=from_micros(_int(last_used)),
         )  # fmt: skip

@@ -33,7 +33,7 @@ CREATE TABLE memories (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source 
 CREATE INDEX memories_by_source ON memories (source);
 CREATE TABLE contents (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, type TEXT NOT NULL, speaker INTEGER, about TEXT,
-  attributes TEXT, flags INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT;
+  attributes TEXT, flags INTEGER NOT NULL, length INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT;
 CREATE INDEX contents_by_memory ON contents (memory);
 CREATE TABLE spans (
   content INTEGER NOT NULL, ordinal INTEGER NOT NULL, source INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
@@ -43,7 +43,7 @@ CREATE TABLE versions (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, number INTEGER NOT NULL, content INTEGER NOT NULL,
   outcome TEXT NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL, cause INTEGER,
   valid_from INTEGER, valid_to INTEGER, recorded_from INTEGER NOT NULL, recorded_to INTEGER,
-  follows INTEGER) STRICT;  -- the row that ended in recorded time when this one began
+  follows INTEGER, ending TEXT NOT NULL DEFAULT '') STRICT;  -- the row that ended in recorded time when this one began; why its validity ended
 CREATE INDEX versions_by_memory ON versions (memory);
 CREATE INDEX versions_by_cause ON versions (cause) WHERE cause IS NOT NULL;
 

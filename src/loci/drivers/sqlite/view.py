@@ -27,13 +27,13 @@ PARTS = {"turn": 0, "sentence": 1, "passage": 2}
 
 COLUMNS = (
     "row", "memory", "content", "valid_from", "valid_to", "recorded_from", "recorded_to", "type", "part", "speaker",
-    "user", "agent", "session", "source", "at", "flags", "state", "expires",
+    "user", "agent", "session", "source", "at", "flags", "state", "expires", "length",
 )  # fmt: skip
 SELECT = f"""
 SELECT v.seq, v.memory, v.content, coalesce(v.valid_from, {NEVER}), coalesce(v.valid_to, {FOREVER}), v.recorded_from,
   coalesce(v.recorded_to, {FOREVER}), c.type, m.part, coalesce(c.speaker, 0), coalesce(s.user, 0), coalesce(s.agent, 0),
   coalesce(s.session, 0), m.source, coalesce(s.at, {NEVER}), c.flags, coalesce(t.state, 'generated'),
-  coalesce(t.expires, {FOREVER})
+  coalesce(t.expires, {FOREVER}), c.length
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq
 """
@@ -169,7 +169,7 @@ class View:
                 mask &= (column("valid_to") > now) | ((column("flags") & FLAG_EVENT) > 0)
         wanted = np.zeros(len(STATES), dtype=bool)
         wanted[[STATES[s.value] for s in at.states]] = True
-        wanted[STATES["expired"]] |= at.as_of is not None or at.is_past
+        wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None or at.is_past
         mask &= wanted[column("state")]
         for name, value in (("user", at.user), ("agent", at.agent), ("session", at.session)):
             if value is not None:
@@ -180,15 +180,15 @@ class View:
             mask &= column("at") >= _micros(at.since)
         if at.until is not None:
             mask &= (column("at") < _micros(at.until)) & (column("at") != NEVER)
-        return mask if at.is_past else self._last(mask)
+        return self._last(mask, "content" if at.is_past else "memory")
 
-    def _last(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Of each memory only the last row that the mask holds: a closed event gives way to its newer version."""
-        memory, rows = self.column("memory"), np.flatnonzero(mask)
+    def _last(self, mask: NDArray[np.bool_], by: str) -> NDArray[np.bool_]:
+        """Of each memory (or content) only the last row that the mask holds: a closed event gives way to its newer version."""
+        key, rows = self.column(by), np.flatnonzero(mask)
         if len(rows):
-            last = np.zeros(int(memory.max()) + 1, dtype=np.int64)
-            last[memory[rows]] = rows
-            mask[rows[last[memory[rows]] != rows]] = False
+            last = np.zeros(int(key.max()) + 1, dtype=np.int64)
+            last[key[rows]] = rows
+            mask[rows[last[key[rows]] != rows]] = False
         return mask
 
 

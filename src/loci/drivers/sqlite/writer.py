@@ -12,6 +12,7 @@ import apsw
 from loci.drivers.sqlite import erasure
 from loci.drivers.sqlite.codec import (
     FLAG_EVENT,
+    FLAG_OWN,
     FLAG_QUESTION,
     FLAG_TIME,
     check_text,
@@ -31,9 +32,9 @@ Row = tuple[Any, ...]
 
 INSERTS = {
     "memories": "INSERT INTO memories VALUES (?,?,?,?)",
-    "contents": "INSERT INTO contents VALUES (?,?,?,?,?,?,?,?)",
+    "contents": "INSERT INTO contents VALUES (?,?,?,?,?,?,?,?,?)",
     "spans": "INSERT INTO spans VALUES (?,?,?,?,?)",
-    "versions": "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "versions": "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "text_index": "INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)",
     "claims": (
         "INSERT INTO claims (memory, content, user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker,"
@@ -151,17 +152,17 @@ class SqliteTransaction(JobRows):
 
     def _content(self, seq: int, draft: Draft, number: int, valid: Interval, outcome: Outcome, cause: str | None) -> int:
         memory, content = draft.memory, self._bump("contents")
-        flags = FLAG_QUESTION * draft.is_question | FLAG_TIME * draft.has_time | FLAG_EVENT * draft.is_event
+        flags = FLAG_QUESTION * draft.is_question | FLAG_TIME * draft.has_time | FLAG_EVENT * draft.is_event | FLAG_OWN * draft.is_own
         attributes = dump_attributes(memory.entities, memory.keywords, memory.times)
         pending = self._pending
         pending["contents"].append(
             (content, seq, memory.type.value, self._maybe(memory.speaker), memory.about, attributes, flags,
-             bytes.fromhex(memory.checksum))
+             len(draft.words.split()), bytes.fromhex(memory.checksum))
         )  # fmt: skip
         for ordinal, span in enumerate(memory.spans):
             pending["spans"].append((content, ordinal, self._source(span.source), span.start, span.end))
         pending["text_index"].append((content, f"u{self._maybe(memory.scope.user) or 0}", draft.words))
-        self.version(memory.id, number, content, valid, outcome, memory.author, memory.reason, cause)
+        self.version(memory.id, number, content, valid, outcome, memory.author, memory.reason, cause, memory.ending)
         for claim in draft.claims:
             self._claim(claim, content)
         self.new_contents.append(content)
@@ -177,13 +178,14 @@ class SqliteTransaction(JobRows):
         author: str,
         reason: str,
         cause: str | None,
+        ending: str = "",
     ) -> None:
         """A row that says: from now on we know that ``content`` held over ``valid``."""
         seq = self.seq_of(memory)
         self._pending["versions"].append(
             (self._bump("versions"), seq, number, content, outcome.value, author, reason,
              None if cause is None else self.seq_of(cause), to_micros(valid.start), to_micros(valid.end), self._now, None,
-             self._closed.get(seq))
+             self._closed.get(seq), ending)
         )  # fmt: skip
 
     def _claim(self, claim: ClaimRow, content: int) -> None:
@@ -214,17 +216,16 @@ class SqliteTransaction(JobRows):
         assert isinstance(row, int) and isinstance(number, int) and isinstance(content, int)
         return row, number, content, Interval(_time(start), _time(end))
 
-    def close(self, memory: str, at: datetime | None, author: str, reason: str, outcome: Outcome, cause: str | None = None) -> int:
-        """Ends the validity of the current version at ``at``: the row is closed in recorded time and a row with the
-        ended validity follows it. ``at`` None drops the row without a successor. Returns the version number."""
+    def close(self, memory: str, at: datetime | None, reason: str, cause: str | None = None) -> int:
+        at = at or _sure(self._now)
         row, number, content, valid = self.current(memory)
         seq = self.seq_of(memory)
+        outcome, author, before = self.rows("SELECT outcome, author, reason FROM versions WHERE seq = ?", row)[0]
         self._db.execute("UPDATE versions SET recorded_to = ? WHERE seq = ?", (self._now, row))
         self._closed[seq] = row
-        if at is not None:
-            end = at if valid.end is None else min(at, valid.end)
-            end = end if valid.start is None else max(end, valid.start)
-            self.version(memory, number, content, Interval(valid.start, end), outcome, author, reason, cause)
+        end = at if valid.end is None else min(at, valid.end)
+        end = end if valid.start is None else max(end, valid.start)
+        self.version(memory, number, content, Interval(valid.start, end), Outcome(outcome), author, before, cause, reason)
         self._touch(seq)
         return number
 

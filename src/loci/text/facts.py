@@ -1,0 +1,108 @@
+"""Keyed facts told in a turn: whose what is which, since when, and whether it states, changes, corrects or ends.
+
+A fact has a key (`subject`, `attribute`) and a value in a form made for comparison. Nothing is guessed: a wording that
+is not in the tables of `loci.text.wording`, a question, a joke, a hypothesis or somebody else's words make no fact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from loci.text.wording.by_correction import by_correction, is_marked
+from loci.text.wording.by_event import by_event
+from loci.text.wording.by_noun import by_noun
+from loci.text.wording.by_number import SERIAL, by_number, by_relation
+from loci.text.wording.by_saying import by_saying
+from loci.text.wording.by_verb import NOW, by_verb
+from loci.text.wording.subjects import ME, key
+from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
+from loci.text.wording.values import Sort
+from loci.text.wording.words import listed
+
+__all__ = ["ME", "Arity", "Cue", "Fact", "Sort", "Tense", "facts", "key"]
+
+_MOST = 20_000  # characters of a turn that are read
+_LONGEST = 600  # characters of a sentence that is read: a longer one is a listing or a log
+_CONTEXT = 200  # characters of the turn before a sentence, where what "it" or "she" stands for is looked for
+_LONGEST_CORRECTED = 400  # characters of a turn in which "actually" or "*" still takes something back
+
+_WORD = re.compile(r"[^\W_]+(?:-[a-z]+)?")
+_ABBREVIATED = "".join(rf"(?<!\b{short})" for short in listed("Mr Ms Dr St Mrs No Inc Ltd Co Corp Jr Sr [A-Z]"))
+_BREAK = re.compile(rf"{_ABBREVIATED}[.!?…]+[\"')\]]*(?=\s)|\n+")
+_NUMBERED_BREAK = re.compile(r"(?<!\d)\.\s+(?=The\s|\d+[.:)]\s)|\n+")
+_KIDDING = re.compile(r"(?i)\b(?:kidding|just joking|jk|only joking|in my dreams)\b")
+_CODE = re.compile(r"[{}<>\\|=`]|\*\*|//")
+_QUOTED = re.compile(r"[\"“](?=(?:[^\"”\s]+\s){2})[^\"”]*[\"”]")
+
+
+def facts(text: str, speaker: str | None, anchor: datetime | None, people: Collection[str] = ()) -> list[Fact]:
+    """Return the facts told in `text` in order; spans count in `text`.
+
+    `text` is a sentence or, better, the whole turn: "just kidding" and "it's ..." look at the sentences before them.
+    Only the first 20,000 characters are read, and no sentence longer than 600.
+    `speaker` stands behind "I" and "my", `people` are names known to be persons, `anchor` is when it was said.
+    """
+    text = text[:_MOST].replace("’", "'")
+    if _KIDDING.search(text):
+        return []
+    me = key(speaker) if speaker else ME
+    found: list[Fact] = []
+    carried = False
+    for start, end in _sentences(text):
+        said = text[start:end]
+        told: list[Fact] = []
+        if end - start <= _LONGEST and not said.rstrip(" \"')").endswith("?") and not _CODE.search(said):
+            base = max(0, start - _CONTEXT)
+            words = frozenset(_WORD.findall(said.casefold())) | ({"#"} if any(map(str.isdigit, said)) else set())
+            sentence = Sentence(text[base:end], start - base, me, anchor, people, words)
+            told = _told(sentence)
+            if not told and len(text) <= _LONGEST_CORRECTED and (fact := by_correction(sentence, carried)):
+                told = [fact]
+            found += [replace(fact, start=fact.start + base, end=fact.end + base) for fact in told]
+        carried = not told and len(said.split()) < 5 and is_marked(said)
+    return found
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    numbered = SERIAL.match(text)
+    breaks = _NUMBERED_BREAK if numbered else _BREAK
+    for found in breaks.finditer(text, numbered.end() if numbered else 0):
+        if text[start : found.end()].strip():
+            yield start, found.end()
+        start = found.end()
+    if text[start:].strip():
+        yield start, len(text)
+
+
+def _told(sentence: Sentence) -> list[Fact]:
+    """Return the facts whose subject is named in the sentence, one a key and value, in order."""
+    found = list(by_number(sentence))
+    if found:
+        return found
+    found = [*by_verb(sentence), *by_saying(sentence), *by_noun(sentence), *by_event(sentence)]
+    found = _distinct(found or list(by_relation(sentence)))
+    if '"' in sentence.text or "“" in sentence.text:
+        quoted = [m.span() for m in _QUOTED.finditer(sentence.text, sentence.start)]
+        found = [fact for fact in found if not any(a < fact.start < b for a, b in quoted)]
+    if found and is_marked(sentence.said) and not NOW.search(sentence.said):
+        found = [_correcting(fact) for fact in found]
+    return sorted(found, key=lambda fact: (fact.start, fact.end))
+
+
+def _correcting(fact: Fact) -> Fact:
+    """Return what a sentence tells that begins with "sorry" or "actually"."""
+    is_told = fact.tense == "now" and fact.cue in ("statement", "change")
+    return replace(fact, cue="correction") if is_told else fact
+
+
+def _distinct(found: list[Fact]) -> list[Fact]:
+    """Return each key and value once, and keyless changes only where no key tells the same value."""
+    named = {fact.value for fact in found if fact.subject is not None}
+    kept = [fact for fact in found if fact.subject is not None or (fact.value not in named and fact.replaces not in named)]
+    keys = {(fact.subject, fact.attribute) for fact in kept if fact.value}
+    kept = [fact for fact in kept if fact.value or (fact.subject, fact.attribute) not in keys]
+    return list({(fact.subject, fact.attribute, fact.value, fact.polarity): fact for fact in reversed(kept)}.values())

@@ -1,0 +1,82 @@
+"""Dates of events: "the wedding is on June 3", "they moved my appointment to Friday", "the trip is off"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from loci.text.wording.by_verb import blocked
+from loci.text.wording.nouns import EVENT, event
+from loci.text.wording.subjects import OWNER, owner
+from loci.text.wording.telling import Cue, Fact, Sentence
+from loci.text.wording.values import when
+
+_EVENT = re.compile(
+    rf"""(?x) (?:(?:{OWNER})'s\s+|\b(?P<det>[Mm]y|[Oo]ur|[Tt]he|[Tt]his|[Aa]n?)\s+)(?P<mod>[\w'-]+\s+)??(?P<ev>{EVENT})\b
+    | \bon\s+(?P<leave>vacation|holiday)\b"""
+)
+_EVENT_WORDS = frozenset([*EVENT.replace("\\s", " ").replace("|", " ").split(), *(word + "s" for word in EVENT.split("|"))])
+_MOVED = re.compile(
+    r"(?i)\b(?:moved|pushed|postponed?|rescheduled?|brought forward|bumped|delayed|shifted|put off|changed|now|change of plans|instead|"
+    r"new date|moving|(?:have|has|had|need|going) to (?:move|postpone|reschedule))\b"
+)
+_OFF = re.compile(
+    r"(?i)\b(?:cancell?ed|(?:had to|have to|going to|decided to) (?:cancel|call off)|called off|is off|isn't happening|not happening|"
+    r"scrapped|fell through)\b"
+)
+_SET = re.compile(
+    r"(?i)\b(?:is|are|will be|has been|have|having|had to|set|planned|scheduled|booked|taking|going|starts?|begins?|got|due|on)\b"
+    r"|'(?:s|ve|re)\b"
+)
+_OVER = re.compile(r"(?i)\b(?:was|were|went|had(?! to)|last|attended|took|old|previous|would|wasn't|did)\b")
+_UNSURE = re.compile(
+    r"(?i)\b(?:would|could|should|might|maybe|perhaps|if|wish|wouldn't|rather|thought about|thinking|thinks?|wanted|hoping|considering|"
+    r"suggested|asked|proposed|offered)\b|'d\b"
+)
+_STILL = re.compile(r"(?i)\bstill\b")
+_TARGET = re.compile(r"(?i)\b(?:to|until|till|for|it's|it is|now|but)\b")
+_REACH = 80  # a date further than this from the noun belongs to something else
+
+
+def by_event(sentence: Sentence) -> Iterator[Fact]:
+    """Yield the dates of events: set, moved, or called off."""
+    if sentence.words.isdisjoint(_EVENT_WORDS):
+        return
+    facts = [fact for found in _EVENT.finditer(sentence.text, sentence.start) if (fact := _read_event(sentence, found))]
+    if facts:  # of several events the one whose noun stands nearest to the date
+        yield min(facts, key=lambda fact: fact.end - fact.start)
+
+
+def _read_event(sentence: Sentence, found: re.Match[str]) -> Fact | None:
+    said, start = sentence.said, sentence.start
+    if blocked(sentence.text, start, found.start()) or _UNSURE.search(said):
+        return None
+    who = owner(found, sentence) if found["kin"] or found["name"] else (sentence.me, False)
+    if who is None:
+        return None
+    attribute = event((found["mod"] or "").strip(), found["ev"] or found["leave"])
+    moved = _MOVED.search(said)
+    if _OFF.search(said) and not moved:
+        return Fact(found.start(), found.end(), who[0], attribute, "", False, cue="end", sort="date")
+    if not moved and (_OVER.search(said) or not _SET.search(said)):
+        return None
+    got = _date(sentence, found, bool(moved))
+    if got is None:
+        return None
+    cue: Cue = "change" if moved and not _STILL.search(said) else "statement"
+    return Fact(min(found.start(), got[0]), max(found.end(), got[1]), who[0], attribute, got[2], cue=cue, sort="date")
+
+
+def _date(sentence: Sentence, found: re.Match[str], moved: bool) -> tuple[int, int, str] | None:
+    """Return where the date of an event stands, and its form: after the noun (after "to" if it moved), else before it."""
+    text = sentence.text
+    after = found.end()
+    if moved and (target := _TARGET.search(text, after)):
+        after = target.end()
+    for begin, end in ((after, len(text)), (found.end(), len(text)), (max(sentence.start, found.start() - _REACH), found.start())):
+        got = when(text[begin : min(end, begin + _REACH)], sentence.anchor)
+        if got and got[2].isdecimal() and not re.search(r"(?i)\bin\s+\Z", text[begin : begin + got[0]]):
+            continue  # a number that looks like a year
+        if got and not re.match(r"\s[A-Z][a-z]", text[begin + got[1] : end]):  # "Friday Nights", a name
+            return begin + got[0], begin + got[1], got[2]
+    return None

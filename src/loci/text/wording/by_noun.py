@@ -1,0 +1,228 @@
+"""Facts told with a noun: "my new number is ...", "Rex is our dog", "we moved the wedding to ...", "Anna's landlord is ..."."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from loci.text.wording.by_verb import LONG_AGO, NOW, blocked
+from loci.text.wording.nouns import IDENTIFIERS, SECRETS, Noun, noun
+from loci.text.wording.subjects import OWNER, owner
+from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
+from loci.text.wording.values import Sort, is_job, looks, number, phrase, plain, when
+from loci.text.wording.verbs import BREED, EMAIL, KIN, NAME, PARTNERS, PHONE, SPECIES_OF, UPPER
+from loci.text.wording.words import wordset
+
+_ADVERBS = (
+    r"(?:\s+(?:now|still|currently|actually|really|always|called|named|probably|not"
+    r"|no\s+longer|going\s+to\s+be|on|in|at|just|only|simply))*"
+)
+_VALUE = rf"(?P<v>{EMAIL}|{PHONE}|[\"“][^\"”]{{1,60}}[\"”]|(?:an?\s)?{NAME}|[^\s,;:!?()\"][^,;!?()\"\n]{{0,60}})"
+_MINE = r"(?P<mine>\b(?:[Mm]y|[Oo]ur))\s+"
+_OWNED = rf"(?:(?:{OWNER})'s?\s+|{_MINE}|(?P<the>\b[Tt]he)\s+)"
+_NP = r"(?P<np>(?:[\w'/-]+\s){0,3}?[\w'/-]*\w)"
+_BE = r"\s+(?:is|are|was|were|used\s+to\s+be|became|has\s+become|has\s+been|will\s+be|isn't|wasn't)\b"
+_COPULA = rf"""(?P<cop>{_BE}
+  | 's\b(?!\s+(?:[\w'-]+\s+){{0,3}}(?:is|was|used|has|are)\b)
+  | \s*[:=]
+  | \s+(?:has\s+|have\s+|just\s+)*(?:changed(?:\s+to\b|:)|become\b|became\b))"""
+_APPOSITE = rf"(?P<np>(?:(?:new|old|little|big|late|former|ex)[\s-])?(?:{BREED}|{PARTNERS}|landlord|landlady|boss))\b"
+_NOT_VALUES = r"(?!(?i:i|we|you|i'm|my|our|this|that|it|he|she|what|which|here|there|who|where|one)\b)"
+_OPENING = r"(?:^|[,;:.!]\s+|\b(?:and|but|so|know|that|say|said|think)\s+)"
+
+_IS = re.compile(rf"(?x) {_OWNED}{_NP}{_COPULA}(?P<adv>{_ADVERBS})\s+(?:an?\s+|the\s+)?{_VALUE}")
+_OF = re.compile(
+    rf"""(?x) \b[Tt]he\s+(?P<np>name|code|password|pin|key|number|address|combination|date)\s+(?:of|for|to)\s+
+    (?:(?:{OWNER})|(?P<mine>[Mm]y|[Oo]ur|[Tt]he)\s+(?P<thing>(?:[\w'-]+\s){{0,2}}?[\w'-]+))
+    (?P<cop>\s+(?:is|was)\b)(?P<adv>{_ADVERBS})\s+{_VALUE}"""
+)
+_REVERSE = re.compile(
+    rf"""(?x) {_OPENING}{_NOT_VALUES}(?P<v>{NAME}|\w[\w-]*(?:\s[\w-]+){{0,2}}?)(?P<cop>{_BE})(?P<adv>{_ADVERBS})\s+
+    {_OWNED}(?P<np>(?:[\w'-]+\s){{0,3}}?[\w'-]+)(?=\W*$|\s*[,.;!?]|\s+(?:now|these|again|and|but|of\s+all|any)\b)"""
+)
+_CHANGED = re.compile(rf"(?x) \b(?:changed|renamed|switched|updated|reset|set)\s+{_OWNED}{_NP}\s+(?:from\s+\S+\s+)?(?:to|into)\s+{_VALUE}")
+_HAS_NEW = re.compile(
+    rf"""(?x) \b(?:have|got|gotten|with|has)\s+an?\s+new\s+(?P<np>(?:[\w'-]+\s){{0,2}}?[\w'-]+?)\s*
+    (?:[:,—-]|\bis\b|\bcalled\b|\bnamed\b)\s*(?:it's\s+|it\s+is\s+|called\s+|named\s+)?{_VALUE}"""
+)
+_APPOSED = re.compile(rf"(?x) (?:{_MINE}|(?:{OWNER})'s\s+){_APPOSITE}\s*,?\s+(?P<v>{NAME})")
+_APPOSED_AFTER = re.compile(rf"(?x) (?P<v>{NAME}),\s+{_MINE}{_APPOSITE}")
+_ANAPHOR = re.compile(
+    rf"""(?x) (?i:\b(?:it's|it\sis|its\sname\sis|(?:he|she)'s\s(?:now\s)?called|(?:he|she)\sis\s(?:now\s)?called|h(?:is|er)\sname\sis
+      |(?:called|named)\s(?:her|him|it)))\s+
+    (?:now\s+|called\s+|on\s+)?{_VALUE}"""
+)
+_MENTION = re.compile(
+    rf"""(?x) \b(?:[Mm]y|[Oo]ur|[Tt]he|an?)\s+
+    (?P<np>(?:new\s)?(?:[\w'-]+\s)?(?:number|phone|e-?mail|address|password|code|{BREED}|car|job))\b"""
+)
+_RENEWED = re.compile(r"(?i)\b(?:new|now|changed|renamed|switched|rename)\b")
+_PREPOSITION = re.compile(r"(?i)\b(?:in|on|of|with|for|at|to|from|about|by|near|than|as|around|into|like)\s+\Z")
+_APPOSABLE = frozenset([*SPECIES_OF, *PARTNERS.split("|"), "fiance", "fiancee", "landlord", "landlady", "boss"])
+_UNOWNED = IDENTIFIERS | frozenset([*SPECIES_OF, "date", "number"])
+_COPULAS = wordset("is are was were used been will isn wasn s changed become became")
+_CALLED = re.compile(r"\b(?:called|named)\b")
+_ENDS = re.compile(
+    r"\W*$|\s*[.,;!)]|\s+(?:and|but|now|so|who|which|these|because|from|since|by|at|instead|again|not|is|was|used|has|became)\b"
+)
+_KIN = frozenset(KIN)
+_DIETS = wordset("""vegan vegetarian pescatarian keto paleo gluten-free dairy-free omnivore plant-based halal kosher low-carb""")
+
+
+def by_noun(sentence: Sentence) -> Iterator[Fact]:
+    """Yield the facts told with a noun of one's own, of a named person or of "the"."""
+    text, start = sentence.text, sentence.start
+    for pattern, how in _awake(sentence):
+        for found in pattern.finditer(text, start):
+            fact = _read(sentence, found, how)
+            if fact is not None:
+                yield dated(sentence, fact) if fact.sort != "date" else fact
+    yield from _anaphors(sentence)
+
+
+def _awake(sentence: Sentence) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Yield the patterns whose words occur in the sentence, with how what they find is to be taken."""
+    words = sentence.words
+    is_owned = not words.isdisjoint(("my", "our")) or "'s" in sentence.said
+    if is_owned or not words.isdisjoint(_UNOWNED):
+        if not words.isdisjoint(_COPULAS) or ":" in sentence.said:
+            yield _IS, ""
+            yield _REVERSE, ""
+        if not words.isdisjoint(("changed", "renamed", "switched", "updated", "reset", "set")):
+            yield _CHANGED, "change"
+        if not words.isdisjoint(_APPOSABLE):
+            yield _APPOSED, "seen"
+            yield _APPOSED_AFTER, "seen"
+        if "the" in words and not words.isdisjoint(IDENTIFIERS):
+            yield _OF, ""
+    if "new" in words:
+        yield _HAS_NEW, "change"
+
+
+# -- nouns ------------------------------------------------------------------------------------------------------------
+
+
+def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
+    """Return the fact of one match, or None where its owner, noun, mood or value makes none."""
+    if blocked(sentence.text, sentence.start, found.start()) or _PREPOSITION.search(sentence.text, 0, found.start()):
+        return None
+    groups = found.groupdict()
+    who = owner(found, sentence) if groups.get("kin") or groups.get("name") else (sentence.me, False)
+    np = found["np"]
+    if groups.get("thing"):
+        np = f"{groups['thing']}'s name" if np == "name" else f"{groups['thing']} {np}"
+    named = noun(np)
+    if who is None or named is None or named.attribute.startswith("plan/") or not _is_told(groups, np, named):
+        return None
+    subject, attribute = _keyed(who[0], named.attribute)
+    if attribute[5:] in _KIN and not re.match(UPPER, found["v"]):
+        return None
+    value = _fitting(sentence, found, named, attribute)
+    return None if value is None else _mood(sentence, found, how, named, (subject, attribute), value)
+
+
+def _is_told(groups: dict[str, str | None], np: str, named: Noun) -> bool:
+    """Tell whether noun and copula go together: "the code is", not "the film is"; "number: 5", not "routine: full"."""
+    is_identifier = np.split()[-1].casefold() in IDENTIFIERS
+    if groups.get("the") and not groups.get("thing") and not is_identifier:
+        return named.attribute.startswith("pet_name") and bool(_CALLED.search(groups.get("adv") or ""))
+    return is_identifier or named.sort != "text" or (groups.get("cop") or "").strip() not in (":", "=", "'s")
+
+
+def _mood(
+    sentence: Sentence, found: re.Match[str], how: str, named: Noun, of: tuple[str, str], value: tuple[str, int, Sort]
+) -> Fact | None:
+    """Return the fact with tense, polarity and cue read from the copula, its adverbs and what follows the value."""
+    groups = found.groupdict()
+    copula, adverbs = (groups.get("cop") or "").strip(), groups.get("adv") or ""
+    text, end, sort = value
+    negative = "n't" in copula or "not" in adverbs or "no longer" in adverbs
+    used_to = copula.startswith("used")
+    past = named.old or used_to or copula in ("was", "were", "wasn't") or bool(LONG_AGO.search(sentence.said))
+    if named.old and how == "change":
+        return None
+    tail = re.split(r"[.;!?,]", sentence.text[end : end + 40])[0]
+    cue: Cue = "statement"
+    if how == "seen":  # "my dog Rex": the name is mentioned, not told
+        cue = "change" if named.new else "statement"
+    elif used_to or "no longer" in adverbs:
+        cue = "end"
+    elif how == "change" or named.new or re.search(r"becom|became|changed", copula) or NOW.search(f"{adverbs} {tail}"):
+        cue = "change"
+    tense: Tense = "past" if past else "future" if copula == "will be" and named.sort != "date" else "now"
+    arity: Arity = "many" if of[1].startswith(("pet_name", "allergy")) else "one"
+    return Fact(found.start(), end, *of, text, not negative, tense, cue, arity, sort=sort)
+
+
+def _keyed(subject: str, attribute: str) -> tuple[str, str]:
+    """Return the key of "my wife's name" as the one of "my wife is": the owner's partner, boss, landlord."""
+    base, _, kin = subject.rpartition("/")
+    if attribute == "attr/name" and base and kin in _KIN:
+        return base, "partner" if re.fullmatch(PARTNERS, kin) else f"attr/{kin}"
+    return subject, attribute
+
+
+def _fitting(sentence: Sentence, found: re.Match[str], named: Noun, attribute: str) -> tuple[str, int, Sort] | None:
+    """Return the value where it is of the sort that the noun takes: its form for comparison, its end, its sort."""
+    raw, start = found["v"], found.start("v")
+    if named.sort == "date":
+        date = when(raw, sentence.anchor)
+        return (date[2], start + date[1], "date") if date and date[0] < 12 else None
+    if named.sort in ("phone", "email"):
+        exact = re.match(PHONE if named.sort == "phone" else EMAIL, raw)
+        return (plain(exact[0]), start + exact.end(), named.sort) if exact else None
+    if named.sort == "number":
+        years = number(raw.split(" ")[0])
+        return (str(years), start + len(raw), "number") if years else None
+    is_name = raw[:1] in '"“' or bool(re.match(rf"(?:an?\s)?{UPPER}", raw))
+    words = raw if is_name else phrase(raw)
+    if not words or not _suits(words, is_name, named, attribute):
+        return None
+    is_sure = (
+        "cop" not in found.re.groupindex
+        or attribute.startswith("favourite/")
+        or raw[:1] in '"“'
+        or (is_name and (named.open or named.sort == "name"))
+    )
+    if not is_sure and attribute.startswith("attr/") and not _ENDS.match(sentence.text, start + len(words)):
+        return None
+    return plain(words), start + len(words), looks(plain(words), words)
+
+
+def _suits(words: str, is_name: bool, named: Noun, attribute: str) -> bool:
+    """Tell whether a name or phrase can be the value of an attribute."""
+    if attribute == "job_title":
+        return is_job(phrase(words))
+    if attribute == "diet":
+        return words.casefold() in _DIETS
+    if is_name:
+        return True
+    return named.sort != "name" and (named.open or bool(re.fullmatch(r"\S*\d\S*", words))) and _is_valuelike(words, attribute)
+
+
+def _is_valuelike(words: str, attribute: str) -> bool:
+    """Tell a value from a remark: a password or favourite may be any word, other things must not be "great" or "killing me"."""
+    if attribute.startswith("favourite/"):
+        return True
+    last = attribute.split(" ")[-1].removeprefix("attr/")
+    if last in IDENTIFIERS:
+        is_word = " " not in words
+        return is_word and (any(map(str.isdigit, words)) or (last in SECRETS and not re.search(r"(?:ed|ly|ing)\Z", words)))
+    return not words.casefold().split()[0].endswith("ing")
+
+
+def _anaphors(sentence: Sentence) -> Iterator[Fact]:
+    """Yield "I changed my number, it's ...": the noun named before, the value after."""
+    if sentence.words.isdisjoint(("it", "its", "he", "she", "his", "her", "him")):
+        return
+    for mention in _MENTION.finditer(sentence.text):
+        named = noun(mention["np"])
+        found = _ANAPHOR.search(sentence.text, max(mention.end(), sentence.start), mention.end() + 80)
+        if named is None or found is None or blocked(sentence.text, sentence.start, max(sentence.start, mention.start())):
+            continue
+        value = _fitting(sentence, found, named, named.attribute)
+        if value is not None:
+            cue: Cue = "change" if _RENEWED.search(sentence.text[max(0, mention.start() - 20) : found.end() + 8]) else "statement"
+            arity: Arity = "many" if named.attribute.startswith("pet_name") else "one"
+            yield Fact(found.start(), value[1], sentence.me, named.attribute, value[0], cue=cue, arity=arity, sort=value[2])
+            return

@@ -1,0 +1,100 @@
+# ruff: noqa: E501  (a row of the table is a line)
+"""Facts told in set phrases whose subject is the speaker whatever the grammar says: "home is ...", "they hired me at ..."."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from loci.text.wording.by_verb import NOW, blocked
+from loci.text.wording.telling import Cue, Fact, Sentence, dated
+from loci.text.wording.values import Sort, plain
+from loci.text.wording.verbs import EMAIL, INSTITUTION, NAME, PHONE
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One phrase: what wakes it, its pattern (`v` the value, `old` the one it replaces), attribute, cue and an example.
+
+    Without an attribute the fact has no key: what it changes or ends is found by the old value that it names.
+    """
+
+    words: str
+    pattern: str
+    attribute: str | None
+    cue: Cue
+    example: str
+    value: str = ""
+    polarity: bool = True
+    sort: Sort = "name"
+
+
+_V, _OLD = rf"(?P<v>{NAME})", rf"(?P<old>{NAME})"
+_I = r"\b(?:I|[Ww]e)(?:'ve|\shave)?\s(?:just\s|finally\s|recently\s|also\s)?"
+_A = r"(?:an?\s|the\s|my\s)?(?:new\s|used\s|old\s)?"
+_SHE_IS = r"(?:,?\s+(?:so\s|and\s)?(?:now\s)?(?:(?:s?he|it)(?:'s|\sis)\s(?:now\s)?called|(?:her|his|its)\s(?:new\s)?name\sis(?:\snow)?))"
+
+# fmt: off
+SAYINGS: tuple[Saying, ...] = (
+    Saying("me", rf"(?i:\b(?:reach|call|text|ring|phone|contact)\sme\s(?:at|on|under|via)\s)(?P<v>{PHONE})", "phone", "statement", "Call me on 555 0134.", sort="phone"),
+    Saying("me", rf"(?i:\b(?:reach|email|e-mail|mail|contact|write(?:\sto)?)\sme\s(?:at|on|under|via)\s)(?P<v>{EMAIL})", "email", "statement", "Write to me at a@b.example.", sort="email"),
+    Saying("number", rf"(?i:\bnew\s(?:phone\s|cell\s|mobile\s)?number:?\s)(?P<v>{PHONE})", "phone", "change", "New number: 555 0134.", sort="phone"),
+    Saying("email mail e-mail", rf"(?i:\bmy\se-?mail,\s)(?P<v>{EMAIL})", "email", "statement", "It's my email, a@b.example.", sort="email"),
+    Saying("home", rf"\b[Hh]ome\sis\s(?:now\s|still\s)?{_V}", "residence", "statement", "Home is Porto."),
+    Saying("where", rf"{_V}\sis\swhere\s(?:I|we)\slive\b", "residence", "statement", "Porto is where I live."),
+    Saying("home", rf"{_V}\sis\s(?:now\s)?(?:my\snew\shome|our\snew\shome|my\shome|our\shome|home\snow)\b", "residence", "statement", "Porto is my home."),
+    Saying("where", rf"{_V}\sis\swhere\sI\swork\b", "employer", "statement", "Acme is where I work."),
+    Saying("hired", rf"(?P<v>{NAME}|{INSTITUTION})\s(?:just\s|has\s)?hired\sme\b", "employer", "change", "Acme hired me!"),
+    Saying("hired", rf"\b[Tt]hey\s(?:just\s)?hired\sme\sat\s{_V}", "employer", "change", "They hired me at Acme!"),
+    Saying("me", rf"\b(?:let\sme\sgo|laid\sme\soff|fired\sme)\b(?:\s(?:at|from)\s{_V})?", "employer", "end", "They let me go at Acme.", polarity=False),
+    Saying("broke split separated", rf"{_V}\sand\sI\s(?:have\s|just\s|recently\s)*(?:broken?\sup|split(?:\sup)?|separated)\b", "partner", "end", "Freya and I broke up.", polarity=False),
+    Saying("broke split separated", rf"\b[Ww]e\s(?:just\s|have\s|'ve\s)?(?:broken?\sup|split\sup|separated),\s(?:(?:I|me)\sand\s)?{_V}", "partner", "end", "We broke up, Freya and I.", polarity=False),
+    Saying("together dating couple", rf"{_V}\sand\sI\sare\s(?:now\s)?(?:together|dating|a\scouple)\b", "partner", "change", "Freya and I are together."),
+    Saying("divorce", r"\b(?:[Mm]y|[Oo]ur|[Tt]he)\sdivorce\s(?:is\s(?:final|through|official)|(?:went|came)\sthrough|was\sfinali[sz]ed)", "marital_status", "change", "My divorce is final.", "divorced"),
+    Saying("switched changed", rf"\b(?:switched|changed)\s(?:my\s)?(?P<x>dentist|doctor|therapist|bank|gym|coach|trainer|insurer)s?,?\s(?:and\s)?(?:now\s)?I(?:'m|\snow)?\s(?:see|seeing|go\sto|am\swith|with|have|use)\s{_V}", "attr/{x}", "change", "I switched dentists, I see Dr Chen now."),
+    # what replaces what, where the attribute is that of the old value
+    Saying("renamed", rf"\brenamed\s(?:(?:the|our|my)\s\w+,?\s)?{_OLD}(?:\s(?:to|as|into)\s|{_SHE_IS}\s){_V}", None, "change", "We renamed Luna, her name is Ziggy now."),
+    Saying("traded swapped exchanged", rf"\b(?:traded|swapped|exchanged)\s(?:in\s)?{_A}{_OLD}\s(?:in\s)?for\s{_A}{_V}", None, "change", "I traded in my Gibson for a Fender."),
+    Saying("replaced", rf"\breplaced\s{_A}{_OLD}\swith\s{_A}{_V}", None, "change", "I replaced the Gibson with a Fender."),
+    Saying("sold", rf"\bsold\s{_A}{_OLD}\sand\s(?:bought|got)\s{_A}{_V}", None, "change", "I sold the Gibson and got a Fender."),
+    Saying("from", rf"\b(?:switched|went|changed|transferred|moved)\sfrom\s{_A}{_OLD}\sto\s{_A}{_V}", None, "change", "I switched from Acme to Nimbus."),
+    Saying("left", rf"\b[Ll]eft\s{_OLD}\sfor\s{_V}", None, "change", "I left Acme for Nimbus."),
+    Saying("left leaving", rf"{_I}left\s(?P<old>{NAME}|{INSTITUTION})(?=\s*(?:[.,;!]|$|\band\b|\blast\b|\byesterday\b|\btoday\b|\bin\b|\bon\b))", None, "end", "I've left Acme.", polarity=False),
+)
+# fmt: on
+
+
+def _compiled() -> dict[str, list[tuple[Saying, re.Pattern[str]]]]:
+    """Return the sayings by the words that wake them."""
+    index: dict[str, list[tuple[Saying, re.Pattern[str]]]] = {}
+    for saying in SAYINGS:
+        pattern = re.compile(saying.pattern)
+        for word in saying.words.split():
+            index.setdefault(word, []).append((saying, pattern))
+    return index
+
+
+_BY_WORD = _compiled()
+
+
+def by_saying(sentence: Sentence) -> Iterator[Fact]:
+    """Yield the facts told in the phrases of the table."""
+    for word in sentence.words & _BY_WORD.keys():
+        for saying, pattern in _BY_WORD[word]:
+            for found in pattern.finditer(sentence.text, sentence.start):
+                if not blocked(sentence.text, sentence.start, found.start()):
+                    yield dated(sentence, _read(sentence, saying, found))
+
+
+def _read(sentence: Sentence, saying: Saying, found: re.Match[str]) -> Fact:
+    groups = found.groupdict()
+    old = plain(groups["old"]) if groups.get("old") else None
+    value = saying.value or (plain(groups["v"]) if groups.get("v") else "")
+    cue = saying.cue
+    if cue == "statement" and NOW.search(sentence.text[found.start() : found.end() + 20]):
+        cue = "change"
+    if saying.attribute is None:
+        return Fact(found.start(), found.end(), None, None, value or old or "", saying.polarity, cue=cue, replaces=old, sort=saying.sort)
+    attribute = saying.attribute.replace("{x}", groups.get("x") or "")
+    return Fact(found.start(), found.end(), sentence.me, attribute, value, saying.polarity, cue=cue, sort=saying.sort)

@@ -1,0 +1,195 @@
+"""Facts told with a verb or a predicate: "I live in ...", "my sister got a job at ...", "we're engaged"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from loci.text.wording.nouns import noun
+from loci.text.wording.subjects import Left, is_known, read_left
+from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
+from loci.text.wording.values import Sort, is_job, is_thing, number, phrase, plain, when
+from loci.text.wording.verbs import BY_WORD, Frame
+from loci.text.wording.words import wordset
+
+BLOCKED = re.compile(
+    r"(?i)\b(?:if|wish\w*|imagine|suppose|supposing|pretend|as though|unless|whether|dreamt|dreamed|would|could|should|hope|hoping|joked?|"
+    r"asked|wonder\w*|rumou?r|says?|said|told|tells|claims?|claimed|thinks?|thought|heard|reckons?|wrote|writes|apparently|supposedly|"
+    r"someone|somebody|who|which|whose|asking)\b|\blike\s*\Z"
+)
+MY_WORDS = re.compile(r"(?i)\b(?:i|i've)\s+(?:already\s+|just\s+)?(?:said|say|told|mentioned|think|guess)\b")
+NOW = re.compile(r"(?i)\b(?:now|nowadays|these days|from now on|instead|again|at last|as of (?:this|today|last|\w+day)|since yesterday)\b")
+LONG_AGO = re.compile(
+    r"(?i)\b(?:when i was|when we were|as a (?:kid|child|student|teenager)|years ago|ages ago|decades ago|back then|back in|back when|"
+    r"in my (?:\w+ties|teens|youth|childhood)|a lifetime ago|at the time|once upon a time|growing up|before all that|right after school)\b"
+)
+_BEFORE = re.compile(r"(?i)\b(?:when|while|before)\b")
+_FIRST = re.compile(r"\W*([A-Z][a-z]+)\b")
+_OPENERS = BY_WORD.keys() - {"#", "a", "the", "with"} | wordset("""just finally recently still got officially currently now already been""")
+_BASE_FORMS = wordset(
+    """live reside work study drive own have attend go like love enjoy adore hate dislike detest call rent earn make eat follow date"""
+)
+_CLOSED = re.compile(r"\s*(?:$|[.,;!)]|now\b|these days\b|again\b|and\b|since\b|for\b)")
+_NO_MORE = re.compile(r"(?i)\bany\s?(?:more|longer)\b")
+_TAIL = re.compile(r"[.;!?]|, (?!now|not)| but ")
+_NARROWED = re.compile(r"\s+(?:that|which|who|with|without|where|when|in|on|at|from|of|to|for)\b(?!\s+(?:too|now|sure|general|fact))")
+_JOINTS = wordset(
+    """and but so because that why since when as while though although also yes yeah well honestly now however cause 'cause hey i'm
+    know guess think plus then"""
+)
+_AVERSE = re.compile(r"hate|dislike|detest|stand|gone|went")
+
+
+def by_verb(sentence: Sentence) -> Iterator[Fact]:
+    """Yield the facts told with the verbs of the table."""
+    sentence = _uncapitalised(sentence)
+    frames = {id(frame): (frame, pattern) for word in sentence.words & BY_WORD.keys() for frame, pattern in BY_WORD[word]}
+    for frame, pattern in frames.values():
+        if frame.context and not re.search(frame.context, sentence.said):
+            continue
+        for found in pattern.finditer(sentence.text, sentence.start):
+            fact = _read(sentence, frame, found)
+            if fact is not None:
+                yield dated(sentence, fact)
+
+
+def _uncapitalised(sentence: Sentence) -> Sentence:
+    """Return a sentence that opens with a verb ("Moved to Lisbon!") with a small first letter, as the tables spell it."""
+    first = _FIRST.match(sentence.text, sentence.start)
+    if first is None or first[1].casefold() not in _OPENERS:
+        return sentence
+    at = first.start(1)
+    return replace(sentence, text=sentence.text[:at] + sentence.text[at].lower() + sentence.text[at + 1 :])
+
+
+def blocked(text: str, start: int, end: int) -> bool:
+    """Tell whether the clause that begins before `end` opens as a hypothesis, a report or somebody else's words."""
+    head = clause_head(text, start, end)
+    return bool(BLOCKED.search(head)) and not MY_WORDS.search(head)
+
+
+def clause_head(text: str, start: int, end: int) -> str:
+    """Return what stands before `end` in its clause."""
+    cut = max(text.rfind(mark, start, end) for mark in ",;:—")
+    return text[max(start, cut + 1) : end]
+
+
+def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None:
+    """Return the fact of one verb, or None where its subject, mood or value makes none."""
+    left = read_left(sentence, found.start())
+    if left is None or left.hedged or blocked(sentence.text, sentence.start, left.start):
+        return None
+    if not _is_finite(sentence, frame, left, found):
+        return None
+    value = _value(frame, found)
+    if value is None or (frame.attribute != "partner" and is_known(value[0], sentence.people)):
+        return None  # "I joined Anna"
+    return _mood(sentence, frame, left, found, value)
+
+
+def _is_finite(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str]) -> bool:
+    """Tell whether subject, auxiliaries and verb go together, so that something is said and not only mentioned."""
+    verb = found.group().split(maxsplit=1)[0]
+    is_gerund = verb.endswith("ing")
+    is_predicate = left.be or (frame.takes_get and left.get)
+    if left.elliptic:
+        if found.start() - sentence.start > 60 or (frame.needs_be and not (frame.takes_get and left.get)):
+            return False
+        if left.shared and frame.tells == "state":  # "my sister lives in Rome and works at Acme"
+            return left.has_auxiliary or (verb in _BASE_FORMS) == (left.subject == sentence.me)
+        return frame.tells != "state" or frame.needs_be or (is_gerund and bool(_CLOSED.match(sentence.text, found.end())))
+    if left.named and not left.has_auxiliary and verb in _BASE_FORMS:
+        return False  # "Sounds like", "Unconditional love": no person and no verb
+    if frame.attribute == "likes/{v}" and ((left.be and verb in ("like", "likes")) or _is_relative(sentence, left)):
+        return False  # "it's like", "the things I love"
+    if frame.needs_be:
+        return is_predicate
+    return not is_gerund or left.be or left.get or left.change or left.negative
+
+
+def _is_relative(sentence: Sentence, left: Left) -> bool:
+    """Tell whether a clause hangs on a noun before it: "the things I love"."""
+    before = re.search(r"([\w']+)\s+\Z", clause_head(sentence.text, sentence.start, left.start))
+    return before is not None and before[1].casefold() not in _JOINTS
+
+
+def _value(frame: Frame, found: re.Match[str]) -> tuple[str, int, Sort] | None:
+    """Return the value of a verb's object, where it ends, and what it looks like."""
+    if frame.value or "v" not in found.re.groupindex or found["v"] is None:
+        return frame.value, found.end(), "text"
+    raw, end = found["v"], found.end("v")
+    if frame.attribute == "age":
+        years = number(raw)
+        return (str(years), end, "number") if years is not None and 0 < years < 121 else None
+    if frame.attribute == "birthday":
+        date = when(raw, None)
+        return (date[2], found.start("v") + date[1], "date") if date else None
+    if frame.attribute in ("job_title", "likes/{v}", "allergy"):
+        cut = phrase(raw)
+        if not cut or (frame.attribute == "job_title" and not is_job(cut)):
+            return None
+        if frame.attribute == "likes/{v}" and (not is_thing(cut) or _NARROWED.match(raw, len(cut))):
+            return None
+        return plain(cut), found.start("v") + len(cut), "text"
+    return plain(raw), end, "name" if raw[:1].isupper() else "text"
+
+
+def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], value: tuple[str, int, Sort]) -> Fact | None:
+    """Return the fact with tense, polarity and cue read from the form of the verb, its auxiliaries and what follows."""
+    text, end, sort = value
+    tail = _TAIL.split(sentence.text[end : end + 80])[0]
+    negative = left.negative
+    if frame.attribute == "likes/{v}" and _AVERSE.match(found.group()):
+        if negative != found.group().startswith("stand"):
+            return None
+        negative = True
+    if frame.tells in ("event", "next", "past") and left.negative and not left.ended:
+        return None
+    if text == "omnivore" and negative:
+        text, negative, left = "vegetarian", False, replace(left, ended=False, change=left.change or left.ended)
+    tense = "now" if frame.attribute == "birthday" else _tense(sentence, frame, left, tail)
+    if tense is None:
+        return None
+    attribute = _attribute(frame, found, text)
+    ended = frame.tells == "end" or left.ended or bool(_NO_MORE.search(tail))
+    if left.used_to and attribute.startswith("likes/"):
+        negative, tense = not negative, "now"
+    elif left.used_to:
+        negative = False
+    elif frame.tells == "end":
+        negative, tense = True, "now"
+    changes = frame.tells == "event" or left.change or (bool(NOW.search(tail)) and not negative)
+    cue: Cue = "end" if ended else "change" if tense == "now" and changes and not (left.still or left.several) else "statement"
+    many = left.several or attribute.startswith(("likes/", "pet_name", "allergy"))
+    return Fact(
+        left.start, end, left.subject, attribute, text, not negative, tense, cue, "many" if many else "one", replaces=_old(found), sort=sort
+    )
+
+
+def _tense(sentence: Sentence, frame: Frame, left: Left, tail: str) -> Tense | None:
+    """Return the tense, None for a form that says nothing of what is, was or will be."""
+    if frame.tells == "past" and not left.perfect:
+        return "past"
+    if frame.tells == "event":
+        if left.future:
+            return "future"
+        told_long_ago = _BEFORE.search(clause_head(sentence.text, sentence.start, left.start)) or LONG_AGO.search(sentence.said)
+        return "past" if told_long_ago else "now"
+    if frame.tells == "state" and (left.past or left.used_to):
+        return "past"
+    if frame.tells == "next":
+        return "future" if left.future or (left.be and not left.past) else None
+    return "future" if frame.tells == "state" and left.future else "now"
+
+
+def _attribute(frame: Frame, found: re.Match[str], value: str) -> str:
+    if frame.attribute == "pet_name/{x}":
+        named = noun(found["x"])
+        return named.attribute if named else "pet_name"
+    return frame.attribute.replace("{v}", value)
+
+
+def _old(found: re.Match[str]) -> str | None:
+    """Return the value that the wording says was left ("moved from Porto to Lisbon")."""
+    return plain(found["old"]) if found.groupdict().get("old") else None

@@ -1,0 +1,108 @@
+"""Attributes that are told with a noun: "my landlord is ...", "her birthday is on ...", "the capital of X is ..."."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from loci.text.wording.values import Sort
+from loci.text.wording.verbs import BREED, PARTNERS, SEVERAL_OF, SPECIES_OF
+from loci.text.wording.words import wordset
+
+_NOUNS: tuple[tuple[str, str, Sort], ...] = (
+    (r"(?:(?:cell|mobile|phone|tele|telephone|cellphone)[\s-]?)*(?:phone\s)?(?:number|phone|cell|mobile)", "phone", "phone"),
+    (r"e-?mail(?:\saddress)?", "email", "email"),
+    (r"birthday|birth\sdate|date\sof\sbirth|birthdate", "birthday", "date"),
+    (r"age", "age", "number"),
+    (r"employer|company|firm|workplace", "employer", "name"),
+    (r"job|profession|occupation|line\sof\swork|job\stitle|title|role|position|trade", "job_title", "text"),
+    (r"car", "car", "name"),
+    (r"(?:university|college|school|uni|alma\smater)", "school", "name"),
+    (r"diet", "diet", "text"),
+    (r"home\s?town|hometown", "attr/hometown", "name"),
+    (r"(?:home\s)?city|home", "residence", "name"),
+    (rf"(?:{PARTNERS})(?:'s\sname)?", "partner", "name"),
+)
+_EVENTS = (
+    "wedding appointment trip party meeting interview exam test flight concert vacation holiday surgery operation move game "
+    "match conference recital competition tournament graduation launch opening deadline presentation delivery visit checkup "
+    "check-up anniversary ceremony race marathon show exhibition festival retreat workshop reunion gig dinner lunch brunch "
+    "barbecue bbq picnic funeral event class premiere screening rehearsal lesson session audition performance hike tour "
+    "fundraiser sale call review hearing due\\sdate "
+)
+EVENT = "|".join(_EVENTS.split())
+# Nouns that need no owner ("the code"), and nouns whose value may be any phrase; with others it must be a name or a number.
+IDENTIFIERS = wordset(
+    """password code pin passcode key combination username handle login address nickname name surname size postcode zip"""
+)
+SECRETS = wordset("password passcode pin username handle nickname combination")  # may be any word
+ATTRIBUTES = IDENTIFIERS | wordset(
+    "goal hobby major minor degree thesis nationality religion insurance blood-type height weight salary rent budget"
+)
+_SKIP = wordset(
+    """day week weekend life time fault turn point way thing part best rest idea mind heart problem question plan hope favourite
+    favorite head bad own first last next whole love issue hand eye eyes feeling mood"""
+)
+_OLD = re.compile(r"(?i)\b(?:old|former|previous|ex|first|last|original|childhood)\b[\s-]*")
+_NEW = re.compile(r"(?i)\b(?:new|latest|newest)\b\s*")
+_VERBAL = re.compile(r"(?i)\b(?:is|are|was|were|has|have|had|will|would|can|and|or|but|that|who|which|to|in|at|on|for|with)\b")
+_UNREAL = re.compile(r"(?i)\b(?:next|future|dream|ideal|imaginary|would-be)\b")
+_MILD = re.compile(
+    r"(?i)\b(?:current|present|all[\s-]time|absolute|very|own|personal|private|actual|correct|main|"
+    r"usual|ever|of\s+all\s+time|these\s+days|nowadays|right\s+now|at\s+the\s+moment|now|lately)\b\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """The attribute a noun phrase names, the sort of value it takes, and whether it is called old or new."""
+
+    attribute: str
+    sort: Sort
+    old: bool = False
+    new: bool = False
+    open: bool = True  # any phrase may be its value
+
+
+_TABLE = [(re.compile(pattern + r"\Z", re.IGNORECASE), attribute, sort) for pattern, attribute, sort in _NOUNS]
+_FAVOURITE = re.compile(r"(?i)(?:favou?rite|fave)\s+(?:kind of |type of )?([\w' -]{2,30})\Z")
+_PET = re.compile(rf"(?i)(?:\w+\s)?({BREED})(?:'s\sname)?\Z")
+_EVENT_NOUN = re.compile(rf"(?i)(?:([\w'-]+)(?:'s)?\s+)?({EVENT})\Z")
+
+
+@lru_cache(maxsize=1024)
+def noun(phrase: str) -> Noun | None:
+    """Return what a noun phrase like "new favourite colour" stands for, None when it names no attribute."""
+    old, new = bool(_OLD.search(phrase)), bool(_NEW.search(phrase))
+    plain = " ".join(_MILD.sub("", _NEW.sub("", _OLD.sub("", phrase))).split())
+    if not plain or _VERBAL.search(plain) or _UNREAL.search(plain):
+        return None
+    if found := _FAVOURITE.match(plain):
+        return Noun("favourite/" + _singular(found[1]), "text", old, new)
+    for pattern, attribute, sort in _TABLE:
+        if pattern.match(plain):
+            return Noun(attribute, sort, old, new, attribute not in ("partner", "employer"))
+    if found := _PET.match(plain):
+        return Noun("pet_name/" + SPECIES_OF.get(found[1].casefold(), "pet"), "name", old, new, False)
+    if found := _EVENT_NOUN.match(plain):
+        return Noun(event(found[1], found[2]), "date", old, new, False)
+    words = plain.casefold().split()
+    if words[-1] in SEVERAL_OF or words[-1] in _SKIP or words[0] in _SKIP or len(words) > 3:
+        return None
+    return Noun("attr/" + " ".join(words), "text", old, new, words[-1] in ATTRIBUTES)
+
+
+def event(modifier: str | None, name: str) -> str:
+    """Return the attribute of a dated event: plan/appointment, or plan/appointment/dentist where it says which."""
+    name, modifier = name.casefold(), (modifier or "").casefold().removesuffix("'s")
+    vague = {"", "the", "my", "our", "a", "an", "this", "that", "big", "new", "next", "whole", "small", "upcoming", "little", "first"}
+    return f"plan/{name}" if modifier in vague else f"plan/{name}/{modifier}"
+
+
+def _singular(words: str) -> str:
+    """Return the thing of a favourite: casefolded, British spelling, without a plural s."""
+    words = words.casefold().replace("color", "colour").strip()
+    if words.endswith("s") and not words.endswith(("ss", "us", "series", "sports")):
+        return words[:-1]
+    return words

@@ -1,0 +1,74 @@
+"""What the readers of wordings share: the sentence they are given, and the fact they make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from loci.text.dates import mentions
+from loci.text.wording.values import SINCE, UNTIL, Sort
+
+Tense = Literal["now", "past", "future"]
+Cue = Literal["statement", "correction", "change", "end"]
+Arity = Literal["one", "many"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing said of one subject. An empty value means "whatever it was"; no subject: a correction of what came before."""
+
+    start: int
+    end: int
+    subject: str | None
+    attribute: str | None
+    value: str
+    polarity: bool = True
+    tense: Tense = "now"
+    cue: Cue = "statement"
+    arity: Arity = "one"
+    since: datetime | None = None
+    until: datetime | None = None
+    replaces: str | None = None  # the value it takes back, where it says so ("not Monday but Tuesday")
+    sort: Sort = "text"  # what the value looks like
+    serial: int | None = None  # the number of a numbered fact
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence with a little of the turn before it: it begins at `start` in `text` and ends where `text` ends."""
+
+    text: str
+    start: int
+    me: str  # the subject key of the speaker
+    anchor: datetime | None
+    people: Collection[str]
+    words: frozenset[str]  # its words in small letters, and "#" if it holds a digit
+
+    @property
+    def said(self) -> str:
+        return self.text[self.start :]
+
+
+def dated(sentence: Sentence, fact: Fact) -> Fact:
+    """Return the fact with the time since or until which the sentence says it holds."""
+    if sentence.anchor is None:
+        return fact
+    since, until = None, None
+    for mention in mentions(sentence.said, sentence.anchor):
+        before = sentence.said[: mention.start]
+        opens = bool(SINCE.search(before)) or mention.words.casefold().startswith("since")
+        if mention.grain == "span" and not opens and fact.tense == "past":
+            continue  # "for two years": how long, not when
+        if UNTIL.search(before) and (fact.tense == "past" or since):
+            until = mention.earliest
+        elif opens or mention.grain == "span" or fact.cue in ("change", "end") or fact.tense != "now":
+            since = since or mention.earliest
+            if fact.tense == "past" and not opens:
+                until = until or mention.latest
+    if until and since and until < since:
+        until = None
+    if until and fact.tense == "now":
+        fact = replace(fact, tense="past")
+    return replace(fact, since=since, until=until)

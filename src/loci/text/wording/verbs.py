@@ -1,0 +1,230 @@
+# ruff: noqa: E501  (a row of the table is a line)
+"""The wordings in which people tell keyed facts, as tables: one row a wording, each with an example that a test reads.
+
+A `Frame` starts at a verb; its subject and auxiliaries are read to the left of it by `facts`. {NAME} and {PHRASE} stand for
+a proper name and for a short phrase, group `v` is the value. `tells` says what the form of the verb means:
+`state` (live, works), `past` (lived), `event` (moved), `next` (moving), `end` (quit).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from loci.text.wording.words import listed, wordset
+
+Tells = Literal["state", "past", "event", "next", "end"]
+
+UPPER = r"[^\W\d_a-zß-öø-ÿ]"
+_PART = rf"(?!I\b)(?:{UPPER}|\d)[\w'&.-]*(?<![.'])"
+NAME = rf"(?:[Tt]he\ )?{_PART}(?:(?:\ |\ (?:of|de|la|le|van|von|del|da|do|dos|das|los|las|der|den|des|du|upon)\ (?:the\ )?|\ &\ ){_PART})*"
+PHRASE = r"[^\s,.;:!?()\n\"—–][^,.;:!?()\n\"—–]{0,60}"
+EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+PHONE = r"\+?\(?\d[\d\s().-]{4,18}\d"
+
+KIN = listed(
+    """mother mom mum mama mommy mummy dad father papa daddy parents sister brother son daughter wife husband girlfriend boyfriend
+    partner fiance fiancé fiancee fiancée spouse aunt auntie uncle cousin niece nephew grandma grandmother granny grandpa
+    grandfather granddad grandson granddaughter stepmother stepfather stepsister stepbrother friend bestie boss manager supervisor
+    colleague coworker co-worker roommate flatmate housemate neighbour neighbor landlord landlady teacher coach doctor dentist
+    therapist assistant ex buddy mate kid baby twin classmate teammate mentor trainer professor in-laws mother-in-law father-in-law
+    sister-in-law brother-in-law daughter-in-law son-in-law godmother godfather goddaughter godson"""
+)
+SEVERAL_OF = wordset(
+    """friend colleague coworker co-worker neighbour neighbor cousin aunt uncle niece nephew teacher buddy mate kid classmate teammate
+    professor baby ex doctor"""
+)  # fmt: skip
+SPECIES = {
+    "dog": "dog pup puppy beagle spaniel labrador lab poodle retriever terrier dachshund collie husky corgi mutt bulldog pug greyhound "
+    "whippet shepherd chihuahua boxer dalmatian schnauzer",
+    "cat": "cat kitten kitty tabby siamese ragdoll tomcat",
+    "rabbit": "rabbit bunny",
+    "hamster": "hamster",
+    "horse": "horse pony mare foal",
+    "parrot": "parrot budgie parakeet cockatiel",
+    "turtle": "turtle tortoise",
+    "fish": "goldfish",
+    "guinea pig": "guinea pig",
+    "pet": "pet",
+}
+SPECIES_OF = {word: species for species, words in SPECIES.items() for word in words.split()} | {"guinea pig": "guinea pig"}
+BREED = "|".join(sorted(SPECIES_OF, key=len, reverse=True))
+CAR_MAKES = (
+    "Audi BMW Bentley Buick Cadillac Chevrolet Chevy Chrysler Citroën Citroen Corvette Cupra Dacia Dodge Ferrari Fiat Ford GMC Honda Hyundai "
+    "Infiniti Jaguar Jeep Kia Lada Lamborghini Lancia Lexus Lincoln Maserati Mazda Mercedes Mini Mitsubishi Nissan Opel Peugeot Polestar "
+    "Porsche Prius Renault Rivian Rover Saab Seat Skoda Škoda Smart Subaru Suzuki Tesla Toyota Vauxhall Volkswagen Volvo VW"
+)
+PARTNERS = "wife|husband|girlfriend|boyfriend|partner|spouse|fianc[eé]e?"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One wording: the words that wake it, its pattern from the verb on, its attribute, and an example of it."""
+
+    words: str
+    pattern: str
+    attribute: str
+    tells: Tells
+    example: str
+    value: str = ""  # the value where the wording itself is the value
+    needs_be: bool = False  # predicate of "to be", "to get" or the like, not a verb of its own
+    takes_get: bool = False  # ... or of "to get", "to go", "to turn"
+    context: str = ""  # what else the sentence must hold, for wordings that alone may mean something else
+
+
+INSTITUTION = (
+    r"[Tt]he\s(?:[a-z]+\s)?(?:post\soffice|library|hospital|bank|police|army|navy|air\sforce|fire\s(?:department|brigade)|council|museum|zoo|"
+    r"clinic|airport|ministry|courthouse|theatre|theater|orchestra|newspaper|factory|shipyard|bakery)"
+)
+_V = rf"(?P<v>{NAME})"
+_THING = rf"(?P<v>{PHRASE})"
+_WHERE = r"(?:(?:back|here|over|out|down|up|right|together|alone)\s+)*(?:in|near|outside(?:\sof)?)\s+(?:the\s(?:city|town|village)\sof\s)?"
+_TO = r"(?:(?:back|over|out|down|up|here|away|there|house|permanently)\s+)*(?:from\s(?P<old>[\w\s'.&-]{2,40}?)\s)?(?:to|into)\s+"
+_AT = r"(?:(?:here|over|out|part-time|full-time|remotely)\s+)?(?:as\s(?:an?\s|the\s)?[\w\s-]{3,30}?\s)?(?:at|for)\s+"
+_FIRM = rf"(?P<v>{NAME}|{INSTITUTION})"
+_JOB = r"(?P<v>[a-z][\w-]+(?:\s[\w-]+){0,3})"
+_MAKE = rf"(?P<v>(?:{'|'.join(CAR_MAKES.split())})\b(?:\s(?:{UPPER}|\d)[\w-]*){{0,2}})"
+_SCHOOL = r"(?P<v>(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
+_STUDY = (
+    r"stud(?:y|ies|ied|ying|ents?)|semester|schools?|universit\w+|uni|unis|college|class\w*|transferred|degree|campus|freshman|course|term"
+)
+_AT_WORK = rf"(?i)^(?!.*\b(?:{_STUDY})\b).*\b(?:jobs?|work\w*|quit|left|start\w*|hired|offer|signed|compan\w+|employ\w+|office|boss|switched|team)\b"
+_AT_HOME = r"(?i)\b(?:liv\w+|mov\w+|home|settled|for good|based|resident|unpacked|relocat\w+)\b"
+_NOT_STUDYING = rf"(?i)^(?!.*\b(?:{_STUDY})\b)"
+_STUDYING = rf"(?i)\b(?:{_STUDY})\b"
+_NEW_ONE = r"(?:an?|my|the)\s+(?:\w+\s){0,2}(?:jobs?|position|role|gig|post)\s+(?:as\s(?:an?\s)?[\w\s-]{3,30}?\s)?(?:at|with|for)\s+"
+
+# fmt: off
+FRAMES: tuple[Frame, ...] = (
+    # where somebody lives
+    Frame("live lives living", rf"liv(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "I live in Porto."),
+    Frame("reside resides residing", rf"resid(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "We reside in Porto."),
+    Frame("based", rf"based\s+(?:out\sof\s|{_WHERE}){_V}", "residence", "state", "I'm based in Porto.", needs_be=True),
+    Frame("settled", rf"settled\s+(?:down\s+)?{_WHERE}{_V}", "residence", "event", "We settled in Porto."),
+    Frame("in", rf"(?:back\s)?in\s{_V}", "residence", "state", "I'm in Porto for good.", needs_be=True, context=_AT_HOME),
+    Frame("resident", rf"an?\s{_V}\s+resident", "residence", "state", "I'm a Porto resident.", needs_be=True),
+    Frame("call calls", rf"calls?\s+{_V}\s+(?:my\s|our\s)?home", "residence", "state", "I call Porto home."),
+    Frame("flat apartment house place home", rf"(?:have|has|got|rent|own|bought|live\sin)\s+an?\s+(?:\w+\s){{0,2}}(?:flat|apartment|house|place|home)\s+{_WHERE}{_V}", "residence", "state", "I rent a flat in Porto."),
+    Frame("lived resided", rf"(?:lived|resided)\s+{_WHERE}{_V}", "residence", "past", "I lived in Porto."),
+    Frame("spent", rf"spent\s[\w\s]{{1,20}}?(?:years?|months|decade)\s+{_WHERE}{_V}", "residence", "past", "I spent three years in Porto."),
+    Frame("grew", rf"grew\s+up\s+{_WHERE}{_V}", "attr/hometown", "event", "I grew up in Porto."),
+    Frame("moved relocated emigrated", rf"(?:moved|relocated|emigrated)\s+{_TO}{_V}", "residence", "event", "I moved from Porto to Lisbon."),
+    Frame("move", rf"made\s+the\s+move\s+{_TO}{_V}", "residence", "event", "We made the move to Lisbon."),
+    Frame("moving", rf"ended\s+up\s+(?:moving\s+to|living\s+in|in)\s+{_V}", "residence", "event", "I ended up moving to Lisbon."),
+    Frame("moving relocating", rf"(?:moving|relocating)\s+{_TO}{_V}", "residence", "next", "I'm moving to Lisbon."),
+    Frame("move relocate", rf"(?:move|relocate)\s+{_TO}{_V}", "residence", "next", "I'll move to Lisbon."),
+    # whom somebody works for
+    Frame("work works working", rf"work(?:s|ing)?\s+{_AT}{_FIRM}", "employer", "state", "I work for Acme."),
+    Frame("job", rf"(?:have|has|'ve\sgot|hold)\s+{_NEW_ONE}{_FIRM}", "employer", "state", "I have a job at Acme."),
+    Frame("employed", rf"employed\s+(?:at|by|with)\s+{_FIRM}", "employer", "state", "I'm employed by Acme.", needs_be=True),
+    Frame("living", rf"(?:earn|make)s?\s+(?:a|my)\sliving\s+(?:at|with)\s+{_FIRM}", "employer", "state", "I earn my living at Acme."),
+    Frame("at", rf"at\s+{_V}", "employer", "state", "I left, I'm at Acme now.", needs_be=True, context=_AT_WORK),
+    Frame("years", rf"at\s+{_FIRM}\s+for\s+(?:\w+\s){{1,2}}years", "employer", "state", "I've been at Acme for two years.", needs_be=True),
+    Frame("worked", rf"worked\s+{_AT}{_FIRM}", "employer", "past", "I worked at Acme."),
+    Frame("job", rf"had\s+{_NEW_ONE}{_FIRM}", "employer", "past", "I had a job at Acme."),
+    Frame("joined", rf"joined\s+(?:the\s(?:team|staff|crew)\s(?:at|of)\s)?(?P<v>{NAME}|{INSTITUTION})", "employer", "event", "I joined Acme.", context=_NOT_STUDYING),
+    Frame("joining", rf"joining\s+{_V}", "employer", "next", "I'm joining Acme.", context=_NOT_STUDYING),
+    Frame("job jobs position role", rf"(?:started|got|landed|accepted|took|taken|found|began)\s+{_NEW_ONE}{_FIRM}", "employer", "event", "I started a new job at Acme."),
+    Frame("hired", rf"hired\s+(?:by|at)\s+{_FIRM}", "employer", "event", "I was hired by Acme.", needs_be=True, takes_get=True),
+    Frame("started", rf"started\s+(?:out\s|work\s|working\s)?(?:at|for)\s+(?!{_SCHOOL.replace('?P<v>', '?:')}){_FIRM}", "employer", "event", "I started working at Acme.", context=_NOT_STUDYING),
+    Frame("starting start", rf"start(?:ing)?\s+(?:work\s|working\s)?(?:at|for)\s+{_V}", "employer", "next", "I'm starting at Acme.", context=_NOT_STUDYING),
+    Frame("signed", rf"signed\s+(?:on\s)?with\s+{_V}", "employer", "event", "I took the offer and signed with Acme.", context=_AT_WORK),
+    Frame("quit resigned", rf"(?:quit|resigned\sfrom)\s+{_V}", "employer", "end", "I quit Acme."),
+    Frame("left quit", rf"(?:left|quit)\s+(?:my\s(?:old\s)?(?:job|position|role|post)\s(?:at|with)\s){_FIRM}", "employer", "end", "I left my job at Acme."),
+    Frame("left quit lost resigned notice", r"(?:(?:left|quit|lost)\s+(?:my|the)\s+(?:old\s|current\s)?job|resigned|handed\sin\smy\snotice)\b", "employer", "end", "I quit my job."),
+    Frame("fired laid go redundant", rf"(?:fired|laid\soff|let\sgo|made\sredundant)\b(?:\s(?:from|by|at)\s{_V})?", "employer", "end", "I got laid off.", needs_be=True, takes_get=True),
+    Frame("unemployed retired between", r"(?:unemployed|retired|between\sjobs|out\sof\swork)\b", "employer", "end", "I'm retired.", needs_be=True),
+    # what somebody is
+    Frame("work works working", rf"work(?:s|ing)?\s+as\s+(?:an?|the)\s+{_JOB}", "job_title", "state", "I work as a nurse."),
+    Frame("worked", rf"worked\s+as\s+(?:an?|the)\s+{_JOB}", "job_title", "past", "I worked as a nurse."),
+    Frame("living", rf"(?:earn|make)s?\s+(?:a|my)\sliving\s+as\s+an?\s+{_JOB}", "job_title", "state", "I earn a living as a nurse."),
+    Frame("became become", rf"(?:became|become)\s+(?:an?|the)\s+{_JOB}", "job_title", "event", "I became a nurse."),
+    Frame("promoted", rf"promoted\s+to\s+(?:an?\s|the\s)?{_JOB}", "job_title", "event", "I got promoted to head nurse.", needs_be=True, takes_get=True),
+    Frame("hired", rf"hired\s+as\s+(?:an?\s|the\s)?{_JOB}", "job_title", "event", "I was hired as a nurse.", needs_be=True, takes_get=True),
+    Frame("job", rf"(?:got|started|found|landed|took)\s+(?:an?|my)\s(?:new\s)?(?:job|position|role)\s+as\s+(?:an?|the)\s+{_JOB}", "job_title", "event", "I got a job as a nurse."),
+    Frame("a an the", rf"(?:an?|the)\s+{_JOB}", "job_title", "state", "I'm a nurse.", needs_be=True),
+    # how old
+    Frame("turned", r"turned\s+(?P<v>\d{1,3}|[a-z]+(?:-[a-z]+)?)\b(?!\s+(?!yesterday|today|last|this|on|in|and|so|but|now)[a-z])", "age", "event", "I turned 31."),
+    Frame("turn", r"turn\s+(?P<v>\d{1,3})\b", "age", "event", "Today I turn 31.", context=r"(?i)\btoday\b"),
+    Frame("years", r"(?P<v>\d{1,3}|[a-z]+(?:[- ][a-z]+)?)\s*years?[\s-]old", "age", "state", "I'm 31 years old.", needs_be=True),
+    Frame("#", r"(?P<v>\d{1,3})(?=\s*(?:$|[.,;!)…]|\b(?:now|today|already|and|but|by\sthe\sway|btw|after\sall|remember)\b))(?![.,]\d)", "age", "state", "I'm 31.", needs_be=True),
+    Frame("#", r"an?\s(?P<v>\d{1,3})[\s-]years?[\s-]old", "age", "state", "I'm a 31-year-old.", needs_be=True),
+    # marital status
+    Frame("single", r"(?:a\s)?(?P<v>single)\b(?!\s(?!now|again|and|but|these|for|at|since|man|woman|mom|mum|mother|dad|father|parent)\w)", "marital_status", "state", "I'm single.", needs_be=True, takes_get=True),
+    Frame("married", r"(?:a\s)?(?P<v>married)\b(?!\sto\s(?:my|the|his|her)\s(?!wife|husband|best|college|high|love)|\scouple)", "marital_status", "state", "I'm married.", needs_be=True, takes_get=True),
+    Frame("engaged", r"(?P<v>engaged)\b(?!\s(?:in|with))", "marital_status", "state", "I'm engaged.", needs_be=True, takes_get=True),
+    Frame("divorced", r"(?P<v>divorced)\b", "marital_status", "state", "We got divorced.", needs_be=True, takes_get=True),
+    Frame("separated", r"(?P<v>separated)\b", "marital_status", "state", "We are separated.", needs_be=True, takes_get=True),
+    Frame("widowed", r"(?P<v>widowed)\b", "marital_status", "state", "I am widowed.", needs_be=True, takes_get=True),
+    Frame("tied", r"tied\s+the\s+knot", "marital_status", "event", "We tied the knot.", "married"),
+    Frame("broke broken split", r"(?:broke|broken|split)\s+up\b(?!\s(?:the|a|into))", "marital_status", "event", "We broke up.", "single"),
+    # partner
+    Frame("dating seeing", rf"(?:dating|seeing)\s+(?:someone\snew,?\s(?:(?:called|named|her\sname\sis|his\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
+    Frame("married engaged together relationship", rf"(?:married\sto|engaged\sto|together\swith|in\sa\srelationship\swith)\s+{_V}", "partner", "state", "I'm married to Freya.", needs_be=True, takes_get=True),
+    Frame("married", rf"married\s+{_V}", "partner", "event", "I married Freya."),
+    Frame("dated", rf"dated\s+{_V}", "partner", "past", "I dated Freya."),
+    Frame("date", rf"date\s+{_V}", "partner", "state", "I used to date Freya."),
+    Frame("broke broken split", rf"(?:broke|broken|split)\s+up\s+with\s+{_V}", "partner", "end", "I broke up with Freya."),
+    Frame("with", rf"with\s+{_V}", "partner", "state", "I'm no longer with Freya.", needs_be=True, context=r"(?i)\b(?:no longer|any\s?more)\b"),
+    # diet
+    Frame("vegetarian vegan pescatarian", r"(?:an?\s)?(?:strict\s|full\s)?(?P<v>vegetarian|vegan|pescatarian)\b(?!\s(?!again|now|any|since|for|and|but|these|as|so|in|too|because|last|this)[a-z])", "diet", "state", "I'm vegan.", needs_be=True, takes_get=True),
+    Frame("diet", r"(?:eat|eats|eating|follow|follows|following|on|switched\sto|have|keep)\s+an?\s+(?:strict\s)?(?P<v>vegetarian|vegan|pescatarian|keto|paleo|plant-based)\s+diet", "diet", "state", "I follow a vegan diet."),
+    Frame("meat", r"eat(?:ing)?\s+(?:any\s)?meat\b", "diet", "state", "I eat meat again.", "omnivore"),
+    Frame("fish", r"eat(?:ing)?\s+fish\s+(?:now|again|these\sdays)\b", "diet", "state", "I eat fish now.", "pescatarian"),
+    Frame("meat", r"(?:gave|given)\s+up\s+(?:eating\s)?meat\b", "diet", "event", "I gave up meat.", "vegetarian"),
+    # car
+    Frame("drive drives driving", rf"driv(?:es?|ing)\s+(?:an?|the|my|our)\s+(?:[a-z]\w*\s)?{_V}", "car", "state", "I drive a Volvo."),
+    Frame("own owns have has got", rf"(?:owns?|have|has|got)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "state", "I own a Volvo."),
+    Frame("bought purchased leased", rf"(?:bought|purchased|leased)\s+(?:myself\s|ourselves\s)?(?:an?\snew\scar[,:]\s)?(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I bought a Volvo."),
+    Frame("car", rf"(?:bought|got)\s+an?\snew\scar[,:]\s(?:it's\s)?(?:an?|the)\s+{_V}", "car", "event", "I got a new car, a Volvo."),
+    Frame("to for with", rf"(?:switched|traded|swapped|replaced)\s[\w\s'-]{{0,40}}?(?:to|for|with)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I traded my Ford for a Volvo."),
+    Frame("sold rid", rf"(?:sold|got\srid\sof)\s+(?:my|our|the)\s+(?:old\s)?(?:car\b|{_MAKE})", "car", "end", "I sold my Volvo."),
+    Frame("car", r"(?:have|own|drive)\s+(?:a|any|my)\s+car\b", "car", "state", "I no longer have a car."),
+    # school
+    Frame("study studies studying", rf"stud(?:y|ies|ying)\s+(?:[a-z]+\s){{0,3}}?at\s+{_V}", "school", "state", "I study at Delft."),
+    Frame("student freshman sophomore junior senior undergrad", rf"an?\s(?:[a-z]+\s){{0,2}}(?:student|freshman|sophomore|junior|senior|undergrad)\sat\s{_V}", "school", "state", "I'm a student at Delft.", needs_be=True),
+    Frame("attend attends attending", rf"attend(?:s|ing)?\s+{_V}", "school", "state", "I attend Delft."),
+    Frame("go goes going", rf"go(?:es|ing)?\s+to\s+(?:school|uni|university|college)\s+(?:at|in)\s+{_V}", "school", "state", "I go to school at Delft."),
+    Frame("go goes", rf"go(?:es)?\s+to\s+{_SCHOOL}", "school", "state", "I go to Delft University."),
+    Frame("studied", rf"studied\s+(?:[a-z]+\s){{0,3}}?at\s+{_V}", "school", "past", "I studied at Delft."),
+    Frame("graduated degree", rf"(?:graduated\s+from|got\s+my\s+degree\s+(?:from|at))\s+{_V}", "school", "past", "I graduated from Delft."),
+    Frame("went", rf"went\s+to\s+{_SCHOOL}", "school", "past", "I went to Delft University."),
+    Frame("transferred", rf"transferred\s+to\s+{_V}", "school", "event", "I transferred to Delft.", context=r"^(?!.*\b(?:work|job|office|team)\b)"),
+    Frame("enrolled", rf"enrolled\s+(?:at|in)\s+{_V}", "school", "event", "I enrolled at Delft."),
+    Frame("started switched", rf"(?:started\s+at|switched\s+to)\s+{_SCHOOL}", "school", "event", "I started at Delft University."),
+    Frame("started at", rf"(?:started\s)?at\s+{_V}", "school", "event", "I switched schools, I'm at Delft now.", needs_be=True, context=_STUDYING),
+    Frame("started", rf"started\s+at\s+{_V}", "school", "event", "I started at Delft this semester.", context=_STUDYING),
+    Frame("dropped finished left", r"(?:dropped\s+out|(?:finished|left)\s+(?:my\sstudies|university|college|uni))\b", "school", "end", "I dropped out."),
+    # birthday
+    Frame("born", rf"born\s+on\s+{_THING}", "birthday", "state", "I was born on May 4.", needs_be=True),
+    Frame("birthday", rf"have\s+my\s+birthday\s+on\s+{_THING}", "birthday", "state", "I have my birthday on May 4."),
+    # allergies
+    Frame("allergic", rf"allergic\s+to\s+{_THING}", "allergy", "state", "I'm allergic to peanuts.", needs_be=True),
+    Frame("allergy", rf"an?\s+(?:severe\s|bad\s)?allergy\s+to\s+{_THING}", "allergy", "state", "I have an allergy to peanuts."),
+    Frame("allergy", r"(?:have|has|got)\s+an?\s+(?:severe\s|bad\s)?(?P<v>(?!severe|bad|food|mild)[\w-]+(?:\s\w+)?)\s+allergy", "allergy", "state", "I have a peanut allergy."),
+    # likes
+    Frame("like likes love loves enjoy enjoys adore adores", rf"(?:likes?|loves?|enjoys?|adores?)\s+{_THING}", "likes/{v}", "state", "I love mushrooms."),
+    Frame("liking loving enjoying", rf"(?:liking|loving|enjoying)\s+{_THING}", "likes/{v}", "state", "I started liking mushrooms.", context=r"(?i)\b(?:started|began|stopped)\b"),
+    Frame("hate hates dislike dislikes detest detests", rf"(?:hates?|dislikes?|detests?)\s+{_THING}", "likes/{v}", "state", "I hate mushrooms."),
+    Frame("stand", rf"stand\s+{_THING}", "likes/{v}", "state", "I can't stand mushrooms."),
+    Frame("gone went", rf"(?:gone|went)\s+off\s+{_THING}", "likes/{v}", "event", "I've gone off mushrooms."),
+    Frame("fan", rf"an?\s+(?:big\s|huge\s|great\s)?fan\s+of\s+{_THING}", "likes/{v}", "state", "I'm a big fan of mushrooms.", needs_be=True),
+    # pets
+    Frame(" ".join(SPECIES_OF).replace("guinea pig", "guinea"), rf"(?:(?:adopted|got|bought|rescued)\s+)?(?:an?|two|the)\s+(?:\w+\s){{0,2}}(?P<x>{BREED})s?(?:\s(?:is|was|will\sbe))?,?\s+(?:called|named|whose\sname\sis|by\sthe\sname\sof)\s+{_V}", "pet_name/{x}", "state", "I have a dog called Rex."),
+    Frame(" ".join(SPECIES_OF).replace("guinea pig", "guinea"), rf"(?:have|has|got|adopted)\s+an?\s+(?:\w+\s){{0,2}}(?P<x>{BREED}),\s+{_V}", "pet_name/{x}", "state", "I have a dog, Rex."),
+)
+# fmt: on
+
+
+def _compiled() -> dict[str, list[tuple[Frame, re.Pattern[str]]]]:
+    """Return the frames by the words that wake them."""
+    index: dict[str, list[tuple[Frame, re.Pattern[str]]]] = {}
+    for frame in FRAMES:
+        pattern = re.compile(r"(?<![\w'])" + frame.pattern)
+        for word in frame.words.split():
+            index.setdefault(word, []).append((frame, pattern))
+    return index
+
+
+BY_WORD = _compiled()

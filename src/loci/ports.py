@@ -83,6 +83,7 @@ class ClaimRow:
     sort: str = "text"
     serial: int | None = None
     speaker: str | None = None
+    turn: int | None = None
     user: str | None = None
     session: str | None = None
     said: datetime | None = None
@@ -121,9 +122,10 @@ class Probe:
 @dataclass(frozen=True, slots=True)
 class Found:
     """One candidate of a search: its message, the surprise of its words (nats), and its other raw signals by name; a signal
-    with nothing to say is absent from ``facts``."""
+    with nothing to say is absent from ``facts``. ``whole`` is the content of its whole message, if that is short, else its own."""
 
     content: int
+    whole: int
     source: int
     words: float
     facts: Mapping[str, float]
@@ -191,8 +193,11 @@ class Transaction(Protocol):
         """The latest claims, closed ones too, whose (subject, attribute) is one of these keys or more or less exact by a
         slash ("plan/trip" and "plan/trip/rome"), in the user's scope, oldest first."""
 
-    def recent_claims(self, session: str | None, user: str | None, limit: int) -> list[ClaimRow]:
-        """The last open claims of a session, newest first."""
+    def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
+        """The last open claims of a speaker, oldest first: what a correction without a subject may mean."""
+
+    def turn(self, session: str | None, speaker: str) -> int | None:
+        """The number of the speaker's last message in the session, from 1."""
 
     def close_claim(self, claim: int, closer: str, at: datetime | None) -> None: ...
 
@@ -225,8 +230,8 @@ class Transaction(Protocol):
 
     def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None: ...
 
-    def lease(self, verb: str, worker: str, until: datetime, limit: int) -> list[Job]:
-        """Due jobs of a verb that nobody holds, now held by ``worker``."""
+    def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
+        """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``."""
 
     def finish(self, job: int, worker: str) -> bool:
         """Marks a job done if ``worker`` still holds it: then, and only then, its effect may be committed."""
@@ -238,6 +243,9 @@ class Transaction(Protocol):
 
     def generation(self, embedder: str, dimensions: int) -> int:
         """The number of this embedder's generation; a new one starts with a job over everything there is."""
+
+    def cover(self, generation: int) -> None:
+        """Enqueues jobs for contents that lack a vector of the generation and are in no job yet."""
 
     def put_vectors(self, generation: int, contents: Sequence[int], vectors: NDArray[np.float32]) -> None: ...
 
@@ -322,6 +330,9 @@ class Store(Protocol):
 
     def scrub(self, erased: Sequence[Source] = ()) -> int:
         """Finishes an erasure down to the bytes; raises if erased words remain. Returns the bytes looked at."""
+
+    def finish_erasure(self) -> None:
+        """Scrubs the file if an erasure is committed but its words may still be on the disk. Raises ``Locked`` as ``scrub`` does."""
 
     def copy(self, target: Path) -> None:
         """A consistent copy of the cube as it is now."""

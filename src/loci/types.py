@@ -45,7 +45,6 @@ class Part(StrEnum):
 
     TURN = "turn"
     SENTENCE = "sentence"
-    PASSAGE = "passage"
 
 
 class Channel(StrEnum):

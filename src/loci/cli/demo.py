@@ -133,9 +133,12 @@ def look_back(walk: Walk) -> None:
 
 
 def follow(walk: Walk) -> None:
-    walk.step("It follows a plan that changes", "The wedding was set in July, moved in August, and moved again in October.")
-    for at in ("2025-08-01", "2025-09-15", None):
-        walk.type("search", "When is the wedding?", "--limit", "2", *(("--as-of", at) if at else ()))
+    walk.step(
+        "It follows a plan that changes",
+        "The wedding was set in July and moved in August. What did they plan at the start of August, and in September?",
+    )
+    for at in ("2025-08-01", "2025-09-15"):
+        walk.type("search", "When is the wedding?", "--limit", "2", "--as-of", at)
 
 
 def explain(walk: Walk) -> None:
@@ -144,8 +147,8 @@ def explain(walk: Walk) -> None:
 
 
 def keep_apart(walk: Walk) -> None:
-    walk.step("It keeps people apart", "Lucjan and Solveig both moved that year, as did Runa. What is said of one does not touch another.")
-    for name in ("Lucjan", "Solveig"):
+    walk.step("It keeps people apart", "Lucjan moved that year, as did Runa. What is said of one does not touch the other.")
+    for name in ("Lucjan", "Runa"):
         walk.type("search", f"Where does {name} live?", "--limit", "2")
 
 

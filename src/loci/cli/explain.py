@@ -28,7 +28,9 @@ def why(place: Place, id: str, as_json: bool) -> None:
             [s.message.id or s.id, render.moment(s.message.at), s.message.speaker or s.message.role, s.message.words] for s in found.sources
         ]
         render.show_table(["source", "when", "who", "said, word for word"], said)
-        versions = [[str(m.version), render.period(m.valid.start, m.valid.end), f"{m.author}: {m.reason}{render.ended(m)}"] for m in found.versions]
+        versions = [
+            [str(m.version), render.period(m.valid.start, m.valid.end), f"{m.author}: {m.reason}{render.ended(m)}"] for m in found.versions
+        ]
         render.show_table(["version", "true", "by, and why"], versions, right=("version",))
         linked: list[list[render.Cell]] = []
         for link in found.links:

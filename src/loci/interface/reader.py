@@ -10,7 +10,6 @@ from loci.operation.intake import Heard
 from loci.text import asked, dates, entities, facts, sentences, speech, tokens
 from loci.types import Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
-PASSAGE_CHARS = 700  # an embedder sees about 256 tokens; a longer text is remembered in passages as well
 ASSISTANT = "assistant"
 
 
@@ -18,7 +17,7 @@ class MemReader:
     """Reads by rules; the same words give the same reading."""
 
     def read(self, message: Message, people: Collection[str]) -> Heard:
-        """The turn, then what of it stands alone: sentences with a claim or a statement of their own, passages of a long text."""
+        """The whole turn, then the sentences of it that stand alone: those with a claim of their own."""
         speaker = message.speaker or message.role
         reading = _Reading.of(message, speaker, people)
         found = facts.facts(message.text, speaker, message.at, people) if message.role != ASSISTANT else []
@@ -29,13 +28,9 @@ class MemReader:
         claimed: list[list[facts.Fact]] = [[]]
         for start, end in cuts:
             own = [fact for fact in found if start <= fact.start < end]
-            if own or speech.stands_alone(message.text[start:end]):
+            if own:
                 candidates.append(reading.cut(start, end, Part.SENTENCE))
                 claimed.append(own)
-        if len(message.text) > PASSAGE_CHARS:
-            for start, end in sentences.passages(message.text, PASSAGE_CHARS):
-                candidates.append(reading.cut(start, end, Part.PASSAGE))
-                claimed.append([])
         return Heard(tuple(candidates), tuple(tuple(own) for own in claimed))
 
     def call(self, question: str, now: datetime, people: Sequence[str], speaker: str | None) -> MemoryCall:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loci.ports import ClaimRow, Draft
+from loci.text.dates import has_time
 from loci.types import Candidate, Interval, Kind, Memory, Origin, Scope, Source, Span, State, Type
 
 RULES = "rule:reader@1"
@@ -39,7 +40,7 @@ def draft_of(memory: Memory, claims: tuple[ClaimRow, ...] = ()) -> Draft:
         memory=memory,
         words=indexed(memory.speaker, memory.text),
         is_question="?" in memory.text,
-        has_time=bool(memory.times),
+        has_time=has_time(memory.text),
         is_event=memory.type is Type.EVENT or any(c.cue == "change" for c in claims),
         is_own=OWN.search(memory.text) is not None,
         claims=claims,

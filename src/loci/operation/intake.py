@@ -17,7 +17,7 @@ from loci.types import Candidate, Change, Channel, Interval, Message, Outcome, P
 MAX_TEXT_BYTES = 1_000_000
 MAX_MESSAGES = 10_000
 RESOLVER = "rule:conflict@1"
-NEAR_CLAIMS = 32  # of a session: what a correction without a subject is held against
+NEAR_CLAIMS = 64  # of the speaker: what a correction without a subject, or of a named value, is held against
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ class Intake:
         """Reads a journaled message again: what its first reading could not make of it is remembered beside the turn."""
         known = store.source(source)
         heard = self.reader.read(known.message, {known.message.speaker or known.message.role})
-        self._cut(tx, known, Heard(heard.candidates[1:], heard.facts[1:]), Header(), [])
+        first = 0 if heard.facts[0] else 1  # a claim of the turn itself becomes a sentence beside it
+        cuts = tuple(replace(c, part=Part.SENTENCE) if c.part is Part.TURN else c for c in heard.candidates[first:])
+        self._cut(tx, known, Heard(cuts, heard.facts[first:]), Header(), [])
 
     def _remember(self, tx: Transaction, source: Source, people: Collection[str], header: Header, changes: list[Change]) -> None:
         try:
@@ -109,8 +111,7 @@ class Intake:
                 continue
             verdicts = [self.judge(tx, fact, memory.id, source) for fact in said]
             closing = _closing(verdicts)
-            if closing is not None:
-                memory = replace(memory, valid=Interval(memory.valid.start, closing[0]), ending=closing[2])
+            memory = replace(memory, valid=_valid(verdicts, source.message.at, closing), ending=closing[2] if closing else "")
             claims = rows(verdicts, source, memory.id)
             tx.add(draft_of(memory, claims), closing[1] if closing else None)
             changes.append(Change(Outcome.ADDED, memory.id, memory.reason, after=1))
@@ -120,14 +121,16 @@ class Intake:
     def judge(self, tx: Transaction, fact: Fact, memory: str, source: Source) -> conflict.Verdict:
         """What a fact said in ``memory`` does to the claims that are known."""
         message, scope = source.message, source.scope
-        if fact.subject and fact.attribute:
-            known = tx.claims([(fact.subject, fact.attribute)], scope.user)
-        else:
-            known = tx.recent_claims(scope.session, scope.user, NEAR_CLAIMS)
+        speaker = message.speaker or message.role
+        known = tx.claims([(fact.subject, fact.attribute)], scope.user) if fact.subject and fact.attribute else []
+        if not known or fact.replaces is not None:
+            seen = {row.seq for row in known}
+            known += [row for row in tx.spoken_claims(speaker, scope.user, NEAR_CLAIMS) if row.seq not in seen]
         new = conflict.Claim(
             memory=memory, subject=fact.subject, attribute=fact.attribute, value=fact.value, polarity=fact.polarity, tense=fact.tense,
             cue=fact.cue, arity=fact.arity, valid_from=_aware(fact.since), valid_to=_aware(fact.until), said_at=message.at, seq=1 << 62,
-            speaker=message.speaker or message.role, session=scope.session, replaces=fact.replaces, sort=fact.sort, serial=fact.serial,
+            speaker=speaker, turn=tx.turn(scope.session, speaker), session=scope.session, replaces=fact.replaces, sort=fact.sort,
+            serial=fact.serial,
         )  # fmt: skip
         return conflict.resolve(new, [claim_of(row) for row in known])
 
@@ -142,7 +145,7 @@ def claim_of(row: ClaimRow) -> conflict.Claim:
     return conflict.Claim(
         memory=row.memory, subject=row.subject, attribute=row.attribute, value=row.value, polarity=row.polarity, tense=row.tense,  # type: ignore[arg-type]
         cue=row.cue, arity=row.arity, valid_from=row.valid.start, valid_to=row.valid.end, said_at=row.said, seq=row.seq,  # type: ignore[arg-type]
-        speaker=row.speaker, session=row.session, sort=row.sort, serial=row.serial, closed=row.closed_by is not None,
+        speaker=row.speaker, turn=row.turn, session=row.session, sort=row.sort, serial=row.serial, closed=row.closed_by is not None,
     )  # fmt: skip
 
 
@@ -156,7 +159,7 @@ def _row(verdict: conflict.Verdict, source: Source, memory: str) -> ClaimRow:
     assert claim.subject is not None and claim.attribute is not None
     return ClaimRow(
         memory=memory, subject=claim.subject, attribute=claim.attribute, value=claim.value, polarity=claim.polarity, tense=claim.tense,
-        cue=claim.cue, arity=claim.arity, sort=claim.sort, serial=claim.serial, speaker=claim.speaker, user=source.scope.user,
+        cue=claim.cue, arity=claim.arity, sort=claim.sort, serial=claim.serial, speaker=claim.speaker, turn=claim.turn, user=source.scope.user,
         session=source.scope.session, said=source.message.at, valid=Interval(claim.valid_from, claim.valid_to),
         closed_by=verdict.superseded_by,
     )  # fmt: skip
@@ -170,6 +173,15 @@ def _closing(verdicts: Sequence[conflict.Verdict]) -> tuple[datetime | None, str
     by = next((v for v in verdicts if v.superseded_by), None)
     end = max(end for end in ends if end is not None)
     return (end, by.superseded_by, by.reason) if by else (end, None, "told of the past")
+
+
+def _valid(
+    verdicts: Sequence[conflict.Verdict], said: datetime | None, closing: tuple[datetime | None, str | None, str] | None
+) -> Interval:
+    """When what was claimed held: from where the claims say it began, else from when it was said; a past one may have no beginning."""
+    starts = [v.claim.valid_from for v in verdicts]
+    start = min((s for s in starts if s is not None), default=None) if all(starts) or closing else said
+    return Interval(start or (None if closing else said), closing[0] if closing else None)
 
 
 def apply(tx: Transaction, memory: str, user: str | None, verdict: conflict.Verdict, changes: list[Change]) -> None:
@@ -217,6 +229,23 @@ def check(messages: Sequence[Message]) -> None:
     for place, message in enumerate(messages):
         if not message.text.strip() and not (message.caption or "").strip():
             raise Invalid(f"Message {place + 1} is empty: there is nothing to remember. Nothing was stored.")
-        size = len(message.text.encode("utf-8", "surrogatepass"))
+        for what, text in (
+            ("text", message.text),
+            ("caption", message.caption),
+            ("speaker", message.speaker),
+            ("session", message.session),
+        ):
+            _storable(text or "", f"The {what} of message {place + 1}")
+        size = len(message.text.encode())
         if size > MAX_TEXT_BYTES:
             raise TooLarge(f"Message {place + 1} has {size:,} bytes; the limit is {MAX_TEXT_BYTES:,}. Split it; nothing was stored.")
+
+
+def _storable(text: str, what: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(
+            f"{what} holds an unpaired surrogate (U+{ord(text[error.start]):04X}) at character {error.start}, which is not text. "
+            "Decode it with errors='replace', or drop that character; nothing was stored."
+        ) from error

@@ -41,9 +41,10 @@ class Lifecycle:
         are not there yet. The words are journaled as a source; the former version stays and holds until ``at``."""
         if mode not in MODES:
             raise Invalid(f"mode is {mode!r}; it must be one of {', '.join(MODES)}.")
-        message = Message("user", text, at=at or now, speaker=memory.speaker, session=memory.scope.session)
-        check([message])
         found = self._current(tx, memory)
+        version = f"{memory.id}@{found.version + 1}"
+        message = Message("user", text, at=at or now, speaker=memory.speaker, session=memory.scope.session, id=version)
+        check([message])
         state, expires, priority = tx.state(memory.id)
         move = Move.MERGE if mode == "merge" else Move.REVISE
         target = after(state, move, memory.id)

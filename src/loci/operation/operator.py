@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 from loci.errors import Invalid, LociError
 from loci.policy import fusion, packing
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
 from loci.text.tokens import normalize
-from loci.types import Claim, Hit, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
+from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
 
 MAX_LIMIT = 1000
 READ_AHEAD = 10  # messages read beyond the hits wanted: some fold into others, some give way
-CLAIM = 0.8  # how far a memory that claims the key asked for is trusted to be the answer
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 
 
@@ -40,7 +41,7 @@ class Operator:
         ranked, weights = rank(query.call, survey)
         timings["fuse"] = _lap(start)
         start = perf_counter()
-        hits = self._hits(ranked, {found.content: found.source for found in survey.candidates}, query.limit, at)
+        hits = self._hits(ranked, survey, query.limit, at)
         timings["read"] = _lap(start)
         start = perf_counter()
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
@@ -51,17 +52,19 @@ class Operator:
         )  # fmt: skip
         return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace)
 
-    def _hits(self, ranked: Sequence[fusion.Fused], source: Mapping[int, int], limit: int, at: RowFilter) -> list[Hit]:
-        """The best of each message, read, folded and put behind what superseded it. A message with an outdated part is read
-        in all its parts, since another part may be the one that answers."""
+    def _hits(self, ranked: Sequence[fusion.Fused], survey: Survey, limit: int, at: RowFilter) -> list[Hit]:
+        """The best of each message, read, folded and put behind what superseded it. A short message is shown whole; one with an
+        outdated part is read in all its parts, since another part may be the one that answers."""
         moment, is_past = at.as_of or at.now, at.as_of is not None or at.is_past
+        source = {found.content: found.source for found in survey.candidates}
+        whole = {found.content: found.whole for found in survey.candidates}
         best: dict[int, fusion.Fused] = {}
         for fused in ranked:
             best.setdefault(source[fused.key], fused)
-        chosen = list(best.values())[: limit + READ_AHEAD]
+        chosen = [replace(fused, key=whole[fused.key]) for fused in list(best.values())[: limit + READ_AHEAD]]
         memories = self.store.load([fused.key for fused in chosen], at)
-        outdated = {source[key] for key, memory in memories.items() if not is_past and current_share(memory, moment) < 1}
-        parts = [f for f in ranked if source[f.key] in outdated and f.key not in memories]
+        outdated = {fused.key for fused in chosen if not is_past and current_share(memories.get(fused.key), moment) < 1}
+        parts = [f for f in ranked if f.key not in outdated and whole[f.key] in outdated] if outdated else []
         if parts:
             memories |= self.store.load([fused.key for fused in parts], at)
             chosen = sorted([*chosen, *parts], key=lambda fused: -fused.score)
@@ -90,23 +93,26 @@ def check(query: Query) -> None:
 
 
 def rank(call: MemoryCall, survey: Survey) -> tuple[list[fusion.Fused], dict[str, float]]:
-    """Candidates best first."""
-    top = max((f.text_score for f in survey.candidates), default=1.0) or 1.0
-    fused = [
-        answering(
-            fusion.Fused(f.content, 0.5 * f.text_score / top + 0.5 * (f.cosine or 0.0), {"text": f.text_score / top, "dense": f.cosine or 0.0}),
-            f.facts.get("claim", 0.0),
-        )
-        for f in survey.candidates
-    ]
-    return sorted(fused, key=lambda f: -f.score), {"text": 0.5, "dense": 0.5}
+    """Candidates best first, and the weights decided for this question."""
+    background = fusion.Background(
+        attainable=survey.attainable, best=survey.best_surprise, mean=survey.cosine_mean, deviation=survey.cosine_deviation,
+        has_meaning=survey.cosine_deviation > 0, asks_when=call.asks_when, names_one=len(call.people) == 1,
+    )  # fmt: skip
+    signals: dict[int, Mapping[str, float]] = {}
+    for found in survey.candidates:
+        date = _in_window(found.facts.get("at"), call.window)
+        signals[found.content] = {**found.facts, "words": found.words, "date": date}
+    return fusion.fuse(signals, background)
 
 
-def answering(fused: fusion.Fused, claim: float) -> fusion.Fused:
-    """A memory that claims the very key asked for answers, unless it is wrong: its score is raised as by a second witness."""
-    if not claim:
-        return fused
-    return fusion.Fused(fused.key, 1 - (1 - fused.score) * (1 - CLAIM), {**fused.shares, "claim": (1 - fused.score) * CLAIM})
+def _in_window(at_micros: float | None, window: Interval | None) -> float:
+    """1 within the time asked for, fading by a factor e for each week outside it."""
+    if at_micros is None or window is None:
+        return 0.0
+    at = EPOCH + timedelta(microseconds=at_micros)
+    before = (window.start - at) if window.start is not None else timedelta(0)
+    behind = (at - window.end) if window.end is not None else timedelta(0)
+    return math.exp(-max(before, behind, timedelta(0)) / timedelta(weeks=1))
 
 
 def fold(ranked: Sequence[tuple[fusion.Fused, Memory]], moment: datetime, is_past: bool) -> list[Hit]:
@@ -129,9 +135,9 @@ def fold(ranked: Sequence[tuple[fusion.Fused, Memory]], moment: datetime, is_pas
     return sorted(hits, key=lambda hit: -hit.score)
 
 
-def current_share(memory: Memory, moment: datetime) -> float:
+def current_share(memory: Memory | None, moment: datetime) -> float:
     """What is left of a memory's score when some of its claims had been superseded by then."""
-    return SUPERSEDED if any(is_closed(claim, moment) for claim in memory.claims) else 1.0
+    return SUPERSEDED if memory is not None and any(is_closed(claim, moment) for claim in memory.claims) else 1.0
 
 
 def successors(hits: Sequence[Hit], present: Mapping[str, Memory], moment: datetime) -> list[Hit]:

@@ -44,9 +44,9 @@ class Scheduler:
     def enqueue_vectors(self, tx: Transaction) -> None:
         """In the writer's own transaction: a job for the vectors of what it wrote."""
         if self._embedder is not None and tx.new_contents:
-            tx.generation(self._embedder.name, self._embedder.dimensions)
+            generation = tx.generation(self._embedder.name, self._embedder.dimensions)
             for start in range(0, len(tx.new_contents), BATCH):
-                tx.enqueue("embed", {"contents": tx.new_contents[start : start + BATCH]})
+                tx.enqueue("embed", {"generation": generation, "contents": tx.new_contents[start : start + BATCH]})
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
@@ -66,7 +66,7 @@ class Scheduler:
         """At opening: goes on with what is queued, and starts over if the embedder is another one than before."""
         if self._embedder is not None and not self._store.is_empty():
             with self._store.write(self._clock.now()) as tx:
-                tx.generation(self._embedder.name, self._embedder.dimensions)
+                tx.cover(tx.generation(self._embedder.name, self._embedder.dimensions))
         if self._store.jobs():
             self.wake()
 
@@ -116,7 +116,7 @@ class Scheduler:
     def _step_alone(self) -> bool:
         now = self._clock.now()
         with self._store.write(now) as tx:
-            found = self._lease_batch(tx) if self._embedder is not None else []
+            found = self._lease_batch(tx, self._embedder) if self._embedder is not None else []
             found = found or tx.lease("read", self._worker, now + LEASE, 1)
         if not found:
             return False
@@ -139,11 +139,14 @@ class Scheduler:
             for job in jobs:
                 tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, 8), error)
 
-    def _lease_batch(self, tx: Transaction) -> list[Job]:
+    def _lease_batch(self, tx: Transaction, embedder: Embedder) -> list[Job]:
         """Embedding jobs with about a batch of contents together."""
+        if not self._store.jobs(1):
+            return []
+        generation = tx.generation(embedder.name, embedder.dimensions)
         found: list[Job] = []
         while sum(len(_contents(job)) for job in found) < BATCH:
-            more = tx.lease("embed", self._worker, self._clock.now() + LEASE, 1)
+            more = tx.lease("embed", self._worker, self._clock.now() + LEASE, 1, generation)
             if not more:
                 break
             found.extend(more)

@@ -66,7 +66,9 @@ def asked(question: str, speaker: str | None, people: Collection[str]) -> list[t
 def _said(statement: str, parts: dict[str, str | None]) -> str:
     who, thing = parts.get("who") or "", parts.get("x") or ""
     if who.lower() in ("i", "you"):
-        statement = re.sub(r"^\{who\} (\w+)", lambda verb: "I " + {"is": "am", "goes": "go"}.get(verb[1], verb[1].removesuffix("s")), statement)
+        statement = re.sub(
+            r"^\{who\} (\w+)", lambda verb: "I " + {"is": "am", "goes": "go"}.get(verb[1], verb[1].removesuffix("s")), statement
+        )
         statement = statement.replace("{who}'s", "My")
     said = statement.replace("{who}", who).replace("{x}", thing)
     return said[:1].upper() + said[1:]

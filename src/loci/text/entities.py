@@ -29,13 +29,32 @@ _COMMON = """absolutely actually add all also amazing another any anyway apparen
     wish with without woah woo woohoo word work wow write yay yeah year years yep yes yesterday yet yikes you your yum
     yup sir madam ma'am bro buddy honey question answer example summary option yoga kudos aww awww haha hehe whew phew ooh
     christmas halloween thanksgiving easter xmas valentine"""
-_SKIPPED = frozenset(
-    word.capitalize() for word in STOPWORDS | frozenset(_COMMON.split()) | frozenset(MONTHS) | frozenset(WEEKDAYS)
-) | {"I", "A", "OK", "OMG", "LOL", "BTW", "ASAP", "AM", "PM", "PS", "IMO", "TBH", "IDK", "FYI", "TV", "SO", "NO", "YES"}
+_SKIPPED = frozenset(word.capitalize() for word in STOPWORDS | frozenset(_COMMON.split()) | frozenset(MONTHS) | frozenset(WEEKDAYS)) | {
+    "I",
+    "A",
+    "OK",
+    "OMG",
+    "LOL",
+    "BTW",
+    "ASAP",
+    "AM",
+    "PM",
+    "PS",
+    "IMO",
+    "TBH",
+    "IDK",
+    "FYI",
+    "TV",
+    "SO",
+    "NO",
+    "YES",
+}
 _GREETINGS = "hey hi hello thanks dear bye oh wow yeah yes no ok okay sorry congrats love"
-_FUNCTION = frozenset(
-    word.capitalize() for word in STOPWORDS | frozenset(_GREETINGS.split()) | frozenset(MONTHS) | frozenset(WEEKDAYS)
-) | {"I", "A", "OK"}
+_FUNCTION = frozenset(word.capitalize() for word in STOPWORDS | frozenset(_GREETINGS.split()) | frozenset(MONTHS) | frozenset(WEEKDAYS)) | {
+    "I",
+    "A",
+    "OK",
+}
 _ORDINARY_ENDINGS = ("ing", "ings", "tion", "tions", "ness", "ful", "ous", "less", "able", "ment", "ized", "ated")
 
 _COUNTRIES = """afghanistan albania algeria andorra angola argentina armenia australia austria azerbaijan bahamas bahrain
@@ -106,9 +125,7 @@ _CAP = "A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f\u0386-\u03a9\u0400-\u042f"
 _TOKEN_REST = rf"\w*+(?:[-&'’][{_CAP}]\w*)*+"
 _DOTTED = rf"(?:(?<=\bDr)|(?<=\bMr)|(?<=\bMs)|(?<=\bSt)|(?<=\bMt)|(?<=\bMrs)|(?<=\bProf)|(?<=\b[{_CAP}]))\.[ ]?"
 _LINK = r"[ ](?:of (?:the )?|de (?:la )?|van (?:der )?|von |du |del |da |di |& )?+"
-_NAME = re.compile(
-    rf"[{_CAP}](?<![\w@#/.].)(?<!['’]\w){_TOKEN_REST}(?:(?:{_DOTTED}|{_LINK})(?!I\b)[{_CAP}]{_TOKEN_REST})*"
-)
+_NAME = re.compile(rf"[{_CAP}](?<![\w@#/.].)(?<!['’]\w){_TOKEN_REST}(?:(?:{_DOTTED}|{_LINK})(?!I\b)[{_CAP}]{_TOKEN_REST})*")
 _NUMBER_UNITS = """kg|g|mg|lbs?|pounds?|km|m|cm|mm|miles?|mi|feet|foot|ft|inch(?:es)?|met(?:er|re)s?|lit(?:er|re)s?|ml|oz|hours?|
     hrs?|minutes?|mins?|seconds?|secs?|days?|weeks?|months?|years?(?: old)?|-year-old|percent|degrees?|dollars?|euros?|bucks|
     calories|kcal|people|times|mph|km/h|[kmgt]b|watts?|usd|eur|gbp|yen|cups?|grams?|acres?|steps?|pages?|k"""
@@ -119,7 +136,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r'"([^"\n]{2,80})"|“([^”\n]{2,80})”|«([^»\n]{2,80})»')
-_SENTENCE_OPENERS = ".!?…:;\n\r\t\"“”(*•-—>#_|["
+_SENTENCE_OPENERS = '.!?…:;\n\r\t"“”(*•-—>#_|['
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from loci.text.wording.by_correction import by_correction, is_marked
 from loci.text.wording.by_event import by_event
+from loci.text.wording.by_naming import by_naming
 from loci.text.wording.by_noun import by_noun
 from loci.text.wording.by_number import SERIAL, by_number, by_relation
 from loci.text.wording.by_saying import by_saying
@@ -30,8 +31,9 @@ _CONTEXT = 200  # characters of the turn before a sentence, where what "it" or "
 _LONGEST_CORRECTED = 400  # characters of a turn in which "actually" or "*" still takes something back
 
 _WORD = re.compile(r"[^\W_]+(?:-[a-z]+)?")
-_ABBREVIATED = "".join(rf"(?<!\b{short})" for short in listed("Mr Ms Dr St Mrs No Inc Ltd Co Corp Jr Sr [A-Z]"))
-_BREAK = re.compile(rf"{_ABBREVIATED}[.!?…]+[\"')\]]*(?=\s)|\n+")
+# looked back at from behind the stop: in front of it, every letter of the text would be asked
+_ABBREVIATED = "".join(rf"(?<!\b{short}[.!?…])" for short in listed("Mr Ms Dr St Mrs No Inc Ltd Co Corp Jr Sr [A-Z]"))
+_BREAK = re.compile(rf"[.!?…]{_ABBREVIATED}[.!?…]*[\"')\]]*(?=\s)|\n+")
 _NUMBERED_BREAK = re.compile(r"(?<!\d)\.\s+(?=The\s|\d+[.:)]\s)|\n+")
 _KIDDING = re.compile(r"(?i)\b(?:kidding|just joking|jk|only joking|in my dreams)\b")
 _CODE = re.compile(r"[{}<>\\|=`]|\*\*|//")
@@ -83,7 +85,7 @@ def _told(sentence: Sentence) -> list[Fact]:
     found = list(by_number(sentence))
     if found:
         return found
-    found = [*by_verb(sentence), *by_saying(sentence), *by_noun(sentence), *by_event(sentence)]
+    found = [*by_verb(sentence), *by_saying(sentence), *by_noun(sentence), *by_naming(sentence), *by_event(sentence)]
     found = _distinct(found or list(by_relation(sentence)))
     if '"' in sentence.text or "“" in sentence.text:
         quoted = [m.span() for m in _QUOTED.finditer(sentence.text, sentence.start)]

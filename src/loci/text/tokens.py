@@ -49,7 +49,7 @@ _ASCII_WORDS = bytes(ord(chr(i).lower()) if chr(i).isalnum() or i == 39 else 32 
 _ASKS = re.compile(r"\?[?!\s]*")
 _LOOSE = re.compile(r"[.,:-](?:(?!\d)|(?<=[.,:])(?<!\d.)|(?<=\S-))")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_SOFT_MARKS = ";!\"()[]{}_*\u2026\u2013\u2014\u201c\u201d\u00ab\u00bb\u3001\u3002\u00a1\u00bf\u060c\u061b\u0964"
+_SOFT_MARKS = ';!"()[]{}_*\u2026\u2013\u2014\u201c\u201d\u00ab\u00bb\u3001\u3002\u00a1\u00bf\u060c\u061b\u0964'
 _FORM: dict[int, str | None] = {ord("'"): None, 0x61F: "?"}
 _FORM |= {i: chr(i).lower() for i in range(128) if chr(i) != "'"} | dict.fromkeys(map(ord, _SOFT_MARKS), " ")
 _ASCII_NUMBER_FORM = bytes(ord(_FORM[i] or " ") for i in range(128)) + bytes(128)

@@ -29,12 +29,12 @@ class JobRows:
             "INSERT INTO jobs (verb, arguments, state, due) VALUES (?, ?, 'ready', ?)", (verb, json.dumps(arguments), self._now)
         )
 
-    def lease(self, verb: str, worker: str, until: datetime, limit: int) -> list[Job]:
+    def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
         rows = self._db.execute(
-            "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ?, attempts = attempts + 1 WHERE seq IN (SELECT seq"
-            " FROM jobs WHERE state != 'done' AND verb = ? AND due <= ? AND (state = 'ready' OR leased_until < ?)"
-            " ORDER BY seq LIMIT ?) RETURNING seq, verb, arguments, state, attempts, error",
-            (worker, to_micros(until), verb, self._now, self._now, limit),
+            "UPDATE jobs SET state = 'leased', leased_by = ?1, leased_until = ?2, attempts = attempts + 1 WHERE seq IN (SELECT seq"
+            " FROM jobs WHERE state != 'done' AND verb = ?3 AND due <= ?4 AND (state = 'ready' OR leased_until < ?5)"
+            " AND (?6 IS NULL OR json_extract(arguments, '$.generation') = ?6) ORDER BY seq LIMIT ?7) RETURNING seq, verb, arguments, state, attempts, error",
+            (worker, to_micros(until), verb, self._now, self._now, generation, limit),
         ).fetchall()
         return [
             Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))  # type: ignore[arg-type]
@@ -65,12 +65,21 @@ class JobRows:
         number = int(scalar(self._db, "SELECT coalesce(max(number), 0) + 1 FROM generations"))
         self._db.execute("INSERT INTO generations VALUES (?, ?, ?, 'building')", (number, embedder, dimensions))
         self._db.execute("DELETE FROM generations WHERE state = 'building' AND number != ?", (number,))
-        self._db.execute("DELETE FROM jobs WHERE verb = 'embed'")  # they were of the generation before
-        every = [int(r[0]) for r in query(self._db, "SELECT seq FROM contents ORDER BY seq")]
-        for start in range(0, len(every), BLOCK):
-            self.enqueue("embed", {"contents": every[start : start + BLOCK]})
         self.promote(number)
+        self.cover(number)
         return number
+
+    def cover(self, generation: int) -> None:
+        rows = query(
+            self._db,
+            "SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = ?1 AND v.content = c.seq) AND"
+            " c.seq NOT IN (SELECT e.value FROM jobs j, json_each(j.arguments, '$.contents') e WHERE j.verb = 'embed' AND j.state != 'done'"
+            " AND json_extract(j.arguments, '$.generation') = ?1) ORDER BY c.seq",
+            generation,
+        )
+        lacking = [int(row[0]) for row in rows]
+        for start in range(0, len(lacking), BLOCK):
+            self.enqueue("embed", {"generation": generation, "contents": lacking[start : start + BLOCK]})
 
     def put_vectors(self, generation: int, contents: Sequence[int], vectors: NDArray[np.float32]) -> None:
         alive = {int(r[0]) for r in query(self._db, f"SELECT seq FROM contents WHERE seq IN ({','.join(map(str, contents))})")}
@@ -95,6 +104,7 @@ class JobRows:
         if lacking and not first:
             return False
         self._db.execute("DELETE FROM generations WHERE number != ?", (generation,))
+        self._db.execute("DELETE FROM jobs WHERE verb = 'embed' AND json_extract(arguments, '$.generation') != ?", (generation,))
         self._db.execute("DELETE FROM vectors WHERE generation != ?", (generation,))
         self._db.execute("UPDATE generations SET state = 'active' WHERE number = ?", (generation,))
         return True

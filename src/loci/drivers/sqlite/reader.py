@@ -11,7 +11,7 @@ import apsw
 
 from loci.drivers.sqlite.codec import from_micros, load_attributes, to_micros
 from loci.drivers.sqlite.connection import query
-from loci.errors import Missing
+from loci.errors import Corrupt, Missing
 from loci.types import (
     Channel,
     Claim,
@@ -58,6 +58,9 @@ class Reader:
             return []
         spans = self._spans({int(r[9]) for r in rows})
         claims = self._claims({int(r[9]) for r in rows})
+        damaged = next((row[1] for row in rows if int(row[9]) not in spans), None)
+        if damaged is not None:
+            raise Corrupt(f"Memory {damaged} of cube {self._cube} quotes nothing that is there. Run `loci verify`, and restore a copy.")
         return [self._memory(row, spans[int(row[9])], claims.get(int(row[9]), ())) for row in rows]
 
     def by_rows(self, rows: Sequence[int]) -> list[Memory]:
@@ -140,7 +143,8 @@ class Reader:
 
     def _memory(self, row: Row, quoted: tuple[str, tuple[Span, ...]], claims: tuple[Claim, ...]) -> Memory:
         (_, id, number, part, type, speaker, about, attributes, checksum, _, user, agent, session, principal, channel, at, zone,
-         valid_from, valid_to, recorded_from, recorded_to, author, reason, ending, state, expires, priority, uses, last_used) = row  # fmt: skip
+         valid_from, valid_to, recorded_from, recorded_to, author, reason, ending, state, expires, priority, uses,
+         last_used) = row  # fmt: skip
         entities, keywords, times = load_attributes(_str(attributes))
         named, minutes = self._name(session), _int(zone)
         assert isinstance(checksum, bytes) and isinstance(number, int)

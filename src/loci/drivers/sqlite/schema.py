@@ -26,7 +26,7 @@ CREATE TABLE sources (
   user INTEGER, agent INTEGER, session INTEGER, principal INTEGER NOT NULL, channel TEXT NOT NULL,
   role TEXT NOT NULL, speaker INTEGER, at INTEGER, zone INTEGER, recorded INTEGER NOT NULL,
   text TEXT NOT NULL, caption TEXT, foreign_id TEXT, hash BLOB NOT NULL) STRICT;
-CREATE INDEX sources_by_session ON sources (session);
+CREATE INDEX sources_by_session ON sources (session, speaker);
 
 -- what is remembered: an identity, its contents, and the versions that say when each content held
 CREATE TABLE memories (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source INTEGER NOT NULL, part TEXT NOT NULL) STRICT;
@@ -56,10 +56,10 @@ CREATE TABLE claims (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, content INTEGER NOT NULL, user INTEGER,
   subject TEXT NOT NULL, attribute TEXT NOT NULL, value TEXT NOT NULL,
   polarity INTEGER NOT NULL, tense TEXT NOT NULL, cue TEXT NOT NULL, arity TEXT NOT NULL, sort TEXT NOT NULL, serial INTEGER,
-  speaker INTEGER, session INTEGER, said INTEGER,
+  speaker INTEGER, turn INTEGER, session INTEGER, said INTEGER,
   valid_from INTEGER, valid_to INTEGER, closed_by INTEGER, closed_at INTEGER) STRICT;
 CREATE INDEX claims_by_key ON claims (subject, attribute);
-CREATE INDEX claims_by_session ON claims (session);
+CREATE INDEX claims_by_speaker ON claims (speaker);
 CREATE INDEX claims_by_memory ON claims (memory);
 CREATE INDEX claims_by_closer ON claims (closed_by) WHERE closed_by IS NOT NULL;
 CREATE TABLE links (

@@ -16,6 +16,7 @@ from loci.ports import Found, Probe, RowFilter, Survey
 
 TOP = 100  # of each signal: the candidates
 LENGTH_EXPONENT = 0.5  # how much a longer text is expected to hold any word by chance
+SHORT = 90  # words: a message no longer than that is shown whole
 SHORTEST = 0.05  # of the mean length: no text counts as shorter
 
 Positions = NDArray[np.intp]
@@ -57,6 +58,8 @@ class Scores:
         self.cosine = np.full(len(rows), np.nan, dtype=np.float32)
         self.cosine_mean, self.cosine_deviation = 0.0, 0.0
         self._slot = _slots(self.content)
+        turns = np.flatnonzero(view.column("part")[rows] == PARTS["turn"])
+        self._turns = turns, _slots(self.source[turns])
 
     def read_words(self, db: apsw.Connection, terms: Sequence[str], user: int | None) -> float:
         """For each row the surprise, in nats, of finding so many of the terms in a text of its length by chance: rare terms
@@ -124,16 +127,26 @@ class Scores:
         }
         names = tuple(columns)
         table = np.column_stack([c.astype(np.float64) for c in columns.values()]).tolist()
-        rest = zip(self.content[chosen].tolist(), self.source[chosen].tolist(), self.words[chosen].tolist(), table, strict=True)
+        rest = zip(
+            self.content[chosen].tolist(), self._whole(chosen).tolist(), self.source[chosen].tolist(), self.words[chosen].tolist(), table,
+            strict=True,
+        )  # fmt: skip
         return [
-            Found(content, source, words, {name: value for name, value in zip(names, row, strict=True) if value == value})
-            for content, source, words, row in rest
+            Found(content, whole, source, words, {name: value for name, value in zip(names, row, strict=True) if value == value})
+            for content, whole, source, words, row in rest
         ]
+
+    def _whole(self, chosen: Positions) -> NDArray[np.int64]:
+        """For each chosen row the content of its whole message, where that is short and among the rows; else its own."""
+        turns, slot = self._turns
+        found = _look_up(slot, self.source[chosen])
+        turn = turns[found] if len(turns) else found
+        is_short = (found >= 0) & (self._view.column("length")[self.rows[turn]] <= SHORT)
+        return np.where(is_short, self.content[turn], self.content[chosen])
 
     def _beside(self, chosen: Positions, step: int) -> Positions:
         """For each chosen row, the turn next to its message in the same session; -1 where there is none."""
-        turns = np.flatnonzero(self._view.column("part")[self.rows] == PARTS["turn"])
-        slot = _slots(self.source[turns])
+        turns, slot = self._turns
         beside = np.full(len(chosen), -1, dtype=np.intp)
         if not len(turns):
             return beside

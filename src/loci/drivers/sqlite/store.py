@@ -198,6 +198,12 @@ class SqliteStore:
             erasure.scrub(db, self.path)
             return erasure.prove(db, self.path, wanted)
 
+    def finish_erasure(self) -> None:
+        with translated(self.path):
+            is_due = bool(query(self._db(), "SELECT 1 FROM header WHERE key = 'scrub'"))
+        if is_due:
+            self.scrub()
+
     def _scrub_if_free(self, db: apsw.Connection) -> None:
         """An erasure that another process's reading had held up is finished at the next opening that is alone."""
         busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]

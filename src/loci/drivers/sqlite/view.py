@@ -23,7 +23,7 @@ from loci.types import State
 FOREVER, NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 STATES = {state.value: number for number, state in enumerate(State)}
 TYPES = {name: number for number, name in enumerate(("fact", "preference", "event", "plan", "question", "instruction", "smalltalk"))}
-PARTS = {"turn": 0, "sentence": 1, "passage": 2}
+PARTS = {"turn": 0, "sentence": 1}
 
 COLUMNS = (
     "row", "memory", "content", "valid_from", "valid_to", "recorded_from", "recorded_to", "type", "part", "speaker",
@@ -120,9 +120,9 @@ class View:
         )
         if not fresh:
             return
+        if len({len(r[2]) for r in fresh}) > 1 or len(fresh[0][2]) % 4:
+            raise Corrupt("A stored vector has the wrong length. Run `loci verify`, and restore a copy.")
         data = np.frombuffer(b"".join(r[2] for r in fresh), dtype=np.float32)
-        if data.size % len(fresh):
-            raise Corrupt("A stored vector has the wrong length. Run `loci verify`; vectors can be rebuilt from the words.")
         data = data.reshape(len(fresh), -1)
         count, total = self._vector_count, self._vector_count + len(fresh)
         if not count:
@@ -194,9 +194,11 @@ class View:
 
 def _columns(rows: list[tuple[Any, ...]]) -> NDArray[np.int64]:
     turned = list(zip(*rows, strict=True))
-    turned[7] = tuple(TYPES[t] for t in turned[7])
-    turned[8] = tuple(PARTS[p] for p in turned[8])
-    turned[16] = tuple(STATES[s] for s in turned[16])
+    try:
+        for place, numbers in ((7, TYPES), (8, PARTS), (16, STATES)):
+            turned[place] = tuple(numbers[name] for name in turned[place])
+    except KeyError as error:
+        raise Corrupt(f"A row holds {error}, which Loci never wrote there. Run `loci verify`, and restore a copy.") from error
     return np.array(turned, dtype=np.int64)
 
 

@@ -37,8 +37,8 @@ INSERTS = {
     "versions": "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "text_index": "INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)",
     "claims": (
-        "INSERT INTO claims (memory, content, user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker,"
-        " session, said, valid_from, valid_to, closed_by, closed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+        "INSERT INTO claims (memory, content, user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn,"
+        " session, said, valid_from, valid_to, closed_by, closed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
     ),
     "links": "INSERT OR REPLACE INTO links VALUES (?,?,?,?,?)",
     "touched": "INSERT OR IGNORE INTO touched VALUES (?,?)",
@@ -95,18 +95,22 @@ class SqliteTransaction(JobRows):
                 found[claim.seq] = claim
         return [found[seq] for seq in sorted(found)]
 
-    def recent_claims(self, session: str | None, user: str | None, limit: int) -> list[ClaimRow]:
-        """The last open claims of a session, newest first: what a bare correction may refer to."""
+    def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
         self.flush()
+        rows = query(
+            self._db,
+            f"{CLAIMS} WHERE c.speaker = ? AND c.user IS ? AND c.closed_by IS NULL ORDER BY c.seq DESC LIMIT ?",
+            self._name(speaker),
+            None if user is None else self._name(user),
+            limit,
+        )
+        return [claim_of(row) for row in reversed(rows)]
+
+    def turn(self, session: str | None, speaker: str) -> int | None:
         if session is None:
-            return []
-        return [
-            claim_of(row)
-            for row in self._db.execute(
-                f"{CLAIMS} WHERE c.session = ? AND c.user IS ? AND c.closed_by IS NULL ORDER BY c.seq DESC LIMIT ?",
-                (self._name(session), None if user is None else self._name(user), limit),
-            )
-        ]
+            return None
+        named = self._name(session), self._name(speaker)
+        return int(scalar(self._db, "SELECT count(*) FROM sources WHERE session = ? AND speaker = ?", *named))
 
     # -- new rows ----------------------------------------------------------------------------------------------------
 
@@ -192,7 +196,7 @@ class SqliteTransaction(JobRows):
         closer = None if claim.closed_by is None else self.seq_of(claim.closed_by)
         self._pending["claims"].append(
             (self.seq_of(claim.memory), content, self._maybe(claim.user), claim.subject, claim.attribute, claim.value, int(claim.polarity),
-             claim.tense, claim.cue, claim.arity, claim.sort, claim.serial, self._maybe(claim.speaker), self._maybe(claim.session),
+             claim.tense, claim.cue, claim.arity, claim.sort, claim.serial, self._maybe(claim.speaker), claim.turn, self._maybe(claim.session),
              to_micros(claim.said), to_micros(claim.valid.start), to_micros(claim.valid.end), closer,
              None if closer is None else to_micros(claim.valid.end))
         )  # fmt: skip
@@ -243,7 +247,9 @@ class SqliteTransaction(JobRows):
     def carry_claims(self, memory: str, content: int) -> None:
         """What the former version claimed, a further version that keeps its words claims as well."""
         self.flush()
-        columns = "user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, session, said, valid_from, valid_to"
+        columns = (
+            "user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, session, said, valid_from, valid_to"
+        )
         self._db.execute(
             f"INSERT INTO claims (memory, content, {columns}) SELECT memory, ?, {columns} FROM claims"
             " WHERE memory = ? AND closed_by IS NULL AND content != ?",
@@ -386,7 +392,7 @@ class SqliteTransaction(JobRows):
 
 CLAIMS_READ = 64  # of one key, newest first: what a new claim is held against
 CLAIMS = """
-SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, u.name, s.name,
+SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, c.turn, u.name, s.name,
   c.said, c.valid_from, c.valid_to, k.id
 FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq = c.closed_by
   LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
@@ -394,13 +400,13 @@ FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq 
 
 
 def claim_of(row: Sequence[Any]) -> ClaimRow:
-    (seq, memory, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, user, session, said, start, end,
+    (seq, memory, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, user, session, said, start, end,
      closer) = row  # fmt: skip
     assert isinstance(seq, int)
     return ClaimRow(
         memory=str(memory), subject=str(subject), attribute=str(attribute), value=str(value), polarity=bool(polarity),
         tense=str(tense), cue=str(cue), arity=str(arity), sort=str(sort), serial=serial if isinstance(serial, int) else None,
-        speaker=_text(speaker), user=_text(user), session=_text(session), said=_time(said),
+        speaker=_text(speaker), turn=turn if isinstance(turn, int) else None, user=_text(user), session=_text(session), said=_time(said),
         valid=Interval(_time(start), _time(end)), closed_by=_text(closer), seq=seq,
     )  # fmt: skip
 

@@ -146,9 +146,7 @@ def read_season(reading: Reading, word: str, start: int, end: int) -> Found | No
     return yearly(reading, partial(season, word), right[1] if right else None, article_cue, at, "season")
 
 
-_FEAST_RIGHT = re.compile(
-    r"(?:['’]s?)?(?: (?P<part>eve|day)\b)?(?:,? (?:of |in )?(?P<year>(?:1[5-9]|20)\d\d)\b)?(?: (?P<noun>\w+))?"
-)
+_FEAST_RIGHT = re.compile(r"(?:['’]s?)?(?: (?P<part>eve|day)\b)?(?:,? (?:of |in )?(?P<year>(?:1[5-9]|20)\d\d)\b)?(?: (?P<noun>\w+))?")
 _NO_FEAST = frozenset(["merry", "happy", "every", "each", "love", "loves", "a", "white", "like"])
 _FEAST_NOUNS = """tree trees gift gifts present presents carol carols movie movies song songs card cards light lights cookie
     cookies spirit sweater sweaters music market markets costume costumes candy decoration decorations egg eggs bunny

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from loci.text.wording.subjects import is_known, person
-from loci.text.wording.telling import Fact, Sentence
+from loci.text.wording.telling import Cue, Fact, Sentence
 from loci.text.wording.values import Sort, number, phrase, plain, when
 from loci.text.wording.verbs import EMAIL, NAME, PHONE
 from loci.text.wording.words import wordset
@@ -76,7 +76,7 @@ def by_correction(sentence: Sentence, carried: bool) -> Fact | None:
     begin += sentence.start
     date = when(old, sentence.anchor) if old and sort == "date" else None
     replaces = date[2] if date else plain(old) if old else None
-    cue = "change" if _RECONSIDERED.search(said) else "correction"
+    cue: Cue = "change" if _RECONSIDERED.search(said) else "correction"
     return Fact(begin, begin + length, None, None, text, cue=cue, replaces=replaces, sort=sort)
 
 

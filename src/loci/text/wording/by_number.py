@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from loci.text.wording.subjects import key, person
 from loci.text.wording.telling import Fact, Sentence
-from loci.text.wording.values import plain
+from loci.text.wording.values import Sort, plain
 from loci.text.wording.verbs import NAME, UPPER
 
 SERIAL = re.compile(r"(?i)\s*(?:(?:fact|statement|note|item|no\.?)\s*)?[#\[(]?(?P<n>\d{1,7})[\])]?\s*[.:)\]-]\s+(?=\D)")
@@ -112,5 +112,5 @@ def _value(raw: str) -> str:
     return key(plain(raw.removeprefix("now ")))
 
 
-def _sort(value: str, body: str) -> str:
+def _sort(value: str, body: str) -> Sort:
     return "number" if value.replace(",", "").isdecimal() else "name" if body[-len(value) :][:1].isupper() else "text"

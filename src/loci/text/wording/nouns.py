@@ -11,7 +11,7 @@ from loci.text.wording.verbs import BREED, PARTNERS, SEVERAL_OF, SPECIES_OF
 from loci.text.wording.words import wordset
 
 _NOUNS: tuple[tuple[str, str, Sort], ...] = (
-    (r"(?:(?:cell|mobile|phone|tele|telephone|cellphone)[\s-]?)*(?:phone\s)?(?:number|phone|cell|mobile)", "phone", "phone"),
+    (r"(?:local\s)?(?:(?:cell|mobile|phone|tele|telephone|cellphone)[\s-]?)*(?:phone\s)?(?:number|phone|cell|mobile)", "phone", "phone"),
     (r"e-?mail(?:\saddress)?", "email", "email"),
     (r"birthday|birth\sdate|date\sof\sbirth|birthdate", "birthday", "date"),
     (r"age", "age", "number"),

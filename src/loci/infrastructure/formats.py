@@ -1,0 +1,396 @@
+"""What people's files say, as messages: JSON shapes. Pure functions from text; `loader` opens files and chooses among them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from loci.errors import Malformed, NewerSchema
+from loci.types import Message
+
+VERSION = 1  # of Loci's own export
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
+LINES_NAMED = 5
+MARKS = "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u2068\u2069"  # invisible; chat apps put them around what they write
+
+ROLES = {
+    "user": "user", "human": "user", "assistant": "assistant", "ai": "assistant", "model": "assistant", "bot": "assistant",
+    "system": "system", "developer": "system", "tool": "tool", "function": "tool",
+}  # fmt: skip
+SPELLINGS = {
+    "role": ("role",), "speaker": ("speaker", "name"), "text": ("text", "content"), "caption": ("caption",), "id": ("id",),
+    "at": ("at", "timestamp", "date", "created_at"), "session": ("session",),
+}  # fmt: skip
+
+Fields = Mapping[str, object]
+Placed = tuple[int, str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One conversation as a file tells it.
+
+    ``name`` is the session of those messages that name none; empty means they have none. ``user`` and ``agent`` are set
+    when the file says whose it is. ``lines`` is where each message begins; ``notes``, on the first of a file, what was
+    decided or left out in reading it.
+    """
+
+    name: str
+    messages: tuple[Message, ...]
+    lines: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    user: str | None = None
+    agent: str | None = None
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The text of a file, the name that errors call it by, and what is to be told of it: notes with their lines."""
+
+    file: str
+    name: str
+    text: str
+    told: dict[str, list[int]] = field(default_factory=dict)
+
+    def malformed(self, line: int, what: str) -> Malformed:
+        where = f"{self.file}, line {line}" if line else self.file
+        return Malformed(f"{where}: {what} Nothing was imported.", line)
+
+    def note(self, what: str, line: int = 0) -> None:
+        """Something the caller should know; told once, with the first lines it is true of."""
+        self.told.setdefault(what, []).append(line)
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(f"{what}{_where(lines)}" for what, lines in self.told.items())
+
+
+class Gathering:
+    """Messages of one transcript while it is read. Gives those without an id what keeps a second reading from adding them
+    again: an undated one its place in the file; a dated one nothing, as its time tells, unless it repeats an earlier one."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._messages: list[Message] = []
+        self._lines: list[int] = []
+        self._said: Counter[tuple[object, ...]] = Counter()
+
+    def add(self, message: Message, line: int, place: str) -> None:
+        """One more message; an empty one is left out, and the notes say so."""
+        if is_blank(message.text) and is_blank(message.caption or ""):
+            self._sheet.note("empty messages were left out", line)
+            return
+        at, id = message.at, message.id
+        if at is not None and at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+            self._sheet.note("times without a zone were read as UTC")
+        if id is None and at is None:
+            id = place
+        elif id is None:
+            said = (message.role, message.speaker, message.text, message.caption, at, message.session)
+            self._said[said] += 1
+            id = f"repeat {self._said[said]}" if self._said[said] > 1 else None
+        if at is not message.at or id is not message.id:
+            message = Message(message.role, message.text, at, message.speaker, message.caption, id, message.session)
+        self.keep(message, line)
+
+    def keep(self, message: Message, line: int) -> None:
+        """One more message, exactly as it is."""
+        self._messages.append(message)
+        self._lines.append(line)
+
+    def transcript(self, name: str, user: str | None = None, agent: str | None = None) -> Transcript:
+        return Transcript(name, tuple(self._messages), tuple(self._lines), (), user, agent, self._sheet.file)
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to read in it: white space and the invisible marks that chat apps put around text."""
+    return not text.strip().strip(MARKS).strip()
+
+
+def _where(lines: Sequence[int]) -> str:
+    known = list(dict.fromkeys(line for line in lines if line))
+    if not known:
+        return ""
+    named = ", ".join(map(str, known[:LINES_NAMED])) + (", …" if len(known) > LINES_NAMED else "")
+    return f" ({len(lines)}: line {named})"
+
+
+# -- JSON ------------------------------------------------------------------------------------------------------------------
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return found
+
+
+def _constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def values(sheet: Sheet) -> Iterator[Placed]:
+    """(line, place, value) of each JSON value: the elements of one array, the lines of JSON Lines, or one object."""
+    start = SPACE.match(sheet.text)
+    assert start is not None
+    return _elements(sheet, start.end()) if sheet.text.startswith("[", start.end()) else _lines(sheet)
+
+
+def _lines(sheet: Sheet) -> Iterator[Placed]:
+    is_first = True
+    for number, line in enumerate(sheet.text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = DECODER.decode(line)
+        except (ValueError, RecursionError) as error:
+            if is_first and isinstance(error, json.JSONDecodeError) and error.pos >= len(line.rstrip()):
+                yield number, f"line {number}", _whole(sheet, number)  # an object that goes on over several lines
+                return
+            raise sheet.malformed(number, _why(error)) from error
+        yield number, f"line {number}", value
+        is_first = False
+
+
+def _whole(sheet: Sheet, line: int) -> object:
+    try:
+        return DECODER.decode(sheet.text)
+    except json.JSONDecodeError as error:
+        raise sheet.malformed(error.lineno, _why(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise sheet.malformed(line, _why(error)) from error
+
+
+def _elements(sheet: Sheet, start: int) -> Iterator[Placed]:
+    text, place, counted, line, number = sheet.text, _skip(sheet.text, start + 1), 0, 1, 0
+    is_over = text.startswith("]", place)
+    while not is_over:
+        line, counted, number = line + text.count("\n", counted, place), place, number + 1
+        try:
+            value, place = DECODER.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise sheet.malformed(error.lineno, _why(error)) from error
+        except (ValueError, RecursionError) as error:
+            raise sheet.malformed(line, _why(error)) from error
+        yield line, f"message {number}", value
+        place = _skip(text, place)
+        is_over = text.startswith("]", place)
+        if not is_over and not text.startswith(",", place):
+            raise sheet.malformed(1 + text.count("\n", 0, place), "after an element of the array there must be ',' or ']'.")
+        place = place if is_over else _skip(text, place + 1)
+    end = _skip(text, place + 1)
+    if end < len(text):
+        raise sheet.malformed(1 + text.count("\n", 0, end), "there is more after the end of the array.")
+
+
+def _skip(text: str, place: int) -> int:
+    found = SPACE.match(text, place)
+    assert found is not None
+    return found.end()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"this is not JSON: {error.msg} at column {error.colno}."
+    return "it is nested too deeply." if isinstance(error, RecursionError) else f"{error}."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A JSON object with the place it stands at, which every complaint about it names."""
+
+    sheet: Sheet
+    line: int
+    fields: Fields
+    what: str
+
+    @classmethod
+    def of(cls, sheet: Sheet, line: int, value: object, what: str) -> Row:
+        if not isinstance(value, dict):
+            raise sheet.malformed(line, f"{what} must be an object in braces, and is {_brief(value)}.")
+        return cls(sheet, line, value, what)
+
+    def wrong(self, what: str) -> Malformed:
+        return self.sheet.malformed(self.line, f"{self.what}: {what}")
+
+    def row(self, name: str, what: str | None = None) -> Row:
+        """The object under a key."""
+        return Row.of(self.sheet, self.line, self.fields.get(name), what or f"{self.what}: {name!r}")
+
+    def first(self, names: Sequence[str]) -> tuple[str, object]:
+        """The first of these keys that says something, and what."""
+        return next(((n, self.fields[n]) for n in names if self.fields.get(n) is not None), (names[0], None))
+
+    def text(self, *names: str) -> str | None:
+        name, value = self.first(names)
+        if value is not None and not isinstance(value, str):
+            raise self.wrong(f"{name!r} is {_brief(value)}; it must be a string.")
+        return value
+
+    def words(self, *names: str) -> str:
+        text = self.text(*names)
+        if text is None:
+            raise self.wrong(f"{names[0]!r} is missing; it must be a string.")
+        return text
+
+    def label(self, *names: str) -> str | None:
+        """An id or a name: a string, or a whole number, which is read as one."""
+        name, value = self.first(names)
+        if value is None or isinstance(value, str):
+            return value or None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        raise self.wrong(f"{name!r} is {_brief(value)}; it must be a string or a whole number.")
+
+    def at(self, *names: str) -> datetime | None:
+        """A time: ISO 8601, or seconds or milliseconds since 1970. Without a zone it stays naive."""
+        name, value = self.first(names)
+        if value is None:
+            return None
+        try:
+            if isinstance(value, str):
+                if not re.fullmatch(r"[0-9]{9,}", value):
+                    return datetime.fromisoformat(value)
+                value = int(value)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return EPOCH + (timedelta(milliseconds=value) if abs(value) >= MILLISECONDS_FROM else timedelta(seconds=value))
+        except (ValueError, OverflowError):
+            pass
+        raise self.wrong(f"{name!r} is {_brief(value)}; it must be a time such as 2024-05-12T14:33:00+01:00, or seconds since 1970.")
+
+
+def _brief(value: object) -> str:
+    shown = {type(None): "null", dict: "an object", list: "an array"}.get(type(value)) or json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+# -- messages: one object each -----------------------------------------------------------------------------------------------
+
+
+def messages(sheet: Sheet) -> list[Transcript]:
+    """JSON Lines or an array of messages, each with who (role, speaker or name) and what (text or content)."""
+    found, known, unread = Gathering(sheet), {n for names in SPELLINGS.values() for n in names}, set[str]()
+    for line, place, value in values(sheet):
+        row = Row.of(sheet, line, value, "a message")
+        found.add(message(row), line, place)
+        unread |= row.fields.keys() - known
+    if unread:
+        sheet.note(f"keys that were not read: {', '.join(sorted(unread))}")
+    return [found.transcript(sheet.name)]
+
+
+def message(row: Row) -> Message:
+    """The message that an object tells."""
+    named, given = row.label(*SPELLINGS["speaker"]), row.text("role")
+    if named is None and given is None:
+        raise row.wrong("nobody said it; it needs 'role' (user, assistant, tool or system) or 'speaker' (a name).")
+    if given is not None and given.lower() not in ROLES:
+        raise row.wrong(f"'role' is {given!r}; it must be user, assistant, tool or system. A name goes under 'speaker'.")
+    role, speaker = who(named)
+    return Message(
+        role=ROLES[given.lower()] if given is not None else role, text=row.words(*SPELLINGS["text"]), at=row.at(*SPELLINGS["at"]),
+        speaker=speaker, caption=row.text("caption"), id=row.label("id"), session=row.label("session"),
+    )  # fmt: skip
+
+
+def who(name: str | None) -> tuple[str, str | None]:
+    """(role, speaker) of somebody called so: 'assistant' and the like are roles, everything else is a person's name."""
+    role = ROLES.get((name or "user").lower())
+    return (role, None) if role else ("user", name)
+
+
+# -- conversations: the format of bench ----------------------------------------------------------------------------------------
+
+
+def conversations(sheet: Sheet) -> list[Transcript]:
+    """Conversations of turns: ``{"id", "speakers", "turns": [{"id", "session", "at", "speaker", "text", "caption"}]}``."""
+    found: dict[str, Transcript] = {}
+    for line, _, value in values(sheet):
+        row = Row.of(sheet, line, value, "a conversation")
+        name, turns = row.label("id"), row.fields.get("turns")
+        if name is None:
+            raise row.wrong("'id' is missing; it names the conversation.")
+        if name in found:
+            raise row.wrong(f"the id {name!r} is that of an earlier conversation too.")
+        if not isinstance(turns, list):
+            raise row.wrong(f"'turns' is {_brief(turns)}; it must be an array.")
+        found[name] = _turns(sheet, line, name, turns)
+    return list(found.values())
+
+
+def _turns(sheet: Sheet, line: int, name: str, turns: Sequence[object]) -> Transcript:
+    gathered, ids = Gathering(sheet), set[str]()
+    for number, value in enumerate(turns, 1):
+        row = Row.of(sheet, line, value, f"conversation {name}, turn {number}")
+        id, speaker, session = row.label("id"), row.label("speaker"), row.label("session")
+        if id is None or id in ids:
+            raise row.wrong("'id' is missing." if id is None else f"the id {id!r} is that of an earlier turn too.")
+        if speaker is None:
+            raise row.wrong("'speaker' is missing; it says who spoke.")
+        ids.add(id)
+        role, named = who(speaker)
+        named_session = None if session is None else f"{name}/{session}"
+        gathered.add(Message(role, row.words("text"), row.at("at"), named, row.text("caption"), id, named_session), line, id)
+    return gathered.transcript(name)
+
+
+# -- Loci's own export ---------------------------------------------------------------------------------------------------------
+
+
+def export(sheet: Sheet) -> list[Transcript]:
+    """The messages of a cube that `dumper.dump` wrote, by user and agent, each exactly as it was journaled."""
+    rows = values(sheet)
+    line, _, value = next(rows, (0, "", None))
+    header = Row.of(sheet, line, value, "the header")
+    version = header.fields.get("loci")
+    if isinstance(version, int) and version > VERSION:
+        raise NewerSchema(f"{sheet.file} was exported by a newer Loci (format {version}; this one reads {VERSION}). Upgrade.")
+    if version != VERSION:
+        raise header.wrong(f"'loci' is {_brief(version)}; it must be {VERSION}.")
+    found: dict[tuple[str | None, str | None], Gathering] = {}
+    sources = memories = changed = 0
+    for line, _, value in rows:
+        row = Row.of(sheet, line, value, "a line of the export")
+        if "source" in row.fields:
+            sources += 1
+            said = _journaled(row.row("message", "a source's 'message'"))
+            found.setdefault((row.label("user"), row.label("agent")), Gathering(sheet)).keep(said, line)
+        elif "memory" in row.fields:
+            memories += 1
+            changed += _is_changed(row)
+        else:
+            raise row.wrong("it is neither a 'source' nor a 'memory'.")
+    for what, count in (("sources", sources), ("memories", memories)):
+        if header.fields.get(what) != count:
+            raise sheet.malformed(line, f"the file has {count} {what} and its header says {_brief(header.fields.get(what))}.")
+    if changed:
+        sheet.note(f"{changed} memories had been changed, forgotten or marked by hand; their words are read anew, without that")
+    return [gathered.transcript("", user, agent) for (user, agent), gathered in found.items()]
+
+
+def _journaled(row: Row) -> Message:
+    at, id = row.at("at"), row.text("id")
+    if (at is None and id is None) or (at is not None and at.tzinfo is None):
+        raise row.wrong("it needs 'at', a time with its zone, or 'id'.")
+    return Message(row.words("role"), row.words("text"), at, row.text("speaker"), row.text("caption"), id, row.text("session"))
+
+
+def _is_changed(row: Row) -> bool:
+    """Whether somebody's hand was on a memory: reading its words again will not bring that back."""
+    versions = row.fields.get("versions")
+    if not isinstance(versions, list) or not versions:
+        raise row.wrong("'versions' must be an array of one or more.")
+    last = Row.of(row.sheet, row.line, versions[-1], "a version")
+    is_as_born = last.fields.get("version") == 1 and last.fields.get("state") in ("generated", "activated")
+    return not is_as_born or bool(last.fields.get("priority")) or last.fields.get("expires") is not None

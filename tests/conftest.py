@@ -1,0 +1,71 @@
+"""Fixtures of all floors: a hand-turned clock, a door to a vault that closes itself, and the path to what `bench` shares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from loci.ports import Embedder, Ids
+from loci.settings import Settings
+from loci.system import CallReader, Cube
+from loci.testing import CountingIds, ManualClock
+from loci.wire import MemOS, parts
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT / "bench") not in sys.path:
+    sys.path.append(str(ROOT / "bench"))
+
+_slack = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+settings.register_profile("loci", deadline=None, derandomize=True, suppress_health_check=_slack, phases=(Phase.explicit, Phase.generate))
+settings.register_profile("hunt", deadline=None, suppress_health_check=_slack, max_examples=1000)  # shrinks: --hypothesis-profile=hunt
+settings.load_profile("loci")
+
+
+def open_memory(
+    folder: Path, *, clock: ManualClock | None = None, embedder: Embedder | None = None, reader: CallReader | None = None,
+    ids: Ids | None = None, capacity: int = 0, is_background: bool = False, limit: int = 10,
+) -> MemOS:  # fmt: skip
+    """A vault wired as `MemOS.open` wires it, with any part of it changed for another. No model, no background thread."""
+    chosen = Settings(vault=str(folder), embedder="none", background=is_background, capacity=capacity, limit=limit)
+    made = parts(chosen, clock=clock, ids=ids, embedder=embedder)
+    return MemOS(made if reader is None else replace(made, reader=reader))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "vault"
+
+
+@pytest.fixture
+def open_vault(folder: Path, clock: ManualClock) -> Iterator[Callable[..., MemOS]]:
+    """Opens the same vault as often as wanted; all are closed at the end."""
+    opened: list[MemOS] = []
+    ids = CountingIds()
+
+    def door(where: Path | None = None, **changed: object) -> MemOS:
+        memory = open_memory(where or folder, **{"clock": clock, "ids": ids, **changed})  # type: ignore[arg-type]
+        opened.append(memory)
+        return memory
+
+    yield door
+    for memory in opened:
+        memory.close()
+
+
+@pytest.fixture
+def memory(open_vault: Callable[..., MemOS]) -> MemOS:
+    return open_vault()
+
+
+@pytest.fixture
+def cube(memory: MemOS) -> Cube:
+    return memory.cube("main")

@@ -1,0 +1,352 @@
+"""What SQLite's files can do to a cube: locked, newer, truncated, foreign, full, read-only. Typed errors, the data as it was."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from conftest import open_memory
+from loci import Message
+from loci.drivers.sqlite import connection
+from loci.errors import Corrupt, LociError, Locked, Missing, NewerSchema, ReadOnly, StorageFull
+from loci.system import Cube
+from loci.testing import HashEmbedder, ManualClock
+from loci.wire import MemOS
+
+
+@pytest.fixture
+def closed(open_vault: Callable[..., MemOS]) -> Path:
+    """The file of a cube with a few memories, closed: no log, no other file."""
+    memory = open_vault()
+    memory.cube("main").add([Message("user", f"The kettle number {n} is blue.") for n in range(40)])
+    path = memory._parts.vault.path("main")
+    memory.close()
+    assert [p.name for p in path.parent.glob("main*")] == ["main.loci"]
+    return path
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections opened from now on wait 30 ms for a lock, not 15 s."""
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 30)
+    defaults = connection.connect.__kwdefaults__ or {}
+    if "timeout_ms" in defaults:
+        monkeypatch.setitem(defaults, "timeout_ms", 30)
+
+
+def refuses(open_vault: Callable[..., MemOS], path: Path, error: type[LociError], match: str) -> None:
+    """Opening raises, and leaves every byte as it was."""
+    before = path.read_bytes()
+    memory = open_vault()
+    with pytest.raises(error, match=match) as caught:
+        memory.cube("main").list()
+    assert str(path) in str(caught.value), "the message names the file"
+    memory.close()
+    assert path.read_bytes() == before
+
+
+# -- files that are not what they should be -----------------------------------------------------------------------------
+
+
+def test_a_newer_schema_is_refused_untouched(open_vault: Callable[..., MemOS], closed: Path) -> None:
+    with apsw.Connection(str(closed)) as db:
+        db.execute("PRAGMA user_version=999")
+    db.close()
+    refuses(open_vault, closed, NewerSchema, "999.*upgrade")
+
+
+@pytest.mark.parametrize("size", [100, 4096, 5000, 4096 * 5])
+def test_a_truncated_file_is_corrupt(open_vault: Callable[..., MemOS], closed: Path, size: int) -> None:
+    os.truncate(closed, size)
+    refuses(open_vault, closed, Corrupt, "damaged|not a cube")
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.xfail(strict=True, reason="a file of no bytes, or one, is taken for a new cube, although the registry knows it as an old one")
+def test_a_file_truncated_to_nothing_is_corrupt(open_vault: Callable[..., MemOS], closed: Path, size: int) -> None:
+    os.truncate(closed, size)
+    refuses(open_vault, closed, Corrupt, "damaged|not a cube|empty")
+
+
+@pytest.mark.parametrize("what", ["random", "text", "zeros"])
+def test_garbage_is_corrupt(open_vault: Callable[..., MemOS], closed: Path, what: str) -> None:
+    closed.write_bytes({"random": os.urandom(20_000), "text": b"Dear diary, \n" * 500, "zeros": bytes(16_384)}[what])
+    refuses(open_vault, closed, Corrupt, "damaged|not a cube")
+
+
+@pytest.mark.parametrize("page", [2, 5, 9])
+def test_a_page_of_garbage_is_corrupt_or_named(open_vault: Callable[..., MemOS], closed: Path, page: int) -> None:
+    with closed.open("r+b") as file:
+        file.seek(4096 * page)
+        file.write(b"\xa5" * 4096)
+    memory = open_vault()
+    try:
+        assert not memory.cube("main").verify().is_clean
+    except Corrupt as error:
+        assert str(closed) in str(error)
+
+
+def test_another_programs_database_is_refused(open_vault: Callable[..., MemOS], folder: Path) -> None:
+    folder.mkdir()
+    with apsw.Connection(str(folder / "main.loci")) as db:
+        db.execute("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    db.close()
+    memory = open_vault()
+    with pytest.raises(Corrupt, match="not a cube of Loci's"):
+        memory.cube("main")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="connect switches the file to WAL before migrate looks whose file it is: 'It was not touched' is untrue"
+)
+def test_another_programs_database_is_not_touched(open_vault: Callable[..., MemOS], folder: Path) -> None:
+    folder.mkdir()
+    path = folder / "main.loci"
+    with apsw.Connection(str(path)) as db:
+        db.execute("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+    db.close()
+    refuses(open_vault, path, Corrupt, "not a cube of Loci's")
+
+
+def test_a_folder_in_the_place_of_a_cube_is_an_error(open_vault: Callable[..., MemOS], folder: Path) -> None:
+    (folder / "main.loci").mkdir(parents=True)
+    with pytest.raises(LociError):
+        open_vault().cube("main")
+
+
+def test_a_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(Missing, match="no cube file"):
+        connection.connect(tmp_path / "none.loci")
+
+
+def test_a_vault_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(LociError, match="is a file; a vault is a folder"):
+        open_memory(tmp_path / "file")
+
+
+# -- locked -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held(impatient: None, memory: MemOS, cube: Cube) -> Iterator[apsw.Connection]:
+    """A cube with a memory, whose file another connection is writing to."""
+    cube._store._db().set_busy_timeout(30)
+    cube.add("The kettle is blue.")
+    db = apsw.Connection(str(cube._store.path))
+    db.execute("BEGIN IMMEDIATE")
+    yield db
+    db.close()
+
+
+def test_a_locked_file_refuses_writes_and_answers(cube: Cube, held: apsw.Connection) -> None:
+    id = cube.list()[0].id
+    for write in (lambda: cube.add("More words."), lambda: cube.update(id, "More words."), lambda: cube.forget(id), lambda: cube.erase(id)):
+        with pytest.raises(Locked, match="held by another process.*try again"):
+            write()
+    assert cube.search("kettle").ids == (id,) and cube.get(id).version == 1 and cube.verify().is_clean
+    held.execute("ROLLBACK")
+    assert cube.add("More words.").ids
+
+
+@pytest.mark.xfail(strict=True, reason="opening writes: INSERT OR IGNORE INTO header takes the write lock each time, and so does resume()")
+def test_a_locked_file_can_be_opened_and_searched(open_vault: Callable[..., MemOS], held: apsw.Connection) -> None:
+    other = open_vault().cube("main")
+    assert len(other.search("kettle").hits) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="search settles, and settling leases a job: a search waits for the lock, and fails without it")
+def test_a_search_with_work_in_the_queue_does_not_wait_for_writers(impatient: None, open_vault: Callable[..., MemOS]) -> None:
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    cube._store._db().set_busy_timeout(30)
+    cube.add("The kettle is blue.")
+    db = apsw.Connection(str(cube._store.path))
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        recall = cube.search("kettle")
+    finally:
+        db.close()
+    assert len(recall.hits) == 1 and "dense" in recall.trace.missing
+
+
+@pytest.mark.xfail(strict=True, reason="close notes the uses, raises Locked, and leaves the files open")
+def test_closing_while_locked_closes(impatient: None, open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault()
+    cube = memory.cube("main")
+    cube._store._db().set_busy_timeout(30)
+    cube.add("The kettle is blue.")
+    cube.search("kettle")
+    db = apsw.Connection(str(cube._store.path))
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        memory.close()
+    finally:
+        db.close()
+    assert not cube._store._opened, "every connection is closed"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="PRAGMA journal_mode=WAL does not wait for a lock: two processes that make one cube at once, one fails"
+)
+def test_a_new_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    maker = apsw.Connection(str(tmp_path / "main.loci"))
+    maker.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.2, lambda: maker.execute("ROLLBACK"))
+    end.start()
+    try:
+        connection.connect(tmp_path / "main.loci", create=True).close()
+    finally:
+        end.join()
+        maker.close()
+
+
+# -- full ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 5, 9])
+def test_a_full_disk_changes_nothing(open_vault: Callable[..., MemOS], clock: ManualClock, room: int) -> None:
+    memory = open_vault(embedder=HashEmbedder())
+    cube = memory.cube("main")
+    porto = cube.add("I live in Porto.", user="ana").ids[0]
+    cube.drain()
+    before, log, found = cube._store.sizes(), cube.log(), cube.get(porto)
+    clock.advance(days=1)
+    db = cube._store._db()
+    pages = int(db.execute("PRAGMA page_count").fetchall()[0][0])
+    db.execute(f"PRAGMA max_page_count={pages + room}").fetchall()
+    said = [Message("user", f"I moved to Lisbon. {n} " + "and so on " * 400) for n in range(60)]
+    with pytest.raises(StorageFull, match="rolled back"):
+        cube.add(said, user="ana")
+    db.execute("PRAGMA max_page_count=1000000").fetchall()
+    assert {**cube._store.sizes(), "bytes": 0} == {**before, "bytes": 0} and cube.log() == log and cube.get(porto) == found
+    assert cube.search("Porto", user="ana").ids == (porto,) and cube.verify().is_clean
+    assert len(cube.add(said, user="ana").sources) == 60, "with room again, the same call works"
+
+
+# -- read-only ----------------------------------------------------------------------------------------------------------
+
+
+def as_nobody(task: Callable[[Path], str], folder: Path) -> str:
+    """Runs a task in a process that may not write there, as another user where we are root."""
+    here, there = multiprocessing.Pipe()
+
+    def child() -> None:
+        if os.geteuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        try:
+            there.send(task(folder))
+        except BaseException as error:  # noqa: BLE001 - told to the parent
+            there.send(f"raised {type(error).__name__}: {error}")
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    there.close()
+    answer = here.recv() if here.poll(20) else "no answer"
+    process.join()
+    return str(answer)
+
+
+@pytest.fixture(params=["clean", "with a log"])
+def readonly(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A vault with one cube that can be read, and not written, by others. With a log: its writer was killed."""
+    folder = Path(tempfile.mkdtemp(prefix="loci-readonly-"))
+    memory = open_memory(folder / "vault", embedder=HashEmbedder())
+    memory.cube("main").add([Message("user", "The kettle is blue."), Message("user", "The roof leaks.")], user="ana")
+    if request.param == "with a log":
+        shutil.copytree(folder / "vault", folder / "killed")
+        memory.close()
+        shutil.rmtree(folder / "vault")
+        (folder / "killed").rename(folder / "vault")
+    else:
+        memory.close()
+    folder.chmod(0o755)
+    for file in (folder / "vault").iterdir():
+        file.chmod(0o444)
+    (folder / "vault").chmod(0o555)
+    yield folder / "vault"
+    (folder / "vault").chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def ask(folder: Path, embedder: HashEmbedder | None = None) -> str:
+    memory = open_memory(folder, clock=ManualClock(), embedder=embedder)
+    cube = memory.cube("main")
+    found = cube.search("kettle", user="ana")
+    id = found.ids[0]
+    listed, told = len(cube.list()), len(cube.log())
+    assert cube.get(id).text == cube.history(id)[0].text == "The kettle is blue." and cube.why(id) and cube.stats()
+    return f"{listed} {told} {'dense' in found.trace.missing}"
+
+
+def test_a_vault_that_cannot_be_written_answers(readonly: Path) -> None:
+    assert as_nobody(ask, readonly) == "2 1 True"
+
+
+@pytest.mark.xfail(strict=True, reason="search settles: with jobs in the queue it wants to write, and raises ReadOnly")
+def test_a_vault_that_cannot_be_written_answers_with_an_embedder_too(readonly: Path) -> None:
+    assert as_nobody(lambda folder: ask(folder, HashEmbedder()), readonly) == "2 1 True"
+
+
+def test_a_vault_that_cannot_be_written_refuses_writes(readonly: Path) -> None:
+    def write(folder: Path) -> str:
+        cube = open_memory(folder, clock=ManualClock()).cube("main")
+        id = cube.list()[0].id
+        told = []
+        for verb in (
+            lambda: cube.add("x y"),
+            lambda: cube.update(id, "x y"),
+            lambda: cube.forget(id),
+            lambda: cube.erase(id),
+            lambda: cube.branch("b"),
+        ):
+            try:
+                verb()
+                told.append("written")
+            except LociError as error:
+                told.append(error.code)
+        return " ".join(told)
+
+    assert as_nobody(write, readonly) == " ".join([ReadOnly.code] * 5)
+
+
+@pytest.mark.xfail(strict=True, reason="close notes the uses, and raises ReadOnly")
+def test_a_vault_that_cannot_be_written_can_be_closed_after_a_search(readonly: Path) -> None:
+    def close(folder: Path) -> str:
+        with open_memory(folder, clock=ManualClock()) as memory:
+            memory.cube("main").search("kettle")
+        return "closed"
+
+    assert as_nobody(close, readonly) == "closed"
+
+
+def test_a_vault_that_cannot_be_written_can_be_verified(readonly: Path) -> None:
+    def verify(folder: Path) -> str:
+        return str(open_memory(folder, clock=ManualClock()).verify().is_clean)
+
+    assert as_nobody(verify, readonly) == "True"
+
+
+def test_a_cube_that_is_not_there_is_missing_in_a_vault_that_cannot_be_written(readonly: Path) -> None:
+    def look(folder: Path) -> str:
+        memory = open_memory(folder, clock=ManualClock())
+        try:
+            memory.cube("other")
+        except LociError as error:
+            return error.code
+        return "made"
+
+    assert as_nobody(look, readonly) in ("missing", "read_only")
+
+
+def test_a_file_that_may_not_be_read_is_an_error(readonly: Path) -> None:
+    (readonly / "main.loci").chmod(0)
+    answer = as_nobody(ask, readonly)
+    assert "raised" in answer and "main.loci" in answer and not answer.startswith("raised PermissionError")

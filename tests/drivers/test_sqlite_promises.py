@@ -1,0 +1,30 @@
+"""The promises of a Store, kept by SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from loci.drivers.sqlite import SqliteStore
+from loci.testing import conformance
+from loci.testing.conformance import PROMISES, Promise
+
+BROKEN = {
+    conformance.what_is_not_there_is_missing: "View.rows_of indexes an array by content keys that need not exist: IndexError",
+}
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [pytest.param(p, marks=[pytest.mark.xfail(strict=True, reason=BROKEN[p])] if p in BROKEN else []) for p in PROMISES],
+    ids=conformance.name_of,
+)
+def test_sqlite_keeps_the_promise(promise: Promise, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def open_store(name: str = "cube") -> SqliteStore:
+            path = tmp_path / f"{name}.loci"
+            return stack.enter_context(contextlib.closing(SqliteStore(path, name, conformance.NOW, create=not path.exists())))
+
+        promise(open_store)

@@ -1,0 +1,137 @@
+"""verify: each way in which a file can lie is named. The damage is done by SQLite itself, past all of Loci."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+import pytest
+from loci import Message
+from loci.errors import Corrupt
+from loci.system import Cube
+from loci.testing import HashEmbedder, ManualClock
+from loci.wire import MemOS
+
+
+@pytest.fixture
+def full(open_vault: Callable[..., MemOS], clock: ManualClock) -> Cube:
+    """A cube with something in every table."""
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    for text in ("I live in Porto. My dog Rex loves the long beach.", "I moved to Lisbon.", "The kettle is blue."):
+        clock.advance(days=1)
+        id = cube.add(Message("user", text, caption="a red kite"), user="ana", session="s", priority=2).ids[0]
+    cube.update(id, "The kettle is green.")
+    cube.drain()
+    assert cube.verify().is_clean
+    return cube
+
+
+def damage(cube: Cube, sql: str) -> None:
+    db = apsw.Connection(str(cube._store.path))
+    db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    db.execute(sql)
+    assert db.total_changes(), "the damage must be done"
+    db.close()
+
+
+DAMAGE = {
+    "a letter of a source": ("UPDATE sources SET text = replace(text, 'Porto', 'Porta')", "source", "not those that were journaled"),
+    "a caption": ("UPDATE sources SET caption = 'a blue kite' WHERE seq = 1", "source", "not those that were journaled"),
+    "a span that ends early": ("UPDATE spans SET stop = stop - 1 WHERE content = 1", "memory", "not what was remembered"),
+    "a span beyond its source": ("UPDATE spans SET stop = 99999 WHERE content = 1", "memory", "outside its source"),
+    "a span of another source": ("UPDATE spans SET source = 2 WHERE content = 1", "memory", "not what was remembered"),
+    "no span": ("DELETE FROM spans WHERE content = 1", "memory", "source that is not there"),
+    "no source": ("DELETE FROM sources WHERE seq = 1", "memory", "source that is not there"),
+    "no row in the text index": ("DELETE FROM text_index WHERE rowid = 1", "content 1", "not in the text index"),
+    "a row too many in the text index": ("INSERT INTO text_index (rowid, words) VALUES (999, 'x')", "text index row 999", "missing"),
+    "no version": ("DELETE FROM versions WHERE memory = 1", "memory", "no version"),
+    "no content": ("DELETE FROM contents WHERE seq = 1", "version", "content is missing"),
+    "two versions at once": ("UPDATE versions SET valid_to = NULL, recorded_to = NULL", "memory", "at the same time"),
+    "no vector": ("DELETE FROM vectors WHERE content = 1", "content 1", "no vector and no job"),
+    "a vector of nothing": ("UPDATE vectors SET content = 999 WHERE content = 1", "vector", "missing"),
+    "a claim of nothing": ("UPDATE claims SET memory = 999", "claim", "missing"),
+    "a link to nothing": ("UPDATE links SET target = 999", "link", "missing"),
+    "the first audit record gone": ("DELETE FROM audit WHERE seq = 1", "audit record 1", "missing"),
+    "an audit record in the middle gone": ("DELETE FROM audit WHERE seq = 2", "audit record 2", "missing"),
+    "an audit record changed": ("UPDATE audit SET principal = 'mallory' WHERE seq = 2", "audit record 2", "changed"),
+    "an audit record's time changed": ("UPDATE audit SET at = at + 1 WHERE seq = 2", "audit record 2", "changed"),
+    "two audit records swapped": (
+        "UPDATE audit SET detail = (SELECT detail FROM audit WHERE seq = 4) WHERE seq = 2",
+        "audit record 2",
+        "changed",
+    ),
+}
+BLIND = {
+    "the last audit record gone": ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)", "audit", ""),
+    "other words in the text index": (
+        "DELETE FROM text_index WHERE rowid = 1; INSERT INTO text_index (rowid, scope, words) VALUES (1, 'u1', 'nothing of the kind')", "content 1", "",
+    ),
+    "other numbers in a vector": ("UPDATE vectors SET data = zeroblob(256) WHERE content = 1", "vector", ""),
+    "a vector of the wrong length": ("UPDATE vectors SET data = zeroblob(7) WHERE content = 1", "vector", ""),
+    "a state of nothing": ("UPDATE states SET memory = 999 WHERE memory = 1", "state", ""),
+    "a state that is none": ("UPDATE states SET state = 'asleep' WHERE memory = 1", "state", ""),
+    "a memory of nobody's words": ("UPDATE memories SET source = 999 WHERE seq = 1", "memory", ""),
+    "a content of no memory": ("UPDATE contents SET memory = 999 WHERE seq = 1", "content", ""),
+    "another user's words": ("UPDATE sources SET user = NULL WHERE seq = 1", "source", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damage_is_named(full: Cube, what: str) -> None:
+    sql, where, told = DAMAGE[what]
+    damage(full, sql)
+    faults = full.verify().faults
+    assert any(where in fault.where and told in fault.what for fault in faults), faults
+    assert all(fault.cube == "main" for fault in faults)
+
+
+@pytest.mark.parametrize("what", BLIND)
+@pytest.mark.xfail(strict=True, reason="verify does not look there")
+def test_damage_that_verify_does_not_see(full: Cube, what: str) -> None:
+    sql, where, _ = BLIND[what]
+    damage(full, sql)
+    assert any(where in fault.where for fault in full.verify().faults)
+
+
+def test_a_flipped_byte_in_the_file_is_named(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    """On disk, not through SQLite: the letter changes and every page is well formed still."""
+    first = open_vault()
+    first.cube("main").add("The kettle is xylophonic.")
+    path = first._parts.vault.path("main")
+    first.close()
+    data = path.read_bytes()
+    assert data.count(b"The kettle is xylophonic.") == 1
+    path.write_bytes(data.replace(b"The kettle is xylophonic.", b"The kettle is xylophobic."))
+    cube = open_vault().cube("main")
+    assert {f.where.split()[0] for f in cube.verify().faults} == {"source", "memory"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM spans WHERE content = 1",
+        "UPDATE vectors SET data = zeroblob(7) WHERE content = 1",
+        pytest.param(
+            "DELETE FROM sources WHERE seq = 1",
+            marks=pytest.mark.xfail(strict=True, reason="a join leaves out what has no source: it looks like nothing"),
+        ),
+    ],
+)
+def test_reading_what_is_damaged_is_a_typed_error(open_vault: Callable[..., MemOS], full: Cube, sql: str) -> None:
+    damage(full, sql)
+    memory = open_vault(embedder=HashEmbedder())
+    with pytest.raises(Corrupt):
+        memory.cube("main").list()
+
+
+@pytest.mark.xfail(strict=True, reason="System.verify opens each cube and stops at the first that cannot be opened")
+def test_verify_of_a_vault_goes_on_after_a_broken_cube(memory: MemOS, cube: Cube) -> None:
+    cube.add("The kettle is blue.")
+    memory._parts.vault.path("broken").write_bytes(b"garbage" * 1000)
+    report = memory.verify()
+    assert report.checked["cubes"] == 2 and [fault.cube for fault in report.faults] == ["broken"]
+
+
+def test_verify_counts_what_it_looked_at(full: Cube) -> None:
+    checked = full.verify().checked
+    assert checked["sources"] == 4 and checked["audit"] == len(full.log()) and checked["memories"] >= 3

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
 from loci.ports import Embedder, Ids
 from loci.settings import Settings
 from loci.system import CallReader, Cube

@@ -150,6 +150,14 @@ class Survey:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What an erasure took: rows by layer, and the claims of others that hold again without it."""
+
+    counts: Mapping[str, int]
+    reopened: tuple[ClaimRow, ...]
+
+
 class Transaction(Protocol):
     """Writes of one change. Reads inside see the writes before them. Times of record are the transaction's own."""
 
@@ -255,8 +263,8 @@ class Transaction(Protocol):
     def quoting(self, by: str, value: str) -> list[str]:
         """Ids of the sources that an erasure by memory, source, user or session would take, oldest first."""
 
-    def remove(self, sources: Sequence[str]) -> Mapping[str, int]:
-        """Deletes sources and everything derived from them. Returns rows removed by layer."""
+    def remove(self, sources: Sequence[str]) -> Removed:
+        """Deletes sources and everything derived from them, and takes back what they had changed."""
 
     def reopen(self, after: datetime) -> None:
         """Takes back endings of validity, and states, that came after a time: for a branch that stops there."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from loci.errors import Invalid
+from loci.errors import Corrupt, Invalid, LociError
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
+from loci.interface import inputs
+from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header
 from loci.operation import erasure, explain, importing
 from loci.operation.intake import Intake, Origin, Reader
@@ -38,7 +40,6 @@ from loci.types import (
     Type,
 )
 
-Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
 FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
 
 
@@ -86,9 +87,18 @@ class System:
         checked: dict[str, int] = {"cubes": 0}
         faults: list[Fault] = []
         for name in self.cubes():
-            report = self.cube(name, create=False).verify()
-            faults.extend(report.faults)
             checked["cubes"] += 1
+            try:
+                cube = self.cube(name, create=False)
+            except LociError as error:
+                faults.append(Fault(name, "file", f"it cannot be opened: {error}"))
+                continue
+            try:
+                report = cube.verify()
+            except Corrupt as error:
+                faults.append(Fault(name, "file", str(error)))
+                continue
+            faults.extend(report.faults)
             for what, count in report.checked.items():
                 checked[what] = checked.get(what, 0) + count
         return Report(checked, tuple(faults))
@@ -134,13 +144,14 @@ class Cube:
         expires: datetime | None = None,
     ) -> Receipt:
         """Journals what was said and remembers it. The receipt comes after the commit and names every outcome."""
-        scope = Scope(self.name, user, agent, session)
+        scope = inputs.scope_of(self.name, user, agent, session)
         self._parts.governance.allow("add", scope)
-        said = messages_of(messages)
+        said = inputs.messages_of(messages)
+        header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
         now = self._parts.clock.now()
-        origin = Origin(self._parts.governance.principal, channel or _channel(said))
+        origin = Origin(self._parts.governance.principal, channel or inputs.channel_of(said))
         with self._store.write(now) as tx:
-            receipt = self._intake.take(tx, said, scope, origin, Header(priority, _aware(expires)), now)
+            receipt = self._intake.take(tx, said, scope, origin, header, now)
             if receipt.sources:
                 self._record(tx, "add", receipt.sources[0], receipt)
         self._after_write(receipt)
@@ -158,7 +169,7 @@ class Cube:
     ) -> importing.Imported:
         """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
         word is stored; importing it again adds nothing. ``progress`` is told (done, total)."""
-        into = Scope(self.name, user, agent, session)
+        into = inputs.scope_of(self.name, user, agent, session)
         self._parts.governance.allow("import", into)
 
         def add(messages: Sequence[Message], scope: Scope) -> Receipt:
@@ -191,14 +202,13 @@ class Cube:
     ) -> Recall:
         """The memories that answer, best first, and the same packed for a prompt. ``as_of``: what was true then;
         ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit."""
-        if not question.strip():
-            raise Invalid("The question is empty. Ask something, or use `list` to see everything.")
+        scope = inputs.scope_of(self.name, user, agent, session)
         query = Query(
-            call=self.call(question, user=user),
-            scope=Scope(self.name, user, agent, session),
+            call=self.call(inputs.question(question), user=user),
+            scope=scope,
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
-            budget_tokens=budget_tokens, as_of=_aware(as_of), known_at=_aware(known_at), kinds=(Kind.PLAINTEXT,),
-            types=tuple(_type(t) for t in types), since=_aware(since), until=_aware(until), archived=archived,
+            budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
+            types=tuple(inputs.type_of(t) for t in types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
         )  # fmt: skip
         at = self._parts.governance.allow_query("search", query)
         self._settle()
@@ -214,8 +224,9 @@ class Cube:
         """One memory: its latest version, or the one that held then. Raises `Missing`."""
         at = self._parts.governance.allow("get", Scope(self.name))
         if as_of is None and known_at is None:
-            return self._store.history(id)[-1]
-        return self._store.get(id, replace(at, as_of=_aware(as_of), known_at=_aware(known_at)))
+            return self._store.history(inputs.id_of(id))[-1]
+        at = replace(at, states=frozenset(State), as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"))
+        return self._store.get(inputs.id_of(id), at)
 
     def list(
         self,
@@ -231,16 +242,19 @@ class Cube:
         offset: int = 0,
     ) -> list[Memory]:
         """Memories in the order they were remembered, at present or as they held then."""
-        scope = Scope(self.name, user, agent, session)
+        scope = inputs.scope_of(self.name, user, agent, session)
         at = self._parts.governance.allow("list", scope)
         states = at.states | {State.ARCHIVED} if archived else at.states
-        at = replace(at, states=states, as_of=_aware(as_of), known_at=_aware(known_at), types=tuple(_type(t) for t in types))
-        return self._store.select(at, limit, offset)
+        wanted = tuple(inputs.type_of(t) for t in types)
+        at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
+        return self._store.select(
+            at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
+        )
 
     def history(self, id: str) -> Sequence[Memory]:
         """Every version of a memory, oldest first, each with author, reason and times."""
         self._parts.governance.allow("history", Scope(self.name))
-        return self._store.history(id)
+        return self._store.history(inputs.id_of(id))
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
@@ -251,8 +265,8 @@ class Cube:
         now = self._parts.clock.now()
         origin = Origin(self._parts.governance.principal, Channel.USER)
         with self._store.write(now) as tx:
-            known = memory if isinstance(memory, Memory) else self._store.history(memory)[-1]
-            receipt = self._lifecycle.update(tx, known, text, mode, reason or mode, origin, now, _aware(at))
+            known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
+            receipt = self._lifecycle.update(tx, known, text, mode, inputs.reason_of(reason) or mode, origin, now, aware(at, "at"))
             self._record(tx, "update", known.id, receipt)
         self._after_write(receipt)
         return receipt
@@ -262,7 +276,7 @@ class Cube:
         self._parts.governance.allow("forget", Scope(self.name))
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
-            receipt = self._lifecycle.forget(tx, id, reason or "forgotten on request", now)
+            receipt = self._lifecycle.forget(tx, inputs.id_of(id), inputs.reason_of(reason) or "forgotten on request", now)
             self._record(tx, "forget", id, receipt)
         return receipt
 
@@ -271,13 +285,15 @@ class Cube:
         at the time ``to``. Nothing is lost by it: what is undone stays in history."""
         self._parts.governance.allow("restore", Scope(self.name))
         now, author = self._parts.clock.now(), self._parts.governance.principal
+        reason = inputs.reason_of(reason)
         with self._store.write(now) as tx:
             if id is not None:
+                inputs.id_of(id)
                 if isinstance(to, datetime):
-                    to = self._store.get(id, replace(self._everything(), known_at=_aware(to))).version
+                    to = self._store.get(id, replace(self._everything(), known_at=sure(to, "to"))).version
                 receipt = self._lifecycle.restore(tx, id, to, reason or "restored on request", author, now)
             elif isinstance(to, datetime):
-                receipt = rewind(self._lifecycle, tx, _sure(to), self._everything(), reason or "cube restored", author, now)
+                receipt = rewind(self._lifecycle, tx, sure(to, "to"), self._everything(), reason or "cube restored", author, now)
             else:
                 raise Invalid("restore needs an id, or a time to bring the whole cube back to: restore(to=datetime).")
             self._record(tx, "restore", id or self.name, receipt)
@@ -289,7 +305,7 @@ class Cube:
         if move not in ("archive", "freeze", "thaw", "restore"):
             raise Invalid(f"{move!r} is no move of yours; it must be archive, freeze, thaw or restore.")
         with self._store.write(self._parts.clock.now()) as tx:
-            receipt = self._lifecycle.move(tx, id, Move(move), reason)
+            receipt = self._lifecycle.move(tx, inputs.id_of(id), Move(move), inputs.reason_of(reason))
             self._record(tx, "move", id, receipt, to=str(move))
         return receipt
 
@@ -304,6 +320,7 @@ class Cube:
             raise Invalid("erase needs exactly one of: an id, source=, user= or session=.")
         self._scheduler.note_uses()
         by, value = next(iter(wanted.items()))
+        inputs.id_of(value)
         return erasure.erase(
             self._store,
             by,
@@ -318,7 +335,7 @@ class Cube:
     def diff(self, t1: datetime, t2: datetime, *, known: bool = False) -> Difference:
         """What changed in the world between two times, as known now; with ``known``, what changed in our knowledge."""
         at = self._parts.governance.allow("diff", Scope(self.name))
-        views = [replace(at, known_at=t) if known else replace(at, as_of=t) for t in (_sure(t1), _sure(t2))]
+        views = [replace(at, known_at=t) if known else replace(at, as_of=t) for t in (sure(t1, "t1"), sure(t2, "t2"))]
         before, after = (self._store.select(view, limit=1 << 40) for view in views)
         return difference(before, after)
 
@@ -326,12 +343,12 @@ class Cube:
         """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
         the other."""
         self._parts.governance.allow("branch", Scope(self.name))
-        store = self._parts.vault.branch(self.name, name, _aware(as_of))
+        store = self._parts.vault.branch(self.name, name, aware(as_of, "as_of"))
         branch = Cube(self._parts, store)
         if as_of is not None:
             now = self._parts.clock.now()
             with store.write(now) as tx:
-                gone = prune(store, tx, _sure(as_of))
+                gone = prune(store, tx, sure(as_of, "as_of"))
                 tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": len(gone)})
             store.scrub(gone)
         return branch
@@ -339,14 +356,16 @@ class Cube:
     def why(self, id: str) -> explain.Why:
         """Where a memory comes from and what happened to it: sources in their own words, versions, links, audit."""
         self._parts.governance.allow("why", Scope(self.name))
-        return explain.why(self._store, id)
+        return explain.why(self._store, inputs.id_of(id))
 
     def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
         """Why a memory is not in the answer to a question: which filter, rank or budget kept it out, and by how much."""
-        query = Query(call=self.call(question, user=user), scope=Scope(self.name, user), limit=self._parts.limit, as_of=_aware(as_of))
+        scope = inputs.scope_of(self.name, user)
+        call = self.call(inputs.question(question), user=user)
+        query = Query(call=call, scope=scope, limit=self._parts.limit, as_of=aware(as_of, "as_of"))
         at = self._parts.governance.allow_query("why_not", query)
         self._settle()
-        return explain.why_not(self._store, self._operator, query, at, id)
+        return explain.why_not(self._store, self._operator, query, at, inputs.id_of(id))
 
     def log(
         self,
@@ -359,7 +378,8 @@ class Cube:
     ) -> Sequence[Record]:
         """The audit log, oldest first: who did what to what, when."""
         self._parts.governance.allow("log", Scope(self.name))
-        return self._store.records(_aware(since), _aware(until), verb, object, limit)
+        number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
+        return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number)
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
@@ -424,48 +444,3 @@ class Cube:
     def _settle(self) -> None:
         """Lets a small backlog of vectors finish first, so that what was just said is found by meaning too."""
         self._scheduler.settle()
-
-
-def messages_of(words: Words) -> list[Message]:
-    """Messages from what people pass: a text, a message, a chat dictionary, or several."""
-    if isinstance(words, str):
-        return [Message("user", words)]
-    if isinstance(words, Message | Mapping):
-        words = [words]
-    return [w if isinstance(w, Message) else _message(w) for w in words]
-
-
-def _message(fields: Mapping[str, object]) -> Message:
-    text = fields.get("text", fields.get("content"))
-    if not isinstance(text, str):
-        raise Invalid(f"A message needs 'text' (or 'content'), a string; this one has {sorted(map(str, fields))}.")
-    at = fields.get("at")
-    if isinstance(at, str):
-        try:
-            at = datetime.fromisoformat(at)
-        except ValueError as error:
-            raise Invalid(f"'at' is {at!r}; it must be an ISO 8601 time such as 2026-05-02T14:30:00+01:00.") from error
-    if at is not None and not isinstance(at, datetime):
-        raise Invalid(f"'at' is {at!r}; it must be a time.")
-    named = {k: str(fields[k]) for k in ("speaker", "caption", "id", "session") if fields.get(k) is not None}
-    return Message(str(fields.get("role", "user")), text, at, **named)
-
-
-def _channel(messages: Sequence[Message]) -> Channel:
-    roles = {m.role for m in messages}
-    return {frozenset({"assistant"}): Channel.ASSISTANT, frozenset({"tool"}): Channel.TOOL}.get(frozenset(roles), Channel.USER)
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
-
-
-def _sure(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
-
-
-def _type(value: Type | str) -> Type:
-    try:
-        return Type(value)
-    except ValueError as error:
-        raise Invalid(f"{value!r} is no type of memory; there are {', '.join(t.value for t in Type)}.") from error

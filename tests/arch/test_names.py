@@ -11,8 +11,9 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import loci
 import pytest
+
+import loci
 from loci import errors, settings, testing
 from loci.errors import LociError
 from loci.settings import Settings, load
@@ -180,7 +181,7 @@ def test_settings_are_few_and_each_says_what_it_means() -> None:
 
 def test_an_unknown_setting_names_the_nearest() -> None:
     for arguments, environment in (({"capacty": 5}, {}), ({}, {"LOCI_CAPACTY": "5"})):
-        with pytest.raises(errors.Invalid, match="no setting 'capacty'.*'capacity'"):
+        with pytest.raises(errors.Invalid, match=r"no setting 'capacty'.*'capacity'"):
             load(arguments, environment=environment)
     with pytest.raises(errors.Invalid, match="must be a int"):
         load({"limit": "many"}, environment={})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+
 from loci import Message, Outcome, Receipt
 from loci.system import Cube
 from loci.testing import ManualClock
@@ -128,7 +129,6 @@ def test_an_overwritten_memory_claims_what_it_says_now(cube: Cube, clock: Manual
     clock.advance(days=1)
 
 
-@pytest.mark.xfail(strict=True, reason="forget leaves the claims of a memory open: a fact taken back still closes older ones")
 def test_what_was_forgotten_as_wrong_does_not_close_what_is_right(cube: Cube, clock: ManualClock) -> None:
     wrong = say(cube, clock, "I live in Lisbon.").ids[0]
     cube.forget(wrong, reason="that was a joke")
@@ -137,7 +137,6 @@ def test_what_was_forgotten_as_wrong_does_not_close_what_is_right(cube: Cube, cl
     assert texts(cube, user="ana") == ["I live in Porto."]
 
 
-@pytest.mark.xfail(strict=True, reason="forget leaves the claims of a memory open: what is forgotten is 'superseded' once more")
 def test_what_was_forgotten_is_not_superseded(cube: Cube, clock: ManualClock) -> None:
     wrong = say(cube, clock, "I live in Lisbon.").ids[0]
     cube.forget(wrong, reason="that was a joke")
@@ -146,9 +145,6 @@ def test_what_was_forgotten_is_not_superseded(cube: Cube, clock: ManualClock) ->
     assert cube.get(wrong).ending == "that was a joke"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="claim_of leaves out closed_at, so a closed claim is never settled: each later statement closes all former ones"
-)
 def test_what_is_superseded_is_superseded_once(cube: Cube, clock: ManualClock) -> None:
     porto = say(cube, clock, "I live in Porto.").ids[0]
     lisbon = say(cube, clock, "I live in Lisbon.").ids[0]

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+
 from loci import Message
 from loci.errors import EmbedderFailed
 from loci.system import Cube

@@ -19,7 +19,7 @@ from loci.errors import Conflict, Invalid, Malformed, Missing, ReadOnly, TooLarg
 from loci.infrastructure import dumper
 from loci.infrastructure.loader import Transcript
 from loci.operation import importing
-from loci.operation.intake import MAX_TEXT_BYTES
+from loci.operation.intake import MAX_MESSAGES, MAX_TEXT_BYTES
 from loci.system import Cube
 from loci.testing import ManualClock
 from loci.types import Scope
@@ -133,11 +133,11 @@ def test_a_kill_in_the_middle_and_a_second_import_are_one_import(
 ) -> None:
     path = tmp_path / "chat.jsonl"
     jobs = ["Acme", "Globex", "Initech", "Umbrella"]
-    lines = [
-        {"speaker": "Ana", "text": f"I work at {jobs[n // 40 % 4]}. Day {n % 40}.", "at": f"2024-05-{1 + n // 80:02}T10:00"}
-        for n in range(1300)
-    ]
-    path.write_text("\n".join(map(json.dumps, lines)))
+    lines = []
+    for n in range(1300):
+        text = f"Day {n} was fine." if n % 130 else f"I work at {jobs[n // 130 % 4]}."
+        lines.append(json.dumps({"speaker": "Ana", "text": text, "at": f"2024-05-{1 + n // 130:02}T10:00"}))
+    path.write_text("\n".join(lines))
     memory = open_vault()
     whole, torn = memory.cube("whole"), memory.cube("torn")
     whole.import_file(path)
@@ -192,6 +192,12 @@ def test_equal_messages_share_a_batch(cube: Cube) -> None:
     assert importing.import_transcripts([transcript], lambda m, s: cube.add(m), Scope("main")).added == 602
 
 
+def test_more_equal_messages_than_a_transaction_takes_import_nothing() -> None:
+    same = Transcript("", (Message("user", "ok", MOMENT),) * (MAX_MESSAGES + 1))
+    with pytest.raises(TooLarge, match="10001 messages"):
+        batches([chat("a", "x", 10), same])
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.booleans()), max_size=40))
 def test_batches_hold_every_message_once(plan: list[tuple[str, int, bool]]) -> None:
     transcript = Transcript("t", tuple(Message("user", text, MOMENT if has_time else None, id=str(n)) for text, n, has_time in plan))
@@ -240,8 +246,9 @@ def test_an_export_tells_every_version_and_why(cube: Cube, clock: ManualClock, t
     assert header == {"loci": 1, "cube": "main", "exported": clock.now().isoformat(), "sources": 4, "memories": 3}
     assert counts == {"sources": 4, "memories": 3}
     memories = {line["memory"]: line for line in lines if "memory" in line}
-    kettle = [(v["text"], v["version"], v["reason"], v["state"]) for v in memories[home]["versions"]]
-    assert ("The kettle is blue.", 1) in [v[:2] for v in kettle] and kettle[-1] == ("The kettle is green.", 2, "sold", "expired")
+    kettle = [(v["text"], v["version"], v["reason"], v["ending"]) for v in memories[home]["versions"]]
+    assert kettle == [("The kettle is blue.", 1, "remembered", "repainted"), ("The kettle is green.", 2, "repainted", "sold")]
+    assert memories[home]["versions"][-1]["state"] == "expired"
     acme = next(m["versions"][-1] for m in memories.values() if m["versions"][0]["text"] == "I work at Acme.")
     assert acme["claims"][0]["closed_by"] and acme["valid"]["end"] and acme["recorded"]["start"]
     assert any(link["type"] == "supersedes" for m in memories.values() for link in m["links"])

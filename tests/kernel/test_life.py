@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+
 from loci import Message, Outcome, State
 from loci.errors import IllegalMove, Invalid
 from loci.policy.lifecycle import MOVES, Move, after
@@ -150,7 +151,6 @@ def test_sweep_writes_it_down_once(cube: Cube, clock: ManualClock) -> None:
     assert cube.verify().is_clean
 
 
-@pytest.mark.xfail(strict=True, reason="View.allowed checks `expires` only without as_of: sweep changes what as_of says")
 def test_as_of_honours_a_time_to_live_before_the_sweep(cube: Cube, clock: ManualClock) -> None:
     cube.add("The kettle is on loan.", expires=clock.now() + timedelta(days=7))
     clock.advance(days=30)
@@ -159,7 +159,6 @@ def test_as_of_honours_a_time_to_live_before_the_sweep(cube: Cube, clock: Manual
     assert [m.id for m in before] == [m.id for m in cube.list(as_of=clock.now())] == []
 
 
-@pytest.mark.xfail(strict=True, reason="restore of a memory whose time is over, before the sweep, says 'it is what holds now'")
 def test_what_outlived_its_time_can_be_restored_before_the_sweep(cube: Cube, clock: ManualClock) -> None:
     id = cube.add("The kettle is on loan.", expires=clock.now() + timedelta(days=7)).ids[0]
     clock.advance(days=30)
@@ -167,7 +166,6 @@ def test_what_outlived_its_time_can_be_restored_before_the_sweep(cube: Cube, clo
     assert [m.id for m in cube.list()] == [id]
 
 
-@pytest.mark.xfail(strict=True, reason="reads hide what is frozen after its time to live, and sweep leaves it alone: it is nowhere")
 def test_a_frozen_memory_outlives_its_time(cube: Cube, clock: ManualClock) -> None:
     id = cube.add("The kettle is on loan.", expires=clock.now() + timedelta(days=7)).ids[0]
     cube.move(id, "freeze")
@@ -186,7 +184,6 @@ def test_forgotten_is_out_of_every_present_answer(cube: Cube, clock: ManualClock
 
 
 @pytest.mark.parametrize("question", ["When did I have knee surgery?", "What surgery did I have before?", "my former knee"])
-@pytest.mark.xfail(strict=True, reason="View.allowed lets expired rows in when the question is about the past (is_past)")
 def test_forgotten_is_out_of_questions_about_the_past_too(cube: Cube, clock: ManualClock, question: str) -> None:
     id = cube.add("I had surgery on my left knee in May.", user="ana").ids[0]
     clock.advance(days=1)
@@ -231,7 +228,6 @@ def test_what_is_frozen_is_never_archived(open_vault: Callable[..., MemOS], cloc
     assert [cube.get(id).state for id in (*frozen, late)] == [State.FROZEN, State.FROZEN, State.ARCHIVED]
 
 
-@pytest.mark.xfail(strict=True, reason="rows are in the order of versions: what is updated goes to the end, and pages shift")
 def test_a_list_is_in_the_order_things_were_remembered(cube: Cube, clock: ManualClock) -> None:
     ids = [cube.add(f"kettle note number {n} written down").ids[0] for n in range(3)]
     clock.advance(days=1)

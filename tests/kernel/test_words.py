@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 import pytest
+
 from loci import Message, Outcome, State
 from loci.errors import LociError, Missing, Unavailable
 from loci.interface.reader import MemReader
@@ -63,9 +64,6 @@ def test_words_that_cannot_be_read_are_kept_found_and_read_again(open_vault: Cal
     assert cube.verify().is_clean
 
 
-@pytest.mark.xfail(
-    strict=True, reason="scheduler._read writes no audit record, so View.refresh sees no change; nor does it enqueue vectors"
-)
 def test_what_is_read_late_is_found_at_once(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
     reader = MoodyReader()
     cube = open_vault(reader=reader, embedder=HashEmbedder()).cube("main")
@@ -79,20 +77,18 @@ def test_what_is_read_late_is_found_at_once(open_vault: Callable[..., MemOS], cl
     assert cube.verify().is_clean
 
 
-@pytest.mark.xfail(strict=True, reason="Intake.reread drops facts[0]: the claims of a message of one sentence")
 def test_a_single_sentence_read_late_makes_its_claim(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
     reader = MoodyReader()
     cube = open_vault(reader=reader).cube("main")
-    porto = cube.add("I live in Porto.", user="alice").ids[0]
+    cube.add("I live in Porto.", user="alice")
     reader.is_failing = False
     clock.advance(hours=1)
     cube.drain()
     clock.advance(days=1)
-    receipt = cube.add("I moved to Lisbon.", user="alice")
-    assert [c.memory for c in receipt.changes if c.outcome is Outcome.SUPERSEDED] == [porto]
+    assert cube.add("I moved to Lisbon.", user="alice").count(Outcome.SUPERSEDED) >= 1
+    assert [m.text for m in cube.list(user="alice")] == ["I moved to Lisbon."]
 
 
-@pytest.mark.xfail(strict=True, reason="a read job of an erased source raises Missing for ever")
 def test_a_job_whose_words_were_erased_ends(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
     cube = open_vault(reader=MoodyReader()).cube("main")
     cube.add("I live in Porto.", user="alice")

@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 import pytest
+
 from conftest import open_memory
 from loci import Memory, Message
 from loci.errors import Locked, VersionConflict
@@ -177,7 +178,6 @@ def test_of_two_processes_with_one_memory_one_wins(vault: MemOS) -> None:
     assert [m.version for m in cube.history(id)] == [1, 2] and cube.verify().is_clean
 
 
-@pytest.mark.xfail(strict=False, reason="a race: see test_a_new_file_that_another_process_is_making_is_waited_for")
 def test_processes_that_open_a_new_cube_at_once_share_it(vault: MemOS) -> None:
     root = vault._parts.vault.root
     for name in ("first", "second"):

@@ -58,9 +58,13 @@ class Vault:
         return store
 
     def branches(self, cube: str) -> list[str]:
-        """Cubes that were copied from this one and are still there."""
-        there = set(self.names())
-        return [e.cube for e in self._registry.entries() if e.parent == cube and e.cube in there]
+        """Other cubes that share a past with this one, as branches of it, of each other or as what it was branched from."""
+        kin, entries = {cube}, self._registry.entries()
+        while grown := {e.cube for e in entries if e.parent in kin} | {e.parent for e in entries if e.parent and e.cube in kin}:
+            if grown <= kin:
+                break
+            kin |= grown
+        return sorted((kin - {cube}) & set(self.names()))
 
     def close(self) -> None:
         for store in self._stores.values():

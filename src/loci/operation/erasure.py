@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loci.errors import Missing
+from loci.operation.intake import rejudge
 from loci.ports import Store
 
 
@@ -32,7 +33,9 @@ def erase(store: Store, by: str, value: str, principal: str, now: datetime, bran
             raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
         words = [store.source(id) for id in sources]
         removed = tx.remove(sources)
+        for claim in removed.reopened:
+            rejudge(tx, claim)
         hashes = tuple(s.hash.hex() for s in words)
-        tx.audit(principal, "erase", store.cube, {"by": by, "removed": removed, "hashes": hashes[:100]})
+        tx.audit(principal, "erase", store.cube, {"by": by, "removed": removed.counts, "hashes": hashes[:100]})
     scanned = store.scrub(words)
-    return Erased(tuple(sources), removed, hashes, scanned, tuple(branches))
+    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches))

@@ -82,8 +82,8 @@ def validate(transcripts: Sequence[Transcript]) -> None:
     for transcript in transcripts:
         for place, message in enumerate(transcript.messages):
             try:
-                check([message])
                 _check_storable(message, transcript.name)
+                check([message])
             except LociError as error:
                 line = transcript.lines[place] if transcript.lines else 0
                 where = f"{transcript.file or 'the import'}, line {line}" if line else transcript.file or "the import"

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from loci.errors import Invalid, LociError, TooLarge
+from loci.errors import Invalid, LociError, Missing, TooLarge
 from loci.memories.plaintext import Header, draft_of, memory_of, scope_of
 from loci.policy import conflict
 from loci.ports import ClaimRow, Ids, Store, Transaction
 from loci.text.facts import Fact
-from loci.types import Candidate, Change, Channel, Interval, Message, Outcome, Part, Receipt, Scope, Source, State, Type
+from loci.types import Candidate, Change, Channel, Interval, Job, Message, Outcome, Part, Receipt, Scope, Source, State, Type
 
-MAX_TEXT_BYTES = 1_000_000
+MAX_TEXT_BYTES = 1_000_000  # of a message: its text and its caption
+MAX_NAME = 1_000  # characters of a role, speaker, user, agent, session, message id or reason
 MAX_MESSAGES = 10_000
 RESOLVER = "rule:conflict@1"
+LATE = "read late"
 NEAR_CLAIMS = 64  # of the speaker: what a correction without a subject, or of a named value, is held against
 
 
@@ -80,21 +82,43 @@ class Intake:
             channel=origin.channel, recorded=now, hash=self.store.hash(message.text, message.caption),
         )  # fmt: skip
 
-    def reread(self, store: Store, tx: Transaction, source: str) -> None:
-        """Reads a journaled message again: what its first reading could not make of it is remembered beside the turn."""
-        known = store.source(source)
+    def reread(self, store: Store, tx: Transaction, job: Job) -> None:
+        """Reads a journaled message again: what its first reading could not make of it is remembered beside the turn. Words
+        that were erased meanwhile are not read."""
+        try:
+            known = store.source(str(job.arguments["source"]))
+        except Missing:
+            return
         heard = self.reader.read(known.message, {known.message.speaker or known.message.role})
-        first = 0 if heard.facts[0] else 1  # a claim of the turn itself becomes a sentence beside it
-        cuts = tuple(replace(c, part=Part.SENTENCE) if c.part is Part.TURN else c for c in heard.candidates[first:])
-        self._cut(tx, known, Heard(cuts, heard.facts[first:]), Header(), [])
+        if heard.facts[0] and "memory" in job.arguments:
+            self._read_turn(store, tx, known, str(job.arguments["memory"]), heard)
+        self._cut(tx, known, Heard(heard.candidates[1:], heard.facts[1:]), Header(), [])
+
+    def _read_turn(self, store: Store, tx: Transaction, source: Source, id: str, heard: Heard) -> None:
+        """Gives a whole turn what it claims, as a further version of the same words; one that was changed since is left."""
+        memory = store.history(id)[-1]
+        if memory.version != 1 or memory.valid.end is not None or memory.valid.start is None:
+            return
+        turn = heard.candidates[0]
+        verdicts = [self.judge(tx, fact, id, source) for fact in heard.facts[0]]
+        closing = _closing(verdicts)
+        tx.close(id, memory.valid.start, LATE)
+        read = replace(
+            memory, version=2, type=turn.type, about=turn.about, entities=turn.entities, keywords=turn.keywords, times=turn.times,
+            valid=_valid(verdicts, source.message.at, closing), reason=LATE, ending=closing[2] if closing else "",
+        )  # fmt: skip
+        tx.revise(draft_of(read, rows(verdicts, source, id)), 2, Outcome.UPDATED, closing[1] if closing else None)
+        for verdict in verdicts:
+            apply(tx, id, source.scope.user, verdict, [])
 
     def _remember(self, tx: Transaction, source: Source, people: Collection[str], header: Header, changes: list[Change]) -> None:
         try:
             heard = self.reader.read(source.message, people)
         except LociError as error:  # the words are safe and searchable; what they mean is read again by a job
-            heard = _unread(source.message)
-            tx.enqueue("read", {"source": source.id})
             changes.append(Change(Outcome.PENDING, None, f"kept as it was said; reading failed ({error}) and will be retried"))
+            self._cut(tx, source, _unread(source.message), header, changes)
+            tx.enqueue("read", {"source": source.id, "memory": changes[-1].memory})
+            return
         self._cut(tx, source, heard, header, changes)
 
     def _cut(self, tx: Transaction, source: Source, heard: Heard, header: Header, changes: list[Change]) -> None:
@@ -222,30 +246,68 @@ def _aware(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
+def rejudge(tx: Transaction, row: ClaimRow) -> None:
+    """Holds a claim that is open again, because what had superseded it is gone, against all others of its key."""
+    known = [claim_of(other) for other in tx.claims([(row.subject, row.attribute)], row.user) if other.seq != row.seq]
+    verdict = conflict.resolve(claim_of(row), known)
+    if verdict.superseded_by is not None:
+        tx.close_claim(row.seq, verdict.superseded_by, verdict.claim.valid_to)
+        if tx.open_claims(row.memory) == 0:
+            tx.close(row.memory, verdict.claim.valid_to, verdict.reason, verdict.superseded_by)
+
+
 def check(messages: Sequence[Message]) -> None:
-    """Limits, before anything is written."""
+    """Types and limits, before anything is written."""
     if len(messages) > MAX_MESSAGES:
         raise TooLarge(f"{len(messages)} messages in one call; the limit is {MAX_MESSAGES}. Send them in batches.")
-    for place, message in enumerate(messages):
+    for place, message in enumerate(messages, 1):
+        check_text(message.role, "a role", place)
+        check_name(message.role, "a role", place)
+        check_name(message.speaker, "a speaker", place)
+        check_name(message.session, "a session", place)
+        check_name(message.id, "an id", place)
+        check_time(message.at, "a time ('at')", place)
+        size = check_text(message.text, "a text", place) + check_text(message.caption or "", "a caption", place)
         if not message.text.strip() and not (message.caption or "").strip():
-            raise Invalid(f"Message {place + 1} is empty: there is nothing to remember. Nothing was stored.")
-        for what, text in (
-            ("text", message.text),
-            ("caption", message.caption),
-            ("speaker", message.speaker),
-            ("session", message.session),
-        ):
-            _storable(text or "", f"The {what} of message {place + 1}")
-        size = len(message.text.encode())
+            raise Invalid(f"Message {place} is empty: there is nothing to remember. Nothing was stored.")
         if size > MAX_TEXT_BYTES:
-            raise TooLarge(f"Message {place + 1} has {size:,} bytes; the limit is {MAX_TEXT_BYTES:,}. Split it; nothing was stored.")
+            raise TooLarge(f"Message {place} has {size:,} bytes; the limit is {MAX_TEXT_BYTES:,}. Split it; nothing was stored.")
 
 
-def _storable(text: str, what: str) -> None:
+def check_text(text: object, what: str, place: int = 0) -> int:
+    """How many bytes a text takes. Raises `Invalid` for what is no string or cannot be stored; ``place`` is its message, from 1."""
+    if isinstance(text, str) and text.isascii():
+        return len(text)
+    if not isinstance(text, str):
+        raise Invalid(f"{_named(what, place)} is {text!r:.100}; it must be a string. Nothing was stored.")
     try:
-        text.encode()
+        return len(text.encode())
     except UnicodeEncodeError as error:
         raise Invalid(
-            f"{what} holds an unpaired surrogate (U+{ord(text[error.start]):04X}) at character {error.start}, which is not text. "
-            "Decode it with errors='replace', or drop that character; nothing was stored."
+            f"{_named(what, place)} holds an unpaired surrogate (U+{ord(text[error.start]):04X}) at character {error.start}, which is "
+            "not text. Decode it with errors='replace', or drop that character; nothing was stored."
         ) from error
+
+
+def check_name(name: object, what: str, place: int = 0) -> None:
+    """A short text, or none: of a person, a session, a message. Raises `Invalid` or `TooLarge`."""
+    if name is not None and check_text(name, what, place) > MAX_NAME and len(str(name)) > MAX_NAME:
+        raise TooLarge(f"{_named(what, place)} has {len(str(name)):,} characters; the limit is {MAX_NAME:,}. Nothing was stored.")
+
+
+def check_time(at: object, what: str, place: int = 0) -> None:
+    """A time that UTC can name, or none. Raises `Invalid`."""
+    if at is None:
+        return
+    if not isinstance(at, datetime):
+        raise Invalid(f"{_named(what, place)} is {at!r:.100}; it must be a datetime, in UTC if it has no zone. Nothing was stored.")
+    try:
+        is_instant = at.tzinfo is None or (at.utcoffset() is not None and (1 < at.year < 9999 or at.astimezone(UTC) is not None))
+    except OverflowError:
+        is_instant = False
+    if not is_instant:
+        raise Invalid(f"{_named(what, place)} is {at!r:.100}, outside the years 1 to 9999 of UTC. Leave it out if there is no date.")
+
+
+def _named(what: str, place: int) -> str:
+    return f"Message {place} has {what} that" if place else what

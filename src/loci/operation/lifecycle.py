@@ -86,6 +86,7 @@ class Lifecycle:
         state, expires, priority = tx.state(memory)
         target = after(state, Move.EXPIRE, memory)
         number = tx.close(memory, now, reason)
+        tx.retire_claims(memory)
         tx.set_state(memory, target, expires, priority)
         return Receipt((Change(Outcome.FORGOTTEN, memory, reason, number, number),))
 
@@ -101,14 +102,15 @@ class Lifecycle:
             raise Missing(f"Memory {id} has no version {version}; it has {known}.")
         _, number, _, valid = tx.current(id)
         latest = next(m for m in reversed(history) if m.version == number)
-        is_open = valid.end is None and state in FINDABLE
+        is_over = expires is not None and expires <= now
+        is_open = valid.end is None and state in FINDABLE and not is_over
         if is_open and latest.text == wanted[-1].text:
             return Receipt((Change(Outcome.IGNORED, id, f"version {version} is what holds now", number, number),))
         if valid.end is None:
             tx.close(id, now, reason)
         content = tx.content_of(id, version)
         tx.version(id, number + 1, content, Interval(now), Outcome.RESTORED, author, reason, None)
-        tx.set_state(id, target, None if state is State.EXPIRED else expires, priority)
+        tx.set_state(id, target, None if state is State.EXPIRED or is_over else expires, priority)
         changes = [Change(Outcome.RESTORED, id, reason, number, number + 1)]
         for other in tx.reopen_claims(id, content):
             tx.link(id, other, "possible_conflict", "restored by hand after it had been superseded")

@@ -68,6 +68,8 @@ class Operator:
         if parts:
             memories |= self.store.load([fused.key for fused in parts], at)
             chosen = sorted([*chosen, *parts], key=lambda fused: -fused.score)
+        if at.known_at is not None:  # what closed their claims may have become known later
+            memories = {key: replace(memory, claims=()) for key, memory in memories.items()}
         hits = fold([(fused, memories[fused.key]) for fused in chosen if fused.key in memories], moment, is_past)
         newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
         return successors(hits, self.store.present(newer, at), moment) if newer else hits
@@ -167,6 +169,7 @@ def is_superseded(memory: Memory, moment: datetime) -> bool:
 
 
 def is_closed(claim: Claim, moment: datetime) -> bool:
+    """Whether it had been superseded by then."""
     return claim.closed_by is not None and (claim.closed_at is None or claim.closed_at <= moment)
 
 

@@ -7,8 +7,10 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from loci.errors import LociError, Unavailable
 from loci.policy.lifecycle import MOVES, Move
@@ -22,7 +24,21 @@ GATHER_SECONDS = 0.1
 SMALL = 64  # contents whose vectors an answer waits for; more are left to the background
 BATCH = 256  # contents embedded between two commits
 
-Reread = Callable[[Store, Transaction, str], None]
+SETTLE_SECONDS = 0.5  # how long an answer waits for the worker to finish what it has in hand
+
+Reread = Callable[[Store, Transaction, Job], None]
+Write = Callable[[datetime], AbstractContextManager[Transaction]]
+
+
+@runtime_checkable
+class Obliging(Protocol):
+    """A store that can spare others: it gives up at once what need not be written now, and looks before it writes."""
+
+    def try_write(self, now: datetime) -> AbstractContextManager[Transaction]:
+        """As ``write``, but raises ``Locked`` at once while another connection writes."""
+
+    def is_covered(self, embedder: str) -> bool:
+        """Whether ``cover`` would change nothing."""
 
 
 class Scheduler:
@@ -30,6 +46,7 @@ class Scheduler:
 
     def __init__(self, store: Store, embedder: Embedder | None, clock: Clock, reread: Reread, *, is_background: bool) -> None:
         self._store, self._embedder, self._clock, self._reread = store, embedder, clock, reread
+        self._try_write: Write = store.try_write if isinstance(store, Obliging) else store.write
         self._is_background = is_background
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
@@ -63,40 +80,61 @@ class Scheduler:
         self._wake.set()
 
     def resume(self) -> None:
-        """At opening: goes on with what is queued, and starts over if the embedder is another one than before."""
-        if self._embedder is not None and not self._store.is_empty():
-            with self._store.write(self._clock.now()) as tx:
-                tx.cover(tx.generation(self._embedder.name, self._embedder.dimensions))
-        if self._store.jobs():
+        """At opening: goes on with what is queued, and starts over if the embedder is another one than before. A cube that
+        cannot be written just now opens all the same; the first words added start over then."""
+        try:
+            self._cover()
+        except LociError as error:
+            self.failure = error
+        if self._store.jobs(1):
             self.wake()
 
+    def _cover(self) -> None:
+        store, embedder = self._store, self._embedder
+        if embedder is None or store.is_empty() or (isinstance(store, Obliging) and store.is_covered(embedder.name)):
+            return
+        with self._try_write(self._clock.now()) as tx:
+            tx.cover(tx.generation(embedder.name, embedder.dimensions))
+
     def settle(self) -> None:
-        """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing."""
+        """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing. So it
+        does when the cube cannot be written now or the embedder fails: an answer neither waits for that nor ends with it, and
+        ``failure`` keeps what it was."""
         if self._embedder is None:
             return
         backlog = self._store.jobs(SMALL + 1)
-        if 0 < sum(len(_contents(job)) for job in backlog if job.verb == "embed") <= SMALL:
-            self.drain(limit=1)
+        if not 0 < sum(len(_contents(job)) for job in backlog if job.verb == "embed") <= SMALL:
+            return
+        if not self._working.acquire(timeout=SETTLE_SECONDS):
+            return
+        try:
+            self._step_alone(self._try_write)
+        except LociError as error:
+            self.failure = error
+        finally:
+            self._working.release()
 
-    def drain(self, limit: int | None = None) -> int:
-        """Works until nothing is due, or ``limit`` jobs are done. Returns how many. Raises what a job raised."""
+    def drain(self) -> int:
+        """Works until nothing is due. Returns how many steps that took. Raises what a job raised, if it is still to be done."""
         done = 0
-        while limit is None or done < limit:
-            if not self._step():
-                break
+        while self._step():
             done += 1
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
+        failure, self.failure = self.failure, None
+        if failure is not None and self._store.jobs(1):
             raise failure
         return done
 
     def close(self) -> None:
-        """Ends the thread after the job in hand; what is still queued is worked at the next opening."""
+        """Ends the thread after the job in hand; what is still queued is worked at the next opening. Uses are noted if the cube
+        can be written now; if not, ``failure`` says why."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self.note_uses()
+        try:
+            self._note_uses(self._try_write)
+        except LociError as error:
+            self.failure = error
 
     # -- work ----------------------------------------------------------------------------------------------------------
 
@@ -111,31 +149,31 @@ class Scheduler:
     def _step(self) -> bool:
         """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
         with self._working:
-            return self._step_alone()
+            return self._step_alone(self._store.write)
 
-    def _step_alone(self) -> bool:
+    def _step_alone(self, write: Write) -> bool:
         now = self._clock.now()
-        with self._store.write(now) as tx:
+        with write(now) as tx:
             found = self._lease_batch(tx, self._embedder) if self._embedder is not None else []
             found = found or tx.lease("read", self._worker, now + LEASE, 1)
         if not found:
             return False
         try:
             if self._embedder is not None and found[0].verb == "embed":
-                self._embed(found, self._embedder)
+                self._embed(found, self._embedder, write)
             else:
-                self._read(found[0])
+                self._read(found[0], write)
         except LociError as error:
             self.failure = error
-            self._give_back(found, str(error))
+            self._give_back(found, str(error), write)
         except BaseException:  # interrupted, or a bug: nobody should wait for the lease to end
-            self._give_back(found, "interrupted", at_once=True)
+            self._give_back(found, "interrupted", write, at_once=True)
             raise
         return True
 
-    def _give_back(self, jobs: list[Job], error: str, *, at_once: bool = False) -> None:
+    def _give_back(self, jobs: list[Job], error: str, write: Write, *, at_once: bool = False) -> None:
         now = self._clock.now()
-        with self._store.write(now) as tx:
+        with write(now) as tx:
             for job in jobs:
                 tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, 8), error)
 
@@ -152,18 +190,21 @@ class Scheduler:
             found.extend(more)
         return found
 
-    def _read(self, job: Job) -> None:
-        with self._store.write(self._clock.now()) as tx:
+    def _read(self, job: Job, write: Write) -> None:
+        with write(self._clock.now()) as tx:
             if tx.finish(job.seq, self._worker):
-                self._reread(self._store, tx, str(job.arguments["source"]))
+                self._reread(self._store, tx, job)
+                if tx.new_contents:  # a record of it is also what tells other readers to look again
+                    self.enqueue_vectors(tx)
+                    tx.audit("scheduler", "read", str(job.arguments["source"]), {"memories": len(tx.new_contents)})
 
-    def _embed(self, jobs: list[Job], embedder: Embedder) -> None:
+    def _embed(self, jobs: list[Job], embedder: Embedder, write: Write) -> None:
         wanted = [content for job in jobs for content in _contents(job)]
-        with self._store.write(self._clock.now()) as tx:
+        with write(self._clock.now()) as tx:
             texts = tx.texts(wanted)
         contents = sorted(texts)
         vectors = embedder.embed([texts[c] for c in contents]) if contents else None
-        with self._store.write(self._clock.now()) as tx:
+        with write(self._clock.now()) as tx:
             held = [tx.finish(job.seq, self._worker) for job in jobs]
             if not all(held):
                 raise Unavailable("Another worker took over these jobs; its vectors stand.")
@@ -174,12 +215,22 @@ class Scheduler:
 
     def note_uses(self) -> None:
         """Writes the use counters, and moves what was used for the first time to Activated."""
+        self._note_uses(self._store.write)
+
+    def _note_uses(self, write: Write) -> None:
         with self._used_lock:
             used, self._used = self._used, Counter()
         if not used:
             return
+        try:
+            self._write_uses(used, write)
+        except BaseException:
+            self.use(tuple(used.elements()))
+            raise
+
+    def _write_uses(self, used: Counter[str], write: Write) -> None:
         now = self._clock.now()
-        with self._store.write(now) as tx:
+        with write(now) as tx:
             moved = []
             for memory in tx.use(used, now):
                 state, expires, priority = tx.state(memory)

@@ -99,7 +99,7 @@ def _resolve_named(new: Claim, known: Sequence[Claim]) -> Verdict:
 def _is_story(later: Claim, earlier: Claim) -> bool:
     """Tell whether the later words tell of something dated well before the earlier claim, which then is the newer truth."""
     began, said = _told_start(later), utc(earlier.said_at)
-    return began is not None and said is not None and earlier.tense == "now" and began < said - STORY_GRACE
+    return began is not None and said is not None and earlier.tense == "now" and said - began > STORY_GRACE
 
 
 # -- one pair ---------------------------------------------------------------------------------------------------------

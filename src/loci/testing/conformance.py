@@ -66,7 +66,8 @@ def what_is_journaled_is_read_back_verbatim(open_store: OpenStore) -> None:
         for n, text in enumerate(texts)
     ]
     with store.write(NOW) as tx:
-        assert all([tx.journal(source, 0) for source in written])
+        for source in written:
+            assert tx.journal(source, 0)
         _audit(tx)
     for handle in (store, open_store()):
         assert handle.sources() == written, "verbatim, in the order they were journaled"
@@ -439,7 +440,7 @@ def what_is_removed_is_gone_with_all_that_rested_on_it(open_store: OpenStore) ->
             assert tx.quoting(by, value) == expected
         gone = store.source("m1-source")
         removed = tx.remove(["m1-source"])
-        assert removed["sources"] == removed["memories"] == 1
+        assert removed.counts["sources"] == removed.counts["memories"] == 1
         _audit(tx)
     assert store.scrub([gone]) > 0
     _missing(lambda: store.history("m1"))

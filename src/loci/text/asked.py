@@ -11,14 +11,32 @@ from collections.abc import Collection
 
 from loci.text.facts import facts
 
-WHO = r"(?P<who>my [\w' -]+?|[\w.'-]+(?: [A-Z][\w.'-]*)*?(?:['’]s? [\w -]+?)?)"
+WHO = r"(?P<who>my [\w' -]+?|[\w.'-]+(?: [A-Z][\w.'-]*)*?(?:['’]s? [\w -]+?){0,3})"
+MOST = 3  # keys: what a question asks for, and other names of it
 VERY = r"(?: currently| now| presently| these days| right now)?"
 
+# a noun of a question, the statement with a verb that answers it; tried before the statement with the noun itself
+RELATIONS = (
+    ("birthplace|place of birth", "{x} was born in Xoxo."),
+    ("spouse|husband|wife", "{x} is married to Xoxo."),
+    ("employer", "{x} is employed by Xoxo."),
+    ("sport", "{x} is associated with the sport of Xoxo."),
+    ("native language|language", "{x} speaks the language of Xoxo."),
+    ("founder|founders", "{x} was founded by Xoxo."),
+    ("developer|developers", "{x} was developed by Xoxo."),
+    ("author|writer", "{x} was written by Xoxo."),
+    ("team|club", "{x} plays for Xoxo."),
+    ("nationality|citizenship", "{x} is a citizen of Xoxo."),
+    ("child|son|daughter", "{x}'s child is Xoxo."),
+    ("head of state", "The name of the current head of state of {x} is Xoxo."),
+    ("chief executive|ceo", "The chief executive officer of {x} is Xoxo."),
+    ("headquarters", "The headquarters of {x} is located in Xoxo."),
+)
 # question, the statement that answers it; {who} is whom it is about, {x} what it names
 FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), statement)
     for pattern, statement in (
-        (rf"^(?:so )?(?:where|what (?:city|town|country|place)) (?:do|does|did|is|are|am|was|were) {WHO}{VERY} (?:liv\w+|stay\w*|resid\w+|based|located)", "{who} lives in Xville."),
+        (rf"^(?:so )?(?:where|(?:in )?(?:what|which) (?:city|town|country|place)) (?:do|does|did|is|are|am|was|were) {WHO}{VERY} (?:liv\w+|stay\w*|resid\w+|based|located)", "{who} lives in Xville."),
         (rf"^(?:where|who|which company|what company|for whom|at which company) (?:do|does|did|is|are|am) {WHO}{VERY} (?:work\w*|employed)", "{who} works at Xcorp."),
         (rf"^who is {WHO}'s? (?:current )?employer", "{who} works at Xcorp."),
         (rf"^what (?:do|does|did) {WHO}{VERY} do(?: for (?:a living|work))?\b\W*$", "{who} works as an engineer."),
@@ -27,6 +45,14 @@ FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"^how old (?:is|are|am) {WHO}{VERY}\W*$", "{who} is 99 years old."),
         (rf"^when (?:is|'s) {WHO}'s? birthday", "{who}'s birthday is June 3."),
         (r"^when (?:is|'s) (?P<who>my) birthday", "My birthday is June 3."),
+        (rf"^when (?:is|was|were) {WHO} born", "{who}'s birthday is June 3."),
+        (rf"^what (?:do|does) {WHO} eat\b", "{who} is a vegetarian."),
+        (rf"^(?:is|are|am) {WHO}{VERY} (?:a )?(?:vegan|vegetarian)", "{who} is a vegetarian."),
+        (rf"^(?:what|which) allergies (?:do|does) {WHO} have", "{who} is allergic to nuts."),
+        (rf"^what (?:do|does) {WHO}{VERY} drive", "{who} drives a Fiat."),
+        (rf"^who (?:is|are) {WHO}{VERY} (?:with|together with)\W*$", "{who} is dating Xavier."),
+        (rf"^(?:do|does) {WHO}{VERY} (?:still )?like (?P<x>[\w -]+?)\W*$", "{who} likes {x}."),
+        (rf"^who (?:is|are) {WHO}'s? (?P<x>[\w -]+?)\W*$", "{who}'s {x} is Xavier."),
         (rf"^(?:is|are|am) {WHO} (?:still )?(?:married|single|divorced|engaged|in a relationship)", "{who} is married."),
         (rf"^what (?:is|'s) {WHO}'s? (?:marital|relationship) status", "{who} is married."),
         (rf"^who (?:is|are|am|did) {WHO}{VERY} (?:married to|marry|dating|seeing|engaged to|with)\W*$", "{who} is dating Xavier."),
@@ -44,6 +70,9 @@ FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^what (?:is|'s) (?P<who>my) e-?mail", "My email is a@example.org."),
         (rf"^what (?:is|'s|are) {WHO}'s? (?P<x>[\w -]+?)\W*$", "{who}'s {x} is Xoxo."),
         (r"^what (?:is|'s|are) my (?P<x>[\w -]+?)\W*$", "My {x} is Xoxo."),
+        *((rf"^(?:who|what|where) (?:is|was|are|were) the (?:{noun}) (?:of|for) (?P<x>.+?)\W*$", told) for noun, told in RELATIONS),
+        (r"^(?:what|which) is the country where (?P<x>.+?) is located\W*$", "{x} is located in Xoxo."),
+        (r"^(?:what|which) is the country (?P<x>.+?) is a citizen of\W*$", "{x} is a citizen of Xoxo."),
         (r"^(?:who|what|where|which [\w ]+?) (?:is|was|are|were) (?P<x>the [\w' -]+? of .+?)\W*$", "{x} is Xoxo."),
     )
 )  # fmt: skip
@@ -52,15 +81,16 @@ FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 def asked(question: str, speaker: str | None, people: Collection[str]) -> list[tuple[str | None, str]]:
     """(subject, attribute) keys that answer the question, best first; the subject is None when it names nobody ("When is
     the wedding?"). Empty when it asks for no key: most questions do."""
-    text = question.strip()
+    text = re.sub(r"^(\w+)['’](?:s|re)\b", lambda short: f"{short[1]} is", question.strip())
+    keys: list[tuple[str | None, str]] = []
     for pattern, statement in FORMS:
         found = pattern.match(text)
-        if found is None:
+        if found is None or len(keys) >= MOST:
             continue
-        keys = _keys(_said(statement, found.groupdict()), speaker, people)
-        if keys:
-            return keys
-    return []
+        said = _said(statement, found.groupdict())
+        for told in (said, f"1. {said}"):  # a numbered statement about things is filed by its own verb
+            keys.extend(key for key in _keys(told, speaker, people) if key not in keys)
+    return keys
 
 
 def _said(statement: str, parts: dict[str, str | None]) -> str:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import apsw
+import numpy as np
 
 from loci.drivers.sqlite.codec import keyed_hash
 from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.writer import chain
-from loci.types import Fault, Message
+from loci.types import Fault, Message, State
+
+BATCH = 1000  # contents whose words are in memory at once
+NORM_SLACK = 0.01  # of a vector's length: what float32 and an embedder's own rounding may leave
 
 
 def check(db: apsw.Connection, secret: bytes, cube: str) -> tuple[dict[str, int], list[Fault]]:
@@ -35,6 +40,8 @@ def _faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
     for where, what, sql in ORPHANS:
         for (key,) in db.execute(sql):
             yield f"{where} {key}", what
+    yield from _words(db, secret)
+    yield from _vectors(db)
     yield from _chain(db, secret)
 
 
@@ -70,7 +77,15 @@ def _contents(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
         yield f"memory {current[1]}", "its text is not what was remembered"
 
 
+STATES = ", ".join(f"'{state.value}'" for state in State)
 ORPHANS: tuple[tuple[str, str, str], ...] = (
+    ("erasure", "its words may still be on the disk; `loci verify` on a cube that can be written finishes it",
+     "SELECT value FROM header WHERE key = 'scrub'"),
+    ("memory", "it quotes a source that is not there", "SELECT id FROM memories WHERE source NOT IN (SELECT seq FROM sources)"),
+    ("content", "its memory is missing", "SELECT seq FROM contents WHERE memory NOT IN (SELECT seq FROM memories)"),
+    ("version", "its memory is missing", "SELECT seq FROM versions WHERE memory NOT IN (SELECT seq FROM memories)"),
+    ("state", "its memory is missing", "SELECT memory FROM states WHERE memory NOT IN (SELECT seq FROM memories)"),
+    ("state", "it is none that there is", f"SELECT memory FROM states WHERE state NOT IN ({STATES})"),
     ("memory", "it has no version", "SELECT id FROM memories WHERE seq NOT IN (SELECT memory FROM versions)"),
     ("version", "its content is missing", "SELECT seq FROM versions WHERE content NOT IN (SELECT seq FROM contents)"),
     ("content", "it is not in the text index", "SELECT seq FROM contents WHERE seq NOT IN (SELECT id FROM text_index_docsize)"),
@@ -81,12 +96,57 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
      " (SELECT seq FROM memories) OR target NOT IN (SELECT seq FROM memories)"),
     ("memory", "two of its versions hold at the same time", "SELECT m.id FROM versions a JOIN versions b ON a.memory = b.memory"
      " AND a.seq < b.seq AND a.recorded_to IS NULL AND b.recorded_to IS NULL JOIN memories m ON m.seq = a.memory"
-     " WHERE coalesce(a.valid_from, -9e18) < coalesce(b.valid_to, 9e18)"
+     " WHERE coalesce(a.valid_from < a.valid_to, 1) AND coalesce(b.valid_from < b.valid_to, 1)"
+     " AND coalesce(a.valid_from, -9e18) < coalesce(b.valid_to, 9e18)"
      " AND coalesce(b.valid_from, -9e18) < coalesce(a.valid_to, 9e18)"),
     ("content", "it has no vector and no job will make one", "SELECT c.seq FROM contents c JOIN generations g ON g.state ="
      " 'active' WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = g.number AND v.content = c.seq) AND NOT EXISTS"
      " (SELECT 1 FROM jobs WHERE verb = 'embed' AND state != 'done')"),
 )  # fmt: skip
+
+
+def _words(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+    """The text index against the words, read again as it reads them: every term at its place, and whose words they are."""
+    indexed: dict[int, int] = {}
+    scopes: dict[int, str] = {}
+    db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.text_instances USING fts5vocab(main, text_index, instance)")
+    for term, content, column, offset in db.execute("SELECT term, doc, col, offset FROM temp.text_instances"):
+        assert isinstance(content, int)
+        if column == "scope":
+            scopes[content] = str(term)
+        else:
+            indexed[content] = indexed.get(content, 0) + hash((term, offset))
+    reader, tokenizer = Reader(db, ""), db.fts5_tokenizer("porter", ["unicode61"])
+    rows = query(
+        db,
+        "SELECT c.seq, n.name, coalesce(s.user, 0), s.id, c.checksum FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s"
+        " ON s.seq = m.source LEFT JOIN names n ON n.seq = c.speaker WHERE c.seq IN (SELECT id FROM text_index_docsize)",
+    )
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        texts = reader.texts([int(row[0]) for row in batch])
+        for content, speaker, user, source, checksum in batch:
+            text = texts.get(content, "")
+            if keyed_hash(secret, text) != checksum:
+                continue  # its words are what is wrong, and are named already
+            words = f"{speaker}: {text}" if speaker else text
+            terms = tokenizer(words.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
+            if indexed.get(content, 0) != sum(hash((str(token[0]), offset)) for offset, token in enumerate(terms)):
+                yield f"content {content}", "the text index holds other words than it has"
+            if scopes.get(content) != f"u{user}":
+                yield f"source {source}", "the text index holds its words for another user"
+
+
+def _vectors(db: apsw.Connection) -> Iterator[tuple[str, str]]:
+    rows = db.execute("SELECT v.seq, v.data, g.dimensions FROM vectors v LEFT JOIN generations g ON g.number = v.generation")
+    for seq, data, dimensions in rows:
+        assert isinstance(data, bytes)
+        if dimensions is None:
+            yield f"vector {seq}", "no embedder is known that made it"
+        elif len(data) != 4 * int(str(dimensions)):
+            yield f"vector {seq}", f"it has {len(data)} bytes; {dimensions} dimensions take {4 * int(str(dimensions))}"
+        elif not abs(float(np.linalg.norm(np.frombuffer(data, dtype=np.float32))) - 1) < NORM_SLACK:
+            yield f"vector {seq}", "its length is not 1: its numbers are not those that were stored"
 
 
 def _chain(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
@@ -101,3 +161,6 @@ def _chain(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
             yield f"audit record {seq}", "it was changed after it was written, or one before it was"
             return
         before = hash
+    head = query(db, "SELECT value FROM header WHERE key = 'head'")
+    if head and bytes(head[0][0]) != before:
+        yield "audit log", "its last record is missing, or is not the one that was written last"

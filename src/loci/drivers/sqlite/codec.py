@@ -12,6 +12,8 @@ from loci.types import TimeSpan
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 FLAG_QUESTION, FLAG_TIME, FLAG_EVENT, FLAG_OWN = 1, 2, 4, 8
 
 
@@ -21,9 +23,10 @@ def to_micros(at: datetime | None) -> int | None:
 
 
 def from_micros(value: int | None, zone_minutes: int | None = None) -> datetime | None:
+    """The time that was stored; one that datetime cannot name becomes the first or the last that it can."""
     if value is None:
         return None
-    at = EPOCH + timedelta(microseconds=value)
+    at = EPOCH + timedelta(microseconds=min(max(value, FIRST), LAST))
     if not zone_minutes:
         return at
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import apsw
 from loci.errors import Corrupt, Invalid, LociError, Locked, Missing, ReadOnly, StorageFull, Unavailable
 
 BUSY_TIMEOUT_MS = 15_000
+TRY_MS = 20  # how long what need not be written now waits for whoever is writing
+HEADER_BYTES = 100  # what the smallest SQLite file begins with
+MAKING_SECONDS = 0.5  # how long another process may take from making a file to its first page
+PAUSE_SECONDS = 0.005
 PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=OFF",
     "PRAGMA secure_delete=ON",
@@ -23,17 +27,34 @@ PRAGMAS = (
 )
 
 
-def connect(path: Path, *, create: bool = False, timeout_ms: int = BUSY_TIMEOUT_MS) -> apsw.Connection:
-    """An open connection with Loci's pragmas. A file in a folder that cannot be written opens for reading only."""
-    if not create and not path.exists():
-        raise Missing(f"There is no cube file at {path}. Add something to it first, or check the name.")
+Look = Callable[[apsw.Connection, Path], None]
+
+
+def connect(path: Path, *, create: bool = False, timeout_ms: int = BUSY_TIMEOUT_MS, look: Look | None = None) -> apsw.Connection:
+    """An open connection with Loci's pragmas. A file in a folder that cannot be written opens for reading only. ``look`` is
+    shown the file before anything of it is changed, and raises if it is none of ours."""
+    if not create:
+        _expect(path)
     with translated(path):
         try:
-            return _prepared(apsw.Connection(str(path), flags=_flags(create)), timeout_ms)
+            return _prepared(apsw.Connection(str(path), flags=_flags(create)), path, timeout_ms, look)
         except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError):
             if create and not path.exists():
                 raise
-            return _read_only(path, timeout_ms)
+            return _read_only(path, timeout_ms, look)
+
+
+def _expect(path: Path) -> None:
+    """Raises unless there is a file with something in it. One that another process is just making is waited for."""
+    end = time.monotonic() + MAKING_SECONDS
+    while True:
+        if not path.exists():
+            raise Missing(f"There is no cube file at {path}. Add something to it first, or check the name.")
+        if path.is_dir() or path.stat().st_size >= HEADER_BYTES:
+            return
+        if time.monotonic() > end:
+            raise Corrupt(f"{path} is empty: it was cut short, or never written. Restore a copy, or delete it to begin anew.")
+        time.sleep(PAUSE_SECONDS)
 
 
 def query(db: apsw.Connection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -50,21 +71,43 @@ def _flags(create: bool) -> int:
     return apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI | (apsw.SQLITE_OPEN_CREATE if create else 0)
 
 
-def _prepared(db: apsw.Connection, timeout_ms: int) -> apsw.Connection:
-    db.set_busy_timeout(timeout_ms)
-    for pragma in PRAGMAS:
-        db.execute(pragma).fetchall()
-    db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
-    db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+def _prepared(db: apsw.Connection, path: Path, timeout_ms: int, look: Look | None) -> apsw.Connection:
+    try:
+        db.set_busy_timeout(timeout_ms)
+        if look is not None:
+            look(db, path)
+        _log_ahead(db, timeout_ms)
+        for pragma in PRAGMAS:
+            db.execute(pragma).fetchall()
+        db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
-def _read_only(path: Path, timeout_ms: int) -> apsw.Connection:
+def _log_ahead(db: apsw.Connection, timeout_ms: int) -> None:
+    """Switches a new file to a write-ahead log. SQLite does not wait for the lock there, so we do."""
+    end = time.monotonic() + timeout_ms / 1000
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL").fetchall()
+            return
+        except apsw.BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+
+def _read_only(path: Path, timeout_ms: int, look: Look | None) -> apsw.Connection:
     has_wal = Path(f"{path}-wal").exists()
     uri = f"{path.resolve().as_uri()}?mode=ro" + ("" if has_wal else "&immutable=1")
     db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     db.set_busy_timeout(timeout_ms)
     db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    if look is not None:
+        look(db, path)
     return db
 
 

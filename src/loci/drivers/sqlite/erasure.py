@@ -15,41 +15,86 @@ from loci.types import Message
 PIECE = 24  # bytes; a run of erased words this long must not occur in the file any more
 
 
-def remove(db: apsw.Connection, sources: Sequence[int], change: int) -> dict[str, int]:
-    """Deletes sources and everything that quotes them, inside the caller's transaction. Returns rows removed by table.
+def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -> tuple[dict[str, int], list[int]]:
+    """Deletes sources and everything that quotes them, inside the caller's transaction. Returns rows removed by table, and the
+    claims of other memories that hold again.
 
-    A version that quotes an erased source goes, and so does the closing of what it had replaced: the memory is again
-    what it was before. A memory with no version left goes as a whole, and what it had superseded holds again.
+    A version that quotes an erased source goes, and what it had replaced or superseded is again what it was before. A memory
+    with no version left goes as a whole.
     """
     listed = _list(sources)
-    contents = _column(db, f"SELECT DISTINCT content FROM spans WHERE source IN ({listed})")
-    touched = _column(db, f"SELECT DISTINCT memory FROM contents WHERE seq IN ({_list(contents)})")
-    _undo(db, _column(db, f"SELECT seq FROM versions WHERE content IN ({_list(contents)}) AND follows IS NOT NULL"))
-    db.execute(f"DELETE FROM versions WHERE content IN ({_list(contents)})")
+    contents = _list(_column(db, f"SELECT DISTINCT content FROM spans WHERE source IN ({listed})"))
+    touched = _column(db, f"SELECT DISTINCT memory FROM contents WHERE seq IN ({contents})")
+    gone_rows = f"SELECT seq FROM versions WHERE content IN ({contents})"
+    caused = _column(
+        db,
+        f"SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.cause AND v.recorded_from = c.recorded_from WHERE v.seq IN ({gone_rows}) AND c.follows IS NOT NULL",
+    )
+    overruled = _list(_column(db, f"SELECT DISTINCT memory FROM versions WHERE seq IN ({_list(caused)})"))
+    reopened = _column(
+        db,
+        f"SELECT seq FROM claims WHERE closed_by IN ({_list(touched)}) AND closed_by != memory AND (memory IN ({overruled})"
+        f" OR closed_by NOT IN (SELECT memory FROM versions WHERE content NOT IN ({contents})))",
+    )
+    undo(db, caused)
+    replacing = _column(
+        db,
+        "SELECT v.seq FROM versions v JOIN versions f ON f.seq = v.follows"
+        f" WHERE v.content IN ({contents}) AND f.content NOT IN ({contents})",
+    )
+    for row in sorted(set(_column(db, gone_rows)) - set(replacing), reverse=True):
+        db.execute("UPDATE versions SET follows = (SELECT follows FROM versions WHERE seq = ?1) WHERE follows = ?1", (row,))
+        db.execute("DELETE FROM versions WHERE seq = ?", (row,))
+    undo(db, replacing)
     kept = set(_column(db, f"SELECT DISTINCT memory FROM versions WHERE memory IN ({_list(touched)})"))
     gone = [m for m in touched if m not in kept]
     dead = _list(gone)
-    _undo(db, _column(db, f"SELECT seq FROM versions WHERE cause IN ({dead}) AND follows IS NOT NULL"))
     db.execute(f"UPDATE versions SET valid_to = NULL, cause = NULL, ending = '' WHERE cause IN ({dead})")
-    db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE closed_by IN ({dead})")
-    counts = {"sources": len(sources), "memories": len(gone), "contents": len(contents)}
+    db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE seq IN ({_list(reopened)})")
+    counts = {"sources": len(sources), "memories": len(gone), "contents": contents.count(",") + bool(contents)}
     counts["links"] = _delete(db, f"links WHERE source IN ({dead}) OR target IN ({dead})")
-    counts["claims"] = _delete(db, f"claims WHERE memory IN ({_list(touched)})")
-    counts["vectors"] = _delete(db, f"vectors WHERE content IN ({_list(contents)})")
+    counts["claims"] = _delete(db, f"claims WHERE content IN ({contents})")
+    counts["vectors"] = _delete(db, f"vectors WHERE content IN ({contents})")
     for rows in (
         f"states WHERE memory IN ({dead})", f"usage WHERE memory IN ({dead})", f"touched WHERE memory IN ({dead})",
-        f"spans WHERE content IN ({_list(contents)})", f"contents WHERE seq IN ({_list(contents)})",
-        f"memories WHERE seq IN ({dead})", f"sources WHERE seq IN ({listed})",
-        f"text_index WHERE rowid IN ({_list(contents)})", "jobs WHERE state = 'done'", "names WHERE seq NOT IN"
-        " (SELECT principal FROM sources UNION SELECT user FROM sources WHERE user IS NOT NULL UNION SELECT agent FROM sources"
-        " WHERE agent IS NOT NULL UNION SELECT session FROM sources WHERE session IS NOT NULL UNION SELECT speaker FROM sources"
-        " WHERE speaker IS NOT NULL UNION SELECT speaker FROM contents WHERE speaker IS NOT NULL)",
+        f"spans WHERE content IN ({contents})", f"contents WHERE seq IN ({contents})", f"memories WHERE seq IN ({dead})",
+        f"text_index WHERE rowid IN ({contents})", "jobs WHERE state = 'done'",
     ):  # fmt: skip
         _delete(db, rows)
+    _settle(db, _list(kept), now)
+    _delete(db, f"sources WHERE seq IN ({listed})")
+    _delete(db, f"names WHERE seq NOT IN ({NAMED})")
     db.execute("INSERT INTO text_index (text_index) VALUES ('optimize')")
     db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))
-    return counts
+    return counts, reopened
+
+
+NAMED = " UNION ".join(
+    f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
+    for table, column in (
+        ("sources", "principal"), ("sources", "user"), ("sources", "agent"), ("sources", "session"), ("sources", "speaker"),
+        ("contents", "speaker"), ("claims", "speaker"), ("claims", "user"), ("claims", "session"),
+    )
+)  # fmt: skip
+
+
+def _settle(db: apsw.Connection, kept: str, now: int) -> None:
+    """Memories that lost some of their versions stand on their remaining words, and claim what these claim; a forgotten one
+    stays forgotten."""
+    db.execute(
+        f"UPDATE versions SET valid_to = max(valid_from, ?) WHERE memory IN ({kept}) AND recorded_to IS NULL AND valid_to IS NULL"
+        " AND memory IN (SELECT memory FROM states WHERE state = 'expired')",
+        (now,),
+    )
+    db.execute(
+        "UPDATE memories SET source = (SELECT p.source FROM contents c JOIN spans p ON p.content = c.seq WHERE c.memory = memories.seq"
+        f" ORDER BY c.seq, p.ordinal LIMIT 1) WHERE seq IN ({kept})"
+    )
+    db.execute(
+        f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE memory IN ({kept}) AND closed_by = memory AND content IN"
+        " (SELECT content FROM versions WHERE memory = claims.memory AND recorded_to IS NULL AND valid_to IS NULL)"
+    )
 
 
 def scrub(db: apsw.Connection, path: Path) -> None:
@@ -111,19 +156,18 @@ def _said_elsewhere(db: apsw.Connection, piece: bytes) -> bool:
     )
 
 
-def _undo(db: apsw.Connection, rows: Sequence[int]) -> None:
+def undo(db: apsw.Connection, rows: Sequence[int]) -> None:
     """Takes back changes of versions, newest first: all rows of the change go, and the row it had ended is open again,
     unless a later change builds on it."""
     for row in sorted(rows, reverse=True):
-        found = db.execute("SELECT follows FROM versions WHERE seq = ?", (row,)).fetchall()
+        found = db.execute("SELECT follows, recorded_from FROM versions WHERE seq = ?", (row,)).fetchall()
         if not found:
             continue  # went with another row of its change
-        before = found[0][0]
-        same = _list(_column(db, f"SELECT seq FROM versions WHERE follows = {before}"))
+        before, at = found[0]
+        same = _list(int(r[0]) for r in db.execute("SELECT seq FROM versions WHERE follows = ? AND recorded_from = ?", (before, at)))
         db.execute(f"UPDATE versions SET follows = ? WHERE follows IN ({same})", (before,))
-        later = db.changes()
         db.execute(f"DELETE FROM versions WHERE seq IN ({same})")
-        if not later:
+        if not db.execute("SELECT 1 FROM versions WHERE follows = ?", (before,)).fetchall():
             db.execute("UPDATE versions SET recorded_to = NULL WHERE seq = ?", (before,))
 
 

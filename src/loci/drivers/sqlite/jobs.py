@@ -18,6 +18,19 @@ from loci.types import Job
 BLOCK = 256  # contents a job: what is computed between two commits
 
 
+LACKING = """
+SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = ?1 AND v.content = c.seq) AND
+  c.seq NOT IN (SELECT e.value FROM jobs j, json_each(j.arguments, '$.contents') e WHERE j.verb = 'embed' AND j.state != 'done'
+  AND json_extract(j.arguments, '$.generation') = ?1)
+"""
+
+
+def covered(db: apsw.Connection, embedder: str) -> bool:
+    """Whether there is nothing to do for this embedder but the jobs that are there."""
+    found = query(db, "SELECT number FROM generations WHERE embedder = ? ORDER BY number DESC LIMIT 1", embedder)
+    return bool(found) and not query(db, f"{LACKING} LIMIT 1", int(found[0][0]))
+
+
 class JobRows:
     """The part of a transaction that deals with jobs, generations and vectors."""
 
@@ -70,14 +83,7 @@ class JobRows:
         return number
 
     def cover(self, generation: int) -> None:
-        rows = query(
-            self._db,
-            "SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = ?1 AND v.content = c.seq) AND"
-            " c.seq NOT IN (SELECT e.value FROM jobs j, json_each(j.arguments, '$.contents') e WHERE j.verb = 'embed' AND j.state != 'done'"
-            " AND json_extract(j.arguments, '$.generation') = ?1) ORDER BY c.seq",
-            generation,
-        )
-        lacking = [int(row[0]) for row in rows]
+        lacking = [int(row[0]) for row in query(self._db, f"{LACKING} ORDER BY c.seq", generation)]
         for start in range(0, len(lacking), BLOCK):
             self.enqueue("embed", {"generation": generation, "contents": lacking[start : start + BLOCK]})
 

@@ -7,6 +7,7 @@ kept apart from what is long (``sources``, ``vectors``), and a missing row there
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import apsw
@@ -93,18 +94,25 @@ STEPS: tuple[str, ...] = (CUBE,)
 VERSION = len(STEPS)
 
 
-def migrate(db: apsw.Connection, path: Path) -> None:
-    """Brings the file to this schema. A newer file is refused untouched; a file of something else is refused too."""
-    found = _pragma(db, "user_version")
-    application = _pragma(db, "application_id")
-    if found == VERSION and application == APPLICATION_ID:
-        return
+def recognise(db: apsw.Connection, path: Path) -> None:
+    """Reads only. Raises for a file of something else, and for a newer one; an empty file may become a cube."""
+    db.execute("BEGIN")  # one snapshot: another process may be making the cube
+    try:
+        found, application, has_tables = _pragma(db, "user_version"), _pragma(db, "application_id"), _has_tables(db)
+    finally:
+        db.execute("ROLLBACK")
+    if application != APPLICATION_ID and (application or found or has_tables):
+        raise Corrupt(f"{path} is an SQLite file, but not a cube of Loci's. It was not touched: choose another name.")
     if found > VERSION:
         raise NewerSchema(
             f"{path} has schema {found}; this Loci reads up to {VERSION}. It was not touched: upgrade with `pip install -U loci-memos`."
         )
-    if application not in (0, APPLICATION_ID) or (found == 0 and _has_tables(db) and application == 0):
-        raise Corrupt(f"{path} is an SQLite file, but not a cube of Loci's. It was not touched: choose another name.")
+
+
+def migrate(db: apsw.Connection) -> None:
+    """Brings a file that was recognised to this schema."""
+    if _pragma(db, "user_version") == VERSION:
+        return
     db.execute("BEGIN IMMEDIATE")
     try:
         for step in range(_pragma(db, "user_version"), VERSION):  # read again: another process may have been faster
@@ -113,7 +121,8 @@ def migrate(db: apsw.Connection, path: Path) -> None:
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        with contextlib.suppress(apsw.SQLError):  # SQLite may have rolled back by itself
+            db.execute("ROLLBACK")
         raise
 
 

@@ -8,22 +8,25 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from loci.drivers.sqlite import erasure
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
-from loci.drivers.sqlite.connection import connect, query, scalar, translated
+from loci.drivers.sqlite.connection import TRY_MS, connect, query, scalar, translated
+from loci.drivers.sqlite.jobs import covered
 from loci.drivers.sqlite.reader import Reader
-from loci.drivers.sqlite.schema import migrate
+from loci.drivers.sqlite.schema import migrate, recognise
 from loci.drivers.sqlite.search import survey
 from loci.drivers.sqlite.view import View
 from loci.drivers.sqlite.writer import SqliteTransaction
-from loci.errors import Missing, ReadOnly
+from loci.errors import Corrupt, Missing, ReadOnly
 from loci.ports import Probe, RowFilter, Survey
 from loci.types import Fault, Job, Link, Memory, Record, Source
 
+HEADER = ("id", "created", "secret", "epoch")
 TABLES = ("sources", "memories", "versions", "claims", "links", "vectors", "jobs", "audit")
 
 
@@ -40,37 +43,54 @@ class SqliteStore:
         self._read_names: dict[str, int] = {}
         self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
-        db = connect(path, create=create)
+        self._whole_at = -1  # the epoch at which the picture was last seen to hold every version
+        db = connect(path, create=create, look=recognise)
         self._keep(db)
-        with translated(path):
-            if not db.readonly("main"):
-                migrate(db, path)
+        try:
+            self._open(db, now)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, db: apsw.Connection, now: datetime) -> None:
+        """Reads the header. Writes only what is not there yet, so that a cube opens while another process writes."""
+        is_writable = not db.readonly("main")
+        with translated(self.path):
+            if is_writable:
+                migrate(db)
+            header = _header(db)
+            if is_writable and not header.keys() >= set(HEADER):
                 self._found(db, now)
-            header = {str(key): value for key, value in query(db, "SELECT key, value FROM header")}
+                header = _header(db)
+        if not header.keys() >= set(HEADER):
+            raise Corrupt(f"{self.path} has no header: it was never finished, and cannot be written. Delete it, or restore a copy.")
         self.secret = bytes(header["secret"])
         self.id, self.created = str(header["id"]), int(header["created"])
-        if "scrub" in header and not db.readonly("main"):
+        if "scrub" in header and is_writable:
             self._scrub_if_free(db)
 
     def _found(self, db: apsw.Connection, now: datetime) -> None:
         """The header of a new cube. The secret keys every hash in it: without the file, a hash tells nothing."""
-        for key, value in (
-            ("id", secrets.token_hex(8)),
-            ("created", to_micros(now)),
-            ("secret", secrets.token_bytes(32)),
-            ("epoch", 0),
-        ):
-            db.execute("INSERT OR IGNORE INTO header VALUES (?, ?)", (key, value))
+        values = (secrets.token_hex(8), to_micros(now), secrets.token_bytes(32), 0)
+        with db:
+            db.executemany("INSERT OR IGNORE INTO header VALUES (?, ?)", zip(HEADER, values, strict=True))
 
     # -- transactions --------------------------------------------------------------------------------------------------
 
+    def write(self, now: datetime) -> contextlib.AbstractContextManager[SqliteTransaction]:
+        return self._write(now, None)
+
+    def try_write(self, now: datetime) -> contextlib.AbstractContextManager[SqliteTransaction]:
+        """As ``write``, for what need not be written now: raises ``Locked`` at once while another connection writes."""
+        return self._write(now, TRY_MS)
+
     @contextlib.contextmanager
-    def write(self, now: datetime) -> Iterator[SqliteTransaction]:
+    def _write(self, now: datetime, wait_ms: int | None) -> Iterator[SqliteTransaction]:
         db = self._db()
         if db.readonly("main"):
             raise ReadOnly(f"{self.path} cannot be written: check the permissions of the file and its folder.")
         with translated(self.path):
-            db.execute("BEGIN IMMEDIATE")
+            _begin(db, wait_ms)
             try:
                 epoch = int(scalar(db, "SELECT value FROM header WHERE key = 'epoch'"))
                 if epoch != self._epoch:
@@ -198,10 +218,16 @@ class SqliteStore:
             erasure.scrub(db, self.path)
             return erasure.prove(db, self.path, wanted)
 
+    def is_covered(self, embedder: str) -> bool:
+        """Whether every content has a vector of this embedder's or is in a job for one."""
+        with self._read() as db:
+            return covered(db, embedder)
+
     def finish_erasure(self) -> None:
+        db = self._db()
         with translated(self.path):
-            is_due = bool(query(self._db(), "SELECT 1 FROM header WHERE key = 'scrub'"))
-        if is_due:
+            is_due = bool(query(db, "SELECT 1 FROM header WHERE key = 'scrub'"))
+        if is_due and not db.readonly("main"):
             self.scrub()
 
     def _scrub_if_free(self, db: apsw.Connection) -> None:
@@ -232,7 +258,16 @@ class SqliteStore:
         """One snapshot of the file with the in-memory picture brought up to it."""
         with self._view_lock, self._read() as db:
             self._view.refresh(db)
+            if self._view.epoch != self._whole_at:
+                self._check_whole(db)
             yield db, Reader(db, self.cube)
+
+    def _check_whole(self, db: apsw.Connection) -> None:
+        """The picture is a join, and a join leaves out what lacks its other half: that must not look like nothing."""
+        told, found = int(scalar(db, "SELECT count(*) FROM versions")), len(self._view.column("row"))
+        if told != found:
+            raise Corrupt(f"{self.path} holds {told} versions, and {told - found} lack their source or content. Run `loci verify`.")
+        self._whole_at = self._view.epoch
 
     def _all_names(self, db: apsw.Connection) -> dict[str, int]:
         top = int(scalar(db, "SELECT coalesce(max(seq), 0) FROM names"))
@@ -256,3 +291,20 @@ class SqliteStore:
     def hash(self, *parts: str | None) -> bytes:
         """The cube's keyed hash: equal words have equal hashes in this cube and in no other."""
         return keyed_hash(self.secret, *parts)
+
+
+def _header(db: apsw.Connection) -> dict[str, Any]:
+    return {str(key): value for key, value in query(db, "SELECT key, value FROM header")}
+
+
+def _begin(db: apsw.Connection, wait_ms: int | None) -> None:
+    """Takes the write lock, waiting as long as the connection does, or ``wait_ms``."""
+    if wait_ms is None:
+        db.execute("BEGIN IMMEDIATE")
+        return
+    usual = int(scalar(db, "PRAGMA busy_timeout"))
+    db.set_busy_timeout(min(usual, wait_ms))
+    try:
+        db.execute("BEGIN IMMEDIATE")
+    finally:
+        db.set_busy_timeout(usual)

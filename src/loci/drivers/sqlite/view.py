@@ -134,7 +134,8 @@ class View:
 
     def rows(self, at: RowFilter, names: Mapping[str, int]) -> Column:
         """Version rows that the filter lets through, in the order they were remembered."""
-        return self.column("row")[self.allowed(at, names)]
+        mask = self.allowed(at, names)
+        return self.column("row")[mask][np.argsort(self.column("memory")[mask], kind="stable")]
 
     def of_memories(self, memories: Sequence[int], at: RowFilter, names: Mapping[str, int]) -> list[int]:
         """Version rows of these memories that the filter lets through."""
@@ -145,7 +146,7 @@ class View:
         """Of each content the version row that the filter lets through; contents without one are left out."""
         content = self.column("content")
         wanted = np.zeros(int(content.max(initial=0)) + 1, dtype=bool)
-        wanted[list(contents)] = True
+        wanted[[key for key in contents if 0 <= key < len(wanted)]] = True
         mask = self.allowed(at, names) & wanted[content]
         return dict(zip(self.column("content")[mask].tolist(), self.column("row")[mask].tolist(), strict=True))
 
@@ -163,13 +164,14 @@ class View:
         if at.as_of is not None:
             moment = _micros(at.as_of)
             mask &= (column("valid_from") <= moment) & (column("valid_to") > moment)
+            mask &= (column("expires") > moment) | (column("state") == STATES["frozen"])
         else:
-            mask &= column("expires") > now
+            mask &= (column("expires") > now) | (column("state") == STATES["frozen"])
             if not at.is_past:
                 mask &= (column("valid_to") > now) | ((column("flags") & FLAG_EVENT) > 0)
         wanted = np.zeros(len(STATES), dtype=bool)
         wanted[[STATES[s.value] for s in at.states]] = True
-        wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None or at.is_past
+        wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None
         mask &= wanted[column("state")]
         for name, value in (("user", at.user), ("agent", at.agent), ("session", at.session)):
             if value is not None:

@@ -25,7 +25,7 @@ from loci.drivers.sqlite.codec import (
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.jobs import JobRows
 from loci.errors import Missing
-from loci.ports import ClaimRow, Draft
+from loci.ports import ClaimRow, Draft, Removed
 from loci.types import Interval, Outcome, Source, State
 
 Row = tuple[Any, ...]
@@ -50,7 +50,9 @@ class SqliteTransaction(JobRows):
     times faster than row by row; every read flushes first, so a transaction sees its own writes."""
 
     def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: dict[str, int]) -> None:
-        self._db, self._secret, self._now = db, secret, to_micros(now) or 0
+        self._db, self._secret = db, secret
+        last = query(db, "SELECT at FROM audit ORDER BY seq DESC LIMIT 1")  # a clock set back does not change what was known
+        self._now = max(to_micros(now) or 0, *(int(row[0]) for row in last), 0)
         self._names = names
         self._pending: dict[str, list[Row]] = {table: [] for table in INSERTS}
         self._sources: dict[str, int] = {}
@@ -88,6 +90,7 @@ class SqliteTransaction(JobRows):
             marks = ",".join("?" * len(exact))
             for row in self._db.execute(
                 f"{CLAIMS} WHERE c.subject = ? AND (c.attribute IN ({marks}) OR c.attribute BETWEEN ? AND ?) AND c.user IS ?"
+                " AND c.closed_by IS NOT c.memory"
                 " ORDER BY c.seq DESC LIMIT ?",
                 (subject, *exact, f"{attribute}/", f"{attribute}/\U0010ffff", owner, CLAIMS_READ),
             ):
@@ -329,17 +332,24 @@ class SqliteTransaction(JobRows):
             chosen = f"{by} = (SELECT seq FROM names WHERE name = ?)"
         return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", value)]
 
-    def remove(self, sources: Sequence[str]) -> Mapping[str, int]:
+    def remove(self, sources: Sequence[str]) -> Removed:
         self.flush()
-        return erasure.remove(self._db, [self._source(s) for s in sources], self.change)
+        counts, reopened = erasure.remove(self._db, [self._source(s) for s in sources], self.change, self._now)
+        self._memories.clear()
+        return Removed(counts, tuple(claim_of(row) for row in self.rows(f"{CLAIMS} WHERE c.seq IN ({','.join(map(str, reopened))})")))
 
     def reopen(self, after: datetime) -> None:
         self.flush()
         at = to_micros(after)
+        erasure.undo(self._db, [int(r[0]) for r in self.rows("SELECT seq FROM versions WHERE valid_from > ? AND follows IS NOT NULL", at)])
+        self._db.execute("DELETE FROM versions WHERE valid_from > ? AND number > 1", (at,))
         self._db.execute(
-            "DELETE FROM states WHERE memory IN (SELECT memory FROM versions WHERE recorded_to IS NULL AND valid_to > ?)", (at,)
+            "UPDATE states SET state = 'generated' WHERE state = 'expired' AND memory IN (SELECT memory FROM versions"
+            " WHERE recorded_to IS NULL AND valid_to > ?)",
+            (at,),
         )
-        self._db.execute("UPDATE versions SET valid_to = NULL WHERE recorded_to IS NULL AND valid_to > ?", (at,))
+        self._db.execute("UPDATE versions SET valid_to = NULL, ending = '' WHERE recorded_to IS NULL AND valid_to > ?", (at,))
+        self._db.execute("UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE closed_at > ?", (at,))
         self._db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
@@ -347,11 +357,12 @@ class SqliteTransaction(JobRows):
         self.flush()
         before = query(self._db, "SELECT hash FROM audit ORDER BY seq DESC LIMIT 1")
         text = json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
+        hash = chain(self._secret, before[0][0] if before else b"", self.change, self._now, principal, verb, object, text)
         self._db.execute(
             "INSERT INTO audit VALUES (?,?,?,?,?,?,?)",
-            (self.change, self._now, principal, verb, object, text,
-             chain(self._secret, before[0][0] if before else b"", self.change, self._now, principal, verb, object, text)),
+            (self.change, self._now, principal, verb, object, text, hash),
         )  # fmt: skip
+        self._db.execute("INSERT OR REPLACE INTO header VALUES ('head', ?)", (hash,))  # so that the last record is missed too
         self.change += 1
 
     # -- plumbing ----------------------------------------------------------------------------------------------------
@@ -393,7 +404,7 @@ class SqliteTransaction(JobRows):
 CLAIMS_READ = 64  # of one key, newest first: what a new claim is held against
 CLAIMS = """
 SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, c.turn, u.name, s.name,
-  c.said, c.valid_from, c.valid_to, k.id
+  c.said, c.valid_from, coalesce(c.closed_at, c.valid_to), k.id
 FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq = c.closed_by
   LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
 """

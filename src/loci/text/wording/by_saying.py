@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (a row of the table is a line)
+
 """Facts told in set phrases whose subject is the speaker whatever the grammar says: "home is ...", "they hired me at ..."."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (a row of the table is a line)
+
 """The wordings in which people tell keyed facts, as tables: one row a wording, each with an example that a test reads.
 
 A `Frame` starts at a verb; its subject and auxiliaries are read to the left of it by `facts`. {NAME} and {PHRASE} stand for

@@ -1,0 +1,110 @@
+"""What callers hand to the verbs, checked and in the types of the kernel. Raises `Invalid` with the field, the value and
+what would be right, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from loci.errors import Invalid
+from loci.operation.intake import check_name, check_text, check_time
+from loci.types import Channel, Message, Scope, Type
+
+Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
+MAX_PRIORITY = 1_000_000
+MAX_PAGE = (1 << 63) - 1
+
+
+def messages_of(words: Words) -> list[Message]:
+    """Messages from what people pass: a text, a message, a chat dictionary, or several."""
+    if isinstance(words, str):
+        return [Message("user", words)]
+    if isinstance(words, Message | Mapping):
+        words = [words]
+    if not isinstance(words, Iterable):
+        raise Invalid(f"messages is {words!r:.100}; it must be a text, a message, or several. Nothing was stored.")
+    return [w if isinstance(w, Message) else _message(w, place) for place, w in enumerate(words, 1)]
+
+
+def _message(fields: object, place: int) -> Message:
+    if not isinstance(fields, Mapping):
+        raise Invalid(f"Message {place} is {fields!r:.100}; it must be a Message, or a dictionary with 'role' and 'text'.")
+    text = fields.get("text", fields.get("content"))
+    if not isinstance(text, str):
+        raise Invalid(f"A message needs 'text' (or 'content'), a string; this one has {sorted(map(str, fields))}.")
+    at = fields.get("at")
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError as error:
+            raise Invalid(f"'at' is {at!r}; it must be an ISO 8601 time such as 2026-05-02T14:30:00+01:00.") from error
+    if at is not None and not isinstance(at, datetime):
+        raise Invalid(f"'at' is {at!r}; it must be a time.")
+    named = {k: str(fields[k]) for k in ("speaker", "caption", "id", "session") if fields.get(k) is not None}
+    return Message(str(fields.get("role", "user")), text, at, **named)
+
+
+def channel_of(messages: Sequence[Message]) -> Channel:
+    """The way in of messages that are all of one role."""
+    for role, channel in (("assistant", Channel.ASSISTANT), ("tool", Channel.TOOL)):
+        if messages and all(m.role == role for m in messages):
+            return channel
+    return Channel.USER
+
+
+def scope_of(cube: str, user: str | None = None, agent: str | None = None, session: str | None = None) -> Scope:
+    """Whose memories."""
+    check_name(user, "user")
+    check_name(agent, "agent")
+    check_name(session, "session")
+    return Scope(cube, user, agent, session)
+
+
+def question(text: str) -> str:
+    """Words to search for; what is no text in them matches nothing."""
+    if not isinstance(text, str):
+        raise Invalid(f"The question is {text!r:.100}; it must be a string.")
+    if not text.strip():
+        raise Invalid("The question is empty. Ask something, or use `list` to see everything.")
+    return text
+
+
+def id_of(id: str) -> str:
+    """An id; whether there is such a thing is for the store to say."""
+    check_text(id, "id")
+    return id
+
+
+def reason_of(reason: str) -> str:
+    """Why, in a few words."""
+    check_text(reason, "reason")
+    check_name(reason, "reason")
+    return reason
+
+
+def aware(at: datetime | None, what: str) -> datetime | None:
+    """A time with its zone: UTC where it has none."""
+    return None if at is None else sure(at, what)
+
+
+def sure(at: datetime, what: str) -> datetime:
+    """The same of a time that is there."""
+    if at is None:
+        raise Invalid(f"{what} is None; it must be a datetime.")
+    check_time(at, what)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def number(value: int, what: str, least: int, most: int) -> int:
+    """A whole number within its limits."""
+    if not isinstance(value, int) or not least <= value <= most:
+        raise Invalid(f"{what} is {value!r:.100}; it must be a whole number from {least:,} to {most:,}.")
+    return value
+
+
+def type_of(value: Type | str) -> Type:
+    """A type of memory by its name."""
+    try:
+        return Type(value)
+    except ValueError as error:
+        raise Invalid(f"{value!r} is no type of memory; there are {', '.join(t.value for t in Type)}.") from error

@@ -122,6 +122,7 @@ class Cube:
 
     def __init__(self, parts: Parts, store: Store) -> None:
         self._parts, self._store = parts, store
+        self._branches: list[Cube] = []
         self.name = store.cube
         self._intake = Intake(store, parts.reader, parts.ids)
         self._lifecycle = Lifecycle(store, self._intake)
@@ -345,6 +346,7 @@ class Cube:
         self._parts.governance.allow("branch", Scope(self.name))
         store = self._parts.vault.branch(self.name, name, aware(as_of, "as_of"))
         branch = Cube(self._parts, store)
+        self._branches.append(branch)
         if as_of is not None:
             now = self._parts.clock.now()
             with store.write(now) as tx:
@@ -414,7 +416,9 @@ class Cube:
         return len(self._store.jobs())
 
     def close(self) -> None:
-        """Ends background work of this cube; the vault keeps the file."""
+        """Ends background work of this cube and of what was branched from it here; the vault keeps the files."""
+        for branch in self._branches:
+            branch.close()
         self._scheduler.close()
 
     # -- plumbing ------------------------------------------------------------------------------------------------------

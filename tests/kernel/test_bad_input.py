@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loci import Memory, Message
+from loci.drivers.sqlite.codec import from_micros
 from loci.errors import Conflict, Invalid, Missing, TooLarge, VersionConflict
 from loci.interface.reader import MemReader
-from loci.operation.intake import MAX_TEXT_BYTES
+from loci.operation.intake import MAX_NAME, MAX_TEXT_BYTES
 from loci.system import Cube
 from loci.testing import HashEmbedder, ManualClock
 from loci.wire import MemOS
@@ -51,6 +52,20 @@ def test_one_megabyte_is_the_limit(cube: Cube) -> None:
 def test_the_limit_covers_every_field(cube: Cube, field: str) -> None:
     with pytest.raises(TooLarge):
         cube.add(Message("user", "The kettle is blue.", **{field: "x" * (MAX_TEXT_BYTES + 1)}))  # type: ignore[arg-type]
+
+
+def test_a_name_has_a_limit_of_its_own(cube: Cube) -> None:
+    long = "é" * MAX_NAME
+    kept = cube.add(Message("user", "The kettle is blue.", speaker=long, session=long, id=long), user=long, agent=long)
+    assert cube.get(kept.ids[0]).speaker == long
+    with pytest.raises(TooLarge, match=r"Message 1 has a speaker that has 1,001 characters; the limit is 1,000"):
+        cube.add(Message("user", "The kettle is red.", speaker=long + "é"))
+    with pytest.raises(TooLarge, match="user has 1,001 characters"):
+        cube.add("The kettle is red.", user=long + "é")
+    half = "x" * (MAX_TEXT_BYTES // 2 + 1)
+    with pytest.raises(TooLarge, match="1,000,002 bytes"):
+        cube.add(Message("user", half, caption=half))
+    assert len(cube.list()) == 1
 
 
 @pytest.mark.parametrize(
@@ -204,6 +219,13 @@ def test_facts_of_the_first_and_last_year_are_judged(cube: Cube, times: tuple[da
         cube.add(Message("user", text, at=at), user="ana")
     cube.add("I live in Madrid.", user="ana")
     assert cube.verify().is_clean
+
+
+@pytest.mark.parametrize("beyond", [-(1 << 62), 1 << 62])
+@pytest.mark.parametrize("zone", [None, 840, -720])
+def test_a_stored_time_beyond_the_calendar_is_read_as_its_end(beyond: int, zone: int | None) -> None:
+    end = FIRST if beyond < 0 else LAST
+    assert from_micros(beyond, zone) == end.replace(tzinfo=UTC)
 
 
 def test_a_time_without_a_zone_is_utc(cube: Cube) -> None:

@@ -172,7 +172,6 @@ def test_an_erased_update_gives_the_former_words_back(cube: Cube, clock: ManualC
     assert b"quibblewick" not in cube._store.path.read_bytes().lower()
 
 
-@pytest.mark.xfail(strict=True, reason="remove undoes what dead memories caused, not what the erased version of a living one caused")
 def test_an_erased_update_takes_back_what_it_had_superseded(cube: Cube, clock: ManualClock) -> None:
     porto = cube.add("I live in Porto.", user="ana").ids[0]
     other = cube.add("The kettle is blue.", user="ana").ids[0]

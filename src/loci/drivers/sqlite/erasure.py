@@ -36,6 +36,9 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
         f"SELECT seq FROM claims WHERE closed_by IN ({_list(touched)}) AND closed_by != memory AND (memory IN ({overruled})"
         f" OR closed_by NOT IN (SELECT memory FROM versions WHERE content NOT IN ({contents})))",
     )
+    told = _delete(
+        db, f"links WHERE (source, at) IN (SELECT memory, recorded_from FROM versions WHERE content IN ({contents}))"
+    )  # their reasons quote values
     undo(db, caused)
     replacing = _column(
         db,
@@ -52,7 +55,7 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     db.execute(f"UPDATE versions SET valid_to = NULL, cause = NULL, ending = '' WHERE cause IN ({dead})")
     db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE seq IN ({_list(reopened)})")
     counts = {"sources": len(sources), "memories": len(gone), "contents": contents.count(",") + bool(contents)}
-    counts["links"] = _delete(db, f"links WHERE source IN ({dead}) OR target IN ({dead})")
+    counts["links"] = told + _delete(db, f"links WHERE source IN ({dead}) OR target IN ({dead})")
     counts["claims"] = _delete(db, f"claims WHERE content IN ({contents})")
     counts["vectors"] = _delete(db, f"vectors WHERE content IN ({contents})")
     for rows in (

@@ -284,6 +284,12 @@ class Store(Protocol):
     def write(self, now: datetime) -> AbstractContextManager[Transaction]:
         """A transaction, serialised against all other writers of the cube in any process. Durable on exit."""
 
+    def try_write(self, now: datetime) -> AbstractContextManager[Transaction]:
+        """As ``write``, but raises ``Locked`` at once while another connection writes: for what need not be written now."""
+
+    def is_covered(self, embedder: str) -> bool:
+        """Whether ``cover`` would change nothing."""
+
     def get(self, memory: str, at: RowFilter) -> Memory:
         """The version that holds at ``as_of`` and ``known_at``. Raises ``Missing``."""
 

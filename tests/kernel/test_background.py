@@ -62,9 +62,6 @@ def test_a_closed_vault_leaves_no_thread(open_vault: Callable[..., MemOS]) -> No
 
 
 @QUIET
-@pytest.mark.xfail(
-    strict=True, reason="Cube.branch makes a Cube that System does not know: its worker outlives the vault, and works on a closed file"
-)
 def test_a_closed_vault_leaves_no_thread_of_a_branch(open_vault: Callable[..., MemOS]) -> None:
     memory = open_vault(embedder=HashEmbedder(), is_background=True)
     memory.cube("main").add("The kettle is blue.")
@@ -78,9 +75,6 @@ def test_a_closed_vault_leaves_no_thread_of_a_branch(open_vault: Callable[..., M
 
 
 @QUIET
-@pytest.mark.xfail(
-    strict=True, reason="Scheduler._run has no except: Locked, or a bug of a driver's, ends the worker for good and nobody is told"
-)
 @pytest.mark.parametrize("what", ["a lock", "a bug"])
 def test_the_worker_survives(open_vault: Callable[..., MemOS], what: str) -> None:
     embedder = ClumsyEmbedder()

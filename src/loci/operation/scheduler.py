@@ -10,9 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
-from loci.errors import LociError, Unavailable
+from loci.errors import EmbedderFailed, LociError, Unavailable
 from loci.policy.lifecycle import MOVES, Move
 from loci.ports import Clock, Embedder, Store, Transaction
 from loci.types import Job
@@ -20,6 +19,7 @@ from loci.types import Job
 LEASE = timedelta(minutes=1)
 RETRY = timedelta(seconds=30)
 GATHER_SECONDS = 0.1
+PAUSE_SECONDS = 0.5  # after a failure, before the worker looks again
 
 SMALL = 64  # contents whose vectors an answer waits for; more are left to the background
 BATCH = 256  # contents embedded between two commits
@@ -30,23 +30,11 @@ Reread = Callable[[Store, Transaction, Job], None]
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
 
 
-@runtime_checkable
-class Obliging(Protocol):
-    """A store that can spare others: it gives up at once what need not be written now, and looks before it writes."""
-
-    def try_write(self, now: datetime) -> AbstractContextManager[Transaction]:
-        """As ``write``, but raises ``Locked`` at once while another connection writes."""
-
-    def is_covered(self, embedder: str) -> bool:
-        """Whether ``cover`` would change nothing."""
-
-
 class Scheduler:
     """Works the jobs of one cube: in a thread of its own once ``start`` was called, and on demand by ``drain``."""
 
     def __init__(self, store: Store, embedder: Embedder | None, clock: Clock, reread: Reread, *, is_background: bool) -> None:
         self._store, self._embedder, self._clock, self._reread = store, embedder, clock, reread
-        self._try_write: Write = store.try_write if isinstance(store, Obliging) else store.write
         self._is_background = is_background
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
@@ -91,9 +79,9 @@ class Scheduler:
 
     def _cover(self) -> None:
         store, embedder = self._store, self._embedder
-        if embedder is None or store.is_empty() or (isinstance(store, Obliging) and store.is_covered(embedder.name)):
+        if embedder is None or store.is_empty() or store.is_covered(embedder.name):
             return
-        with self._try_write(self._clock.now()) as tx:
+        with self._store.try_write(self._clock.now()) as tx:
             tx.cover(tx.generation(embedder.name, embedder.dimensions))
 
     def settle(self) -> None:
@@ -108,7 +96,7 @@ class Scheduler:
         if not self._working.acquire(timeout=SETTLE_SECONDS):
             return
         try:
-            self._step_alone(self._try_write)
+            self._step_alone(self._store.try_write)
         except LociError as error:
             self.failure = error
         finally:
@@ -132,7 +120,7 @@ class Scheduler:
         if self._thread is not None:
             self._thread.join()
         try:
-            self._note_uses(self._try_write)
+            self._note_uses(self._store.try_write)
         except LociError as error:
             self.failure = error
 
@@ -143,8 +131,19 @@ class Scheduler:
             self._wake.wait()
             self._stop.wait(GATHER_SECONDS)  # what is said in quick succession is embedded together
             self._wake.clear()
-            while not self._stop.is_set() and self._step():
+            while not self._stop.is_set() and self._step_on():
                 pass
+
+    def _step_on(self) -> bool:
+        """A step of the worker's loop, which outlives whatever goes wrong in one; ``failure`` keeps what it was."""
+        try:
+            return self._step()
+        except LociError as error:
+            self.failure = error
+        except Exception as error:  # noqa: BLE001  (a bug in a driver ends its job, not the worker)
+            self.failure = EmbedderFailed(f"The worker met {type(error).__name__}: {error}. The words are safe; it goes on.")
+        self._stop.wait(PAUSE_SECONDS)
+        return False
 
     def _step(self) -> bool:
         """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
@@ -160,20 +159,20 @@ class Scheduler:
             return False
         try:
             if self._embedder is not None and found[0].verb == "embed":
-                self._embed(found, self._embedder, write)
+                self._embed(found, self._embedder)
             else:
-                self._read(found[0], write)
+                self._read(found[0])
         except LociError as error:
             self.failure = error
-            self._give_back(found, str(error), write)
+            self._give_back(found, str(error))
         except BaseException:  # interrupted, or a bug: nobody should wait for the lease to end
-            self._give_back(found, "interrupted", write, at_once=True)
+            self._give_back(found, "interrupted", at_once=True)
             raise
         return True
 
-    def _give_back(self, jobs: list[Job], error: str, write: Write, *, at_once: bool = False) -> None:
+    def _give_back(self, jobs: list[Job], error: str, *, at_once: bool = False) -> None:
         now = self._clock.now()
-        with write(now) as tx:
+        with self._store.write(now) as tx:
             for job in jobs:
                 tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, 8), error)
 
@@ -190,21 +189,21 @@ class Scheduler:
             found.extend(more)
         return found
 
-    def _read(self, job: Job, write: Write) -> None:
-        with write(self._clock.now()) as tx:
+    def _read(self, job: Job) -> None:
+        with self._store.write(self._clock.now()) as tx:
             if tx.finish(job.seq, self._worker):
                 self._reread(self._store, tx, job)
                 if tx.new_contents:  # a record of it is also what tells other readers to look again
                     self.enqueue_vectors(tx)
                     tx.audit("scheduler", "read", str(job.arguments["source"]), {"memories": len(tx.new_contents)})
 
-    def _embed(self, jobs: list[Job], embedder: Embedder, write: Write) -> None:
+    def _embed(self, jobs: list[Job], embedder: Embedder) -> None:
         wanted = [content for job in jobs for content in _contents(job)]
-        with write(self._clock.now()) as tx:
+        with self._store.write(self._clock.now()) as tx:
             texts = tx.texts(wanted)
         contents = sorted(texts)
         vectors = embedder.embed([texts[c] for c in contents]) if contents else None
-        with write(self._clock.now()) as tx:
+        with self._store.write(self._clock.now()) as tx:
             held = [tx.finish(job.seq, self._worker) for job in jobs]
             if not all(held):
                 raise Unavailable("Another worker took over these jobs; its vectors stand.")

@@ -15,7 +15,7 @@ from loci.text.tokens import normalize
 from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
 
 MAX_LIMIT = 1000
-READ_AHEAD = 10  # messages read beyond the hits wanted: some fold into others, some give way
+READ_AHEAD = 5  # messages read beyond the hits wanted: some fold into others, some give way
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 

@@ -83,42 +83,46 @@ def fuse(
         return [], {}
     keys = list(candidates)
     shares = [_shares(candidates[key], background, constants) for key in keys]
-    prior = [sum(s[name] for name in PRIOR) for s in shares]
-    meaning = [s["meaning"] for s in shares]
+    prior = [sum(s[3:]) for s in shares]
+    meaning = [s[2] for s in shares]
     weight = gate(background, constants)
-    with_words = _posterior([s["words"] + s["near"] + m + p for s, m, p in zip(shares, meaning, prior, strict=True)])
+    with_words = _posterior([s[0] + s[1] + m + p for s, m, p in zip(shares, meaning, prior, strict=True)])
     without = _posterior([m + p for m, p in zip(meaning, prior, strict=True)])
     mixed = [weight * a + (1 - weight) * b for a, b in zip(with_words, without, strict=True)]
     best = max(mixed)
     attested = _attested(shares, weight, background)
     fused = [
-        Fused(key, attested * math.sqrt(value / best), {name: v for name, v in share.items() if v})
+        Fused(key, attested * math.sqrt(value / best), {name: v for name, v in zip(SHARES, share, strict=True) if v})
         for key, value, share in zip(keys, mixed, shares, strict=True)
     ]
     fused.sort(key=lambda f: -f.score)
     return fused, {"words": weight, "meaning only": 1 - weight}
 
 
-PRIOR = ("own", "speaker", "time", "date", "claim", "brief")
+SHARES = ("words", "near", "meaning", "own", "speaker", "time", "date", "claim", "brief")
 
 
-def _shares(signals: Mapping[str, float], background: Background, c: Constants) -> dict[str, float]:
+def _shares(signals: Mapping[str, float], background: Background, c: Constants) -> tuple[float, ...]:
+    """The nats of each signal, in the order of ``SHARES``; from the fourth on they hold whatever the reading."""
     answering = signals.get("question_before", 0.0)
     near = answering * c.words_answering * signals.get("words_before", 0.0)
     near += c.words_after * signals.get("words_after", 0.0) + c.words_session * signals.get("words_session", 0.0)
     meaning = _surprise(signals.get("cosine"), background)
-    beside = answering * c.meaning_answering * (_surprise(signals.get("cosine_before"), background) - HALF)
-    return {
-        "words": c.words * signals.get("words", 0.0),
-        "near": c.words * near,
-        "meaning": c.meaning * (meaning + beside),
-        "own": c.own * signals.get("own", 0.0),
-        "speaker": c.speaker * signals.get("speaker", 0.0) * background.names_one,
-        "time": c.time * signals.get("time", 0.0) * background.asks_when,
-        "date": c.date * signals.get("date", 0.0),
-        "claim": c.claim * signals.get("claim", 0.0),
-        "brief": -c.brief * max(0.0, math.log(c.brief_words / max(signals.get("length", c.brief_words), 1.0))),
-    }
+    beside = 0.0
+    if answering:
+        beside = answering * c.meaning_answering * (_surprise(signals.get("cosine_before"), background) - HALF)
+    length = signals.get("length", c.brief_words)
+    return (
+        c.words * signals.get("words", 0.0),
+        c.words * near,
+        c.meaning * (meaning + beside),
+        c.own * signals.get("own", 0.0),
+        c.speaker * signals.get("speaker", 0.0) * background.names_one,
+        c.time * signals.get("time", 0.0) * background.asks_when,
+        c.date * signals.get("date", 0.0),
+        c.claim * signals.get("claim", 0.0),
+        -c.brief * math.log(c.brief_words / max(length, 1.0)) if length < c.brief_words else 0.0,
+    )
 
 
 def _surprise(cosine: float | None, background: Background) -> float:
@@ -136,11 +140,11 @@ def _posterior(evidence: Sequence[float]) -> list[float]:
     return [value / total for value in raised]
 
 
-def _attested(shares: Sequence[Mapping[str, float]], weight: float, background: Background) -> float:
+def _attested(shares: Sequence[tuple[float, ...]], weight: float, background: Background) -> float:
     """How well the best candidate is attested at all, in 0..1: by the share of the words found, or by its distance in meaning."""
     words = background.best / background.attainable if background.attainable > 0 else 0.0
-    meaning = 1 - math.exp(-max(s["meaning"] for s in shares) / 2)
-    claim = 0.9 if any(s["claim"] for s in shares) else 0.0
+    meaning = 1 - math.exp(-max(s[2] for s in shares) / 2)
+    claim = 0.9 if any(s[7] for s in shares) else 0.0
     return min(1.0, max(weight * words + (1 - weight) * meaning, meaning * 0.5, claim))
 
 

@@ -14,7 +14,8 @@ from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.view import NEVER, PARTS, View
 from loci.ports import Found, Probe, RowFilter, Survey
 
-TOP = 100  # of each signal: the candidates
+TOP = 70  # of each signal: the candidates
+SEEDS = 20  # of each signal: those whose neighbours are candidates too
 LENGTH_EXPONENT = 0.5  # how much a longer text is expected to hold any word by chance
 SHORT = 90  # words: a message no longer than that is shown whole
 SHORTEST = 0.05  # of the mean length: no text counts as shorter
@@ -94,8 +95,10 @@ class Scores:
 
     def candidates(self) -> Positions:
         """The union of the best by each signal and the turns beside them."""
-        best = np.union1d(_top(self.words, TOP, 0.0), _top(np.nan_to_num(self.cosine, nan=-2.0), TOP, -1.5)).astype(np.intp)
-        beside = np.concatenate([self._beside(best, -1), self._beside(best, +1)])
+        cosine = np.nan_to_num(self.cosine, nan=-2.0)
+        best = np.union1d(_top(self.words, TOP, 0.0), _top(cosine, TOP, -1.5)).astype(np.intp)
+        seeds = np.union1d(_top(self.words, SEEDS, 0.0), _top(cosine, SEEDS, -1.5)).astype(np.intp)
+        beside = np.concatenate([self._beside(seeds, -1), self._beside(seeds, +1)])
         return np.union1d(best, beside[beside >= 0]).astype(np.intp)
 
     def places(self, contents: Sequence[int] | NDArray[np.int64]) -> Positions:

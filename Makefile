@@ -37,7 +37,7 @@ test-all: check ## check, then every test
 	$(BIN)/pytest
 
 bench: setup ## measure: retrieval (BENCH=folder of data sets), conflict, speed
-	$(BIN)/python bench/run.py $(BENCH)
+	$(BIN)/python -m bench.run $(BENCH)
 
 docs: setup ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

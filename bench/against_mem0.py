@@ -130,7 +130,9 @@ def compare(data: Path, memories: int, model: MiniLM) -> dict[str, Any]:
         np.save(home / "vectors.npy", vectors)
         np.save(home / "question_vectors.npy", asked_vectors)
         known = dict(zip([*texts, *questions], [*vectors, *asked_vectors], strict=True))
-        done = subprocess.run([str(environment()), str(Path(__file__).with_name("mem0_side.py")), str(home)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [str(environment()), str(Path(__file__).with_name("mem0_side.py")), str(home)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             sys.exit(done.stderr)
         theirs = json.loads(done.stdout.splitlines()[-1])

@@ -84,7 +84,11 @@ def main() -> None:
     }
     wrong = {name: count for name, count in figures.items() if not name.endswith((" asked", " right", " current"))}
     if args.json:
-        print(json.dumps({"machine": machine(), "bank": args.bank, "table": table, "wrong": wrong, "at": str(datetime.now(UTC).date())}, indent=1))
+        print(
+            json.dumps(
+                {"machine": machine(), "bank": args.bank, "table": table, "wrong": wrong, "at": str(datetime.now(UTC).date())}, indent=1
+            )
+        )
         return
     for name, row in table.items():
         print(f"{name:28} {row['asked']:>5} asked  {row['right']:>7.1%} right  {row['stale as current']:>4} stale as current")

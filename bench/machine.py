@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import apsw
 
@@ -20,5 +21,4 @@ def machine() -> str:
 
 
 def _lines(path: str) -> list[str]:
-    with open(path, encoding="utf-8") as lines:
-        return lines.readlines()
+    return Path(path).read_text("utf-8").splitlines()

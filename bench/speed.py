@@ -83,7 +83,9 @@ def many(count: int, seed: int = 7) -> Iterator[Message]:
     at = datetime(2024, 1, 1, tzinfo=UTC)
     for number in range(count):
         text = f"{chance.choice(pool)} {chance.choice(names)} {number}."
-        yield Message("user", text, at + timedelta(minutes=number), chance.choice(("Runa", "Casimir")), id=str(number), session=f"s{number // 40}")
+        yield Message(
+            "user", text, at + timedelta(minutes=number), chance.choice(("Runa", "Casimir")), id=str(number), session=f"s{number // 40}"
+        )
 
 
 def median_ms(action: Callable[[], object], times: int) -> float:
@@ -112,7 +114,11 @@ def durable_add(folder: Path) -> dict[str, float]:
             cube.add(message)
             bare.append(middle - start)
             ours.append(time.perf_counter() - middle)
-    return {"insert_ms": 1000 * statistics.median(bare), "add_ms": 1000 * statistics.median(ours), "ratio": statistics.median(ours) / statistics.median(bare)}
+    return {
+        "insert_ms": 1000 * statistics.median(bare),
+        "add_ms": 1000 * statistics.median(ours),
+        "ratio": statistics.median(ours) / statistics.median(bare),
+    }
 
 
 def imports(folder: Path, model: MiniLM) -> dict[str, float]:
@@ -170,9 +176,13 @@ def main() -> None:
     if args.json:
         print(json.dumps(result, indent=1))
         return
-    print(f"durable add     {result['add']['add_ms']:.2f} ms, bare insert {result['add']['insert_ms']:.2f} ms, ratio {result['add']['ratio']:.2f}")
+    print(
+        f"durable add     {result['add']['add_ms']:.2f} ms, bare insert {result['add']['insert_ms']:.2f} ms, ratio {result['add']['ratio']:.2f}"
+    )
     print(f"import          {result['import']['turns_per_second']:,.0f} turns/s without a model")
-    print(f"import + model  {result['import']['turns_per_second_with_model']:,.0f} turns/s, {result['import']['share_in_model']:.0%} in the model")
+    print(
+        f"import + model  {result['import']['turns_per_second_with_model']:,.0f} turns/s, {result['import']['share_in_model']:.0%} in the model"
+    )
     for row in result["search"]:
         print(f"search {row['memories']:>8,} {row['search_ms']:.1f} ms, {row['beyond_embedding_ms']:.1f} ms beyond the embedding")
     print(result["machine"])

@@ -71,9 +71,7 @@ def test_reads_no_more_than_its_window_of_tokens(embedder: MiniLM) -> None:
 
 
 def test_meaning(embedder: MiniLM) -> None:
-    question, near, far = embedder.embed(
-        ["Where does Alice live?", "Alice's home is in Lisbon.", "The soup needs salt."]
-    )
+    question, near, far = embedder.embed(["Where does Alice live?", "Alice's home is in Lisbon.", "The soup needs salt."])
     assert question @ near > question @ far + 0.3
 
 
@@ -114,9 +112,7 @@ def test_missing_library_says_what_to_install(tmp_path: Path, monkeypatch: pytes
         MiniLM(tmp_path).embed(["text"])
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00not json", b"\x02\x00\x00\x00\x00\x00\x00\x00{}"]
-)
+@pytest.mark.parametrize("content", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00not json", b"\x02\x00\x00\x00\x00\x00\x00\x00{}"])
 def test_damaged_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
     monkeypatch.setattr(minilm, "_model_folder", lambda: tmp_path)

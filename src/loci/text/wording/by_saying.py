@@ -1,4 +1,3 @@
-
 """Facts told in set phrases whose subject is the speaker whatever the grammar says: "home is ...", "they hired me at ..."."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-
 """The wordings in which people tell keyed facts, as tables: one row a wording, each with an example that a test reads.
 
 A `Frame` starts at a verb; its subject and auxiliaries are read to the left of it by `facts`. {NAME} and {PHRASE} stand for

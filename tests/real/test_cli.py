@@ -376,7 +376,9 @@ def test_unavailable(loci: Shell) -> None:
 def test_corrupt(loci: Shell) -> None:
     loci.add("Whole.")
     loci.file.write_bytes(b"not a cube at all" * 1000)
-    failed(loci("verify", "--json"), "Corrupt", "corrupt")
+    failed(loci("list", "--json"), "Corrupt", "corrupt")
+    checked = loci("verify", "--json")
+    assert checked.code == FAMILIES["Corrupt"] and json.loads(checked.out)["faults"][0]["cube"] == "main"
 
 
 def test_unsupported(loci: Shell) -> None:

@@ -143,17 +143,18 @@ def current_share(memory: Memory | None, moment: datetime) -> float:
 
 
 def successors(hits: Sequence[Hit], present: Mapping[str, Memory], moment: datetime) -> list[Hit]:
-    """Hits with what superseded them put before them, where it is not there already."""
-    placed: list[Hit] = []
-    known = {hit.memory.id for hit in hits}
+    """Hits with what superseded them put before them: pulled forward where it is a hit itself, added where it is not."""
+    placed: dict[str, Hit] = {}  # by the message a hit is from
+    waiting = {hit.memory.spans[-1].source: hit for hit in hits}
     for hit in hits:
         for id in closers(hit.memory, moment):
             memory = present.get(id)
-            if memory is not None and id not in known:
-                known.add(id)
-                placed.append(Hit(memory, hit.score, {"successor": hit.score}, note(memory, moment)))
-        placed.append(hit)
-    return placed
+            if memory is not None:
+                source = memory.spans[-1].source
+                added = Hit(memory, hit.score, {"successor": hit.score}, note(memory, moment))
+                placed.setdefault(source, waiting.get(source, added))
+        placed.setdefault(hit.memory.spans[-1].source, hit)
+    return list(placed.values())
 
 
 def closers(memory: Memory, moment: datetime) -> list[str]:

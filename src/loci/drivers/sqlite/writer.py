@@ -45,21 +45,27 @@ INSERTS = {
 }
 
 
+TOPS = """
+SELECT (SELECT max(seq) FROM memories), (SELECT max(seq) FROM contents), (SELECT max(seq) FROM versions), (SELECT max(seq) FROM audit),
+  (SELECT at FROM audit ORDER BY seq DESC LIMIT 1), (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1)
+"""
+
+
 class SqliteTransaction(JobRows):
     """What ``SqliteStore.write()`` yields. Rows of new memories are gathered and written by table, which is several
     times faster than row by row; every read flushes first, so a transaction sees its own writes."""
 
     def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: dict[str, int]) -> None:
         self._db, self._secret = db, secret
-        last = query(db, "SELECT at FROM audit ORDER BY seq DESC LIMIT 1")  # a clock set back does not change what was known
-        self._now = max(to_micros(now) or 0, *(int(row[0]) for row in last), 0)
+        memory, content, version, record, last, self._head = query(db, TOPS)[0]
+        self._now = max(to_micros(now) or 0, last or 0)  # a clock set back does not change what was known
         self._names = names
         self._pending: dict[str, list[Row]] = {table: [] for table in INSERTS}
         self._sources: dict[str, int] = {}
         self._memories: dict[str, int] = {}
         self._closed: dict[int, int] = {}  # memory: the version row this transaction ended last
-        self._next = {table: self._top(table) for table in ("memories", "contents", "versions")}
-        self.change = self._top("audit") + 1
+        self._next = {"memories": memory or 0, "contents": content or 0, "versions": version or 0}
+        self.change = (record or 0) + 1
         self.new_contents: list[int] = []
 
     # -- reading inside the transaction ------------------------------------------------------------------------------
@@ -355,14 +361,14 @@ class SqliteTransaction(JobRows):
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""
         self.flush()
-        before = query(self._db, "SELECT hash FROM audit ORDER BY seq DESC LIMIT 1")
         text = json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
-        hash = chain(self._secret, before[0][0] if before else b"", self.change, self._now, principal, verb, object, text)
+        hash = chain(self._secret, self._head or b"", self.change, self._now, principal, verb, object, text)
         self._db.execute(
             "INSERT INTO audit VALUES (?,?,?,?,?,?,?)",
             (self.change, self._now, principal, verb, object, text, hash),
         )  # fmt: skip
         self._db.execute("INSERT OR REPLACE INTO header VALUES ('head', ?)", (hash,))  # so that the last record is missed too
+        self._head = hash
         self.change += 1
 
     # -- plumbing ----------------------------------------------------------------------------------------------------
@@ -375,9 +381,6 @@ class SqliteTransaction(JobRows):
 
     def _touch(self, memory: int) -> None:
         self._pending["touched"].append((self.change, memory))
-
-    def _top(self, table: str) -> int:
-        return int(scalar(self._db, f"SELECT coalesce(max(seq), 0) FROM {table}"))
 
     def _bump(self, table: str) -> int:
         self._next[table] += 1

@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.drivers.minilm import MiniLM
-from loci.memories.plaintext import OWN
 from loci.policy.fusion import Background, Constants, fuse
 from loci.text.dates import asks_when, has_time, window
+from loci.text.speech import is_own
 from loci.text.tokens import content_words, words
 
 Floats = NDArray[np.float64]
@@ -83,7 +83,7 @@ class Conversation:
         self.at = [datetime.fromisoformat(turn["at"]).replace(tzinfo=None) if turn["at"] else None for turn in turns]
         said = [t["text"] + (f" [shares a photo: {t['caption']}]" if t.get("caption") else "") for t in turns]
         named = [f"{s}: {text}" for s, text in zip(self.speaker, said, strict=True)]
-        self.own = np.array([OWN.search(text) is not None for text in said], float)
+        self.own = np.array([is_own(text) for text in said], float)
         self.time = np.array([has_time(text) for text in said], float)
         self.asking = np.array(["?" in text for text in said], float)
         self.length = np.array([len(text.split()) for text in named], float)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PAIRS = tuple(a + b for a in CROCKFORD for b in CROCKFORD)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SHIFTS = tuple(range(120, -1, -10))
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -37,4 +38,4 @@ class Ulids:
             if value <= self._last:
                 value = self._last + 1
             self._last = value
-        return "".join(PAIRS[value >> shift & 1023] for shift in range(120, -1, -10))
+        return "".join([PAIRS[value >> shift & 1023] for shift in SHIFTS])

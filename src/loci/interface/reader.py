@@ -69,9 +69,10 @@ class _Reading:
         text = self.words[start:end]
         inside = [e.text for e in self.entities if start <= e.start and e.end <= end]
         times = [TimeSpan(m.words, _aware(m.earliest), _aware(m.latest)) for m in self.times if start <= m.start and m.end <= end]
+        said = tokens.words(text)
         return Candidate(
-            start, end, part, Type(speech.semantic_type(text)), self.speaker, entities.about(text, self.speaker, self.people),
-            tuple(dict.fromkeys(inside)), tuple(speech.keywords(text)), tuple(times),
+            start, end, part, Type(speech.semantic_type(text, said)), self.speaker, entities.about(text, self.speaker, self.people),
+            tuple(dict.fromkeys(inside)), tuple(speech.keywords(text, found=said)), tuple(times),
         )  # fmt: skip
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from loci.ports import ClaimRow, Draft
 from loci.text.dates import has_time
+from loci.text.speech import is_own
 from loci.types import Candidate, Interval, Kind, Memory, Origin, Scope, Source, Span, State, Type
 
 RULES = "rule:reader@1"
-OWN = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|my|me|mine|myself|we|our|us|im|ive)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,9 @@ def draft_of(memory: Memory, claims: tuple[ClaimRow, ...] = ()) -> Draft:
         memory=memory,
         words=indexed(memory.speaker, memory.text),
         is_question="?" in memory.text,
-        has_time=has_time(memory.text),
+        has_time=bool(memory.times) if memory.at is not None else has_time(memory.text),
         is_event=memory.type is Type.EVENT or any(c.cue == "change" for c in claims),
-        is_own=OWN.search(memory.text) is not None,
+        is_own=is_own(memory.text),
         claims=claims,
     )
 

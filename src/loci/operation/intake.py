@@ -76,7 +76,7 @@ class Intake:
         if at is None and message.id is None:
             at = now
         speaker = message.speaker or (scope.user if message.role == "user" else None)
-        message = replace(message, at=_aware(at), speaker=speaker)
+        message = Message(message.role, message.text, _aware(at), speaker, message.caption, message.id, message.session)
         return Source(
             id=self.ids.new(now), message=message, scope=scope_of(scope, message.session), principal=origin.principal,
             channel=origin.channel, recorded=now, hash=self.store.hash(message.text, message.caption),
@@ -146,8 +146,9 @@ class Intake:
         """What a fact said in ``memory`` does to the claims that are known."""
         message, scope = source.message, source.scope
         speaker = message.speaker or message.role
-        known = tx.claims([(fact.subject, fact.attribute)], scope.user) if fact.subject and fact.attribute else []
-        if not known or fact.replaces is not None:
+        key = (fact.subject, fact.attribute) if fact.subject and fact.attribute else None
+        known = [] if key is None else tx.claims([key], scope.user)
+        if key is None or fact.replaces is not None:
             seen = {row.seq for row in known}
             known += [row for row in tx.spoken_claims(speaker, scope.user, NEAR_CLAIMS) if row.seq not in seen]
         new = conflict.Claim(

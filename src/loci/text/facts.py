@@ -36,6 +36,8 @@ _ABBREVIATED = "".join(rf"(?<!\b{short}[.!?…])" for short in listed("Mr Ms Dr 
 _BREAK = re.compile(rf"[.!?…]{_ABBREVIATED}[.!?…]*[\"')\]]*(?=\s)|\n+")
 _NUMBERED_BREAK = re.compile(r"(?<!\d)\.\s+(?=The\s|\d+[.:)]\s)|\n+")
 _KIDDING = re.compile(r"(?i)\b(?:kidding|just joking|jk|only joking|in my dreams)\b")
+_DIGIT = re.compile(r"\d")
+_DIGITS, _NO_DIGITS = frozenset("#"), frozenset[str]()
 _CODE = re.compile(r"[{}<>\\|=`]|\*\*|//")
 _QUOTED = re.compile(r"[\"“](?=(?:[^\"”\s]+\s){2})[^\"”]*[\"”]")
 
@@ -58,7 +60,7 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
         told: list[Fact] = []
         if end - start <= _LONGEST and not said.rstrip(" \"')").endswith("?") and not _CODE.search(said):
             base = max(0, start - _CONTEXT)
-            words = frozenset(_WORD.findall(said.casefold())) | ({"#"} if any(map(str.isdigit, said)) else set())
+            words = frozenset(_WORD.findall(said.casefold())) | (_DIGITS if _DIGIT.search(said) else _NO_DIGITS)
             sentence = Sentence(text[base:end], start - base, me, anchor, people, words)
             told = _told(sentence)
             if not told and len(text) <= _LONGEST_CORRECTED and (fact := by_correction(sentence, carried)):

@@ -118,9 +118,12 @@ _STATES = frozenset(_STATE_WORDS.split())
 _DATED = frozenset(["yesterday", "ago", "last"])
 
 
-def semantic_type(text: str) -> str:
-    """Return what one sentence or turn is: fact, preference, event, plan, question, instruction or smalltalk."""
-    found = words(text)
+def semantic_type(text: str, found: list[str] | None = None) -> str:
+    """Return what one sentence or turn is: fact, preference, event, plan, question, instruction or smalltalk.
+
+    `found` are its `words`, where they are known already.
+    """
+    found = words(text) if found is None else found
     lower = text.lower()
     kinds = frozenset(found)
     if len(found) < 24 and _is_smalltalk(lower, found, kinds):
@@ -222,6 +225,14 @@ def stands_alone(sentence: str) -> bool:
 _VERB_SUBJECTS = frozenset(["help", "work", "book", "note", "love"])
 
 
+_FIRST_PERSON = frozenset(["i", "my", "me", "mine", "myself", "we", "our", "us", "im", "ive"])
+
+
+def is_own(text: str) -> bool:
+    """Return whether the text speaks in the first person, as statements of one's own facts and tastes do."""
+    return not _FIRST_PERSON.isdisjoint(words(text))
+
+
 # --- keywords -------------------------------------------------------------------------------------------------------------
 
 _COMMON_WORDS = """good great nice cool awesome amazing really thing things stuff time day days way lot people know think feel want
@@ -235,12 +246,13 @@ _COMMON = frozenset(_COMMON_WORDS.split()) - STOPWORDS
 _DULL = STOPWORDS | _COMMON
 
 
-def keywords(text: str, limit: int = 8) -> list[str]:
+def keywords(text: str, limit: int = 8, found: list[str] | None = None) -> list[str]:
     """Return at most `limit` distinct words that say what the text is about, the most telling first.
 
-    A word weighs by its length, which stands in for its rarity; in a long text also by how often it is said.
+    A word weighs by its length, which stands in for its rarity; in a long text also by how often it is said. `found` are
+    the `words` of the text, where they are known already.
     """
-    found = words(text)
+    found = words(text) if found is None else found
     telling = [word for word in dict.fromkeys(found) if word not in _DULL]
     if len(found) > 60:
         counts = Counter(found)

@@ -53,7 +53,7 @@ SELECT (SELECT max(seq) FROM memories), (SELECT max(seq) FROM contents), (SELECT
 
 class SqliteTransaction(JobRows):
     """What ``SqliteStore.write()`` yields. Rows of new memories are gathered and written by table, which is several
-    times faster than row by row; every read flushes first, so a transaction sees its own writes."""
+    times faster than row by row; every read first writes the tables it reads, so a transaction sees its own writes."""
 
     def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: dict[str, int]) -> None:
         self._db, self._secret = db, secret
@@ -87,7 +87,7 @@ class SqliteTransaction(JobRows):
         return self._memories[memory]
 
     def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
-        self.flush()
+        self.flush("memories", "claims")
         found: dict[int, ClaimRow] = {}
         owner = None if user is None else self._name(user)
         for subject, attribute in dict.fromkeys(keys):
@@ -95,17 +95,18 @@ class SqliteTransaction(JobRows):
             exact = ["/".join(words[: i + 1]) for i in range(len(words))]
             marks = ",".join("?" * len(exact))
             for row in self._db.execute(
-                f"{CLAIMS} WHERE c.subject = ? AND (c.attribute IN ({marks}) OR c.attribute BETWEEN ? AND ?) AND c.user IS ?"
+                f"{CLAIMS} WHERE c.seq IN (SELECT seq FROM claims WHERE subject = ? AND attribute IN ({marks}) UNION ALL"
+                " SELECT seq FROM claims WHERE subject = ? AND attribute BETWEEN ? AND ?) AND c.user IS ?"
                 " AND c.closed_by IS NOT c.memory"
                 " ORDER BY c.seq DESC LIMIT ?",
-                (subject, *exact, f"{attribute}/", f"{attribute}/\U0010ffff", owner, CLAIMS_READ),
+                (subject, *exact, subject, f"{attribute}/", f"{attribute}/\U0010ffff", owner, CLAIMS_READ),
             ):
                 claim = claim_of(row)
                 found[claim.seq] = claim
         return [found[seq] for seq in sorted(found)]
 
     def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
-        self.flush()
+        self.flush("memories", "claims")
         rows = query(
             self._db,
             f"{CLAIMS} WHERE c.speaker = ? AND c.user IS ? AND c.closed_by IS NULL ORDER BY c.seq DESC LIMIT ?",
@@ -285,11 +286,12 @@ class SqliteTransaction(JobRows):
 
     def open_claims(self, memory: str) -> int:
         """How many of the memory's claims still hold."""
-        return int(self.rows("SELECT count(*) FROM claims WHERE memory=? AND closed_by IS NULL", self.seq_of(memory))[0][0])
+        self.flush("claims")
+        return int(scalar(self._db, "SELECT count(*) FROM claims WHERE memory = ? AND closed_by IS NULL", self.seq_of(memory)))
 
     def state(self, memory: str) -> tuple[State, datetime | None, int]:
         """(state, expires, priority) of a memory."""
-        rows = self.rows("SELECT state, expires, priority FROM states WHERE memory=?", self.seq_of(memory))
+        rows = query(self._db, "SELECT state, expires, priority FROM states WHERE memory = ?", self.seq_of(memory))
         if not rows:
             return State.GENERATED, None, 0
         state, expires, priority = rows[0]
@@ -308,7 +310,6 @@ class SqliteTransaction(JobRows):
 
     def set_state(self, memory: str, state: State, expires: datetime | None, priority: int) -> None:
         seq = self.seq_of(memory)
-        self.flush()
         self._db.execute("INSERT OR REPLACE INTO states VALUES (?,?,?,?)", (seq, state.value, to_micros(expires), priority))
         self._touch(seq)
 
@@ -373,8 +374,10 @@ class SqliteTransaction(JobRows):
 
     # -- plumbing ----------------------------------------------------------------------------------------------------
 
-    def flush(self) -> None:
-        for table, rows in self._pending.items():
+    def flush(self, *tables: str) -> None:
+        """Writes the rows gathered for these tables, or for all."""
+        for table in tables or INSERTS:
+            rows = self._pending[table]
             if rows:
                 self._db.executemany(INSERTS[table], rows)
                 rows.clear()

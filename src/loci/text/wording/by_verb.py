@@ -30,6 +30,9 @@ _OPENERS = BY_WORD.keys() - {"#", "a", "the", "with"} | wordset("""just finally 
 _BASE_FORMS = wordset(
     """live reside work study drive own have attend go like love enjoy adore hate dislike detest call rent earn make eat follow date"""
 )
+_COPULAS = wordset(
+    """am im is are m s re was were be been being isn aren wasn weren became become got gotten get gets getting went gone turned turning"""
+)  # what a predicate hangs on, as words are cut at an apostrophe
 _CLOSED = re.compile(r"\s*(?:$|[.,;!)]|now\b|these days\b|again\b|and\b|since\b|for\b)")
 _NO_MORE = re.compile(r"(?i)\bany\s?(?:more|longer)\b")
 _TAIL = re.compile(r"[.;!?]|, (?!now|not)| but ")
@@ -45,7 +48,10 @@ def by_verb(sentence: Sentence) -> Iterator[Fact]:
     """Yield the facts told with the verbs of the table."""
     sentence = _uncapitalised(sentence)
     frames = {id(frame): (frame, pattern) for word in sentence.words & BY_WORD.keys() for frame, pattern in BY_WORD[word]}
+    is_predicative = not sentence.words.isdisjoint(_COPULAS)
     for frame, pattern in frames.values():
+        if frame.needs_be and not is_predicative:
+            continue
         if frame.context and not re.search(frame.context, sentence.said):
             continue
         for found in pattern.finditer(sentence.text, sentence.start):

@@ -82,6 +82,12 @@ _BE = wordset("am is are 'm m 's 're was were be been being isn't aren't wasn't 
 _GET = wordset("got gotten get gets getting went gone turned turning")
 _ANY_AUXILIARY = _BE | _PERFECT | _FUTURE | _NEGATIVE | wordset("""do does did has had started began stopped used may can""")
 _AUX_WORD = re.compile(r"'?\w+(?:'\w+)?")
+# the plain words that a subject or its auxiliaries may end in, or that open a clause without one
+_BEFORE_VERB = frozenset(
+    [*(word.rpartition("_")[2] for group in _AUXILIARIES for word in group.split()), *KIN]
+    + "i im ive m ve we he she they and but then so now".split()
+)
+_LONGEST_WORD = 24  # characters of a word that are looked at
 _NO_NAME = re.compile(r"(?:ing|ly|tion|ness|ment)\Z")
 _NOT_NAMES = STOPWORDS | wordset(
     """hey hi hello dear yes yeah wow oh so well thanks home work today yesterday tomorrow tonight monday tuesday wednesday thursday
@@ -161,6 +167,9 @@ def owner(found: re.Match[str], sentence: Sentence) -> tuple[str, bool] | None:
 
 def read_left(sentence: Sentence, end: int) -> Left | None:
     """Return who the verb at `end` speaks of; None if no subject stands there. Looks back at most 90 characters."""
+    word = sentence.text[max(sentence.start, end - _LONGEST_WORD) : end].rstrip().rpartition(" ")[2]
+    if word.isalpha() and word.islower() and word not in _BEFORE_VERB:
+        return None  # seen by the word alone, as most are
     base = max(sentence.start, end - 90)
     window = sentence.text[base:end]
     found = _LEFT.search(window)

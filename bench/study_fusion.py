@@ -332,9 +332,9 @@ def check(table: Table, constants: Constants) -> None:
     ends = [*table.first[1:], len(table.question)]
     for question in range(0, len(table.first), 50):
         rows = range(int(table.first[question]), int(ends[question]))
-        ranked, _ = fuse({r: {n: float(v[r]) for n, v in table.columns.items()} for r in rows}, table.backgrounds[question], constants)
-        ours = np.sqrt(scores[[f.key for f in ranked]])
-        theirs = np.array([f.score for f in ranked])
+        found = fuse({n: v[rows.start : rows.stop].tolist() for n, v in table.columns.items()}, table.backgrounds[question], constants)
+        ours = np.sqrt(scores[[rows.start + place for place in found.order]])
+        theirs = np.array([found.scores[place] for place in found.order])
         assert np.allclose(ours / ours[0], theirs / theirs[0], atol=1e-4), f"fuse and the array formula differ on question {question}"
 
 

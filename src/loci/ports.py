@@ -94,11 +94,10 @@ class ClaimRow:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A version to be written: the memory, the words to index it by, and what search wants to know of it: whether it asks
-    something, names a time, tells of a change, speaks in the first person."""
+    """A version to be written: the memory, and what search wants to know of it: whether it asks something, names a time, tells of
+    a change, speaks in the first person. It is found by its words and by its speaker's name."""
 
     memory: Memory
-    words: str
     is_question: bool = False
     has_time: bool = False
     is_event: bool = False
@@ -120,26 +119,20 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One candidate of a search: its message, the surprise of its words (nats), and its other raw signals by name; a signal
-    with nothing to say is absent from ``facts``. ``whole`` is the content of its whole message, if that is short, else its own."""
-
-    content: int
-    whole: int
-    source: int
-    words: float
-    facts: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class Survey:
-    """What a search saw: candidates, and the background that their scores stand out from.
+    """What a search saw: the candidates, in columns, and the background that their scores stand out from.
 
-    ``attainable`` is the surprise of a text that holds every term, ``best_surprise`` the largest there is; the cosine figures are
-    over every row the filter let through. ``missing`` names signals that could not run in full, with the reason.
+    ``contents`` are the candidates; ``sources`` their messages; ``wholes`` the content of the whole message where that is short,
+    else their own. ``signals`` has a value for each candidate: raw signals by name, ``words`` (nats of surprise) among them, NaN
+    where a signal has nothing to say. ``attainable`` is the surprise of a text that holds every term, ``best_surprise`` the largest
+    there is; the cosine figures are over every row the filter let through. ``missing`` names signals that could not run in full,
+    with the reason.
     """
 
-    candidates: tuple[Found, ...]
+    contents: Sequence[int]
+    wholes: Sequence[int]
+    sources: Sequence[int]
+    signals: Mapping[str, Sequence[float]]
     documents: int
     attainable: float
     best_surprise: float
@@ -280,6 +273,9 @@ class Store(Protocol):
 
     @property
     def id(self) -> str: ...
+
+    def snapshot(self) -> AbstractContextManager[object]:
+        """What this thread reads inside is of one moment, and takes one look at what others have changed."""
 
     def write(self, now: datetime) -> AbstractContextManager[Transaction]:
         """A transaction, serialised against all other writers of the cube in any process. Durable on exit."""

@@ -37,18 +37,12 @@ def draft_of(memory: Memory, claims: tuple[ClaimRow, ...] = ()) -> Draft:
     """The memory with what the indexes want to know of it."""
     return Draft(
         memory=memory,
-        words=indexed(memory.speaker, memory.text),
         is_question="?" in memory.text,
         has_time=bool(memory.times) if memory.at is not None else has_time(memory.text),
         is_event=memory.type is Type.EVENT or any(c.cue == "change" for c in claims),
         is_own=is_own(memory.text),
         claims=claims,
     )
-
-
-def indexed(speaker: str | None, text: str) -> str:
-    """The words a memory is found by: who said it, and what."""
-    return f"{speaker}: {text}" if speaker else text
 
 
 def scope_of(scope: Scope, session: str | None) -> Scope:

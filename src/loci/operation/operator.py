@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
@@ -17,6 +17,8 @@ from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, 
 MAX_LIMIT = 1000
 READ_AHEAD = 5  # messages read beyond the hits wanted: some fold into others, some give way
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+WEEK = timedelta(weeks=1) / MICROSECOND
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 
 
@@ -34,45 +36,55 @@ class Operator:
         start = perf_counter()
         probe = self._probe(query.call)
         timings["embed"] = _lap(start)
-        start = perf_counter()
-        survey = self.store.survey(probe, at)
-        timings["signals"] = _lap(start)
-        start = perf_counter()
-        ranked, weights = rank(query.call, survey)
-        timings["fuse"] = _lap(start)
-        start = perf_counter()
-        hits = self._hits(ranked, survey, query.limit, at)
-        timings["read"] = _lap(start)
+        with self.store.snapshot():
+            start = perf_counter()
+            survey = self.store.survey(probe, at)
+            timings["signals"] = _lap(start)
+            start = perf_counter()
+            ranking = rank(query.call, survey)
+            timings["fuse"] = _lap(start)
+            start = perf_counter()
+            hits = self._hits(ranking, survey, query.limit, at)
+            timings["read"] = _lap(start)
         start = perf_counter()
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
         timings["pack"] = _lap(start)
         trace = Trace(
-            call=query.call, weights=weights, signals=survey.counts, missing=survey.missing, withheld=survey.withheld,
+            call=query.call, weights=ranking.weights, signals=survey.counts, missing=survey.missing, withheld=survey.withheld,
             considered=survey.documents, milliseconds=timings,
         )  # fmt: skip
         return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace)
 
-    def _hits(self, ranked: Sequence[fusion.Fused], survey: Survey, limit: int, at: RowFilter) -> list[Hit]:
+    def _hits(self, ranking: fusion.Ranking, survey: Survey, limit: int, at: RowFilter) -> list[Hit]:
         """The best of each message, read, folded and put behind what superseded it. A short message is shown whole; one with an
         outdated part is read in all its parts, since another part may be the one that answers."""
         moment, is_past = at.as_of or at.now, at.as_of is not None or at.is_past
-        source = {found.content: found.source for found in survey.candidates}
-        whole = {found.content: found.whole for found in survey.candidates}
-        best: dict[int, fusion.Fused] = {}
-        for fused in ranked:
-            best.setdefault(source[fused.key], fused)
-        chosen = [replace(fused, key=whole[fused.key]) for fused in list(best.values())[: limit + READ_AHEAD]]
-        memories = self.store.load([fused.key for fused in chosen], at)
-        outdated = {fused.key for fused in chosen if not is_past and current_share(memories.get(fused.key), moment) < 1}
-        parts = [f for f in ranked if f.key not in outdated and whole[f.key] in outdated] if outdated else []
-        if parts:
-            memories |= self.store.load([fused.key for fused in parts], at)
-            chosen = sorted([*chosen, *parts], key=lambda fused: -fused.score)
-        if at.known_at is not None:  # what closed their claims may have become known later
-            memories = {key: replace(memory, claims=()) for key, memory in memories.items()}
-        hits = fold([(fused, memories[fused.key]) for fused in chosen if fused.key in memories], moment, is_past)
+        best: dict[int, int] = {}  # by message, the place of its best candidate
+        for place in ranking.order:
+            best.setdefault(survey.sources[place], place)
+        places = list(best.values())
+        found = self._read(ranking, survey.wholes, places[:limit], at)
+        outdated = {} if is_past else {content for content, hit in found.items() if current_share(hit.memory, moment) < 1}
+        if len(places) > limit and (outdated or len(fold(found.values(), moment, is_past)) < limit):
+            found |= self._read(ranking, survey.wholes, places[limit : limit + READ_AHEAD], at)
+            outdated = {} if is_past else {content for content, hit in found.items() if current_share(hit.memory, moment) < 1}
+        parts = [p for p in ranking.order if survey.wholes[p] in outdated and survey.contents[p] not in outdated] if outdated else []
+        hits = [*found.values(), *self._read(ranking, survey.contents, parts, at).values()]
+        hits = fold(sorted(hits, key=lambda hit: -hit.score), moment, is_past)
         newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
         return successors(hits, self.store.present(newer, at), moment) if newer else hits
+
+    def _read(self, ranking: fusion.Ranking, contents: Sequence[int], places: Sequence[int], at: RowFilter) -> dict[int, Hit]:
+        """The memories of these candidates as hits, by content, best first."""
+        memories = self.store.load([contents[place] for place in places], at) if places else {}
+        hits: dict[int, Hit] = {}
+        for place in places:
+            memory = memories.get(contents[place])
+            if memory is not None and at.known_at is not None:  # what closed its claims may have become known later
+                memory = replace(memory, claims=())
+            if memory is not None:
+                hits[contents[place]] = Hit(memory, ranking.scores[place], ranking.shares(place))
+        return hits
 
     def _probe(self, call: MemoryCall) -> Probe:
         """Words and direction of the question. A failing embedder costs its signal, not the answer, and the trace says so."""
@@ -94,44 +106,40 @@ def check(query: Query) -> None:
         raise Invalid(f"budget_tokens is {query.budget_tokens}: no memory fits. Give at least {packing.SMALLEST_BUDGET}, or leave it out.")
 
 
-def rank(call: MemoryCall, survey: Survey) -> tuple[list[fusion.Fused], dict[str, float]]:
+def rank(call: MemoryCall, survey: Survey) -> fusion.Ranking:
     """Candidates best first, and the weights decided for this question."""
     background = fusion.Background(
         attainable=survey.attainable, best=survey.best_surprise, mean=survey.cosine_mean, deviation=survey.cosine_deviation,
         has_meaning=survey.cosine_deviation > 0, asks_when=call.asks_when, names_one=len(call.people) == 1,
     )  # fmt: skip
-    signals: dict[int, Mapping[str, float]] = {}
-    for found in survey.candidates:
-        date = _in_window(found.facts.get("at"), call.window)
-        signals[found.content] = {**found.facts, "words": found.words, "date": date}
-    return fusion.fuse(signals, background)
+    if call.window is None or "at" not in survey.signals:
+        return fusion.fuse(survey.signals, background)
+    return fusion.fuse({**survey.signals, "date": in_window(survey.signals["at"], call.window)}, background)
 
 
-def _in_window(at_micros: float | None, window: Interval | None) -> float:
-    """1 within the time asked for, fading by a factor e for each week outside it."""
-    if at_micros is None or window is None:
-        return 0.0
-    at = EPOCH + timedelta(microseconds=at_micros)
-    before = (window.start - at) if window.start is not None else timedelta(0)
-    behind = (at - window.end) if window.end is not None else timedelta(0)
-    return math.exp(-max(before, behind, timedelta(0)) / timedelta(weeks=1))
+def in_window(times: Sequence[float], window: Interval) -> list[float]:
+    """For each time (microseconds since 1970, NaN: unknown) 1 within the window, fading by a factor e for each week outside it."""
+    start = -math.inf if window.start is None else (window.start - EPOCH) / MICROSECOND
+    end = math.inf if window.end is None else (window.end - EPOCH) / MICROSECOND
+    return [math.exp(-max(start - at, at - end, 0.0) / WEEK) if at == at else 0.0 for at in times]
 
 
-def fold(ranked: Sequence[tuple[fusion.Fused, Memory]], moment: datetime, is_past: bool) -> list[Hit]:
+def fold(ranked: Iterable[Hit], moment: datetime, is_past: bool) -> list[Hit]:
     """Hits in order: parts of one message and near-duplicates fold into their best. Unless the question is about the past,
     what was superseded counts for less, and a message with an outdated part only as its best part that still holds."""
     hits: list[Hit] = []
     places: dict[str, int] = {}
-    for fused, memory in ranked:
+    for hit in ranked:
+        memory = hit.memory
         keys = (memory.spans[-1].source, normalize(memory.text))
         place = next((places[key] for key in keys if key in places), None)
-        score = fused.score if is_past else fused.score * current_share(memory, moment)
+        score = hit.score if is_past else hit.score * current_share(memory, moment)
         if place is None:
             places.update(dict.fromkeys(keys, len(hits)))
-            hits.append(Hit(memory, score, fused.shares, note(memory, moment)))
+            hits.append(Hit(memory, score, hit.shares, note(memory, moment)))
         elif score > hits[place].score:
             kept = hits[place]
-            hits[place] = Hit(memory, score, fused.shares, note(memory, moment), (*kept.duplicates, kept.memory.id))
+            hits[place] = Hit(memory, score, hit.shares, note(memory, moment), (*kept.duplicates, kept.memory.id))
         else:
             hits[place] = replace(hits[place], duplicates=(*hits[place].duplicates, memory.id))
     return sorted(hits, key=lambda hit: -hit.score)

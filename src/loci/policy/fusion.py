@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 HALF = math.log(2.0)  # the surprise of a z of 0
+FARTHEST = 25.0  # deviations: beyond, the tail is too thin for a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,22 @@ class Background:
     names_one: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fused:
-    """A candidate with its score in 0..1 (1 is the best of its question, fully attested) and the nats that each signal gave it."""
+Column = Sequence[float]
 
-    key: int
-    score: float
-    shares: Mapping[str, float]
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates by their place among those handed in: ``order`` has the best first, ``scores`` (0..1; 1 is the best of its
+    question, fully attested) and the ``columns`` of nats that each signal gave are by place. ``weights`` are of the readings."""
+
+    order: Sequence[int]
+    scores: Column
+    weights: Mapping[str, float]
+    columns: Mapping[str, Column]
+
+    def shares(self, place: int) -> dict[str, float]:
+        """The nats that each signal gave one candidate."""
+        return {name: column[place] for name, column in self.columns.items() if column[place]}
 
 
 def gate(background: Background, constants: Constants = Constants()) -> float:
@@ -71,66 +81,71 @@ def gate(background: Background, constants: Constants = Constants()) -> float:
     return _sigmoid(constants.gate * (background.best / background.attainable - constants.gate_share))
 
 
-def fuse(
-    candidates: Mapping[int, Mapping[str, float]], background: Background, constants: Constants = Constants()
-) -> tuple[list[Fused], dict[str, float]]:
-    """Candidates best first, and the weight of each reading. A signal that a candidate lacks counts as saying nothing.
+def fuse(signals: Mapping[str, Column], background: Background, constants: Constants = Constants()) -> Ranking:
+    """Candidates best first, and the weight of each reading.
 
-    Signals by name: words, words_before, words_after, words_session (nats), cosine, cosine_before, question_before, own, speaker,
-    time, claim (0 or 1), date (0..1), length (words).
+    One column a signal, one value a candidate: words, words_before, words_after, words_session (nats), cosine, cosine_before (NaN
+    where there is none), question_before, own, speaker, time, claim (0 or 1), date (0..1), length (words). A column that is
+    absent says nothing of anyone.
     """
-    if not candidates:
-        return [], {}
-    keys = list(candidates)
-    shares = [_shares(candidates[key], background, constants) for key in keys]
-    prior = [sum(s[3:]) for s in shares]
-    meaning = [s[2] for s in shares]
+    count = max((len(column) for column in signals.values()), default=0)
+    if not count:
+        return Ranking([], [], {}, {})
+    columns = _columns(signals, [0.0] * count, background, constants)
+    without = columns["meaning"]
+    for name in PRIOR:
+        if name in columns:
+            without = [a + b for a, b in zip(without, columns[name], strict=True)]
+    with_words = [a + b + c for a, b, c in zip(columns["words"], columns["near"], without, strict=True)]
     weight = gate(background, constants)
-    with_words = _posterior([s[0] + s[1] + m + p for s, m, p in zip(shares, meaning, prior, strict=True)])
-    without = _posterior([m + p for m, p in zip(meaning, prior, strict=True)])
-    mixed = [weight * a + (1 - weight) * b for a, b in zip(with_words, without, strict=True)]
-    best = max(mixed)
-    attested = _attested(shares, weight, background)
-    fused = [
-        Fused(key, attested * math.sqrt(value / best), {name: v for name, v in zip(SHARES, share, strict=True) if v})
-        for key, value, share in zip(keys, mixed, shares, strict=True)
-    ]
-    fused.sort(key=lambda f: -f.score)
-    return fused, {"words": weight, "meaning only": 1 - weight}
+    mixed = [weight * a + (1 - weight) * b for a, b in zip(_posterior(with_words), _posterior(without), strict=True)]
+    best, attested = max(mixed), _attested(columns, weight, background)
+    scores = [attested * math.sqrt(value / best) for value in mixed]
+    order = sorted(range(count), key=scores.__getitem__, reverse=True)
+    return Ranking(order, scores, {"words": weight, "meaning only": 1 - weight}, columns)
 
 
-SHARES = ("words", "near", "meaning", "own", "speaker", "time", "date", "claim", "brief")
+PRIOR = ("own", "speaker", "time", "date", "claim", "brief")
+"""The signals that count whatever the reading."""
 
 
-def _shares(signals: Mapping[str, float], background: Background, c: Constants) -> tuple[float, ...]:
-    """The nats of each signal, in the order of ``SHARES``; from the fourth on they hold whatever the reading."""
-    answering = signals.get("question_before", 0.0)
-    near = answering * c.words_answering * signals.get("words_before", 0.0)
-    near += c.words_after * signals.get("words_after", 0.0) + c.words_session * signals.get("words_session", 0.0)
-    meaning = _surprise(signals.get("cosine"), background)
-    beside = 0.0
-    if answering:
-        beside = answering * c.meaning_answering * (_surprise(signals.get("cosine_before"), background) - HALF)
-    length = signals.get("length", c.brief_words)
-    return (
-        c.words * signals.get("words", 0.0),
-        c.words * near,
-        c.meaning * (meaning + beside),
-        c.own * signals.get("own", 0.0),
-        c.speaker * signals.get("speaker", 0.0) * background.names_one,
-        c.time * signals.get("time", 0.0) * background.asks_when,
-        c.date * signals.get("date", 0.0),
-        c.claim * signals.get("claim", 0.0),
-        -c.brief * math.log(c.brief_words / max(length, 1.0)) if length < c.brief_words else 0.0,
-    )
+def _columns(signals: Mapping[str, Column], nothing: Column, background: Background, c: Constants) -> dict[str, Column]:
+    """The nats of each signal; columns of zeros but for words, near and meaning are left out."""
+    answering = signals.get("question_before", nothing)
+    near = zip(
+        answering, signals.get("words_before", nothing), signals.get("words_after", nothing), signals.get("words_session", nothing),
+        strict=True,
+    )  # fmt: skip
+    before, after, session = c.words * c.words_answering, c.words * c.words_after, c.words * c.words_session
+    columns: dict[str, Column] = {
+        "words": [c.words * words for words in signals.get("words", nothing)],
+        "near": [before * asked * b + after * a + session * s for asked, b, a, s in near],
+        "meaning": [c.meaning * nats for nats in _surprises(signals.get("cosine", ()), background, len(nothing))],
+    }
+    if any(answering):
+        beside = _surprises(signals.get("cosine_before", ()), background, len(nothing))
+        worth = c.meaning * c.meaning_answering
+        columns["meaning"] = [m + worth * asked * (b - HALF) for m, asked, b in zip(columns["meaning"], answering, beside, strict=True)]
+    counted = {"own": c.own, "date": c.date, "claim": c.claim}
+    counted |= {"speaker": c.speaker} if background.names_one else {}
+    counted |= {"time": c.time} if background.asks_when else {}
+    for name, worth in counted.items():
+        values = signals.get(name, nothing)
+        if any(values):
+            columns[name] = [worth * value for value in values]
+    columns["brief"] = [
+        -c.brief * math.log(c.brief_words / max(length, 1.0)) if length < c.brief_words else 0.0 for length in signals.get("length", ())
+    ] or nothing
+    return columns
 
 
-def _surprise(cosine: float | None, background: Background) -> float:
-    """-log P(a text of the background is that close): 0.69 at the mean, about z²/2 far above it."""
-    if cosine is None or background.deviation <= 0:
-        return HALF
-    z = min((cosine - background.mean) / background.deviation, 25.0)
-    return -math.log(0.5 * math.erfc(z / math.sqrt(2.0)))
+def _surprises(cosines: Column, background: Background, count: int) -> Column:
+    """-log P(a text of the background is that close), for each: 0.69 at the mean or where there is none, about z²/2 far above it."""
+    if not cosines or background.deviation <= 0:
+        return [HALF] * count
+    mean, scale, top = background.mean, 1 / (background.deviation * math.sqrt(2.0)), FARTHEST / math.sqrt(2.0)
+    log, erfc = math.log, math.erfc
+    return [-log(0.5 * erfc(min((cosine - mean) * scale, top))) if cosine == cosine else HALF for cosine in cosines]
 
 
 def _posterior(evidence: Sequence[float]) -> list[float]:
@@ -140,11 +155,11 @@ def _posterior(evidence: Sequence[float]) -> list[float]:
     return [value / total for value in raised]
 
 
-def _attested(shares: Sequence[tuple[float, ...]], weight: float, background: Background) -> float:
+def _attested(columns: Mapping[str, Column], weight: float, background: Background) -> float:
     """How well the best candidate is attested at all, in 0..1: by the share of the words found, or by its distance in meaning."""
     words = background.best / background.attainable if background.attainable > 0 else 0.0
-    meaning = 1 - math.exp(-max(s[2] for s in shares) / 2)
-    claim = 0.9 if any(s[7] for s in shares) else 0.0
+    meaning = 1 - math.exp(-max(columns["meaning"]) / 2)
+    claim = 0.9 if "claim" in columns else 0.0
     return min(1.0, max(weight * words + (1 - weight) * meaning, meaning * 0.5, claim))
 
 

@@ -175,7 +175,7 @@ def the_filter_comes_before_the_ranking(open_store: OpenStore) -> None:
             _put(store, tx, f"mine-{n}", f"somewhere there is a kettle {n}", user="ana")
         _audit(tx)
     at = replace(_at(), user="ana")
-    found = store.load([f.content for f in store.survey(Probe(("kettle",)), at).candidates], at)
+    found = store.load(store.survey(Probe(("kettle",)), at).contents, at)
     assert {m.id for m in found.values()} == {f"mine-{n}" for n in range(10)}
     assert store.count(at) == len(store.select(at, 1000)) == store.survey(Probe(("kettle",)), at).documents == 10
 
@@ -197,9 +197,7 @@ def what_the_filter_leaves_out_is_nowhere(open_store: OpenStore) -> None:
         assert {m.id for m in store.load([ana, bea], narrow).values()} == expected
         assert set(store.present(["ana", "bea"], narrow)) == expected
         assert store.count(narrow) == len(expected)
-        assert {f.content for f in store.survey(Probe(("kettle",)), narrow).candidates} == {
-            c for c, id in ((ana, "ana"), (bea, "bea")) if id in expected
-        }
+        assert set(store.survey(Probe(("kettle",)), narrow).contents) == {c for c, id in ((ana, "ana"), (bea, "bea")) if id in expected}
         for id in {"ana", "bea"} - expected:
             _missing(lambda id=id, narrow=narrow: store.get(id, narrow))  # type: ignore[misc]
 
@@ -353,7 +351,32 @@ def words_are_found_by_their_stem_and_only_as_words(open_store: OpenStore) -> No
         assert _found(store, term), term
     for term in ('"', "kettle*", "NEAR(kettle", "words:kettle", "-kettle", "kettle OR x", "", "OR", "*", "(", "scope", "u1", "\0"):
         store.survey(Probe((term,)), _at())
-    assert store.survey(Probe(()), _at()).candidates == ()
+    assert not store.survey(Probe(()), _at()).contents
+
+
+def what_somebody_said_is_found_by_their_name(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        _put(store, tx, "one", "the kettle is blue", user="Ana Lopes")
+        _put(store, tx, "two", "Ana has a kettle too", user="Bea")
+        _audit(tx)
+    assert _found(store, "ana") == {"the kettle is blue", "Ana has a kettle too"} and _found(store, "lopes") == {"the kettle is blue"}
+    with store.write(NOW) as tx:
+        _put(store, tx, "three", "mine is green", user="Cem")
+        _audit(tx)
+    assert _found(store, "cem") == {"mine is green"}, "a speaker who came later"
+
+
+def a_snapshot_is_of_one_moment(open_store: OpenStore) -> None:
+    store, other = open_store(), open_store()
+    _tell(store, "m0", "the kettle is blue")
+    with store.snapshot():
+        assert store.count(_at()) == 1
+        _tell(other, "m1", "the kettle is green")
+        assert store.count(_at()) == 1 and len(_found(store, "kettle")) == 1, "as it was when the snapshot began"
+        with store.snapshot():
+            assert store.count(_at()) == 1, "a snapshot inside is the same"
+    assert store.count(_at()) == 2 and len(_found(store, "kettle")) == 2
 
 
 def vectors_of_two_embedders_are_never_compared(open_store: OpenStore) -> None:
@@ -364,9 +387,10 @@ def vectors_of_two_embedders_are_never_compared(open_store: OpenStore) -> None:
     def ask(embedder: HashEmbedder) -> dict[str, float | None]:
         (vector,) = embedder.embed(["the kettle is blue"])
         survey = store.survey(Probe(("kettle",), vector, embedder=embedder.name), _at())
-        memories = store.load([f.content for f in survey.candidates], _at())
+        memories = store.load(survey.contents, _at())
         missing.update(survey.missing)
-        return {memories[f.content].id: f.facts.get("cosine") for f in survey.candidates}
+        cosines = zip(survey.contents, survey.signals.get("cosine", ()), strict=True)
+        return {memories[content].id: None if cosine != cosine else cosine for content, cosine in cosines}
 
     missing: dict[str, str] = {}
     assert set(ask(first).values()) == {None} and "dense" in missing
@@ -541,6 +565,8 @@ PROMISES: tuple[Promise, ...] = (
     a_time_to_live_hides_at_its_instant,
     claims_are_found_by_key_and_closed_once,
     words_are_found_by_their_stem_and_only_as_words,
+    what_somebody_said_is_found_by_their_name,
+    a_snapshot_is_of_one_moment,
     vectors_of_two_embedders_are_never_compared,
     a_job_is_done_by_one_worker_once,
     what_is_removed_is_gone_with_all_that_rested_on_it,
@@ -614,7 +640,9 @@ def _embed(tx: Transaction, generation: int, embedder: HashEmbedder, jobs: Seque
 def _found(store: Store, term: str) -> set[str]:
     """Texts that a search for one term finds."""
     at = _at(NOW + 99 * DAY)
-    return {m.text for m in store.load([f.content for f in store.survey(Probe((term,)), at).candidates if f.words > 0], at).values()}
+    survey = store.survey(Probe((term,)), at)
+    holding = [content for content, nats in zip(survey.contents, survey.signals.get("words", ()), strict=True) if nats > 0]
+    return {m.text for m in store.load(holding, at).values()}
 
 
 def _rows(store: Store) -> dict[str, int]:

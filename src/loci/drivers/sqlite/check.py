@@ -119,18 +119,17 @@ def _words(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
     reader, tokenizer = Reader(db, ""), db.fts5_tokenizer("porter", ["unicode61"])
     rows = query(
         db,
-        "SELECT c.seq, n.name, coalesce(s.user, 0), s.id, c.checksum FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s"
-        " ON s.seq = m.source LEFT JOIN names n ON n.seq = c.speaker WHERE c.seq IN (SELECT id FROM text_index_docsize)",
+        "SELECT c.seq, coalesce(s.user, 0), s.id, c.checksum FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s"
+        " ON s.seq = m.source WHERE c.seq IN (SELECT id FROM text_index_docsize)",
     )
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         texts = reader.texts([int(row[0]) for row in batch])
-        for content, speaker, user, source, checksum in batch:
+        for content, user, source, checksum in batch:
             text = texts.get(content, "")
             if keyed_hash(secret, text) != checksum:
                 continue  # its words are what is wrong, and are named already
-            words = f"{speaker}: {text}" if speaker else text
-            terms = tokenizer(words.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
+            terms = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
             if indexed.get(content, 0) != sum(hash((str(token[0]), offset)) for offset, token in enumerate(terms)):
                 yield f"content {content}", "the text index holds other words than it has"
             if scopes.get(content) != f"u{user}":

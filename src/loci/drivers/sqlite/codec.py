@@ -26,7 +26,7 @@ def from_micros(value: int | None, zone_minutes: int | None = None) -> datetime 
     """The time that was stored; one that datetime cannot name becomes the first or the last that it can."""
     if value is None:
         return None
-    at = EPOCH + timedelta(microseconds=min(max(value, FIRST), LAST))
+    at = EPOCH + timedelta(0, 0, value if FIRST <= value <= LAST else FIRST if value < FIRST else LAST)
     if not zone_minutes:
         return at
     try:

@@ -42,14 +42,16 @@ FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = 
   JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq LEFT JOIN usage u ON u.memory = m.seq
 """
+PARTS, TYPES = {part.value: part for part in Part}, {type.value: type for type in Type}
+STATES, CHANNELS = {state.value: state for state in State}, {channel.value: channel for channel in Channel}
 
 
 class Reader:
-    """Reads through one connection. Names are interned numbers in the file; the table of them is kept here."""
+    """Reads through one connection. Names are interned numbers in the file; ``names`` are those that are known already."""
 
-    def __init__(self, db: apsw.Connection, cube: str) -> None:
+    def __init__(self, db: apsw.Connection, cube: str, names: dict[int, str] | None = None) -> None:
         self._db, self._cube = db, cube
-        self._names: dict[int, str] = {}
+        self._names = {} if names is None else names
 
     def versions(self, where: str, *values: Any) -> list[Memory]:
         """Memories of a query over ``VERSIONS`` (aliases v, c, m, s, t, u), with words, claims and header."""
@@ -149,13 +151,13 @@ class Reader:
         named, minutes = self._name(session), _int(zone)
         assert isinstance(checksum, bytes) and isinstance(number, int)
         return Memory(
-            id=str(id), version=number, kind=Kind.PLAINTEXT, part=Part(str(part)), type=Type(str(type)), text=quoted[0],
+            id=str(id), version=number, kind=Kind.PLAINTEXT, part=PARTS[part], type=TYPES[type], text=quoted[0],
             scope=Scope(self._cube, self._name(user), self._name(agent), named),
-            state=State(str(state)) if state else State.GENERATED, speaker=self._name(speaker), about=_str(about),
+            state=STATES[state] if state else State.GENERATED, speaker=self._name(speaker), about=_str(about),
             at=from_micros(_int(at), minutes),
             valid=Interval(from_micros(_int(valid_from), minutes), from_micros(_int(valid_to), minutes)),
             recorded=Interval(from_micros(_int(recorded_from)), from_micros(_int(recorded_to))),
-            spans=quoted[1], origin=Origin(self._name(principal) or "", Channel(str(channel)), named),
+            spans=quoted[1], origin=Origin(self._name(principal) or "", CHANNELS[channel], named),
             checksum=checksum.hex(), author=str(author), reason=str(reason), ending=str(ending), entities=entities, keywords=keywords, times=times,
             claims=claims, priority=_int(priority) or 0, expires=from_micros(_int(expires)), uses=_int(uses) or 0,
             last_used=from_micros(_int(last_used)),
@@ -167,7 +169,7 @@ class Reader:
             "SELECT p.content, p.start, p.stop, s.id, s.text, s.caption FROM spans p JOIN sources s ON s.seq = p.source"
             f" WHERE p.content IN ({_list(contents)}) ORDER BY p.content, p.ordinal"
         ):
-            words = Message("", str(text), caption=_str(caption)).words
+            words = Message("", str(text), caption=str(caption)).words if caption is not None else str(text)
             assert isinstance(start, int) and isinstance(stop, int) and isinstance(content, int)
             parts.setdefault(content, []).append((words[start:stop], Span(str(source), start, stop)))
         return {content: ("\n".join(t for t, _ in quoted), tuple(s for _, s in quoted)) for content, quoted in parts.items()}

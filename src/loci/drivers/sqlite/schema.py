@@ -60,6 +60,7 @@ CREATE TABLE claims (
   speaker INTEGER, turn INTEGER, session INTEGER, said INTEGER,
   valid_from INTEGER, valid_to INTEGER, closed_by INTEGER, closed_at INTEGER) STRICT;
 CREATE INDEX claims_by_key ON claims (subject, attribute);
+CREATE INDEX claims_by_attribute ON claims (attribute);
 CREATE INDEX claims_by_speaker ON claims (speaker);
 CREATE INDEX claims_by_memory ON claims (memory);
 CREATE INDEX claims_by_closer ON claims (closed_by) WHERE closed_by IS NOT NULL;

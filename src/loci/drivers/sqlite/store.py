@@ -19,7 +19,7 @@ from loci.drivers.sqlite.connection import TRY_MS, connect, query, scalar, trans
 from loci.drivers.sqlite.jobs import covered
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.schema import migrate, recognise
-from loci.drivers.sqlite.search import survey
+from loci.drivers.sqlite.search import stems, survey
 from loci.drivers.sqlite.view import View
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Missing, ReadOnly
@@ -37,12 +37,14 @@ class SqliteStore:
         self.path, self.cube = path, cube
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
-        self._view, self._view_lock = View(), threading.Lock()
+        self._view, self._view_lock = View(), threading.RLock()
         self._names: dict[str, int] = {}  # for writing, of epoch ``_epoch``
         self._epoch = 0
         self._read_names: dict[str, int] = {}
         self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
+        self._called: dict[str, list[int]] = {}  # speakers by the stems of their names
+        self._called_for = 0  # speakers
         self._whole_at = -1  # the epoch at which the picture was last seen to hold every version
         db = connect(path, create=create, look=recognise)
         self._keep(db)
@@ -109,20 +111,36 @@ class SqliteStore:
             self._names = names
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What this thread reads inside is of one moment, and the picture is brought up to it once."""
+        if getattr(self._local, "transaction", None) is not None or getattr(self._local, "snapshot", None) is not None:
+            yield
+            return
+        with self._view_lock, self._read() as db:
+            self._refresh(db)
+            self._local.snapshot = db
+            try:
+                yield
+            finally:
+                self._local.snapshot = None
+
+    @contextlib.contextmanager
     def _read(self) -> Iterator[apsw.Connection]:
-        """A snapshot; inside ``write`` of the same thread, what has been written so far."""
+        """One moment of the file; inside ``write`` of the same thread, what has been written so far."""
         db = self._db()
         transaction: SqliteTransaction | None = getattr(self._local, "transaction", None)
         if transaction is not None:
             transaction.flush()
             yield db
-            return
-        with translated(self.path):
-            db.execute("BEGIN")
-            try:
-                yield db
-            finally:
-                db.execute("ROLLBACK")
+        elif getattr(self._local, "snapshot", None) is not None:
+            yield db
+        else:
+            with translated(self.path):
+                db.execute("BEGIN")
+                try:
+                    yield db
+                finally:
+                    db.execute("ROLLBACK")
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -131,31 +149,31 @@ class SqliteStore:
             found = query(db, "SELECT seq FROM memories WHERE id = ?", memory)
             if not found:
                 raise Missing(f"There is no memory {memory} in cube {self.cube}. `list` shows the ids; it may have been erased.")
-            rows = self._view.of_memories([int(found[0][0])], at, self._all_names(db))
+            rows = self._view.of_memories([int(found[0][0])], at, self._read_names)
             if not rows:
                 raise Missing(f"Memory {memory} exists, but not for this user or at this time. `history {memory}` shows when it held.")
             return reader.by_rows(rows[-1:])[0]
 
     def load(self, contents: Sequence[int], at: RowFilter) -> dict[int, Memory]:
-        with self._viewing() as (db, reader):
-            rows = self._view.rows_of(contents, at, self._all_names(db))
+        with self._viewing() as (_, reader):
+            rows = self._view.rows_of(contents, at, self._read_names)
             return dict(zip(rows, reader.by_rows(list(rows.values())), strict=True)) if rows else {}
 
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
         with self._viewing() as (db, reader):
             marks = ",".join("?" * len(memories))
             seqs = [int(r[0]) for r in query(db, f"SELECT seq FROM memories WHERE id IN ({marks})", *memories)]
-            rows = self._view.of_memories(seqs, at, self._all_names(db))
+            rows = self._view.of_memories(seqs, at, self._read_names)
             return {m.id: m for m in reader.by_rows(rows)} if rows else {}
 
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
-        with self._viewing() as (db, reader):
-            rows = self._view.rows(at, self._all_names(db))[offset : offset + limit]
+        with self._viewing() as (_, reader):
+            rows = self._view.rows(at, self._read_names)[offset : offset + limit]
             return reader.by_rows([int(r) for r in rows]) if len(rows) else []
 
     def count(self, at: RowFilter) -> int:
-        with self._viewing() as (db, _):
-            return len(self._view.rows(at, self._all_names(db)))
+        with self._viewing():
+            return len(self._view.rows(at, self._read_names))
 
     def is_empty(self) -> bool:
         with self._read() as db:
@@ -163,7 +181,7 @@ class SqliteStore:
 
     def survey(self, probe: Probe, at: RowFilter) -> Survey:
         with self._viewing() as (db, _):
-            return survey(db, self._view, self._all_names(db), probe, at)
+            return survey(db, self._view, self._read_names, self._speakers_called(db), probe, at)
 
     def history(self, memory: str) -> list[Memory]:
         with self._read() as db:
@@ -192,9 +210,8 @@ class SqliteStore:
         return {**counts, "bytes": sum(f.stat().st_size for f in files)}
 
     def people(self) -> list[str]:
-        with self._viewing() as (db, _):
-            self._all_names(db)
-            return [self._names_of[seq] for seq in sorted(self._view.speakers)]
+        with self._viewing():
+            return [self._names_of[seq] for seq in sorted(self._view.speakers - {0})]
 
     def names(self, column: str) -> list[str]:
         with self._read() as db:
@@ -255,12 +272,17 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _viewing(self) -> Iterator[tuple[apsw.Connection, Reader]]:
-        """One snapshot of the file with the in-memory picture brought up to it."""
+        """One moment of the file with the in-memory picture brought up to it."""
         with self._view_lock, self._read() as db:
-            self._view.refresh(db)
-            if self._view.epoch != self._whole_at:
-                self._check_whole(db)
-            yield db, Reader(db, self.cube)
+            if getattr(self._local, "snapshot", None) is None:
+                self._refresh(db)
+            yield db, Reader(db, self.cube, self._names_of)
+
+    def _refresh(self, db: apsw.Connection) -> None:
+        self._view.refresh(db)
+        if self._view.epoch != self._whole_at:
+            self._check_whole(db)
+        self._read_all_names(db)
 
     def _check_whole(self, db: apsw.Connection) -> None:
         """The picture is a join, and a join leaves out what lacks its other half: that must not look like nothing."""
@@ -269,13 +291,24 @@ class SqliteStore:
             raise Corrupt(f"{self.path} holds {told} versions, and {told - found} lack their source or content. Run `loci verify`.")
         self._whole_at = self._view.epoch
 
-    def _all_names(self, db: apsw.Connection) -> dict[str, int]:
-        top = int(scalar(db, "SELECT coalesce(max(seq), 0) FROM names"))
-        if (top, self._view.epoch) != self._names_at:
+    def _read_all_names(self, db: apsw.Connection) -> None:
+        """Every name with its number, as the picture has them."""
+        if (self._view.last_name, self._view.epoch) != self._names_at:
             self._read_names = {str(n): int(s) for s, n in query(db, "SELECT seq, name FROM names")}
             self._names_of = {seq: name for name, seq in self._read_names.items()}
-            self._names_at = (top, self._view.epoch)
-        return self._read_names
+            self._names_at = (self._view.last_name, self._view.epoch)
+            self._called, self._called_for = {}, 0
+
+    def _speakers_called(self, db: apsw.Connection) -> Mapping[str, Sequence[int]]:
+        """The speakers by the stems of their names."""
+        speakers = self._view.speakers
+        if len(speakers) != self._called_for:
+            called: dict[str, list[int]] = {}
+            for speaker in speakers - {0}:
+                for stem in set(stems(db, self._names_of[speaker])):
+                    called.setdefault(stem, []).append(speaker)
+            self._called, self._called_for = called, len(speakers)
+        return self._called
 
     def _db(self) -> apsw.Connection:
         db: apsw.Connection | None = getattr(self._local, "db", None)

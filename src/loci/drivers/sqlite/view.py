@@ -7,6 +7,7 @@ costs about 5 microseconds a memory once; after that a search filters and scores
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from loci.drivers.sqlite.codec import FLAG_EVENT, to_micros
+from loci.drivers.sqlite.codec import EPOCH, FLAG_EVENT, to_micros
 from loci.drivers.sqlite.connection import query
 from loci.errors import Corrupt
 from loci.ports import RowFilter
@@ -37,7 +38,15 @@ SELECT v.seq, v.memory, v.content, coalesce(v.valid_from, {NEVER}), coalesce(v.v
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq
 """
+LOOK = """
+SELECT (SELECT coalesce(max(seq), 0) FROM audit), (SELECT value FROM header WHERE key = 'epoch'),
+  (SELECT coalesce(max(seq), 0) FROM names), (SELECT coalesce(max(seq), -1) FROM vectors),
+  (SELECT coalesce(max(number), 0) FROM generations WHERE state = 'active'),
+  coalesce((SELECT embedder FROM generations WHERE state = 'active' ORDER BY number DESC LIMIT 1), '')
+"""
+KEPT = 4  # selections: a search asks for its own several times, and the next one often for the same
 Column = NDArray[np.int64]
+Positions = NDArray[np.int64]
 
 
 class View:
@@ -57,8 +66,8 @@ class View:
         self._vector_top = -1
         self.generation, self.embedder = 0, ""
         self.speakers: set[int] = set()
-        self._mask = np.zeros(0, dtype=bool)
-        self._mask_of: tuple[RowFilter, int, int] | None = None
+        self.last_name = 0
+        self._selections: dict[RowFilter, Selection] = {}
 
     def column(self, name: str) -> Column:
         return self._table[COLUMNS.index(name), : self._length]
@@ -75,22 +84,20 @@ class View:
 
     def refresh(self, db: apsw.Connection) -> None:
         """Brings the picture up to what this connection's transaction sees."""
-        change, epoch, generation, embedder = query(
-            db,
-            "SELECT (SELECT coalesce(max(seq), 0) FROM audit), (SELECT value FROM header WHERE key = 'epoch'),"
-            " (SELECT coalesce(max(number), 0) FROM generations WHERE state = 'active'),"
-            " coalesce((SELECT embedder FROM generations WHERE state = 'active' ORDER BY number DESC LIMIT 1), '')",
-        )[0]
+        change, epoch, self.last_name, last_vector, generation, self.embedder = query(db, LOOK)[0]
         if epoch != self.epoch:
+            last_name, embedder = self.last_name, self.embedder
             self._reset()
-            self.epoch = epoch
+            self.epoch, self.last_name, self.embedder = epoch, last_name, embedder
         if change != self._change:
+            self._selections = {}
             self._read_rows(db)
             self._change = change
         if generation != self.generation:
             self._vector_count, self._vector_top, self.generation = 0, -1, generation
-        self.embedder = embedder
-        self._read_vectors(db)
+            self._selections = {}
+        if generation and last_vector != self._vector_top:
+            self._read_vectors(db)
 
     def _read_rows(self, db: apsw.Connection) -> None:
         rows = self.column("row")
@@ -110,8 +117,6 @@ class View:
             self.speakers.update(r[9] for r in fresh)
 
     def _read_vectors(self, db: apsw.Connection) -> None:
-        if not self.generation:
-            return
         fresh = query(
             db,
             "SELECT seq, content, data FROM vectors WHERE seq > ? AND generation = ? ORDER BY seq",
@@ -131,30 +136,42 @@ class View:
         self._vectors[count:total] = data
         self._vector_contents[count:total] = [r[1] for r in fresh]
         self._vector_count, self._vector_top = total, int(fresh[-1][0])
+        self._selections = {}
 
     def rows(self, at: RowFilter, names: Mapping[str, int]) -> Column:
         """Version rows that the filter lets through, in the order they were remembered."""
-        mask = self.allowed(at, names)
-        return self.column("row")[mask][np.argsort(self.column("memory")[mask], kind="stable")]
+        rows = self.select(at, names).rows
+        return self.column("row")[rows][np.argsort(self.column("memory")[rows], kind="stable")]
 
     def of_memories(self, memories: Sequence[int], at: RowFilter, names: Mapping[str, int]) -> list[int]:
         """Version rows of these memories that the filter lets through."""
-        mask = self.allowed(at, names) & np.isin(self.column("memory"), memories)
-        return [int(row) for row in self.column("row")[mask]]
+        rows = self.select(at, names).rows
+        return [int(row) for row in self.column("row")[rows[np.isin(self.column("memory")[rows], memories)]]]
 
     def rows_of(self, contents: Sequence[int], at: RowFilter, names: Mapping[str, int]) -> dict[int, int]:
         """Of each content the version row that the filter lets through; contents without one are left out."""
-        content = self.column("content")
-        wanted = np.zeros(int(content.max(initial=0)) + 1, dtype=bool)
-        wanted[[key for key in contents if 0 <= key < len(wanted)]] = True
-        mask = self.allowed(at, names) & wanted[content]
-        return dict(zip(self.column("content")[mask].tolist(), self.column("row")[mask].tolist(), strict=True))
+        selection = self.select(at, names)
+        places = selection.places(contents)
+        return dict(zip(selection.content[places].tolist(), self.column("row")[selection.rows[places]].tolist(), strict=True))
 
-    def allowed(self, at: RowFilter, names: Mapping[str, int]) -> NDArray[np.bool_]:
-        """A mask over the rows: what this filter lets through. The last one is kept: a search asks for it several times."""
-        if self._mask_of != (at, self._change, self.epoch):
-            self._mask, self._mask_of = self._allow(at, names), (at, self._change, self.epoch)
-        return self._mask
+    def select(self, at: RowFilter, names: Mapping[str, int]) -> Selection:
+        """What this filter lets through. The last few are kept for as long as nothing was written and nothing ran out."""
+        now, timeless = _micros(at.now), replace(at, now=EPOCH)
+        known = self._selections.get(timeless)
+        if known is None or not known.since <= now < known.until:
+            if len(self._selections) >= KEPT:
+                del self._selections[next(iter(self._selections))]
+            known = self._selections[timeless] = Selection(self, self._allow(at, names), *self._unchanged(now))
+        return known
+
+    def _unchanged(self, now: int) -> tuple[int, int]:
+        """The time around ``now`` in which nothing expires and no validity ends."""
+        since, until = NEVER, FOREVER
+        for ends in (self.column("expires"), self.column("valid_to")):
+            passed = ends <= now
+            since = max(since, int(ends.max(initial=NEVER, where=passed)))
+            until = min(until, int(ends.min(initial=FOREVER, where=~passed)))
+        return since, until
 
     def _allow(self, at: RowFilter, names: Mapping[str, int]) -> NDArray[np.bool_]:
         column = self.column
@@ -192,6 +209,57 @@ class View:
             last[key[rows]] = rows
             mask[rows[last[key[rows]] != rows]] = False
         return mask
+
+
+class Selection:
+    """The rows that one filter lets through, ``since`` and ``until`` when it does, and where a search finds things in them."""
+
+    def __init__(self, view: View, mask: NDArray[np.bool_], since: int, until: int) -> None:
+        self.since, self.until = since, until
+        self.rows = np.flatnonzero(mask)
+        self.content, self.source = view.column("content")[self.rows], view.column("source")[self.rows]
+        self.session, self.speaker = view.column("session")[self.rows], view.column("speaker")[self.rows]
+        self.flags, self.at = view.column("flags")[self.rows], view.column("at")[self.rows]
+        self.length = view.column("length")[self.rows]
+        self._slot = _slots(self.content)
+        self._turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])
+        self._turn_slot = _slots(self.source[self._turns])
+        place = _look_up(self._slot, view.vector_contents)
+        has = place >= 0
+        self._vector_rows = None if has.all() else np.flatnonzero(has)
+        self.with_vector = place[has]
+        """Places of the rows that have a vector, in the order of ``vectors``."""
+
+    def compare(self, view: View, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Inner products with the vectors of ``with_vector``, in its order. Row by row, not as a matrix: BLAS would start
+        threads, which spin while another process has the cores."""
+        rows, found = self._vector_rows, view.vectors
+        is_most = rows is None or 2 * len(rows) > len(found)  # reading a few too many costs less than copying the rest together
+        products: NDArray[np.float32] = np.vecdot(found if is_most else found[rows], vector)
+        return products if rows is None or not is_most else products[rows]
+
+    def places(self, contents: Sequence[int] | NDArray[np.int64]) -> Positions:
+        """Places of those contents that are among the rows."""
+        place = _look_up(self._slot, np.asarray(contents, dtype=np.int64))
+        return place[place >= 0]
+
+    def turn_of(self, sources: Column) -> Positions:
+        """For each message the place of its turn; -1 where it is not among the rows."""
+        found = _look_up(self._turn_slot, sources)
+        return np.where(found >= 0, self._turns[found], -1) if len(self._turns) else found
+
+
+def _slots(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A table from key to position; -1 where a key does not occur."""
+    slots = np.full(int(keys.max()) + 2 if len(keys) else 1, -1, dtype=np.int64)
+    slots[keys] = np.arange(len(keys))
+    return slots
+
+
+def _look_up(slots: NDArray[np.int64], keys: NDArray[np.int64]) -> Positions:
+    """The position of each key; -1 for one that does not occur. The last slot is always free."""
+    last = len(slots) - 1
+    return slots[np.where((keys < 0) | (keys > last), last, keys)]
 
 
 def _columns(rows: list[tuple[Any, ...]]) -> NDArray[np.int64]:

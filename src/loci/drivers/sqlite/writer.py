@@ -171,11 +171,11 @@ class SqliteTransaction(JobRows):
         pending = self._pending
         pending["contents"].append(
             (content, seq, memory.type.value, self._maybe(memory.speaker), memory.about, attributes, flags,
-             len(draft.words.split()), bytes.fromhex(memory.checksum))
+             len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum))
         )  # fmt: skip
         for ordinal, span in enumerate(memory.spans):
             pending["spans"].append((content, ordinal, self._source(span.source), span.start, span.end))
-        pending["text_index"].append((content, f"u{self._maybe(memory.scope.user) or 0}", draft.words))
+        pending["text_index"].append((content, f"u{self._maybe(memory.scope.user) or 0}", memory.text))
         self.version(memory.id, number, content, valid, outcome, memory.author, memory.reason, cause, memory.ending)
         for claim in draft.claims:
             self._claim(claim, content)

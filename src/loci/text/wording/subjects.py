@@ -83,9 +83,8 @@ _GET = wordset("got gotten get gets getting went gone turned turning")
 _ANY_AUXILIARY = _BE | _PERFECT | _FUTURE | _NEGATIVE | wordset("""do does did has had started began stopped used may can""")
 _AUX_WORD = re.compile(r"'?\w+(?:'\w+)?")
 # the plain words that a subject or its auxiliaries may end in, or that open a clause without one
-_BEFORE_VERB = frozenset(
-    [*(word.rpartition("_")[2] for group in _AUXILIARIES for word in group.split()), *KIN]
-    + "i im ive m ve we he she they and but then so now".split()
+_BEFORE_VERB = wordset("i im ive m ve we he she they and but then so now").union(
+    KIN, (word.rpartition("_")[2] for group in _AUXILIARIES for word in group.split())
 )
 _LONGEST_WORD = 24  # characters of a word that are looked at
 _NO_NAME = re.compile(r"(?:ing|ly|tion|ness|ment)\Z")

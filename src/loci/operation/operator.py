@@ -63,16 +63,22 @@ class Operator:
         for place in ranking.order:
             best.setdefault(survey.sources[place], place)
         places = list(best.values())
-        found = self._read(ranking, survey.wholes, places[:limit], at)
-        outdated = {} if is_past else {content for content, hit in found.items() if current_share(hit.memory, moment) < 1}
-        if len(places) > limit and (outdated or len(fold(found.values(), moment, is_past)) < limit):
-            found |= self._read(ranking, survey.wholes, places[limit : limit + READ_AHEAD], at)
-            outdated = {} if is_past else {content for content, hit in found.items() if current_share(hit.memory, moment) < 1}
-        parts = [p for p in ranking.order if survey.wholes[p] in outdated and survey.contents[p] not in outdated] if outdated else []
-        hits = [*found.values(), *self._read(ranking, survey.contents, parts, at).values()]
-        hits = fold(sorted(hits, key=lambda hit: -hit.score), moment, is_past)
+        hits = self._folded(ranking, survey, places[:limit], at)
+        if len(places) > limit and (len(hits) < limit or any(current_share(hit.memory, moment) < 1 for hit in hits)):
+            hits = self._folded(ranking, survey, places[: limit + READ_AHEAD], at)
         newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
         return successors(hits, self.store.present(newer, at), moment) if newer else hits
+
+    def _folded(self, ranking: fusion.Ranking, survey: Survey, places: Sequence[int], at: RowFilter) -> list[Hit]:
+        """The messages of these candidates, the parts of the outdated ones beside them, each fact once."""
+        moment, is_past = at.as_of or at.now, at.as_of is not None or at.is_past
+        found = self._read(ranking, survey.wholes, places, at)
+        outdated = {content for content, hit in found.items() if not is_past and current_share(hit.memory, moment) < 1}
+        if not outdated:
+            return fold(found.values(), moment, is_past)
+        parts = [p for p in ranking.order if survey.wholes[p] in outdated and survey.contents[p] not in outdated]
+        hits = [*found.values(), *self._read(ranking, survey.contents, parts, at).values()]
+        return fold(sorted(hits, key=lambda hit: -hit.score), moment, is_past)
 
     def _read(self, ranking: fusion.Ranking, contents: Sequence[int], places: Sequence[int], at: RowFilter) -> dict[int, Hit]:
         """The memories of these candidates as hits, by content, best first."""

@@ -11,13 +11,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from loci.text.wording.by_correction import by_correction, is_marked
-from loci.text.wording.by_event import by_event
-from loci.text.wording.by_naming import by_naming
-from loci.text.wording.by_noun import by_noun
-from loci.text.wording.by_number import SERIAL, by_number, by_relation
-from loci.text.wording.by_saying import by_saying
-from loci.text.wording.by_verb import NOW, by_verb
+from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb
+from loci.text.wording.by_correction import is_marked
+from loci.text.wording.by_number import SERIAL
+from loci.text.wording.by_verb import NOW
 from loci.text.wording.subjects import ME, key
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
 from loci.text.wording.values import Sort
@@ -58,16 +55,32 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
     for start, end in _sentences(text):
         said = text[start:end]
         told: list[Fact] = []
-        if end - start <= _LONGEST and not said.rstrip(" \"')").endswith("?") and not _CODE.search(said):
+        lowered = said.casefold()
+        words = frozenset(_WORD.findall(lowered)) | (_DIGITS if _DIGIT.search(said) else _NO_DIGITS)
+        corrects = carried or "*" in said or "mis" in lowered or not words.isdisjoint(by_correction.WAKING)
+        is_awake = corrects or _is_awake(words, text, start)
+        if is_awake and end - start <= _LONGEST and not said.rstrip(" \"')").endswith("?") and not _CODE.search(said):
             base = max(0, start - _CONTEXT)
-            words = frozenset(_WORD.findall(said.casefold())) | (_DIGITS if _DIGIT.search(said) else _NO_DIGITS)
             sentence = Sentence(text[base:end], start - base, me, anchor, people, words)
             told = _told(sentence)
-            if not told and len(text) <= _LONGEST_CORRECTED and (fact := by_correction(sentence, carried)):
-                told = [fact]
+            if corrects and not told and len(text) <= _LONGEST_CORRECTED:
+                fact = by_correction.by_correction(sentence, carried)
+                told = [fact] if fact else []
             found += [replace(fact, start=fact.start + base, end=fact.end + base) for fact in told]
-        carried = not told and len(said.split()) < 5 and is_marked(said)
+        carried = corrects and not told and len(said.split()) < 5 and is_marked(said)
     return found
+
+
+_WAKING = by_verb.WAKING | by_saying.WAKING | by_noun.WAKING | by_naming.WAKING | by_event.WAKING | by_number.WAKING
+
+
+def _is_awake(words: frozenset[str], text: str, start: int) -> bool:
+    """Tell whether there is a word from which one of the readers could start. Most sentences have none."""
+    if not words.isdisjoint(_WAKING):
+        return True
+    if not (words.isdisjoint(by_verb.PREDICATES) or words.isdisjoint(by_verb.COPULAS)):
+        return True
+    return "#" in words and SERIAL.match(text, start) is not None
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -82,13 +95,16 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
+_READERS = (by_verb.by_verb, by_saying.by_saying, by_noun.by_noun, by_naming.by_naming, by_event.by_event)
+
+
 def _told(sentence: Sentence) -> list[Fact]:
     """Return the facts whose subject is named in the sentence, one a key and value, in order."""
-    found = list(by_number(sentence))
+    found = list(by_number.by_number(sentence))
     if found:
         return found
-    found = [*by_verb(sentence), *by_saying(sentence), *by_noun(sentence), *by_naming(sentence), *by_event(sentence)]
-    found = _distinct(found or list(by_relation(sentence)))
+    found = [fact for read in _READERS for fact in read(sentence)]
+    found = _distinct(found or list(by_number.by_relation(sentence)))
     if '"' in sentence.text or "“" in sentence.text:
         quoted = [m.span() for m in _QUOTED.finditer(sentence.text, sentence.start)]
         found = [fact for fact in found if not any(a < fact.start < b for a, b in quoted)]

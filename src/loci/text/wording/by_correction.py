@@ -46,6 +46,11 @@ _REMARKS = wordset(
     sort"""
 )
 
+WAKING = wordset(
+    """actually sorry oops whoops wait turns no not scratch correction mistake bad typo wrong misspoke meant mean make strike correct
+    correcting mixed changed thought take said instead rather but"""
+)  # what a correction cannot do without, but for "*Lisbon" and "I mis..."
+
 
 def is_marked(said: str) -> bool:
     """Tell whether a sentence opens as a correction of what was said before."""

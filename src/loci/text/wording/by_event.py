@@ -15,7 +15,7 @@ _EVENT = re.compile(
     rf"""(?x) (?:(?:{OWNER})'s\s+|\b(?P<det>[Mm]y|[Oo]ur|[Tt]he|[Tt]his|[Aa]n?)\s+)(?P<mod>[\w'-]+\s+)??(?P<ev>{EVENT})\b
     | \bon\s+(?P<leave>vacation|holiday)\b"""
 )
-_EVENT_WORDS = frozenset([*EVENT.replace("\\s", " ").replace("|", " ").split(), *(word + "s" for word in EVENT.split("|"))])
+WAKING = frozenset([*EVENT.replace("\\s", " ").replace("|", " ").split(), *(word + "s" for word in EVENT.split("|"))])
 _MOVED = re.compile(
     r"(?i)\b(?:moved|pushed|postponed?|rescheduled?|brought forward|bumped|delayed|shifted|put off|changed|now|change of plans|instead|"
     r"new date|moving|(?:have|has|had|need|going) to (?:move|postpone|reschedule))\b"
@@ -40,7 +40,7 @@ _REACH = 80  # a date further than this from the noun belongs to something else
 
 def by_event(sentence: Sentence) -> Iterator[Fact]:
     """Yield the dates of events: set, moved, or called off."""
-    if sentence.words.isdisjoint(_EVENT_WORDS):
+    if sentence.words.isdisjoint(WAKING):
         return
     facts = [fact for found in _EVENT.finditer(sentence.text, sentence.start) if (fact := _read_event(sentence, found))]
     if facts:  # of several events the one whose noun stands nearest to the date

@@ -19,9 +19,12 @@ _TOLD_OF = re.compile(
 )
 
 
+WAKING = frozenset(["called", "named", "calling", "naming", "call"])
+
+
 def by_naming(sentence: Sentence) -> Iterator[Fact]:
     """Yield the name that the speaker gives to an animal told of before."""
-    if sentence.words.isdisjoint(("called", "named", "calling", "naming", "call")):
+    if sentence.words.isdisjoint(WAKING):
         return
     for found in _NAMED.finditer(sentence.text, sentence.start):
         animals = [animal["x"].casefold() for animal in _TOLD_OF.finditer(sentence.text, 0, found.start())]

@@ -69,6 +69,10 @@ _KIN = frozenset(KIN)
 _DIETS = wordset("""vegan vegetarian pescatarian keto paleo gluten-free dairy-free omnivore plant-based halal kosher low-carb""")
 
 
+_PRONOUNS = frozenset(["it", "its", "he", "she", "his", "her", "him"])
+WAKING = _UNOWNED | _PRONOUNS | {"my", "our", "s", "new"}
+
+
 def by_noun(sentence: Sentence) -> Iterator[Fact]:
     """Yield the facts told with a noun of one's own, of a named person or of "the"."""
     text, start = sentence.text, sentence.start
@@ -213,7 +217,7 @@ def _is_valuelike(words: str, attribute: str) -> bool:
 
 def _anaphors(sentence: Sentence) -> Iterator[Fact]:
     """Yield "I changed my number, it's ...": the noun named before, the value after."""
-    if sentence.words.isdisjoint(("it", "its", "he", "she", "his", "her", "him")):
+    if sentence.words.isdisjoint(_PRONOUNS):
         return
     for mention in _MENTION.finditer(sentence.text):
         named = noun(mention["np"])

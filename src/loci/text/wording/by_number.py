@@ -33,7 +33,7 @@ RELATIONS = (
     "studied at", "lives in", "resides in", "died in", "belongs to", "follows", "leads", "coaches", "owns",
     "borders", "flows into", "comes from", "originates from", "holds the office of", "holds the position of",
 )  # fmt: skip
-_RELATION_WORDS = frozenset(word for relation in RELATIONS for word in relation.split()) - {
+WAKING = frozenset(word for relation in RELATIONS for word in relation.split()) - {
     "in",
     "the",
     "a",
@@ -71,7 +71,7 @@ def by_number(sentence: Sentence) -> Iterator[Fact]:
 
 def by_relation(sentence: Sentence) -> Iterator[Fact]:
     """Yield the fact of a statement without a number, between two names only: "The capital of X is Y", "X plays for Y"."""
-    if sentence.words.isdisjoint(_RELATION_WORDS) or len(sentence.text) - sentence.start > 160:
+    if sentence.words.isdisjoint(WAKING) or len(sentence.text) - sentence.start > 160:
         return
     body = sentence.said.strip().rstrip(".!;")
     start = sentence.start + sentence.said.index(body)

@@ -75,6 +75,7 @@ def _compiled() -> dict[str, list[tuple[Saying, re.Pattern[str]]]]:
 
 
 _BY_WORD = _compiled()
+WAKING = frozenset(_BY_WORD)
 
 
 def by_saying(sentence: Sentence) -> Iterator[Fact]:

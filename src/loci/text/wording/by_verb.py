@@ -30,7 +30,7 @@ _OPENERS = BY_WORD.keys() - {"#", "a", "the", "with"} | wordset("""just finally 
 _BASE_FORMS = wordset(
     """live reside work study drive own have attend go like love enjoy adore hate dislike detest call rent earn make eat follow date"""
 )
-_COPULAS = wordset(
+COPULAS = wordset(
     """am im is are m s re was were be been being isn aren wasn weren became become got gotten get gets getting went gone turned turning"""
 )  # what a predicate hangs on, as words are cut at an apostrophe
 _CLOSED = re.compile(r"\s*(?:$|[.,;!)]|now\b|these days\b|again\b|and\b|since\b|for\b)")
@@ -43,12 +43,15 @@ _JOINTS = wordset(
 )
 _AVERSE = re.compile(r"hate|dislike|detest|stand|gone|went")
 
+PREDICATES = frozenset(word for word, frames in BY_WORD.items() if all(frame.needs_be for frame, _ in frames))
+WAKING = BY_WORD.keys() - PREDICATES
+
 
 def by_verb(sentence: Sentence) -> Iterator[Fact]:
     """Yield the facts told with the verbs of the table."""
     sentence = _uncapitalised(sentence)
     frames = {id(frame): (frame, pattern) for word in sentence.words & BY_WORD.keys() for frame, pattern in BY_WORD[word]}
-    is_predicative = not sentence.words.isdisjoint(_COPULAS)
+    is_predicative = not sentence.words.isdisjoint(COPULAS)
     for frame, pattern in frames.values():
         if frame.needs_be and not is_predicative:
             continue

@@ -200,7 +200,8 @@ class Transaction(Protocol):
     def turn(self, session: str | None, speaker: str) -> int | None:
         """The number of the speaker's last message in the session, from 1."""
 
-    def close_claim(self, claim: int, closer: str, at: datetime | None) -> None: ...
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> None:
+        """Ends those open claims of a memory that ``claims`` finds by this key."""
 
     def retire_claims(self, memory: str) -> None:
         """Ends the memory's open claims: it no longer says what it said."""

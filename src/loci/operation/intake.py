@@ -109,7 +109,7 @@ class Intake:
         )  # fmt: skip
         tx.revise(draft_of(read, rows(verdicts, source, id)), 2, Outcome.UPDATED, closing[1] if closing else None)
         for verdict in verdicts:
-            apply(tx, id, source.scope.user, verdict, [])
+            apply(tx, id, verdict, [])
 
     def _remember(self, tx: Transaction, source: Source, people: Collection[str], header: Header, changes: list[Change]) -> None:
         try:
@@ -140,7 +140,7 @@ class Intake:
             tx.add(draft_of(memory, claims), closing[1] if closing else None)
             changes.append(Change(Outcome.ADDED, memory.id, memory.reason, after=1))
             for verdict in verdicts:
-                apply(tx, memory.id, source.scope.user, verdict, changes)
+                apply(tx, memory.id, verdict, changes)
 
     def judge(self, tx: Transaction, fact: Fact, memory: str, source: Source) -> conflict.Verdict:
         """What a fact said in ``memory`` does to the claims that are known."""
@@ -209,11 +209,11 @@ def _valid(
     return Interval(start or (None if closing else said), closing[0] if closing else None)
 
 
-def apply(tx: Transaction, memory: str, user: str | None, verdict: conflict.Verdict, changes: list[Change]) -> None:
+def apply(tx: Transaction, memory: str, verdict: conflict.Verdict, changes: list[Change]) -> None:
     """Carries out a verdict on the memories it names, and notes each outcome."""
     for action in verdict.actions:
         if isinstance(action, conflict.Supersede):
-            supersede(tx, memory, user, verdict.claim, action, changes)
+            supersede(tx, memory, verdict.claim, action, changes)
         elif isinstance(action, conflict.Evidence):
             tx.link(memory, action.old_id, "evidence", action.reason)
             changes.append(Change(Outcome.EVIDENCE, action.old_id, action.reason, other=memory))
@@ -222,9 +222,7 @@ def apply(tx: Transaction, memory: str, user: str | None, verdict: conflict.Verd
             changes.append(Change(Outcome.POSSIBLE_CONFLICT, action.old_id, action.reason, other=memory))
 
 
-def supersede(
-    tx: Transaction, memory: str, user: str | None, claim: conflict.Claim, action: conflict.Supersede, changes: list[Change]
-) -> None:
+def supersede(tx: Transaction, memory: str, claim: conflict.Claim, action: conflict.Supersede, changes: list[Change]) -> None:
     """Closes the old claim; its memory's validity ends with the last of its claims."""
     assert claim.subject is not None and claim.attribute is not None
     state, _, _ = tx.state(action.old_id)
@@ -233,9 +231,7 @@ def supersede(
         tx.link(memory, action.old_id, "possible_conflict", reason)
         changes.append(Change(Outcome.POSSIBLE_CONFLICT, action.old_id, reason, other=memory))
         return
-    for row in tx.claims([(claim.subject, claim.attribute)], user):
-        if row.memory == action.old_id and row.closed_by is None:
-            tx.close_claim(row.seq, memory, action.valid_to)
+    tx.close_claims(action.old_id, (claim.subject, claim.attribute), memory, action.valid_to)
     tx.link(memory, action.old_id, "supersedes", action.reason)
     before = None
     if tx.open_claims(action.old_id) == 0:
@@ -252,7 +248,7 @@ def rejudge(tx: Transaction, row: ClaimRow) -> None:
     known = [claim_of(other) for other in tx.claims([(row.subject, row.attribute)], row.user) if other.seq != row.seq]
     verdict = conflict.resolve(claim_of(row), known)
     if verdict.superseded_by is not None:
-        tx.close_claim(row.seq, verdict.superseded_by, verdict.claim.valid_to)
+        tx.close_claims(row.memory, (row.subject, row.attribute), verdict.superseded_by, verdict.claim.valid_to)
         if tx.open_claims(row.memory) == 0:
             tx.close(row.memory, verdict.claim.valid_to, verdict.reason, verdict.superseded_by)
 

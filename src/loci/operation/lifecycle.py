@@ -76,7 +76,7 @@ class Lifecycle:
         if mode != "overwrite":
             tx.carry_claims(memory.id, content)
         for verdict in verdicts:
-            apply(tx, memory.id, source.scope.user, verdict, changes)
+            apply(tx, memory.id, verdict, changes)
         if target is not state:
             tx.set_state(memory.id, target, expires, priority)
         return Receipt(tuple(changes), (source.id,))

@@ -323,8 +323,7 @@ def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
         assert [row.value for row in tx.spoken_claims("ana", "ana", 9)] == ["porto", "june", "lisbon"], "oldest first"
         assert [row.value for row in tx.spoken_claims("ana", "ana", 2)] == ["june", "lisbon"] and tx.spoken_claims("zoe", "ana", 9) == []
         assert tx.open_claims("m0") == 2
-        (porto, _) = tx.claims([("ana", "residence")], "ana")
-        tx.close_claim(porto.seq, "m1", NOW + DAY)
+        tx.close_claims("m0", ("ana", "residence"), "m1", NOW + DAY)
         assert tx.open_claims("m0") == 1 and values("residence") == [("porto", "m1"), ("lisbon", None)]
         tx.link("m1", "m0", "supersedes", "moved")
         _audit(tx)
@@ -451,8 +450,7 @@ def what_is_removed_is_gone_with_all_that_rested_on_it(open_store: OpenStore) ->
     with store.write(NOW) as tx:
         _put(store, tx, "m0", "I live in Porto", user="ana", session="s", claims=[("ana", "residence", "porto")])
         _put(store, tx, "m1", "the zyxquokker is in Lisbon", NOW + DAY, user="ana", session="t", claims=[("ana", "residence", "lisbon")])
-        (porto, _) = tx.claims([("ana", "residence")], "ana")
-        tx.close_claim(porto.seq, "m1", NOW + DAY)
+        tx.close_claims("m0", ("ana", "residence"), "m1", NOW + DAY)
         tx.close("m0", NOW + DAY, "moved to the zyxquokker", "m1")
         tx.link("m1", "m0", "supersedes", "moved to the zyxquokker")
         number = tx.generation(embedder.name, 64)

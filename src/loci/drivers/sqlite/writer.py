@@ -91,15 +91,14 @@ class SqliteTransaction(JobRows):
         found: dict[int, ClaimRow] = {}
         owner = None if user is None else self._name(user)
         for subject, attribute in dict.fromkeys(keys):
-            words = attribute.split("/")
-            exact = ["/".join(words[: i + 1]) for i in range(len(words))]
-            marks = ",".join("?" * len(exact))
+            above, below = _met_by(attribute)
+            marks = ",".join("?" * len(above))
             for row in self._db.execute(
                 f"{CLAIMS} WHERE c.seq IN (SELECT seq FROM claims WHERE subject = ? AND attribute IN ({marks}) UNION ALL"
                 " SELECT seq FROM claims WHERE subject = ? AND attribute BETWEEN ? AND ?) AND c.user IS ?"
                 " AND c.closed_by IS NOT c.memory"
                 " ORDER BY c.seq DESC LIMIT ?",
-                (subject, *exact, subject, f"{attribute}/", f"{attribute}/\U0010ffff", owner, CLAIMS_READ),
+                (subject, *above, subject, *below, owner, CLAIMS_READ),
             ):
                 claim = claim_of(row)
                 found[claim.seq] = claim
@@ -243,8 +242,14 @@ class SqliteTransaction(JobRows):
         self._touch(seq)
         return number
 
-    def close_claim(self, claim: int, closer: str, at: datetime | None) -> None:
-        self._db.execute("UPDATE claims SET closed_by=?, closed_at=? WHERE seq=?", (self.seq_of(closer), to_micros(at), claim))
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> None:
+        self.flush("claims")
+        above, below = _met_by(key[1])
+        self._db.execute(
+            "UPDATE claims SET closed_by = ?, closed_at = ? WHERE memory = ? AND closed_by IS NULL AND subject = ?"
+            f" AND (attribute IN ({','.join('?' * len(above))}) OR attribute BETWEEN ? AND ?)",
+            (self.seq_of(closer), to_micros(at), self.seq_of(memory), key[0], *above, *below),
+        )
 
     def retire_claims(self, memory: str) -> None:
         """The memory no longer says what it said: its open claims end with it."""
@@ -414,6 +419,12 @@ SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue,
 FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq = c.closed_by
   LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
 """
+
+
+def _met_by(attribute: str) -> tuple[list[str], tuple[str, str]]:
+    """The attributes that begin this one, itself included, and the range of those that it begins."""
+    words = attribute.split("/")
+    return ["/".join(words[: i + 1]) for i in range(len(words))], (f"{attribute}/", f"{attribute}/\U0010ffff")
 
 
 def claim_of(row: Sequence[Any]) -> ClaimRow:

@@ -11,6 +11,7 @@ from loci.text import asked, dates, entities, facts, sentences, speech, tokens
 from loci.types import Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
 ASSISTANT = "assistant"
+TYPES = {type.value: type for type in Type}
 
 
 class MemReader:
@@ -21,8 +22,8 @@ class MemReader:
         speaker = message.speaker or message.role
         reading = _Reading.of(message, speaker, people)
         found = facts.facts(message.text, speaker, message.at, people) if message.role != ASSISTANT else []
-        cuts = sentences.sentences(message.text)
         candidates = [reading.cut(0, len(message.words), Part.TURN)]
+        cuts = sentences.sentences(message.text) if found else []
         if len(cuts) < 2:
             return Heard(tuple(candidates), (tuple(found),))
         claimed: list[list[facts.Fact]] = [[]]
@@ -71,7 +72,7 @@ class _Reading:
         times = [TimeSpan(m.words, _aware(m.earliest), _aware(m.latest)) for m in self.times if start <= m.start and m.end <= end]
         said = tokens.words(text)
         return Candidate(
-            start, end, part, Type(speech.semantic_type(text, said)), self.speaker, entities.about(text, self.speaker, self.people),
+            start, end, part, TYPES[speech.semantic_type(text, said)], self.speaker, entities.about(text, self.speaker, self.people),
             tuple(dict.fromkeys(inside)), tuple(speech.keywords(text, found=said)), tuple(times),
         )  # fmt: skip
 

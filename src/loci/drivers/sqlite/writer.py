@@ -139,7 +139,7 @@ class SqliteTransaction(JobRows):
             " text, caption, foreign_id, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
             " ON CONFLICT (identity) DO NOTHING RETURNING seq",
                 source.id, identity, self._maybe(scope.user), self._maybe(scope.agent), self._maybe(scope.session),
-                self._name(source.principal), source.channel.value, message.role, self._maybe(message.speaker), at,
+                self._name(source.principal), source.channel, message.role, self._maybe(message.speaker), at,
                 zone_of(message.at), to_micros(source.recorded), message.text, message.caption, message.id,
                 source.hash,
         )  # fmt: skip
@@ -152,7 +152,7 @@ class SqliteTransaction(JobRows):
         memory = draft.memory
         seq = self._bump("memories")
         self._memories[memory.id] = seq
-        self._pending["memories"].append((seq, memory.id, self._source(memory.spans[0].source), memory.part.value))
+        self._pending["memories"].append((seq, memory.id, self._source(memory.spans[0].source), memory.part))
         if memory.priority or memory.expires is not None:
             self.set_state(memory.id, memory.state, memory.expires, memory.priority)
         return self._content(seq, draft, 1, memory.valid, Outcome.ADDED, cause)
@@ -169,7 +169,7 @@ class SqliteTransaction(JobRows):
         attributes = dump_attributes(memory.entities, memory.keywords, memory.times)
         pending = self._pending
         pending["contents"].append(
-            (content, seq, memory.type.value, self._maybe(memory.speaker), memory.about, attributes, flags,
+            (content, seq, memory.type, self._maybe(memory.speaker), memory.about, attributes, flags,
              len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum))
         )  # fmt: skip
         for ordinal, span in enumerate(memory.spans):
@@ -196,7 +196,7 @@ class SqliteTransaction(JobRows):
         """A row that says: from now on we know that ``content`` held over ``valid``."""
         seq = self.seq_of(memory)
         self._pending["versions"].append(
-            (self._bump("versions"), seq, number, content, outcome.value, author, reason,
+            (self._bump("versions"), seq, number, content, outcome, author, reason,
              None if cause is None else self.seq_of(cause), to_micros(valid.start), to_micros(valid.end), self._now, None,
              self._closed.get(seq), ending)
         )  # fmt: skip

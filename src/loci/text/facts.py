@@ -35,6 +35,7 @@ _NUMBERED_BREAK = re.compile(r"(?<!\d)\.\s+(?=The\s|\d+[.:)]\s)|\n+")
 _KIDDING = re.compile(r"(?i)\b(?:kidding|just joking|jk|only joking|in my dreams)\b")
 _DIGIT = re.compile(r"\d")
 _DIGITS, _NO_DIGITS = frozenset("#"), frozenset[str]()
+_KIDDING_CUES = ("kidding", "joking", "jk", "dreams")
 _CODE = re.compile(r"[{}<>\\|=`]|\*\*|//")
 _QUOTED = re.compile(r"[\"“](?=(?:[^\"”\s]+\s){2})[^\"”]*[\"”]")
 
@@ -47,7 +48,8 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
     `speaker` stands behind "I" and "my", `people` are names known to be persons, `anchor` is when it was said.
     """
     text = text[:_MOST].replace("’", "'")
-    if _KIDDING.search(text):
+    folded = text.casefold()
+    if any(cue in folded for cue in _KIDDING_CUES) and _KIDDING.search(text):
         return []
     me = key(speaker) if speaker else ME
     found: list[Fact] = []
@@ -55,7 +57,7 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
     for start, end in _sentences(text):
         said = text[start:end]
         told: list[Fact] = []
-        lowered = said.casefold()
+        lowered = folded[start:end] if len(folded) == len(text) else said.casefold()
         words = frozenset(_WORD.findall(lowered)) | (_DIGITS if _DIGIT.search(said) else _NO_DIGITS)
         corrects = carried or "*" in said or "mis" in lowered or not words.isdisjoint(by_correction.WAKING)
         is_awake = corrects or _is_awake(words, text, start)

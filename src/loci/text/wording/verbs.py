@@ -177,7 +177,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("own owns have has got", rf"(?:owns?|have|has|got)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "state", "I own a Volvo."),
     Frame("bought purchased leased", rf"(?:bought|purchased|leased)\s+(?:myself\s|ourselves\s)?(?:an?\snew\scar[,:]\s)?(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I bought a Volvo."),
     Frame("car", rf"(?:bought|got)\s+an?\snew\scar[,:]\s(?:it's\s)?(?:an?|the)\s+{_V}", "car", "event", "I got a new car, a Volvo."),
-    Frame("to for with", rf"(?:switched|traded|swapped|replaced)\s[\w\s'-]{{0,40}}?(?:to|for|with)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I traded my Ford for a Volvo."),
+    Frame("switched traded swapped replaced", rf"(?:switched|traded|swapped|replaced)\s[\w\s'-]{{0,40}}?(?:to|for|with)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I traded my Ford for a Volvo."),
     Frame("sold rid", rf"(?:sold|got\srid\sof)\s+(?:my|our|the)\s+(?:old\s)?(?:car\b|{_MAKE})", "car", "end", "I sold my Volvo."),
     Frame("car", r"(?:have|own|drive)\s+(?:a|any|my)\s+car\b", "car", "state", "I no longer have a car."),
     # school

@@ -233,10 +233,11 @@ class Transaction(Protocol):
     def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None: ...
 
     def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``."""
+        """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``: as many as it takes to
+        have ``limit`` contents together; a job that names none counts as one."""
 
-    def finish(self, job: int, worker: str) -> bool:
-        """Marks a job done if ``worker`` still holds it: then, and only then, its effect may be committed."""
+    def finish(self, jobs: Sequence[int], worker: str) -> bool:
+        """Marks jobs done if ``worker`` still holds them all: then, and only then, their effect may be committed."""
 
     def retry(self, job: int, worker: str, due: datetime, error: str) -> None: ...
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -153,13 +153,14 @@ class Scheduler:
     def _step_alone(self, write: Write) -> bool:
         now = self._clock.now()
         with write(now) as tx:
-            found = self._lease_batch(tx, self._embedder) if self._embedder is not None else []
+            found = self._lease_batch(tx, self._embedder, now) if self._embedder is not None else []
+            texts = tx.texts([content for job in found for content in _contents(job)])
             found = found or tx.lease("read", self._worker, now + LEASE, 1)
         if not found:
             return False
         try:
             if self._embedder is not None and found[0].verb == "embed":
-                self._embed(found, self._embedder)
+                self._embed(found, texts, self._embedder)
             else:
                 self._read(found[0])
         except LociError as error:
@@ -176,36 +177,25 @@ class Scheduler:
             for job in jobs:
                 tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, 8), error)
 
-    def _lease_batch(self, tx: Transaction, embedder: Embedder) -> list[Job]:
+    def _lease_batch(self, tx: Transaction, embedder: Embedder, now: datetime) -> list[Job]:
         """Embedding jobs with about a batch of contents together."""
         if not self._store.jobs(1):
             return []
-        generation = tx.generation(embedder.name, embedder.dimensions)
-        found: list[Job] = []
-        while sum(len(_contents(job)) for job in found) < BATCH:
-            more = tx.lease("embed", self._worker, self._clock.now() + LEASE, 1, generation)
-            if not more:
-                break
-            found.extend(more)
-        return found
+        return tx.lease("embed", self._worker, now + LEASE, BATCH, tx.generation(embedder.name, embedder.dimensions))
 
     def _read(self, job: Job) -> None:
         with self._store.write(self._clock.now()) as tx:
-            if tx.finish(job.seq, self._worker):
+            if tx.finish([job.seq], self._worker):
                 self._reread(self._store, tx, job)
                 if tx.new_contents:  # a record of it is also what tells other readers to look again
                     self.enqueue_vectors(tx)
                     tx.audit("scheduler", "read", str(job.arguments["source"]), {"memories": len(tx.new_contents)})
 
-    def _embed(self, jobs: list[Job], embedder: Embedder) -> None:
-        wanted = [content for job in jobs for content in _contents(job)]
-        with self._store.write(self._clock.now()) as tx:
-            texts = tx.texts(wanted)
+    def _embed(self, jobs: list[Job], texts: Mapping[int, str], embedder: Embedder) -> None:
         contents = sorted(texts)
         vectors = embedder.embed([texts[c] for c in contents]) if contents else None
         with self._store.write(self._clock.now()) as tx:
-            held = [tx.finish(job.seq, self._worker) for job in jobs]
-            if not all(held):
+            if not tx.finish([job.seq for job in jobs], self._worker):
                 raise Unavailable("Another worker took over these jobs; its vectors stand.")
             generation = tx.generation(embedder.name, embedder.dimensions)
             if vectors is not None:

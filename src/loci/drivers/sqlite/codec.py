@@ -15,7 +15,7 @@ MICROSECOND = timedelta(microseconds=1)
 FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 FLAG_QUESTION, FLAG_TIME, FLAG_EVENT, FLAG_OWN = 1, 2, 4, 8
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def to_micros(at: datetime | None) -> int | None:
@@ -63,7 +63,7 @@ def dump_attributes(entities: Sequence[str], keywords: Sequence[str], times: Seq
     if not (entities or keywords or times):
         return None
     moments = [(t.words, to_micros(t.earliest), to_micros(t.latest), zone_of(t.earliest)) for t in times]
-    return _compact([entities, keywords, moments])
+    return compact([entities, keywords, moments])
 
 
 def load_attributes(raw: str | None) -> tuple[tuple[str, ...], tuple[str, ...], tuple[TimeSpan, ...]]:

@@ -10,7 +10,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from loci.drivers.sqlite.codec import to_micros
+from loci.drivers.sqlite.codec import compact, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.types import Job
@@ -22,6 +22,16 @@ LACKING = """
 SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = ?1 AND v.content = c.seq) AND
   c.seq NOT IN (SELECT e.value FROM jobs j, json_each(j.arguments, '$.contents') e WHERE j.verb = 'embed' AND j.state != 'done'
   AND json_extract(j.arguments, '$.generation') = ?1)
+"""
+
+LEASE = """
+UPDATE jobs SET state = 'leased', leased_by = ?1, leased_until = ?2, attempts = attempts + 1 WHERE seq IN (
+  SELECT seq FROM (
+    SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total FROM (
+      SELECT seq, coalesce(json_array_length(arguments, '$.contents'), 1) AS size FROM jobs WHERE state != 'done' AND verb = ?3 AND due <= ?4
+        AND (state = 'ready' OR leased_until < ?4) AND (?5 IS NULL OR json_extract(arguments, '$.generation') = ?5) ORDER BY seq LIMIT ?6))
+  WHERE total - size < ?6)
+RETURNING seq, verb, arguments, state, attempts, error
 """
 
 
@@ -38,27 +48,21 @@ class JobRows:
     _now: int
 
     def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None:
-        self._db.execute(
-            "INSERT INTO jobs (verb, arguments, state, due) VALUES (?, ?, 'ready', ?)", (verb, json.dumps(arguments), self._now)
-        )
+        self._db.execute("INSERT INTO jobs (verb, arguments, state, due) VALUES (?, ?, 'ready', ?)", (verb, compact(arguments), self._now))
 
     def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        rows = self._db.execute(
-            "UPDATE jobs SET state = 'leased', leased_by = ?1, leased_until = ?2, attempts = attempts + 1 WHERE seq IN (SELECT seq"
-            " FROM jobs WHERE state != 'done' AND verb = ?3 AND due <= ?4 AND (state = 'ready' OR leased_until < ?5)"
-            " AND (?6 IS NULL OR json_extract(arguments, '$.generation') = ?6) ORDER BY seq LIMIT ?7) RETURNING seq, verb, arguments, state, attempts, error",
-            (worker, to_micros(until), verb, self._now, self._now, generation, limit),
-        ).fetchall()
+        rows = self._db.execute(LEASE, (worker, to_micros(until), verb, self._now, generation, limit)).fetchall()
         return [
             Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))  # type: ignore[arg-type]
             for seq, verb, arguments, state, attempts, error in sorted(rows)
         ]
 
-    def finish(self, job: int, worker: str) -> bool:
-        self._db.execute("UPDATE jobs SET state = 'done' WHERE seq = ? AND leased_by = ? AND state = 'leased'", (job, worker))
-        held = self._db.changes() == 1
-        self._db.execute("DELETE FROM jobs WHERE seq = ? AND state = 'done'", (job,))
-        return held
+    def finish(self, jobs: Sequence[int], worker: str) -> bool:
+        those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"
+        if int(scalar(self._db, f"SELECT count(*) FROM jobs WHERE {those}", worker)) != len(jobs):
+            return False
+        self._db.execute(f"DELETE FROM jobs WHERE {those}", (worker,))
+        return True
 
     def retry(self, job: int, worker: str, due: datetime, error: str) -> None:
         self._db.execute(

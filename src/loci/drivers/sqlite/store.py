@@ -21,7 +21,7 @@ from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.schema import migrate, recognise
 from loci.drivers.sqlite.search import stems, survey
 from loci.drivers.sqlite.view import View
-from loci.drivers.sqlite.writer import SqliteTransaction
+from loci.drivers.sqlite.writer import Names, SqliteTransaction
 from loci.errors import Corrupt, Missing, ReadOnly
 from loci.ports import Probe, RowFilter, Survey
 from loci.types import Fault, Job, Link, Memory, Record, Source
@@ -38,8 +38,7 @@ class SqliteStore:
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
         self._view, self._view_lock = View(), threading.RLock()
-        self._names: dict[str, int] = {}  # for writing, of epoch ``_epoch``
-        self._epoch = 0
+        self._names = Names()  # for writing
         self._read_names: dict[str, int] = {}
         self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
@@ -94,11 +93,7 @@ class SqliteStore:
         with translated(self.path):
             _begin(db, wait_ms)
             try:
-                epoch = int(scalar(db, "SELECT value FROM header WHERE key = 'epoch'"))
-                if epoch != self._epoch:
-                    self._names, self._epoch = {}, epoch
-                names = dict(self._names)
-                transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, names)
+                transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names)
                 yield transaction
                 transaction.flush()
                 db.execute("COMMIT")
@@ -108,7 +103,7 @@ class SqliteStore:
                 raise
             finally:
                 self._local.transaction = None
-            self._names = names
+            self._names.learn(transaction.epoch, transaction.new_names)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:

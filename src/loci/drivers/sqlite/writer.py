@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from loci.drivers.sqlite.codec import (
     FLAG_QUESTION,
     FLAG_TIME,
     check_text,
+    compact,
     dump_attributes,
     from_micros,
     keyed_hash,
@@ -46,20 +47,36 @@ INSERTS = {
 
 
 TOPS = """
-SELECT (SELECT max(seq) FROM memories), (SELECT max(seq) FROM contents), (SELECT max(seq) FROM versions), (SELECT max(seq) FROM audit),
-  (SELECT at FROM audit ORDER BY seq DESC LIMIT 1), (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1)
+SELECT (SELECT value FROM header WHERE key = 'epoch'), (SELECT max(seq) FROM memories), (SELECT max(seq) FROM contents),
+  (SELECT max(seq) FROM versions), (SELECT max(seq) FROM audit), (SELECT at FROM audit ORDER BY seq DESC LIMIT 1),
+  (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1)
 """
+
+
+@dataclass(slots=True)
+class Names:
+    """The numbers of names as of an epoch of the file: an erasure may take a name away, and begins a new one."""
+
+    epoch: int = 0
+    known: dict[str, int] = field(default_factory=dict)
+
+    def learn(self, epoch: int, names: Mapping[str, int]) -> None:
+        """Takes in names that a commit has made durable."""
+        if epoch != self.epoch:
+            self.epoch, self.known = epoch, {}
+        self.known.update(names)
 
 
 class SqliteTransaction(JobRows):
     """What ``SqliteStore.write()`` yields. Rows of new memories are gathered and written by table, which is several
     times faster than row by row; every read first writes the tables it reads, so a transaction sees its own writes."""
 
-    def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: dict[str, int]) -> None:
+    def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: Names) -> None:
         self._db, self._secret = db, secret
-        memory, content, version, record, last, self._head = query(db, TOPS)[0]
+        self.epoch, memory, content, version, record, last, self._head = query(db, TOPS)[0]
         self._now = max(to_micros(now) or 0, last or 0)  # a clock set back does not change what was known
-        self._names = names
+        self._known = names.known if names.epoch == self.epoch else {}
+        self.new_names: dict[str, int] = {}
         self._pending: dict[str, list[Row]] = {table: [] for table in INSERTS}
         self._sources: dict[str, int] = {}
         self._memories: dict[str, int] = {}
@@ -367,7 +384,7 @@ class SqliteTransaction(JobRows):
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""
         self.flush()
-        text = json.dumps(detail, ensure_ascii=False, separators=(",", ":"))
+        text = compact(detail)
         hash = chain(self._secret, self._head or b"", self.change, self._now, principal, verb, object, text)
         self._db.execute(
             "INSERT INTO audit VALUES (?,?,?,?,?,?,?)",
@@ -404,11 +421,11 @@ class SqliteTransaction(JobRows):
         return None if name is None else self._name(name)
 
     def _name(self, name: str) -> int:
-        seq = self._names.get(name)
+        seq = self._known.get(name) or self.new_names.get(name)
         if seq is None:
             check_text(name, "A name")
             self._db.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (name,))
-            seq = self._names[name] = int(scalar(self._db, "SELECT seq FROM names WHERE name = ?", name))
+            seq = self.new_names[name] = int(scalar(self._db, "SELECT seq FROM names WHERE name = ?", name))
         return seq
 
 

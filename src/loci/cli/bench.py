@@ -61,8 +61,11 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, baselines: bool
     show_table(["set", "system", "n", *metrics], rows)
 
 
-def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None]) -> dict[str, dict[str, list[str]]]:
-    """Rankings of turn ids, by system and question. Each conversation is a cube of its own, taken in oldest first."""
+def run(
+    folder: Path, systems: Sequence[str], advance: Callable[[int, int], None], engine: Embedder | None = None
+) -> dict[str, dict[str, list[str]]]:
+    """Rankings of turn ids, by system and question. Each conversation is a cube of its own, taken in oldest first. ``engine``
+    computes the vectors; without one, what the settings name."""
     from loci.settings import load
     from loci.wire import MemOS, embedder_of
 
@@ -72,7 +75,7 @@ def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None
     conversations = list(_rows(folder / "conversations.jsonl"))
     total = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
     rankings: dict[str, dict[str, list[str]]] = {system: {} for system in systems}
-    engine = embedder_of(load()[0])
+    engine = engine or embedder_of(load()[0])
     embedder = None if engine is None else Remembering(engine)
     done = 0
     with (

@@ -111,15 +111,6 @@ class Plain:
         return np.stack([self._known.get(t, self._nothing) for t in texts])
 
 
-def directions(model: MiniLM, texts: list[str]) -> Any:
-    """Vectors of the texts; from the 1,000th on any, whose cost is the same."""
-    vectors = model.embed(texts[:1000])
-    if len(texts) <= 1000:
-        return vectors
-    filling = np.random.default_rng(1).standard_normal((len(texts) - 1000, 384)).astype(np.float32)
-    return np.vstack([vectors, filling / np.linalg.norm(filling, axis=1, keepdims=True)])
-
-
 def recall_at_10(found: list[list[str]], gold: list[set[str]]) -> float:
     return statistics.mean(len(set(f) & g) / len(g) for f, g in zip(found, gold, strict=True))
 
@@ -129,14 +120,14 @@ def compare(data: Path, memories: int, model: MiniLM) -> dict[str, Any]:
     questions = [q for q, _ in asked]
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-") as folder:
         home = Path(folder)
-        vectors = directions(model, texts)
+        vectors = model.embed(texts)
         asked_vectors = model.embed(questions)
         for name, value in (("texts", texts), ("questions", questions)):
             (home / f"{name}.json").write_text(json.dumps(value), "utf-8")
         np.save(home / "vectors.npy", vectors)
         np.save(home / "question_vectors.npy", asked_vectors)
         said = [text.split(": ", 1)[1] for text in texts]  # Loci's vectors are of what was said, without who said it
-        known = dict(zip([*said, *questions], [*directions(model, said), *asked_vectors], strict=True))
+        known = dict(zip([*said, *questions], [*model.embed(said), *asked_vectors], strict=True))
         done = subprocess.run(
             [str(environment()), str(Path(__file__).with_name("mem0_side.py")), str(home)], capture_output=True, text=True, check=False
         )

@@ -63,16 +63,17 @@ class Operator:
         for place in ranking.order:
             best.setdefault(survey.sources[place], place)
         places = list(best.values())
-        hits = self._folded(ranking, survey, places[:limit], at)
+        found = self._read(ranking, survey.wholes, places[:limit], at)
+        hits = self._folded(found, ranking, survey, at)
         if len(places) > limit and (len(hits) < limit or any(current_share(hit.memory, moment) < 1 for hit in hits)):
-            hits = self._folded(ranking, survey, places[: limit + READ_AHEAD], at)
+            found |= self._read(ranking, survey.wholes, places[limit : limit + READ_AHEAD], at)
+            hits = self._folded(found, ranking, survey, at)
         newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
         return successors(hits, self.store.present(newer, at), moment) if newer else hits
 
-    def _folded(self, ranking: fusion.Ranking, survey: Survey, places: Sequence[int], at: RowFilter) -> list[Hit]:
-        """The messages of these candidates, the parts of the outdated ones beside them, each fact once."""
+    def _folded(self, found: Mapping[int, Hit], ranking: fusion.Ranking, survey: Survey, at: RowFilter) -> list[Hit]:
+        """Whole messages by their contents, the parts of the outdated ones beside them, each fact once."""
         moment, is_past = at.as_of or at.now, at.as_of is not None or at.is_past
-        found = self._read(ranking, survey.wholes, places, at)
         outdated = {content for content, hit in found.items() if not is_past and current_share(hit.memory, moment) < 1}
         if not outdated:
             return fold(found.values(), moment, is_past)

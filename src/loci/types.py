@@ -253,7 +253,8 @@ class MemoryCall:
     """A request in words, read: what MemReader hands to the operator (MemOS v3 §5.2).
 
     ``intent`` is one of lookup, when, past, preference, advice, count. ``terms`` are the words searched for;
-    ``asked`` the (subject, attribute) keys that would answer it, a subject of None standing for anybody.
+    ``asked`` the (subject, attribute) keys that would answer it, a subject of None standing for anybody; ``voiced`` the question as
+    the people it names would put it, which is what is compared with what they said.
     """
 
     text: str
@@ -264,6 +265,7 @@ class MemoryCall:
     terms: tuple[str, ...] = ()
     asks_when: bool = False
     asked: tuple[tuple[str | None, str], ...] = ()
+    voiced: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from loci.operation.intake import Heard
-from loci.text import asked, dates, entities, facts, sentences, speech, tokens
+from loci.text import asked, dates, entities, facts, sentences, speech, tokens, voice
 from loci.types import Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
 ASSISTANT = "assistant"
@@ -48,6 +48,7 @@ class MemReader:
             terms=tuple(tokens.content_words(question)),
             asks_when=asks_when,
             asked=tuple(asked.asked(question, speaker, people)),
+            voiced=voice.in_own_words(question, named),
         )
 
 

@@ -99,7 +99,7 @@ class Operator:
             missing = {"dense": "no embedding model is installed; `loci settings` says how"}
             return Probe(call.terms, None, call.people, missing, keys=call.asked)
         try:
-            vector = self.embedder.embed([call.text])[0]
+            vector = self.embedder.embed([call.voiced or call.text])[0]
         except LociError as error:
             return Probe(call.terms, None, call.people, {"dense": f"the embedder failed: {error}"}, keys=call.asked)
         return Probe(call.terms, vector, call.people, embedder=self.embedder.name, keys=call.asked)

@@ -136,6 +136,8 @@ class Survey:
     documents: int
     attainable: float
     best_surprise: float
+    best_nearby: float
+    cosine_best: float
     cosine_mean: float
     cosine_deviation: float
     missing: Mapping[str, str]

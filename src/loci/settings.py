@@ -27,6 +27,7 @@ class Settings:
     cube: str = _setting("main", "cube that commands use when none is named")
     embedder: str = _setting("auto", "auto (MiniLM when installed), minilm, or none for search by words alone")
     cache: str = _setting("", "folder for the model graph; empty means the user's cache folder")
+    ranker: str = _setting("", "file with the weights of the search's signals; empty means the one that ships")
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")
     capacity: int = _setting(0, "findable memories a cube may hold before the least valuable are archived; 0 means no limit")

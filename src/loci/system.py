@@ -21,6 +21,7 @@ from loci.operation.intake import Intake, Origin, Reader
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator
 from loci.operation.scheduler import Scheduler
+from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
 from loci.ports import Clock, Embedder, Ids, RowFilter, Store, Transaction
 from loci.types import (
@@ -59,6 +60,7 @@ class Parts:
     embedder: Embedder | None
     clock: Clock
     ids: Ids
+    ranker: Ranker
     limit: int = 10
     capacity: int = 0
     is_background: bool = True
@@ -126,7 +128,7 @@ class Cube:
         self.name = store.cube
         self._intake = Intake(store, parts.reader, parts.ids)
         self._lifecycle = Lifecycle(store, self._intake)
-        self._operator = Operator(store, parts.embedder)
+        self._operator = Operator(store, parts.embedder, parts.ranker)
         self._scheduler = Scheduler(store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background)
         if parts.governance.is_writable:
             self._scheduler.resume()

@@ -10,6 +10,7 @@ from loci.drivers.clock import SystemClock, Ulids
 from loci.drivers.minilm import PACKAGE, MiniLM
 from loci.drivers.sqlite import SqliteRegistry, SqliteStore
 from loci.errors import Invalid, ReadOnly
+from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
@@ -52,7 +53,8 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
     return Parts(
         vault=Vault(root, clock, open_store, SqliteRegistry(root / "registry.db")),
         governance=Governance(clock, settings.principal, is_writable),
-        reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(), limit=settings.limit,
+        reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
+        ranker=rankers.load(Path(settings.ranker).expanduser() if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background,
     )  # fmt: skip
 

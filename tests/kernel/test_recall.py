@@ -181,15 +181,17 @@ def test_the_text_never_exceeds_its_budget(texts: list[str], budget: int) -> Non
 
 
 def test_a_citation_names_its_hit(cube: Cube, clock: ManualClock) -> None:
-    for text in ("kettle tea " * 40 + "kettle", "a kettle of some water that was put on the stove"):
+    others = [f"Nothing of that kind was said on day {day} of the journey." for day in range(40)]
+    long = "My kettle makes tea in the kitchen beside the copper spoons. " * 8
+    for text in (long, "a kettle of some water that was put on the stove", *others):
         cube.add(text)
         clock.advance(days=1)
-    assert len(cube.search("kettle tea").hits[0].memory.text) > 400, "the long one is first"
-    recall = cube.search("kettle tea", budget_tokens=80)
-    assert len(recall.hits) == 1
-    line = recall.text.splitlines()[1]
-    place = int(line[1 : line.index("]")])
-    assert recall.hits[place - 1].memory.text in line
+    assert len(cube.search("kettle tea copper spoons").hits[0].memory.text) > 400, "the long one is first"
+    recall = cube.search("kettle tea copper spoons", budget_tokens=80)
+    assert recall.hits and all(hit.memory.text != long.strip() for hit in recall.hits), "and does not fit"
+    for line in recall.text.splitlines()[1:-1]:
+        place = int(line[1 : line.index("]")])
+        assert recall.hits[place - 1].memory.text in line
 
 
 def test_a_search_writes_nothing(cube: Cube) -> None:

@@ -28,6 +28,7 @@ class Operator:
 
     store: Store
     embedder: Embedder | None
+    ranker: fusion.Ranker
 
     def search(self, query: Query, at: RowFilter) -> Recall:
         """Best first, folded, packed to the budget, with the plan it followed. Writes nothing."""
@@ -41,7 +42,7 @@ class Operator:
             survey = self.store.survey(probe, at)
             timings["signals"] = _lap(start)
             start = perf_counter()
-            ranking = rank(query.call, survey)
+            ranking = fusion.fuse(columns_of(query.call, survey), background_of(query.call, survey), self.ranker)
             timings["fuse"] = _lap(start)
             start = perf_counter()
             hits = self._hits(ranking, survey, query.limit, at)
@@ -113,15 +114,19 @@ def check(query: Query) -> None:
         raise Invalid(f"budget_tokens is {query.budget_tokens}: no memory fits. Give at least {packing.SMALLEST_BUDGET}, or leave it out.")
 
 
-def rank(call: MemoryCall, survey: Survey) -> fusion.Ranking:
-    """Candidates best first, and the weights decided for this question."""
-    background = fusion.Background(
-        attainable=survey.attainable, best=survey.best_surprise, mean=survey.cosine_mean, deviation=survey.cosine_deviation,
-        has_meaning=survey.cosine_deviation > 0, asks_when=call.asks_when, names_one=len(call.people) == 1,
+def background_of(call: MemoryCall, survey: Survey) -> fusion.Background:
+    """What the candidates of a question stand out from."""
+    return fusion.Background(
+        attainable=survey.attainable, best=survey.best_surprise, nearby=survey.best_nearby, closest=survey.cosine_best,
+        mean=survey.cosine_mean, deviation=survey.cosine_deviation, asks_when=call.asks_when, names_one=len(call.people) == 1,
     )  # fmt: skip
+
+
+def columns_of(call: MemoryCall, survey: Survey) -> Mapping[str, Sequence[float]]:
+    """The raw signals of the candidates, and whether they were said in the time that the question asks about."""
     if call.window is None or "at" not in survey.signals:
-        return fusion.fuse(survey.signals, background)
-    return fusion.fuse({**survey.signals, "date": in_window(survey.signals["at"], call.window)}, background)
+        return survey.signals
+    return {**survey.signals, "date": in_window(survey.signals["at"], call.window)}
 
 
 def in_window(times: Sequence[float], window: Interval) -> list[float]:

@@ -1,13 +1,12 @@
-"""Fusion: from what each signal says to how likely each candidate is the answer, with weights decided for this very question.
+"""Fusion: from what each signal says of each candidate to an order, with weights decided for this very question.
 
-Words and meaning are put on one scale, nats of surprise. A text that holds the question's rare words would hold them by chance with
-probability exp(-words); a text whose cosine stands z deviations above the background does so with probability 1 - Phi(z). Two
-readings of a question compete: that its answer shares its words, and that it does not (an advice question meets a preference stated
-in other words). The share of the question's words that the best text holds decides between them; a mixture of the two posteriors is
-the score. Fixed sums of the two signals lose thirty points of R@10 where words say nothing.
+Every signal is a column: nats of surprise where it can be (of holding the question's words by chance, of lying that close in
+meaning by chance), shares and marks where it cannot. A `Ranker` is linear and can be read: what a signal is worth is a number
+plus slopes along a few facts about the question, such as the share of its words that any text holds at all. Where words say
+nothing, meaning counts for more, and the other way round; fixed sums of the two lose thirty points of R@10 there.
 
-The constants were chosen on the four sets of the retrieval benchmark and are flat around their values; bench/RESULTS.md has the
-figures. None knows a set, a speaker or a category.
+The numbers are learned (`python -m bench.train`, listwise softmax, conversations left out in turn) and lie in a file with their
+provenance; none knows a set, a speaker or a category.
 """
 
 from __future__ import annotations
@@ -18,27 +17,12 @@ from dataclasses import dataclass
 
 HALF = math.log(2.0)  # the surprise of a z of 0
 FARTHEST = 25.0  # deviations: beyond, the tail is too thin for a float
+BRIEF = 12.0  # words: what counts as few
+CLAIM = 6.0
+"""Nats for a candidate that claims the very key the question asks for, and holds. Set, not learned: the sets to learn from do not
+ask what is current, and the conflict streams do."""
 
-
-@dataclass(frozen=True, slots=True)
-class Constants:
-    """What a nat of each signal is worth."""
-
-    words: float = 0.4  # a nat of the text's own words; less than 1, because words come together
-    words_answering: float = 0.2  # of the turn before, when it asked something
-    words_after: float = 0.2  # of the turn after
-    words_session: float = 0.4  # of the best turn of the session
-    meaning: float = 0.45  # a nat of the cosine
-    meaning_answering: float = 0.1  # of the turn before, when it asked something
-    own: float = 2.0  # it speaks in the first person: statements of fact and preference do
-    speaker: float = 0.4  # the one person the question names said it
-    time: float = 0.5  # the question asks when, and it names a time
-    date: float = 3.5  # it was said in the time asked for; fades by a factor e in a week
-    claim: float = 6.0  # it claims the very key that the question asks for, and holds
-    brief: float = 0.8  # against texts of few words, a nat for each factor e
-    brief_words: float = 12.0  # what counts as few
-    gate: float = 8.0  # how sharply the share of words found decides between the readings
-    gate_share: float = 0.47  # the share at which both readings are as likely
+Column = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +31,50 @@ class Background:
 
     attainable: float  # nats of a text that holds every word of the question
     best: float  # nats of the best text there is
+    nearby: float  # nats of the best stretch of turns
+    closest: float  # the largest cosine
     mean: float  # of the cosine
     deviation: float
-    has_meaning: bool
     asks_when: bool
     names_one: bool
 
 
-Column = Sequence[float]
+FACTS = ("attained", "nearby", "peak", "names_one", "asks_when")
+"""What is known of a question before anything is ranked, and moves the weights."""
+
+
+def facts_of(background: Background) -> dict[str, float]:
+    """The share of the question's surprise that the best text, and the best stretch of turns, attain; how far the closest text
+    stands out in meaning (tens of deviations); whether it names one person, and asks when."""
+    attainable, deviation = background.attainable, background.deviation
+    return {
+        "attained": min(background.best / attainable, 1.0) if attainable > 0 else 0.0,
+        "nearby": background.nearby / attainable if attainable > 0 else 0.0,
+        "peak": (background.closest - background.mean) / deviation / 10 if deviation > 0 else 0.0,
+        "names_one": float(background.names_one),
+        "asks_when": float(background.asks_when),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """What each signal is worth: ``weights[signal]["base"]``, plus a slope for each of ``FACTS``."""
+
+    name: str
+    weights: Mapping[str, Mapping[str, float]]
+
+    def worth(self, facts: Mapping[str, float]) -> dict[str, float]:
+        """The weight of each signal for a question with these facts."""
+        return {
+            signal: slopes["base"] + sum(slopes.get(fact, 0.0) * value for fact, value in facts.items())
+            for signal, slopes in self.weights.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Candidates by their place among those handed in: ``order`` has the best first, ``scores`` (0..1; 1 is the best of its
-    question, fully attested) and the ``columns`` of nats that each signal gave are by place. ``weights`` are of the readings."""
+    """Candidates by their place among those handed in: ``order`` has the best first; ``scores`` (0..1; 1 is the best of its
+    question, fully attested) and the ``columns`` of what each signal gave are by place. ``weights`` are those of this question."""
 
     order: Sequence[int]
     scores: Column
@@ -68,75 +82,63 @@ class Ranking:
     columns: Mapping[str, Column]
 
     def shares(self, place: int) -> dict[str, float]:
-        """The nats that each signal gave one candidate."""
+        """What each signal gave one candidate, above what it gave the least."""
         return {name: column[place] for name, column in self.columns.items() if column[place]}
 
 
-def gate(background: Background, constants: Constants = Constants()) -> float:
-    """How likely it is, in 0..1, that the answer shares the question's words."""
-    if not background.has_meaning:
-        return 1.0
-    if background.attainable <= 0:
-        return 0.0
-    return _sigmoid(constants.gate * (background.best / background.attainable - constants.gate_share))
+def fuse(raw: Mapping[str, Column], background: Background, ranker: Ranker) -> Ranking:
+    """Candidates best first, and the weights of this question.
 
-
-def fuse(signals: Mapping[str, Column], background: Background, constants: Constants = Constants()) -> Ranking:
-    """Candidates best first, and the weight of each reading.
-
-    One column a signal, one value a candidate: words, words_before, words_after, words_session (nats), cosine, cosine_before (NaN
-    where there is none), question_before, own, speaker, time, claim (0 or 1), date (0..1), length (words). A column that is
-    absent says nothing of anyone.
+    ``raw`` has a column a signal as ``Survey.signals`` names them, and ``date`` (0..1: said in the time asked for). A column
+    that is absent says nothing of anyone, NaN nothing of this one.
     """
-    count = max((len(column) for column in signals.values()), default=0)
+    count = max((len(column) for column in raw.values()), default=0)
     if not count:
         return Ranking([], [], {}, {})
-    columns = _columns(signals, [0.0] * count, background, constants)
-    without = columns["meaning"]
-    for name in PRIOR:
-        if name in columns:
-            without = [a + b for a, b in zip(without, columns[name], strict=True)]
-    with_words = [a + b + c for a, b, c in zip(columns["words"], columns["near"], without, strict=True)]
-    weight = gate(background, constants)
-    mixed = [weight * a + (1 - weight) * b for a, b in zip(_posterior(with_words), _posterior(without), strict=True)]
-    best, attested = max(mixed), _attested(columns, weight, background)
-    scores = [attested * math.sqrt(value / best) for value in mixed]
-    order = sorted(range(count), key=scores.__getitem__, reverse=True)
-    return Ranking(order, scores, {"words": weight, "meaning only": 1 - weight}, columns)
+    weights = {**ranker.worth(facts_of(background)), "claim": CLAIM}
+    columns: dict[str, Column] = {}
+    total = [0.0] * count
+    for name, values in signals(raw, background, count).items():
+        weight = weights.get(name, 0.0)
+        if weight and any(values):
+            columns[name] = given = [weight * value for value in values]
+            total = [a + b for a, b in zip(total, given, strict=True)]
+    best, attested = max(total), _attested(raw, background)
+    scores = [attested * math.exp((value - best) / 2) for value in total]
+    order = sorted(range(count), key=total.__getitem__, reverse=True)
+    return Ranking(order, scores, weights, columns)
 
 
-PRIOR = ("own", "speaker", "time", "date", "claim", "brief")
-"""The signals that count whatever the reading."""
+def signals(raw: Mapping[str, Column], background: Background, count: int) -> dict[str, Column]:
+    """The columns that weights are learned for, from the raw ones: cosines as nats of surprise, covered words as shares of what
+    was attainable, lengths as logarithms, and those that depend on the question left at zero where they do not apply."""
+    nothing = [0.0] * count
+    share = 5 / background.attainable if background.attainable > 0 else 0.0
+    asked_before = raw.get("question_before", nothing)
+    before = _surprises(raw.get("cosine_before", ()), background, count)
+    length = raw.get("length", ())
+    found: dict[str, Column] = {name: raw[name] for name in PLAIN if name in raw}
+    found |= {name: [share * value for value in raw[name]] for name in ("covered", "nearby", "session") if name in raw}
+    found["meaning"] = _surprises(raw.get("cosine", ()), background, count)
+    found["meaning_before"] = before
+    found["meaning_after"] = _surprises(raw.get("cosine_after", ()), background, count)
+    found["meaning_session"] = _surprises(raw.get("cosine_session", ()), background, count)
+    if any(asked_before):
+        found["answering"] = [a * b for a, b in zip(asked_before, raw.get("words_before", nothing), strict=True)]
+        found["meaning_answering"] = [a * (b - HALF) for a, b in zip(asked_before, before, strict=True)]
+    if background.asks_when:
+        found["time"] = raw.get("time", nothing)
+    if background.names_one:
+        found["speaker"] = raw.get("speaker", nothing)
+    found["brief"] = [math.log(BRIEF / max(words, 1.0)) if words < BRIEF else 0.0 for words in length] or nothing
+    found["long"] = [math.log(words / BRIEF) if words > BRIEF else 0.0 for words in length] or nothing
+    return found
 
 
-def _columns(signals: Mapping[str, Column], nothing: Column, background: Background, c: Constants) -> dict[str, Column]:
-    """The nats of each signal; columns of zeros but for words, near and meaning are left out."""
-    answering = signals.get("question_before", nothing)
-    near = zip(
-        answering, signals.get("words_before", nothing), signals.get("words_after", nothing), signals.get("words_session", nothing),
-        strict=True,
-    )  # fmt: skip
-    before, after, session = c.words * c.words_answering, c.words * c.words_after, c.words * c.words_session
-    columns: dict[str, Column] = {
-        "words": [c.words * words for words in signals.get("words", nothing)],
-        "near": [before * asked * b + after * a + session * s for asked, b, a, s in near],
-        "meaning": [c.meaning * nats for nats in _surprises(signals.get("cosine", ()), background, len(nothing))],
-    }
-    if any(answering):
-        beside = _surprises(signals.get("cosine_before", ()), background, len(nothing))
-        worth = c.meaning * c.meaning_answering
-        columns["meaning"] = [m + worth * asked * (b - HALF) for m, asked, b in zip(columns["meaning"], answering, beside, strict=True)]
-    counted = {"own": c.own, "date": c.date, "claim": c.claim}
-    counted |= {"speaker": c.speaker} if background.names_one else {}
-    counted |= {"time": c.time} if background.asks_when else {}
-    for name, worth in counted.items():
-        values = signals.get(name, nothing)
-        if any(values):
-            columns[name] = [worth * value for value in values]
-    columns["brief"] = [
-        -c.brief * math.log(c.brief_words / max(length, 1.0)) if length < c.brief_words else 0.0 for length in signals.get("length", ())
-    ] or nothing
-    return columns
+PLAIN = (
+    "words", "words_before", "words_after", "words_session", "own", "question", "named", "date", "claim", "question_before",
+)  # fmt: skip
+"""Raw signals that are taken as they are."""
 
 
 def _surprises(cosines: Column, background: Background, count: int) -> Column:
@@ -148,20 +150,9 @@ def _surprises(cosines: Column, background: Background, count: int) -> Column:
     return [-log(0.5 * erfc(min((cosine - mean) * scale, top))) if cosine == cosine else HALF for cosine in cosines]
 
 
-def _posterior(evidence: Sequence[float]) -> list[float]:
-    top = max(evidence)
-    raised = [math.exp(value - top) for value in evidence]
-    total = sum(raised)
-    return [value / total for value in raised]
-
-
-def _attested(columns: Mapping[str, Column], weight: float, background: Background) -> float:
+def _attested(raw: Mapping[str, Column], background: Background) -> float:
     """How well the best candidate is attested at all, in 0..1: by the share of the words found, or by its distance in meaning."""
-    words = background.best / background.attainable if background.attainable > 0 else 0.0
-    meaning = 1 - math.exp(-max(columns["meaning"]) / 2)
-    claim = 0.9 if "claim" in columns else 0.0
-    return min(1.0, max(weight * words + (1 - weight) * meaning, meaning * 0.5, claim))
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-max(-60.0, min(60.0, x))))
+    facts = facts_of(background)
+    meaning = 1 - math.exp(-_surprises([background.closest], background, 1)[0] / 4) if background.deviation > 0 else 0.0
+    claim = 0.9 if any(raw.get("claim", ())) else 0.0
+    return max(facts["attained"], meaning * 0.9, claim)

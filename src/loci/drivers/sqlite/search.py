@@ -19,6 +19,7 @@ SEEDS = 20  # of each signal: those whose neighbours are candidates too
 LENGTH_EXPONENT = 0.5  # how much a longer text is expected to hold any word by chance
 SHORT = 90  # words: a message no longer than that is shown whole
 SHORTEST = 0.05  # of the mean length: no text counts as shorter
+NEAR = 3  # turns to either side that a text's words are looked for in
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
 Called = Mapping[str, Sequence[int]]
@@ -30,23 +31,25 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Ca
     of their names: a text is found by who said it, too."""
     scores = Scores(view.select(at, names))
     missing = dict(probe.missing)
-    attainable = scores.read_words(db, probe.terms, None if at.user is None else names.get(at.user, 0), called)
+    scores.read_words(db, probe.terms, None if at.user is None else names.get(at.user, 0), called)
     if probe.vector is not None and view.embedder in (probe.embedder, ""):
         missing.update(scores.read_vectors(view, np.asarray(probe.vector, dtype=np.float32)))
     elif probe.vector is not None:
         missing["dense"] = f"vectors are still of {view.embedder}; they are being rebuilt for {probe.embedder}"
-    claiming = _claimed(db, probe.keys, at) if probe.keys else []
-    answering = scores.among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
-    chosen = scores.candidates(answering)
     among = scores.among
+    claiming = _claimed(db, probe.keys, at) if probe.keys else []
+    answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
+    chosen = scores.candidates(answering)
     return Survey(
         contents=among.content[chosen].tolist(),
         wholes=scores.wholes(chosen).tolist(),
         sources=among.source[chosen].tolist(),
         signals=scores.describe(chosen, [names.get(p, -1) for p in probe.people], answering),
         documents=len(among.rows),
-        attainable=attainable,
+        attainable=scores.attainable,
         best_surprise=float(scores.words.max(initial=0.0)),
+        best_nearby=float(scores.nearby.max(initial=0.0)),
+        cosine_best=float(np.nanmax(scores.cosine)) if scores.cosine_deviation else 0.0,
         cosine_mean=scores.cosine_mean,
         cosine_deviation=scores.cosine_deviation,
         missing=missing,
@@ -61,28 +64,41 @@ class Scores:
     def __init__(self, among: Selection) -> None:
         self.among = among
         self.words = np.zeros(len(among.rows))
+        self.covered = np.zeros(len(among.rows))
+        self.nearby, self.session = np.zeros(len(among.turns)), np.zeros(len(among.turns))
+        self.is_named, self.is_theirs = np.zeros(len(among.rows), dtype=bool), np.zeros(len(among.rows), dtype=bool)
+        self.attainable = 0.0
         self.cosine = np.full(len(among.rows), np.nan, dtype=np.float32)
         self.cosine_mean, self.cosine_deviation = 0.0, 0.0
 
-    def read_words(self, db: apsw.Connection, terms: Sequence[str], user: int | None, called: Called) -> float:
+    def read_words(self, db: apsw.Connection, terms: Sequence[str], user: int | None, called: Called) -> None:
         """For each row the surprise, in nats, of finding so many of the terms in a text of its length by chance: rare terms
-        count for more, long texts for less. Returns what a text of mean length with every term would have."""
+        count for more, long texts for less. ``covered``, ``nearby`` and ``session`` are the same for a text of mean length, of the
+        row alone, of the turns around each turn, and of its session. ``attainable`` is what a text with every term would have.
+        Names of speakers are no terms: who said it, and who is named in it, are signals of their own."""
         among, count = self.among, len(self.among.rows)
         if not count:
-            return 0.0
-        attainable = 0.0
+            return
         mean = max(float(among.length.mean()), 1.0)
+        said = np.zeros(len(among.turns), dtype=bool)
         for term, stem in _distinct(db, terms).items():
             place = among.places(_postings(db, term, user))
             if stem in called:
-                is_said_by = np.isin(among.speaker, called[stem])
-                is_said_by[place] = True
-                place = np.flatnonzero(is_said_by)
+                self.is_named[place] = True
+                self.is_theirs[place] = True
+                self.is_theirs |= np.isin(among.speaker, called[stem])
+                continue
             share = min((len(place) + 0.5) / (count + 1), 0.999)
-            attainable -= float(np.log(share))
+            nats = -float(np.log(share))
+            self.attainable += nats
             relative = np.maximum(among.length[place] / mean, SHORTEST) ** LENGTH_EXPONENT
             self.words[place] -= np.log1p(-((1 - share) ** relative))
-        return attainable
+            self.covered[place] += nats
+            said[:] = False
+            turn = among.turn[place]
+            said[turn[turn >= 0]] = True
+            self.nearby += nats * among.near(said, NEAR)
+            self.session += nats * among.near(said, None)
 
     def read_vectors(self, view: View, vector: NDArray[np.float32]) -> dict[str, str]:
         """Cosine with every row that has a vector. Returns why some or all could not be compared."""
@@ -95,11 +111,17 @@ class Scores:
         return {"dense": f"{lacking} of {len(among.rows)} memories have no vector yet"} if lacking else {}
 
     def candidates(self, answering: Positions) -> Positions:
-        """The best by each signal, the turns beside the very best, and those that answer."""
+        """The best by each signal, the turns beside the very best, and those that answer. Where a question is nothing but the name of
+        somebody, the latest that they said or that names them."""
+        among = self.among
         is_chosen = np.zeros(len(self.words), dtype=bool)
         is_seed = np.zeros(len(self.words), dtype=bool)
         is_chosen[answering] = True
-        for places in (_top(self.words, np.flatnonzero(self.words)), _top(self.cosine, np.flatnonzero(~np.isnan(self.cosine)))):
+        if not self.attainable:
+            is_chosen[np.flatnonzero(self.is_theirs)[-TOP:]] = True
+        compared = np.flatnonzero(~np.isnan(self.cosine))
+        around = _top(self.nearby + self.covered[among.turns], np.flatnonzero(self.nearby))
+        for places in (_top(self.words, np.flatnonzero(self.words)), _top(self.cosine, compared), among.turns[around]):
             is_chosen[places] = True
             is_seed[places[:SEEDS]] = True
         for beside in self._neighbours(np.flatnonzero(is_seed)):
@@ -111,21 +133,29 @@ class Scores:
         if not len(chosen):
             return {}
         among = self.among
-        flags, at = among.flags[chosen], among.at[chosen]
+        flags, at, turn = among.flags[chosen], among.at[chosen], among.turn[chosen]
         before, after = self._neighbours(chosen)
-        has_before, has_after = before >= 0, after >= 0
+        has_before, has_after, has_turn = before >= 0, after >= 0, turn >= 0
         columns: dict[str, NDArray[Any]] = {
             "words": self.words[chosen],
+            "covered": self.covered[chosen],
+            "nearby": np.where(has_turn, self.nearby[turn], 0.0) if len(self.nearby) else np.zeros(len(chosen)),
+            "session": np.where(has_turn, self.session[turn], 0.0) if len(self.session) else np.zeros(len(chosen)),
             "cosine": self.cosine[chosen],
             "time": (flags & FLAG_TIME) > 0,
             "own": (flags & FLAG_OWN) > 0,
+            "question": (flags & FLAG_QUESTION) > 0,
+            "named": self.is_named[chosen],
             "length": among.length[chosen],
             "at": np.where(at == NEVER, np.nan, at),
             "words_before": np.where(has_before, self.words[before], 0.0),
             "words_after": np.where(has_after, self.words[after], 0.0),
             "cosine_before": np.where(has_before, self.cosine[before], np.nan),
+            "cosine_after": np.where(has_after, self.cosine[after], np.nan),
             "question_before": has_before & ((among.flags[before] & FLAG_QUESTION) > 0),
             "words_session": _best_of_group(among.session[chosen], self.words[chosen]),
+            "cosine_session": _best_of_group(among.session[chosen], np.nan_to_num(self.cosine[chosen], nan=-1.0).astype(float)),
+            "spoke_before": has_before & (among.speaker[before] == among.speaker[chosen]),
         }
         if people:
             columns["speaker"] = np.isin(among.speaker[chosen], people)

@@ -222,8 +222,18 @@ class Selection:
         self.flags, self.at = view.column("flags")[self.rows], view.column("at")[self.rows]
         self.length = view.column("length")[self.rows]
         self._slot = _slots(self.content)
-        self._turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])
-        self._turn_slot = _slots(self.source[self._turns])
+        turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])
+        self.turns = turns[np.argsort(self.source[turns], kind="stable")]
+        """Places of the whole turns, in the order they were said."""
+        self._turn_slot = _slots(self.source[self.turns])
+        self.turn = _look_up(self._turn_slot, self.source)
+        """For each row the position of its turn in ``turns``; -1 where that is not among the rows."""
+        session = self.session[self.turns]
+        borders = np.flatnonzero(np.diff(session, prepend=-1))
+        run = np.cumsum(np.isin(np.arange(len(session)), borders)) - 1
+        ends = np.append(borders[1:], len(session))
+        self.run_start, self.run_end = borders[run], ends[run]
+        """For each of ``turns`` where the unbroken run of its session begins and ends."""
         place = _look_up(self._slot, view.vector_contents)
         has = place >= 0
         self._vector_rows = None if has.all() else np.flatnonzero(has)
@@ -246,7 +256,17 @@ class Selection:
     def turn_of(self, sources: Column) -> Positions:
         """For each message the place of its turn; -1 where it is not among the rows."""
         found = _look_up(self._turn_slot, sources)
-        return np.where(found >= 0, self._turns[found], -1) if len(self._turns) else found
+        return np.where(found >= 0, self.turns[found], -1) if len(self.turns) else found
+
+    def near(self, is_there: NDArray[np.bool_], reach: int | None) -> NDArray[np.bool_]:
+        """For each of ``turns`` whether the mark is on one at most ``reach`` turns away in its session, itself included; None: on any."""
+        count = np.concatenate([[0], np.cumsum(is_there)])
+        first, last = self.run_start, self.run_end
+        if reach is not None:
+            place = np.arange(len(self.turns))
+            first, last = np.maximum(first, place - reach), np.minimum(last, place + reach + 1)
+        is_near: NDArray[np.bool_] = count[last] > count[first]
+        return is_near
 
 
 def _slots(keys: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,0 +1,211 @@
+"""Learn what each signal is worth: `python -m bench.train DATA [--write FILE] [--folds 5]`, DATA a folder of sets in the unified format.
+
+Every conversation is taken into a cube and every question asked of it, exactly as shipped; the columns that the store surveys are
+what is learned from. Listwise softmax over the candidates of a question, each set with the weight of the square root of the square root of
+its size, L2 stronger on the slopes than on the bases. Conversations are dealt into folds and left out in turn; the figures printed
+are of those left out, beside those of the fit. A quarter of the weight goes to the same questions without vectors, without dates and
+speakers, and without both, so that a ranker knows what to do where they are missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loci import MemOS
+from loci.cli.bench import _message, _rows
+from loci.drivers.minilm import MiniLM
+from loci.operation.operator import background_of, columns_of
+from loci.policy.fusion import FACTS, Background, Ranker, facts_of, fuse, signals
+from loci.settings import Settings
+from loci.types import Scope
+
+SIGNALS = (
+    "words", "covered", "nearby", "session", "words_before", "words_after", "answering", "words_session", "meaning", "meaning_before",
+    "meaning_after", "meaning_answering", "meaning_session", "own", "question", "time", "speaker", "named", "date", "brief", "long",
+    "question_before",
+)  # fmt: skip
+L2, STRONGER, BALANCE, STEPS, RATE = 3e-3, 4.0, 0.75, 200, 0.05
+LACKING = {"vectors": 0.15, "people": 0.05, "both": 0.05}  # the weight of a question asked without these
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question, what was surveyed for it, and which candidates are evidence."""
+
+    dataset: str
+    conversation: str
+    background: Background
+    raw: dict[str, list[float]]
+    turns: list[str]
+    gold: frozenset[str]
+    weight: float = 1.0
+
+    def without(self, lacking: str) -> Asked:
+        """The same question, asked of a memory that lacks something."""
+        raw, background = dict(self.raw), self.background
+        if lacking in ("vectors", "both"):
+            raw = {name: column for name, column in raw.items() if not name.startswith("cosine")}
+            background = replace(background, closest=0.0, mean=0.0, deviation=0.0)
+        if lacking in ("people", "both"):
+            raw = {name: column for name, column in raw.items() if name not in ("speaker", "named", "date", "at")}
+            background = replace(background, names_one=False)
+        return replace(self, raw=raw, background=background, weight=LACKING[lacking])
+
+
+class Kept:
+    """Vectors of texts, kept in a file between runs."""
+
+    dimensions = 384
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._model = path, MiniLM(Settings().cache_folder())
+        self.name = self._model.name
+        self._known: dict[str, Any] = dict(np.load(path, allow_pickle=False)) if path.exists() else {}
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24] for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
+        if new:
+            self._known.update(zip(new, self._model.embed(list(new.values())), strict=True))
+        return np.stack([self._known[key] for key in keys])
+
+    def save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(self._path, **self._known)
+
+
+def ask(data: Path, embedder: Kept) -> Iterator[Asked]:
+    """Every question that has evidence, as the shipped search surveys it."""
+    for folder in sorted(p.parent for p in data.glob("*/conversations.jsonl")):
+        questions = [q for q in _rows(folder / "questions.jsonl") if q["evidence"]]
+        with tempfile.TemporaryDirectory() as home, MemOS.open(home, embedder=embedder, background=False) as memory:
+            for place, conversation in enumerate(_rows(folder / "conversations.jsonl")):
+                cube = memory.cube(f"c{place}")
+                turn_of: dict[int, str] = {}
+                messages = [_message(turn) for turn in conversation["turns"]]
+                for start in range(0, len(messages), 250):
+                    cube.add(messages[start : start + 250])
+                    cube.drain()
+                for number, source in enumerate(cube._store.sources(), 1):
+                    turn_of[number] = str(source.message.id)
+                at = cube._parts.governance.allow("search", Scope(cube.name))
+                for question in questions:
+                    if question["conversation"] == conversation["id"]:
+                        call = cube.call(question["text"])
+                        survey = cube._store.survey(cube._operator._probe(call), at)
+                        yield Asked(
+                            folder.name, conversation["id"], background_of(call, survey), dict(columns_of(call, survey)),
+                            [turn_of[source] for source in survey.sources], frozenset(question["evidence"]),
+                        )  # fmt: skip
+
+
+class Table:
+    """All questions as one matrix of candidates by signals."""
+
+    def __init__(self, asked: Sequence[Asked]) -> None:
+        self.asked = asked
+        self.first = np.cumsum([0, *(len(a.turns) for a in asked)])
+        self.question = np.repeat(np.arange(len(asked)), [len(a.turns) for a in asked])
+        blocks = []
+        for a in asked:
+            columns = signals(a.raw, a.background, len(a.turns))
+            blocks.append(np.array([columns.get(name, [0.0] * len(a.turns)) for name in SIGNALS]).T)
+        self.values = np.concatenate(blocks)
+        self.facts = np.array([[1.0, *(facts_of(a.background)[f] for f in FACTS)] for a in asked])
+        gold = np.concatenate([[turn in a.gold for turn in a.turns] for a in asked]).astype(float)
+        found = np.add.reduceat(gold, self.first[:-1])
+        self.target = gold / np.maximum(found, 1)[self.question]
+        self.offset = np.concatenate([np.array(a.raw.get("claim", [0.0] * len(a.turns))) for a in asked]) * 6.0
+        sizes = {d: sum(a.dataset == d for a in asked) for d in {a.dataset for a in asked}}
+        self.weight = np.array([a.weight * sizes[a.dataset] ** -BALANCE for a in asked]) * (found > 0)
+        self.conversation = [(a.dataset, a.conversation) for a in asked]
+
+
+def fit(table: Table, is_in: NDArray[np.bool_]) -> Ranker:
+    """The weights that make the evidence most likely, by Adam on the convex loss."""
+    deviation = table.values.std(0) + 1e-9
+    values = (table.values / deviation).astype(np.float32)
+    mean, spread = table.facts.mean(0), table.facts.std(0)
+    mean[0], spread[0] = 0.0, 1.0
+    facts = ((table.facts - mean) / spread)[table.question].astype(np.float32)
+    weight = table.weight * is_in
+    weight = (weight / weight.sum())[table.question]
+    penalty = np.full((len(SIGNALS), len(FACTS) + 1), L2 * STRONGER)
+    penalty[:, 0] = L2
+    w, m, v = np.zeros_like(penalty), np.zeros_like(penalty), np.zeros_like(penalty)
+    for step in range(1, STEPS + 1):
+        score = ((values @ w.astype(np.float32)) * facts).sum(1) + table.offset
+        raised = np.exp(score - np.maximum.reduceat(score, table.first[:-1])[table.question])
+        likely = raised / np.add.reduceat(raised, table.first[:-1])[table.question]
+        wrong = ((likely - table.target) * weight).astype(np.float32)
+        gradient = values.T @ (wrong[:, None] * facts) + penalty * w
+        m, v = 0.9 * m + 0.1 * gradient, 0.99 * v + 0.01 * gradient**2
+        pace = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+        w -= pace * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
+    slopes = w / deviation[:, None] / spread
+    base = slopes[:, 0] - (slopes[:, 1:] * mean[1:]).sum(1)
+    weights = {
+        name: {"base": round(float(base[i]), 4), **{fact: round(float(slopes[i, k]), 4) for k, fact in enumerate(FACTS, 1)}}
+        for i, name in enumerate(SIGNALS)
+    }
+    return Ranker("learned", weights)
+
+
+def figures(asked: Sequence[Asked], rankers: Sequence[Ranker]) -> dict[str, dict[str, float]]:
+    """R@1, R@10 and nDCG@10 by set, each question ranked by its own ranker."""
+    rows: dict[str, list[tuple[float, float, float]]] = {}
+    for a, ranker in zip(asked, rankers, strict=True):
+        ranked = list(dict.fromkeys(a.turns[place] for place in fuse(a.raw, a.background, ranker).order))
+        gain = sum(1 / math.log2(place + 2) for place, turn in enumerate(ranked[:10]) if turn in a.gold)
+        ideal = sum(1 / math.log2(place + 2) for place in range(min(10, len(a.gold))))
+        rows.setdefault(a.dataset, []).append(
+            (len(a.gold & set(ranked[:1])) / len(a.gold), len(a.gold & set(ranked[:10])) / len(a.gold), gain / ideal)
+        )
+    names = ("R@1", "R@10", "nDCG@10")
+    return {d: {n: round(100 * float(x), 1) for n, x in zip(names, np.mean(r, 0), strict=True)} for d, r in sorted(rows.items())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--write", type=Path, help="where the ranker goes")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/loci/train.npz").expanduser())
+    args = parser.parse_args()
+    embedder = Kept(args.cache)
+    whole = list(ask(args.data, embedder))
+    embedder.save()
+    table = Table([*whole, *(a.without(lacking) for lacking in LACKING for a in whole)])
+    everything = np.ones(len(table.asked), dtype=bool)
+    final = fit(table, everything)
+    dealt = {c: place % args.folds for place, c in enumerate(dict.fromkeys(table.conversation))}
+    fold = np.array([dealt[c] for c in table.conversation])
+    left_out = [fit(table, fold != f) for f in range(args.folds)]
+    report: dict[str, Any] = {"fitted": figures(whole, [final] * len(whole))}
+    report["left out"] = figures(whole, [left_out[f] for f in fold[: len(whole)]])
+    for lacking in LACKING:
+        report[f"left out, without {lacking}"] = figures([a.without(lacking) for a in whole], [left_out[f] for f in fold[: len(whole)]])
+    print(json.dumps(report, indent=1))
+    if args.write:
+        hashes = {p.parent.name: hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in sorted(args.data.glob("*/questions.jsonl"))}
+        provenance = {"date": date.today().isoformat(), "data": hashes, "figures": report, "command": "python -m bench.train"}
+        lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(slopes)}" for name, slopes in final.weights.items())
+        name = f"linear@{date.today().isoformat()}"
+        args.write.write_text(f'{{"name": "{name}",\n "provenance": {json.dumps(provenance)},\n "weights": {{\n{lines}\n }}\n}}\n', "utf-8")
+
+
+if __name__ == "__main__":
+    main()

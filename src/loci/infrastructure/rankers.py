@@ -1,0 +1,33 @@
+"""What signals are worth, from a file: the one that ships, or one of the user's."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from loci.errors import Invalid
+from loci.policy.fusion import FACTS, Ranker
+
+SHIPPED = "ranker.json"
+
+
+def load(path: Path | None = None) -> Ranker:
+    """The ranker in a file of ``bench/train.py``'s format; without a path the one that ships. Raises `Invalid` for anything else."""
+    try:
+        raw = path.read_text("utf-8") if path is not None else (files("loci.infrastructure") / SHIPPED).read_text("utf-8")
+        told = json.loads(raw)
+        return Ranker(str(told["name"]), {str(signal): _slopes(slopes) for signal, slopes in told["weights"].items()})
+    except OSError as error:
+        raise Invalid(
+            f"The ranker {path} cannot be read ({error.strerror}). Leave the setting 'ranker' empty for the one that ships."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Invalid(f"The ranker {path or SHIPPED} is none: {error!r}. `python -m bench.train DATA --write FILE` makes one.") from error
+
+
+def _slopes(told: dict[str, float]) -> dict[str, float]:
+    unknown = told.keys() - {"base", *FACTS}
+    if unknown or "base" not in told:
+        raise ValueError(f"a signal needs 'base', and slopes only for {', '.join(FACTS)}; got {', '.join(told)}")
+    return {name: float(value) for name, value in told.items()}

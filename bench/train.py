@@ -27,6 +27,7 @@ from loci import MemOS
 from loci.cli.bench import _message, _rows
 from loci.drivers.minilm import MiniLM
 from loci.operation.operator import background_of, columns_of
+from loci.policy.answerable import EVIDENCE, evidence_of
 from loci.policy.fusion import FACTS, Background, Ranker, facts_of, fuse, signals
 from loci.settings import Settings
 from loci.types import Scope
@@ -38,6 +39,8 @@ SIGNALS = (
 )  # fmt: skip
 L2, STRONGER, BALANCE, STEPS, RATE = 3e-3, 4.0, 0.75, 200, 0.05
 LACKING = {"vectors": 0.15, "people": 0.05, "both": 0.05}  # the weight of a question asked without these
+UNANSWERABLE = {"locomo": "5"}  # categories whose questions have no answer; so have questions without evidence
+KEPT = 0.95  # the share of questions with an answer that a strict search still answers
 Floats = NDArray[np.float64]
 
 
@@ -51,6 +54,7 @@ class Asked:
     raw: dict[str, list[float]]
     turns: list[str]
     gold: frozenset[str]
+    has_answer: bool
     weight: float = 1.0
 
     def without(self, lacking: str) -> Asked:
@@ -90,7 +94,7 @@ class Kept:
 def ask(data: Path, embedder: Kept) -> Iterator[Asked]:
     """Every question that has evidence, as the shipped search surveys it."""
     for folder in sorted(p.parent for p in data.glob("*/conversations.jsonl")):
-        questions = [q for q in _rows(folder / "questions.jsonl") if q["evidence"]]
+        questions = list(_rows(folder / "questions.jsonl"))
         with tempfile.TemporaryDirectory() as home, MemOS.open(home, embedder=embedder, background=False) as memory:
             for place, conversation in enumerate(_rows(folder / "conversations.jsonl")):
                 cube = memory.cube(f"c{place}")
@@ -109,6 +113,7 @@ def ask(data: Path, embedder: Kept) -> Iterator[Asked]:
                         yield Asked(
                             folder.name, conversation["id"], background_of(call, survey), dict(columns_of(call, survey)),
                             [turn_of[source] for source in survey.sources], frozenset(question["evidence"]),
+                            bool(question["evidence"]) and question["category"] != UNANSWERABLE.get(folder.name),
                         )  # fmt: skip
 
 
@@ -164,6 +169,38 @@ def fit(table: Table, is_in: NDArray[np.bool_]) -> Ranker:
     return Ranker("learned", weights)
 
 
+def evidence(asked: Sequence[Asked], ranker: Ranker) -> Floats:
+    """What speaks for an answer to each question, a row each, with 1 for the base."""
+    rows = []
+    for a in asked:
+        found = evidence_of(fuse(a.raw, a.background, ranker), a.raw, a.background)
+        rows.append([1.0, *(found[name] for name in EVIDENCE)])
+    return np.array(rows)
+
+
+def fit_confidence(asked: Sequence[Asked], rows: Floats, is_in: NDArray[np.bool_]) -> dict[str, float]:
+    """Logistic regression by Newton's steps; both answers of each set weigh the same, and the sets do."""
+    answer = np.array([a.has_answer for a in asked], float)
+    groups = [(a.dataset, a.has_answer) for a in asked]
+    weight = np.array([1 / groups.count(group) for group in groups]) * is_in
+    weight /= weight.sum()
+    spread = rows.std(0)
+    spread[spread == 0] = 1.0
+    scaled, w = rows / spread, np.zeros(rows.shape[1])
+    penalty = np.full(len(w), 1e-3)
+    for _ in range(25):
+        likely = 1 / (1 + np.exp(-scaled @ w))
+        gradient = scaled.T @ ((likely - answer) * weight) + penalty * w
+        w -= np.linalg.solve((scaled * (weight * likely * (1 - likely))[:, None]).T @ scaled + np.diag(penalty), gradient)
+    return {name: round(float(value), 4) for name, value in zip(("base", *EVIDENCE), w / spread, strict=True)}
+
+
+def area(scores: Floats, is_true: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: how often a question with an answer scores above one without."""
+    above = scores[is_true][:, None] - scores[~is_true][None, :]
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
 def figures(asked: Sequence[Asked], rankers: Sequence[Ranker]) -> dict[str, dict[str, float]]:
     """R@1, R@10 and nDCG@10 by set, each question ranked by its own ranker."""
     rows: dict[str, list[tuple[float, float, float]]] = {}
@@ -188,6 +225,7 @@ def main() -> None:
     embedder = Kept(args.cache)
     whole = list(ask(args.data, embedder))
     embedder.save()
+    everybody, whole = whole, [a for a in whole if a.gold]
     table = Table([*whole, *(a.without(lacking) for lacking in LACKING for a in whole)])
     everything = np.ones(len(table.asked), dtype=bool)
     final = fit(table, everything)
@@ -198,13 +236,36 @@ def main() -> None:
     report["left out"] = figures(whole, [left_out[f] for f in fold[: len(whole)]])
     for lacking in LACKING:
         report[f"left out, without {lacking}"] = figures([a.without(lacking) for a in whole], [left_out[f] for f in fold[: len(whole)]])
+    fold_of = np.array([dealt[a.dataset, a.conversation] for a in everybody])
+    rows = evidence(everybody, final)
+    is_told = np.array([a.has_answer for a in everybody])
+    scores = np.zeros(len(everybody))
+    for f in range(args.folds):
+        sure = fit_confidence(everybody, rows, fold_of != f)
+        scores[fold_of == f] = (rows @ np.array(list(sure.values())))[fold_of == f]
+    sure = fit_confidence(everybody, rows, np.ones(len(everybody), dtype=bool))
+    likely = 1 / (1 + np.exp(-rows @ np.array(list(sure.values()))))
+    sure["threshold"] = round(float(np.quantile(likely[is_told], 1 - KEPT)), 3)
+    report["answerable, area under ROC, left out"] = {
+        name: round(area(scores[of], is_told[of]), 3)
+        for name in sorted({a.dataset for a in everybody})
+        if 0 < is_told[of := np.array([a.dataset == name for a in everybody])].mean() < 1
+    }
+    withheld = likely < sure["threshold"]
+    report["strict"] = {
+        "withheld of unanswerable": round(float(withheld[~is_told].mean()), 3),
+        "of answerable": round(float(withheld[is_told].mean()), 3),
+    }
     print(json.dumps(report, indent=1))
     if args.write:
         hashes = {p.parent.name: hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in sorted(args.data.glob("*/questions.jsonl"))}
         provenance = {"date": date.today().isoformat(), "data": hashes, "figures": report, "command": "python -m bench.train"}
         lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(slopes)}" for name, slopes in final.weights.items())
         name = f"linear@{date.today().isoformat()}"
-        args.write.write_text(f'{{"name": "{name}",\n "provenance": {json.dumps(provenance)},\n "weights": {{\n{lines}\n }}\n}}\n', "utf-8")
+        args.write.write_text(
+            f'{{"name": "{name}",\n "provenance": {json.dumps(provenance)},\n "confidence": {json.dumps(sure)},\n "weights": {{\n{lines}\n }}\n}}\n',
+            "utf-8",
+        )
 
 
 if __name__ == "__main__":

@@ -141,7 +141,6 @@ class Survey:
     cosine_mean: float
     cosine_deviation: float
     missing: Mapping[str, str]
-    withheld: Mapping[str, int]
     counts: Mapping[str, int]
 
 

@@ -202,9 +202,11 @@ class Cube:
         since: datetime | None = None,
         until: datetime | None = None,
         archived: bool = False,
+        strict: bool = False,
     ) -> Recall:
         """The memories that answer, best first, and the same packed for a prompt. ``as_of``: what was true then;
-        ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit."""
+        ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit.
+        ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
         scope = inputs.scope_of(self.name, user, agent, session)
         query = Query(
             call=self.call(inputs.question(question), user=user),
@@ -212,6 +214,7 @@ class Cube:
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
             budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
             types=tuple(inputs.type_of(t) for t in types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
+            strict=strict,
         )  # fmt: skip
         at = self._parts.governance.allow_query("search", query)
         self._settle()

@@ -270,7 +270,8 @@ class MemoryCall:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question and its limits. ``as_of``: what was true then. ``known_at``: what we knew then."""
+    """A question and its limits. ``as_of``: what was true then. ``known_at``: what we knew then. ``strict``: no hits rather than the
+    nearest there are, where memory is not sure that it holds an answer."""
 
     call: MemoryCall
     scope: Scope
@@ -283,6 +284,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     archived: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +313,14 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """The answer to a search: hits best first, the same packed as fenced text, and the trace."""
+    """The answer to a search: hits best first, the same packed as fenced text, the trace, and the ``confidence`` (0..1) that what was
+    asked is in memory at all."""
 
     hits: tuple[Hit, ...]
     text: str
     tokens: int
     trace: Trace
+    confidence: float = 0.5
 
     @property
     def ids(self) -> tuple[str, ...]:

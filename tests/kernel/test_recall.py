@@ -210,3 +210,16 @@ def test_a_used_memory_is_counted_and_becomes_active(open_vault: Callable[..., M
     first.close()
     found = open_vault().cube("main").get(id)
     assert (found.uses, found.state) == (2, "activated") and found.last_used is not None
+
+
+def test_a_strict_search_gives_nothing_rather_than_the_nearest(cube: Cube) -> None:
+    for day in range(30):
+        cube.add(Message("user", f"The garden took {day} hours of my week.", speaker="Ann"))
+        cube.add(Message("user", f"Work at the harbour went on until {day}.", speaker="Bo"))
+    cube.add(Message("user", "I broke my left ankle on the frozen pond.", speaker="Ann"))
+    said, swapped = "What did Ann break on the frozen pond?", "What did Bo break on the frozen pond?"
+    assert cube.search(said).confidence > cube.search(swapped).confidence
+    assert "ankle" in cube.search(said, strict=True).hits[0].memory.text
+    recall = cube.search(swapped, strict=True)
+    assert not recall.hits and not recall.text and recall.trace.withheld["not sure enough"] > 0
+    assert cube.search(swapped).hits, "without it the nearest is shown"

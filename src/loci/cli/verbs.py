@@ -69,6 +69,7 @@ def add(
 @click.option("--until", type=When(is_end=True), help="Said before.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="fact, preference, event, plan, ...; may be repeated.")
 @click.option("--archived", is_flag=True, help="Look in the archive as well.")
+@click.option("--strict", is_flag=True, help="Nothing rather than the nearest there is, where memory is not sure of an answer.")
 @click.option("--explain", is_flag=True, help="Print the plan and each signal's share too.")
 @click.option("--text", "is_text", is_flag=True, help="Print only the block for a prompt: fenced, cited, within the budget.")
 @click.option("--wait", is_flag=True, help="Compute all vectors that are still queued first.")
@@ -93,7 +94,12 @@ def search(place: Place, question: str, explain: bool, is_text: bool, wait: bool
             if recall.text:
                 click.echo(recall.text)
         else:
-            _show_hits(cube, recall.hits)
+            if recall.trace.withheld:
+                render.note(
+                    f"memory is not sure that it holds an answer (confidence {recall.confidence:.2f}); without --strict it shows the nearest."
+                )
+            else:
+                _show_hits(cube, recall.hits)
             if explain:
                 _show_plan(recall)
 
@@ -122,18 +128,21 @@ def _show_plan(recall: Recall) -> None:
             "intent": call.intent, "terms": call.terms, "people": call.people,
             "window": render.period(call.window.start, call.window.end) if call.window else "",
             "weights": _three(trace.weights), "signals": trace.signals, "missing": dict(trace.missing) or "none",
-            "considered": trace.considered, "withheld": dict(trace.withheld) or "none", "tokens": recall.tokens,
+            "confidence": f"{recall.confidence:.2f}", "considered": trace.considered, "withheld": dict(trace.withheld) or "none", "tokens": recall.tokens,
             "milliseconds": _three(trace.milliseconds),
         }
     )  # fmt: skip
     if not recall.hits:
         return
-    signals = list(dict.fromkeys(signal for hit in recall.hits for signal in hit.shares))
-    rows = [
-        [str(rank), f"{hit.score:.3f}", *(f"{hit.shares.get(s, 0.0):.3f}" for s in signals), ", ".join(hit.duplicates)]
-        for rank, hit in enumerate(recall.hits, 1)
-    ]
-    render.show_table(["#", "score", *signals, "folded into it"], rows, right=("#", "score", *signals))
+    rows = [[str(rank), f"{hit.score:.3f}", _most(hit.shares), ", ".join(hit.duplicates)] for rank, hit in enumerate(recall.hits, 1)]
+    render.show_table(["#", "score", "what put it there", "folded into it"], rows, right=("#", "score"))
+
+
+def _most(shares: Mapping[str, float], count: int = 6) -> str:
+    """The largest shares in words, the rest summed."""
+    told = sorted(shares.items(), key=lambda share: -abs(share[1]))
+    rest = sum(value for _, value in told[count:])
+    return ", ".join(f"{name} {value:+.2f}" for name, value in [*told[:count], *([("the rest", rest)] if told[count:] else [])])
 
 
 def _three(values: Mapping[str, float]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from loci.errors import Invalid
+from loci.policy.answerable import EVIDENCE
 from loci.policy.fusion import FACTS, Ranker
 
 SHIPPED = "ranker.json"
@@ -17,7 +18,8 @@ def load(path: Path | None = None) -> Ranker:
     try:
         raw = path.read_text("utf-8") if path is not None else (files("loci.infrastructure") / SHIPPED).read_text("utf-8")
         told = json.loads(raw)
-        return Ranker(str(told["name"]), {str(signal): _slopes(slopes) for signal, slopes in told["weights"].items()})
+        weights = {str(signal): _slopes(slopes) for signal, slopes in told["weights"].items()}
+        return Ranker(str(told["name"]), weights, _confidence(told.get("confidence", {})))
     except OSError as error:
         raise Invalid(
             f"The ranker {path} cannot be read ({error.strerror}). Leave the setting 'ranker' empty for the one that ships."
@@ -30,4 +32,11 @@ def _slopes(told: dict[str, float]) -> dict[str, float]:
     unknown = told.keys() - {"base", *FACTS}
     if unknown or "base" not in told:
         raise ValueError(f"a signal needs 'base', and slopes only for {', '.join(FACTS)}; got {', '.join(told)}")
+    return {name: float(value) for name, value in told.items()}
+
+
+def _confidence(told: dict[str, float]) -> dict[str, float]:
+    unknown = told.keys() - {"base", "threshold", *EVIDENCE}
+    if unknown:
+        raise ValueError(f"confidence knows base, threshold, {', '.join(EVIDENCE)}; got {', '.join(unknown)}")
     return {name: float(value) for name, value in told.items()}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
 from loci.errors import Invalid, LociError
-from loci.policy import fusion, packing
+from loci.policy import answerable, fusion, packing
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
 from loci.text.tokens import normalize
 from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
@@ -42,19 +42,24 @@ class Operator:
             survey = self.store.survey(probe, at)
             timings["signals"] = _lap(start)
             start = perf_counter()
-            ranking = fusion.fuse(columns_of(query.call, survey), background_of(query.call, survey), self.ranker)
+            raw, background = columns_of(query.call, survey), background_of(query.call, survey)
+            ranking = fusion.fuse(raw, background, self.ranker)
+            sure = answerable.confidence(answerable.evidence_of(ranking, raw, background), self.ranker.confidence)
             timings["fuse"] = _lap(start)
             start = perf_counter()
             hits = self._hits(ranking, survey, query.limit, at)
+        withheld = {}
+        if query.strict and sure < self.ranker.confidence.get("threshold", 0.0):
+            withheld, hits = {"not sure enough": len(hits)}, []
             timings["read"] = _lap(start)
         start = perf_counter()
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
         timings["pack"] = _lap(start)
         trace = Trace(
-            call=query.call, weights=ranking.weights, signals=survey.counts, missing=survey.missing, withheld=survey.withheld,
+            call=query.call, weights=ranking.weights, signals=survey.counts, missing=survey.missing, withheld=withheld,
             considered=survey.documents, milliseconds=timings,
         )  # fmt: skip
-        return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace)
+        return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace, sure)
 
     def _hits(self, ranking: fusion.Ranking, survey: Survey, limit: int, at: RowFilter) -> list[Hit]:
         """The best of each message, read, folded and put behind what superseded it. A short message is shown whole; one with an

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 HALF = math.log(2.0)  # the surprise of a z of 0
 FARTHEST = 25.0  # deviations: beyond, the tail is too thin for a float
@@ -58,10 +58,12 @@ def facts_of(background: Background) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Ranker:
-    """What each signal is worth: ``weights[signal]["base"]``, plus a slope for each of ``FACTS``."""
+    """What each signal is worth: ``weights[signal]["base"]``, plus a slope for each of ``FACTS``. ``confidence`` has the weights of
+    ``policy.answerable``, and the ``threshold`` under which a strict search withholds its hits."""
 
     name: str
     weights: Mapping[str, Mapping[str, float]]
+    confidence: Mapping[str, float] = field(default_factory=dict)
 
     def worth(self, facts: Mapping[str, float]) -> dict[str, float]:
         """The weight of each signal for a question with these facts."""

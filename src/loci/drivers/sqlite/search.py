@@ -53,7 +53,6 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Ca
         cosine_mean=scores.cosine_mean,
         cosine_deviation=scores.cosine_deviation,
         missing=missing,
-        withheld={},
         counts={"words": int(np.count_nonzero(scores.words)), "dense": int(np.count_nonzero(~np.isnan(scores.cosine)))},
     )
 

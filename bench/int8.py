@@ -21,7 +21,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from bench.machine import machine
 from bench.speed import turns
-from loci.cli.bench import SYSTEMS, run, score
+from loci.cli.bench import SYSTEMS, measures, run, score
 from loci.drivers import minilm
 from loci.settings import Settings
 
@@ -74,7 +74,7 @@ def main() -> None:
         for data in args.data:
             for engine in (exact, small):
                 rankings = run(data, SYSTEMS, lambda done, total: None, engine)
-                figures = {system: score(data, rankings[system]) for system in ("loci", "dense")}
+                figures = {system: score(measures(data, rankings[system])) for system in ("loci", "dense")}
                 print(data.name, engine.name, {system: round(100 * figure["R@10"], 1) for system, figure in figures.items()})
     print(machine())
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import click
 
+from loci.cli.report import CURVE
 from loci.errors import Malformed
 from loci.ports import Embedder
 from loci.text.tokens import content_words
@@ -30,16 +33,19 @@ def bench() -> None:
 @bench.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write Loci's rankings here, a JSON line a question.")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write a report here: intervals, categories, curves.")
 @click.option("--baselines/--no-baselines", default=True, help="Rank by words alone, by vectors alone, and by their rank fusion as well.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def retrieval(folders: Sequence[Path], predictions: Path | None, baselines: bool, as_json: bool) -> None:
+def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | None, baselines: bool, as_json: bool) -> None:
     """Take in each conversation of FOLDERS once, ask its questions with nothing but their text, and score the turns found.
 
     A folder holds conversations.jsonl and questions.jsonl. No model judges anything: a question scores by how many of the
     turns marked as its evidence are found.
     """
     from loci.cli.render import progress, show_table
+    from loci.cli.report import Answered, write
 
+    answered: list[Answered] = []
     tables: dict[str, dict[str, dict[str, float]]] = {}
     for folder in folders:
         with progress(folder.name) as advance:
@@ -48,11 +54,19 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, baselines: bool
             target = predictions if len(folders) == 1 else predictions.with_name(f"{folder.name}-{predictions.name}")
             lines = (json.dumps({"question": q, "ranked": turns}) for q, turns in rankings["loci"].items())
             target.write_text("\n".join(lines) + "\n", "utf-8")
-        tables[folder.name] = {system: score(folder, found) for system, found in rankings.items()}
+        measured = {system: measures(folder, found) for system, found in rankings.items()}
+        tables[folder.name] = {system: score(rows) for system, rows in measured.items()}
+        if report is not None:
+            asked = [q for q in _rows(folder / "questions.jsonl") if q["evidence"]]
+            for place, question in enumerate(asked):
+                found = {system: told[place] for system, told in measured.items()}
+                answered.append(Answered(folder.name, question["conversation"], str(question.get("category", "")), found))
+    if report is not None:
+        write(report, answered, "Written by `loci bench retrieval`; intervals are of a bootstrap over conversations, seeded.")
     if as_json:
         click.echo(json.dumps(tables, indent=1))
         return
-    metrics = [m for m in next(iter(next(iter(tables.values())).values())) if m != "n"]
+    metrics = [m for m in next(iter(next(iter(tables.values())).values())) if m != "n" and not m.startswith("curve")]
     rows = [
         [name, system, str(int(row["n"])), *(f"{100 * row[m]:.1f}" for m in metrics)]
         for name, systems in tables.items()
@@ -150,14 +164,18 @@ class Baselines:
         return {system: ranked[:DEPTH] for system, ranked in found.items()}
 
 
-def score(folder: Path, rankings: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Means over the questions that have evidence: R@k, all@10, nDCG@10 and R@Nt (tokens of four bytes)."""
+def measures(folder: Path, rankings: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
+    """For each question that has evidence: R@k, all@10, nDCG@10, R@Nt (tokens of four bytes), and the points of the curve."""
     costs = {c["id"]: {t["id"]: _cost(t) for t in c["turns"]} for c in _rows(folder / "conversations.jsonl")}
-    rows = [
+    return [
         _measure(rankings.get(q["id"], []), set(q["evidence"]), costs[q["conversation"]])
         for q in _rows(folder / "questions.jsonl")
         if q["evidence"]
     ]
+
+
+def score(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means of the measures, and how many questions they are of."""
     return {"n": float(len(rows)), **{m: sum(r[m] for r in rows) / len(rows) for m in rows[0]}}
 
 
@@ -167,14 +185,10 @@ def _measure(ranked: Sequence[str], gold: set[str], cost: Mapping[str, int]) -> 
     found["all@10"] = float(sum(p < 10 for p in places) == len(gold))
     ideal = sum(1 / math.log2(i + 2) for i in range(min(10, len(gold))))
     found["nDCG@10"] = sum(1 / math.log2(p + 2) for p in places if p < 10) / ideal
-    for budget in BUDGETS:
-        spent, fits = 0, 0
-        for turn in ranked:
-            spent += cost[turn]
-            if spent > budget:
-                break
-            fits += 1
-        found[f"R@{budget}t"] = sum(p < fits for p in places) / len(gold)
+    spent = list(accumulate(cost[turn] for turn in ranked))
+    for name, budget in [*((f"R@{b}t", b) for b in BUDGETS), *((f"curve {b}", b) for b in CURVE)]:
+        fits = bisect_right(spent, budget)
+        found[name] = sum(p < fits for p in places) / len(gold)
     return found
 
 

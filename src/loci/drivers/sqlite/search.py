@@ -20,6 +20,8 @@ LENGTH_EXPONENT = 0.5  # how much a longer text is expected to hold any word by 
 SHORT = 90  # words: a message no longer than that is shown whole
 SHORTEST = 0.05  # of the mean length: no text counts as shorter
 NEAR = 3  # turns to either side that a text's words are looked for in
+FEWEST = 100  # texts: in a smaller memory a word counts as rare as if there were so many
+SPREAD, SPREAD_WEIGHT = 0.1, 20  # what cosines are taken to spread before there are many to tell, and how many texts that is worth
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
 Called = Mapping[str, Sequence[int]]
@@ -87,7 +89,7 @@ class Scores:
                 self.is_theirs[place] = True
                 self.is_theirs |= np.isin(among.speaker, called[stem])
                 continue
-            share = min((len(place) + 0.5) / (count + 1), 0.999)
+            share = min((len(place) + 0.5) / (max(count, FEWEST) + 1), 0.999)
             nats = -float(np.log(share))
             self.attainable += nats
             relative = np.maximum(among.length[place] / mean, SHORTEST) ** LENGTH_EXPONENT
@@ -105,7 +107,8 @@ class Scores:
         if len(among.with_vector):
             known = among.compare(view, vector)
             self.cosine[among.with_vector] = known
-            self.cosine_mean, self.cosine_deviation = float(known.mean()), float(known.std())
+            spread = len(known) * float(known.var()) + SPREAD_WEIGHT * SPREAD**2
+            self.cosine_mean, self.cosine_deviation = float(known.mean()), float(np.sqrt(spread / (len(known) + SPREAD_WEIGHT)))
         lacking = len(among.rows) - len(among.with_vector)
         return {"dense": f"{lacking} of {len(among.rows)} memories have no vector yet"} if lacking else {}
 

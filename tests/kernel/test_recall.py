@@ -223,3 +223,4 @@ def test_a_strict_search_gives_nothing_rather_than_the_nearest(cube: Cube) -> No
     recall = cube.search(swapped, strict=True)
     assert not recall.hits and not recall.text and recall.trace.withheld["not sure enough"] > 0
     assert cube.search(swapped).hits, "without it the nearest is shown"
+    assert set(cube.search(said).trace.milliseconds) == {"embed", "signals", "fuse", "read", "pack"}

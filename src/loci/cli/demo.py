@@ -118,7 +118,7 @@ def remember(walk: Walk) -> None:
 
 def find(walk: Walk) -> None:
     walk.step("It finds", "A question in words; the hits carry a score, the date, the speaker and the message they are from.")
-    walk.type("search", "How did Casimir and Yeva meet?", "--limit", "3")
+    walk.type("search", "What is Casimir allergic to?", "--limit", "3")
 
 
 def correct(walk: Walk) -> None:

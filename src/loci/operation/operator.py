@@ -48,10 +48,10 @@ class Operator:
             timings["fuse"] = _lap(start)
             start = perf_counter()
             hits = self._hits(ranking, survey, query.limit, at)
+            timings["read"] = _lap(start)
         withheld = {}
         if query.strict and sure < self.ranker.confidence.get("threshold", 0.0):
             withheld, hits = {"not sure enough": len(hits)}, []
-            timings["read"] = _lap(start)
         start = perf_counter()
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
         timings["pack"] = _lap(start)

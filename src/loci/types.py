@@ -95,6 +95,10 @@ class Interval:
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
 
 
+ROLES = frozenset({"user", "assistant", "system", "tool"})
+"""What a speaker without a name is called: no name of anybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """Something said. ``at`` is when (naive means UTC), ``speaker`` the name when it differs from the role, ``caption``

@@ -224,3 +224,10 @@ def test_a_strict_search_gives_nothing_rather_than_the_nearest(cube: Cube) -> No
     assert not recall.hits and not recall.text and recall.trace.withheld["not sure enough"] > 0
     assert cube.search(swapped).hits, "without it the nearest is shown"
     assert set(cube.search(said).trace.milliseconds) == {"embed", "signals", "fuse", "read", "pack"}
+
+
+def test_a_role_is_nobody_s_name(cube: Cube) -> None:
+    cube.add([Message("user", "The manual for the boiler is lost."), Message("assistant", "Ask every user of the boiler.")])
+    recall = cube.search("Which user did the assistant mean?")
+    assert recall.trace.call.people == () and recall.trace.call.voiced == recall.trace.call.text
+    assert "every user" in recall.hits[0].memory.text, "and a role is a word like any other"

@@ -156,8 +156,14 @@ def test_search_answers_with_hits_and_says_what_is_missing(told: tuple[Shell, st
     loci, _, new = told
     ended = loci("search", "Where does Alice live?", "--user", "alice", "--json")
     assert ended.json["hits"][0]["memory"]["id"] == ended.json["ids"][0] == new
-    assert set(ended.json) == {"hits", "text", "tokens", "trace", "ids"}
+    assert set(ended.json) == {"hits", "text", "tokens", "trace", "ids", "confidence"}
     assert re.fullmatch(r"note: the dense signal is missing: .+\n", ended.err)
+
+
+def test_a_strict_search_says_that_it_withholds(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    ended = loci("search", "Which volcanoes did Alice climb in Iceland?", "--strict")
+    assert not ended.out and "not sure that it holds an answer" in ended.err and ended.code == 0
 
 
 def test_search_looks_at_another_time(told: tuple[Shell, str, str]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from loci.infrastructure.formats import Fields, Gathering, Row, Sheet, Transcript, values
-from loci.types import Message
+from loci.types import ROLES, Message
 
-ROLES = frozenset({"user", "assistant", "tool", "system"})
 WORDS = frozenset({"text", "multimodal_text", "code", "execution_output", "tether_quote"})  # content types that hold words
 
 

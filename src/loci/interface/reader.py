@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from loci.operation.intake import Heard
 from loci.text import asked, dates, entities, facts, sentences, speech, tokens, voice
-from loci.types import Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
+from loci.types import ROLES, Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
 ASSISTANT = "assistant"
 TYPES = {type.value: type for type in Type}
@@ -37,7 +37,7 @@ class MemReader:
     def call(self, question: str, now: datetime, people: Sequence[str], speaker: str | None) -> MemoryCall:
         """What a question asks for: its intent, the people it names, its time window, and the words to look for."""
         said = set(tokens.words(question))
-        named = tuple(p for p in people if set(tokens.words(p)) & said)
+        named = tuple(p for p in people if p not in ROLES and set(tokens.words(p)) & said)
         window = dates.window(question, now)
         asks_when = dates.asks_when(question)
         return MemoryCall(

@@ -24,7 +24,7 @@ from loci.drivers.sqlite.view import View
 from loci.drivers.sqlite.writer import Names, SqliteTransaction
 from loci.errors import Corrupt, Missing, ReadOnly
 from loci.ports import Probe, RowFilter, Survey
-from loci.types import Fault, Job, Link, Memory, Record, Source
+from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source
 
 HEADER = ("id", "created", "secret", "epoch")
 TABLES = ("sources", "memories", "versions", "claims", "links", "vectors", "jobs", "audit")
@@ -300,7 +300,8 @@ class SqliteStore:
         if len(speakers) != self._called_for:
             called: dict[str, list[int]] = {}
             for speaker in speakers - {0}:
-                for stem in set(stems(db, self._names_of[speaker])):
+                name = self._names_of[speaker]
+                for stem in set() if name in ROLES else set(stems(db, name)):
                     called.setdefault(stem, []).append(speaker)
             self._called, self._called_for = called, len(speakers)
         return self._called

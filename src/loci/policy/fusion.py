@@ -84,7 +84,7 @@ class Ranking:
     columns: Mapping[str, Column]
 
     def shares(self, place: int) -> dict[str, float]:
-        """What each signal gave one candidate, above what it gave the least."""
+        """What each signal gave one candidate; those that gave it nothing are left out."""
         return {name: column[place] for name, column in self.columns.items() if column[place]}
 
 

@@ -229,8 +229,8 @@ class Selection:
         self.turn = _look_up(self._turn_slot, self.source)
         """For each row the position of its turn in ``turns``; -1 where that is not among the rows."""
         session = self.session[self.turns]
-        borders = np.flatnonzero(np.diff(session, prepend=-1))
-        run = np.cumsum(np.isin(np.arange(len(session)), borders)) - 1
+        is_border = np.diff(session, prepend=-1) != 0
+        borders, run = np.flatnonzero(is_border), np.cumsum(is_border) - 1
         ends = np.append(borders[1:], len(session))
         self.run_start, self.run_end = borders[run], ends[run]
         """For each of ``turns`` where the unbroken run of its session begins and ends."""

@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from loci import Message
+from loci.errors import Locked
 from loci.testing import HashEmbedder
 from loci.wire import MemOS
 
@@ -85,11 +86,12 @@ def test_the_worker_survives(open_vault: Callable[..., MemOS], what: str) -> Non
         assert wait_until(lambda: cube.pending() == 0)
         worker = cube._scheduler._thread
         db = apsw.Connection(str(cube._store.path))
-        db.execute("BEGIN IMMEDIATE")
+        db.set_busy_timeout(5000)  # the worker may be looking for more
+        cube.add("The door creaks.")
+        db.execute("BEGIN IMMEDIATE")  # before the worker has gathered that
         for opened in cube._store._opened:
             opened.set_busy_timeout(20)
-        cube._scheduler.wake()
-        time.sleep(0.5)
+        assert wait_until(lambda: isinstance(cube._scheduler.failure, Locked))
         db.close()
     else:
         cube.add("The roof leaks.")

@@ -151,6 +151,8 @@ class Scheduler:
             return self._step_alone(self._store.write)
 
     def _step_alone(self, write: Write) -> bool:
+        if not self._store.jobs(1):
+            return False  # without taking the lock of those who write
         now = self._clock.now()
         with write(now) as tx:
             found = self._lease_batch(tx, self._embedder, now) if self._embedder is not None else []
@@ -179,8 +181,6 @@ class Scheduler:
 
     def _lease_batch(self, tx: Transaction, embedder: Embedder, now: datetime) -> list[Job]:
         """Embedding jobs with about a batch of contents together."""
-        if not self._store.jobs(1):
-            return []
         return tx.lease("embed", self._worker, now + LEASE, BATCH, tx.generation(embedder.name, embedder.dimensions))
 
     def _read(self, job: Job) -> None:

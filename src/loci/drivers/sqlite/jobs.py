@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from loci.drivers.sqlite.codec import compact, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
+from loci.drivers.sqlite.rows import Rows
 from loci.types import Job
 
 BLOCK = 256  # contents a job: what is computed between two commits
@@ -41,11 +42,8 @@ def covered(db: apsw.Connection, embedder: str) -> bool:
     return bool(found) and not query(db, f"{LACKING} LIMIT 1", int(found[0][0]))
 
 
-class JobRows:
+class JobRows(Rows):
     """The part of a transaction that deals with jobs, generations and vectors."""
-
-    _db: apsw.Connection
-    _now: int
 
     def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None:
         self._db.execute("INSERT INTO jobs (verb, arguments, state, due) VALUES (?, ?, 'ready', ?)", (verb, compact(arguments), self._now))

@@ -18,10 +18,11 @@ from loci.drivers.sqlite.codec import keyed_hash, to_micros
 from loci.drivers.sqlite.connection import TRY_MS, connect, query, scalar, translated
 from loci.drivers.sqlite.jobs import covered
 from loci.drivers.sqlite.reader import Reader
+from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
 from loci.drivers.sqlite.search import stems, survey
 from loci.drivers.sqlite.view import View
-from loci.drivers.sqlite.writer import Names, SqliteTransaction
+from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Missing, ReadOnly
 from loci.ports import Probe, RowFilter, Survey
 from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
-
-import apsw
 
 from loci.drivers.sqlite import erasure
+from loci.drivers.sqlite.claims import ClaimRows
 from loci.drivers.sqlite.codec import (
     FLAG_EVENT,
     FLAG_OWN,
@@ -18,125 +15,20 @@ from loci.drivers.sqlite.codec import (
     check_text,
     compact,
     dump_attributes,
-    from_micros,
     keyed_hash,
     to_micros,
     zone_of,
 )
-from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.jobs import JobRows
+from loci.drivers.sqlite.rows import sure_time, time_of
 from loci.errors import Missing
-from loci.ports import ClaimRow, Draft, Removed
+from loci.ports import Draft, Removed
 from loci.types import Interval, Outcome, Source, State
 
-Row = tuple[Any, ...]
 
-INSERTS = {
-    "memories": "INSERT INTO memories VALUES (?,?,?,?)",
-    "contents": "INSERT INTO contents VALUES (?,?,?,?,?,?,?,?,?)",
-    "spans": "INSERT INTO spans VALUES (?,?,?,?,?)",
-    "versions": "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    "text_index": "INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)",
-    "claims": (
-        "INSERT INTO claims (memory, content, user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn,"
-        " session, said, valid_from, valid_to, closed_by, closed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-    ),
-    "links": "INSERT OR REPLACE INTO links VALUES (?,?,?,?,?)",
-    "touched": "INSERT OR IGNORE INTO touched VALUES (?,?)",
-}
-
-
-TOPS = """
-SELECT (SELECT value FROM header WHERE key = 'epoch'), (SELECT max(seq) FROM memories), (SELECT max(seq) FROM contents),
-  (SELECT max(seq) FROM versions), (SELECT max(seq) FROM audit), (SELECT at FROM audit ORDER BY seq DESC LIMIT 1),
-  (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1)
-"""
-
-
-@dataclass(slots=True)
-class Names:
-    """The numbers of names as of an epoch of the file: an erasure may take a name away, and begins a new one."""
-
-    epoch: int = 0
-    known: dict[str, int] = field(default_factory=dict)
-
-    def learn(self, epoch: int, names: Mapping[str, int]) -> None:
-        """Takes in names that a commit has made durable."""
-        if epoch != self.epoch:
-            self.epoch, self.known = epoch, {}
-        self.known.update(names)
-
-
-class SqliteTransaction(JobRows):
-    """What ``SqliteStore.write()`` yields. Rows of new memories are gathered and written by table, which is several
-    times faster than row by row; every read first writes the tables it reads, so a transaction sees its own writes."""
-
-    def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: Names) -> None:
-        self._db, self._secret = db, secret
-        self.epoch, memory, content, version, record, last, self._head = query(db, TOPS)[0]
-        self._now = max(to_micros(now) or 0, last or 0)  # a clock set back does not change what was known
-        self._known = names.known if names.epoch == self.epoch else {}
-        self.new_names: dict[str, int] = {}
-        self._pending: dict[str, list[Row]] = {table: [] for table in INSERTS}
-        self._sources: dict[str, int] = {}
-        self._memories: dict[str, int] = {}
-        self._closed: dict[int, int] = {}  # memory: the version row this transaction ended last
-        self._next = {"memories": memory or 0, "contents": content or 0, "versions": version or 0}
-        self.change = (record or 0) + 1
-        self.new_contents: list[int] = []
-
-    # -- reading inside the transaction ------------------------------------------------------------------------------
-
-    def rows(self, sql: str, *values: Any) -> list[Row]:
-        """Rows of a query that sees everything written so far."""
-        self.flush()
-        return query(self._db, sql, *values)
-
-    def seq_of(self, memory: str) -> int:
-        """The row of a memory. Raises ``Missing``."""
-        known = self._memories.get(memory)
-        if known is not None:
-            return known
-        found = query(self._db, "SELECT seq FROM memories WHERE id = ?", memory)
-        if not found:
-            raise Missing(f"There is no memory {memory} in this cube. `list` shows the ids; it may have been erased.")
-        self._memories[memory] = int(found[0][0])
-        return self._memories[memory]
-
-    def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
-        self.flush("memories", "claims")
-        found: dict[int, ClaimRow] = {}
-        owner = None if user is None else self._name(user)
-        for subject, attribute in dict.fromkeys(keys):
-            above, below = _met_by(attribute)
-            marks = ",".join("?" * len(above))
-            for row in self._db.execute(
-                f"{CLAIMS} WHERE c.seq IN (SELECT seq FROM claims WHERE subject = ? AND attribute IN ({marks}) UNION ALL"
-                " SELECT seq FROM claims WHERE subject = ? AND attribute BETWEEN ? AND ?) AND c.user IS ?"
-                " AND c.closed_by IS NOT c.memory"
-                " ORDER BY c.seq DESC LIMIT ?",
-                (subject, *above, subject, *below, owner, CLAIMS_READ),
-            ):
-                claim = claim_of(row)
-                found[claim.seq] = claim
-        return [found[seq] for seq in sorted(found)]
-
-    def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
-        self.flush("memories", "claims")
-        rows = query(
-            self._db,
-            f"{CLAIMS} WHERE c.speaker = ? AND c.user IS ? AND c.closed_by IS NULL ORDER BY c.seq DESC LIMIT ?",
-            self._name(speaker),
-            None if user is None else self._name(user),
-            limit,
-        )
-        return [claim_of(row) for row in reversed(rows)]
-
-    def turn(self, session: str | None, speaker: str) -> int | None:
-        if session is None:
-            return None
-        named = self._name(session), self._name(speaker)
-        return int(scalar(self._db, "SELECT count(*) FROM sources WHERE session = ? AND speaker = ?", *named))
+class SqliteTransaction(ClaimRows, JobRows):
+    """What ``SqliteStore.write()`` yields."""
 
     # -- new rows ----------------------------------------------------------------------------------------------------
 
@@ -218,15 +110,6 @@ class SqliteTransaction(JobRows):
              self._closed.get(seq), ending)
         )  # fmt: skip
 
-    def _claim(self, claim: ClaimRow, content: int) -> None:
-        closer = None if claim.closed_by is None else self.seq_of(claim.closed_by)
-        self._pending["claims"].append(
-            (self.seq_of(claim.memory), content, self._maybe(claim.user), claim.subject, claim.attribute, claim.value, int(claim.polarity),
-             claim.tense, claim.cue, claim.arity, claim.sort, claim.serial, self._maybe(claim.speaker), claim.turn, self._maybe(claim.session),
-             to_micros(claim.said), to_micros(claim.valid.start), to_micros(claim.valid.end), closer,
-             None if closer is None else to_micros(claim.valid.end))
-        )  # fmt: skip
-
     def link(self, source: str, target: str, kind: str, reason: str) -> None:
         self._pending["links"].append((self.seq_of(source), self.seq_of(target), kind, reason, self._now))
 
@@ -244,10 +127,10 @@ class SqliteTransaction(JobRows):
             raise Missing(f"Memory {memory} has no version on record; run `loci verify`.")
         row, number, content, start, end = rows[0]
         assert isinstance(row, int) and isinstance(number, int) and isinstance(content, int)
-        return row, number, content, Interval(_time(start), _time(end))
+        return row, number, content, Interval(time_of(start), time_of(end))
 
     def close(self, memory: str, at: datetime | None, reason: str, cause: str | None = None) -> int:
-        at = at or _sure(self._now)
+        at = at or sure_time(self._now)
         row, number, content, valid = self.current(memory)
         seq = self.seq_of(memory)
         outcome, author, before = self.rows("SELECT outcome, author, reason FROM versions WHERE seq = ?", row)[0]
@@ -259,65 +142,13 @@ class SqliteTransaction(JobRows):
         self._touch(seq)
         return number
 
-    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> None:
-        self.flush("claims")
-        above, below = _met_by(key[1])
-        self._db.execute(
-            "UPDATE claims SET closed_by = ?, closed_at = ? WHERE memory = ? AND closed_by IS NULL AND subject = ?"
-            f" AND (attribute IN ({','.join('?' * len(above))}) OR attribute BETWEEN ? AND ?)",
-            (self.seq_of(closer), to_micros(at), self.seq_of(memory), key[0], *above, *below),
-        )
-
-    def retire_claims(self, memory: str) -> None:
-        """The memory no longer says what it said: its open claims end with it."""
-        self.flush()
-        self._db.execute(
-            "UPDATE claims SET closed_by = ?1, closed_at = ?2 WHERE memory = ?1 AND closed_by IS NULL",
-            (self.seq_of(memory), self._now),
-        )
-
-    def carry_claims(self, memory: str, content: int) -> None:
-        """What the former version claimed, a further version that keeps its words claims as well."""
-        self.flush()
-        columns = (
-            "user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, session, said, valid_from, valid_to"
-        )
-        self._db.execute(
-            f"INSERT INTO claims (memory, content, {columns}) SELECT memory, ?, {columns} FROM claims"
-            " WHERE memory = ? AND closed_by IS NULL AND content != ?",
-            (content, self.seq_of(memory), content),
-        )
-        self._db.execute(
-            "UPDATE claims SET closed_by = memory, closed_at = ? WHERE memory = ? AND content != ? AND closed_by IS NULL",
-            (self._now, self.seq_of(memory), content),
-        )
-
-    def reopen_claims(self, memory: str, content: int) -> list[str]:
-        """What a version claimed holds again, and only that. Returns the other memories that had superseded it."""
-        self.flush()
-        seq = self.seq_of(memory)
-        closers = self.rows(
-            "SELECT DISTINCT m.id FROM claims c JOIN memories m ON m.seq = c.closed_by"
-            " WHERE c.memory = ?1 AND c.content = ?2 AND m.seq != ?1",
-            seq,
-            content,
-        )
-        self.retire_claims(memory)
-        self._db.execute("UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE memory = ? AND content = ?", (seq, content))
-        return [str(r[0]) for r in closers]
-
-    def open_claims(self, memory: str) -> int:
-        """How many of the memory's claims still hold."""
-        self.flush("claims")
-        return int(scalar(self._db, "SELECT count(*) FROM claims WHERE memory = ? AND closed_by IS NULL", self.seq_of(memory)))
-
     def state(self, memory: str) -> tuple[State, datetime | None, int]:
         """(state, expires, priority) of a memory."""
         rows = query(self._db, "SELECT state, expires, priority FROM states WHERE memory = ?", self.seq_of(memory))
         if not rows:
             return State.GENERATED, None, 0
         state, expires, priority = rows[0]
-        return State(str(state)), _time(expires), int(priority)
+        return State(str(state)), time_of(expires), int(priority)
 
     def content_of(self, memory: str, number: int) -> int:
         return int(self.rows("SELECT max(content) FROM versions WHERE memory = ? AND number = ?", self.seq_of(memory), number)[0][0])
@@ -328,7 +159,7 @@ class SqliteTransaction(JobRows):
             " WHERE t.expires <= ? AND t.state != 'expired'",
             to_micros(now),
         )
-        return [(str(id), State(str(state)), _sure(expires), int(priority)) for id, state, expires, priority in found]
+        return [(str(id), State(str(state)), sure_time(expires), int(priority)) for id, state, expires, priority in found]
 
     def set_state(self, memory: str, state: State, expires: datetime | None, priority: int) -> None:
         seq = self.seq_of(memory)
@@ -365,7 +196,7 @@ class SqliteTransaction(JobRows):
         self.flush()
         counts, reopened = erasure.remove(self._db, [self._source(s) for s in sources], self.change, self._now)
         self._memories.clear()
-        return Removed(counts, tuple(claim_of(row) for row in self.rows(f"{CLAIMS} WHERE c.seq IN ({','.join(map(str, reopened))})")))
+        return Removed(counts, tuple(self.claims_of(reopened)))
 
     def reopen(self, after: datetime) -> None:
         self.flush()
@@ -394,82 +225,7 @@ class SqliteTransaction(JobRows):
         self._head = hash
         self.change += 1
 
-    # -- plumbing ----------------------------------------------------------------------------------------------------
-
-    def flush(self, *tables: str) -> None:
-        """Writes the rows gathered for these tables, or for all."""
-        for table in tables or INSERTS:
-            rows = self._pending[table]
-            if rows:
-                self._db.executemany(INSERTS[table], rows)
-                rows.clear()
-
-    def _touch(self, memory: int) -> None:
-        self._pending["touched"].append((self.change, memory))
-
-    def _bump(self, table: str) -> int:
-        self._next[table] += 1
-        return self._next[table]
-
-    def _source(self, source: str) -> int:
-        seq = self._sources.get(source)
-        if seq is None:
-            seq = self._sources[source] = int(scalar(self._db, "SELECT seq FROM sources WHERE id = ?", source))
-        return seq
-
-    def _maybe(self, name: str | None) -> int | None:
-        return None if name is None else self._name(name)
-
-    def _name(self, name: str) -> int:
-        seq = self._known.get(name) or self.new_names.get(name)
-        if seq is None:
-            check_text(name, "A name")
-            self._db.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (name,))
-            seq = self.new_names[name] = int(scalar(self._db, "SELECT seq FROM names WHERE name = ?", name))
-        return seq
-
-
-CLAIMS_READ = 64  # of one key, newest first: what a new claim is held against
-CLAIMS = """
-SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, c.turn, u.name, s.name,
-  c.said, c.valid_from, coalesce(c.closed_at, c.valid_to), k.id
-FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq = c.closed_by
-  LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
-"""
-
-
-def _met_by(attribute: str) -> tuple[list[str], tuple[str, str]]:
-    """The attributes that begin this one, itself included, and the range of those that it begins."""
-    words = attribute.split("/")
-    return ["/".join(words[: i + 1]) for i in range(len(words))], (f"{attribute}/", f"{attribute}/\U0010ffff")
-
-
-def claim_of(row: Sequence[Any]) -> ClaimRow:
-    (seq, memory, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, user, session, said, start, end,
-     closer) = row  # fmt: skip
-    assert isinstance(seq, int)
-    return ClaimRow(
-        memory=str(memory), subject=str(subject), attribute=str(attribute), value=str(value), polarity=bool(polarity),
-        tense=str(tense), cue=str(cue), arity=str(arity), sort=str(sort), serial=serial if isinstance(serial, int) else None,
-        speaker=_text(speaker), turn=turn if isinstance(turn, int) else None, user=_text(user), session=_text(session), said=_time(said),
-        valid=Interval(_time(start), _time(end)), closed_by=_text(closer), seq=seq,
-    )  # fmt: skip
-
 
 def chain(secret: bytes, before: bytes, seq: int, at: int | None, principal: str, verb: str, object: str, detail: str) -> bytes:
     """The hash of one audit record: covers everything in it and the record before."""
     return keyed_hash(secret, before.hex(), str(seq), str(at), principal, verb, object, detail)
-
-
-def _time(value: object) -> datetime | None:
-    return from_micros(value) if isinstance(value, int) else None
-
-
-def _sure(value: object) -> datetime:
-    at = _time(value)
-    assert at is not None
-    return at
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -1,0 +1,147 @@
+"""Claims inside a transaction: found by key, judged elsewhere, closed, carried over and opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from loci.drivers.sqlite.codec import to_micros
+from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.rows import Rows, time_of
+from loci.ports import ClaimRow
+from loci.types import Interval
+
+CLAIMS_READ = 64  # of one key, newest first: what a new claim is held against
+CLAIMS = """
+SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, c.turn, u.name, s.name,
+  c.said, c.valid_from, coalesce(c.closed_at, c.valid_to), k.id
+FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq = c.closed_by
+  LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
+"""
+
+
+class ClaimRows(Rows):
+    """The part of a transaction that deals with claims."""
+
+    def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
+        self.flush("memories", "claims")
+        found: dict[int, ClaimRow] = {}
+        owner = None if user is None else self._name(user)
+        for subject, attribute in dict.fromkeys(keys):
+            above, below = _met_by(attribute)
+            marks = ",".join("?" * len(above))
+            for row in self._db.execute(
+                f"{CLAIMS} WHERE c.seq IN (SELECT seq FROM claims WHERE subject = ? AND attribute IN ({marks}) UNION ALL"
+                " SELECT seq FROM claims WHERE subject = ? AND attribute BETWEEN ? AND ?) AND c.user IS ?"
+                " AND c.closed_by IS NOT c.memory"
+                " ORDER BY c.seq DESC LIMIT ?",
+                (subject, *above, subject, *below, owner, CLAIMS_READ),
+            ):
+                claim = claim_of(row)
+                found[claim.seq] = claim
+        return [found[seq] for seq in sorted(found)]
+
+    def claims_of(self, seqs: Sequence[int]) -> list[ClaimRow]:
+        """The claims of these rows."""
+        return [claim_of(row) for row in self.rows(f"{CLAIMS} WHERE c.seq IN ({','.join(map(str, seqs))})")]
+
+    def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
+        self.flush("memories", "claims")
+        rows = query(
+            self._db,
+            f"{CLAIMS} WHERE c.speaker = ? AND c.user IS ? AND c.closed_by IS NULL ORDER BY c.seq DESC LIMIT ?",
+            self._name(speaker),
+            None if user is None else self._name(user),
+            limit,
+        )
+        return [claim_of(row) for row in reversed(rows)]
+
+    def turn(self, session: str | None, speaker: str) -> int | None:
+        if session is None:
+            return None
+        named = self._name(session), self._name(speaker)
+        return int(scalar(self._db, "SELECT count(*) FROM sources WHERE session = ? AND speaker = ?", *named))
+
+    def open_claims(self, memory: str) -> int:
+        """How many of the memory's claims still hold."""
+        self.flush("claims")
+        return int(scalar(self._db, "SELECT count(*) FROM claims WHERE memory = ? AND closed_by IS NULL", self.seq_of(memory)))
+
+    def _claim(self, claim: ClaimRow, content: int) -> None:
+        closer = None if claim.closed_by is None else self.seq_of(claim.closed_by)
+        self._pending["claims"].append(
+            (self.seq_of(claim.memory), content, self._maybe(claim.user), claim.subject, claim.attribute, claim.value, int(claim.polarity),
+             claim.tense, claim.cue, claim.arity, claim.sort, claim.serial, self._maybe(claim.speaker), claim.turn, self._maybe(claim.session),
+             to_micros(claim.said), to_micros(claim.valid.start), to_micros(claim.valid.end), closer,
+             None if closer is None else to_micros(claim.valid.end))
+        )  # fmt: skip
+
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> None:
+        self.flush("claims")
+        above, below = _met_by(key[1])
+        self._db.execute(
+            "UPDATE claims SET closed_by = ?, closed_at = ? WHERE memory = ? AND closed_by IS NULL AND subject = ?"
+            f" AND (attribute IN ({','.join('?' * len(above))}) OR attribute BETWEEN ? AND ?)",
+            (self.seq_of(closer), to_micros(at), self.seq_of(memory), key[0], *above, *below),
+        )
+
+    def retire_claims(self, memory: str) -> None:
+        """The memory no longer says what it said: its open claims end with it."""
+        self.flush()
+        self._db.execute(
+            "UPDATE claims SET closed_by = ?1, closed_at = ?2 WHERE memory = ?1 AND closed_by IS NULL",
+            (self.seq_of(memory), self._now),
+        )
+
+    def carry_claims(self, memory: str, content: int) -> None:
+        """What the former version claimed, a further version that keeps its words claims as well."""
+        self.flush()
+        columns = (
+            "user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, session, said, valid_from, valid_to"
+        )
+        self._db.execute(
+            f"INSERT INTO claims (memory, content, {columns}) SELECT memory, ?, {columns} FROM claims"
+            " WHERE memory = ? AND closed_by IS NULL AND content != ?",
+            (content, self.seq_of(memory), content),
+        )
+        self._db.execute(
+            "UPDATE claims SET closed_by = memory, closed_at = ? WHERE memory = ? AND content != ? AND closed_by IS NULL",
+            (self._now, self.seq_of(memory), content),
+        )
+
+    def reopen_claims(self, memory: str, content: int) -> list[str]:
+        """What a version claimed holds again, and only that. Returns the other memories that had superseded it."""
+        self.flush()
+        seq = self.seq_of(memory)
+        closers = self.rows(
+            "SELECT DISTINCT m.id FROM claims c JOIN memories m ON m.seq = c.closed_by"
+            " WHERE c.memory = ?1 AND c.content = ?2 AND m.seq != ?1",
+            seq,
+            content,
+        )
+        self.retire_claims(memory)
+        self._db.execute("UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE memory = ? AND content = ?", (seq, content))
+        return [str(r[0]) for r in closers]
+
+
+def _met_by(attribute: str) -> tuple[list[str], tuple[str, str]]:
+    """The attributes that begin this one, itself included, and the range of those that it begins."""
+    words = attribute.split("/")
+    return ["/".join(words[: i + 1]) for i in range(len(words))], (f"{attribute}/", f"{attribute}/\U0010ffff")
+
+
+def claim_of(row: Sequence[Any]) -> ClaimRow:
+    (seq, memory, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, user, session, said, start, end,
+     closer) = row  # fmt: skip
+    assert isinstance(seq, int)
+    return ClaimRow(
+        memory=str(memory), subject=str(subject), attribute=str(attribute), value=str(value), polarity=bool(polarity),
+        tense=str(tense), cue=str(cue), arity=str(arity), sort=str(sort), serial=serial if isinstance(serial, int) else None,
+        speaker=_text(speaker), turn=turn if isinstance(turn, int) else None, user=_text(user), session=_text(session), said=time_of(said),
+        valid=Interval(time_of(start), time_of(end)), closed_by=_text(closer), seq=seq,
+    )  # fmt: skip
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

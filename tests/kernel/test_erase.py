@@ -40,7 +40,9 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def vocabulary(cube: Cube) -> set[str]:
-    return {str(r[0]) for r in cube._store._db().execute("SELECT term FROM text_terms")}
+    db = cube._store._db()
+    db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.text_terms USING fts5vocab(main, text_index, 'col')")
+    return {str(r[0]) for r in db.execute("SELECT term FROM temp.text_terms")}
 
 
 def confide(cube: Cube, clock: ManualClock) -> dict[str, str]:

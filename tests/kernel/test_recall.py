@@ -143,7 +143,7 @@ def test_stored_text_cannot_break_the_fence(cube: Cube, text: str) -> None:
 @given(st.text(min_size=1, max_size=60), st.text(min_size=1, max_size=20), st.text(max_size=20))
 @settings(max_examples=300)
 def test_no_text_speaker_or_note_breaks_the_fence(text: str, speaker: str, note: str) -> None:
-    _assert_fenced(packing.pack([packing.Item(text, speaker, None, 0, note), packing.Item("plain", None, None, 0)], None).text, lines=2)
+    _assert_fenced(packing.pack([packing.Item(text, speaker, None, note), packing.Item("plain", None, None)], None).text, lines=2)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def _assert_fenced(text: str, lines: int) -> None:
 
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=12), st.integers(packing.SMALLEST_BUDGET, 400))
 def test_the_text_never_exceeds_its_budget(texts: list[str], budget: int) -> None:
-    packed = packing.pack([packing.Item(text, "s", None, 0) for text in texts], budget)
+    packed = packing.pack([packing.Item(text, "s", None) for text in texts], budget)
     assert packed.tokens <= budget
     assert len(packed.text.splitlines()) == (len(packed.taken) + 2 if packed.taken else 0)
 

@@ -17,7 +17,6 @@ from loci.types import Candidate, Change, Channel, Interval, Job, Message, Outco
 MAX_TEXT_BYTES = 1_000_000  # of a message: its text and its caption
 MAX_NAME = 1_000  # characters of a role, speaker, user, agent, session, message id or reason
 MAX_MESSAGES = 10_000
-RESOLVER = "rule:conflict@1"
 LATE = "read late"
 NEAR_CLAIMS = 64  # of the speaker: what a correction without a subject, or of a named value, is held against
 

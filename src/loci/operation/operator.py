@@ -222,7 +222,7 @@ def _since(at: datetime | None) -> str:
 def item(hit: Hit) -> packing.Item:
     """A hit as packing sees it."""
     memory = hit.memory
-    return packing.Item(memory.text, memory.speaker, memory.at, order=0, note=hit.note)
+    return packing.Item(memory.text, memory.speaker, memory.at, hit.note)
 
 
 def _lap(start: float) -> float:

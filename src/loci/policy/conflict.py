@@ -25,7 +25,7 @@ from loci.policy.claim import Action, Claim, Evidence, Possible, Supersede, Verd
 from loci.text.facts import key
 
 __all__ = [
-    "Action", "Claim", "Evidence", "Possible", "Supersede", "Verdict", "is_restatement", "precedes", "resolve", "same_value",
+    "Action", "Claim", "Evidence", "Possible", "Supersede", "Verdict", "precedes", "resolve", "same_value",
 ]  # fmt: skip
 
 CORRECTION_WINDOW = timedelta(minutes=30)
@@ -48,11 +48,6 @@ def resolve(new: Claim, known: Sequence[Claim]) -> Verdict:
     if new.replaces is not None and _is_misfiled(new, known):
         return _resolve_unnamed(new, known)
     return _resolve_named(new, known)
-
-
-def is_restatement(a: Claim, b: Claim) -> bool:
-    """Tell whether two claims say the same of the same: same key, value, polarity and tense."""
-    return _meets(a, b) and a.polarity == b.polarity and a.tense == b.tense and same_value(a, b)
 
 
 def precedes(a: Claim, b: Claim) -> bool:

@@ -32,7 +32,6 @@ class Item:
     text: str
     speaker: str | None
     at: datetime | None
-    order: int
     note: str = ""
 
 
@@ -60,7 +59,7 @@ def pack(items: Sequence[Item], budget_tokens: int | None) -> Pack:
         taken.append((rank, line))
     if not taken:
         return Pack("", 0, ())
-    taken.sort(key=lambda entry: (items[entry[0]].at is not None, items[entry[0]].at or 0, items[entry[0]].order))
+    taken.sort(key=lambda entry: (items[entry[0]].at is not None, items[entry[0]].at or 0))
     text = "\n".join([OPEN, *(line for _, line in taken), CLOSE])
     return Pack(text, count_tokens(text), tuple(sorted(rank for rank, _ in taken)))
 

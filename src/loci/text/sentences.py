@@ -1,10 +1,8 @@
-"""Where sentences begin and end, and long text cut into passages."""
+"""Where sentences begin and end."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import pairwise
 
 from loci.text.tokens import STOPWORDS
 
@@ -25,7 +23,6 @@ _BORDER = re.compile(
 )
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^`\n]*$.*?(?:^[ \t]*\1[`~]*[ \t]*$|\Z)", re.M | re.S)
 _NEWLINE = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_PARAGRAPH = re.compile(r"\n[ \t\r]*\n\s*")
 _WORD = re.compile(r"\S+")
 
 # After these a full stop is never an end; an end only before a capital; only before a function word with a capital;
@@ -57,23 +54,6 @@ def sentences(text: str) -> list[tuple[int, int]]:
         spans += _trimmed(text, fence.start(), fence.end())
         start = fence.end()
     return spans + _split(text, start, len(text))
-
-
-def passages(text: str, limit: int = 700) -> list[tuple[int, int]]:
-    """Return consecutive trimmed spans of at most `limit` characters that cover all visible characters of `text`.
-
-    They are cut between paragraphs, else between sentences, else between words; only a longer word is cut through.
-    """
-    limit = max(1, limit)
-    if len(text) <= limit:
-        return _trimmed(text, 0, len(text))
-    packed: list[tuple[int, int]] = []
-    for start, end in _pieces(text, limit):
-        if packed and end - packed[-1][0] <= limit:
-            packed[-1] = (packed[-1][0], end)
-        else:
-            packed.append((start, end))
-    return packed
 
 
 def _split(text: str, start: int, stop: int) -> list[tuple[int, int]]:
@@ -143,25 +123,3 @@ def _trimmed(text: str, start: int, end: int) -> list[tuple[int, int]]:
     start += len(piece) - len(piece.lstrip())
     piece = piece.strip()
     return [(start, start + len(piece))] if piece else []
-
-
-def _pieces(text: str, limit: int) -> Iterator[tuple[int, int]]:
-    """Yield the largest of paragraph, sentence, word, part of a word that fit into `limit`, in order."""
-    borders = [0, *(match.end() for match in _PARAGRAPH.finditer(text)), len(text)]
-    for begin, finish in pairwise(borders):
-        for start, end in _trimmed(text, begin, finish):
-            if end - start <= limit:
-                yield start, end
-                continue
-            for first, last in sentences(text[start:end]):
-                if last - first <= limit:
-                    yield start + first, start + last
-                else:
-                    yield from _word_pieces(text, start + first, start + last, limit)
-
-
-def _word_pieces(text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int]]:
-    """Yield the words of text[start:end], those longer than `limit` in parts."""
-    for word in _WORD.finditer(text, start, end):
-        for at in range(word.start(), word.end(), limit):
-            yield at, min(at + limit, word.end())

@@ -188,42 +188,7 @@ def _is_instruction(lower: str, found: list[str], kinds: frozenset[str]) -> bool
     return _REQUEST.search(lower) is not None
 
 
-# --- standing alone -------------------------------------------------------------------------------------------------------
-
-_LEANING_WORDS = """it that this they he she so but and because or then also which those these there its his her their him them
-    thats theyre hes shes too yes no yeah yep nope ok okay oh wow thanks thank sure same such what who how when where why not
-    plus anyway well though exactly absolutely definitely totally here sounds looks seems looking glad got cant gonna wanna"""
-_LEANING = frozenset(_LEANING_WORDS.split())
-_VERB_WORDS = """am is are was were be been have has had do does did will would can could should may might must im ive youre
-    weve isnt arent wasnt werent dont doesnt didnt cant wont havent hasnt love like hate prefer enjoy need want think know
-    live work go get make take keep play run read write eat drink feel see say plan hope try use study teach learn own cook
-    speak drive travel visit collect remember believe spend buy sell start finish help lives works likes loves wants needs
-    met put let cut set hit cost read gonna wanna left"""
-_VERBS = frozenset(_VERB_WORDS.split()) | _PAST
-_WEAK_SUBJECTS = frozenset(["you", "we", "me", "us"])
-
-
-def stands_alone(sentence: str) -> bool:
-    """Return whether the sentence says something without what was said before it.
-
-    It has at least four words, a subject and a verb of its own, does not open with a word that leans back (it, that, so,
-    because), is no question and no small talk.
-    """
-    # Two cheap looks spare the words of most sentences.
-    if "?" in sentence or sentence.lstrip("\"'“‘(*_ ").partition(" ")[0].rstrip(",.!").lower() in _LEANING:
-        return False
-    found = words(sentence)
-    if len(found) < 4 or found[0] in _LEANING or _SMALL.issuperset(found):
-        return False
-    if _opens_as_question(found, is_ended=sentence.rstrip().endswith((".", "!", "…"))):
-        return False
-    if not _VERBS.isdisjoint(found):
-        return found[0] not in _COMMANDS or found[0] in _VERB_SUBJECTS
-    return any(word[-2:] in ("ed", "es") or (word[-1] == "s" and len(word) > 3) for word in found[1:])
-
-
-_VERB_SUBJECTS = frozenset(["help", "work", "book", "note", "love"])
-
+# --- whose it is --------------------------------------------------------------------------------------------------------
 
 _FIRST_PERSON = frozenset(["i", "my", "me", "mine", "myself", "we", "our", "us", "im", "ive"])
 

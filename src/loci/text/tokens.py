@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from unicodedata import normalize as _unicode_form
 
 _FUNCTION_WORDS = """
@@ -104,13 +103,6 @@ def normalize(text: str) -> str:
         return " ".join(raw.translate(_ASCII_NUMBER_FORM, b"'").decode().split())
     text = _THOUSANDS.sub("", _folded(text).translate(_APOSTROPHES))
     return " ".join(_folded(_ASKS.sub(" ? ", _LOOSE.sub(" ", text).translate(_FORM))).split())
-
-
-def overlap(a: Iterable[str], b: Iterable[str]) -> float:
-    """Return the Jaccard similarity of two bags of words taken as sets: 1 if equal, 0 if nothing is shared."""
-    left, right = set(a), set(b)
-    shared = len(left & right)
-    return shared / (len(left) + len(right) - shared) if shared else 0.0
 
 
 def _folded(text: str) -> str:

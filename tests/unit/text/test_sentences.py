@@ -1,8 +1,8 @@
-"""Where sentences end, and passages."""
+"""Where sentences end."""
 
 import pytest
 
-from loci.text.sentences import passages, sentences
+from loci.text.sentences import sentences
 
 
 def split(text: str) -> list[str]:
@@ -61,25 +61,3 @@ def test_sentences(parts: list[str]) -> None:
 )
 def test_borders(text: str, parts: list[str]) -> None:
     assert split(text) == parts
-
-
-def test_short_text_is_one_passage() -> None:
-    assert passages("  Hello there. You!  ") == [(2, 19)]
-    assert passages(" \n ") == []
-
-
-def test_passages_are_cut_between_paragraphs_first() -> None:
-    text = "A b c. D e f.\n\nG h i. J k l.\n\nM n o."
-    assert [text[a:b] for a, b in passages(text, 30)] == ["A b c. D e f.\n\nG h i. J k l.", "M n o."]
-    assert [text[a:b] for a, b in passages(text, 20)] == ["A b c. D e f.", "G h i. J k l.", "M n o."]
-
-
-def test_passages_are_cut_between_sentences_then_words_then_anywhere() -> None:
-    text = "One two three. Four five six seven. " + "x" * 25
-    assert [text[a:b] for a, b in passages(text, 16)] == ["One two three.", "Four five six", "seven.", "x" * 16, "x" * 9]
-
-
-def test_passages_of_a_text_at_the_limit() -> None:
-    assert passages("a" * 700) == [(0, 700)]
-    assert passages("a" * 701) == [(0, 700), (700, 701)]
-    assert passages("ab", 0) == [(0, 1), (1, 2)]

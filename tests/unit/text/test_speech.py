@@ -2,7 +2,7 @@
 
 import pytest
 
-from loci.text.speech import is_question, keywords, semantic_type, stands_alone
+from loci.text.speech import is_question, keywords, semantic_type
 
 
 @pytest.mark.parametrize(
@@ -70,31 +70,6 @@ def test_no_question(text: str) -> None:
 )
 def test_semantic_type(text: str, kind: str) -> None:
     assert semantic_type(text) == kind
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "I moved to Porto last year.", "My sister Anna is a nurse.", "Caroline works at a school.", "The bakery opens at seven.",
-        "We adopted two cats.", "Bob hates loud music.",
-    ],
-)  # fmt: skip
-def test_stands_alone(sentence: str) -> None:
-    assert stands_alone(sentence)
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "It was great fun there.", "That is why I left home.", "So I went home early.", "But the cat was ill.", "And we ate the cake.",
-        "Because my dog was ill.", "They moved to Porto.", "She works at a school.", "This made my whole day.", "I did too.",
-        "Where did my sister go?", "Did my sister eat there", "Wow, that sounds really great!", "the red bowl", "",
-        "\x00", "“It” was a great read there.",
-        "Yeah, we ate the cake.",
-    ],
-)  # fmt: skip
-def test_leans(sentence: str) -> None:
-    assert not stands_alone(sentence)
 
 
 def test_keywords_put_the_telling_words_first() -> None:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from loci.text.dates import asks_when, has_time, mentions, window
 from loci.text.entities import about, entities
-from loci.text.sentences import passages, sentences
-from loci.text.speech import is_question, keywords, semantic_type, stands_alone
-from loci.text.tokens import STOPWORDS, content_words, count_tokens, normalize, overlap, words
+from loci.text.sentences import sentences
+from loci.text.speech import is_question, keywords, semantic_type
+from loci.text.tokens import STOPWORDS, content_words, count_tokens, normalize, words
 
 TYPES = {"person", "place", "organisation", "number", "quoted", "name"}
 KINDS = {"fact", "preference", "event", "plan", "question", "instruction", "smalltalk"}
@@ -64,13 +64,6 @@ def test_the_normal_form_is_stable_and_levels_case_and_space(text: str) -> None:
         assert normalize(text.upper()) == form
 
 
-@given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)))
-def test_overlap_is_symmetric_and_within_bounds(a: list[str], b: list[str]) -> None:
-    assert 0.0 <= overlap(a, b) <= 1.0
-    assert overlap(a, b) == overlap(b, a)
-    assert overlap(a, a) == (1.0 if a else 0.0)
-
-
 def check_cover(text: str, spans: list[tuple[int, int]]) -> None:
     """Spans are in order, apart, trimmed, and hold every visible character."""
     last = 0
@@ -85,13 +78,6 @@ def check_cover(text: str, spans: list[tuple[int, int]]) -> None:
 @given(TEXT)
 def test_sentences_cover_the_text(text: str) -> None:
     check_cover(text, sentences(text))
-
-
-@given(TEXT, st.integers(min_value=1, max_value=80))
-def test_passages_cover_the_text_within_the_limit(text: str, limit: int) -> None:
-    spans = passages(text, limit)
-    check_cover(text, spans)
-    assert all(end - start <= limit for start, end in spans)
 
 
 @given(st.lists(st.sampled_from(["a. B", "x = 1! Y", "", "é? Z"]), min_size=1, max_size=5))
@@ -142,9 +128,6 @@ def test_entities_quote_the_text_and_do_not_overlap(text: str, people: list[str]
 def test_speech_answers_for_every_text(text: str, limit: int) -> None:
     assert semantic_type(text) in KINDS
     assert isinstance(is_question(text), bool)
-    if stands_alone(text):
-        assert len(words(text)) >= 4
-        assert "?" not in text
     found = keywords(text, limit)
     assert len(found) <= max(0, limit)
     assert set(found) <= set(content_words(text))
@@ -163,7 +146,7 @@ def test_long_text_costs_in_proportion() -> None:
     pieces = PIECES.split("|")
     text = " ".join(chance.choice(pieces) for _ in range(20_000))
     for hard in (text, "." * 200_000 + "x", "A " * 50_000, "😀" * 50_000 + "x", "when " * 20_000, '"' * 50_000, "two weeks ago " * 5_000):
-        assert passages(hard)
+        assert sentences(hard)
         mentions(hard, datetime(2023, 5, 25))
         entities(hard, ["Melanie"])
         semantic_type(hard)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loci.text.tokens import STOPWORDS, content_words, count_tokens, normalize, overlap, words
+from loci.text.tokens import STOPWORDS, content_words, count_tokens, normalize, words
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,3 @@ def test_normalize_levels_trivial_differences(one: str, other: str) -> None:
 )
 def test_normalize_keeps_what_changes_the_meaning(one: str, other: str) -> None:
     assert normalize(one) != normalize(other)
-
-
-def test_overlap_is_jaccard() -> None:
-    assert overlap(["a", "b"], ["b", "c"]) == 1 / 3
-    assert overlap(["a", "a"], ["a"]) == 1.0
-    assert overlap([], []) == 0.0
-    assert overlap(["a"], []) == 0.0

@@ -71,8 +71,6 @@ CREATE INDEX links_by_target ON links (target);
 
 -- views of the words: both keyed by content, both rebuildable
 CREATE VIRTUAL TABLE text_index USING fts5(scope, words, content='', contentless_delete=1, tokenize='porter unicode61');
-INSERT INTO text_index (text_index, rank) VALUES ('rank', 'bm25(0.0, 1.0)');
-CREATE VIRTUAL TABLE text_terms USING fts5vocab(text_index, 'col');
 CREATE TABLE generations (number INTEGER PRIMARY KEY, embedder TEXT NOT NULL, dimensions INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
 CREATE TABLE vectors (
   seq INTEGER PRIMARY KEY, generation INTEGER NOT NULL, content INTEGER NOT NULL, data BLOB NOT NULL,

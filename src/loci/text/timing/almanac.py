@@ -91,7 +91,6 @@ _MOVABLE_FEASTS: dict[str, Callable[[int], Interval | None]] = {
     "mother": lambda year: nth_weekday(year, 5, 6, 2),
     "father": lambda year: nth_weekday(year, 6, 6, 3),
 }
-FEASTS = frozenset(_FIXED_FEASTS) | frozenset(_MOVABLE_FEASTS)
 
 
 def season(name: str, year: int) -> Interval:

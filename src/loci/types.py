@@ -304,9 +304,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How an answer came about: the plan, the weight of each signal, what is missing and what was withheld."""
+    """How an answer came about: the plan, the ranker and the weight it gave each signal, what is missing and what was withheld."""
 
     call: MemoryCall
+    ranker: str
     weights: Mapping[str, float]
     signals: Mapping[str, int]
     missing: Mapping[str, str]

@@ -31,7 +31,15 @@ def test_another_takes_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["", "[]", "{}", '{"name": "x", "weights": {"words": {}}}', '{"name": "x", "weights": {"words": {"base": 1, "moon": 2}}}']
+    "raw",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"name": "x", "weights": {"words": {}}}',
+        '{"name": "x", "weights": {"moon": {"base": 1}}}',
+        '{"name": "x", "weights": {"words": {"base": 1, "moon": 2}}}',
+    ],
 )
 def test_what_is_none_is_refused_by_name(tmp_path: Path, raw: str) -> None:
     path = tmp_path / "mine.json"

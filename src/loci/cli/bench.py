@@ -57,7 +57,7 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
         measured = {system: measures(folder, found) for system, found in rankings.items()}
         tables[folder.name] = {system: score(rows) for system, rows in measured.items()}
         if report is not None:
-            asked = [q for q in _rows(folder / "questions.jsonl") if q["evidence"]]
+            asked = [q for q in rows_of(folder / "questions.jsonl") if q["evidence"]]
             for place, question in enumerate(asked):
                 found = {system: told[place] for system, told in measured.items()}
                 answered.append(Answered(folder.name, question["conversation"], str(question.get("category", "")), found))
@@ -84,9 +84,9 @@ def run(
     from loci.wire import MemOS, embedder_of
 
     questions: dict[str, list[Mapping[str, Any]]] = {}
-    for question in _rows(folder / "questions.jsonl"):
+    for question in rows_of(folder / "questions.jsonl"):
         questions.setdefault(question["conversation"], []).append(question)
-    conversations = list(_rows(folder / "conversations.jsonl"))
+    conversations = list(rows_of(folder / "conversations.jsonl"))
     total = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
     rankings: dict[str, dict[str, list[str]]] = {system: {} for system in systems}
     engine = engine or embedder_of(load()[0])
@@ -98,7 +98,7 @@ def run(
     ):
         for place, conversation in enumerate(conversations):
             cube = memory.cube(f"c{place}")
-            messages = [_message(turn) for turn in conversation["turns"]]
+            messages = [message_of(turn) for turn in conversation["turns"]]
             turn_of: dict[str, str] = {}
             for start in range(0, len(messages), 250):
                 batch = messages[start : start + 250]
@@ -166,10 +166,10 @@ class Baselines:
 
 def measures(folder: Path, rankings: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
     """For each question that has evidence: R@k, all@10, nDCG@10, R@Nt (tokens of four bytes), and the points of the curve."""
-    costs = {c["id"]: {t["id"]: _cost(t) for t in c["turns"]} for c in _rows(folder / "conversations.jsonl")}
+    costs = {c["id"]: {t["id"]: _cost(t) for t in c["turns"]} for c in rows_of(folder / "conversations.jsonl")}
     return [
         _measure(rankings.get(q["id"], []), set(q["evidence"]), costs[q["conversation"]])
-        for q in _rows(folder / "questions.jsonl")
+        for q in rows_of(folder / "questions.jsonl")
         if q["evidence"]
     ]
 
@@ -198,7 +198,7 @@ def _cost(turn: Mapping[str, Any]) -> int:
     return -(-len(f"{date}{turn['speaker']}: {turn['text']}{caption}".encode()) // 4)
 
 
-def _message(turn: Mapping[str, Any]) -> Message:
+def message_of(turn: Mapping[str, Any]) -> Message:
     at = datetime.fromisoformat(turn["at"]) if turn.get("at") else None
     role = turn["speaker"] if turn["speaker"] in ("user", "assistant") else "user"
     caption = turn.get("caption") or None
@@ -206,7 +206,7 @@ def _message(turn: Mapping[str, Any]) -> Message:
     return Message(role, text, at, turn["speaker"], caption, turn["id"], str(turn["session"]))
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loci.errors import Invalid
 from loci.policy.answerable import EVIDENCE
-from loci.policy.fusion import FACTS, Ranker
+from loci.policy.fusion import FACTS, SIGNALS, Ranker
 
 SHIPPED = "ranker.json"
 
@@ -18,7 +18,9 @@ def load(path: Path | None = None) -> Ranker:
     try:
         raw = path.read_text("utf-8") if path is not None else (files("loci.infrastructure") / SHIPPED).read_text("utf-8")
         told = json.loads(raw)
-        weights = {str(signal): _slopes(slopes) for signal, slopes in told["weights"].items()}
+        if unknown := told["weights"].keys() - set(SIGNALS):
+            raise ValueError(f"there are no signals {', '.join(sorted(unknown))}; there are {', '.join(SIGNALS)}")
+        weights = {signal: _slopes(slopes) for signal, slopes in told["weights"].items()}
         return Ranker(str(told["name"]), weights, _confidence(told.get("confidence", {})))
     except OSError as error:
         raise Invalid(

@@ -56,7 +56,7 @@ class Operator:
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
         timings["pack"] = _lap(start)
         trace = Trace(
-            call=query.call, weights=ranking.weights, signals=survey.counts, missing=survey.missing, withheld=withheld,
+            call=query.call, ranker=self.ranker.name, weights=ranking.weights, signals=survey.counts, missing=survey.missing, withheld=withheld,
             considered=survey.documents, milliseconds=timings,
         )  # fmt: skip
         return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace, sure)
@@ -70,22 +70,16 @@ class Operator:
             best.setdefault(survey.sources[place], place)
         places = list(best.values())
         found = self._read(ranking, survey.wholes, places[:limit], at)
-        hits = self._folded(found, ranking, survey, at)
-        if len(places) > limit and (len(hits) < limit or any(current_share(hit.memory, moment) < 1 for hit in hits)):
+        outdated = set() if is_past else _outdated(found, moment)
+        hits = [] if outdated else fold(found.values(), moment, is_past)
+        if outdated or len(hits) < limit < len(places):
             found |= self._read(ranking, survey.wholes, places[limit : limit + READ_AHEAD], at)
-            hits = self._folded(found, ranking, survey, at)
+            outdated = set() if is_past else _outdated(found, moment)
+            parts = [p for p in ranking.order if survey.wholes[p] in outdated and survey.contents[p] not in outdated]
+            found |= self._read(ranking, survey.contents, parts, at)
+            hits = fold(sorted(found.values(), key=lambda hit: -hit.score), moment, is_past)
         newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
         return successors(hits, self.store.present(newer, at), moment) if newer else hits
-
-    def _folded(self, found: Mapping[int, Hit], ranking: fusion.Ranking, survey: Survey, at: RowFilter) -> list[Hit]:
-        """Whole messages by their contents, the parts of the outdated ones beside them, each fact once."""
-        moment, is_past = at.as_of or at.now, at.as_of is not None or at.is_past
-        outdated = {content for content, hit in found.items() if not is_past and current_share(hit.memory, moment) < 1}
-        if not outdated:
-            return fold(found.values(), moment, is_past)
-        parts = [p for p in ranking.order if survey.wholes[p] in outdated and survey.contents[p] not in outdated]
-        hits = [*found.values(), *self._read(ranking, survey.contents, parts, at).values()]
-        return fold(sorted(hits, key=lambda hit: -hit.score), moment, is_past)
 
     def _read(self, ranking: fusion.Ranking, contents: Sequence[int], places: Sequence[int], at: RowFilter) -> dict[int, Hit]:
         """The memories of these candidates as hits, by content, best first."""
@@ -162,9 +156,14 @@ def fold(ranked: Iterable[Hit], moment: datetime, is_past: bool) -> list[Hit]:
     return sorted(hits, key=lambda hit: -hit.score)
 
 
-def current_share(memory: Memory | None, moment: datetime) -> float:
+def current_share(memory: Memory, moment: datetime) -> float:
     """What is left of a memory's score when some of its claims had been superseded by then."""
-    return SUPERSEDED if memory is not None and any(is_closed(claim, moment) for claim in memory.claims) else 1.0
+    return SUPERSEDED if any(is_closed(claim, moment) for claim in memory.claims) else 1.0
+
+
+def _outdated(found: Mapping[int, Hit], moment: datetime) -> set[int]:
+    """Contents of the memories some of whose claims had been superseded by then."""
+    return {content for content, hit in found.items() if current_share(hit.memory, moment) < 1}
 
 
 def successors(hits: Sequence[Hit], present: Mapping[str, Memory], moment: datetime) -> list[Hit]:

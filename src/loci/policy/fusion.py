@@ -39,6 +39,12 @@ class Background:
     names_one: bool
 
 
+SIGNALS = (
+    "words", "covered", "nearby", "session", "words_before", "words_after", "answering", "words_session", "meaning", "meaning_before",
+    "meaning_after", "meaning_answering", "meaning_session", "own", "question", "time", "speaker", "named", "date", "brief", "long",
+    "question_before",
+)  # fmt: skip
+"""The columns that weights are learned for."""
 FACTS = ("attained", "nearby", "peak", "names_one", "asks_when")
 """What is known of a question before anything is ranked, and moves the weights."""
 
@@ -97,7 +103,8 @@ def fuse(raw: Mapping[str, Column], background: Background, ranker: Ranker) -> R
     count = max((len(column) for column in raw.values()), default=0)
     if not count:
         return Ranking([], [], {}, {})
-    weights = {**ranker.worth(facts_of(background)), "claim": CLAIM}
+    facts = facts_of(background)
+    weights = {**ranker.worth(facts), "claim": CLAIM}
     columns: dict[str, Column] = {}
     total = [0.0] * count
     for name, values in signals(raw, background, count).items():
@@ -105,33 +112,32 @@ def fuse(raw: Mapping[str, Column], background: Background, ranker: Ranker) -> R
         if weight and any(values):
             columns[name] = given = [weight * value for value in values]
             total = [a + b for a, b in zip(total, given, strict=True)]
-    best, attested = max(total), _attested(raw, background)
+    best, attested = max(total), _attested(facts, background, any(raw.get("claim", ())))
     scores = [attested * math.exp((value - best) / 2) for value in total]
     order = sorted(range(count), key=total.__getitem__, reverse=True)
     return Ranking(order, scores, weights, columns)
 
 
 def signals(raw: Mapping[str, Column], background: Background, count: int) -> dict[str, Column]:
-    """The columns that weights are learned for, from the raw ones: cosines as nats of surprise, covered words as shares of what
-    was attainable, lengths as logarithms, and those that depend on the question left at zero where they do not apply."""
+    """The columns of ``SIGNALS``, and ``claim``, from the raw ones: cosines as nats of surprise, covered words as shares of what was
+    attainable, lengths as logarithms. What does not apply to the question, or is not known of its candidates, is left out."""
     nothing = [0.0] * count
-    share = 5 / background.attainable if background.attainable > 0 else 0.0
     asked_before = raw.get("question_before", nothing)
-    before = _surprises(raw.get("cosine_before", ()), background, count)
-    length = raw.get("length", ())
     found: dict[str, Column] = {name: raw[name] for name in PLAIN if name in raw}
-    found |= {name: [share * value for value in raw[name]] for name in ("covered", "nearby", "session") if name in raw}
-    found["meaning"] = _surprises(raw.get("cosine", ()), background, count)
-    found["meaning_before"] = before
-    found["meaning_after"] = _surprises(raw.get("cosine_after", ()), background, count)
-    found["meaning_session"] = _surprises(raw.get("cosine_session", ()), background, count)
+    if background.attainable > 0:
+        share = 1 / background.attainable
+        found |= {name: [share * value for value in raw[name]] for name in ("covered", "nearby", "session") if name in raw}
+    if "cosine" in raw and background.deviation > 0:
+        for place in ("", "_before", "_after", "_session"):
+            found[f"meaning{place}"] = _surprises(raw.get(f"cosine{place}", [math.nan] * count), background)
+        found["meaning_answering"] = [a * (b - HALF) for a, b in zip(asked_before, found["meaning_before"], strict=True)]
     if any(asked_before):
         found["answering"] = [a * b for a, b in zip(asked_before, raw.get("words_before", nothing), strict=True)]
-        found["meaning_answering"] = [a * (b - HALF) for a, b in zip(asked_before, before, strict=True)]
     if background.asks_when:
         found["time"] = raw.get("time", nothing)
     if background.names_one:
         found["speaker"] = raw.get("speaker", nothing)
+    length = raw.get("length", ())
     found["brief"] = [math.log(BRIEF / max(words, 1.0)) if words < BRIEF else 0.0 for words in length] or nothing
     found["long"] = [math.log(words / BRIEF) if words > BRIEF else 0.0 for words in length] or nothing
     return found
@@ -143,18 +149,14 @@ PLAIN = (
 """Raw signals that are taken as they are."""
 
 
-def _surprises(cosines: Column, background: Background, count: int) -> Column:
+def _surprises(cosines: Column, background: Background) -> Column:
     """-log P(a text of the background is that close), for each: 0.69 at the mean or where there is none, about z²/2 far above it."""
-    if not cosines or background.deviation <= 0:
-        return [HALF] * count
     mean, scale, top = background.mean, 1 / (background.deviation * math.sqrt(2.0)), FARTHEST / math.sqrt(2.0)
     log, erfc = math.log, math.erfc
     return [-log(0.5 * erfc(min((cosine - mean) * scale, top))) if cosine == cosine else HALF for cosine in cosines]
 
 
-def _attested(raw: Mapping[str, Column], background: Background) -> float:
+def _attested(facts: Mapping[str, float], background: Background, is_claimed: bool) -> float:
     """How well the best candidate is attested at all, in 0..1: by the share of the words found, or by its distance in meaning."""
-    facts = facts_of(background)
-    meaning = 1 - math.exp(-_surprises([background.closest], background, 1)[0] / 4) if background.deviation > 0 else 0.0
-    claim = 0.9 if any(raw.get("claim", ())) else 0.0
-    return max(facts["attained"], meaning * 0.9, claim)
+    meaning = 1 - math.exp(-_surprises([background.closest], background)[0] / 4) if background.deviation > 0 else 0.0
+    return max(facts["attained"], meaning * 0.9, 0.9 if is_claimed else 0.0)

@@ -1,7 +1,8 @@
 """Whose words a question is in: memories are told in the first person, questions about them in the third.
 
 Vectors of "What did Ann paint?" and "I painted a sunrise" lie apart for the name alone. Put as Ann would put it, "What did
-I paint?", the same model finds twice as many of the turns that answer (bench/RESULTS.md).
+I paint?", the same model finds half as many more of the turns that answer in one kind of conversation, and twice as many in
+another (bench/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ def in_own_words(question: str, people: Sequence[str]) -> str:
 
     Where it names one, "he", "her" and "their" are taken for that person.
     """
-    named = 0
+    named, is_lower = 0, question.islower()
     for name in sorted({part for person in people for part in (person, person.split(" ")[0]) if len(part) > 1}, key=len, reverse=True):
-        if question.islower() and name.lower() not in STOPWORDS:
+        if is_lower and name.lower() not in STOPWORDS:
             name = name.lower()
         if name not in question:
             continue

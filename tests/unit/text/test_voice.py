@@ -20,6 +20,7 @@ PEOPLE = ("Ann", "Bo Lind", "Will")
         ("What has Ann bought, and is Ann happy with it?", "What have I bought, and am I happy with it?"),
         ("Which game do Ann and Bo play on their trips?", "Which game do I and I play on their trips?"),
         ("what did ann paint?", "what did I paint?"),
+        ("what do ann and bo like?", "what do I and I like?"),
         ("will it rain in annapolis?", "will it rain in annapolis?"),
         ("What will Will do?", "What will I do?"),
         ("Who painted the door?", "Who painted the door?"),
@@ -29,6 +30,6 @@ def test_names_become_i_and_my(question: str, voiced: str) -> None:
     assert in_own_words(question, PEOPLE) == voiced
 
 
-@given(st.text(max_size=80))
+@given(st.lists(st.sampled_from(["she", "his", "is", "does", "Is", "annex", "Anne", "who", "they", "?", "\u2019s"])).map(" ".join))
 def test_a_question_that_names_nobody_is_left_as_it_is(question: str) -> None:
-    assert in_own_words(question, ()) == question
+    assert in_own_words(question, ("Ann",)) == question

@@ -40,7 +40,7 @@ class SqliteStore:
         self._opened: list[apsw.Connection] = []
         self._view, self._view_lock = View(), threading.RLock()
         self._names = Names()  # for writing
-        self._read_names: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
         self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
         self._called: dict[str, list[int]] = {}  # speakers by the stems of their names
@@ -145,31 +145,31 @@ class SqliteStore:
             found = query(db, "SELECT seq FROM memories WHERE id = ?", memory)
             if not found:
                 raise Missing(f"There is no memory {memory} in cube {self.cube}. `list` shows the ids; it may have been erased.")
-            rows = self._view.of_memories([int(found[0][0])], at, self._read_names)
+            rows = self._view.of_memories([int(found[0][0])], at, self._numbers)
             if not rows:
                 raise Missing(f"Memory {memory} exists, but not for this user or at this time. `history {memory}` shows when it held.")
             return reader.by_rows(rows[-1:])[0]
 
     def load(self, contents: Sequence[int], at: RowFilter) -> dict[int, Memory]:
         with self._viewing() as (_, reader):
-            rows = self._view.rows_of(contents, at, self._read_names)
+            rows = self._view.rows_of(contents, at, self._numbers)
             return dict(zip(rows, reader.by_rows(list(rows.values())), strict=True)) if rows else {}
 
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
         with self._viewing() as (db, reader):
             marks = ",".join("?" * len(memories))
             seqs = [int(r[0]) for r in query(db, f"SELECT seq FROM memories WHERE id IN ({marks})", *memories)]
-            rows = self._view.of_memories(seqs, at, self._read_names)
+            rows = self._view.of_memories(seqs, at, self._numbers)
             return {m.id: m for m in reader.by_rows(rows)} if rows else {}
 
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
         with self._viewing() as (_, reader):
-            rows = self._view.rows(at, self._read_names)[offset : offset + limit]
+            rows = self._view.rows(at, self._numbers)[offset : offset + limit]
             return reader.by_rows([int(r) for r in rows]) if len(rows) else []
 
     def count(self, at: RowFilter) -> int:
         with self._viewing():
-            return len(self._view.rows(at, self._read_names))
+            return len(self._view.rows(at, self._numbers))
 
     def is_empty(self) -> bool:
         with self._read() as db:
@@ -177,7 +177,7 @@ class SqliteStore:
 
     def survey(self, probe: Probe, at: RowFilter) -> Survey:
         with self._viewing() as (db, _):
-            return survey(db, self._view, self._read_names, self._speakers_called(db), probe, at)
+            return survey(db, self._view, self._numbers, self._speakers_called(db), probe, at)
 
     def history(self, memory: str) -> list[Memory]:
         with self._read() as db:
@@ -278,7 +278,7 @@ class SqliteStore:
         self._view.refresh(db)
         if self._view.epoch != self._whole_at:
             self._check_whole(db)
-        self._read_all_names(db)
+        self._read_names(db)
 
     def _check_whole(self, db: apsw.Connection) -> None:
         """The picture is a join, and a join leaves out what lacks its other half: that must not look like nothing."""
@@ -287,11 +287,11 @@ class SqliteStore:
             raise Corrupt(f"{self.path} holds {told} versions, and {told - found} lack their source or content. Run `loci verify`.")
         self._whole_at = self._view.epoch
 
-    def _read_all_names(self, db: apsw.Connection) -> None:
+    def _read_names(self, db: apsw.Connection) -> None:
         """Every name with its number, as the picture has them."""
         if (self._view.last_name, self._view.epoch) != self._names_at:
-            self._read_names = {str(n): int(s) for s, n in query(db, "SELECT seq, name FROM names")}
-            self._names_of = {seq: name for name, seq in self._read_names.items()}
+            self._numbers = {str(n): int(s) for s, n in query(db, "SELECT seq, name FROM names")}
+            self._names_of = {seq: name for name, seq in self._numbers.items()}
             self._names_at = (self._view.last_name, self._view.epoch)
             self._called, self._called_for = {}, 0
 
@@ -300,9 +300,9 @@ class SqliteStore:
         speakers = self._view.speakers
         if len(speakers) != self._called_for:
             called: dict[str, list[int]] = {}
-            for speaker in speakers - {0}:
-                name = self._names_of[speaker]
-                for stem in set() if name in ROLES else set(stems(db, name)):
+            named = {seq: self._names_of[seq] for seq in speakers - {0}}
+            for speaker, name in named.items():
+                for stem in set(stems(db, name)) if name not in ROLES else ():
                     called.setdefault(stem, []).append(speaker)
             self._called, self._called_for = called, len(speakers)
         return self._called

@@ -28,6 +28,7 @@ from loci.settings import Settings
 from loci.text.sentences import sentences
 
 SAMPLE = Path(__file__).parents[1] / "src/loci/samples/conversation.jsonl"
+LONG, SHORT = 30_000, 10_000  # turns of an imported file
 QUESTIONS = ("Where does Runa live?", "When did Casimir get engaged?", "What did they say about the wedding in Durbuy?", "Who is allergic to nuts?",
              "What is the cat called?", "How much does the sound editor earn?", "Which film premiered in November?", "Why did he stop running?")  # fmt: skip
 
@@ -88,6 +89,12 @@ def many(count: int, seed: int = 7) -> Iterator[Message]:
         )
 
 
+def told(message: Message) -> dict[str, object]:
+    """The message as a line of JSONL."""
+    return {"id": message.id, "role": message.role, "speaker": message.speaker, "at": f"{message.at:%FT%T%z}", "session": message.session,
+            "text": message.text}  # fmt: skip
+
+
 def median_ms(action: Callable[[], object], times: int) -> float:
     taken = []
     for _ in range(times):
@@ -122,13 +129,15 @@ def durable_add(folder: Path) -> dict[str, float]:
 
 
 def imports(folder: Path, model: MiniLM) -> dict[str, float]:
-    """Turns a second without a model, and with one the share of the time that the model takes."""
-    said = list(many(10_000))
-    with MemOS.open(folder / "plain", embedder="none") as memory:
-        start = time.perf_counter()
-        for place in range(0, len(said), 500):
-            memory.cube("a").add(said[place : place + 500])
-        plain = len(said) / (time.perf_counter() - start)
+    """Turns a second of a long and a shorter file without a model, and with one the share of the time that the model takes."""
+    plain = []
+    for count in (LONG, SHORT):
+        path = folder / f"{count}.jsonl"
+        path.write_text("".join(json.dumps(told(message)) + "\n" for message in many(count)), "utf-8")
+        with MemOS.open(folder / f"plain{count}", embedder="none") as memory:
+            start = time.perf_counter()
+            assert memory.cube("a").import_file(path).added == count
+            plain.append(count / (time.perf_counter() - start))
     timed = Timed(model)
     real = turns()
     with MemOS.open(folder / "model", embedder=timed, background=False) as memory:
@@ -136,7 +145,12 @@ def imports(folder: Path, model: MiniLM) -> dict[str, float]:
         memory.cube("a").add(real)
         memory.cube("a").drain()
         whole = time.perf_counter() - start
-    return {"turns_per_second": plain, "turns_per_second_with_model": len(real) / whole, "share_in_model": timed.seconds / whole}
+    return {
+        "turns_per_second": plain[0],
+        "turns_per_second_shorter": plain[1],
+        "turns_per_second_with_model": len(real) / whole,
+        "share_in_model": timed.seconds / whole,
+    }
 
 
 def searches(folder: Path, model: MiniLM, memories: int) -> dict[str, float]:

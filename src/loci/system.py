@@ -14,10 +14,11 @@ from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.interface import inputs
+from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header
 from loci.operation import erasure, explain, importing
-from loci.operation.intake import Intake, Origin, Reader
+from loci.operation.intake import Intake, Origin, Reader, people_of, told
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator
 from loci.operation.scheduler import Scheduler
@@ -148,13 +149,16 @@ class Cube:
     ) -> Receipt:
         """Journals what was said and remembers it. The receipt comes after the commit and names every outcome."""
         scope = inputs.scope_of(self.name, user, agent, session)
-        self._parts.governance.allow("add", scope)
         said = inputs.messages_of(messages)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
+        return self._add(self._intake, said, scope, channel or inputs.channel_of(said), header)
+
+    def _add(self, intake: Intake, said: Sequence[Message], scope: Scope, channel: Channel, header: Header) -> Receipt:
+        self._parts.governance.allow("add", scope)
         now = self._parts.clock.now()
-        origin = Origin(self._parts.governance.principal, channel or inputs.channel_of(said))
+        origin = Origin(self._parts.governance.principal, channel)
         with self._store.write(now) as tx:
-            receipt = self._intake.take(tx, said, scope, origin, header, now)
+            receipt = intake.take(tx, said, scope, origin, header, now)
             if receipt.sources:
                 self._record(tx, "add", receipt.sources[0], receipt)
         self._after_write(receipt)
@@ -174,11 +178,16 @@ class Cube:
         word is stored; importing it again adds nothing. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
         self._parts.governance.allow("import", into)
+        with Ahead(self._parts.reader, Path(path)) as reader:
+            intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
-        def add(messages: Sequence[Message], scope: Scope) -> Receipt:
-            return self.add(messages, user=scope.user, agent=scope.agent, channel=Channel.IMPORT)
+            def add(messages: Sequence[Message], scope: Scope) -> Receipt:
+                return self._add(intake, messages, scope, Channel.IMPORT, Header())
 
-        return importing.import_transcripts(loader.read(Path(path), format), add, into, progress)
+            def expect(messages: Sequence[Message], scope: Scope) -> None:
+                reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
+
+            return importing.import_transcripts(loader.read(Path(path), format), add, into, progress, expect)
 
     def export(self, path: str | Path, *, overwrite: bool = False) -> Mapping[str, int]:
         """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds."""

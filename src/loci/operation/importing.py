@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from loci.errors import Invalid, LociError, Malformed, TooLarge
 from loci.infrastructure.formats import Transcript
@@ -12,9 +13,11 @@ from loci.operation.intake import check
 from loci.types import Message, Outcome, Receipt, Scope
 
 BATCH = 500  # messages; more only when a later one is the very same as one of them
+AHEAD = 3  # batches
 BATCH_CHARS = 200_000  # a transaction keeps other writers waiting: long texts go in smaller batches
 
 Add = Callable[[Sequence[Message], Scope], Receipt]
+Expect = Callable[[Sequence[Message], Scope], None]
 Progress = Callable[[int, int], None]
 
 
@@ -47,9 +50,12 @@ class Batch:
         return len(self.messages) >= BATCH or self.chars >= BATCH_CHARS
 
 
-def import_transcripts(transcripts: Sequence[Transcript], add: Add, into: Scope, progress: Progress | None = None) -> Imported:
+def import_transcripts(
+    transcripts: Sequence[Transcript], add: Add, into: Scope, progress: Progress | None = None, expect: Expect | None = None
+) -> Imported:
     """Adds all messages through ``add``, which commits each batch. ``into`` says whose they are and, where neither they nor
-    their transcript say it, of which session. ``progress`` is told (done, total) before the first batch and after each.
+    their transcript say it, of which session. ``progress`` is told (done, total) before the first batch and after each;
+    ``expect`` is told of each batch a little before its turn.
 
     Raises before anything is written when a message is beyond a limit or cannot be stored.
     """
@@ -60,9 +66,13 @@ def import_transcripts(transcripts: Sequence[Transcript], add: Add, into: Scope,
     total, done = sum(len(batch.messages) for batch in ready), 0
     added = 0
     counts = dict.fromkeys(Outcome, 0)
+    coming = iter(ready)
     for batch in ready:
         if progress is not None:
             progress(done, total)
+        if expect is not None:
+            for following in islice(coming, 1 if done else AHEAD):
+                expect(following.messages, following.scope)
         receipt = add(batch.messages, batch.scope)
         done += len(batch.messages)
         added += len(receipt.sources)

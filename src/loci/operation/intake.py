@@ -54,7 +54,7 @@ class Intake:
     def take(self, tx: Transaction, messages: Sequence[Message], scope: Scope, origin: Origin, header: Header, now: datetime) -> Receipt:
         """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
         check(messages)
-        people = tuple(dict.fromkeys(m.speaker or scope.user or m.role for m in messages))
+        people = people_of(messages, scope)
         changes: list[Change] = []
         sources: list[str] = []
         seen: dict[tuple[object, ...], int] = {}
@@ -71,11 +71,7 @@ class Intake:
 
     def source(self, message: Message, scope: Scope, origin: Origin, now: datetime) -> Source:
         """The message as it is journaled: with its time, scope, origin and keyed hash."""
-        at = message.at
-        if at is None and message.id is None:
-            at = now
-        speaker = message.speaker or (scope.user if message.role == "user" else None)
-        message = Message(message.role, message.text, _aware(at), speaker, message.caption, message.id, message.session)
+        message = told(message, scope, now)
         return Source(
             id=self.ids.new(now), message=message, scope=scope_of(scope, message.session), principal=origin.principal,
             channel=origin.channel, recorded=now, hash=self.store.hash(message.text, message.caption),
@@ -157,6 +153,20 @@ class Intake:
             serial=fact.serial,
         )  # fmt: skip
         return conflict.resolve(new, [claim_of(row) for row in known])
+
+
+def told(message: Message, scope: Scope, now: datetime) -> Message:
+    """The message with the time and the speaker that it left to be understood."""
+    at = message.at
+    if at is None and message.id is None:
+        at = now
+    speaker = message.speaker or (scope.user if message.role == "user" else None)
+    return Message(message.role, message.text, _aware(at), speaker, message.caption, message.id, message.session)
+
+
+def people_of(messages: Sequence[Message], scope: Scope) -> tuple[str, ...]:
+    """Who speaks in these messages."""
+    return tuple(dict.fromkeys(m.speaker or scope.user or m.role for m in messages))
 
 
 def _unread(message: Message) -> Heard:

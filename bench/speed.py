@@ -91,8 +91,8 @@ def many(count: int, seed: int = 7) -> Iterator[Message]:
 
 def told(message: Message) -> dict[str, object]:
     """The message as a line of JSONL."""
-    return {"id": message.id, "role": message.role, "speaker": message.speaker, "at": f"{message.at:%FT%T%z}", "session": message.session,
-            "text": message.text}  # fmt: skip
+    at = None if message.at is None else message.at.isoformat()
+    return {"id": message.id, "role": message.role, "speaker": message.speaker, "at": at, "session": message.session, "text": message.text}
 
 
 def median_ms(action: Callable[[], object], times: int) -> float:

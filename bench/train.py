@@ -2,7 +2,8 @@
 
 Every conversation is taken into a cube and every question asked of it, exactly as shipped; the columns that the store surveys are
 what is learned from. The sample that ships is one more set. Listwise softmax over the candidates of a question, sets nearly of one
-weight. Some of the weight goes to the same questions without vectors, without dates and speakers, and without both.
+weight. Some of the weight goes to the same questions without vectors, without dates and speakers, and without both. The first pass
+is learned first, the echo of the second on top of it, and how much to spread is the best of a few values.
 
 Conversations (in folds) and whole sets are left out in turn, and those figures are printed beside those of the fit. What is learned is
 kept near a prior. Nothing is left out of these two choices: the prior was set by hand while looking at the same sets, and how near to
@@ -31,15 +32,17 @@ from loci.cli.bench import message_of, rows_of
 from loci.drivers.minilm import MiniLM
 from loci.operation.operator import background_of, columns_of
 from loci.policy.answerable import EVIDENCE, evidence_of
-from loci.policy.fusion import CLAIM, FACTS, SIGNALS, Background, Ranker, facts_of, fuse, signals
+from loci.policy.fusion import CLAIM, FACTS, SIGNALS, Background, Ranker, Ranking, again, echo, facts_of, fuse, leaders, signals, spread
 from loci.settings import Settings
 from loci.types import Scope
 
 PRIOR = {
     "words": 0.4, "words_after": 0.08, "answering": 0.08, "words_session": 0.16, "meaning": 0.45, "meaning_answering": 0.045, "own": 2.0,
-    "speaker": 0.4, "time": 0.5, "date": 3.5, "brief": -0.8,
+    "speaker": 0.4, "time": 0.5, "date": 3.5, "brief": -0.8, "echo": 1.0,
 }  # fmt: skip
 """Nats, by hand: what a nat of evidence should count for if signals were nearly independent. Signals without a line begin at none."""
+FIRST = tuple(name for name in SIGNALS if name not in ("echo", "spread"))
+SPREADS = tuple((base, many) for base in (0.0, -0.25, -0.5) for many in (0.0, -0.25, -0.5))  # and its slope where many things are asked for
 L2, L2_SLOPES, TEMPER = 1.0, 0.3, 0.5  # how near to the prior; the score counts half in the likelihood, since evidence is marked in part
 BALANCE, STEPS, RATE = 0.75, 120, 0.05
 LACKING = {"vectors": 0.15, "people": 0.05, "both": 0.05}  # the weight of a question asked without these
@@ -56,6 +59,9 @@ class Asked:
     conversation: str
     background: Background
     raw: dict[str, Sequence[float]]
+    sources: Sequence[int]
+    sessions: Sequence[int]
+    likeness: NDArray[np.float16]  # of all candidates with one another
     turns: list[str]
     gold: frozenset[str]
     has_answer: bool
@@ -71,6 +77,15 @@ class Asked:
             raw = {name: column for name, column in raw.items() if name not in ("speaker", "named", "date", "at")}
             background = replace(background, names_one=False)
         return replace(self, raw=raw, background=background, weight=LACKING[lacking])
+
+    def near(self, ranking: Ranking) -> list[list[float]]:
+        """How near each candidate is to the leaders; nothing without vectors."""
+        return self.likeness[list(leaders(ranking))].tolist() if "cosine" in self.raw else []
+
+    def ranked(self, ranker: Ranker) -> Ranking:
+        """As the shipped search ranks it."""
+        first = fuse(self.raw, self.background, ranker)
+        return again(first, self.raw.get("cosine", ()), self.near(first), self.sources, self.sessions)
 
 
 class Kept:
@@ -118,49 +133,78 @@ def ask(data: Path, embedder: Kept) -> Iterator[Asked]:
                         survey = cube._store.survey(cube._operator._probe(call), at)
                         yield Asked(
                             dataset, conversation["id"], background_of(call, survey), dict(columns_of(call, survey)),
+                            survey.sources, survey.sessions,
+                            np.array(cube._store.likeness(survey.contents, survey.contents), np.float16),
                             [turn_of[source] for source in survey.sources], frozenset(question["evidence"]),
                             bool(question["evidence"]) and question["category"] != UNANSWERABLE.get(dataset),
                         )  # fmt: skip
 
 
 class Table:
-    """All questions as one matrix of candidates by signals."""
+    """All questions as one list of candidates: to which question each belongs, what is evidence, and what the question is like."""
 
     def __init__(self, asked: Sequence[Asked]) -> None:
         self.asked = asked
         self.first = np.cumsum([0, *(len(a.turns) for a in asked)])
         self.question = np.repeat(np.arange(len(asked)), [len(a.turns) for a in asked])
+        self.facts = np.array([[1.0, *(facts_of(a.background)[f] for f in FACTS)] for a in asked])
+        gold = np.concatenate([[turn in a.gold for turn in a.turns] for a in asked]).astype(float)
+        marked = np.add.reduceat(gold, self.first[:-1])
+        self.target = gold / np.maximum(marked, 1)[self.question]
+        sizes = {d: sum(a.dataset == d for a in asked) for d in {a.dataset for a in asked}}
+        self.weight = np.array([a.weight * sizes[a.dataset] ** -BALANCE for a in asked]) * (marked > 0)
+        self.conversation = [(a.dataset, a.conversation) for a in asked]
         blocks = []
         for a in asked:
             columns = signals(a.raw, a.background, len(a.turns))
-            blocks.append(np.array([columns.get(name, [0.0] * len(a.turns)) for name in SIGNALS]).T)
+            blocks.append(np.array([columns.get(name, [0.0] * len(a.turns)) for name in FIRST]).T)
         self.values = np.concatenate(blocks)
-        self.facts = np.array([[1.0, *(facts_of(a.background)[f] for f in FACTS)] for a in asked])
-        gold = np.concatenate([[turn in a.gold for turn in a.turns] for a in asked]).astype(float)
-        found = np.add.reduceat(gold, self.first[:-1])
-        self.target = gold / np.maximum(found, 1)[self.question]
-        self.offset = np.concatenate([np.array(a.raw.get("claim", [0.0] * len(a.turns))) for a in asked]) * CLAIM
-        sizes = {d: sum(a.dataset == d for a in asked) for d in {a.dataset for a in asked}}
-        self.weight = np.array([a.weight * sizes[a.dataset] ** -BALANCE for a in asked]) * (found > 0)
-        self.conversation = [(a.dataset, a.conversation) for a in asked]
+        self.claims = np.concatenate([np.array(a.raw.get("claim", [0.0] * len(a.turns))) for a in asked]) * CLAIM
 
 
 def fit(table: Table, is_in: NDArray[np.bool_]) -> Ranker:
-    """The weights that make the evidence most likely, by Adam on the convex loss."""
-    deviation = table.values.std(0) + 1e-9
-    values = (table.values / deviation).astype(np.float32)
+    """Both passes, from the questions that are in."""
+    ranker = Ranker("learned", weigh(table, FIRST, table.values, table.claims, is_in))
+    first = [fuse(a.raw, a.background, ranker) for a in table.asked]
+    echoes = []
+    for a, ranking in zip(table.asked, first, strict=True):
+        scores = ranking.scores
+        near = a.near(ranking)
+        echoes.append(echo(a.raw["cosine"], near, [scores[p] for p in leaders(ranking)]) if near else [0.0] * len(a.turns))
+    totals = np.concatenate([ranking.totals for ranking in first])
+    ranker = replace(ranker, weights={**ranker.weights, **weigh(table, ("echo",), np.concatenate(echoes)[:, None], totals, is_in)})
+    return replace(ranker, weights={**ranker.weights, "spread": best_spread(table, ranker, is_in)})
+
+
+def best_spread(table: Table, ranker: Ranker, is_in: NDArray[np.bool_]) -> dict[str, float]:
+    """The one of ``SPREADS`` that finds most among the first ten, on the mean of the sets."""
+    rows: dict[tuple[float, float], dict[str, list[float]]] = {choice: {} for choice in SPREADS}
+    for a in (a for a, is_one in zip(table.asked, is_in, strict=True) if is_one and a.weight == 1.0):
+        ranking = a.ranked(ranker)
+        for base, many in SPREADS:
+            weighed = replace(ranking, weights={"spread": base + many * a.background.asks_many})
+            spreaded = weighed.and_signal("spread", spread(weighed, a.sources, a.sessions))
+            rows[base, many].setdefault(a.dataset, []).append(found(a, spreaded)[1])
+    base, many = max(SPREADS, key=lambda choice: sum(np.mean(told) for told in rows[choice].values()))
+    return {"base": base, "asks_many": many}
+
+
+def weigh(table: Table, names: Sequence[str], columns: Floats, offset: Floats, is_in: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """The weights that make the evidence most likely, by Adam on the convex loss; ``offset`` is what counts already."""
+    deviation = columns.std(0) + 1e-9
+    values = (columns / deviation).astype(np.float32)
     mean, spread = table.facts.mean(0), table.facts.std(0)
     mean[0], spread[0] = 0.0, 1.0
     facts = ((table.facts - mean) / spread)[table.question].astype(np.float32)
     weight = table.weight * is_in
     weight = (weight / weight.sum())[table.question]
-    penalty = np.full((len(SIGNALS), len(FACTS) + 1), L2_SLOPES)
+    penalty = np.full((len(names), len(FACTS) + 1), L2_SLOPES)
     penalty[:, 0] = L2
     prior, m, v = np.zeros_like(penalty), np.zeros_like(penalty), np.zeros_like(penalty)
-    prior[:, 0] = [PRIOR.get(name, 0.0) * unit for name, unit in zip(SIGNALS, deviation, strict=True)]
+    prior[:, 0] = [PRIOR.get(name, 0.0) * unit for name, unit in zip(names, deviation, strict=True)]
     w = prior.copy()
     for step in range(1, STEPS + 1):
-        score = TEMPER * (((values @ w.astype(np.float32)) * facts).sum(1) + table.offset)
+        score = TEMPER * (((values @ w.astype(np.float32)) * facts).sum(1) + offset)
         raised = np.exp(score - np.maximum.reduceat(score, table.first[:-1])[table.question])
         likely = raised / np.add.reduceat(raised, table.first[:-1])[table.question]
         wrong = (TEMPER * (likely - table.target) * weight).astype(np.float32)
@@ -170,19 +214,26 @@ def fit(table: Table, is_in: NDArray[np.bool_]) -> Ranker:
         w -= pace * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
     slopes = w / deviation[:, None] / spread
     base = slopes[:, 0] - (slopes[:, 1:] * mean[1:]).sum(1)
-    weights = {
+    return {
         name: {"base": round(float(base[i]), 4), **{fact: round(float(slopes[i, k]), 4) for k, fact in enumerate(FACTS, 1)}}
-        for i, name in enumerate(SIGNALS)
+        for i, name in enumerate(names)
     }
-    return Ranker("learned", weights)
+
+
+def found(a: Asked, ranking: Ranking) -> tuple[float, float, float]:
+    """R@1, R@10 and nDCG@10 of one question."""
+    ranked = list(dict.fromkeys(a.turns[place] for place in ranking.order))
+    gain = sum(1 / math.log2(place + 2) for place, turn in enumerate(ranked[:10]) if turn in a.gold)
+    ideal = sum(1 / math.log2(place + 2) for place in range(min(10, len(a.gold))))
+    return len(a.gold & set(ranked[:1])) / len(a.gold), len(a.gold & set(ranked[:10])) / len(a.gold), gain / ideal
 
 
 def evidence(asked: Sequence[Asked], rankers: Sequence[Ranker]) -> Floats:
     """What speaks for an answer to each question, ranked by its own ranker: a row each, with 1 for the base."""
     rows = []
     for a, ranker in zip(asked, rankers, strict=True):
-        found = evidence_of(fuse(a.raw, a.background, ranker), a.raw, a.background)
-        rows.append([1.0, *(found[name] for name in EVIDENCE)])
+        told = evidence_of(fuse(a.raw, a.background, ranker), a.raw, a.background)
+        rows.append([1.0, *(told[name] for name in EVIDENCE)])
     return np.array(rows)
 
 
@@ -213,12 +264,7 @@ def figures(asked: Sequence[Asked], rankers: Sequence[Ranker]) -> dict[str, dict
     """R@1, R@10 and nDCG@10 by set, each question ranked by its own ranker."""
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for a, ranker in zip(asked, rankers, strict=True):
-        ranked = list(dict.fromkeys(a.turns[place] for place in fuse(a.raw, a.background, ranker).order))
-        gain = sum(1 / math.log2(place + 2) for place, turn in enumerate(ranked[:10]) if turn in a.gold)
-        ideal = sum(1 / math.log2(place + 2) for place in range(min(10, len(a.gold))))
-        rows.setdefault(a.dataset, []).append(
-            (len(a.gold & set(ranked[:1])) / len(a.gold), len(a.gold & set(ranked[:10])) / len(a.gold), gain / ideal)
-        )
+        rows.setdefault(a.dataset, []).append(found(a, a.ranked(ranker)))
     names = ("R@1", "R@10", "nDCG@10")
     return {d: {n: round(100 * float(x), 1) for n, x in zip(names, np.mean(r, 0), strict=True)} for d, r in sorted(rows.items())}
 

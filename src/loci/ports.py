@@ -122,8 +122,8 @@ class Probe:
 class Survey:
     """What a search saw: the candidates, in columns, and the background that their scores stand out from.
 
-    ``contents`` are the candidates; ``sources`` their messages; ``wholes`` the content of the whole message where that is short,
-    else their own. ``signals`` has a value for each candidate: raw signals by name, ``words`` (nats of surprise) among them, NaN
+    ``contents`` are the candidates; ``sources`` and ``sessions`` their messages and sessions (0: none); ``wholes`` the content of the
+    whole message where that is short, else their own. ``signals`` has a value for each candidate: raw signals by name, ``words`` (nats of surprise) among them, NaN
     where a signal has nothing to say. ``attainable`` is the surprise of a text that holds every term, ``best_surprise`` the largest
     there is; the cosine figures are over every row the filter let through. ``missing`` names signals that could not run in full,
     with the reason.
@@ -132,6 +132,7 @@ class Survey:
     contents: Sequence[int]
     wholes: Sequence[int]
     sources: Sequence[int]
+    sessions: Sequence[int]
     signals: Mapping[str, Sequence[float]]
     documents: int
     attainable: float
@@ -305,6 +306,10 @@ class Store(Protocol):
 
     def survey(self, probe: Probe, at: RowFilter) -> Survey:
         """Every signal over every row the filter lets through; the filter comes before any ranking."""
+
+    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
+        """How near contents are in meaning: a column for each of ``to``, a cosine for each of ``contents``; NaN where either has no
+        vector."""
 
     def history(self, memory: str) -> list[Memory]:
         """Every version as it is known now, oldest first. Raises ``Missing``."""

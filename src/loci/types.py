@@ -268,6 +268,7 @@ class MemoryCall:
     window: Interval | None = None
     terms: tuple[str, ...] = ()
     asks_when: bool = False
+    asks_many: bool = False
     asked: tuple[tuple[str | None, str], ...] = ()
     voiced: str = ""
 

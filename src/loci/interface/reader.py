@@ -47,6 +47,7 @@ class MemReader:
             window=None if window is None else Interval(*window),
             terms=tuple(tokens.content_words(question)),
             asks_when=asks_when,
+            asks_many=asked.asks_many(question),
             asked=tuple(asked.asked(question, speaker, people)),
             voiced=voice.in_own_words(question, named),
         )

@@ -45,6 +45,7 @@ class Operator:
             raw, background = columns_of(query.call, survey), background_of(query.call, survey)
             ranking = fusion.fuse(raw, background, self.ranker)
             sure = answerable.confidence(answerable.evidence_of(ranking, raw, background), self.ranker.confidence)
+            ranking = self._again(ranking, survey)
             timings["fuse"] = _lap(start)
             start = perf_counter()
             hits = self._hits(ranking, survey, query.limit, at)
@@ -60,6 +61,13 @@ class Operator:
             considered=survey.documents, milliseconds=timings,
         )  # fmt: skip
         return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace, sure)
+
+    def _again(self, ranking: fusion.Ranking, survey: Survey) -> fusion.Ranking:
+        """The second pass, for which the vectors of the best are compared with those of all candidates."""
+        likeness: Sequence[Sequence[float]] = ()
+        if ranking.weights.get("echo") and survey.cosine_deviation:
+            likeness = self.store.likeness(survey.contents, [survey.contents[place] for place in fusion.leaders(ranking)])
+        return fusion.again(ranking, survey.signals.get("cosine", ()), likeness, survey.sources, survey.sessions)
 
     def _hits(self, ranking: fusion.Ranking, survey: Survey, limit: int, at: RowFilter) -> list[Hit]:
         """The best of each message, read, folded and put behind what superseded it. A short message is shown whole; one with an
@@ -118,6 +126,7 @@ def background_of(call: MemoryCall, survey: Survey) -> fusion.Background:
     return fusion.Background(
         attainable=survey.attainable, best=survey.best_surprise, nearby=survey.best_nearby, closest=survey.cosine_best,
         mean=survey.cosine_mean, deviation=survey.cosine_deviation, asks_when=call.asks_when, names_one=len(call.people) == 1,
+        asks_many=call.asks_many,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def evidence_of(ranking: Ranking, raw: Mapping[str, Column], background: Backgro
     """What speaks for an answer: the share of the question's words that any stretch of turns holds; the best score; the best share
     of words and nats of meaning of one text. Where one person is named, the last two are of what that person said, and
     the gaps say by how much they exceed the best of everybody else, in words, meaning and all that is topical together."""
-    count = len(ranking.order)
+    count = len(ranking.totals)
     if not count:
         return dict.fromkeys(EVIDENCE, 0.0)
     share = 1 / background.attainable if background.attainable > 0 else 0.0
@@ -30,14 +30,18 @@ def evidence_of(ranking: Ranking, raw: Mapping[str, Column], background: Backgro
     topical = [sum(values) for values in zip(*(ranking.columns[name] for name in TOPICAL if name in ranking.columns), strict=True)]
     found = {
         "nearby": facts_of(background)["nearby"],
-        "best": sum(column[ranking.order[0]] for column in ranking.columns.values()),
+        "best": max(ranking.totals),
         "words": max(words), "meaning": max(meaning), "names_one": float(background.names_one),
     }  # fmt: skip
     said = raw.get("speaker", ())
     if background.names_one and any(said):
         theirs = [place for place in range(count) if said[place]]
         others = [place for place in range(count) if not said[place]]
-        found |= {"words": _best(words, theirs), "meaning": _best(meaning, theirs), "theirs_first": float(said[ranking.order[0]])}
+        found |= {
+            "words": _best(words, theirs),
+            "meaning": _best(meaning, theirs),
+            "theirs_first": float(said[ranking.totals.index(max(ranking.totals))]),
+        }
         for name, column in (("words_gap", words), ("meaning_gap", meaning), ("score_gap", topical or words)):
             found[name] = _best(column, theirs) - _best(column, others) if others else 0.0
     return {name: found.get(name, 0.0) for name in EVIDENCE}

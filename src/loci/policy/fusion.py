@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 
 HALF = math.log(2.0)  # the surprise of a z of 0
 FARTHEST = 25.0  # deviations: beyond, the tail is too thin for a float
@@ -37,21 +38,22 @@ class Background:
     deviation: float
     asks_when: bool
     names_one: bool
+    asks_many: bool = False
 
 
 SIGNALS = (
     "words", "covered", "nearby", "session", "words_before", "words_after", "answering", "words_session", "meaning", "meaning_before",
     "meaning_after", "meaning_answering", "meaning_session", "own", "question", "time", "speaker", "named", "date", "brief", "long",
-    "question_before",
+    "question_before", "echo", "spread",
 )  # fmt: skip
-"""The columns that weights are learned for."""
-FACTS = ("attained", "nearby", "peak", "names_one", "asks_when")
+"""The columns that weights are learned for; the last two are of the second pass."""
+FACTS = ("attained", "nearby", "peak", "names_one", "asks_when", "asks_many")
 """What is known of a question before anything is ranked, and moves the weights."""
 
 
 def facts_of(background: Background) -> dict[str, float]:
     """The share of the question's surprise that the best text, and the best stretch of turns, attain; how far the closest text
-    stands out in meaning (tens of deviations); whether it names one person, and asks when."""
+    stands out in meaning (tens of deviations); whether it names one person, asks when, or asks for several things."""
     attainable, deviation = background.attainable, background.deviation
     return {
         "attained": min(background.best / attainable, 1.0) if attainable > 0 else 0.0,
@@ -59,6 +61,7 @@ def facts_of(background: Background) -> dict[str, float]:
         "peak": (background.closest - background.mean) / deviation / 10 if deviation > 0 else 0.0,
         "names_one": float(background.names_one),
         "asks_when": float(background.asks_when),
+        "asks_many": float(background.asks_many),
     }
 
 
@@ -84,38 +87,110 @@ class Ranking:
     """Candidates by their place among those handed in: ``order`` has the best first; ``scores`` (0..1; 1 is the best of its
     question, fully attested) and the ``columns`` of what each signal gave are by place. ``weights`` are those of this question."""
 
-    order: Sequence[int]
-    scores: Column
     weights: Mapping[str, float]
     columns: Mapping[str, Column]
+    totals: Column
+    attested: float
+
+    @property
+    def order(self) -> Sequence[int]:
+        return sorted(range(len(self.totals)), key=self.totals.__getitem__, reverse=True)
+
+    @property
+    def scores(self) -> Column:
+        best = max(self.totals, default=0.0)
+        return [self.attested * math.exp((value - best) / 2) for value in self.totals]
 
     def shares(self, place: int) -> dict[str, float]:
         """What each signal gave one candidate; those that gave it nothing are left out."""
         return {name: column[place] for name, column in self.columns.items() if column[place]}
 
+    def and_signal(self, name: str, values: Column) -> Ranking:
+        """The same with one signal more, if it is worth anything here."""
+        weight = self.weights.get(name, 0.0)
+        if not weight or not any(values):
+            return self
+        given = [weight * value for value in values]
+        totals = [a + b for a, b in zip(self.totals, given, strict=True)]
+        return Ranking(self.weights, {**self.columns, name: given}, totals, self.attested)
+
 
 def fuse(raw: Mapping[str, Column], background: Background, ranker: Ranker) -> Ranking:
-    """Candidates best first, and the weights of this question.
+    """The first pass: every candidate by what is known of it alone, and the weights of this question.
 
     ``raw`` has a column a signal as ``Survey.signals`` names them, and ``date`` (0..1: said in the time asked for). A column
     that is absent says nothing of anyone, NaN nothing of this one.
     """
     count = max((len(column) for column in raw.values()), default=0)
     if not count:
-        return Ranking([], [], {}, {})
+        return Ranking({}, {}, [], 0.0)
     facts = facts_of(background)
     weights = {**ranker.worth(facts), "claim": CLAIM}
-    columns: dict[str, Column] = {}
-    total = [0.0] * count
+    ranking = Ranking(weights, {}, [0.0] * count, _attested(facts, background, any(raw.get("claim", ()))))
     for name, values in signals(raw, background, count).items():
-        weight = weights.get(name, 0.0)
-        if weight and any(values):
-            columns[name] = given = [weight * value for value in values]
-            total = [a + b for a, b in zip(total, given, strict=True)]
-    best, attested = max(total), _attested(facts, background, any(raw.get("claim", ())))
-    scores = [attested * math.exp((value - best) / 2) for value in total]
-    order = sorted(range(count), key=total.__getitem__, reverse=True)
-    return Ranking(order, scores, weights, columns)
+        ranking = ranking.and_signal(name, values)
+    return ranking
+
+
+def again(ranking: Ranking, cosine: Column, likeness: Sequence[Column], sources: Sequence[int], sessions: Sequence[int]) -> Ranking:
+    """The second pass: the candidates by how they stand to one another. ``likeness`` is of the ``leaders`` with every candidate."""
+    if likeness:
+        scores = ranking.scores
+        ranking = ranking.and_signal("echo", echo(cosine, likeness, [scores[place] for place in leaders(ranking)]))
+    return ranking.and_signal("spread", spread(ranking, sources, sessions))
+
+
+LEADERS = 4
+"""The best of the first pass that the second looks around."""
+WIDTH = 0.1  # what cosines are taken to spread beyond what they do, so that few candidates do not stand out for nothing
+
+
+def leaders(ranking: Ranking) -> Sequence[int]:
+    """Places of the best candidates of a first pass, the best first."""
+    return ranking.order[:LEADERS]
+
+
+def echo(cosine: Column, likeness: Sequence[Column], scores: Column) -> Column:
+    """How far each candidate stands out in nearness to the question and the leaders together, these by their scores: what belongs to
+    an answer is often nearer to the rest of it than to the question (Rocchio's feedback). In deviations; 0 where a vector is absent.
+    A leader without one leads nowhere.
+
+    ``cosine`` is of each candidate with the question, ``likeness`` a column of the same for each leader, ``scores`` are the leaders'.
+    """
+    whole = sum(scores)
+    mixed = list(cosine)
+    for column, score in zip(likeness, scores, strict=True):
+        if all(value != value for value in column):
+            continue
+        mixed = [a + score / whole * b for a, b in zip(mixed, column, strict=True)]
+    known = [value for value in mixed if value == value]
+    if not known:
+        return [0.0] * len(mixed)
+    mean = sum(known) / len(known)
+    scale = 1 / (math.sqrt(sum((value - mean) ** 2 for value in known) / len(known)) + WIDTH)
+    return [(value - mean) * scale if value == value else 0.0 for value in mixed]
+
+
+def spread(ranking: Ranking, sources: Sequence[int], sessions: Sequence[int]) -> Column:
+    """For each candidate, taken best first, log(1 + n) of the n messages of its session that were taken before it: an answer told in
+    several places is rather in another session than once more in this. ``spread`` weighs it already while taking."""
+    weight = ranking.weights.get("spread", 0.0)
+    taken: dict[int, set[int]] = {0: set()}  # messages by session; nothing is in session 0
+    found = [0.0] * len(sources)
+    waiting = [(-value, 0.0, place) for place, value in enumerate(ranking.totals)]
+    heapify(waiting)
+    while waiting:
+        _, known, place = waiting[0]
+        others = taken.setdefault(sessions[place], set()) if sessions[place] else taken[0]
+        value = math.log1p(len(others) - (sources[place] in others))
+        if value != known:
+            heapreplace(waiting, (-(ranking.totals[place] + weight * value), value, place))
+            continue
+        heappop(waiting)
+        found[place] = value
+        if sessions[place]:
+            taken[sessions[place]].add(sources[place])
+    return found
 
 
 def signals(raw: Mapping[str, Column], background: Background, count: int) -> dict[str, Column]:

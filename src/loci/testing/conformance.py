@@ -416,6 +416,26 @@ def vectors_of_two_embedders_are_never_compared(open_store: OpenStore) -> None:
     assert set(ask(first).values()) == {None} and "second" in missing["dense"]
 
 
+def likeness_is_the_cosine_of_the_vectors_in_use(open_store: OpenStore) -> None:
+    store, embedder = open_store(), HashEmbedder("first")
+    texts = ("the kettle is blue", "the kettle is red", "rex sleeps under the table", "no vector yet")
+    for place, text in enumerate(texts[:3]):
+        _tell(store, f"m{place}", text)
+    assert all(value != value for column in store.likeness([1, 2], [1]) for value in column), "nothing is known before there are vectors"
+    with store.write(NOW) as tx:
+        number = tx.generation("first", 64)
+        _embed(tx, number, embedder, tx.lease("embed", "w", NOW + DAY, 9, number))
+        assert tx.promote(number)
+    _tell(store, "m3", texts[3])
+    contents = {m.text: c for c, m in store.load(range(1, 9), _at()).items()}
+    ordered = [contents[text] for text in texts]
+    vectors = embedder.embed(list(texts))
+    for wanted, column in zip((1, 2), store.likeness(ordered, [ordered[1], ordered[2]]), strict=True):
+        expected = [sum(a * b for a, b in zip(vectors[wanted], vector, strict=True)) for vector in vectors]
+        assert all(abs(a - b) < 1e-5 for a, b in zip(column[:3], expected, strict=False)) and column[3] != column[3]
+    assert all(value != value for value in store.likeness(ordered, [ordered[3]])[0])
+
+
 def a_job_is_done_by_one_worker_once(open_store: OpenStore) -> None:
     store = open_store()
     with store.write(NOW) as tx:

@@ -78,6 +78,19 @@ FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )  # fmt: skip
 
 
+_HELPER = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|might|may|must)\b"
+_SEVERAL = re.compile(
+    r"\b(?:how (?:many|often)|(?:what|who|which) (?:are|were|else|all)|kinds?|types?|sorts?|ways|things|list|all|both|each|every|various|several"
+    rf"|different|other|others|in common|in total|so far|(?:what|which|whose) (?:(?!{_HELPER})[a-z'-]+ ){{0,2}}?(?!{_HELPER}|this\b|his\b|its\b)"
+    r"[a-z]+[^\Wsui]s)\b"
+)
+
+
+def asks_many(question: str) -> bool:
+    """Return whether the answer is likely to be several things, told in several places ("Which cities", "How many", "in common")."""
+    return _SEVERAL.search(question.lower()) is not None
+
+
 def asked(question: str, speaker: str | None, people: Collection[str]) -> list[tuple[str | None, str]]:
     """(subject, attribute) keys that answer the question, best first; the subject is None when it names nobody ("When is
     the wedding?"). Empty when it asks for no key: most questions do."""

@@ -1,11 +1,13 @@
 """Fusion: each signal alone can change an order, a missing one degrades gracefully, and the weights hear the words of the question."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.infrastructure import rankers
-from loci.policy.fusion import Background, Ranker, facts_of, fuse
+from loci.policy.fusion import LEADERS, Background, Ranker, Ranking, again, echo, facts_of, fuse, leaders, spread
 
 CHAT = Background(attainable=10.0, best=9.0, nearby=9.5, closest=0.5, mean=0.1, deviation=0.1, asks_when=True, names_one=True)
 ADVICE = Background(attainable=20.0, best=2.0, nearby=4.0, closest=0.6, mean=0.1, deviation=0.1, asks_when=False, names_one=False)
@@ -54,6 +56,7 @@ def test_a_claim_of_the_key_asked_for_beats_any_words():
 def test_no_candidates_no_answer():
     found = fuse({}, CHAT, SHIPPED)
     assert (found.order, found.scores, found.weights) == ([], [], {})
+    assert again(found, [], [], [], []) == found
 
 
 def test_shares_say_what_each_signal_gave_and_leave_out_what_gave_nothing():
@@ -80,3 +83,46 @@ def test_scores_lie_between_zero_and_one_in_order_and_are_the_same_again(candida
     assert sorted(found.order) == list(range(len(found.scores)))
     again = ranked({}, *candidates, background=background) if any(candidates) else ranked(PLAIN)
     assert (again.order, again.scores) == (found.order, found.scores)
+
+
+# -- the second pass -----------------------------------------------------------------------------------------------------
+
+
+def test_what_lies_near_the_best_found_rises_and_what_has_no_vector_stays():
+    ranking = Ranking({"echo": 2.0}, {}, [9.0, 5.0, 5.0, 5.0], 1.0)
+    near = [[1.0, 0.1, 0.6, NAN], [0.1, 1.0, 0.1, NAN], [0.6, 0.1, 1.0, NAN], [NAN] * 4]
+    found = again(ranking, [0.5, 0.3, 0.3, NAN], near, [1, 2, 3, 4], [0] * 4)
+    assert found.totals[0] > found.totals[2] > found.totals[1] and found.totals[3] == 5.0 and found.shares(0)["echo"] > 0
+
+
+def test_the_leaders_are_the_best_and_few():
+    ranking = Ranking({}, {}, [float(value % 7) for value in range(20)], 1.0)
+    assert len(leaders(ranking)) == LEADERS and all(ranking.totals[place] == 6.0 for place in list(leaders(ranking))[:2])
+
+
+def test_the_echo_of_one_or_of_equals_is_nothing():
+    assert echo([0.4], [[1.0]], [0.9]) == [0.0] and echo([NAN, NAN], [[NAN, NAN]], [1.0]) == [0.0, 0.0]
+    assert echo([0.4, 0.4], [[0.7, 0.7]], [0.9]) == pytest.approx([0.0, 0.0])
+
+
+def test_an_answer_in_several_places_is_not_looked_for_in_one():
+    ranking = Ranking({"spread": -1.0}, {}, [5.0, 4.9, 4.8, 4.5], 1.0)
+    found = again(ranking, [], [], [1, 2, 2, 3], [7, 7, 7, 8])
+    assert list(found.order) == [0, 3, 1, 2], "another session goes before the second message of the first"
+    assert found.columns["spread"] == pytest.approx([0.0, -0.6931, -0.6931, 0.0], abs=1e-4), "parts of one message count as one"
+    assert again(ranking, [], [], [1, 2, 2, 3], [0] * 4).columns == {}, "what has no session is apart from everything"
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 3)), min_size=1, max_size=25), st.floats(-2, 0))
+def test_spreading_takes_the_best_that_is_left_each_time(candidates, weight):
+    totals, sessions = [value for value, _ in candidates], [session for _, session in candidates]
+    found = spread(Ranking({"spread": weight}, {}, totals, 1.0), range(len(totals)), sessions)
+    left, taken = set(range(len(totals))), {}
+    worth = [a + weight * b for a, b in zip(totals, found, strict=True)]
+    for place in sorted(left, key=lambda place: (-worth[place], found[place], place)):
+        left.remove(place)
+        count = taken[sessions[place]] = taken.get(sessions[place], 0) + 1
+        if sessions[place]:
+            assert found[place] == pytest.approx(math.log(count)) or weight == 0
+        else:
+            assert found[place] == 0

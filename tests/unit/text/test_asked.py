@@ -2,7 +2,7 @@
 
 import pytest
 
-from loci.text.asked import asked
+from loci.text.asked import asked, asks_many
 from loci.text.facts import facts
 
 PEOPLE = ["Alice", "Bob Stone"]
@@ -39,3 +39,22 @@ def test_most_questions_name_none(question):
 def test_the_key_asked_for_is_the_key_stored():
     (fact,) = facts("I moved to Lisbon in May.", "Alice", None)
     assert (fact.subject, fact.attribute) in asked("Where does Alice live?", None, PEOPLE)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which cities has Ann visited?", "What old books did Bo like?", "How many pets does Ann have?", "what kind of music does he play?",
+        "What do Ann and Bo have in common?", "What are her plans?", "List all the races.", "Who else came?", "In what ways has it helped?",
+    ],
+)  # fmt: skip
+def test_a_question_for_several_things(question):
+    assert asks_many(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What does James eat?", "Where does Ann live?", "What was this about?", "What bus did she take?", "Which class is his?", "Who is Ann's boss?", ""],
+)  # fmt: skip
+def test_a_question_for_one_thing(question):
+    assert not asks_many(question)

@@ -46,6 +46,7 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Ca
         contents=among.content[chosen].tolist(),
         wholes=scores.wholes(chosen).tolist(),
         sources=among.source[chosen].tolist(),
+        sessions=among.session[chosen].tolist(),
         signals=scores.describe(chosen, [names.get(p, -1) for p in probe.people], answering),
         documents=len(among.rows),
         attainable=scores.attainable,

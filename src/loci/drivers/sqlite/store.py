@@ -179,6 +179,10 @@ class SqliteStore:
         with self._viewing() as (db, _):
             return survey(db, self._view, self._numbers, self._speakers_called(db), probe, at)
 
+    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
+        with self._viewing():
+            return self._view.likeness(contents, to)
+
     def history(self, memory: str) -> list[Memory]:
         with self._read() as db:
             return Reader(db, self.cube).history(memory)

@@ -62,6 +62,7 @@ class View:
         self.epoch = -1
         self._vectors: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
         self._vector_contents = np.zeros(0, dtype=np.int64)
+        self._vector_slot = _slots(self._vector_contents)
         self._vector_count = 0
         self._vector_top = -1
         self.generation, self.embedder = 0, ""
@@ -95,6 +96,7 @@ class View:
             self._change = change
         if generation != self.generation:
             self._vector_count, self._vector_top, self.generation = 0, -1, generation
+            self._vector_slot = _slots(self.vector_contents)
             self._selections = {}
         if generation and last_vector != self._vector_top:
             self._read_vectors(db)
@@ -135,8 +137,19 @@ class View:
         self._vectors, self._vector_contents = _grow(self._vectors, total), _grow(self._vector_contents, total)
         self._vectors[count:total] = data
         self._vector_contents[count:total] = [r[1] for r in fresh]
+        self._vector_slot = _slots(self._vector_contents[:total])
         self._vector_count, self._vector_top = total, int(fresh[-1][0])
         self._selections = {}
+
+    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
+        """Inner products of the vectors of contents with those of others, a list for each of these; NaN where one has none."""
+        place, other = (_look_up(self._vector_slot, np.asarray(of, dtype=np.int64)) for of in (contents, to))
+        if not len(self.vectors):
+            return [[float("nan")] * len(contents) for _ in to]
+        found = np.vecdot(self.vectors[other][:, None], self.vectors[place][None])
+        found[(other < 0)[:, None] | (place < 0)[None]] = np.nan
+        columns: list[list[float]] = found.tolist()
+        return columns
 
     def rows(self, at: RowFilter, names: Mapping[str, int]) -> Column:
         """Version rows that the filter lets through, in the order they were remembered."""

@@ -253,11 +253,21 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """A question about what another question answers: ``first`` are the (subject, attribute) keys of the innermost, ``then`` the
+    attributes asked of each answer in turn."""
+
+    first: tuple[tuple[str | None, str], ...]
+    then: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryCall:
     """A request in words, read: what MemReader hands to the operator (MemOS v3 §5.2).
 
     ``intent`` is one of lookup, when, past, preference, advice, count. ``terms`` are the words searched for;
-    ``asked`` the (subject, attribute) keys that would answer it, a subject of None standing for anybody; ``voiced`` the question as
+    ``asked`` the (subject, attribute) keys that would answer it, a subject of None standing for anybody; ``hops`` the same where
+    one question hides in another; ``voiced`` the question as
     the people it names would put it, which is what is compared with what they said.
     """
 
@@ -270,6 +280,7 @@ class MemoryCall:
     asks_when: bool = False
     asks_many: bool = False
     asked: tuple[tuple[str | None, str], ...] = ()
+    hops: Chain | None = None
     voiced: str = ""
 
 
@@ -305,12 +316,14 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How an answer came about: the plan, the ranker and the weight it gave each signal, what is missing and what was withheld."""
+    """How an answer came about: the plan, the ranker and the weight it gave each signal, the answers it went
+    ``via`` where one question hides in another, what is missing and what was withheld."""
 
     call: MemoryCall
     ranker: str
     weights: Mapping[str, float]
     signals: Mapping[str, int]
+    via: tuple[str, ...]
     missing: Mapping[str, str]
     withheld: Mapping[str, int]
     considered: int

@@ -127,7 +127,7 @@ def _show_plan(recall: Recall) -> None:
         {
             "intent": call.intent, "terms": call.terms, "people": call.people,
             "window": render.period(call.window.start, call.window.end) if call.window else "",
-            "ranker": trace.ranker, "weights": _three(trace.weights), "signals": trace.signals, "missing": dict(trace.missing) or "none",
+            "via": trace.via, "ranker": trace.ranker, "weights": _three(trace.weights), "signals": trace.signals, "missing": dict(trace.missing) or "none",
             "confidence": f"{recall.confidence:.2f}", "considered": trace.considered, "withheld": dict(trace.withheld) or "none", "tokens": recall.tokens,
             "milliseconds": _three(trace.milliseconds),
         }

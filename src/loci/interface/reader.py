@@ -49,6 +49,7 @@ class MemReader:
             asks_when=asks_when,
             asks_many=asked.asks_many(question),
             asked=tuple(asked.asked(question, speaker, people)),
+            hops=asked.hops(question, speaker, people),
             voiced=voice.in_own_words(question, named),
         )
 

@@ -11,6 +11,7 @@ from time import perf_counter
 from loci.errors import Invalid, LociError
 from loci.policy import answerable, fusion, packing
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
+from loci.text.facts import key
 from loci.text.tokens import normalize
 from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
 
@@ -18,6 +19,8 @@ MAX_LIMIT = 1000
 READ_AHEAD = 5  # messages read beyond the hits wanted: some fold into others, some give way
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+BRANCHES = 3  # answers to a question within a question that are followed
+FOLLOWED = 3.0  # claims that a claim at the end of a chain counts for: it shares no word with the question, and what led there many
 WEEK = timedelta(weeks=1) / MICROSECOND
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 
@@ -39,10 +42,13 @@ class Operator:
         timings["embed"] = _lap(start)
         with self.store.snapshot():
             start = perf_counter()
-            survey = self.store.survey(probe, at)
+            keys, via = self._follow(query.call, at)
+            survey = self.store.survey(replace(probe, keys=keys), at)
             timings["signals"] = _lap(start)
             start = perf_counter()
             raw, background = columns_of(query.call, survey), background_of(query.call, survey)
+            if via:
+                raw = {**raw, "claim": [FOLLOWED * is_claim for is_claim in raw.get("claim", ())]}
             ranking = fusion.fuse(raw, background, self.ranker)
             sure = answerable.confidence(answerable.evidence_of(ranking, raw, background), self.ranker.confidence)
             ranking = self._again(ranking, survey)
@@ -57,10 +63,22 @@ class Operator:
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
         timings["pack"] = _lap(start)
         trace = Trace(
-            call=query.call, ranker=self.ranker.name, weights=ranking.weights, signals=survey.counts, missing=survey.missing, withheld=withheld,
+            call=query.call, ranker=self.ranker.name, weights=ranking.weights, signals=survey.counts, via=via, missing=survey.missing, withheld=withheld,
             considered=survey.documents, milliseconds=timings,
         )  # fmt: skip
         return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace, sure)
+
+    def _follow(self, call: MemoryCall, at: RowFilter) -> tuple[tuple[tuple[str | None, str], ...], tuple[str, ...]]:
+        """The keys to look for and, where one question hides in another, the answers that led there."""
+        if call.hops is None:
+            return call.asked, ()
+        keys = call.hops.first
+        via: list[str] = []
+        for attributes in call.hops.then:
+            values = self.store.values(keys, at)[:BRANCHES]
+            via.extend(values)
+            keys = tuple((key(value), attribute) for value in values for attribute in attributes)
+        return (keys, tuple(via)) if keys and self.store.values(keys, at) else (call.asked, ())
 
     def _again(self, ranking: fusion.Ranking, survey: Survey) -> fusion.Ranking:
         """The second pass, for which the vectors of the best are compared with those of all candidates."""

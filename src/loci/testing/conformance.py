@@ -327,6 +327,11 @@ def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
         assert tx.open_claims("m0") == 1 and values("residence") == [("porto", "m1"), ("lisbon", None)]
         tx.link("m1", "m0", "supersedes", "moved")
         _audit(tx)
+    asked: list[tuple[str | None, str]] = [("ana", "residence")]
+    assert store.values(asked, _at(NOW + 2 * DAY)) == ["oslo", "lisbon"], "what holds, the newest first"
+    assert store.values(asked, replace(_at(NOW + 2 * DAY), user="ana")) == ["lisbon"] and store.values([("zoe", "residence")], _at()) == []
+    assert store.values(asked, replace(_at(NOW + 2 * DAY), user="ana", as_of=NOW + DAY / 2)) == ["porto"]
+    assert store.values([(None, "plan/trip")], _at(NOW + 2 * DAY)) == ["june"], "of anybody, and of all that it begins"
     shown = {c.attribute: (c.value, c.closed_by, c.closed_at) for c in store.history("m0")[0].claims}
     assert shown == {"residence": ("porto", "m1", NOW + DAY), "plan/trip/rome": ("june", None, None)}
     assert [(k.source, k.target, k.type, k.reason, k.at) for k in store.links("m0")] == [("m1", "m0", "supersedes", "moved", NOW)]

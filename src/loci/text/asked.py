@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from loci.text.facts import facts
+from loci.text.facts import facts, key
+from loci.types import Chain
 
 WHO = r"(?P<who>my [\w' -]+?|[\w.'-]+(?: [A-Z][\w.'-]*)*?(?:['’]s? [\w -]+?){0,3})"
 MOST = 3  # keys: what a question asks for, and other names of it
@@ -53,6 +54,7 @@ FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"^who (?:is|are) {WHO}{VERY} (?:with|together with)\W*$", "{who} is dating Xavier."),
         (rf"^(?:do|does) {WHO}{VERY} (?:still )?like (?P<x>[\w -]+?)\W*$", "{who} likes {x}."),
         (rf"^who (?:is|are) {WHO}'s? (?P<x>[\w -]+?)\W*$", "{who}'s {x} is Xavier."),
+        (r"^who (?:is|are|'s) (?P<who>my) (?P<x>[\w -]+?)\W*$", "My {x} is Xavier."),
         (rf"^(?:is|are|am) {WHO} (?:still )?(?:married|single|divorced|engaged|in a relationship)", "{who} is married."),
         (rf"^what (?:is|'s) {WHO}'s? (?:marital|relationship) status", "{who} is married."),
         (rf"^who (?:is|are|am|did) {WHO}{VERY} (?:married to|marry|dating|seeing|engaged to|with)\W*$", "{who} is dating Xavier."),
@@ -104,6 +106,54 @@ def asked(question: str, speaker: str | None, people: Collection[str]) -> list[t
         for told in (said, f"1. {said}"):  # a numbered statement about things is filed by its own verb
             keys.extend(key for key in _keys(told, speaker, people) if key not in keys)
     return keys
+
+
+NAME = r"[A-Z][\w.&'-]*?(?: [A-Z][\w.&-]*)*"
+PERSON = (
+    "brother|sister|sibling|mother|father|mom|mum|dad|parent|son|daughter|child|wife|husband|spouse|partner|girlfriend|boyfriend|fiancée?|boss"
+    "|manager|employer|company|colleague|roommate|flatmate|neighbou?r|(?:best )?friend|cousin|uncle|aunt|niece|nephew|grand(?:mother|father|ma|pa)"
+    "|doctor|dentist|teacher|landlord|coach"
+)
+# what stands in a question for somebody or something else, and the question for that
+STANDING_FOR: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), question)
+    for pattern, question in (
+        (rf"\b(?P<it>(?:[Mm]y|{NAME}'s|[\w-]+'s) (?:{PERSON}))\b", "Who is {it}?"),
+        (rf"\b(?P<it>the country where {NAME} is located)\b", "What is {it}?"),
+        (rf"\b(?P<it>the country {NAME} is a citizen of)\b", "What is {it}?"),
+        (rf"\b(?P<it>the (?:city|town|country|place) (?:where |that |in which )?(?P<x>{NAME}) lives(?: in)?)\b", "Where does {x} live?"),
+        (rf"\b(?P<it>the (?:company|firm|place) (?:where |that |for which )?(?P<x>{NAME}) works(?: for| at)?)\b", "Where does {x} work?"),
+        (rf"\b(?P<it>the (?:person|man|woman|one) (?:who |that )?(?P<x>{NAME}) is (?:married to|with|dating|engaged to))\b", "Who is {x} married to?"),
+        (rf"\b(?P<it>the (?:(?!the\b)[\w-]+ ){{1,4}}?of {NAME})(?=\W|$)", "What is {it}?"),
+    )
+)  # fmt: skip
+STAND_IN = "Xyzzy"
+LONGEST = 4  # hops
+
+
+def hops(question: str, speaker: str | None, people: Collection[str]) -> Chain | None:
+    """How to answer a question that names somebody by another question: "Where does Ann's brother live?" asks who that is first.
+    None for a question of one hop, and where one of the hops asks for no key."""
+    text = question.strip().replace("’", "'")
+    steps: list[list[tuple[str | None, str]]] = []
+    while len(steps) < LONGEST and (inner := _inner(text)) is not None:
+        found, step = inner
+        steps.append([(subject, attribute) for subject, attribute in asked(step, speaker, people) if attribute != "marital_status"])
+        text = f"{text[: found.start('it')]}{STAND_IN}{text[found.end('it') :]}"
+    steps.append(asked(text, speaker, people))
+    then = tuple(tuple(attribute for subject, attribute in step if subject == key(STAND_IN)) for step in steps[1:])
+    return Chain(tuple(steps[0]), then) if then and steps[0] and all(then) else None
+
+
+def _inner(question: str) -> tuple[re.Match[str], str] | None:
+    """What a question names by another question, and that question; None when it is the whole of it."""
+    for pattern, step in STANDING_FOR:
+        found = pattern.search(question)
+        if found is not None and not re.fullmatch(
+            r"(?i)(?:who|what|which|where) (?:is|was|are|were) \W*", question[: found.start("it")] + question[found.end("it") :]
+        ):
+            return found, step.format(**found.groupdict())
+    return None
 
 
 def _said(statement: str, parts: dict[str, str | None]) -> str:

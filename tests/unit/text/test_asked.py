@@ -1,8 +1,10 @@
 """Which key a question asks for: examples, and that it is the key under which the answer is stored."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loci.text.asked import asked, asks_many
+from loci.text.asked import asked, asks_many, hops
 from loci.text.facts import facts
 
 PEOPLE = ["Alice", "Bob Stone"]
@@ -58,3 +60,43 @@ def test_a_question_for_several_things(question):
 )  # fmt: skip
 def test_a_question_for_one_thing(question):
     assert not asks_many(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "first", "then"),
+    [
+        ("Where does Alice's brother live?", ("alice", "attr/brother"), ["residence"]),
+        ("Where does my sister work?", ("me", "attr/sister"), ["employer"]),
+        ("What is the mayor of the capital of Ostmark?", ("ostmark", "attr/capital"), ["attr/mayor"]),
+        ("What is the capital of the country where Alice's boss lives?", ("alice", "attr/boss"), ["residence", "attr/capital"]),
+        ("Where is the company Bob Stone works for based?", ("bob stone", "employer"), ["residence"]),
+    ],
+)
+def test_a_question_within_a_question(question, first, then):
+    chain = hops(question, "Me", PEOPLE)
+    assert first in chain.first and len(chain.then) == len(then)
+    assert all(attribute in step for attribute, step in zip(then, chain.then, strict=True))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who is Alice's brother?",
+        "What is the capital of France?",
+        "Where does Alice live?",
+        "What did Alice's brother say?",
+        "",
+        "the of The of",
+    ],
+)
+def test_a_question_of_one_hop(question):
+    assert hops(question, "Me", PEOPLE) is None
+
+
+@given(
+    st.text(max_size=80)
+    | st.lists(st.sampled_from(["the", "of", "Ann", "'s", "brother", "where", "who", "is", "my", "boss"])).map(" ".join)
+)
+def test_hops_are_read_from_anything(question):
+    chain = hops(question, "Me", PEOPLE)
+    assert chain is None or (chain.first and chain.then and all(chain.then))

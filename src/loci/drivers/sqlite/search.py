@@ -39,7 +39,7 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Ca
     elif probe.vector is not None:
         missing["dense"] = f"vectors are still of {view.embedder}; they are being rebuilt for {probe.embedder}"
     among = scores.among
-    claiming = _claimed(db, probe.keys, at) if probe.keys else []
+    claiming = [content for content, _ in claimed(db, probe.keys, at)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
     chosen = scores.candidates(answering)
     return Survey(
@@ -211,21 +211,21 @@ def _postings(db: apsw.Connection, term: str, user: int | None) -> list[int]:
     return [row[0] for row in query(db, "SELECT rowid FROM text_index WHERE text_index MATCH ?", f"{scope}words : {quoted}")]
 
 
-def _claimed(db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[int]:
-    """Contents that claim one of these keys and had not been superseded in it by then."""
-    found: list[int] = []
+def claimed(db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[tuple[int, str]]:
+    """Contents that claim one of these keys and had not been superseded in it by then, with the value, the newest first."""
+    found: list[tuple[int, str]] = []
     for subject, attribute in keys:
         whose = "attribute" if subject is None else "subject = ?1 AND attribute"
         rows = query(
             db,
-            f"SELECT content FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {whose} = ?2 UNION ALL SELECT seq FROM claims"
+            f"SELECT content, value FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {whose} = ?2 UNION ALL SELECT seq FROM claims"
             f" WHERE {whose} BETWEEN ?2 || '/' AND ?2 || '0') AND (closed_by IS NULL OR closed_at > ?3)"
             " AND (tense = 'now' OR attribute LIKE 'plan/%') ORDER BY seq DESC LIMIT 100",
             subject,
             attribute,
             to_micros(at.as_of or at.now),
         )
-        found.extend(int(row[0]) for row in rows)
+        found.extend((int(content), str(value)) for content, value in rows)
     return found
 
 

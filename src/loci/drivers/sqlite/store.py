@@ -20,7 +20,7 @@ from loci.drivers.sqlite.jobs import covered
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
-from loci.drivers.sqlite.search import stems, survey
+from loci.drivers.sqlite.search import claimed, stems, survey
 from loci.drivers.sqlite.view import View
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Missing, ReadOnly
@@ -178,6 +178,12 @@ class SqliteStore:
     def survey(self, probe: Probe, at: RowFilter) -> Survey:
         with self._viewing() as (db, _):
             return survey(db, self._view, self._numbers, self._speakers_called(db), probe, at)
+
+    def values(self, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[str]:
+        with self._viewing() as (db, _):
+            found = claimed(db, keys, at)
+            is_there = self._view.rows_of([content for content, _ in found], at, self._numbers)
+            return list(dict.fromkeys(value for content, value in found if content in is_there))
 
     def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
         with self._viewing():

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.machine import machine
-from bench.speed import many, told
 from loci import MemOS, Message
+from loci.bench.latency import many, told
+from loci.bench.machine import machine
 from loci.drivers.minilm import MiniLM
 from loci.settings import Settings
 

@@ -19,9 +19,9 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from bench.machine import machine
-from bench.speed import turns
-from loci.cli.bench import SYSTEMS, measures, run, score
+from loci.bench.latency import turns
+from loci.bench.machine import machine
+from loci.bench.retrieval import SYSTEMS, measures, run, score
 from loci.drivers import minilm
 from loci.settings import Settings
 

@@ -20,15 +20,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.speed import SAMPLE
 from loci import MemOS
-from loci.cli.bench import message_of, rows_of
+from loci.bench.data import message_of, rows_of
 from loci.drivers.minilm import MiniLM
 from loci.operation.operator import background_of, columns_of
 from loci.policy.answerable import EVIDENCE, evidence_of
@@ -48,6 +48,7 @@ BALANCE, STEPS, RATE = 0.75, 120, 0.05
 LACKING = {"vectors": 0.15, "people": 0.05, "both": 0.05}  # the weight of a question asked without these
 UNANSWERABLE = {"locomo": "5"}  # categories whose questions have no answer; so have questions without evidence
 KEPT = 0.95  # the share of questions with an answer that a strict search still answers
+SAMPLE = Path(str(files("loci.samples"))) / "conversation.jsonl"
 Floats = NDArray[np.float64]
 
 
@@ -320,9 +321,9 @@ def main() -> None:
     }
     print(json.dumps(report, indent=1))
     if args.write:
-        files = {f"{p.parent.name}/{p.name}": p for p in sorted(args.data.glob("*/*.jsonl"))}
-        files |= {f"sample/{p.name}": p for p in sorted(SAMPLE.parent.glob("*.jsonl"))}
-        hashes = {name: hashlib.sha256(p.read_bytes()).hexdigest()[:16] for name, p in files.items()}
+        read = {f"{p.parent.name}/{p.name}": p for p in sorted(args.data.glob("*/*.jsonl"))}
+        read |= {f"sample/{p.name}": p for p in sorted(SAMPLE.parent.glob("*.jsonl"))}
+        hashes = {name: hashlib.sha256(p.read_bytes()).hexdigest()[:16] for name, p in read.items()}
         provenance = {"date": date.today().isoformat(), "data": hashes, "figures": report, "command": "python -m bench.train"}
         lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(slopes)}" for name, slopes in final.weights.items())
         name = f"linear@{date.today().isoformat()}"

@@ -1,13 +1,20 @@
-"""`loci bench retrieval` as a user runs it: a folder of data in, a table, rankings and a report out."""
+"""`loci bench` as a user runs it: data or a seed in, a table, rankings and a report out."""
 
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from loci.bench import conflict, latency
+from loci.operation.operator import Operator
+from loci.ports import RowFilter
+from loci.testing import HashEmbedder
+from loci.types import Query, Recall
 
 TURNS = ("I painted a heron at the lake.", "My brother mends clocks in Ghent.", "We ate figs on the ferry.", "The piano arrived on Monday.")
 ASKED = (
@@ -62,3 +69,37 @@ def test_a_folder_of_data_gives_a_table_rankings_and_a_report(data: Path, tmp_pa
     assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 4
     told = [json.loads(line) for line in (out / "questions.jsonl").read_text("utf-8").splitlines()]
     assert len(told) == 40 and told[0]["loci"]["R@1"] == 1
+
+
+def test_streams_of_changing_facts_are_said_and_asked(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loci", "bench", "conflict", "--streams", "1", "--facts", "90", "--json"],
+        capture_output=True, text=True, check=True, env={**os.environ, "LOCI_EMBEDDER": "none"}, cwd=tmp_path,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    kinds = told["kinds"]
+    assert kinds["templated, one-hop"] == {"asked": 60, "right": 1.0, "stale": 0} and kinds["90 facts, one-hop"]["right"] == 1.0
+    assert kinds["templated, two-hop"]["right"] >= 0.95 and kinds["timed, as-of"]["right"] == 1.0
+    assert told["wrong changes"] == {} and told["seed"] == 1
+
+
+def test_a_stream_is_right_only_if_what_holds_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def last_first(self: Operator, query: Query, at: RowFilter) -> Recall:
+        recall = search(self, query, at)
+        return replace(recall, hits=recall.hits[::-1])
+
+    search = Operator.search
+    monkeypatch.setattr(Operator, "search", last_first)
+    kinds = conflict.run(1, 1, "HELD", 0, "none", lambda done, total: None)["kinds"]
+    assert kinds["templated, one-hop"]["right"] < 0.5
+
+
+def test_timings_are_taken_of_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LONG", 40), ("SHORT", 20), ("BATCH", 50), ("TIMES", 1)):
+        monkeypatch.setattr(latency, name, value)
+    steps: list[int] = []
+    found = latency.run(tmp_path, HashEmbedder(dimensions=384), [100], lambda done, total: steps.append(done))
+    assert steps == [0, 1, 2, 3] and not list(tmp_path.iterdir())
+    assert found["add"]["ratio"] > 0 and found["import"]["turns_per_second"] > 0 and 0 < found["import"]["share_in_model"] < 1
+    (row,) = found["search"]
+    assert row["memories"] >= 100 and row["search_ms"] >= row["beyond_embedding_ms"] > 0 and row["exact_dense_ms"] > 0

@@ -1,33 +1,17 @@
-"""`loci bench retrieval`: how much of the evidence a search finds, on any data in the unified format, beside its baselines."""
+"""`loci bench`: measures of Loci, for anybody to repeat."""
 
 from __future__ import annotations
 
 import json
-import math
-import tempfile
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import accumulate
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-
-from loci.cli.report import CURVE
-from loci.errors import Malformed
-from loci.ports import Embedder
-from loci.text.tokens import content_words
-from loci.types import Message
-
-DEPTH = 100  # turns ranked a question
-CUTS, BUDGETS = (1, 5, 10, 20), (500, 1000, 2000)
-SYSTEMS = ("loci", "bm25", "dense", "rank fusion")
 
 
 @click.group()
 def bench() -> None:
-    """Measure Loci on your data."""
+    """Measure Loci on your data, and beside other systems."""
 
 
 @bench.command()
@@ -42,8 +26,10 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
     A folder holds conversations.jsonl and questions.jsonl. No model judges anything: a question scores by how many of the
     turns marked as its evidence are found.
     """
+    from loci.bench.data import rows_of
+    from loci.bench.report import Answered, write
+    from loci.bench.retrieval import SYSTEMS, measures, run, score
     from loci.cli.render import progress, show_table
-    from loci.cli.report import Answered, write
 
     answered: list[Answered] = []
     tables: dict[str, dict[str, dict[str, float]]] = {}
@@ -75,142 +61,80 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
     show_table(["set", "system", "n", *metrics], rows)
 
 
-def run(
-    folder: Path, systems: Sequence[str], advance: Callable[[int, int], None], engine: Embedder | None = None
-) -> dict[str, dict[str, list[str]]]:
-    """Rankings of turn ids, by system and question. Each conversation is a cube of its own, taken in oldest first. ``engine``
-    computes the vectors; without one, what the settings name."""
+@bench.command()
+@click.option("--streams", type=click.IntRange(1), default=20, show_default=True, help="Streams of each kind.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--bank", type=click.Choice(["DEV", "HELD"]), default="HELD", show_default=True, help="The wordings of everyday streams.")
+@click.option("--facts", type=click.IntRange(0), default=0, help="And one long stream of so many numbered facts.")
+@click.option("--rules", is_flag=True, help="The rules alone, without a memory around them.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def conflict(streams: int, seed: int, bank: str, facts: int, rules: bool, as_json: bool) -> None:
+    """Say streams in which facts change, from a seed, and ask what holds.
+
+    Numbered facts, later wins, one hop and two; everyday talk with corrections, restatements and other people's facts; facts with
+    their years, asked as of one; and questions about what was never said. No model judges: what holds is known, because it was written so.
+    """
+    from loci.bench.conflict import run
+    from loci.bench.machine import machine
+    from loci.bench.streams import evaluate_rules
+    from loci.cli.render import note, progress, show_fields, show_table
     from loci.settings import load
-    from loci.wire import MemOS, embedder_of
+    from loci.wire import embedder_of
 
-    questions: dict[str, list[Mapping[str, Any]]] = {}
-    for question in rows_of(folder / "questions.jsonl"):
-        questions.setdefault(question["conversation"], []).append(question)
-    conversations = list(rows_of(folder / "conversations.jsonl"))
-    total = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
-    rankings: dict[str, dict[str, list[str]]] = {system: {} for system in systems}
-    engine = engine or embedder_of(load()[0])
-    embedder = None if engine is None else Remembering(engine)
-    done = 0
-    with (
-        tempfile.TemporaryDirectory(prefix="loci-bench-") as home,
-        MemOS.open(home, embedder=embedder or "none", background=False) as memory,
-    ):
-        for place, conversation in enumerate(conversations):
-            cube = memory.cube(f"c{place}")
-            messages = [message_of(turn) for turn in conversation["turns"]]
-            turn_of: dict[str, str] = {}
-            for start in range(0, len(messages), 250):
-                batch = messages[start : start + 250]
-                receipt = cube.add(batch)
-                turn_of.update(zip(receipt.sources, (str(m.id) for m in batch), strict=True))
-                cube.drain()
-                done += len(batch)
-                advance(done, total)
-            baselines = Baselines(messages, embedder) if len(systems) > 1 else None
-            for question in questions.get(conversation["id"], ()):
-                hits = cube.search(question["text"], limit=DEPTH).hits
-                rankings["loci"][question["id"]] = list(dict.fromkeys(turn_of[hit.memory.spans[-1].source] for hit in hits))
-                for system, ranked in baselines.rank(question["text"]).items() if baselines else ():
-                    rankings[system][question["id"]] = ranked
-                done += 1
-                advance(done, total)
-    return rankings
+    if rules:
+        told = evaluate_rules(seed, streams, bank)
+        if as_json:
+            click.echo(json.dumps(told, indent=1))
+        else:
+            show_fields(told)
+        return
+    with progress("streams") as advance:
+        found = run(streams, seed, bank, facts, embedder_of(load()[0]) or "none", advance)
+    if as_json:
+        click.echo(json.dumps({**found, "seed": seed, "bank": bank, "machine": machine()}, indent=1))
+        return
+    rows = [[kind, f"{row['asked']:,}", f"{row['right']:.1%}", str(row["stale"])] for kind, row in found["kinds"].items()]
+    show_table(["stream, question", "asked", "first hit right", "stale first, unmarked"], rows, right=("asked", "first hit right"))
+    area = found["never said, area under ROC"]
+    wrong = ", ".join(f"{n} {what}" for what, n in found["wrong changes"].items()) or "none"
+    note(f"wrong changes: {wrong}; never said against said, area under ROC: {'-' if area is None else f'{area:.3f}'}; {machine()}")
 
 
-class Remembering:
-    """An embedder that computes each text once, so that a baseline costs no second pass over the data."""
+@bench.command()
+@click.option("--memories", type=click.IntRange(100), multiple=True, default=(10_000, 100_000), show_default=True, help="Sizes of a scope.")
+@click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="On whose disk; the temporary folder.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def latency(memories: Sequence[int], folder: Path | None, as_json: bool) -> None:
+    """Time durable adds, imports and searches, each beside what the machine can do at best.
 
-    def __init__(self, engine: Embedder) -> None:
-        self._engine, self._known = engine, dict[str, Any]()
-        self.name, self.dimensions = engine.name, engine.dimensions
+    Needs an embedding model. Timings vary from run to run: compare ratios within one.
+    """
+    from loci.bench.latency import LONG, SHORT, run
+    from loci.bench.machine import machine
+    from loci.cli.render import note, progress, show_table
+    from loci.errors import Unavailable
+    from loci.settings import load
+    from loci.wire import embedder_of
 
-    def embed(self, texts: Sequence[str]) -> Any:
-        import numpy as np
-
-        fresh = [t for t in dict.fromkeys(texts) if t not in self._known]
-        if fresh:
-            self._known.update(zip(fresh, self._engine.embed(fresh), strict=True))
-        return np.stack([self._known[t] for t in texts])
-
-
-class Baselines:
-    """What a search has without Loci: BM25 over the turns, MiniLM over the turns, and the reciprocal-rank fusion of both."""
-
-    def __init__(self, messages: Sequence[Message], embedder: Embedder | None) -> None:
-        import apsw
-
-        self._ids = [str(m.id) for m in messages]
-        words = [f"{m.speaker}: {m.words}" for m in messages]
-        self._db = apsw.Connection(":memory:")
-        self._db.execute("CREATE VIRTUAL TABLE turns USING fts5(words, tokenize='porter unicode61')")
-        self._db.executemany("INSERT INTO turns (rowid, words) VALUES (?, ?)", list(enumerate(words)))
-        self._embedder = embedder
-        self._vectors = None if embedder is None else embedder.embed(words)
-
-    def rank(self, question: str) -> dict[str, list[str]]:
-        """Turn ids, best first, by each baseline."""
-        terms = " OR ".join(f'"{word}"' for word in content_words(question))
-        rows = self._db.execute("SELECT rowid FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 400", (terms,)) if terms else ()
-        found = {"bm25": [self._ids[row[0]] for row in rows], "dense": []}
-        if self._embedder is not None and self._vectors is not None:
-            best = (-(self._vectors @ self._embedder.embed([question])[0])).argsort()[:400]
-            found["dense"] = [self._ids[place] for place in best]
-        places: dict[str, float] = {}
-        for ranked in (found["bm25"], found["dense"]):
-            for place, turn in enumerate(ranked, 1):
-                places[turn] = places.get(turn, 0.0) + 1 / (60 + place)
-        found["rank fusion"] = sorted(places, key=lambda turn: -places[turn])
-        return {system: ranked[:DEPTH] for system, ranked in found.items()}
-
-
-def measures(folder: Path, rankings: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
-    """For each question that has evidence: R@k, all@10, nDCG@10, R@Nt (tokens of four bytes), and the points of the curve."""
-    costs = {c["id"]: {t["id"]: _cost(t) for t in c["turns"]} for c in rows_of(folder / "conversations.jsonl")}
-    return [
-        _measure(rankings.get(q["id"], []), set(q["evidence"]), costs[q["conversation"]])
-        for q in rows_of(folder / "questions.jsonl")
-        if q["evidence"]
-    ]
-
-
-def score(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Means of the measures, and how many questions they are of."""
-    return {"n": float(len(rows)), **{m: sum(r[m] for r in rows) / len(rows) for m in rows[0]}}
-
-
-def _measure(ranked: Sequence[str], gold: set[str], cost: Mapping[str, int]) -> dict[str, float]:
-    places = [place for place, turn in enumerate(ranked) if turn in gold]
-    found = {f"R@{k}": sum(p < k for p in places) / len(gold) for k in CUTS}
-    found["all@10"] = float(sum(p < 10 for p in places) == len(gold))
-    ideal = sum(1 / math.log2(i + 2) for i in range(min(10, len(gold))))
-    found["nDCG@10"] = sum(1 / math.log2(p + 2) for p in places if p < 10) / ideal
-    spent = list(accumulate(cost[turn] for turn in ranked))
-    for name, budget in [*((f"R@{b}t", b) for b in BUDGETS), *((f"curve {b}", b) for b in CURVE)]:
-        fits = bisect_right(spent, budget)
-        found[name] = sum(p < fits for p in places) / len(gold)
-    return found
-
-
-def _cost(turn: Mapping[str, Any]) -> int:
-    caption = f" [shares a photo: {turn['caption']}]" if turn.get("caption") else ""
-    date = f"[{turn['at'][:10]}] " if turn.get("at") else ""
-    return -(-len(f"{date}{turn['speaker']}: {turn['text']}{caption}".encode()) // 4)
-
-
-def message_of(turn: Mapping[str, Any]) -> Message:
-    at = datetime.fromisoformat(turn["at"]) if turn.get("at") else None
-    role = turn["speaker"] if turn["speaker"] in ("user", "assistant") else "user"
-    caption = turn.get("caption") or None
-    text = turn["text"] if turn["text"].strip() or caption else "(nothing)"
-    return Message(role, text, at, turn["speaker"], caption, turn["id"], str(turn["session"]))
-
-
-def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise Malformed(f"{path}, line {number}: this is not JSON ({error.msg}).", number) from error
+    model = embedder_of(load()[0])
+    if model is None:
+        raise Unavailable("Latency is measured with an embedding model, and none is installed: `loci settings` says how.")
+    with progress("steps") as advance:
+        found = run(folder, model, memories, advance)
+    if as_json:
+        click.echo(json.dumps({**found, "machine": machine()}, indent=1))
+        return
+    add, taken = found["add"], found["import"]
+    rows = [
+        ["durable add", f"{add['add_ms']:.2f} ms", f"{add['ratio']:.1f}x one fsynced insert"],
+        [f"import of {LONG:,} turns, no model", f"{taken['turns_per_second']:,.0f} turns/s", ""],
+        [f"import of {SHORT:,} turns, no model", f"{taken['turns_per_second_shorter']:,.0f} turns/s", ""],
+        ["import with the model", f"{taken['turns_per_second_with_model']:,.0f} turns/s", f"{taken['share_in_model']:.0%} in the model"],
+        *(
+            [f"search of {row['memories']:,}", f"{row['search_ms']:.1f} ms",
+             f"{row['beyond_embedding_ms']:.1f} ms beyond the embedding; {row['over_exact_dense']:.1f}x exact dense search; the first {row['first_ms']:,.0f} ms"]
+            for row in found["search"]
+        ),
+    ]  # fmt: skip
+    show_table(["what", "median", "beside"], rows, right=("median",))
+    note(machine())

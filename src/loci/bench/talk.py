@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from bench.phrases_dev import DEV, DEV_CHAT, DEV_NAMES, DEV_PEOPLE, DEV_TIMED
-from bench.phrases_held import HELD, HELD_CHAT, HELD_NAMES, HELD_PEOPLE, HELD_TIMED
+from loci.bench.phrases_dev import DEV, DEV_CHAT, DEV_NAMES, DEV_PEOPLE, DEV_TIMED
+from loci.bench.phrases_held import HELD, HELD_CHAT, HELD_NAMES, HELD_PEOPLE, HELD_TIMED
 from loci.text.facts import key
 
 Kind = Literal["state", "change", "correct", "restate", "past", "future", "joke", "end", "third", "third_change"]

@@ -1,36 +1,53 @@
-"""Speed: a durable add beside one fsynced SQLite insert, imports with and without a model, searches at 10,000 and 100,000.
-
-    python -m bench.speed [--memories 10000 100000] [--json]
+"""Speed: a durable add beside one fsynced SQLite insert, imports with and without a model, searches beside exact dense search.
 
 Every figure is a median of one process and one disk; ratios are within the same run.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import apsw
 import numpy as np
 
-from bench.machine import machine
-from loci import MemOS, Message
-from loci.drivers.minilm import MiniLM
-from loci.settings import Settings
+from loci.ports import Embedder
 from loci.text.sentences import sentences
+from loci.types import Message
+from loci.wire import MemOS
 
-SAMPLE = Path(__file__).parents[1] / "src/loci/samples/conversation.jsonl"
 LONG, SHORT = 30_000, 10_000  # turns of an imported file
+BATCH = 5000  # messages of a large cube between two commits
 QUESTIONS = ("Where does Runa live?", "When did Casimir get engaged?", "What did they say about the wedding in Durbuy?", "Who is allergic to nuts?",
              "What is the cat called?", "How much does the sound editor earn?", "Which film premiered in November?", "Why did he stop running?")  # fmt: skip
+TIMES = 6  # that each question is asked
+
+Advance = Callable[[int, int], None]
+
+
+def run(folder: Path | None, model: Embedder, memories: Sequence[int], advance: Advance) -> Mapping[str, Any]:
+    """The figures, on the disk of ``folder``. ``model`` embeds questions and the sample; large cubes get directions that cost nothing."""
+    steps = 2 + len(memories)
+    advance(0, steps)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".loci-bench-") as name:
+        home = Path(name)
+        found: dict[str, Any] = {"add": durable_add(home)}
+        advance(1, steps)
+        found["import"] = imports(home, model)
+        advance(2, steps)
+        found["search"] = []
+        for place, count in enumerate(memories, 3):
+            found["search"].append(searches(home, model, count))
+            advance(place, steps)
+    return found
 
 
 class Split:
@@ -38,7 +55,7 @@ class Split:
 
     dimensions = 384
 
-    def __init__(self, engine: MiniLM) -> None:
+    def __init__(self, engine: Embedder) -> None:
         self.name, self._engine, self.seconds = engine.name, engine, 0.0
 
     def embed(self, texts: Sequence[str]) -> Any:
@@ -56,7 +73,7 @@ class Timed:
 
     dimensions = 384
 
-    def __init__(self, engine: MiniLM) -> None:
+    def __init__(self, engine: Embedder) -> None:
         self.name, self._engine, self.seconds = engine.name, engine, 0.0
 
     def embed(self, texts: Sequence[str]) -> Any:
@@ -68,7 +85,7 @@ class Timed:
 
 def turns() -> list[Message]:
     """The sample conversation as messages."""
-    line = SAMPLE.read_text("utf-8").splitlines()[0]
+    line = (files("loci.samples") / "conversation.jsonl").read_text("utf-8").splitlines()[0]
     return [
         Message("user", t["text"], datetime.fromisoformat(t["at"]), t["speaker"], t["caption"], t["id"], f"s{t['session']}")
         for t in json.loads(line)["turns"]
@@ -95,15 +112,6 @@ def told(message: Message) -> dict[str, object]:
     return {"id": message.id, "role": message.role, "speaker": message.speaker, "at": at, "session": message.session, "text": message.text}
 
 
-def median_ms(action: Callable[[], object], times: int) -> float:
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - start)
-    return 1000 * statistics.median(taken)
-
-
 def durable_add(folder: Path) -> dict[str, float]:
     """One message, acknowledged after the commit, and one row in a bare table of the same SQLite, turn by turn."""
     db = apsw.Connection(str(folder / "bare.db"))
@@ -128,7 +136,7 @@ def durable_add(folder: Path) -> dict[str, float]:
     }
 
 
-def imports(folder: Path, model: MiniLM) -> dict[str, float]:
+def imports(folder: Path, model: Embedder) -> dict[str, float]:
     """Turns a second of a long and a shorter file without a model, and with one the share of the time that the model takes."""
     plain = []
     for count in (LONG, SHORT):
@@ -153,54 +161,32 @@ def imports(folder: Path, model: MiniLM) -> dict[str, float]:
     }
 
 
-def searches(folder: Path, model: MiniLM, memories: int) -> dict[str, float]:
-    """Median search less the median embedding of its question, in one scope of that many memories."""
+def searches(folder: Path, model: Embedder, memories: int) -> dict[str, float]:
+    """Searches of one scope of that many memories, beside exact dense search over as many vectors: medians in milliseconds."""
     split = Split(model)
     with MemOS.open(folder / f"s{memories}", embedder=split, background=False) as memory:
         cube = memory.cube("a")
         said = many(memories)
         while (left := memories - int(str(cube.stats()["memories"]))) > 0:
-            batch = [m for _, m in zip(range(min(left, 5000)), said, strict=False)]
-            cube.add(batch)
+            cube.add([m for _, m in zip(range(min(left, BATCH)), said, strict=False)])
             cube.drain()
-        whole, question = [], []
-        for text in QUESTIONS * 6:
+        start = time.perf_counter()
+        cube.search(QUESTIONS[0])
+        first = time.perf_counter() - start
+        vectors = split.embed(["", *[""] * (memories - 1)]) if memories > 1 else split.embed(["", ""])
+        whole, question, dense = [], [], []
+        for text in QUESTIONS * TIMES:
             start = time.perf_counter()
             cube.search(text)
             whole.append(time.perf_counter() - start)
             question.append(split.seconds)
+            start = time.perf_counter()
+            np.argpartition(np.vecdot(vectors, split.embed([text])[0]), -10)[-10:]
+            dense.append(time.perf_counter() - start)
         held = int(str(cube.stats()["memories"]))
+    beyond = statistics.median(w - q for w, q in zip(whole, question, strict=True))
     return {
         "memories": held, "search_ms": 1000 * statistics.median(whole), "embedding_ms": 1000 * statistics.median(question),
-        "beyond_embedding_ms": 1000 * statistics.median(w - q for w, q in zip(whole, question, strict=True)),
+        "beyond_embedding_ms": 1000 * beyond, "exact_dense_ms": 1000 * statistics.median(dense), "first_ms": 1000 * first,
+        "over_exact_dense": statistics.median(whole) / statistics.median(dense),
     }  # fmt: skip
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memories", type=int, nargs="*", default=[10_000, 100_000])
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    model = MiniLM(Settings().cache_folder())
-    model.embed(["warm up"])
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as home:
-        folder = Path(home)
-        result: dict[str, Any] = {"machine": machine(), "add": durable_add(folder), "import": imports(folder, model)}
-        result["search"] = [searches(folder, model, memories) for memories in args.memories]
-    if args.json:
-        print(json.dumps(result, indent=1))
-        return
-    print(
-        f"durable add     {result['add']['add_ms']:.2f} ms, bare insert {result['add']['insert_ms']:.2f} ms, ratio {result['add']['ratio']:.2f}"
-    )
-    print(f"import          {result['import']['turns_per_second']:,.0f} turns/s without a model")
-    print(
-        f"import + model  {result['import']['turns_per_second_with_model']:,.0f} turns/s, {result['import']['share_in_model']:.0%} in the model"
-    )
-    for row in result["search"]:
-        print(f"search {row['memories']:>8,} {row['search_ms']:.1f} ms, {row['beyond_embedding_ms']:.1f} ms beyond the embedding")
-    print(result["machine"])
-
-
-if __name__ == "__main__":
-    main()

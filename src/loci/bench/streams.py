@@ -5,25 +5,21 @@ corrections, retractions, restatements, jokes, other people's facts), `timed` (v
 questions about things never said in all of them. Everyday wordings come from two banks that share nothing: `DEV`, on which
 the rules were tuned, and `HELD`, written before the rules, of which only the totals were ever looked at. Both are by the
 author of the rules, so expect somewhat less from strangers.
-
-    python -m bench.streams [seed] [n]          figures of the pure rules (no store) on both banks
 """
 
 from __future__ import annotations
 
-import json
 import random
-import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bench.talk import BANKS, Bank, Label, Message, Question, Stream, everyday
+from loci.bench.talk import BANKS, Bank, Label, Message, Question, Stream, everyday
 from loci.policy.conflict import Claim, Possible, Supersede, resolve
 from loci.text.facts import Fact, facts, key
 from loci.text.wording.values import plain, when
 
-__all__ = ["BANKS", "Label", "Message", "Question", "Stream", "evaluate_rules", "everyday", "run_rules", "templated", "timed"]
+__all__ = ["BANKS", "Label", "Message", "Question", "Stream", "evaluate_rules", "everyday", "numbered", "run_rules", "templated", "timed"]
 
 # -- numbered facts ---------------------------------------------------------------------------------------------------
 
@@ -69,33 +65,77 @@ _RELATIONS = (
 _PREFIXES = ("Fact {n}: {s}.", "{n}. {s}.", "{n}) {s}.", "#{n}: {s}.")
 
 
+ASKED = 200  # questions of each kind about a long stream
+
+
 def templated(seed: int) -> Stream:
     """Return numbered facts, about a third of them told anew with another value; one-hop and two-hop questions."""
     rng = random.Random(f"templated {seed}")
-    at, prefix = datetime(2024, 3, 1, 9), rng.choice(_PREFIXES)
-    told: dict[tuple[str, int], list[tuple[int, str]]] = {}
-    messages, labels = [], []
     pairs = [(x, r) for r, row in enumerate(_RELATIONS) for x in _THINGS[row[1]]]
     plan = rng.sample(pairs, 60)
     plan += rng.sample(plan, 20) + rng.sample(plan, 5)
+    return _told(rng, plan, _THINGS)
+
+
+def numbered(seed: int, facts: int) -> Stream:
+    """Return so many numbered facts about invented things, a third of them told anew, and a sample of the questions."""
+    rng = random.Random(f"numbered {seed}")
+    things = _invented(rng, max(10, facts // 10))
+    pairs = [(x, r) for r, row in enumerate(_RELATIONS) for x in things[row[1]]]
+    plan = rng.sample(pairs, facts * 2 // 3)
+    plan += rng.sample(plan, facts - len(plan))
+    stream = _told(rng, plan, things)
+    questions = []
+    for kind in ("one-hop", "two-hop"):
+        asked = [question for question in stream.questions if question.kind == kind]
+        questions += rng.sample(asked, min(ASKED, len(asked)))
+    return replace(stream, questions=questions)
+
+
+def _invented(rng: random.Random, count: int) -> dict[str, list[str]]:
+    """Return that many names of each sort, no two alike."""
+    endings = {"country": "ia", "city": "ton", "company": " Works", "language": "ese"}
+    names: dict[str, list[str]] = {"sport": _THINGS["sport"]}
+    for sort, ending in endings.items():
+        names[sort] = [f"{name}{ending}" for name in _syllables(rng, count)]
+    firsts, lasts = _syllables(rng, count), _syllables(rng, count)
+    names["person"] = [f"{first} {last}" for first, last in zip(firsts, lasts, strict=True)]
+    return names
+
+
+def _syllables(rng: random.Random, count: int) -> list[str]:
+    """Return that many different invented words."""
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found["".join(rng.choice("bdfglmnprstvz") + rng.choice("aeiou") for _ in range(3)).capitalize()] = None
+    return list(found)
+
+
+def _told(rng: random.Random, plan: list[tuple[str, int]], things: dict[str, list[str]]) -> Stream:
+    """Return the facts of a plan, each with a value it did not have, and every question that they answer."""
+    at, prefix = datetime(2024, 3, 1, 9), rng.choice(_PREFIXES)
+    told: dict[tuple[str, int], list[tuple[int, str]]] = {}
+    messages, labels = [], []
     for n, (x, r) in enumerate(plan):
         old = [y for _, y in told.get((x, r), [])]
-        y = rng.choice([y for y in _THINGS[_RELATIONS[r][2]] if y != x and y not in old])
+        values = things[_RELATIONS[r][2]]
+        y = rng.choice(values)
+        while y == x or y in old:
+            y = rng.choice(values)
         messages.append(Message(at + timedelta(seconds=n), "user", prefix.format(n=n, s=_RELATIONS[r][3].format(x=x, y=y)), "s0"))
         labels.append(Label(n, "change" if old else "state", (key(x), str(r)), frozenset(i for i, _ in told.get((x, r), []))))
         told.setdefault((x, r), []).append((n, y))
+    attributes = [_attribute_of(r) for r in range(len(_RELATIONS))]
     questions = []
     for (x, r), rows in told.items():
         index, value = rows[-1]
         stale = tuple(y for _, y in rows[:-1])
-        relation = _attribute_of(r)
-        questions.append(
-            Question(f"What is {_RELATIONS[r][4].format(x=x)}?", None, (value,), stale, "one-hop", (key(x), relation), frozenset([index]))
-        )
+        text = f"What is {_RELATIONS[r][4].format(x=x)}?"
+        questions.append(Question(text, None, (value,), stale, "one-hop", (key(x), attributes[r]), frozenset([index])))
         for second in (s for s in range(len(_RELATIONS)) if (value, s) in told):
             index2, final = told[(value, second)][-1]
             words = _RELATIONS[second][4].format(x=_RELATIONS[r][4].format(x=x))
-            hops = (key(x), relation, _attribute_of(second))
+            hops = (key(x), attributes[r], attributes[second])
             questions.append(Question(f"What is {words}?", None, (final,), stale, "two-hop", hops, frozenset([index2])))
     return Stream("templated", messages, questions, labels)
 
@@ -246,8 +286,8 @@ def _form(value: str, attribute: str) -> str:
     return date[2] if date else plain(value)
 
 
-def evaluate_rules(seed: int, n: int, bank: str = "DEV", show: int = 0) -> dict[str, object]:
-    """Return the figures of the pure rules over `n` streams of each kind; print the first `show` failures."""
+def evaluate_rules(seed: int, n: int, bank: str = "DEV", failures: list[str] | None = None) -> dict[str, object]:
+    """Return the figures of the pure rules over `n` streams of each kind; what failed is added to `failures`."""
     asked: Counter[str] = Counter()
     right: Counter[str] = Counter()
     stale: Counter[str] = Counter()
@@ -263,9 +303,8 @@ def evaluate_rules(seed: int, n: int, bank: str = "DEV", show: int = 0) -> dict[
                 stale[question.kind] += shows_stale(question, held)
                 if not is_answered(question, held):
                     faults.append(_explained(question, stream, held))
-            for fault in faults[: max(0, show)]:
-                print(fault)
-            show -= len(faults)
+            if failures is not None:
+                failures.extend(faults)
     everyday_kinds = ("current", "other-person", "retracted", "never-said")
     return {
         "bank": bank,
@@ -288,9 +327,3 @@ def _explained(question: Question, stream: Stream, held: Held) -> str:
             ]
             lines.append(f"    {label.kind:8} {stream.messages[label.message].text!r} -> {claims}")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    first, count = (int(arg) for arg in (sys.argv[1:] + ["1", "100"][len(sys.argv) - 1 :])[:2])
-    for bank_name in BANKS:
-        print(json.dumps(evaluate_rules(first, count, bank_name), indent=2))

@@ -1,0 +1,1 @@
+"""Measures of Loci, for anybody to repeat: retrieval, conflict, latency, answers; beside other systems."""

@@ -1,0 +1,137 @@
+"""How much of the evidence a search finds, on any data in the unified format, beside words alone, vectors alone and their rank fusion."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from loci.bench.data import cost_of, message_of, rows_of
+from loci.bench.report import CURVE
+from loci.ports import Embedder
+from loci.settings import load
+from loci.text.tokens import content_words
+from loci.types import Message
+from loci.wire import MemOS, embedder_of
+
+DEPTH = 100  # turns ranked a question
+CUTS, BUDGETS = (1, 5, 10, 20), (500, 1000, 2000)
+SYSTEMS = ("loci", "bm25", "dense", "rank fusion")
+
+
+def run(
+    folder: Path, systems: Sequence[str], advance: Callable[[int, int], None], engine: Embedder | None = None
+) -> dict[str, dict[str, list[str]]]:
+    """Rankings of turn ids, by system and question. Each conversation is a cube of its own, taken in oldest first. ``engine``
+    computes the vectors; without one, what the settings name."""
+    questions: dict[str, list[Mapping[str, Any]]] = {}
+    for question in rows_of(folder / "questions.jsonl"):
+        questions.setdefault(question["conversation"], []).append(question)
+    conversations = list(rows_of(folder / "conversations.jsonl"))
+    total = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
+    rankings: dict[str, dict[str, list[str]]] = {system: {} for system in systems}
+    engine = engine or embedder_of(load()[0])
+    embedder = None if engine is None else Remembering(engine)
+    done = 0
+    with (
+        tempfile.TemporaryDirectory(prefix="loci-bench-") as home,
+        MemOS.open(home, embedder=embedder or "none", background=False) as memory,
+    ):
+        for place, conversation in enumerate(conversations):
+            cube = memory.cube(f"c{place}")
+            messages = [message_of(turn) for turn in conversation["turns"]]
+            turn_of: dict[str, str] = {}
+            for start in range(0, len(messages), 250):
+                batch = messages[start : start + 250]
+                receipt = cube.add(batch)
+                turn_of.update(zip(receipt.sources, (str(m.id) for m in batch), strict=True))
+                cube.drain()
+                done += len(batch)
+                advance(done, total)
+            baselines = Baselines(messages, embedder) if len(systems) > 1 else None
+            for question in questions.get(conversation["id"], ()):
+                hits = cube.search(question["text"], limit=DEPTH).hits
+                rankings["loci"][question["id"]] = list(dict.fromkeys(turn_of[hit.memory.spans[-1].source] for hit in hits))
+                for system, ranked in baselines.rank(question["text"]).items() if baselines else ():
+                    rankings[system][question["id"]] = ranked
+                done += 1
+                advance(done, total)
+    return rankings
+
+
+class Remembering:
+    """An embedder that computes each text once, so that a baseline costs no second pass over the data."""
+
+    def __init__(self, engine: Embedder) -> None:
+        self._engine, self._known = engine, dict[str, Any]()
+        self.name, self.dimensions = engine.name, engine.dimensions
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        fresh = [t for t in dict.fromkeys(texts) if t not in self._known]
+        if fresh:
+            self._known.update(zip(fresh, self._engine.embed(fresh), strict=True))
+        return np.stack([self._known[t] for t in texts])
+
+
+class Baselines:
+    """What a search has without Loci: BM25 over the turns, MiniLM over the turns, and the reciprocal-rank fusion of both."""
+
+    def __init__(self, messages: Sequence[Message], embedder: Embedder | None) -> None:
+        import apsw
+
+        self._ids = [str(m.id) for m in messages]
+        words = [f"{m.speaker}: {m.words}" for m in messages]
+        self._db = apsw.Connection(":memory:")
+        self._db.execute("CREATE VIRTUAL TABLE turns USING fts5(words, tokenize='porter unicode61')")
+        self._db.executemany("INSERT INTO turns (rowid, words) VALUES (?, ?)", list(enumerate(words)))
+        self._embedder = embedder
+        self._vectors = None if embedder is None else embedder.embed(words)
+
+    def rank(self, question: str) -> dict[str, list[str]]:
+        """Turn ids, best first, by each baseline."""
+        terms = " OR ".join(f'"{word}"' for word in content_words(question))
+        rows = self._db.execute("SELECT rowid FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 400", (terms,)) if terms else ()
+        found = {"bm25": [self._ids[row[0]] for row in rows], "dense": []}
+        if self._embedder is not None and self._vectors is not None:
+            best = (-(self._vectors @ self._embedder.embed([question])[0])).argsort()[:400]
+            found["dense"] = [self._ids[place] for place in best]
+        places: dict[str, float] = {}
+        for ranked in (found["bm25"], found["dense"]):
+            for place, turn in enumerate(ranked, 1):
+                places[turn] = places.get(turn, 0.0) + 1 / (60 + place)
+        found["rank fusion"] = sorted(places, key=lambda turn: -places[turn])
+        return {system: ranked[:DEPTH] for system, ranked in found.items()}
+
+
+def measures(folder: Path, rankings: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
+    """For each question that has evidence: R@k, all@10, nDCG@10, R@Nt (tokens of four bytes), and the points of the curve."""
+    costs = {c["id"]: {t["id"]: cost_of(t) for t in c["turns"]} for c in rows_of(folder / "conversations.jsonl")}
+    return [
+        _measure(rankings.get(q["id"], []), set(q["evidence"]), costs[q["conversation"]])
+        for q in rows_of(folder / "questions.jsonl")
+        if q["evidence"]
+    ]
+
+
+def score(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means of the measures, and how many questions they are of."""
+    return {"n": float(len(rows)), **{m: sum(r[m] for r in rows) / len(rows) for m in rows[0]}}
+
+
+def _measure(ranked: Sequence[str], gold: set[str], cost: Mapping[str, int]) -> dict[str, float]:
+    places = [place for place, turn in enumerate(ranked) if turn in gold]
+    found = {f"R@{k}": sum(p < k for p in places) / len(gold) for k in CUTS}
+    found["all@10"] = float(sum(p < 10 for p in places) == len(gold))
+    ideal = sum(1 / math.log2(i + 2) for i in range(min(10, len(gold))))
+    found["nDCG@10"] = sum(1 / math.log2(p + 2) for p in places if p < 10) / ideal
+    spent = list(accumulate(cost[turn] for turn in ranked))
+    for name, budget in [*((f"R@{b}t", b) for b in BUDGETS), *((f"curve {b}", b) for b in CURVE)]:
+        fits = bisect_right(spent, budget)
+        found[name] = sum(p < fits for p in places) / len(gold)
+    return found

@@ -47,6 +47,17 @@ class Embedder(Protocol):
         """Shape (len(texts), dimensions), float32, each row of length 1, in the order given. Any text is accepted."""
 
 
+class Chat(Protocol):
+    """A language model that answers."""
+
+    @property
+    def name(self) -> str:
+        """The model, as its endpoint spells it."""
+
+    def complete(self, system: str, user: str, *, max_tokens: int = 512) -> str:
+        """The answer to one message, as repeatable as the model allows. Raises a `LociError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowFilter:
     """Which rows a call may see: decided by governance, applied by the store before anything is ranked.

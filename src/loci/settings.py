@@ -27,11 +27,18 @@ class Settings:
     cube: str = _setting("main", "cube that commands use when none is named")
     embedder: str = _setting("auto", "auto (MiniLM when installed), minilm, or none for search by words alone")
     cache: str = _setting("", "folder for the model graph; empty means the user's cache folder")
+    endpoint: str = _setting("", "base address of an OpenAI-compatible API (http://127.0.0.1:8080/v1); empty means no language model")
+    model: str = _setting("", "name of the language model at the endpoint")
+    key_variable: str = _setting("OPENAI_API_KEY", "environment variable that holds the endpoint's key, if it wants one")
     ranker: str = _setting("", "file with the weights of the search's signals; empty means the one that ships")
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")
     capacity: int = _setting(0, "findable memories a cube may hold before the least valuable are archived; 0 means no limit")
     background: bool = _setting(True, "embed in a background thread; false means only when asked (search, close, import)")
+
+    def key(self) -> str:
+        """The endpoint's key; empty when there is none. It is never shown, stored or logged."""
+        return os.environ.get(self.key_variable, "")
 
     def cache_folder(self) -> Path:
         """Where derived files of the installation go."""

@@ -14,7 +14,7 @@ from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
-from loci.ports import Clock, Embedder, Ids, Store
+from loci.ports import Chat, Clock, Embedder, Ids, Store
 from loci.settings import Settings, load
 from loci.system import Parts, System
 
@@ -81,3 +81,12 @@ def embedder_of(settings: Settings) -> Embedder | None:
     if name == "minilm":
         return MiniLM(settings.cache_folder())
     raise Invalid(f"embedder is {name!r}; it must be auto, minilm or none.")
+
+
+def chat_of(settings: Settings) -> Chat | None:
+    """The language model that the settings name; None when they name no endpoint."""
+    if not settings.endpoint:
+        return None
+    from loci.drivers.openai import OpenAIChat
+
+    return OpenAIChat(settings.endpoint, settings.model, settings.key())

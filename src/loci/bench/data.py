@@ -12,11 +12,16 @@ from loci.errors import Malformed
 from loci.types import Message
 
 
-def cost_of(turn: Mapping[str, Any]) -> int:
-    """What a reader is charged for a turn: tokens of four bytes, rendered with its date and speaker."""
+def render(turn: Mapping[str, Any]) -> str:
+    """A turn as it is shown to a reader: with its date, its speaker and what its photo shows."""
     caption = f" [shares a photo: {turn['caption']}]" if turn.get("caption") else ""
     date = f"[{turn['at'][:10]}] " if turn.get("at") else ""
-    return -(-len(f"{date}{turn['speaker']}: {turn['text']}{caption}".encode()) // 4)
+    return f"{date}{turn['speaker']}: {turn['text']}{caption}"
+
+
+def cost_of(turn: Mapping[str, Any]) -> int:
+    """What a reader is charged for a turn: tokens of four bytes."""
+    return -(-len(render(turn).encode()) // 4)
 
 
 def message_of(turn: Mapping[str, Any]) -> Message:

@@ -48,7 +48,11 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
                 found = {system: told[place] for system, told in measured.items()}
                 answered.append(Answered(folder.name, question["conversation"], str(question.get("category", "")), found))
     if report is not None:
-        write(report, answered, "Written by `loci bench retrieval`; intervals are of a bootstrap over conversations, seeded.")
+        write(
+            report,
+            answered,
+            "Written by `loci bench retrieval`; intervals are of a bootstrap over conversations, seeded. No language model was used.",
+        )
     if as_json:
         click.echo(json.dumps(tables, indent=1))
         return
@@ -138,3 +142,64 @@ def latency(memories: Sequence[int], folder: Path | None, as_json: bool) -> None
     ]  # fmt: skip
     show_table(["what", "median", "beside"], rows, right=("median",))
     note(machine())
+
+
+@bench.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--endpoint", help="Base address of an OpenAI-compatible API; the setting `endpoint`.")
+@click.option("--model", help="The model that answers; the setting `model`.")
+@click.option("--judge", help="The model that judges, at the same endpoint; the one that answers.")
+@click.option("--systems", default="loci,bm25,dense,rank fusion,everything,nothing", show_default=True, help="Whose contexts, by commas.")
+@click.option("--budget", type=click.IntRange(50), default=1000, show_default=True, help="Tokens of context for every system.")
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="How often everything is answered and judged.")
+@click.option("--without", multiple=True, metavar="CATEGORY", help="Leave a category out (LoCoMo's published runs: 5).")
+@click.option("--limit", type=click.IntRange(1), help="The first so many questions only.")
+@click.option("--workers", type=click.IntRange(1), default=4, show_default=True, help="Calls at a time.")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write report.md and every answer with its context here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def qa(
+    folder: Path, endpoint: str | None, model: str | None, judge: str | None, systems: str, budget: int, runs: int, without: Sequence[str],
+    limit: int | None, workers: int, report: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Have a language model answer FOLDER's questions from each system's context, and judge the answers.
+
+    One prompt and one budget for all; the whole conversation and no memory at all are the controls.
+    """
+    from loci.bench import qa as answers
+    from loci.cli.render import progress, show_table
+    from loci.errors import Invalid, Unavailable
+    from loci.settings import load
+    from loci.wire import chat_of, embedder_of
+
+    chosen = tuple(name.strip() for name in systems.split(","))
+    if unknown := set(chosen) - set(answers.SYSTEMS):
+        raise Invalid(f"There is no system {', '.join(sorted(unknown))}; there are {', '.join(answers.SYSTEMS)}.")
+    settings = load({"endpoint": endpoint, "model": model})[0]
+    reader, grader = chat_of(settings), chat_of(load({"endpoint": endpoint, "model": judge or model})[0])
+    if reader is None or grader is None:
+        raise Unavailable("Answers need a language model: give --endpoint and --model. `loci bench retrieval` measures without one.")
+    for chat in dict.fromkeys((reader, grader)):
+        chat.complete("You are being tested.", "Reply with: ready", max_tokens=8)  # before anything is taken in, not after
+    told = list(answers.tasks(folder, chosen, budget, frozenset(without), limit, embedder_of(settings)))
+    log = None
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)
+        log = report / "answers.jsonl"
+        log.write_text("", "utf-8")
+    with progress(folder.name) as advance:
+        found = answers.table(answers.run(told, reader, grader, runs, workers, log, advance))
+    about = {
+        "data": folder.name, "answered by": reader.name, "judged by": grader.name, "budget": f"{budget} tokens of four bytes", "runs": runs,
+        "left out": ", ".join(without) or "nothing",
+    }  # fmt: skip
+    if report is not None:
+        answers.report(report, found, about)
+    if as_json:
+        click.echo(json.dumps({**about, "systems": found}, indent=1))
+        return
+    rows = [
+        [name, f"{100 * row['accuracy']:.1f} ± {100 * row['spread']:.1f}", f"{100 * row['F1']:.1f}", f"{row['context tokens']:,.0f}",
+         f"{row['search ms']:.1f}", f"{row['answer ms']:,.0f}", str(row["not judged"])]
+        for name, row in found.items()
+    ]  # fmt: skip
+    show_table(["context by", "accuracy", "F1", "context tokens", "search ms", "answer ms", "not judged"], rows)

@@ -20,7 +20,7 @@ READ_AHEAD = 5  # messages read beyond the hits wanted: some fold into others, s
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 BRANCHES = 3  # answers to a question within a question that are followed
-FOLLOWED = 3.0  # claims that a claim at the end of a chain counts for: it shares no word with the question, and what led there many
+FOLLOWED = 2.0  # claims that a claim at the end of a chain counts for: it shares no word with the question, and what led there many
 WEEK = timedelta(weeks=1) / MICROSECOND
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 

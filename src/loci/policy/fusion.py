@@ -19,7 +19,7 @@ from heapq import heapify, heappop, heapreplace
 HALF = math.log(2.0)  # the surprise of a z of 0
 FARTHEST = 25.0  # deviations: beyond, the tail is too thin for a float
 BRIEF = 12.0  # words: what counts as few
-CLAIM = 6.0
+CLAIM = 9.0
 """Nats for a candidate that claims the very key the question asks for, and holds. Set, not learned: the sets to learn from do not
 ask what is current, and the conflict streams do."""
 

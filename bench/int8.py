@@ -73,7 +73,7 @@ def main() -> None:
         print(f"ratio {statistics.median(b / a for a, b in pairs):.2f}; cosine mean {cosine.mean():.4f}, least {cosine.min():.4f}")
         for data in args.data:
             for engine in (exact, small):
-                rankings = run(data, SYSTEMS, lambda done, total: None, engine)
+                rankings = run(data, SYSTEMS, lambda done, total: None, engine).rankings
                 figures = {system: score(measures(data, rankings[system])) for system in ("loci", "dense")}
                 print(data.name, engine.name, {system: round(100 * figure["R@10"], 1) for system, figure in figures.items()})
     print(machine())

@@ -173,7 +173,10 @@ def _assert_fenced(text: str, lines: int) -> None:
 # -- budget and citations -----------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.text(max_size=200), min_size=1, max_size=12), st.integers(packing.SMALLEST_BUDGET, 400))
+@given(
+    st.lists(st.text(max_size=200) | st.text(max_size=9).map(lambda text: text * 200), min_size=1, max_size=12),
+    st.integers(packing.SMALLEST_BUDGET, 400),
+)
 def test_the_text_never_exceeds_its_budget(texts: list[str], budget: int) -> None:
     packed = packing.pack([packing.Item(text, "s", None) for text in texts], budget)
     assert packed.tokens <= budget
@@ -188,10 +191,21 @@ def test_a_citation_names_its_hit(cube: Cube, clock: ManualClock) -> None:
         clock.advance(days=1)
     assert len(cube.search("kettle tea copper spoons").hits[0].memory.text) > 400, "the long one is first"
     recall = cube.search("kettle tea copper spoons", budget_tokens=80)
-    assert recall.hits and all(hit.memory.text != long.strip() for hit in recall.hits), "and does not fit"
+    assert len(recall.hits) > 1 and recall.hits[0].memory.text == long and recall.tokens <= 80
     for line in recall.text.splitlines()[1:-1]:
         place = int(line[1 : line.index("]")])
-        assert recall.hits[place - 1].memory.text in line
+        shown = line.partition("user: ")[2]
+        assert all(part.strip() in recall.hits[place - 1].memory.text for part in shown.split("…"))
+        assert ("…" in shown) == (place == 1), "only of the long one a part is shown"
+
+
+def test_of_a_long_memory_the_sentences_asked_about_are_shown(cube: Cube) -> None:
+    filling = " ".join(f"On day {day} we walked along the river and nothing happened." for day in range(60))
+    cube.add(f"{filling} Then Rex chewed the green umbrella. {filling}")
+    recall = cube.search("What did Rex do to the umbrella?", budget_tokens=120)
+    assert "Then Rex chewed the green umbrella." in recall.text and "…" in recall.text and recall.tokens <= 120
+    whole = cube.search("What did Rex do to the umbrella?")
+    assert "…" not in whole.text and filling in whole.text, "without a budget it is whole"
 
 
 def test_a_search_writes_nothing(cube: Cube) -> None:

@@ -62,6 +62,7 @@ def test_a_folder_of_data_gives_a_table_rankings_and_a_report(data: Path, tmp_pa
     figures = json.loads(done.stdout)["small"]
     assert figures["loci"]["n"] == 40 and figures["loci"]["R@1"] == 1 and figures["dense"]["R@10"] == 0, "no model, no dense"
     ranked = [json.loads(line) for line in predictions.read_text("utf-8").splitlines()]
+    assert figures["loci"]["text@500t"] == 1 and "text@500t" not in figures["bm25"]
     assert len(ranked) == 41 and ranked[0]["ranked"][0] == "0-0"
     report = (out / "report.md").read_text("utf-8")
     assert "| small | loci | 100.0 to 100.0 |" in report and "| small | one | 40 | 100.0 |" in report and "Least gain" in report

@@ -50,7 +50,8 @@ def _overall(sets: Sequence[str], answered: Sequence[Answered]) -> list[str]:
         rows = [a for a in answered if a.dataset == name]
         for system in rows[0].measures:
             low, high = _interval(rows, system)
-            figures = " | ".join(f"{100 * _mean(a.measures[system][m] for a in rows):.1f}" for m in metrics)
+            is_told = rows[0].measures[system].keys()
+            figures = " | ".join(f"{100 * _mean(a.measures[system][m] for a in rows):.1f}" if m in is_told else "" for m in metrics)
             lines.append(f"| {name} | {system} | {100 * low:.1f} to {100 * high:.1f} | {figures} |")
     return lines
 

@@ -6,12 +6,15 @@ import math
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from loci.bench.data import cost_of, message_of, rows_of
 from loci.bench.report import CURVE
+from loci.operation.operator import item
+from loci.policy.packing import pack
 from loci.ports import Embedder
 from loci.settings import load
 from loci.text.tokens import content_words
@@ -23,17 +26,24 @@ CUTS, BUDGETS = (1, 5, 10, 20), (500, 1000, 2000)
 SYSTEMS = ("loci", "bm25", "dense", "rank fusion")
 
 
-def run(
-    folder: Path, systems: Sequence[str], advance: Callable[[int, int], None], engine: Embedder | None = None
-) -> dict[str, dict[str, list[str]]]:
-    """Rankings of turn ids, by system and question. Each conversation is a cube of its own, taken in oldest first. ``engine``
-    computes the vectors; without one, what the settings name."""
+@dataclass(slots=True)
+class Found:
+    """``rankings`` of turn ids by system and question, and by question and budget the turns of which Loci's text ``shows`` a part."""
+
+    rankings: dict[str, dict[str, list[str]]]
+    shows: dict[str, dict[int, list[str]]]
+
+
+def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None], engine: Embedder | None = None) -> Found:
+    """Each conversation is a cube of its own, taken in oldest first. ``engine`` computes the vectors; without one, what the
+    settings name."""
     questions: dict[str, list[Mapping[str, Any]]] = {}
     for question in rows_of(folder / "questions.jsonl"):
         questions.setdefault(question["conversation"], []).append(question)
     conversations = list(rows_of(folder / "conversations.jsonl"))
     total = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
     rankings: dict[str, dict[str, list[str]]] = {system: {} for system in systems}
+    shows: dict[str, dict[int, list[str]]] = {}
     engine = engine or embedder_of(load()[0])
     embedder = None if engine is None else Remembering(engine)
     done = 0
@@ -54,13 +64,16 @@ def run(
                 advance(done, total)
             baselines = Baselines(messages, embedder) if len(systems) > 1 else None
             for question in questions.get(conversation["id"], ()):
-                hits = cube.search(question["text"], limit=DEPTH).hits
-                rankings["loci"][question["id"]] = list(dict.fromkeys(turn_of[hit.memory.spans[-1].source] for hit in hits))
+                recall = cube.search(question["text"], limit=DEPTH)
+                turns = [turn_of[hit.memory.spans[-1].source] for hit in recall.hits]
+                rankings["loci"][question["id"]] = list(dict.fromkeys(turns))
+                items = [item(hit) for hit in recall.hits]
+                shows[question["id"]] = {b: [turns[p] for p in pack(items, b, recall.trace.call.terms).taken] for b in BUDGETS}
                 for system, ranked in baselines.rank(question["text"]).items() if baselines else ():
                     rankings[system][question["id"]] = ranked
                 done += 1
                 advance(done, total)
-    return rankings
+    return Found(rankings, shows)
 
 
 class Remembering:
@@ -109,11 +122,20 @@ class Baselines:
         return {system: ranked[:DEPTH] for system, ranked in found.items()}
 
 
-def measures(folder: Path, rankings: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
-    """For each question that has evidence: R@k, all@10, nDCG@10, R@Nt (tokens of four bytes), and the points of the curve."""
+def measures(
+    folder: Path, rankings: Mapping[str, Sequence[str]], shows: Mapping[str, Mapping[int, Sequence[str]]] | None = None
+) -> list[dict[str, float]]:
+    """For each question that has evidence: R@k, all@10, nDCG@10, R@Nt (whole turns, tokens of four bytes), the points of the curve and,
+    from what a text ``shows``, text@Nt: the share of the evidence of which the text of so many tokens holds at least a part."""
     costs = {c["id"]: {t["id"]: cost_of(t) for t in c["turns"]} for c in rows_of(folder / "conversations.jsonl")}
     return [
-        _measure(rankings.get(q["id"], []), set(q["evidence"]), costs[q["conversation"]])
+        {
+            **_measure(rankings.get(q["id"], []), set(q["evidence"]), costs[q["conversation"]]),
+            **{
+                f"text@{b}t": len({*turns} & {*q["evidence"]}) / len({*q["evidence"]})
+                for b, turns in (shows or {}).get(q["id"], {}).items()
+            },
+        }
         for q in rows_of(folder / "questions.jsonl")
         if q["evidence"]
     ]

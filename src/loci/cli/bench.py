@@ -35,12 +35,12 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
     tables: dict[str, dict[str, dict[str, float]]] = {}
     for folder in folders:
         with progress(folder.name) as advance:
-            rankings = run(folder, SYSTEMS if baselines else SYSTEMS[:1], advance)
+            ran = run(folder, SYSTEMS if baselines else SYSTEMS[:1], advance)
         if predictions is not None:
             target = predictions if len(folders) == 1 else predictions.with_name(f"{folder.name}-{predictions.name}")
-            lines = (json.dumps({"question": q, "ranked": turns}) for q, turns in rankings["loci"].items())
+            lines = (json.dumps({"question": q, "ranked": turns}) for q, turns in ran.rankings["loci"].items())
             target.write_text("\n".join(lines) + "\n", "utf-8")
-        measured = {system: measures(folder, found) for system, found in rankings.items()}
+        measured = {s: measures(folder, ranked, ran.shows if s == "loci" else None) for s, ranked in ran.rankings.items()}
         tables[folder.name] = {system: score(rows) for system, rows in measured.items()}
         if report is not None:
             asked = [q for q in rows_of(folder / "questions.jsonl") if q["evidence"]]
@@ -56,9 +56,9 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
     if as_json:
         click.echo(json.dumps(tables, indent=1))
         return
-    metrics = [m for m in next(iter(next(iter(tables.values())).values())) if m != "n" and not m.startswith("curve")]
+    metrics = ["R@1", "R@10", "all@10", "nDCG@10", "R@500t", "R@1000t", "R@2000t", "text@1000t"]
     rows = [
-        [name, system, str(int(row["n"])), *(f"{100 * row[m]:.1f}" for m in metrics)]
+        [name, system, str(int(row["n"])), *(f"{100 * row[m]:.1f}" if m in row else "" for m in metrics)]
         for name, systems in tables.items()
         for system, row in systems.items()
     ]

@@ -60,7 +60,7 @@ class Operator:
         if query.strict and sure < self.ranker.confidence.get("threshold", 0.0):
             withheld, hits = {"not sure enough": len(hits)}, []
         start = perf_counter()
-        packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens)
+        packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens, query.call.terms)
         timings["pack"] = _lap(start)
         trace = Trace(
             call=query.call, ranker=self.ranker.name, weights=ranking.weights, signals=survey.counts, via=via, missing=survey.missing, withheld=withheld,

@@ -30,11 +30,10 @@ from numpy.typing import NDArray
 from loci import MemOS
 from loci.bench.data import message_of, rows_of
 from loci.drivers.minilm import MiniLM
-from loci.operation.operator import background_of, columns_of
+from loci.infrastructure import rankers
 from loci.policy.answerable import EVIDENCE, evidence_of
 from loci.policy.fusion import CLAIM, FACTS, SIGNALS, Background, Ranker, Ranking, again, echo, facts_of, fuse, leaders, signals, spread
 from loci.settings import Settings
-from loci.types import Scope
 
 PRIOR = {
     "words": 0.4, "words_after": 0.08, "answering": 0.08, "words_session": 0.16, "meaning": 0.45, "meaning_answering": 0.045, "own": 2.0,
@@ -120,23 +119,19 @@ def ask(data: Path, embedder: Kept) -> Iterator[Asked]:
         with tempfile.TemporaryDirectory() as home, MemOS.open(home, embedder=embedder, background=False) as memory:
             for place, conversation in enumerate(rows_of(told)):
                 cube = memory.cube(f"c{place}")
-                turn_of: dict[int, str] = {}
                 messages = [message_of(turn) for turn in conversation["turns"]]
                 for start in range(0, len(messages), 250):
                     cube.add(messages[start : start + 250])
                     cube.drain()
-                for number, source in enumerate(cube._store.sources(), 1):
-                    turn_of[number] = str(source.message.id)
-                at = cube._parts.governance.allow("search", Scope(cube.name))
+                turn_of = {source.id: str(source.message.id) for source in cube._store.sources()}
                 for question in questions:
                     if question["conversation"] == conversation["id"]:
-                        call = cube.call(question["text"])
-                        survey = cube._store.survey(cube._operator._probe(call), at)
+                        ranked, memories = cube.rank(question["text"])
+                        survey = ranked.survey
                         yield Asked(
-                            dataset, conversation["id"], background_of(call, survey), dict(columns_of(call, survey)),
-                            survey.sources, survey.sessions,
+                            dataset, conversation["id"], ranked.background, dict(ranked.raw), survey.sources, survey.sessions,
                             np.array(cube._store.likeness(survey.contents, survey.contents), np.float16),
-                            [turn_of[source] for source in survey.sources], frozenset(question["evidence"]),
+                            [turn_of[memory.spans[-1].source] for memory in memories], frozenset(question["evidence"]),
                             bool(question["evidence"]) and question["category"] != UNANSWERABLE.get(dataset),
                         )  # fmt: skip
 
@@ -229,10 +224,10 @@ def found(a: Asked, ranking: Ranking) -> tuple[float, float, float]:
     return len(a.gold & set(ranked[:1])) / len(a.gold), len(a.gold & set(ranked[:10])) / len(a.gold), gain / ideal
 
 
-def evidence(asked: Sequence[Asked], rankers: Sequence[Ranker]) -> Floats:
+def evidence(asked: Sequence[Asked], each: Sequence[Ranker]) -> Floats:
     """What speaks for an answer to each question, ranked by its own ranker: a row each, with 1 for the base."""
     rows = []
-    for a, ranker in zip(asked, rankers, strict=True):
+    for a, ranker in zip(asked, each, strict=True):
         told = evidence_of(fuse(a.raw, a.background, ranker), a.raw, a.background)
         rows.append([1.0, *(told[name] for name in EVIDENCE)])
     return np.array(rows)
@@ -261,10 +256,10 @@ def area(scores: Floats, is_true: NDArray[np.bool_]) -> float:
     return float(((above > 0) + 0.5 * (above == 0)).mean())
 
 
-def figures(asked: Sequence[Asked], rankers: Sequence[Ranker]) -> dict[str, dict[str, float]]:
+def figures(asked: Sequence[Asked], each: Sequence[Ranker]) -> dict[str, dict[str, float]]:
     """R@1, R@10 and nDCG@10 by set, each question ranked by its own ranker."""
     rows: dict[str, list[tuple[float, float, float]]] = {}
-    for a, ranker in zip(asked, rankers, strict=True):
+    for a, ranker in zip(asked, each, strict=True):
         rows.setdefault(a.dataset, []).append(found(a, a.ranked(ranker)))
     names = ("R@1", "R@10", "nDCG@10")
     return {d: {n: round(100 * float(x), 1) for n, x in zip(names, np.mean(r, 0), strict=True)} for d, r in sorted(rows.items())}
@@ -325,12 +320,8 @@ def main() -> None:
         read |= {f"sample/{p.name}": p for p in sorted(SAMPLE.parent.glob("*.jsonl"))}
         hashes = {name: hashlib.sha256(p.read_bytes()).hexdigest()[:16] for name, p in read.items()}
         provenance = {"date": date.today().isoformat(), "data": hashes, "figures": report, "command": "python -m bench.train"}
-        lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(slopes)}" for name, slopes in final.weights.items())
-        name = f"linear@{date.today().isoformat()}"
-        args.write.write_text(
-            f'{{"name": "{name}",\n "provenance": {json.dumps(provenance)},\n "confidence": {json.dumps(sure)},\n "weights": {{\n{lines}\n }}\n}}\n',
-            "utf-8",
-        )
+        shipped = replace(final, name=f"linear@{date.today().isoformat()}", confidence=sure)
+        rankers.save(args.write, shipped, provenance)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from loci.system import Cube
 
 PAGE = Path(__file__).parent / "reference.md"
 COMMANDS = {"import_file": "import", "why_not": "why-not"}
-NOT_COMMANDS = {"call", "close", "drain", "pending", "sweep"}
+NOT_COMMANDS = {"call", "close", "drain", "pending", "rank", "sweep"}
 
 
 def page() -> str:

@@ -20,7 +20,7 @@ from loci.memories.plaintext import Header
 from loci.operation import erasure, explain, importing
 from loci.operation.intake import Intake, Origin, Reader, people_of, told
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
-from loci.operation.operator import Operator
+from loci.operation.operator import Operator, Ranked
 from loci.operation.scheduler import Scheduler
 from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
@@ -230,6 +230,19 @@ class Cube:
         recall = self._operator.search(query, at)
         self._scheduler.use(recall.ids)
         return recall
+
+    def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
+        """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
+        at = self._parts.governance.allow("search", inputs.scope_of(self.name, user, None, None))
+        with self._store.snapshot():
+            ranked = self._operator.rank(self.call(inputs.question(question), user=user), at)
+            found = self._store.load(ranked.survey.contents, at)
+        return ranked, [found[content] for content in ranked.survey.contents]
+
+    @property
+    def ranker(self) -> Ranker:
+        """What its signals are worth."""
+        return self._operator.ranker
 
     def call(self, question: str, *, user: str | None = None) -> MemoryCall:
         """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""

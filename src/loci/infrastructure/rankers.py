@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def load(path: Path | None = None) -> Ranker:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Invalid(f"The ranker {path or SHIPPED} is none: {error!r}. `python -m bench.train DATA --write FILE` makes one.") from error
+
+
+def save(path: Path, ranker: Ranker, provenance: Mapping[str, object]) -> None:
+    """Writes a ranker with where it comes from, a signal a line."""
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(dict(slopes))}" for name, slopes in ranker.weights.items())
+    head = {"name": ranker.name, "provenance": provenance, "confidence": dict(ranker.confidence)}
+    told = ",\n ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items())
+    path.write_text(f'{{{told},\n "weights": {{\n{lines}\n }}\n}}\n', "utf-8")
 
 
 def _slopes(told: dict[str, float]) -> dict[str, float]:

@@ -26,6 +26,19 @@ SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims we
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """What a search knows of its candidates before it reads any: their signals (``raw``), what they stand out from, their order."""
+
+    survey: Survey
+    raw: Mapping[str, Sequence[float]]
+    background: fusion.Background
+    ranking: fusion.Ranking
+    confidence: float
+    via: tuple[str, ...]
+    milliseconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     """Answers questions on one cube."""
 
@@ -36,37 +49,43 @@ class Operator:
     def search(self, query: Query, at: RowFilter) -> Recall:
         """Best first, folded, packed to the budget, with the plan it followed. Writes nothing."""
         check(query)
-        timings: dict[str, float] = {}
-        start = perf_counter()
-        probe = self._probe(query.call)
-        timings["embed"] = _lap(start)
         with self.store.snapshot():
+            ranked = self.rank(query.call, at)
+            timings = dict(ranked.milliseconds)
             start = perf_counter()
-            keys, via = self._follow(query.call, at)
-            survey = self.store.survey(replace(probe, keys=keys), at)
-            timings["signals"] = _lap(start)
-            start = perf_counter()
-            raw, background = columns_of(query.call, survey), background_of(query.call, survey)
-            if via:
-                raw = {**raw, "claim": [FOLLOWED * is_claim for is_claim in raw.get("claim", ())]}
-            ranking = fusion.fuse(raw, background, self.ranker)
-            sure = answerable.confidence(answerable.evidence_of(ranking, raw, background), self.ranker.confidence)
-            ranking = self._again(ranking, survey)
-            timings["fuse"] = _lap(start)
-            start = perf_counter()
-            hits = self._hits(ranking, survey, query.limit, at)
+            hits = self._hits(ranked.ranking, ranked.survey, query.limit, at)
             timings["read"] = _lap(start)
         withheld = {}
-        if query.strict and sure < self.ranker.confidence.get("threshold", 0.0):
+        if query.strict and ranked.confidence < self.ranker.confidence.get("threshold", 0.0):
             withheld, hits = {"not sure enough": len(hits)}, []
         start = perf_counter()
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens, query.call.terms)
         timings["pack"] = _lap(start)
         trace = Trace(
-            call=query.call, ranker=self.ranker.name, weights=ranking.weights, signals=survey.counts, via=via, missing=survey.missing, withheld=withheld,
-            considered=survey.documents, milliseconds=timings,
+            call=query.call, ranker=self.ranker.name, weights=ranked.ranking.weights, signals=ranked.survey.counts, via=ranked.via,
+            missing=ranked.survey.missing, withheld=withheld, considered=ranked.survey.documents, milliseconds=timings,
         )  # fmt: skip
-        return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace, sure)
+        return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace, ranked.confidence)
+
+    def rank(self, call: MemoryCall, at: RowFilter) -> Ranked:
+        """The candidates of a question in order, before any is read."""
+        timings: dict[str, float] = {}
+        start = perf_counter()
+        probe = self._probe(call)
+        timings["embed"] = _lap(start)
+        start = perf_counter()
+        keys, via = self._follow(call, at)
+        survey = self.store.survey(replace(probe, keys=keys), at)
+        timings["signals"] = _lap(start)
+        start = perf_counter()
+        raw, background = columns_of(call, survey), background_of(call, survey)
+        if via:
+            raw = {**raw, "claim": [FOLLOWED * is_claim for is_claim in raw.get("claim", ())]}
+        first = fusion.fuse(raw, background, self.ranker)
+        sure = answerable.confidence(answerable.evidence_of(first, raw, background), self.ranker.confidence)
+        ranking = self._again(first, survey)
+        timings["fuse"] = _lap(start)
+        return Ranked(survey, raw, background, ranking, sure, via, timings)
 
     def _follow(self, call: MemoryCall, at: RowFilter) -> tuple[tuple[tuple[str | None, str], ...], tuple[str, ...]]:
         """The keys to look for and, where one question hides in another, the answers that led there."""

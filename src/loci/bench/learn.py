@@ -1,0 +1,150 @@
+"""Tuning: what a user says was right moves the weights of the search, as far as it holds for questions left out.
+
+Each weight may move from where it is, in proportion to how much its signal tells right memories from the other candidates of their question
+(listwise softmax over the candidates). Few questions move them little: the penalty on moving falls with their number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loci.errors import Invalid, Malformed
+from loci.policy.fusion import SIGNALS, Ranker, signals
+from loci.system import Cube
+
+FEWEST, FOLDS = 8, 5  # questions with a right candidate; groups of them that are left out in turn
+STIFFNESS = 10.0  # how much a move costs, in questions
+TEMPER, STEPS, RATE = 0.5, 200, 0.1
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A question and the ids of memories, or of their sources, that answer it."""
+
+    question: str
+    right: frozenset[str]
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The new ranker, R@1, R@10 and nDCG@10 of the questions before and, each left out while learning, after; ``unreached`` are those of which
+    no right memory was a candidate."""
+
+    ranker: Ranker
+    questions: int
+    unreached: int
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    @property
+    def is_better(self) -> bool:
+        return self.after["nDCG@10"] > self.before["nDCG@10"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The candidates of one question: their signals, the score they have, and which are right."""
+
+    values: Floats
+    totals: Floats
+    sources: Sequence[str]
+    is_right: NDArray[np.bool_]
+
+
+def read(path: Path) -> list[Feedback]:
+    """JSON lines of ``{"question", "right": [ids], "user"}``. Raises `Malformed` with the line."""
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            told: Any = json.loads(line)
+            right = told["right"]
+            if isinstance(right, str) or not all(isinstance(id, str) for id in right) or not right:
+                raise ValueError("right is no list of ids")
+            found.append(Feedback(str(told["question"]), frozenset(right), told.get("user")))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise Malformed(f'{path}, line {number}: expected {{"question": "...", "right": ["id", ...]}} ({error}).', number) from error
+    return found
+
+
+def tune(cube: Cube, feedback: Sequence[Feedback]) -> Tuned:
+    """Raises `Invalid` when there is too little to learn from."""
+    reached = [asked for told in feedback if (asked := _ask(cube, told)).is_right.any()]
+    if len(reached) < FEWEST:
+        raise Invalid(
+            f"{len(reached)} of {len(feedback)} questions have a right memory among their candidates; {FEWEST} are needed to learn anything. "
+            "Give more, and check the ids: `loci search QUESTION --json` shows them."
+        )
+    folds = min(FOLDS, len(reached))
+    moves = [_learn([asked for place, asked in enumerate(reached) if place % folds != fold]) for fold in range(folds)]
+    before = _figures([(asked, asked.totals) for asked in reached])
+    after = _figures([(asked, asked.totals + asked.values @ moves[place % folds]) for place, asked in enumerate(reached)])
+    move = _learn(reached)
+    weights = {
+        name: {**slopes, "base": round(slopes["base"] + float(move[SIGNALS.index(name)]), 4)}
+        for name, slopes in cube.ranker.weights.items()
+    }
+    ranker = replace(cube.ranker, name=f"{cube.ranker.name}, tuned to {len(reached)} questions", weights=weights)
+    return Tuned(ranker, len(feedback), len(feedback) - len(reached), before, after)
+
+
+def _ask(cube: Cube, told: Feedback) -> _Asked:
+    ranked, memories = cube.rank(told.question, user=told.user)
+    count = len(memories)
+    columns: Mapping[str, Sequence[float]] = {**signals(ranked.raw, ranked.background, count), **_second(ranked.ranking)}
+    values = np.array([columns.get(name, [0.0] * count) for name in SIGNALS], float).reshape(len(SIGNALS), count).T
+    is_right = np.array([memory.id in told.right or memory.spans[-1].source in told.right for memory in memories], dtype=bool)
+    return _Asked(values, np.array(ranked.ranking.totals), [memory.spans[-1].source for memory in memories], is_right)
+
+
+def _second(ranking: Any) -> dict[str, list[float]]:
+    """The signals of the second pass as they were, without their weights."""
+    return {
+        name: [value / ranking.weights[name] for value in ranking.columns[name]] for name in ("echo", "spread") if name in ranking.columns
+    }
+
+
+def _learn(asked: Sequence[_Asked]) -> Floats:
+    """How far each weight moves: by Adam on the convex loss."""
+    values = np.concatenate([a.values for a in asked])
+    unit = values.std(0) + 1e-9
+    values = values / unit
+    totals = np.concatenate([a.totals for a in asked])
+    first = np.cumsum([0, *(len(a.totals) for a in asked)])[:-1]
+    question = np.repeat(np.arange(len(asked)), [len(a.totals) for a in asked])
+    target = np.concatenate([a.is_right / a.is_right.sum() for a in asked])
+    w, m, v = np.zeros(len(SIGNALS)), np.zeros(len(SIGNALS)), np.zeros(len(SIGNALS))
+    for step in range(1, STEPS + 1):
+        score = TEMPER * (totals + values @ w)
+        raised = np.exp(score - np.maximum.reduceat(score, first)[question])
+        likely = raised / np.add.reduceat(raised, first)[question]
+        gradient = (TEMPER * values.T @ (likely - target) + STIFFNESS * w) / len(asked)
+        m, v = 0.9 * m + 0.1 * gradient, 0.99 * v + 0.01 * gradient**2
+        pace = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+        w -= pace * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
+    moved: Floats = w / unit
+    return moved
+
+
+def _figures(ranked: Sequence[tuple[_Asked, Floats]]) -> dict[str, float]:
+    """R@1, R@10 and nDCG@10 over messages."""
+    rows = []
+    for asked, totals in ranked:
+        order: list[int] = np.argsort(-totals, kind="stable").tolist()
+        sources = list(dict.fromkeys(asked.sources[place] for place in order))[:10]
+        right = {asked.sources[place] for place in np.flatnonzero(asked.is_right).tolist()}
+        gain = sum(1 / math.log2(place + 2) for place, source in enumerate(sources) if source in right)
+        ideal = sum(1 / math.log2(place + 2) for place in range(min(10, len(right))))
+        rows.append((len(right & set(sources[:1])) / len(right), len(right & set(sources)) / len(right), gain / ideal))
+    return {name: round(float(value), 4) for name, value in zip(("R@1", "R@10", "nDCG@10"), np.mean(rows, 0), strict=True)}

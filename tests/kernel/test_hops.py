@@ -60,6 +60,12 @@ def test_each_hop_is_taken_as_it_holds(cube: Cube, clock: ManualClock) -> None:
     assert cube.search(question, user="ann", as_of=moment).hits[0].memory.text == "Tom lives in Porto."
 
 
+def test_what_was_told_of_the_relation_itself_counts_as_well(cube: Cube, clock: ManualClock) -> None:
+    tell(cube, clock, *TOLD, ("Ann", "My brother lives in Faro these days."))
+    found = [hit.memory.text for hit in cube.search("Where does Ann's brother live?", user="ann").hits[:2]]
+    assert set(found) == {"Tom lives in Porto.", "My brother lives in Faro these days."}
+
+
 def test_the_answers_of_another_user_lead_nowhere(cube: Cube, clock: ManualClock) -> None:
     tell(cube, clock, *TOLD, user="ann")
     tell(cube, clock, ("Bo", "Tom lives in Ghent."), user="bea")

@@ -97,7 +97,8 @@ class Operator:
             values = self.store.values(keys, at)[:BRANCHES]
             via.extend(values)
             keys = tuple((key(value), attribute) for value in values for attribute in attributes)
-        return (keys, tuple(via)) if keys and self.store.values(keys, at) else (call.asked, ())
+        direct = tuple(known for known in call.asked if "/" in (known[0] or ""))  # told of "my brother", whoever that is
+        return (keys + direct, tuple(via)) if keys and self.store.values(keys, at) else (call.asked, ())
 
     def _again(self, ranking: fusion.Ranking, survey: Survey) -> fusion.Ranking:
         """The second pass, for which the vectors of the best are compared with those of all candidates."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 
 from loci.text.facts import facts, key
+from loci.text.wording.verbs import KIN
 from loci.types import Chain
 
 WHO = r"(?P<who>my [\w' -]+?|[\w.'-]+(?: [A-Z][\w.'-]*)*?(?:['’]s? [\w -]+?){0,3})"
@@ -109,11 +110,8 @@ def asked(question: str, speaker: str | None, people: Collection[str]) -> list[t
 
 
 NAME = r"[A-Z][\w.&'-]*?(?: [A-Z][\w.&-]*)*"
-PERSON = (
-    "brother|sister|sibling|mother|father|mom|mum|dad|parent|son|daughter|child|wife|husband|spouse|partner|girlfriend|boyfriend|fiancée?|boss"
-    "|manager|employer|company|colleague|roommate|flatmate|neighbou?r|(?:best )?friend|cousin|uncle|aunt|niece|nephew|grand(?:mother|father|ma|pa)"
-    "|doctor|dentist|teacher|landlord|coach"
-)
+KINDRED = "|".join(sorted((*KIN, "sibling", "parent", "child", "employer", "company"), key=len, reverse=True))
+PERSON = rf"(?:(?:best|older|younger|big|little|new) )?(?:{KINDRED})"
 # what stands in a question for somebody or something else, and the question for that
 STANDING_FOR: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), question)

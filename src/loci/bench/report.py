@@ -12,7 +12,10 @@ from pathlib import Path
 RESAMPLES, SEED = 1000, 7
 FEWEST = 30  # questions that a category needs to be compared
 CURVE = (100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 4000)
-COLOURS = {"loci": "#c2410c", "bm25": "#1d4ed8", "dense": "#15803d", "rank fusion": "#6b7280"}
+COLOURS = {
+    "loci": "#c2410c", "bm25": "#1d4ed8", "dense": "#15803d", "rank fusion": "#6b7280",
+    "mem0": "#7c3aed", "chromadb": "#be185d", "langgraph": "#0e7490", "memoryos": "#a16207",
+}  # fmt: skip
 SINGLE = ("bm25", "dense")
 
 

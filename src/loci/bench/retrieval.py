@@ -1,4 +1,4 @@
-"""How much of the evidence a search finds, on any data in the unified format, beside words alone, vectors alone and their rank fusion."""
+"""How much of the evidence a search finds, on any data in the unified format, beside words, vectors, their rank fusion and rivals."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from loci.bench import rivals
 from loci.bench.data import cost_of, message_of, rows_of
 from loci.bench.report import CURVE
+from loci.errors import Unavailable
 from loci.operation.operator import item
 from loci.policy.packing import pack
 from loci.ports import Embedder
@@ -36,15 +39,21 @@ class Found:
 
 def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None], engine: Embedder | None = None) -> Found:
     """Each conversation is a cube of its own, taken in oldest first. ``engine`` computes the vectors; without one, what the
-    settings name."""
+    settings name. Systems may be names of rivals too."""
     questions: dict[str, list[Mapping[str, Any]]] = {}
     for question in rows_of(folder / "questions.jsonl"):
         questions.setdefault(question["conversation"], []).append(question)
     conversations = list(rows_of(folder / "conversations.jsonl"))
-    total = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
+    beside = [system for system in systems if system in rivals.RIVALS]
+    once = sum(len(c["turns"]) + len(questions.get(c["id"], ())) for c in conversations)
+    total = once * (1 + len(beside))
     rankings: dict[str, dict[str, list[str]]] = {system: {} for system in systems}
     shows: dict[str, dict[int, list[str]]] = {}
     engine = engine or embedder_of(load()[0])
+    if beside and engine is None:
+        raise Unavailable(f"{', '.join(beside)} rank by vectors, and there is no embedding model: `loci settings` says how to get one.")
+    for system in beside:
+        rivals.environment(system)
     embedder = None if engine is None else Remembering(engine)
     done = 0
     with (
@@ -62,7 +71,7 @@ def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None
                 cube.drain()
                 done += len(batch)
                 advance(done, total)
-            baselines = Baselines(messages, embedder) if len(systems) > 1 else None
+            baselines = Baselines(messages, embedder) if {*systems} & {*SYSTEMS[1:]} else None
             for question in questions.get(conversation["id"], ()):
                 recall = cube.search(question["text"], limit=DEPTH)
                 turns = [turn_of[hit.memory.spans[-1].source] for hit in recall.hits]
@@ -73,7 +82,36 @@ def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None
                     rankings[system][question["id"]] = ranked
                 done += 1
                 advance(done, total)
+    if embedder is not None:
+        for place, system in enumerate(beside, 1):
+            further = partial(_further, advance, once * place, total)
+            rankings[system] = _beside(system, conversations, questions, embedder, further)
     return Found(rankings, shows)
+
+
+def _further(advance: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    advance(before + done, total)
+
+
+def _beside(
+    rival: str,
+    conversations: Sequence[Mapping[str, Any]],
+    questions: Mapping[str, Sequence[Mapping[str, Any]]],
+    embedder: Embedder,
+    advance: Callable[[int], None],
+) -> dict[str, list[str]]:
+    """A rival's rankings of the same questions, from the texts that the baselines have."""
+    asked = []
+    for conversation in conversations:
+        messages = [message_of(turn) for turn in conversation["turns"]]
+        turns = dict(zip((str(m.id) for m in messages), words_of(messages), strict=True))
+        asked.append(rivals.Asked(turns, {q["id"]: q["text"] for q in questions.get(conversation["id"], ())}))
+    return rivals.rank(rival, asked, embedder, DEPTH, advance)
+
+
+def words_of(messages: Sequence[Message]) -> list[str]:
+    """What was said with who said it: the text that every other system is given."""
+    return [f"{m.speaker}: {m.words}" for m in messages]
 
 
 class Remembering:
@@ -99,7 +137,7 @@ class Baselines:
         import apsw
 
         self._ids = [str(m.id) for m in messages]
-        words = [f"{m.speaker}: {m.words}" for m in messages]
+        words = words_of(messages)
         self._db = apsw.Connection(":memory:")
         self._db.execute("CREATE VIRTUAL TABLE turns USING fts5(words, tokenize='porter unicode61')")
         self._db.executemany("INSERT INTO turns (rowid, words) VALUES (?, ?)", list(enumerate(words)))

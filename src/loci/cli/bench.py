@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from loci.bench.rivals import RIVALS
+
 
 @click.group()
 def bench() -> None:
@@ -19,8 +21,11 @@ def bench() -> None:
 @click.option("--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write Loci's rankings here, a JSON line a question.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write a report here: intervals, categories, curves.")
 @click.option("--baselines/--no-baselines", default=True, help="Rank by words alone, by vectors alone, and by their rank fusion as well.")
+@click.option("--beside", type=click.Choice(list(RIVALS)), multiple=True, help="Another memory system; first use installs it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | None, baselines: bool, as_json: bool) -> None:
+def retrieval(
+    folders: Sequence[Path], predictions: Path | None, report: Path | None, baselines: bool, beside: Sequence[str], as_json: bool
+) -> None:
     """Take in each conversation of FOLDERS once, ask its questions with nothing but their text, and score the turns found.
 
     A folder holds conversations.jsonl and questions.jsonl. No model judges anything: a question scores by how many of the
@@ -31,11 +36,12 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
     from loci.bench.retrieval import SYSTEMS, measures, run, score
     from loci.cli.render import progress, show_table
 
+    systems = (*(SYSTEMS if baselines else SYSTEMS[:1]), *dict.fromkeys(beside))
     answered: list[Answered] = []
     tables: dict[str, dict[str, dict[str, float]]] = {}
     for folder in folders:
         with progress(folder.name) as advance:
-            ran = run(folder, SYSTEMS if baselines else SYSTEMS[:1], advance)
+            ran = run(folder, systems, advance)
         if predictions is not None:
             target = predictions if len(folders) == 1 else predictions.with_name(f"{folder.name}-{predictions.name}")
             lines = (json.dumps({"question": q, "ranked": turns}) for q, turns in ran.rankings["loci"].items())
@@ -48,11 +54,7 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
                 found = {system: told[place] for system, told in measured.items()}
                 answered.append(Answered(folder.name, question["conversation"], str(question.get("category", "")), found))
     if report is not None:
-        write(
-            report,
-            answered,
-            "Written by `loci bench retrieval`; intervals are of a bootstrap over conversations, seeded. No language model was used.",
-        )
+        write(report, answered, _about(folders))
     if as_json:
         click.echo(json.dumps(tables, indent=1))
         return
@@ -63,6 +65,23 @@ def retrieval(folders: Sequence[Path], predictions: Path | None, report: Path | 
         for system, row in systems.items()
     ]
     show_table(["set", "system", "n", *metrics], rows)
+
+
+def _about(folders: Sequence[Path]) -> str:
+    """What a report is of: the data by their hashes, and the machine."""
+    from hashlib import sha256
+
+    from loci.bench.machine import machine
+
+    hashes = {
+        folder.name: sha256(b"".join((folder / f"{name}.jsonl").read_bytes() for name in ("conversations", "questions"))).hexdigest()[:16]
+        for folder in folders
+    }
+    data = ", ".join(f"{name} {digest}" for name, digest in hashes.items())
+    return (
+        "Written by `loci bench retrieval`; intervals are of a bootstrap over conversations, seeded. No language model was used.\n\n"
+        f"Data, by the hash of their conversations and questions: {data}. {machine()}."
+    )
 
 
 @bench.command()

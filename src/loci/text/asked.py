@@ -127,11 +127,14 @@ STANDING_FOR: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )  # fmt: skip
 STAND_IN = "Xyzzy"
 LONGEST = 4  # hops
+PLAIN = 500  # characters: a longer question is an account of something
 
 
 def hops(question: str, speaker: str | None, people: Collection[str]) -> Chain | None:
     """How to answer a question that names somebody by another question: "Where does Ann's brother live?" asks who that is first.
-    None for a question of one hop, and where one of the hops asks for no key."""
+    None for a question of one hop, for a very long one, and where one of the hops asks for no key."""
+    if len(question) > PLAIN:
+        return None
     text = question.strip().replace("’", "'")
     steps: list[list[tuple[str | None, str]]] = []
     while len(steps) < LONGEST and (inner := _inner(text)) is not None:

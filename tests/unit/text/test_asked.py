@@ -87,6 +87,7 @@ def test_a_question_within_a_question(question, first, then):
         "What did Alice's brother say?",
         "",
         "the of The of",
+        "A. " * 9000,
     ],
 )
 def test_a_question_of_one_hop(question):

@@ -17,11 +17,11 @@ class Conversation:
         self.ids, self.texts = [i for i, _ in turns], [text for _, text in turns]
         self.asked = [text for _, text in questions]
         self.vectors, self.asked_vectors = vectors[: len(turns)], vectors[len(turns) :]
-        self._known = dict(zip([*self.texts, *self.asked], vectors, strict=True))
+        self._known = dict(zip((text.strip() for text in (*self.texts, *self.asked)), vectors, strict=True))
 
     def embed(self, texts):
-        """The vectors that were computed beforehand; a text without one is a mistake of the script."""
-        return [self._known[text] for text in texts]
+        """The vectors that were computed beforehand, whether or not a system strips the text; one without is a mistake of the script."""
+        return [self._known[text.strip()] for text in texts]
 
 
 def main(rank):

@@ -319,7 +319,8 @@ class Store(Protocol):
         """Every signal over every row the filter lets through; the filter comes before any ranking."""
 
     def values(self, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[str]:
-        """What holds for these keys, as it was claimed in memories that the filter lets through; the newest first, each once."""
+        """What holds for these keys, as it was claimed, and not denied, in memories that the filter lets through; the newest first,
+        each once."""
 
     def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
         """How near contents are in meaning: a column for each of ``to``, a cosine for each of ``contents``; NaN where either has no

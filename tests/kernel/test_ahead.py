@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -110,6 +115,66 @@ def test_the_helper_ends_with_an_import_that_fails(cube: Cube, tmp_path: Path, m
     with pytest.raises(Malformed):
         cube.import_file(tmp_path / "bad.jsonl")
     assert started[0].returncode is not None
+
+
+class User(StrEnum):
+    """A user that only this process knows."""
+
+    ANN = "ann"
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_cannot_pass_between_processes_is_read_here(cube: Cube, tmp_path: Path) -> None:
+    (tmp_path / "said.jsonl").write_text('{"role": "user", "text": "I live in Porto.", "at": "2026-01-01"}\n' * 3, "utf-8")
+    done: list[int] = []
+    importing_it = Thread(target=lambda: done.append(cube.import_file(tmp_path / "said.jsonl", user=User.ANN).added), daemon=True)
+    importing_it.start()
+    importing_it.join(30)
+    assert done == [3]
+
+
+def test_a_helper_ends_when_its_input_breaks_off() -> None:
+    helper = ahead._start()
+    assert helper is not None and helper.stdin is not None
+    helper.stdin.write(pickle.dumps((SAID, ("Ann",)))[:40])
+    helper.stdin.close()
+    assert helper.wait(30) is not None
+    assert helper.stdout is not None
+    helper.stdout.close()
+
+
+@pytest.mark.usefixtures("eager")
+def test_modules_in_the_folder_it_is_started_in_are_not_run(
+    memory: MemOS, count: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pickle.py").write_text("raise SystemExit('run')", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert memory.cube("a").import_file(SAMPLE).added == 369 and not count
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("executable", ["/gone/bin/python3", "/bin/python_echo"])
+def test_a_python_that_cannot_be_started_costs_nothing(
+    cube: Cube, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, executable: str
+) -> None:
+    if "echo" in executable:  # one that says something else than is expected of it
+        executable = str(tmp_path / "python_echo")
+        Path(executable).write_text("#!/bin/sh\necho Initialising\ncat > /dev/null\n", "utf-8")
+        Path(executable).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", executable)
+    assert cube.import_file(SAMPLE).added == 369
+
+
+@pytest.mark.usefixtures("eager")
+def test_equal_moments_on_different_clocks_are_read_apart(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    here = Message("user", "We met yesterday.", datetime(2024, 5, 2, 0, 30, tzinfo=timezone(timedelta(hours=9))), "Ann")
+    there = replace(here, at=datetime(2024, 5, 1, 15, 30, tzinfo=UTC))
+    assert here == there
+    with Ahead(MemReader(), tmp_path / "file") as reader:
+        reader.expect([here, there], ("Ann",))
+        found = [reader.read(message, ("Ann",)).candidates[0].times[0].earliest.day for message in (here, there)]
+    assert found == [MemReader().read(m, ("Ann",)).candidates[0].times[0].earliest.day for m in (here, there)] == [1, 30]
 
 
 def test_a_short_file_another_reader_and_a_frozen_application_have_no_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,29 @@ def test_the_answers_of_another_user_lead_nowhere(cube: Cube, clock: ManualClock
     assert recall.trace.via == () and {hit.memory.scope.user for hit in recall.hits} == {"bea"}
 
 
+def test_what_was_denied_leads_nowhere(cube: Cube, clock: ManualClock) -> None:
+    tell(cube, clock, ("Ann", "I do not work at Arco."), ("Bo", "Arco is based in Oslo."))
+    assert cube.search("Where is the company Ann works for based?", user="ann").trace.via == ()
+
+
+def test_a_crowd_of_others_does_not_hide_ones_own(cube: Cube, clock: ManualClock) -> None:
+    tell(cube, clock, *TOLD)
+    for number in range(120):
+        cube.add(Message("user", "Tom lives in Ghent.", clock.now(), "Bo"), user=f"other{number}")
+    recall = cube.search("Where does Ann's brother live?", user="ann")
+    assert recall.trace.via == ("tom",) and recall.hits[0].memory.text == "Tom lives in Porto."
+
+
+def test_a_chain_is_followed_as_far_as_was_known(cube: Cube, clock: ManualClock) -> None:
+    tell(cube, clock, *TOLD)
+    moment = clock.now()
+    clock.advance(days=30)
+    tell(cube, clock, ("Bo", "Tom moved to Lisbon."), ("Ann", "I work at Zeta now."))
+    recall = cube.search("Where does Ann's brother live?", user="ann", known_at=moment)
+    assert recall.trace.via == ("tom",) and recall.hits[0].memory.text == "Tom lives in Porto."
+    assert cube.search("Where is the company Ann works for based?", user="ann", known_at=moment).trace.via == ("arco",)
+
+
 def test_a_chain_that_ends_nowhere_changes_nothing(cube: Cube, clock: ManualClock) -> None:
     tell(cube, clock, ("Ann", "My brother is Tom."), ("Bo", "The brother of Ann lives somewhere."))
     recall = cube.search("Where does Ann's brother live?", user="ann")

@@ -50,6 +50,20 @@ def test_what_was_right_is_found_after_it(cube: Cube, told: list[Feedback], open
         assert recall.hits[0].memory.text == "Sold on Monday." and recall.trace.ranker == found.ranker.name
 
 
+def test_a_signal_that_tells_nothing_here_stays(cube: Cube, clock: ManualClock) -> None:
+    feedback = []
+    for topic, answer in zip(TOPICS, ANSWERS, strict=True):
+        clock.advance(hours=1)
+        said = [
+            Message("user", f"I like my {topic}.", clock.now(), "Ann"),
+            Message("user", f"My {topic}? I think: {answer}.", clock.now(), "Ann"),
+        ]
+        feedback.append(Feedback(f"What does Ann think of the {topic}?", frozenset([cube.add(said, session=topic).sources[1]])))
+    before, after = cube.ranker.weights, tune(cube, feedback).ranker.weights
+    moves = {name: abs(after[name]["base"] - before[name]["base"]) for name in before}
+    assert moves["own"] == moves["speaker"] == 0 and max(moves.values()) < 20
+
+
 def test_too_little_and_wrong_ids_are_refused(cube: Cube, told: list[Feedback]) -> None:
     with pytest.raises(Invalid, match=f"{FEWEST} are needed"):
         tune(cube, told[: FEWEST - 1])

@@ -33,6 +33,8 @@ class Scripted(ThreadingHTTPServer):
         self.keys: set[str | None] = set()
         self.failures: list[int] = []  # statuses to answer with first
         self.verdict: str | None = None
+        self.elsewhere = ""  # where a redirect points to
+        self.says_nothing = False
 
     @property
     def url(self) -> str:
@@ -49,6 +51,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.failures:
             self._reply(self.server.failures.pop(0), {"error": "as scripted"})
             return
+        if self.server.elsewhere:
+            self._reply(302, {}, self.server.elsewhere)
+            return
+        if self.server.says_nothing:
+            self._reply(200, {"choices": [{"message": {"content": None}}]})
+            return
         system, user = (message["content"] for message in body["messages"])
         said = self._judged(user) if "grade" in system else self._answered(user)
         self._reply(200, {"choices": [{"message": {"content": said}}]})
@@ -62,9 +70,11 @@ class Handler(BaseHTTPRequestHandler):
         key, answer = re.search(r"Key: (.*)\nAnswer: (.*)", user).groups()  # type: ignore[union-attr]
         return self.server.verdict or json.dumps({"label": "CORRECT" if key in answer else "WRONG"})
 
-    def _reply(self, status: int, body: object) -> None:
+    def _reply(self, status: int, body: object, location: str = "") -> None:
         raw = json.dumps(body).encode()
         self.send_response(status)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
@@ -175,6 +185,36 @@ def test_a_busy_endpoint_is_tried_again_and_a_refusal_is_not(server: Scripted) -
     for url, name in (("localhost:80", "m"), ("http://x/v1", "")):
         with pytest.raises(Invalid):
             OpenAIChat(url, name)
+
+
+def test_a_key_goes_nowhere_but_to_its_endpoint(server: Scripted) -> None:
+    with Scripted() as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        server.elsewhere = other.url + "/chat/completions"
+        with pytest.raises(Invalid, match="302"):
+            OpenAIChat(server.url, "m", "secret-key").complete("answer", "?")
+        assert not other.asked and not other.keys
+        other.shutdown()
+    assert "secret-key" not in repr(OpenAIChat(server.url, "m", "secret-key"))
+    for key in ("secret-key\n", "sécret"):
+        with pytest.raises(Invalid) as refused:
+            OpenAIChat(server.url, "m", key)
+        assert "cret" not in str(refused.value)
+
+
+def test_an_answer_without_text_is_none(server: Scripted) -> None:
+    server.says_nothing = True
+    with pytest.raises(Unavailable, match="no text"):
+        OpenAIChat(server.url, "m").complete("answer", "?")
+
+
+def test_nothing_to_ask_is_said_and_a_key_of_nought_is_one(data: Path, server: Scripted) -> None:
+    options = ("--endpoint", server.url, "--model", "m", "--runs", "1", "--systems", "nothing")
+    done = ask(data, *options, "--without", "0", "--without", "1", "--without", "trap")
+    assert done.returncode == Invalid.exit_code and "no question" in done.stderr
+    asked = [json.loads(line) for line in (data / "questions.jsonl").read_text("utf-8").splitlines()]
+    (data / "questions.jsonl").write_text(json.dumps({**asked[0], "answer": 0}) + "\n", "utf-8")
+    assert json.loads(ask(data, *options).stdout)["systems"]["nothing"]["questions"] == 1
 
 
 @pytest.mark.parametrize(

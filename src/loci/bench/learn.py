@@ -23,6 +23,7 @@ from loci.system import Cube
 FEWEST, FOLDS = 8, 5  # questions with a right candidate; groups of them that are left out in turn
 STIFFNESS = 10.0  # how much a move costs, in questions
 TEMPER, STEPS, RATE = 0.5, 200, 0.1
+ALIKE = 1e-6  # a deviation that is none
 Floats = NDArray[np.float64]
 
 
@@ -118,8 +119,9 @@ def _second(ranking: Any) -> dict[str, list[float]]:
 def _learn(asked: Sequence[_Asked]) -> Floats:
     """How far each weight moves: by Adam on the convex loss."""
     values = np.concatenate([a.values for a in asked])
-    unit = values.std(0) + 1e-9
-    values = values / unit
+    spread = values.std(0)
+    is_telling = spread > ALIKE  # what is the same of all candidates teaches nothing
+    values = np.where(is_telling, (values - values.mean(0)) / np.where(is_telling, spread, 1.0), 0.0)
     totals = np.concatenate([a.totals for a in asked])
     first = np.cumsum([0, *(len(a.totals) for a in asked)])[:-1]
     question = np.repeat(np.arange(len(asked)), [len(a.totals) for a in asked])
@@ -133,7 +135,7 @@ def _learn(asked: Sequence[_Asked]) -> Floats:
         m, v = 0.9 * m + 0.1 * gradient, 0.99 * v + 0.01 * gradient**2
         pace = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
         w -= pace * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
-    moved: Floats = w / unit
+    moved: Floats = np.where(is_telling, w / np.where(is_telling, spread, 1.0), 0.0)
     return moved
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from loci.bench.data import cost_of, message_of, render, rows_of
 from loci.bench.retrieval import Baselines, Remembering
-from loci.errors import LociError
+from loci.errors import Invalid, LociError
 from loci.ports import Chat, Embedder
 from loci.system import Cube
 from loci.wire import MemOS
@@ -49,26 +49,28 @@ class Outcome:
     fault: str  # why it counts as wrong without having been judged; empty where it was judged
     f1: float
     tokens: int  # of the context, four bytes each
-    search_ms: float
+    search_ms: float | None
     answer_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A question with the context that a system gave for it."""
+    """A question with the context that a system gave for it. Only Loci's search is timed: the others share what they compute."""
 
     question: Mapping[str, Any]
     system: str
     context: str
-    search_ms: float
+    search_ms: float | None
 
 
 def tasks(
     folder: Path, systems: Sequence[str], budget: int, without: frozenset[str], limit: int | None, engine: Embedder | None
 ) -> Iterator[Task]:
     """Every question that has a key, with the context of every system. Each conversation is taken in once, oldest turn first."""
-    asked = [q for q in rows_of(folder / "questions.jsonl") if str(q.get("answer") or "") and str(q.get("category", "")) not in without]
-    asked = asked[:limit]
+    keyed = [q for q in rows_of(folder / "questions.jsonl") if q.get("answer") not in (None, "")]
+    asked = [q for q in keyed if str(q.get("category", "")) not in without][:limit]
+    if not asked:
+        raise Invalid(f"{folder} has no question with an answer to judge by, or all of them were left out.")
     embedder = None if engine is None else Remembering(engine)
     with (
         tempfile.TemporaryDirectory(prefix="loci-bench-") as home,
@@ -88,7 +90,7 @@ def tasks(
                 for system in systems:
                     start_at = time.perf_counter()
                     context = contexts.of(system, question["text"])
-                    yield Task(question, system, context, 1000 * (time.perf_counter() - start_at))
+                    yield Task(question, system, context, 1000 * (time.perf_counter() - start_at) if system == "loci" else None)
 
 
 class _Contexts:
@@ -170,14 +172,23 @@ def table(outcomes: Sequence[Outcome]) -> Mapping[str, Mapping[str, Any]]:
             "questions": len({o.question for o in own}), "accuracy": statistics.mean(by_run), "spread": statistics.pstdev(by_run),
             "by category": {c: _share(o for o in own if o.category == c) for c in sorted({o.category for o in own})},
             "F1": statistics.mean(o.f1 for o in own), "context tokens": statistics.mean(o.tokens for o in own),
-            "search ms": statistics.median(o.search_ms for o in own), "answer ms": statistics.median(o.answer_ms for o in own),
+            "search ms": _median([o.search_ms for o in own if o.search_ms is not None]), "answer ms": statistics.median(o.answer_ms for o in own),
             "not judged": sum(bool(o.fault) for o in own),
         }  # fmt: skip
     return found
 
 
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
 def _share(outcomes: Iterator[Outcome]) -> float:
     return statistics.mean(o.is_right for o in outcomes)
+
+
+def milliseconds(value: float | None) -> str:
+    """A time for a table; empty where none was taken."""
+    return "" if value is None else f"{value:.1f}"
 
 
 def report(folder: Path, found: Mapping[str, Mapping[str, Any]], about: Mapping[str, object]) -> None:
@@ -195,7 +206,7 @@ def report(folder: Path, found: Mapping[str, Mapping[str, Any]], about: Mapping[
         by = " | ".join(f"{100 * row['by category'][c]:.1f}" for c in categories)
         lines.append(
             f"| {system} | {100 * row['accuracy']:.1f} ± {100 * row['spread']:.1f} | {by} | {100 * row['F1']:.1f} | {row['context tokens']:,.0f}"
-            f" | {row['search ms']:.1f} | {row['answer ms']:,.0f} | {row['not judged']} |"
+            f" | {milliseconds(row['search ms'])} | {row['answer ms']:,.0f} | {row['not judged']} |"
         )
     lines += ["", "The answering prompt:", "", "```", ANSWER, "```", "", "The judge's:", "", "```", JUDGE, "```"]
     (folder / "report.md").write_text("\n".join(lines) + "\n", "utf-8")

@@ -15,7 +15,7 @@ from typing import Any
 from loci.bench import rivals
 from loci.bench.data import cost_of, message_of, rows_of
 from loci.bench.report import CURVE
-from loci.errors import Unavailable
+from loci.errors import Invalid, Unavailable
 from loci.operation.operator import item
 from loci.policy.packing import pack
 from loci.ports import Embedder
@@ -79,7 +79,8 @@ def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None
                 items = [item(hit) for hit in recall.hits]
                 shows[question["id"]] = {b: [turns[p] for p in pack(items, b, recall.trace.call.terms).taken] for b in BUDGETS}
                 for system, ranked in baselines.rank(question["text"]).items() if baselines else ():
-                    rankings[system][question["id"]] = ranked
+                    if system in rankings:
+                        rankings[system][question["id"]] = ranked
                 done += 1
                 advance(done, total)
     if embedder is not None:
@@ -180,7 +181,9 @@ def measures(
 
 
 def score(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Means of the measures, and how many questions they are of."""
+    """Means of the measures, and how many questions they are of. Raises `Invalid` when there are none."""
+    if not rows:
+        raise Invalid("No question has evidence: there is nothing to score.")
     return {"n": float(len(rows)), **{m: sum(r[m] for r in rows) / len(rows) for m in rows[0]}}
 
 

@@ -218,7 +218,7 @@ def qa(
         return
     rows = [
         [name, f"{100 * row['accuracy']:.1f} ± {100 * row['spread']:.1f}", f"{100 * row['F1']:.1f}", f"{row['context tokens']:,.0f}",
-         f"{row['search ms']:.1f}", f"{row['answer ms']:,.0f}", str(row["not judged"])]
+         answers.milliseconds(row["search ms"]), f"{row['answer ms']:,.0f}", str(row["not judged"])]
         for name, row in found.items()
     ]  # fmt: skip
     show_table(["context by", "accuracy", "F1", "context tokens", "search ms", "answer ms", "not judged"], rows)

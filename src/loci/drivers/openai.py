@@ -7,12 +7,22 @@ import json
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from loci.errors import Denied, Invalid, Unavailable
 
 TRIES, PAUSE_SECONDS, SECONDS = 4, 0.5, 120.0
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # worth another try
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """An endpoint that answers from elsewhere is not the one that was named."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(_Stay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +31,11 @@ class OpenAIChat:
 
     url: str
     name: str
-    key: str = ""
+    key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if not self.key.isascii() or not self.key.isprintable():
+            raise Invalid("The endpoint's key has a character that no key has, such as a line break: check the variable that holds it.")
         if not self.url.startswith(("http://", "https://")):
             raise Invalid(
                 f"The endpoint {self.url!r} is no address: it begins with http:// or https:// and ends with the version, as in .../v1."
@@ -38,11 +50,12 @@ class OpenAIChat:
         """
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         body = json.dumps({"model": self.name, "messages": messages, "temperature": 0, "max_tokens": max_tokens}).encode()
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
-        request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", body, headers)
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", body, {"Content-Type": "application/json"})
+        if self.key:
+            request.add_unredirected_header("Authorization", f"Bearer {self.key}")
         for attempt in range(1, TRIES + 1):
             try:
-                with urllib.request.urlopen(request, timeout=SECONDS) as reply:
+                with OPENER.open(request, timeout=SECONDS) as reply:
                     return _content(reply.read())
             except urllib.error.HTTPError as error:
                 if error.code not in BUSY or attempt == TRIES:
@@ -55,6 +68,7 @@ class OpenAIChat:
 
     def _refused(self, error: urllib.error.HTTPError) -> Denied | Invalid | Unavailable:
         said = error.read(500).decode("utf-8", "replace").strip()
+        said = said.replace(self.key, "(the key)") if self.key else said
         told = f"The endpoint {self.url} answered {error.code}: {said or error.reason}"
         if error.code in (401, 403):
             return Denied(f"{told}. Check the key.")
@@ -63,6 +77,9 @@ class OpenAIChat:
 
 def _content(raw: bytes) -> str:
     try:
-        return str(json.loads(raw)["choices"][0]["message"]["content"])
+        content = json.loads(raw)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError) as error:
         raise Unavailable(f"The endpoint's answer is no chat completion: {raw[:200]!r}") from error
+    if not isinstance(content, str):
+        raise Unavailable("The endpoint's answer has no text: the model refused, or wanted to call a tool.")
+    return content

@@ -22,9 +22,12 @@ from loci.operation.intake import Heard, Reader
 from loci.types import Message
 
 SMALLEST = 300_000  # bytes of a file, about 2,000 messages: fewer are read before a process has started
-BROKEN = (OSError, EOFError, pickle.UnpicklingError)
+
+BROKEN = (OSError, EOFError, ValueError, TypeError, AttributeError, ImportError, LookupError, pickle.PickleError)
+"""What ends the second process: it is gone, a caller's own types do not pass between processes, or something else came out of it."""
 
 Asked = tuple[Sequence[Message], Sequence[str]]
+Key = tuple[Message, object]
 
 
 class Ahead:
@@ -35,7 +38,7 @@ class Ahead:
         self._reader = reader
         self._coming: deque[Asked] = deque()
         self._people: Sequence[str] = ()
-        self._known: Mapping[Message, Heard] = {}
+        self._known: Mapping[Key, Heard] = {}
         is_long = file.is_file() and file.stat().st_size >= SMALLEST
         self._helper = _start() if is_long and type(reader) is MemReader and (os.cpu_count() or 1) > 1 else None
 
@@ -50,18 +53,19 @@ class Ahead:
                 self._end()
 
     def read(self, message: Message, people: Collection[str]) -> Heard:
-        while self._coming and (message not in self._known or people != self._people):
+        key = _key(message)
+        while self._coming and (key not in self._known or people != self._people):
             messages, self._people = self._coming.popleft()
             self._known = self._receive(messages)
-        heard = self._known.get(message) if people == self._people else None
+        heard = self._known.get(key) if people == self._people else None
         return self._reader.read(message, people) if heard is None else heard
 
-    def _receive(self, messages: Sequence[Message]) -> Mapping[Message, Heard]:
+    def _receive(self, messages: Sequence[Message]) -> Mapping[Key, Heard]:
         """What the second process made of these; nothing if it has ended. What ended it is met again when they are read here."""
         if self._helper is None or self._helper.stdout is None:
             return {}
         try:
-            return dict(zip(messages, pickle.load(self._helper.stdout), strict=True))
+            return dict(zip(map(_key, messages), pickle.load(self._helper.stdout), strict=True))
         except BROKEN:
             self._end()
             return {}
@@ -79,12 +83,21 @@ class Ahead:
         self._end()
 
 
+def _key(message: Message) -> Key:
+    """Equal messages are read alike, unless their clocks differ: "yesterday" does."""
+    return message, message.at and message.at.utcoffset()
+
+
 def _start() -> subprocess.Popen[bytes] | None:
-    """The second process; none where this one is not run by a Python that could be started again, as in a frozen application."""
+    """The second process, which takes no module from the folder it is started in. None where this one is not run by a Python that
+    could be started again, as in a frozen application, and where none can be started."""
     if getattr(sys, "frozen", False) or not Path(sys.executable or "").name.startswith("python"):
         return None
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-m", __name__], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    try:
+        return subprocess.Popen([sys.executable, "-P", "-m", __name__], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
 
 
 def _serve() -> None:
@@ -99,10 +112,13 @@ def _serve() -> None:
 
 
 def _listen(asked: SimpleQueue[Asked | None]) -> None:
+    """Until nothing more can come or be understood; then the process ends, and whoever waits for it knows."""
     try:
         while True:
             asked.put(pickle.load(sys.stdin.buffer))
     except EOFError:
+        pass
+    finally:
         asked.put(None)
 
 

@@ -14,6 +14,7 @@ from loci.text.wording.verbs import KIN
 from loci.types import Chain
 
 WHO = r"(?P<who>my [\w' -]+?|[\w.'-]+(?: [A-Z][\w.'-]*)*?(?:['’]s? [\w -]+?){0,3})"
+PLAIN = 500  # characters: a longer question is an account of something
 MOST = 3  # keys: what a question asks for, and other names of it
 VERY = r"(?: currently| now| presently| these days| right now)?"
 
@@ -96,7 +97,9 @@ def asks_many(question: str) -> bool:
 
 def asked(question: str, speaker: str | None, people: Collection[str]) -> list[tuple[str | None, str]]:
     """(subject, attribute) keys that answer the question, best first; the subject is None when it names nobody ("When is
-    the wedding?"). Empty when it asks for no key: most questions do."""
+    the wedding?"). Empty when it asks for no key: most questions do, and very long ones."""
+    if len(question) > PLAIN:
+        return []
     text = re.sub(r"^(\w+)['’](?:s|re)\b", lambda short: f"{short[1]} is", question.strip())
     keys: list[tuple[str | None, str]] = []
     for pattern, statement in FORMS:
@@ -127,7 +130,6 @@ STANDING_FOR: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )  # fmt: skip
 STAND_IN = "Xyzzy"
 LONGEST = 4  # hops
-PLAIN = 500  # characters: a longer question is an account of something
 
 
 def hops(question: str, speaker: str | None, people: Collection[str]) -> Chain | None:

@@ -62,6 +62,10 @@ def test_a_question_for_one_thing(question):
     assert not asks_many(question)
 
 
+def test_a_very_long_question_asks_for_no_key():
+    assert asked("When is " + "my " * 9000 + "wedding?", "Me", PEOPLE) == []
+
+
 @pytest.mark.parametrize(
     ("question", "first", "then"),
     [

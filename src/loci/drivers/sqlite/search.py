@@ -22,6 +22,10 @@ SHORTEST = 0.05  # of the mean length: no text counts as shorter
 NEAR = 3  # turns to either side that a text's words are looked for in
 FEWEST = 100  # texts: in a smaller memory a word counts as rare as if there were so many
 SPREAD, SPREAD_WEIGHT = 0.1, 20  # what cosines are taken to spread before there are many to tell, and how many texts that is worth
+CLAIMS = 1000  # of a key: what a search looks at
+LATER = """OR (closed_by = memory AND closed_at > :known)
+  OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)"""
+"""A claim was still open if what closed it was not known yet."""
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
 Called = Mapping[str, Sequence[int]]
@@ -39,7 +43,7 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Ca
     elif probe.vector is not None:
         missing["dense"] = f"vectors are still of {view.embedder}; they are being rebuilt for {probe.embedder}"
     among = scores.among
-    claiming = [content for content, _ in claimed(db, probe.keys, at)]
+    claiming = [content for content, _, _ in claimed(db, probe.keys, at, names)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
     chosen = scores.candidates(answering)
     return Survey(
@@ -211,21 +215,25 @@ def _postings(db: apsw.Connection, term: str, user: int | None) -> list[int]:
     return [row[0] for row in query(db, "SELECT rowid FROM text_index WHERE text_index MATCH ?", f"{scope}words : {quoted}")]
 
 
-def claimed(db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[tuple[int, str]]:
-    """Contents that claim one of these keys and had not been superseded in it by then, with the value, the newest first."""
-    found: list[tuple[int, str]] = []
+def claimed(
+    db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter, names: Mapping[str, int]
+) -> list[tuple[int, str, bool]]:
+    """Contents that claim one of these keys for this user and had not been superseded in it by then, as far as was known, with the
+    value and whether it is affirmed; the newest first."""
+    whose = "" if at.user is None else "AND user = :user"
+    later = "" if at.known_at is None else LATER
+    values = {"user": names.get(at.user or "", 0), "at": to_micros(at.as_of or at.now), "known": to_micros(at.known_at)}
+    found: list[tuple[int, str, bool]] = []
     for subject, attribute in keys:
-        whose = "attribute" if subject is None else "subject = ?1 AND attribute"
-        rows = query(
-            db,
-            f"SELECT content, value FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {whose} = ?2 UNION ALL SELECT seq FROM claims"
-            f" WHERE {whose} BETWEEN ?2 || '/' AND ?2 || '0') AND (closed_by IS NULL OR closed_at > ?3)"
-            " AND (tense = 'now' OR attribute LIKE 'plan/%') ORDER BY seq DESC LIMIT 100",
-            subject,
-            attribute,
-            to_micros(at.as_of or at.now),
+        about = "attribute" if subject is None else "subject = :subject AND attribute"
+        rows = db.execute(
+            f"SELECT content, value, polarity FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {about} = :attribute UNION ALL"
+            f" SELECT seq FROM claims WHERE {about} BETWEEN :attribute || '/' AND :attribute || '0') {whose}"
+            f" AND (closed_by IS NULL OR closed_at > :at {later}) AND (tense = 'now' OR attribute LIKE 'plan/%')"
+            f" ORDER BY seq DESC LIMIT {CLAIMS}",
+            {**values, "subject": subject, "attribute": attribute},
         )
-        found.extend((int(content), str(value)) for content, value in rows)
+        found.extend((int(content), str(value), bool(polarity)) for content, value, polarity in rows)
     return found
 
 

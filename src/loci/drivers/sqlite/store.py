@@ -181,9 +181,9 @@ class SqliteStore:
 
     def values(self, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[str]:
         with self._viewing() as (db, _):
-            found = claimed(db, keys, at)
-            is_there = self._view.rows_of([content for content, _ in found], at, self._numbers)
-            return list(dict.fromkeys(value for content, value in found if content in is_there))
+            found = claimed(db, keys, at, self._numbers)
+            is_there = self._view.rows_of([content for content, _, _ in found], at, self._numbers)
+            return list(dict.fromkeys(value for content, value, is_affirmed in found if is_affirmed and content in is_there))
 
     def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
         with self._viewing():

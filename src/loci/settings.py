@@ -86,6 +86,11 @@ def load(
     ]
 
 
+def inherited(changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a program that is started from here, with changes."""
+    return {**os.environ, **changes}
+
+
 def _read(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text("utf-8"))

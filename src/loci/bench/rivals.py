@@ -17,7 +17,7 @@ from pathlib import Path
 
 from loci.errors import Unavailable
 from loci.ports import Embedder
-from loci.settings import load
+from loci.settings import inherited, load
 
 BESIDE = Path(__file__).with_name("beside")
 LAST = 2000  # characters of a failed program's output that are shown
@@ -84,7 +84,7 @@ def _write(home: Path, asked: Sequence[Asked], embedder: Embedder, depth: int) -
 
 def _run(command: Sequence[str], failed: str, home: Path | None = None, advance: Callable[[int], None] | None = None) -> None:
     """Runs to the end, in ``home`` as its only home. Raises `Unavailable` with ``failed`` and the last of what was said."""
-    variables = os.environ if home is None else {**os.environ, "HOME": str(home), "USERPROFILE": str(home)}
+    variables = inherited({} if home is None else {"HOME": str(home), "USERPROFILE": str(home)})
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, errors="replace", env=variables, cwd=home) as process,

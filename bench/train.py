@@ -179,7 +179,7 @@ def best_spread(table: Table, ranker: Ranker, is_in: NDArray[np.bool_]) -> dict[
         ranking = a.ranked(ranker)
         for base, many in SPREADS:
             weighed = replace(ranking, weights={"spread": base + many * a.background.asks_many})
-            spreaded = weighed.and_signal("spread", spread(weighed, a.sources, a.sessions))
+            spreaded = weighed.and_signals({"spread": spread(weighed, a.sources, a.sessions)})
             rows[base, many].setdefault(a.dataset, []).append(found(a, spreaded)[1])
     base, many = max(SPREADS, key=lambda choice: sum(np.mean(told) for told in rows[choice].values()))
     return {"base": base, "asks_many": many}

@@ -40,7 +40,7 @@ def evidence_of(ranking: Ranking, raw: Mapping[str, Column], background: Backgro
         found |= {
             "words": _best(words, theirs),
             "meaning": _best(meaning, theirs),
-            "theirs_first": float(said[ranking.totals.index(max(ranking.totals))]),
+            "theirs_first": float(said[ranking.order[0]]),
         }
         for name, column in (("words_gap", words), ("meaning_gap", meaning), ("score_gap", topical or words)):
             found[name] = _best(column, theirs) - _best(column, others) if others else 0.0

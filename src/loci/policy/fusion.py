@@ -91,28 +91,27 @@ class Ranking:
     columns: Mapping[str, Column]
     totals: Column
     attested: float
+    order: Sequence[int] = field(init=False)
+    scores: Column = field(init=False)
 
-    @property
-    def order(self) -> Sequence[int]:
-        return sorted(range(len(self.totals)), key=self.totals.__getitem__, reverse=True)
-
-    @property
-    def scores(self) -> Column:
+    def __post_init__(self) -> None:
         best = max(self.totals, default=0.0)
-        return [self.attested * math.exp((value - best) / 2) for value in self.totals]
+        object.__setattr__(self, "order", sorted(range(len(self.totals)), key=self.totals.__getitem__, reverse=True))
+        object.__setattr__(self, "scores", [self.attested * math.exp((value - best) / 2) for value in self.totals])
 
     def shares(self, place: int) -> dict[str, float]:
         """What each signal gave one candidate; those that gave it nothing are left out."""
         return {name: column[place] for name, column in self.columns.items() if column[place]}
 
-    def and_signal(self, name: str, values: Column) -> Ranking:
-        """The same with one signal more, if it is worth anything here."""
-        weight = self.weights.get(name, 0.0)
-        if not weight or not any(values):
-            return self
-        given = [weight * value for value in values]
-        totals = [a + b for a, b in zip(self.totals, given, strict=True)]
-        return Ranking(self.weights, {**self.columns, name: given}, totals, self.attested)
+    def and_signals(self, values: Mapping[str, Column]) -> Ranking:
+        """The same with more signals, as far as they are worth anything here."""
+        columns, totals = dict(self.columns), list(self.totals)
+        for name, column in values.items():
+            weight = self.weights.get(name, 0.0)
+            if weight and any(column):
+                columns[name] = given = [weight * value for value in column]
+                totals = [a + b for a, b in zip(totals, given, strict=True)]
+        return Ranking(self.weights, columns, totals, self.attested)
 
 
 def fuse(raw: Mapping[str, Column], background: Background, ranker: Ranker) -> Ranking:
@@ -126,18 +125,18 @@ def fuse(raw: Mapping[str, Column], background: Background, ranker: Ranker) -> R
         return Ranking({}, {}, [], 0.0)
     facts = facts_of(background)
     weights = {**ranker.worth(facts), "claim": CLAIM}
-    ranking = Ranking(weights, {}, [0.0] * count, _attested(facts, background, any(raw.get("claim", ()))))
-    for name, values in signals(raw, background, count).items():
-        ranking = ranking.and_signal(name, values)
-    return ranking
+    nothing = Ranking(weights, {}, [0.0] * count, _attested(facts, background, any(raw.get("claim", ()))))
+    return nothing.and_signals(signals(raw, background, count))
 
 
 def again(ranking: Ranking, cosine: Column, likeness: Sequence[Column], sources: Sequence[int], sessions: Sequence[int]) -> Ranking:
     """The second pass: the candidates by how they stand to one another. ``likeness`` is of the ``leaders`` with every candidate."""
     if likeness:
-        scores = ranking.scores
-        ranking = ranking.and_signal("echo", echo(cosine, likeness, [scores[place] for place in leaders(ranking)]))
-    return ranking.and_signal("spread", spread(ranking, sources, sessions))
+        scores = [ranking.scores[place] for place in leaders(ranking)]
+        ranking = ranking.and_signals({"echo": echo(cosine, likeness, scores)})
+    if ranking.weights.get("spread"):
+        ranking = ranking.and_signals({"spread": spread(ranking, sources, sessions)})
+    return ranking
 
 
 LEADERS = 4

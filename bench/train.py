@@ -41,7 +41,7 @@ PRIOR = {
 }  # fmt: skip
 """Nats, by hand: what a nat of evidence should count for if signals were nearly independent. Signals without a line begin at none."""
 FIRST = tuple(name for name in SIGNALS if name not in ("echo", "spread"))
-SPREADS = tuple((base, many) for base in (0.0, -0.25, -0.5) for many in (0.0, -0.25, -0.5))  # and its slope where many things are asked for
+SPREADS = tuple((base, many) for base in (0.0, -0.25) for many in (0.0, -0.5, -0.75, -1.0))  # and its slope where many things are asked for
 L2, L2_SLOPES, TEMPER = 1.0, 0.3, 0.5  # how near to the prior; the score counts half in the likelihood, since evidence is marked in part
 BALANCE, STEPS, RATE = 0.75, 120, 0.05
 LACKING = {"vectors": 0.15, "people": 0.05, "both": 0.05}  # the weight of a question asked without these

@@ -226,6 +226,14 @@ def test_a_used_memory_is_counted_and_becomes_active(open_vault: Callable[..., M
     assert (found.uses, found.state) == (2, "activated") and found.last_used is not None
 
 
+def test_what_is_claimed_is_sure(cube: Cube) -> None:
+    cube.add([Message("user", "My brother is Tom.", speaker="Ann"), Message("user", "Tom lives in Porto.", speaker="Bo")], session="s")
+    for question, answer in (("Where does Ann's brother live?", "Tom lives in Porto."), ("Who is Ann's brother?", "My brother is Tom.")):
+        recall = cube.search(question, strict=True)
+        assert recall.confidence >= 0.9 and recall.hits[0].memory.text == answer
+    assert cube.search("Where does Ann's sister live?", strict=True).confidence < 0.9
+
+
 def test_a_strict_search_gives_nothing_rather_than_the_nearest(cube: Cube) -> None:
     for day in range(30):
         cube.add(Message("user", f"The garden took {day} hours of my week.", speaker="Ann"))

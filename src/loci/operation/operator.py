@@ -83,6 +83,8 @@ class Operator:
             raw = {**raw, "claim": [FOLLOWED * is_claim for is_claim in raw.get("claim", ())]}
         first = fusion.fuse(raw, background, self.ranker)
         sure = answerable.confidence(answerable.evidence_of(first, raw, background), self.ranker.confidence)
+        if any(raw.get("claim", ())):
+            sure = max(sure, answerable.CLAIMED)
         ranking = self._again(first, survey)
         timings["fuse"] = _lap(start)
         return Ranked(survey, raw, background, ranking, sure, via, timings)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from loci.policy.fusion import Background, Column, Ranking, facts_of
 
 EVIDENCE = ("nearby", "best", "words", "meaning", "names_one", "theirs_first", "words_gap", "meaning_gap", "score_gap")
+CLAIMED = 0.9  # how sure it is at least where the very key that is asked for is claimed, and holds
 TOPICAL = ("words", "covered", "nearby", "meaning", "date", "time")  # signals of what is asked, whoever said it
 
 

@@ -3,7 +3,7 @@
     python -m bench.against_mem0 DATA [--memories 675 10000] [--json]
 
 DATA is a folder of the unified format. The first set of texts is one whole conversation, with its questions for recall; larger sets
-are filled up with further turns. mem0 lives in an environment of its own, made under .bench/ from PyPI.
+are filled up with further turns. mem0 lives in an environment of its own, that of `loci bench retrieval --beside mem0`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,13 @@ from typing import Any
 import numpy as np
 
 from loci import MemOS, Message
+from loci.bench import rivals
 from loci.bench.latency import many, told
 from loci.bench.machine import machine
 from loci.drivers.minilm import MiniLM
 from loci.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = "mem0ai==2.2.1"
 
 
 class LookUp:
@@ -42,16 +41,6 @@ class LookUp:
 
     def embed(self, texts: Sequence[str]) -> Any:
         return np.stack([self._known[t] for t in texts])
-
-
-def environment() -> Path:
-    """A Python with mem0 in it."""
-    home = ROOT / ".bench/mem0"
-    python = home / "bin/python"
-    if not python.exists():
-        venv.create(home, with_pip=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", PACKAGE], check=True)
-    return python
 
 
 def load(data: Path, memories: int) -> tuple[list[str], list[tuple[str, set[str]]]]:
@@ -129,7 +118,10 @@ def compare(data: Path, memories: int, model: MiniLM) -> dict[str, Any]:
         said = [text.split(": ", 1)[1] for text in texts]  # Loci's vectors are of what was said, without who said it
         known = dict(zip([*said, *questions], [*model.embed(said), *asked_vectors], strict=True))
         done = subprocess.run(
-            [str(environment()), str(Path(__file__).with_name("mem0_side.py")), str(home)], capture_output=True, text=True, check=False
+            [str(rivals.environment("mem0")), str(Path(__file__).with_name("mem0_side.py")), str(home)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             sys.exit(done.stderr)

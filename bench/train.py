@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci import MemOS
+from loci.bench.conflict import area
 from loci.bench.data import message_of, rows_of
+from loci.bench.learn import FIGURES, adam, found_of, likely
 from loci.drivers.minilm import MiniLM
 from loci.infrastructure import rankers
 from loci.policy.answerable import EVIDENCE, evidence_of
@@ -196,18 +197,16 @@ def weigh(table: Table, names: Sequence[str], columns: Floats, offset: Floats, i
     weight = (weight / weight.sum())[table.question]
     penalty = np.full((len(names), len(FACTS) + 1), L2_SLOPES)
     penalty[:, 0] = L2
-    prior, m, v = np.zeros_like(penalty), np.zeros_like(penalty), np.zeros_like(penalty)
+    prior = np.zeros_like(penalty)
     prior[:, 0] = [PRIOR.get(name, 0.0) * unit for name, unit in zip(names, deviation, strict=True)]
-    w = prior.copy()
-    for step in range(1, STEPS + 1):
+
+    def gradient(w: Floats) -> Floats:
         score = TEMPER * (((values @ w.astype(np.float32)) * facts).sum(1) + offset)
-        raised = np.exp(score - np.maximum.reduceat(score, table.first[:-1])[table.question])
-        likely = raised / np.add.reduceat(raised, table.first[:-1])[table.question]
-        wrong = (TEMPER * (likely - table.target) * weight).astype(np.float32)
-        gradient = values.T @ (wrong[:, None] * facts) + penalty * (w - prior)
-        m, v = 0.9 * m + 0.1 * gradient, 0.99 * v + 0.01 * gradient**2
-        pace = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
-        w -= pace * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
+        wrong = (TEMPER * (likely(score, table.first[:-1], table.question) - table.target) * weight).astype(np.float32)
+        sloped: Floats = values.T @ (wrong[:, None] * facts) + penalty * (w - prior)
+        return sloped
+
+    w = adam(prior, gradient, STEPS, RATE)
     slopes = w / deviation[:, None] / spread
     base = slopes[:, 0] - (slopes[:, 1:] * mean[1:]).sum(1)
     return {
@@ -218,10 +217,7 @@ def weigh(table: Table, names: Sequence[str], columns: Floats, offset: Floats, i
 
 def found(a: Asked, ranking: Ranking) -> tuple[float, float, float]:
     """R@1, R@10 and nDCG@10 of one question."""
-    ranked = list(dict.fromkeys(a.turns[place] for place in ranking.order))
-    gain = sum(1 / math.log2(place + 2) for place, turn in enumerate(ranked[:10]) if turn in a.gold)
-    ideal = sum(1 / math.log2(place + 2) for place in range(min(10, len(a.gold))))
-    return len(a.gold & set(ranked[:1])) / len(a.gold), len(a.gold & set(ranked[:10])) / len(a.gold), gain / ideal
+    return found_of([a.turns[place] for place in ranking.order], a.gold)
 
 
 def evidence(asked: Sequence[Asked], each: Sequence[Ranker]) -> Floats:
@@ -250,19 +246,12 @@ def fit_confidence(asked: Sequence[Asked], rows: Floats, is_in: NDArray[np.bool_
     return {name: round(float(value), 4) for name, value in zip(("base", *EVIDENCE), w / spread, strict=True)}
 
 
-def area(scores: Floats, is_true: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve: how often a question with an answer scores above one without."""
-    above = scores[is_true][:, None] - scores[~is_true][None, :]
-    return float(((above > 0) + 0.5 * (above == 0)).mean())
-
-
 def figures(asked: Sequence[Asked], each: Sequence[Ranker]) -> dict[str, dict[str, float]]:
     """R@1, R@10 and nDCG@10 by set, each question ranked by its own ranker."""
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for a, ranker in zip(asked, each, strict=True):
         rows.setdefault(a.dataset, []).append(found(a, a.ranked(ranker)))
-    names = ("R@1", "R@10", "nDCG@10")
-    return {d: {n: round(100 * float(x), 1) for n, x in zip(names, np.mean(r, 0), strict=True)} for d, r in sorted(rows.items())}
+    return {d: {n: round(100 * float(x), 1) for n, x in zip(FIGURES, np.mean(r, 0), strict=True)} for d, r in sorted(rows.items())}
 
 
 def main() -> None:
@@ -305,7 +294,7 @@ def main() -> None:
     likely = 1 / (1 + np.exp(-rows @ np.array(list(sure.values()))))
     sure["threshold"] = round(float(np.quantile(likely[is_told], 1 - KEPT)), 3)
     report["answerable, area under ROC, left out"] = {
-        name: round(area(scores[of], is_told[of]), 3)
+        name: round(area(scores[of & is_told].tolist(), scores[of & ~is_told].tolist()) or 0.0, 3)
         for name in sorted({a.dataset for a in everybody})
         if 0 < is_told[of := np.array([a.dataset == name for a in everybody])].mean() < 1
     }

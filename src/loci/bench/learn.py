@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.errors import Invalid, Malformed
-from loci.policy.fusion import SIGNALS, Ranker, signals
+from loci.policy.fusion import SIGNALS, Ranker, Ranking, signals
 from loci.system import Cube
 
 FEWEST, FOLDS = 8, 5  # questions with a right candidate; groups of them that are left out in turn
 STIFFNESS = 10.0  # how much a move costs, in questions
 TEMPER, STEPS, RATE = 0.5, 200, 0.1
 ALIKE = 1e-6  # a deviation that is none
+FIGURES = ("R@1", "R@10", "nDCG@10")
 Floats = NDArray[np.float64]
 
 
@@ -109,7 +110,7 @@ def _ask(cube: Cube, told: Feedback) -> _Asked:
     return _Asked(values, np.array(ranked.ranking.totals), [memory.spans[-1].source for memory in memories], is_right)
 
 
-def _second(ranking: Any) -> dict[str, list[float]]:
+def _second(ranking: Ranking) -> dict[str, list[float]]:
     """The signals of the second pass as they were, without their weights."""
     return {
         name: [value / ranking.weights[name] for value in ranking.columns[name]] for name in ("echo", "spread") if name in ranking.columns
@@ -126,15 +127,13 @@ def _learn(asked: Sequence[_Asked]) -> Floats:
     first = np.cumsum([0, *(len(a.totals) for a in asked)])[:-1]
     question = np.repeat(np.arange(len(asked)), [len(a.totals) for a in asked])
     target = np.concatenate([a.is_right / a.is_right.sum() for a in asked])
-    w, m, v = np.zeros(len(SIGNALS)), np.zeros(len(SIGNALS)), np.zeros(len(SIGNALS))
-    for step in range(1, STEPS + 1):
-        score = TEMPER * (totals + values @ w)
-        raised = np.exp(score - np.maximum.reduceat(score, first)[question])
-        likely = raised / np.add.reduceat(raised, first)[question]
-        gradient = (TEMPER * values.T @ (likely - target) + STIFFNESS * w) / len(asked)
-        m, v = 0.9 * m + 0.1 * gradient, 0.99 * v + 0.01 * gradient**2
-        pace = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
-        w -= pace * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
+
+    def gradient(w: Floats) -> Floats:
+        wrong = likely(TEMPER * (totals + values @ w), first, question) - target
+        found: Floats = (TEMPER * values.T @ wrong + STIFFNESS * w) / len(asked)
+        return found
+
+    w = adam(np.zeros(len(SIGNALS)), gradient, STEPS, RATE)
     moved: Floats = np.where(is_telling, w / np.where(is_telling, spread, 1.0), 0.0)
     return moved
 
@@ -144,9 +143,32 @@ def _figures(ranked: Sequence[tuple[_Asked, Floats]]) -> dict[str, float]:
     rows = []
     for asked, totals in ranked:
         order: list[int] = np.argsort(-totals, kind="stable").tolist()
-        sources = list(dict.fromkeys(asked.sources[place] for place in order))[:10]
         right = {asked.sources[place] for place in np.flatnonzero(asked.is_right).tolist()}
-        gain = sum(1 / math.log2(place + 2) for place, source in enumerate(sources) if source in right)
-        ideal = sum(1 / math.log2(place + 2) for place in range(min(10, len(right))))
-        rows.append((len(right & set(sources[:1])) / len(right), len(right & set(sources)) / len(right), gain / ideal))
-    return {name: round(float(value), 4) for name, value in zip(("R@1", "R@10", "nDCG@10"), np.mean(rows, 0), strict=True)}
+        rows.append(found_of([asked.sources[place] for place in order], right))
+    return {name: round(float(value), 4) for name, value in zip(FIGURES, np.mean(rows, 0), strict=True)}
+
+
+def found_of(ranked: Sequence[str], right: Collection[str]) -> tuple[float, float, float]:
+    """The ``FIGURES`` of one question: of ids as they are ranked, the best first, an id of several cuts at its best."""
+    best = list(dict.fromkeys(ranked))[:10]
+    gain = sum(1 / math.log2(place + 2) for place, id in enumerate(best) if id in right)
+    ideal = sum(1 / math.log2(place + 2) for place in range(min(10, len(right))))
+    return sum(id in right for id in best[:1]) / len(right), sum(id in right for id in best) / len(right), gain / ideal
+
+
+def likely(scores: Floats, first: NDArray[np.int64], question: NDArray[np.int64]) -> Floats:
+    """Softmax within each question: ``first`` is where each begins, ``question`` to which each score belongs."""
+    raised = np.exp(scores - np.maximum.reduceat(scores, first)[question])
+    found: Floats = raised / np.add.reduceat(raised, first)[question]
+    return found
+
+
+def adam(start: Floats, gradient: Callable[[Floats], Floats], steps: int, rate: float) -> Floats:
+    """The minimum of a convex loss (Kingma and Ba 2015), the rate falling along a cosine."""
+    w, m, v = start.copy(), np.zeros_like(start), np.zeros_like(start)
+    for step in range(1, steps + 1):
+        slope = gradient(w)
+        m, v = 0.9 * m + 0.1 * slope, 0.99 * v + 0.01 * slope**2
+        pace = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        w -= pace * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
+    return w

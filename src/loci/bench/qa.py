@@ -37,7 +37,7 @@ key says that something was not mentioned, only an answer that says so is CORREC
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Judged:
     """One answer to one question from the context of one system, and what the judge said of it."""
 
     question: str
@@ -118,9 +118,9 @@ class _Contexts:
 
 def run(
     told: Sequence[Task], model: Chat, judge: Chat, runs: int, workers: int, log: Path | None, advance: Callable[[int, int], None]
-) -> list[Outcome]:
+) -> list[Judged]:
     """Answers and judges every task so many times; each is written to ``log`` as a JSON line, context included."""
-    done: list[Outcome] = []
+    done: list[Judged] = []
     jobs = [(task, number) for number in range(1, runs + 1) for task in told]
     with ThreadPoolExecutor(workers) as pool:
         for (task, _), outcome in zip(jobs, pool.map(lambda job: answered(job[0], job[1], model, judge), jobs), strict=True):
@@ -132,7 +132,7 @@ def run(
     return done
 
 
-def answered(task: Task, number: int, model: Chat, judge: Chat) -> Outcome:
+def answered(task: Task, number: int, model: Chat, judge: Chat) -> Judged:
     """One task, answered and judged. Where either model fails it is wrong, and says why."""
     question, key = task.question["text"], str(task.question["answer"])
     answer, is_right, fault = "", False, ""
@@ -143,7 +143,7 @@ def answered(task: Task, number: int, model: Chat, judge: Chat) -> Outcome:
         is_right, fault = _judged(judge.complete(JUDGE, f"Question: {question}\nKey: {key}\nAnswer: {answer}"))
     except LociError as error:
         answer_ms, fault = 1000 * (time.perf_counter() - start), str(error)
-    return Outcome(
+    return Judged(
         str(task.question["id"]), str(task.question.get("category", "")), task.system, number, answer, is_right, fault, f1(answer, key),
         -(-len(task.context.encode()) // 4), task.search_ms, answer_ms,
     )  # fmt: skip
@@ -162,7 +162,7 @@ def f1(answer: str, key: str) -> float:
     return 2 * shared / (a.total() + b.total()) if shared else 0.0
 
 
-def table(outcomes: Sequence[Outcome]) -> Mapping[str, Mapping[str, Any]]:
+def table(outcomes: Sequence[Judged]) -> Mapping[str, Mapping[str, Any]]:
     """For each system: the judged accuracy by run as mean and spread, by category, F1, and what its contexts cost."""
     found = {}
     for system in dict.fromkeys(o.system for o in outcomes):
@@ -182,7 +182,7 @@ def _median(values: Sequence[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _share(outcomes: Iterator[Outcome]) -> float:
+def _share(outcomes: Iterator[Judged]) -> float:
     return statistics.mean(o.is_right for o in outcomes)
 
 

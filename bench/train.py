@@ -32,8 +32,9 @@ from loci.bench.data import message_of, rows_of
 from loci.bench.learn import FIGURES, adam, found_of, likely
 from loci.drivers.minilm import MiniLM
 from loci.infrastructure import rankers
-from loci.policy.answerable import EVIDENCE, evidence_of
-from loci.policy.fusion import CLAIM, FACTS, SIGNALS, Background, Ranker, Ranking, again, echo, facts_of, fuse, leaders, signals, spread
+from loci.operation.ranking import Floats, Ranking, again, echo, evidence_of, fuse, leaders, signals, spread
+from loci.policy.answerable import EVIDENCE
+from loci.policy.fusion import CLAIM, FACTS, SIGNALS, Background, Ranker, facts_of
 from loci.settings import Settings
 
 PRIOR = {
@@ -49,7 +50,6 @@ LACKING = {"vectors": 0.15, "people": 0.05, "both": 0.05}  # the weight of a que
 UNANSWERABLE = {"locomo": "5"}  # categories whose questions have no answer; so have questions without evidence
 KEPT = 0.95  # the share of questions with an answer that a strict search still answers
 SAMPLE = Path(str(files("loci.samples"))) / "conversation.jsonl"
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Asked:
     dataset: str
     conversation: str
     background: Background
-    raw: dict[str, Sequence[float]]
+    raw: dict[str, Floats]
     sources: Sequence[int]
     sessions: Sequence[int]
     likeness: NDArray[np.float16]  # of all candidates with one another
@@ -79,9 +79,9 @@ class Asked:
             background = replace(background, names_one=False)
         return replace(self, raw=raw, background=background, weight=LACKING[lacking])
 
-    def near(self, ranking: Ranking) -> list[list[float]]:
+    def near(self, ranking: Ranking) -> Sequence[Floats]:
         """How near each candidate is to the leaders; nothing without vectors."""
-        return self.likeness[list(leaders(ranking))].tolist() if "cosine" in self.raw else []
+        return list(self.likeness[leaders(ranking)].astype(float)) if "cosine" in self.raw else []
 
     def ranked(self, ranker: Ranker) -> Ranking:
         """As the shipped search ranks it."""
@@ -154,9 +154,9 @@ class Table:
         blocks = []
         for a in asked:
             columns = signals(a.raw, a.background, len(a.turns))
-            blocks.append(np.array([columns.get(name, [0.0] * len(a.turns)) for name in FIRST]).T)
+            blocks.append(np.array([columns.get(name, np.zeros(len(a.turns))) for name in FIRST]).T)
         self.values = np.concatenate(blocks)
-        self.claims = np.concatenate([np.array(a.raw.get("claim", [0.0] * len(a.turns))) for a in asked]) * CLAIM
+        self.claims = np.concatenate([a.raw.get("claim", np.zeros(len(a.turns))) for a in asked]) * CLAIM
 
 
 def fit(table: Table, is_in: NDArray[np.bool_]) -> Ranker:
@@ -165,9 +165,8 @@ def fit(table: Table, is_in: NDArray[np.bool_]) -> Ranker:
     first = [fuse(a.raw, a.background, ranker) for a in table.asked]
     echoes = []
     for a, ranking in zip(table.asked, first, strict=True):
-        scores = ranking.scores
         near = a.near(ranking)
-        echoes.append(echo(a.raw["cosine"], near, [scores[p] for p in leaders(ranking)]) if near else [0.0] * len(a.turns))
+        echoes.append(echo(a.raw["cosine"], near, ranking.scores[leaders(ranking)]) if near else np.zeros(len(a.turns)))
     totals = np.concatenate([ranking.totals for ranking in first])
     ranker = replace(ranker, weights={**ranker.weights, **weigh(table, ("echo",), np.concatenate(echoes)[:, None], totals, is_in)})
     return replace(ranker, weights={**ranker.weights, "spread": best_spread(table, ranker, is_in)})

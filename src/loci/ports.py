@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Column = Sequence[float] | NDArray[np.float64]  # numbers, one a candidate
+
 
 class Clock(Protocol):
     """Time is something you hand in."""
@@ -144,7 +146,7 @@ class Survey:
     wholes: Sequence[int]
     sources: Sequence[int]
     sessions: Sequence[int]
-    signals: Mapping[str, Sequence[float]]
+    signals: Mapping[str, Column]
     documents: int
     attainable: float
     best_surprise: float
@@ -322,7 +324,7 @@ class Store(Protocol):
         """What holds for these keys, as it was claimed, and not denied, in memories that the filter lets through; the newest first,
         each once."""
 
-    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
+    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> Sequence[Column]:
         """How near contents are in meaning: a column for each of ``to``, a cosine for each of ``contents``; NaN where either has no
         vector."""
 

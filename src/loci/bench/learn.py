@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.errors import Invalid, Malformed
-from loci.policy.fusion import SIGNALS, Ranker, Ranking, signals
+from loci.operation.ranking import Floats, Ranking, signals
+from loci.policy.fusion import SIGNALS, Ranker
 from loci.system import Cube
 
 FEWEST, FOLDS = 8, 5  # questions with a right candidate; groups of them that are left out in turn
@@ -25,7 +26,6 @@ STIFFNESS = 10.0  # how much a move costs, in questions
 TEMPER, STEPS, RATE = 0.5, 200, 0.1
 ALIKE = 1e-6  # a deviation that is none
 FIGURES = ("R@1", "R@10", "nDCG@10")
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +104,15 @@ def tune(cube: Cube, feedback: Sequence[Feedback]) -> Tuned:
 def _ask(cube: Cube, told: Feedback) -> _Asked:
     ranked, memories = cube.rank(told.question, user=told.user)
     count = len(memories)
-    columns: Mapping[str, Sequence[float]] = {**signals(ranked.raw, ranked.background, count), **_second(ranked.ranking)}
-    values = np.array([columns.get(name, [0.0] * count) for name in SIGNALS], float).reshape(len(SIGNALS), count).T
+    columns = {**signals(ranked.raw, ranked.background, count), **_second(ranked.ranking)}
+    values = np.array([columns.get(name, np.zeros(count)) for name in SIGNALS]).reshape(len(SIGNALS), count).T
     is_right = np.array([memory.id in told.right or memory.spans[-1].source in told.right for memory in memories], dtype=bool)
-    return _Asked(values, np.array(ranked.ranking.totals), [memory.spans[-1].source for memory in memories], is_right)
+    return _Asked(values, ranked.ranking.totals, [memory.spans[-1].source for memory in memories], is_right)
 
 
-def _second(ranking: Ranking) -> dict[str, list[float]]:
+def _second(ranking: Ranking) -> dict[str, Floats]:
     """The signals of the second pass as they were, without their weights."""
-    return {
-        name: [value / ranking.weights[name] for value in ranking.columns[name]] for name in ("echo", "spread") if name in ranking.columns
-    }
+    return {name: ranking.columns[name] / ranking.weights[name] for name in ("echo", "spread") if name in ranking.columns}
 
 
 def _learn(asked: Sequence[_Asked]) -> Floats:

@@ -7,13 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from loci.errors import Invalid, LociError
+from loci.operation.ranking import Floats, Ranking, again, evidence_of, fuse, leaders
 from loci.policy import answerable, fusion, packing
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
 from loci.text.facts import key
 from loci.text.tokens import normalize
 from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
+
+if TYPE_CHECKING:
+    from loci.ports import Column
 
 MAX_LIMIT = 1000
 READ_AHEAD = 5  # messages read beyond the hits wanted: some fold into others, some give way
@@ -30,9 +37,9 @@ class Ranked:
     """What a search knows of its candidates before it reads any: their signals (``raw``), what they stand out from, their order."""
 
     survey: Survey
-    raw: Mapping[str, Sequence[float]]
+    raw: Mapping[str, Column]
     background: fusion.Background
-    ranking: fusion.Ranking
+    ranking: Ranking
     confidence: float
     via: tuple[str, ...]
     milliseconds: Mapping[str, float]
@@ -79,11 +86,11 @@ class Operator:
         timings["signals"] = _lap(start)
         start = perf_counter()
         raw, background = columns_of(call, survey), background_of(call, survey)
-        if via:
-            raw = {**raw, "claim": [FOLLOWED * is_claim for is_claim in raw.get("claim", ())]}
-        first = fusion.fuse(raw, background, self.ranker)
-        sure = answerable.confidence(answerable.evidence_of(first, raw, background), self.ranker.confidence)
-        if any(raw.get("claim", ())):
+        if via and "claim" in raw:
+            raw = {**raw, "claim": FOLLOWED * np.asarray(raw["claim"])}
+        first = fuse(raw, background, self.ranker)
+        sure = answerable.confidence(evidence_of(first, raw, background), self.ranker.confidence)
+        if np.any(raw.get("claim", ())):
             sure = max(sure, answerable.CLAIMED)
         ranking = self._again(first, survey)
         timings["fuse"] = _lap(start)
@@ -102,14 +109,14 @@ class Operator:
         direct = tuple(known for known in call.asked if "/" in (known[0] or ""))  # told of "my brother", whoever that is
         return (keys + direct, tuple(via)) if keys and self.store.values(keys, at) else (call.asked, ())
 
-    def _again(self, ranking: fusion.Ranking, survey: Survey) -> fusion.Ranking:
+    def _again(self, ranking: Ranking, survey: Survey) -> Ranking:
         """The second pass, for which the vectors of the best are compared with those of all candidates."""
-        likeness: Sequence[Sequence[float]] = ()
+        likeness: Sequence[Column] = ()
         if ranking.weights.get("echo") and survey.cosine_deviation:
-            likeness = self.store.likeness(survey.contents, [survey.contents[place] for place in fusion.leaders(ranking)])
-        return fusion.again(ranking, survey.signals.get("cosine", ()), likeness, survey.sources, survey.sessions)
+            likeness = self.store.likeness(survey.contents, [survey.contents[place] for place in leaders(ranking)])
+        return again(ranking, survey.signals.get("cosine", ()), likeness, survey.sources, survey.sessions)
 
-    def _hits(self, ranking: fusion.Ranking, survey: Survey, limit: int, at: RowFilter) -> list[Hit]:
+    def _hits(self, ranking: Ranking, survey: Survey, limit: int, at: RowFilter) -> list[Hit]:
         """The best of each message, read, folded and put behind what superseded it. A short message is shown whole; one with an
         outdated part is read in all its parts, since another part may be the one that answers."""
         moment, is_past = at.as_of or at.now, at.as_of is not None or at.is_past
@@ -129,7 +136,7 @@ class Operator:
         newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
         return successors(hits, self.store.present(newer, at), moment) if newer else hits
 
-    def _read(self, ranking: fusion.Ranking, contents: Sequence[int], places: Sequence[int], at: RowFilter) -> dict[int, Hit]:
+    def _read(self, ranking: Ranking, contents: Sequence[int], places: Sequence[int], at: RowFilter) -> dict[int, Hit]:
         """The memories of these candidates as hits, by content, best first."""
         memories = self.store.load([contents[place] for place in places], at) if places else {}
         hits: dict[int, Hit] = {}
@@ -138,7 +145,7 @@ class Operator:
             if memory is not None and at.known_at is not None:  # what closed its claims may have become known later
                 memory = replace(memory, claims=())
             if memory is not None:
-                hits[contents[place]] = Hit(memory, ranking.scores[place], ranking.shares(place))
+                hits[contents[place]] = Hit(memory, float(ranking.scores[place]), ranking.shares(place))
         return hits
 
     def _probe(self, call: MemoryCall) -> Probe:
@@ -170,18 +177,19 @@ def background_of(call: MemoryCall, survey: Survey) -> fusion.Background:
     )  # fmt: skip
 
 
-def columns_of(call: MemoryCall, survey: Survey) -> Mapping[str, Sequence[float]]:
+def columns_of(call: MemoryCall, survey: Survey) -> Mapping[str, Column]:
     """The raw signals of the candidates, and whether they were said in the time that the question asks about."""
     if call.window is None or "at" not in survey.signals:
         return survey.signals
     return {**survey.signals, "date": in_window(survey.signals["at"], call.window)}
 
 
-def in_window(times: Sequence[float], window: Interval) -> list[float]:
+def in_window(times: Column, window: Interval) -> Floats:
     """For each time (microseconds since 1970, NaN: unknown) 1 within the window, fading by a factor e for each week outside it."""
     start = -math.inf if window.start is None else (window.start - EPOCH) / MICROSECOND
     end = math.inf if window.end is None else (window.end - EPOCH) / MICROSECOND
-    return [math.exp(-max(start - at, at - end, 0.0) / WEEK) if at == at else 0.0 for at in times]
+    at = np.asarray(times, dtype=np.float64)
+    return np.nan_to_num(np.exp(-np.maximum(np.maximum(start - at, at - end), 0.0) / WEEK), nan=0.0)
 
 
 def fold(ranked: Iterable[Hit], moment: datetime, is_past: bool) -> list[Hit]:

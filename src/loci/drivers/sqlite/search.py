@@ -10,169 +10,118 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.drivers.sqlite.codec import FLAG_OWN, FLAG_QUESTION, FLAG_TIME, to_micros
-from loci.drivers.sqlite.connection import query
+from loci.drivers.sqlite.vectors import Nearness
 from loci.drivers.sqlite.view import NEVER, Positions, Selection, View
+from loci.drivers.sqlite.words import Called, Words
 from loci.ports import Probe, RowFilter, Survey
 
 TOP = 70  # of each signal: the candidates
 SEEDS = 20  # of each signal: those whose neighbours are candidates too
-LENGTH_EXPONENT = 0.5  # how much a longer text is expected to hold any word by chance
 SHORT = 90  # words: a message no longer than that is shown whole
-SHORTEST = 0.05  # of the mean length: no text counts as shorter
-NEAR = 3  # turns to either side that a text's words are looked for in
-FEWEST = 100  # texts: in a smaller memory a word counts as rare as if there were so many
-SPREAD, SPREAD_WEIGHT = 0.1, 20  # what cosines are taken to spread before there are many to tell, and how many texts that is worth
 CLAIMS = 1000  # of a key: what a search looks at
 LATER = """OR (closed_by = memory AND closed_at > :known)
   OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)"""
 """A claim was still open if what closed it was not known yet."""
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
-Called = Mapping[str, Sequence[int]]
-
 
 def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Called, probe: Probe, at: RowFilter) -> Survey:
     """Every row the filter lets through is scored by every signal; the best of each, what answers the key asked for, and the
     turns beside them are candidates. The filter is applied before anything is ranked. ``called`` has the speakers by the stems
     of their names: a text is found by who said it, too."""
-    scores = Scores(view.select(at, names))
-    missing = dict(probe.missing)
-    scores.read_words(db, probe.terms, None if at.user is None else names.get(at.user, 0), called)
-    if probe.vector is not None and view.embedder in (probe.embedder, ""):
-        missing.update(scores.read_vectors(view, np.asarray(probe.vector, dtype=np.float32)))
-    elif probe.vector is not None:
-        missing["dense"] = f"vectors are still of {view.embedder}; they are being rebuilt for {probe.embedder}"
-    among = scores.among
+    among = view.select(at, names)
+    words = Words(db, among, probe.terms, None if at.user is None else names.get(at.user, 0), called)
+    meaning, missing = _compared(view, among, probe)
     claiming = [content for content, _, _ in claimed(db, probe.keys, at, names)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
-    chosen = scores.candidates(answering)
+    candidates = Candidates(among, words, meaning, answering)
+    chosen = candidates.chosen
     return Survey(
         contents=among.content[chosen].tolist(),
-        wholes=scores.wholes(chosen).tolist(),
+        wholes=candidates.wholes().tolist(),
         sources=among.source[chosen].tolist(),
         sessions=among.session[chosen].tolist(),
-        signals=scores.describe(chosen, [names.get(p, -1) for p in probe.people], answering),
+        signals=candidates.describe([names.get(p, -1) for p in probe.people]),
         documents=len(among.rows),
-        attainable=scores.attainable,
-        best_surprise=float(scores.words.max(initial=0.0)),
-        best_nearby=float(scores.nearby.max(initial=0.0)),
-        cosine_best=float(np.nanmax(scores.cosine)) if scores.cosine_deviation else 0.0,
-        cosine_mean=scores.cosine_mean,
-        cosine_deviation=scores.cosine_deviation,
-        missing=missing,
-        counts={"words": int(np.count_nonzero(scores.words)), "dense": int(np.count_nonzero(~np.isnan(scores.cosine)))},
+        attainable=words.attainable,
+        best_surprise=float(words.surprise.max(initial=0.0)),
+        best_nearby=float(words.nearby.max(initial=0.0)),
+        cosine_best=meaning.closest,
+        cosine_mean=meaning.mean,
+        cosine_deviation=meaning.deviation,
+        missing={**probe.missing, **missing},
+        counts={"words": len(words.found), "dense": meaning.count},
     )
 
 
-class Scores:
-    """Scores of the rows of one search by words and by meaning, and what each row's neighbours have."""
+def _compared(view: View, among: Selection, probe: Probe) -> tuple[Nearness, Mapping[str, str]]:
+    """Cosines with every row that has a vector, and why some or all could not be compared."""
+    vector = np.zeros(0, dtype=np.float32) if probe.vector is None else np.asarray(probe.vector, dtype=np.float32)
+    if probe.vector is None or view.embedder not in (probe.embedder, ""):
+        other = f"vectors are still of {view.embedder}; they are being rebuilt for {probe.embedder}"
+        nothing = Nearness(view.vectors, vector, among.content, among.with_vector[:0], None, TOP)
+        return nothing, {} if probe.vector is None else {"dense": other}
+    lacking = len(among.rows) - len(among.with_vector)
+    missing = {"dense": f"{lacking} of {len(among.rows)} memories have no vector yet"} if lacking else {}
+    return Nearness(view.vectors, vector, among.content, among.with_vector, among.vector_rows, TOP), missing
 
-    def __init__(self, among: Selection) -> None:
-        self.among = among
-        self.words = np.zeros(len(among.rows))
-        self.covered = np.zeros(len(among.rows))
-        self.nearby, self.session = np.zeros(len(among.turns)), np.zeros(len(among.turns))
-        self.is_named, self.is_theirs = np.zeros(len(among.rows), dtype=bool), np.zeros(len(among.rows), dtype=bool)
-        self.attainable = 0.0
-        self.cosine = np.full(len(among.rows), np.nan, dtype=np.float32)
-        self.cosine_mean, self.cosine_deviation = 0.0, 0.0
 
-    def read_words(self, db: apsw.Connection, terms: Sequence[str], user: int | None, called: Called) -> None:
-        """For each row the surprise, in nats, of finding so many of the terms in a text of its length by chance: rare terms
-        count for more, long texts for less. ``covered``, ``nearby`` and ``session`` are the same for a text of mean length, of the
-        row alone, of the turns around each turn, and of its session. ``attainable`` is what a text with every term would have.
-        Names of speakers are no terms: who said it, and who is named in it, are signals of their own."""
-        among, count = self.among, len(self.among.rows)
-        if not count:
-            return
-        mean = max(float(among.length.mean()), 1.0)
-        said = np.zeros(len(among.turns), dtype=bool)
-        for term, stem in _distinct(db, terms).items():
-            place = among.places(_postings(db, term, user))
-            if stem in called:
-                self.is_named[place] = True
-                self.is_theirs[place] = True
-                self.is_theirs |= np.isin(among.speaker, called[stem])
-                continue
-            share = min((len(place) + 0.5) / (max(count, FEWEST) + 1), 0.999)
-            nats = -float(np.log(share))
-            self.attainable += nats
-            relative = np.maximum(among.length[place] / mean, SHORTEST) ** LENGTH_EXPONENT
-            self.words[place] -= np.log1p(-((1 - share) ** relative))
-            self.covered[place] += nats
-            said[:] = False
-            turn = among.turn[place]
-            said[turn[turn >= 0]] = True
-            self.nearby += nats * among.near(said, NEAR)
-            self.session += nats * among.near(said, None)
+class Candidates:
+    """The best rows by each signal, the turns beside the very best, and those that answer: their places (``chosen``), and what is known
+    of them. Where a question is nothing but the name of somebody, the latest that they said or that names them."""
 
-    def read_vectors(self, view: View, vector: NDArray[np.float32]) -> dict[str, str]:
-        """Cosine with every row that has a vector. Returns why some or all could not be compared."""
-        among = self.among
-        if len(among.with_vector):
-            known = among.compare(view, vector)
-            self.cosine[among.with_vector] = known
-            spread = len(known) * float(known.var()) + SPREAD_WEIGHT * SPREAD**2
-            self.cosine_mean, self.cosine_deviation = float(known.mean()), float(np.sqrt(spread / (len(known) + SPREAD_WEIGHT)))
-        lacking = len(among.rows) - len(among.with_vector)
-        return {"dense": f"{lacking} of {len(among.rows)} memories have no vector yet"} if lacking else {}
-
-    def candidates(self, answering: Positions) -> Positions:
-        """The best by each signal, the turns beside the very best, and those that answer. Where a question is nothing but the name of
-        somebody, the latest that they said or that names them."""
-        among = self.among
-        is_chosen = np.zeros(len(self.words), dtype=bool)
-        is_seed = np.zeros(len(self.words), dtype=bool)
+    def __init__(self, among: Selection, words: Words, meaning: Nearness, answering: Positions) -> None:
+        self._among, self._words, self._meaning, self._answering = among, words, meaning, answering
+        is_chosen, is_seed = np.zeros(len(among.rows), dtype=bool), np.zeros(len(among.rows), dtype=bool)
         is_chosen[answering] = True
-        if not self.attainable:
-            is_chosen[np.flatnonzero(self.is_theirs)[-TOP:]] = True
-        compared = np.flatnonzero(~np.isnan(self.cosine))
-        around = _top(self.nearby + self.covered[among.turns], np.flatnonzero(self.nearby))
-        for places in (_top(self.words, np.flatnonzero(self.words)), _top(self.cosine, compared), among.turns[around]):
+        if not words.attainable:
+            is_chosen[words.named()[-TOP:]] = True
+        for places in (words.best(TOP), meaning.best, words.best_nearby(TOP)):
             is_chosen[places] = True
             is_seed[places[:SEEDS]] = True
         for beside in self._neighbours(np.flatnonzero(is_seed)):
             is_chosen[beside[beside >= 0]] = True
-        return np.flatnonzero(is_chosen)
+        self.chosen = np.flatnonzero(is_chosen)
 
-    def describe(self, chosen: Positions, people: Sequence[int], answering: Positions) -> dict[str, list[float]]:
-        """The raw signals of the chosen rows. Neighbours are turns of the same session just before and after."""
+    def describe(self, people: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+        """Their raw signals. Neighbours are turns of the same session just before and after."""
+        among, words, meaning, chosen = self._among, self._words, self._meaning, self.chosen
         if not len(chosen):
             return {}
-        among = self.among
         flags, at, turn = among.flags[chosen], among.at[chosen], among.turn[chosen]
         before, after = self._neighbours(chosen)
         has_before, has_after, has_turn = before >= 0, after >= 0, turn >= 0
+        surprise, cosine = words.surprise[chosen], meaning.of(chosen)
         columns: dict[str, NDArray[Any]] = {
-            "words": self.words[chosen],
-            "covered": self.covered[chosen],
-            "nearby": np.where(has_turn, self.nearby[turn], 0.0) if len(self.nearby) else np.zeros(len(chosen)),
-            "session": np.where(has_turn, self.session[turn], 0.0) if len(self.session) else np.zeros(len(chosen)),
-            "cosine": self.cosine[chosen],
+            "words": surprise,
+            "covered": words.covered[chosen],
+            "nearby": np.where(has_turn, words.nearby[turn], 0.0) if len(among.turns) else np.zeros(len(chosen)),
+            "session": np.where(has_turn, words.in_run[among.run[turn]], 0.0) if len(among.turns) else np.zeros(len(chosen)),
+            "cosine": cosine,
             "time": (flags & FLAG_TIME) > 0,
             "own": (flags & FLAG_OWN) > 0,
             "question": (flags & FLAG_QUESTION) > 0,
-            "named": self.is_named[chosen],
+            "named": words.is_named[chosen],
             "length": among.length[chosen],
             "at": np.where(at == NEVER, np.nan, at),
-            "words_before": np.where(has_before, self.words[before], 0.0),
-            "words_after": np.where(has_after, self.words[after], 0.0),
-            "cosine_before": np.where(has_before, self.cosine[before], np.nan),
-            "cosine_after": np.where(has_after, self.cosine[after], np.nan),
+            "words_before": np.where(has_before, words.surprise[before], 0.0),
+            "words_after": np.where(has_after, words.surprise[after], 0.0),
+            "cosine_before": np.where(has_before, meaning.of(before), np.nan),
+            "cosine_after": np.where(has_after, meaning.of(after), np.nan),
             "question_before": has_before & ((among.flags[before] & FLAG_QUESTION) > 0),
-            "words_session": _best_of_group(among.session[chosen], self.words[chosen]),
-            "cosine_session": _best_of_group(among.session[chosen], np.nan_to_num(self.cosine[chosen], nan=-1.0).astype(float)),
+            "words_session": _best_of_group(among.session[chosen], surprise),
+            "cosine_session": _best_of_group(among.session[chosen], np.nan_to_num(cosine, nan=-1.0).astype(float)),
             "spoke_before": has_before & (among.speaker[before] == among.speaker[chosen]),
         }
         if people:
             columns["speaker"] = np.isin(among.speaker[chosen], people)
-        if len(answering):
-            columns["claim"] = np.isin(chosen, answering)
-        return {name: column.tolist() for name, column in columns.items()}
+        if len(self._answering):
+            columns["claim"] = np.isin(chosen, self._answering)
+        return {name: column.astype(np.float64) for name, column in columns.items()}
 
-    def wholes(self, chosen: Positions) -> NDArray[np.int64]:
-        """For each chosen row the content of its whole message, where that is short and among the rows; else its own."""
-        among = self.among
+    def wholes(self) -> NDArray[np.int64]:
+        """For each the content of its whole message, where that is short and among the rows; else its own."""
+        among, chosen = self._among, self.chosen
         turn = among.turn_of(among.source[chosen])
         is_short = (turn >= 0) & (among.length[turn] <= SHORT) if len(chosen) else turn >= 0
         return np.where(is_short, among.content[turn], among.content[chosen]) if len(chosen) else turn
@@ -180,7 +129,7 @@ class Scores:
     def _neighbours(self, chosen: Positions) -> NDArray[np.int64]:
         """For each chosen row, the turns just before and just after its message in the same session; -1 where there is none.
         Shape (2, chosen)."""
-        among = self.among
+        among = self._among
         source, session = np.tile(among.source[chosen], 2), np.tile(among.session[chosen], 2)
         step = np.repeat((-1, 1), len(chosen))
         found = np.full(len(step), -1, dtype=np.int64)
@@ -191,28 +140,6 @@ class Scores:
             found[left[fits]] = turn[fits]
             left = left[~fits]
         return found.reshape(2, -1)
-
-
-def stems(db: apsw.Connection, text: str) -> list[str]:
-    """The words of a text, folded and stemmed as the text index does it."""
-    tokenizer = db.fts5_tokenizer("porter", ["unicode61"])
-    return [str(token[-1]) for token in tokenizer(text.encode(), apsw.FTS5_TOKENIZE_QUERY, None)]
-
-
-def _distinct(db: apsw.Connection, words: Sequence[str]) -> dict[str, str]:
-    """The words that differ once stemmed; each with its stem."""
-    found: dict[str, str] = {}
-    for word in words:
-        for stem in stems(db, word):
-            found.setdefault(stem, word)
-    return {word: stem for stem, word in found.items()}
-
-
-def _postings(db: apsw.Connection, term: str, user: int | None) -> list[int]:
-    """Contents that hold the term; nothing in a quoted term can be syntax."""
-    quoted = '"' + term.replace('"', '""') + '"'
-    scope = "" if user is None else f"scope : u{user} AND "
-    return [row[0] for row in query(db, "SELECT rowid FROM text_index WHERE text_index MATCH ?", f"{scope}words : {quoted}")]
 
 
 def claimed(
@@ -247,12 +174,3 @@ def _best_of_group(groups: NDArray[np.int64], values: NDArray[np.float64]) -> ND
     best = np.empty_like(values)
     best[order] = values[order][is_first][np.cumsum(is_first) - 1]
     return best
-
-
-def _top(scores: NDArray[Any], places: Positions) -> Positions:
-    """Of these places those with the best scores, the best first."""
-    found = scores[places]
-    if len(found) > TOP:
-        best = np.argpartition(found, -TOP)[-TOP:]
-        places, found = places[best], found[best]
-    return places[np.argsort(-found)]

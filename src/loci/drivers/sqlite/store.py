@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -20,12 +20,17 @@ from loci.drivers.sqlite.jobs import covered
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
-from loci.drivers.sqlite.search import claimed, stems, survey
+from loci.drivers.sqlite.search import claimed, survey
 from loci.drivers.sqlite.view import View
+from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Missing, ReadOnly
 from loci.ports import Probe, RowFilter, Survey
 from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 HEADER = ("id", "created", "secret", "epoch")
 TABLES = ("sources", "memories", "versions", "claims", "links", "vectors", "jobs", "audit")
@@ -185,9 +190,9 @@ class SqliteStore:
             is_there = self._view.rows_of([content for content, _, _ in found], at, self._numbers)
             return list(dict.fromkeys(value for content, value, is_affirmed in found if is_affirmed and content in is_there))
 
-    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
+    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[NDArray[np.float64]]:
         with self._viewing():
-            return self._view.likeness(contents, to)
+            return self._view.vectors.likeness(contents, to)
 
     def history(self, memory: str) -> list[Memory]:
         with self._read() as db:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from loci.drivers.sqlite.codec import EPOCH, FLAG_EVENT, to_micros
 from loci.drivers.sqlite.connection import query
+from loci.drivers.sqlite.vectors import Vectors, look_up, slots
 from loci.errors import Corrupt
 from loci.ports import RowFilter
 from loci.types import State
@@ -44,6 +45,7 @@ SELECT (SELECT coalesce(max(seq), 0) FROM audit), (SELECT value FROM header WHER
   (SELECT coalesce(max(number), 0) FROM generations WHERE state = 'active'),
   coalesce((SELECT embedder FROM generations WHERE state = 'active' ORDER BY number DESC LIMIT 1), '')
 """
+REACH = 3  # turns to either side that count as near
 KEPT = 4  # selections: a search asks for its own several times, and the next one often for the same
 Column = NDArray[np.int64]
 Positions = NDArray[np.int64]
@@ -60,11 +62,8 @@ class View:
         self._length = 0
         self._change = -1
         self.epoch = -1
-        self._vectors: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
-        self._vector_contents = np.zeros(0, dtype=np.int64)
-        self._vector_slot = _slots(self._vector_contents)
-        self._vector_count = 0
-        self._vector_top = -1
+        self.vectors = Vectors()
+        self._last_vector = -1
         self.generation, self.embedder = 0, ""
         self.speakers: set[int] = set()
         self.last_name = 0
@@ -72,16 +71,6 @@ class View:
 
     def column(self, name: str) -> Column:
         return self._table[COLUMNS.index(name), : self._length]
-
-    @property
-    def vectors(self) -> NDArray[np.float32]:
-        """Shape (contents with a vector, dimensions)."""
-        return self._vectors[: self._vector_count]
-
-    @property
-    def vector_contents(self) -> Column:
-        """The content of each row of ``vectors``, in the order they were computed."""
-        return self._vector_contents[: self._vector_count]
 
     def refresh(self, db: apsw.Connection) -> None:
         """Brings the picture up to what this connection's transaction sees."""
@@ -95,10 +84,9 @@ class View:
             self._read_rows(db)
             self._change = change
         if generation != self.generation:
-            self._vector_count, self._vector_top, self.generation = 0, -1, generation
-            self._vector_slot = _slots(self.vector_contents)
+            self.vectors, self._last_vector, self.generation = Vectors(), -1, generation
             self._selections = {}
-        if generation and last_vector != self._vector_top:
+        if generation and last_vector != self._last_vector:
             self._read_vectors(db)
 
     def _read_rows(self, db: apsw.Connection) -> None:
@@ -119,37 +107,12 @@ class View:
             self.speakers.update(r[9] for r in fresh)
 
     def _read_vectors(self, db: apsw.Connection) -> None:
-        fresh = query(
-            db,
-            "SELECT seq, content, data FROM vectors WHERE seq > ? AND generation = ? ORDER BY seq",
-            self._vector_top,
-            self.generation,
-        )
-        if not fresh:
-            return
-        if len({len(r[2]) for r in fresh}) > 1 or len(fresh[0][2]) % 4:
-            raise Corrupt("A stored vector has the wrong length. Run `loci verify`, and restore a copy.")
-        data = np.frombuffer(b"".join(r[2] for r in fresh), dtype=np.float32)
-        data = data.reshape(len(fresh), -1)
-        count, total = self._vector_count, self._vector_count + len(fresh)
-        if not count:
-            self._vectors = np.zeros((0, data.shape[1]), dtype=np.float32)
-        self._vectors, self._vector_contents = _grow(self._vectors, total), _grow(self._vector_contents, total)
-        self._vectors[count:total] = data
-        self._vector_contents[count:total] = [r[1] for r in fresh]
-        self._vector_slot = _slots(self._vector_contents[:total])
-        self._vector_count, self._vector_top = total, int(fresh[-1][0])
-        self._selections = {}
-
-    def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[list[float]]:
-        """Inner products of the vectors of contents with those of others, a list for each of these; NaN where one has none."""
-        place, other = (_look_up(self._vector_slot, np.asarray(of, dtype=np.int64)) for of in (contents, to))
-        if not len(self.vectors):
-            return [[float("nan")] * len(contents) for _ in to]
-        found = np.vecdot(self.vectors[other][:, None], self.vectors[place][None])
-        found[(other < 0)[:, None] | (place < 0)[None]] = np.nan
-        columns: list[list[float]] = found.tolist()
-        return columns
+        sql = "SELECT seq, content, data FROM vectors WHERE seq > ? AND generation = ? ORDER BY seq"
+        fresh = query(db, sql, self._last_vector, self.generation)
+        if fresh:
+            self.vectors.append([r[1] for r in fresh], [r[2] for r in fresh])
+            self._last_vector = int(fresh[-1][0])
+            self._selections = {}
 
     def rows(self, at: RowFilter, names: Mapping[str, int]) -> Column:
         """Version rows that the filter lets through, in the order they were remembered."""
@@ -234,65 +197,40 @@ class Selection:
         self.session, self.speaker = view.column("session")[self.rows], view.column("speaker")[self.rows]
         self.flags, self.at = view.column("flags")[self.rows], view.column("at")[self.rows]
         self.length = view.column("length")[self.rows]
-        self._slot = _slots(self.content)
+        self._slot = slots(self.content)
         turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])
         self.turns = turns[np.argsort(self.source[turns], kind="stable")]
         """Places of the whole turns, in the order they were said."""
-        self._turn_slot = _slots(self.source[self.turns])
-        self.turn = _look_up(self._turn_slot, self.source)
+        self._turn_slot = slots(self.source[self.turns])
+        self.turn = look_up(self._turn_slot, self.source)
         """For each row the position of its turn in ``turns``; -1 where that is not among the rows."""
-        session = self.session[self.turns]
-        is_border = np.diff(session, prepend=-1) != 0
-        borders, run = np.flatnonzero(is_border), np.cumsum(is_border) - 1
-        ends = np.append(borders[1:], len(session))
-        self.run_start, self.run_end = borders[run], ends[run]
-        """For each of ``turns`` where the unbroken run of its session begins and ends."""
-        place = _look_up(self._slot, view.vector_contents)
+        self.run = np.cumsum(np.diff(self.session[self.turns], prepend=-1) != 0) - 1
+        """For each of ``turns`` the number of the unbroken run of its session."""
+        self.runs = int(self.run[-1]) + 1 if len(turns) else 0
+        self._same_run = [self.run[distance:] == self.run[:-distance] for distance in range(1, REACH + 1)]
+        place = look_up(self._slot, view.vectors.contents)
         has = place >= 0
-        self._vector_rows = None if has.all() else np.flatnonzero(has)
+        self.vector_rows = None if has.all() else np.flatnonzero(has)
         self.with_vector = place[has]
-        """Places of the rows that have a vector, in the order of ``vectors``."""
-
-    def compare(self, view: View, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Inner products with the vectors of ``with_vector``, in its order. Row by row, not as a matrix: BLAS would start
-        threads, which spin while another process has the cores."""
-        rows, found = self._vector_rows, view.vectors
-        is_most = rows is None or 2 * len(rows) > len(found)  # reading a few too many costs less than copying the rest together
-        products: NDArray[np.float32] = np.vecdot(found if is_most else found[rows], vector)
-        return products if rows is None or not is_most else products[rows]
+        """Places of the rows that have a vector, in the order of ``vector_rows``; that is None where all vectors are theirs."""
 
     def places(self, contents: Sequence[int] | NDArray[np.int64]) -> Positions:
         """Places of those contents that are among the rows."""
-        place = _look_up(self._slot, np.asarray(contents, dtype=np.int64))
+        place = look_up(self._slot, np.asarray(contents, dtype=np.int64))
         return place[place >= 0]
 
     def turn_of(self, sources: Column) -> Positions:
         """For each message the place of its turn; -1 where it is not among the rows."""
-        found = _look_up(self._turn_slot, sources)
+        found = look_up(self._turn_slot, sources)
         return np.where(found >= 0, self.turns[found], -1) if len(self.turns) else found
 
-    def near(self, is_there: NDArray[np.bool_], reach: int | None) -> NDArray[np.bool_]:
-        """For each of ``turns`` whether the mark is on one at most ``reach`` turns away in its session, itself included; None: on any."""
-        count = np.concatenate([[0], np.cumsum(is_there)])
-        first, last = self.run_start, self.run_end
-        if reach is not None:
-            place = np.arange(len(self.turns))
-            first, last = np.maximum(first, place - reach), np.minimum(last, place + reach + 1)
-        is_near: NDArray[np.bool_] = count[last] > count[first]
+    def near(self, is_there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """For each of ``turns`` whether the mark is on one at most `REACH` turns away in its run, itself included."""
+        is_near = is_there.copy()
+        for distance, is_same_run in enumerate(self._same_run, 1):
+            is_near[distance:] |= is_there[:-distance] & is_same_run
+            is_near[:-distance] |= is_there[distance:] & is_same_run
         return is_near
-
-
-def _slots(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A table from key to position; -1 where a key does not occur."""
-    slots = np.full(int(keys.max()) + 2 if len(keys) else 1, -1, dtype=np.int64)
-    slots[keys] = np.arange(len(keys))
-    return slots
-
-
-def _look_up(slots: NDArray[np.int64], keys: NDArray[np.int64]) -> Positions:
-    """The position of each key; -1 for one that does not occur. The last slot is always free."""
-    last = len(slots) - 1
-    return slots[np.where((keys < 0) | (keys > last), last, keys)]
 
 
 def _columns(rows: list[tuple[Any, ...]]) -> NDArray[np.int64]:
@@ -310,14 +248,6 @@ def _room(table: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         return table
     grown = np.zeros((table.shape[0], max(length, 2 * table.shape[1], 1024)), dtype=np.int64)
     grown[:, : table.shape[1]] = table
-    return grown
-
-
-def _grow(rows: NDArray[Any], length: int) -> NDArray[Any]:
-    if length <= rows.shape[0]:
-        return rows
-    grown = np.zeros((max(length, 2 * rows.shape[0]), *rows.shape[1:]), dtype=rows.dtype)
-    grown[: rows.shape[0]] = rows
     return grown
 
 

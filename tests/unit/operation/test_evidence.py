@@ -3,8 +3,9 @@
 import pytest
 
 from loci.infrastructure import rankers
-from loci.policy.answerable import EVIDENCE, confidence, evidence_of
-from loci.policy.fusion import Background, fuse
+from loci.operation.ranking import evidence_of, fuse
+from loci.policy.answerable import EVIDENCE, confidence
+from loci.policy.fusion import Background
 
 RANKER = rankers.load()
 ONE = Background(attainable=12.0, best=9.0, nearby=10.0, closest=0.5, mean=0.1, deviation=0.1, asks_when=False, names_one=True)

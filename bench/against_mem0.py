@@ -75,12 +75,12 @@ def ours(home: Path, texts: list[str], questions: list[str], known: dict[str, An
         cube.import_file(path, user="u")
         cube.drain()
         bulk = time.perf_counter() - begin
-        searches, found = [], []
+        searches, recalls = [], []
         for question in questions:
             start = time.perf_counter()
-            recall = cube.search(question, user="u", limit=10)
+            recalls.append(cube.search(question, user="u", limit=10))
             searches.append(time.perf_counter() - start)
-            found.append([f"{h.memory.speaker}: {cube.why(h.memory.id).sources[0].message.text}" for h in recall.hits])
+        found = [[f"{h.memory.speaker}: {cube.why(h.memory.id).sources[0].message.text}" for h in recall.hits] for recall in recalls]
     return {
         "memories": len(texts), "adds_per_second": len(texts) / bulk, "add_ms": 1000 * statistics.median(adds),
         "search_ms": 1000 * statistics.median(searches), "found": found,

@@ -81,6 +81,8 @@ def pack(items: Sequence[Item], budget_tokens: int | None, terms: Sequence[str] 
 
 def escape(text: str) -> str:
     """Stored text as inert data on one line."""
+    if text.isascii() and text.isprintable():
+        return text.replace("&", "&amp;").replace("<", "&lt;")
     flat = _LINES.sub(" / ", text).replace("&", "&amp;").replace("<", "&lt;")
     return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", flat)
 

@@ -42,6 +42,7 @@ FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = 
   JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq LEFT JOIN usage u ON u.memory = m.seq
 """
+LISTED = "(SELECT value FROM json_each(?))"  # numbers as one value, so that the statement stays the same and is prepared once
 PARTS, TYPES = {part.value: part for part in Part}, {type.value: type for type in Type}
 STATES, CHANNELS = {state.value: state for state in State}, {channel.value: channel for channel in Channel}
 
@@ -67,7 +68,7 @@ class Reader:
 
     def by_rows(self, rows: Sequence[int]) -> list[Memory]:
         """Memories of these version rows, in this order."""
-        found = self.versions(f"WHERE v.seq IN ({_list(rows)}) ORDER BY v.seq")
+        found = self.versions(f"WHERE v.seq IN {LISTED} ORDER BY v.seq", _list(rows))
         order = {row: place for place, row in enumerate(sorted(rows))}
         return [found[order[row]] for row in rows]
 
@@ -167,7 +168,8 @@ class Reader:
         parts: dict[int, list[tuple[str, Span]]] = {}
         for content, start, stop, source, text, caption in self._db.execute(
             "SELECT p.content, p.start, p.stop, s.id, s.text, s.caption FROM spans p JOIN sources s ON s.seq = p.source"
-            f" WHERE p.content IN ({_list(contents)}) ORDER BY p.content, p.ordinal"
+            f" WHERE p.content IN {LISTED} ORDER BY p.content, p.ordinal",
+            (_list(contents),),
         ):
             words = Message("", str(text), caption=str(caption)).words if caption is not None else str(text)
             assert isinstance(start, int) and isinstance(stop, int) and isinstance(content, int)
@@ -180,8 +182,9 @@ class Reader:
         for content, subject, attribute, value, polarity, closer, closed in self._db.execute(
             "SELECT w.seq, c.subject, c.attribute, c.value, c.polarity, k.id, c.closed_at FROM contents w JOIN memories m ON m.seq ="
             " w.memory JOIN memories o ON o.source = m.source AND (o.seq = m.seq OR m.part = 'turn') JOIN claims c ON c.memory = o.seq"
-            f" AND (o.seq != m.seq OR c.content = w.seq) LEFT JOIN memories k ON k.seq = c.closed_by WHERE w.seq IN ({_list(contents)})"
-            " ORDER BY c.seq"
+            f" AND (o.seq != m.seq OR c.content = w.seq) LEFT JOIN memories k ON k.seq = c.closed_by WHERE w.seq IN {LISTED}"
+            " ORDER BY c.seq",
+            (_list(contents),),
         ):
             claim = Claim(str(subject), str(attribute), str(value) if polarity else f"not {value}", _str(closer), from_micros(_int(closed)))
             found.setdefault(int(content), []).append(claim)
@@ -210,4 +213,4 @@ def _sure(value: object) -> datetime:
 
 
 def _list(values: Iterable[int]) -> str:
-    return ",".join(map(str, values))
+    return f"[{','.join(map(str, values))}]"

@@ -108,7 +108,7 @@ class Nearness:
             self._known[places] = products
         else:
             every = np.arange(self.count) if rows is None else rows
-            sample = vectors.compare(vector, every[:: self.count // SAMPLE])
+            sample = vectors.compare(vector, every[:: -(-self.count // SAMPLE)])
             listed = _fewest(vectors.differing(vector, rows), SHORTLIST)
             places, products = places[listed], vectors.compare(vector, every[listed])
         order = best(products, top)

@@ -155,7 +155,8 @@ def latency(memories: Sequence[int], folder: Path | None, as_json: bool) -> None
         ["import with the model", f"{taken['turns_per_second_with_model']:,.0f} turns/s", f"{taken['share_in_model']:.0%} in the model"],
         *(
             [f"search of {row['memories']:,}", f"{row['search_ms']:.1f} ms",
-             f"{row['beyond_embedding_ms']:.1f} ms beyond the embedding; {row['over_exact_dense']:.1f}x exact dense search; the first {row['first_ms']:,.0f} ms"]
+             f"{row['beyond_embedding_ms']:.1f} ms beyond the embedding; {row['over_exact_dense']:.1f}x exact dense search; the first"
+             f" {row['first_ms']:,.0f} ms, after an add {row['after_an_add_ms']:.1f} ms"]
             for row in found["search"]
         ),
     ]  # fmt: skip

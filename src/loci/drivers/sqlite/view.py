@@ -107,7 +107,7 @@ class View:
             self.speakers.update(r[9] for r in fresh)
 
     def _read_vectors(self, db: apsw.Connection) -> None:
-        sql = "SELECT seq, content, data FROM vectors WHERE seq > ? AND generation = ? ORDER BY seq"
+        sql = "SELECT seq, content, data FROM vectors WHERE seq > ? AND +generation = ? ORDER BY seq"  # + : by seq alone
         fresh = query(db, sql, self._last_vector, self.generation)
         if fresh:
             self.vectors.append([r[1] for r in fresh], [r[2] for r in fresh])
@@ -197,6 +197,7 @@ class Selection:
         self.session, self.speaker = view.column("session")[self.rows], view.column("speaker")[self.rows]
         self.flags, self.at = view.column("flags")[self.rows], view.column("at")[self.rows]
         self.length = view.column("length")[self.rows]
+        self.mean_length = max(float(self.length.mean()), 1.0) if len(self.rows) else 1.0
         self._slot = slots(self.content)
         turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])
         self.turns = turns[np.argsort(self.source[turns], kind="stable")]

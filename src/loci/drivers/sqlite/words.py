@@ -40,15 +40,15 @@ class Words:
                 self.is_named[place] = True
                 self.speakers.extend(called[stem])
             else:
-                self._count(place, max(float(among.length.mean()), 1.0))
+                self._count(place)
 
-    def _count(self, place: Positions, mean: float) -> None:
+    def _count(self, place: Positions) -> None:
         """Adds a term that the rows at these places hold."""
         among = self._among
         share = min((len(place) + 0.5) / (max(len(among.rows), FEWEST) + 1), 0.999)
         nats = -float(np.log(share))
         self.attainable += nats
-        relative = np.maximum(among.length[place] / mean, SHORTEST) ** LENGTH_EXPONENT
+        relative = np.maximum(among.length[place] / among.mean_length, SHORTEST) ** LENGTH_EXPONENT
         self.surprise[place] -= np.log1p(-((1 - share) ** relative))
         self.covered[place] += nats
         self._is_found[place] = True

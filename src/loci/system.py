@@ -371,15 +371,17 @@ class Cube:
         """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
         the other."""
         self._parts.governance.allow("branch", Scope(self.name))
-        store = self._parts.vault.branch(self.name, name, aware(as_of, "as_of"))
-        branch = Cube(self._parts, store)
+        moment = aware(as_of, "as_of")
+
+        def prepare(store: Store) -> None:
+            if moment is not None:
+                with store.write(self._parts.clock.now()) as tx:
+                    gone = prune(store, tx, moment)
+                    tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": len(gone)})
+                store.scrub(gone)
+
+        branch = Cube(self._parts, self._parts.vault.branch(self.name, name, moment, prepare))
         self._branches.append(branch)
-        if as_of is not None:
-            now = self._parts.clock.now()
-            with store.write(now) as tx:
-                gone = prune(store, tx, sure(as_of, "as_of"))
-                tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": len(gone)})
-            store.scrub(gone)
         return branch
 
     def why(self, id: str) -> explain.Why:

@@ -10,10 +10,14 @@ What is promised, and what is not:
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +26,8 @@ from hypothesis import strategies as st
 
 from conftest import open_memory
 from loci import Memory, Message, Outcome
-from loci.errors import Missing
+from loci.drivers.clock import SystemClock
+from loci.errors import Missing, Unavailable
 from loci.system import Cube
 from loci.testing import CountingIds, HashEmbedder, ManualClock
 from loci.wire import MemOS
@@ -388,3 +393,50 @@ def test_a_memory_without_a_time_that_was_superseded_stays_in_history(cube: Cube
     assert receipt.count(Outcome.SUPERSEDED) == 1
     assert cube.get(receipt.ids[0]).text == "I live in Porto."
     assert cube.restore(receipt.ids[0]).changes[0].outcome is Outcome.RESTORED
+
+
+def test_a_branch_that_was_not_finished_is_not_there(
+    memory: MemOS, cube: Cube, clock: ManualClock, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cube.add("The kettle is blue.")
+    then = clock.now()
+    clock.advance(days=1)
+    cube.add("The ladder is long.")
+
+    def fail(*_: object) -> None:
+        raise Unavailable("The disk did not do what was asked.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("loci.system.prune", fail)
+        with pytest.raises(Unavailable):
+            cube.branch("what-if", as_of=then)
+    assert memory.cubes() == ["main"] and not list(folder.glob(".branching-*"))
+    assert [m.text for m in cube.branch("what-if", as_of=then).list()] == ["The kettle is blue."]
+
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime
+import loci.system
+from loci import MemOS
+loci.system.prune = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+MemOS.open(sys.argv[1], embedder="none").cube("main").branch("what-if", as_of=datetime.fromisoformat(sys.argv[2]))
+"""
+
+
+def test_a_process_killed_while_branching_leaves_no_branch_and_its_words_are_cleared(
+    open_vault: Callable[..., MemOS], folder: Path
+) -> None:
+    memory = open_vault(clock=SystemClock())
+    cube = memory.cube("main")
+    cube.add("The kettle is blue.")
+    then = datetime.now(UTC)
+    cube.add("The ladder is long.")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder), then.isoformat()], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL and memory.cubes() == ["main"]
+    (left,) = folder.glob(".branching-*")
+    cube.branch("early")
+    assert left.exists(), "another process may still be at it"
+    os.utime(left, (0, 0))
+    cube.branch("late")
+    assert not left.exists()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 
 from loci.errors import Conflict, Invalid, Missing
 from loci.ports import Clock, Entry, Registry, Store
 
 SUFFIX = ".loci"
+UNFINISHED = ".branching-"  # a folder in which a branch is made
+ABANDONED_SECONDS = 3600
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -47,15 +52,30 @@ class Vault:
                 self._registry.note(Entry(cube, store.id, self._clock.now()))
         return store
 
-    def branch(self, cube: str, name: str, as_of: datetime | None) -> Store:
-        """A copy of a cube under a new name. Raises ``Conflict`` when the name is taken."""
+    def branch(self, cube: str, name: str, as_of: datetime | None, prepare: Callable[[Store], None]) -> Store:
+        """A copy of a cube under a new name, as ``prepare`` leaves it; before that, nobody sees it. Raises ``Conflict`` when the name
+        is taken."""
         target = self.path(name)
         if target.exists():
             raise Conflict(f"There is a cube {name!r} already. Choose another name for the branch.")
-        self.store(cube, create=False).copy(target)
-        store = self._stores[name] = self._open(target, name, False)
-        self._registry.note(Entry(name, store.id, self._clock.now(), cube, as_of))
-        return store
+        origin = self.store(cube, create=False)
+        self._clear()
+        with TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
+            path = Path(folder) / target.name
+            origin.copy(path)
+            with closing(self._open(path, name, False)) as store:
+                prepare(store)
+                entry = Entry(name, store.id, self._clock.now(), cube, as_of)
+            self._registry.note(entry)
+            path.rename(target)
+        return self.store(name, create=False)
+
+    def _clear(self) -> None:
+        """Branches that a process died over: they hold words that an erasure would not find."""
+        oldest = self._clock.now().timestamp() - ABANDONED_SECONDS
+        for folder in self.root.glob(f"{UNFINISHED}*"):
+            if folder.stat().st_mtime < oldest:
+                rmtree(folder)
 
     def branches(self, cube: str) -> list[str]:
         """Other cubes that share a past with this one, as branches of it, of each other or as what it was branched from."""

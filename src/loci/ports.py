@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from loci.types import Fault, Interval, Job, Kind, Link, Memory, Outcome, Record, Source, State, Type
+from loci.types import Fault, Interval, Job, Kind, Link, Memory, Outcome, Record, Source, State, Transition, Type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -240,7 +240,8 @@ class Transaction(Protocol):
     def overdue(self, now: datetime) -> list[tuple[str, State, datetime, int]]:
         """(memory, state, expires, priority) of memories whose time to live is over and that are not expired."""
 
-    def set_state(self, memory: str, state: State, expires: datetime | None, priority: int) -> None: ...
+    def set_state(self, memory: str, state: State, expires: datetime | None, priority: int, author: str = "", reason: str = "") -> None:
+        """Changes the header. A change of state that has a reason is kept, and ``Store.transitions`` tells it."""
 
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
         """Adds to the use counters of those that still exist; returns which do."""
@@ -330,6 +331,9 @@ class Store(Protocol):
 
     def history(self, memory: str) -> list[Memory]:
         """Every version as it is known now, oldest first. Raises ``Missing``."""
+
+    def transitions(self, memory: str) -> list[Transition]:
+        """The changes of state that had a reason, oldest first."""
 
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
         """Those of these memories that the filter lets through."""

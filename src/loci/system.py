@@ -304,7 +304,9 @@ class Cube:
         self._parts.governance.allow("forget", Scope(self.name))
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
-            receipt = self._lifecycle.forget(tx, inputs.id_of(id), inputs.reason_of(reason) or "forgotten on request", now)
+            receipt = self._lifecycle.forget(
+                tx, inputs.id_of(id), inputs.reason_of(reason) or "forgotten on request", self._parts.governance.principal, now
+            )
             self._record(tx, "forget", id, receipt)
         return receipt
 
@@ -333,7 +335,7 @@ class Cube:
         if move not in ("archive", "freeze", "thaw", "restore"):
             raise Invalid(f"{move!r} is no move of yours; it must be archive, freeze, thaw or restore.")
         with self._store.write(self._parts.clock.now()) as tx:
-            receipt = self._lifecycle.move(tx, inputs.id_of(id), Move(move), inputs.reason_of(reason))
+            receipt = self._lifecycle.move(tx, inputs.id_of(id), Move(move), inputs.reason_of(reason), self._parts.governance.principal)
             self._record(tx, "move", id, receipt, to=str(move))
         return receipt
 
@@ -385,7 +387,7 @@ class Cube:
         return branch
 
     def why(self, id: str) -> explain.Why:
-        """Where a memory comes from and what happened to it: sources in their own words, versions, links, audit."""
+        """Where a memory comes from and what happened to it: sources in their own words, versions, steps of its life, links, audit."""
         self._parts.governance.allow("why", Scope(self.name))
         return explain.why(self._store, inputs.id_of(id))
 

@@ -372,6 +372,17 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """A step of a memory from one state of the life cycle to another, by whom and why."""
+
+    at: datetime
+    before: State
+    after: State
+    author: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A typed edge between two memories, with its author and reason."""
 

@@ -110,13 +110,30 @@ def test_frozen_refuses_every_change(cube: Cube, clock: ManualClock) -> None:
     assert cube.update(id, "The kettle is red.").changes[0].outcome is Outcome.UPDATED
 
 
-@pytest.mark.xfail(strict=True, reason="the reason of a move is on the receipt only: neither state nor audit keeps it")
-def test_the_reason_of_a_move_is_kept(cube: Cube) -> None:
+def test_the_reason_of_every_step_is_kept(cube: Cube, clock: ManualClock) -> None:
     id = cube.add("The kettle is blue.").ids[0]
     cube.move(id, "freeze", reason="for the archive of the family")
-    why = cube.why(id)
-    kept = [m.reason + m.ending for m in why.versions] + [str(r.detail) for r in why.records]
-    assert any("for the archive of the family" in text for text in kept)
+    clock.advance(days=1)
+    cube.move(id, "thaw")
+    cube.forget(id, reason="it was a pot")
+    cube.restore(id)
+    steps = cube.why(id).transitions
+    assert [(step.before.value, step.after.value, step.reason) for step in steps] == [
+        ("generated", "frozen", "for the archive of the family"), ("frozen", "activated", "thaw on request"),
+        ("activated", "expired", "it was a pot"), ("expired", "activated", "restored on request"),
+    ]  # fmt: skip
+    assert steps[1].at - steps[0].at == timedelta(days=1) and {step.author for step in steps} == {cube.why(id).records[0].principal}
+
+
+def test_what_nobody_asked_for_has_a_reason_too(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(capacity=1).cube("main")
+    loan = cube.add("The kettle is on loan.", expires=clock.now() + timedelta(days=7)).ids[0]
+    clock.advance(days=8)
+    cube.sweep()
+    first, second = (cube.add(text).ids[0] for text in ("The ladder is long.", "The violin is old."))
+    reasons = {id: [(s.author, s.after.value, s.reason) for s in cube.why(id).transitions] for id in (loan, first, second)}
+    assert reasons[loan] == [("loci", "expired", "its time to live was over")]
+    assert [found for id in (first, second) for found in reasons[id]] == [("loci", "archived", "beyond the capacity of 1")]
 
 
 # -- time to live -------------------------------------------------------------------------------------------------------

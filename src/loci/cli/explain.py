@@ -15,7 +15,7 @@ from loci.cli.values import When, emit
 def why(place: Place, id: str, as_json: bool) -> None:
     """Show what memory ID rests on.
 
-    Its sources word for word, its versions, what it is linked to, and the audit records.
+    Its sources word for word, its versions, its steps through the life cycle, what it is linked to, and the audit records.
     """
     with place.open_cube() as cube:
         found = cube.why(id)
@@ -32,6 +32,9 @@ def why(place: Place, id: str, as_json: bool) -> None:
             [str(m.version), render.period(m.valid.start, m.valid.end), f"{m.author}: {m.reason}{render.ended(m)}"] for m in found.versions
         ]
         render.show_table(["version", "true", "by, and why"], versions, right=("version",))
+        steps = [[render.moment(t.at), f"{t.before.value} to {t.after.value}", f"{t.author}: {t.reason}"] for t in found.transitions]
+        if steps:
+            render.show_table(["at", "state", "by, and why"], steps)
         linked: list[list[render.Cell]] = []
         for link in found.links:
             other = link.target if link.source == id else link.source

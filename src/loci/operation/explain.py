@@ -6,16 +6,18 @@ from dataclasses import dataclass, replace
 
 from loci.operation.operator import Operator
 from loci.ports import RowFilter, Store
-from loci.types import Link, Memory, Query, Record, Source, State
+from loci.types import Link, Memory, Query, Record, Source, State, Transition
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Everything a memory rests on: the words it quotes, its versions, what it is linked to, and the audit records."""
+    """Everything a memory rests on: the words it quotes, its versions, its steps through the life cycle, what it is linked to, and the
+    audit records."""
 
     memory: Memory
     sources: tuple[Source, ...]
     versions: tuple[Memory, ...]
+    transitions: tuple[Transition, ...]
     links: tuple[Link, ...]
     records: tuple[Record, ...]
 
@@ -42,6 +44,7 @@ def why(store: Store, id: str) -> Why:
         memory=versions[-1],
         sources=tuple(store.source(s) for s in sources),
         versions=tuple(versions),
+        transitions=tuple(store.transitions(id)),
         links=tuple(store.links(id)),
         records=tuple(named[seq] for seq in sorted(named)),
     )

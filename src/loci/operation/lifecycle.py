@@ -16,6 +16,7 @@ from loci.text.sentences import sentences
 from loci.text.tokens import normalize
 from loci.types import Change, Interval, Memory, Message, Outcome, Receipt, Source, State, Type
 
+SYSTEM = "loci"  # the author of what nobody asked for by name: an end of time, a limit reached
 MODES = ("overwrite", "append", "merge")
 
 
@@ -78,16 +79,16 @@ class Lifecycle:
         for verdict in verdicts:
             apply(tx, memory.id, verdict, changes)
         if target is not state:
-            tx.set_state(memory.id, target, expires, priority)
+            tx.set_state(memory.id, target, expires, priority, origin.principal, reason)
         return Receipt(tuple(changes), (source.id,))
 
-    def forget(self, tx: Transaction, memory: str, reason: str, now: datetime) -> Receipt:
+    def forget(self, tx: Transaction, memory: str, reason: str, author: str, now: datetime) -> Receipt:
         """Takes a memory out of every present answer. It stays in the past, in its history, and can be restored."""
         state, expires, priority = tx.state(memory)
         target = after(state, Move.EXPIRE, memory)
         number = tx.close(memory, now, reason)
         tx.retire_claims(memory)
-        tx.set_state(memory, target, expires, priority)
+        tx.set_state(memory, target, expires, priority, author, reason)
         return Receipt((Change(Outcome.FORGOTTEN, memory, reason, number, number),))
 
     def restore(self, tx: Transaction, id: str, to: int | None, reason: str, author: str, now: datetime) -> Receipt:
@@ -110,21 +111,22 @@ class Lifecycle:
             tx.close(id, now, reason)
         content = tx.content_of(id, version)
         tx.version(id, number + 1, content, Interval(now), Outcome.RESTORED, author, reason, None)
-        tx.set_state(id, target, None if state is State.EXPIRED or is_over else expires, priority)
+        tx.set_state(id, target, None if state is State.EXPIRED or is_over else expires, priority, author, reason)
         changes = [Change(Outcome.RESTORED, id, reason, number, number + 1)]
         for other in tx.reopen_claims(id, content):
             tx.link(id, other, "possible_conflict", "restored by hand after it had been superseded")
             changes.append(Change(Outcome.POSSIBLE_CONFLICT, other, "it had superseded what was restored; both stand now", other=id))
         return Receipt(tuple(changes))
 
-    def move(self, tx: Transaction, id: str, move: Move, reason: str) -> Receipt:
+    def move(self, tx: Transaction, id: str, move: Move, reason: str, author: str) -> Receipt:
         """A transition of the life cycle that changes no words."""
         state, expires, priority = tx.state(id)
         target = after(state, move, id)
         if target is state:
             return Receipt((Change(Outcome.IGNORED, id, f"it is {state.value} already"),))
-        tx.set_state(id, target, expires, priority)
-        return Receipt((Change(Outcome.MOVED, id, reason or f"{state.value} to {target.value}"),))
+        reason = reason or f"{move.value} on request"
+        tx.set_state(id, target, expires, priority, author, reason)
+        return Receipt((Change(Outcome.MOVED, id, reason),))
 
     def expire(self, tx: Transaction, now: datetime) -> Receipt:
         """Moves what has outlived its time to Expired, its validity ended at that time."""
@@ -132,7 +134,7 @@ class Lifecycle:
         for id, state, expires, priority in tx.overdue(now):
             if state is not State.FROZEN:
                 number = tx.close(id, expires, "its time to live was over")
-                tx.set_state(id, after(state, Move.EXPIRE, id), expires, priority)
+                tx.set_state(id, after(state, Move.EXPIRE, id), expires, priority, SYSTEM, "its time to live was over")
                 changes.append(Change(Outcome.FORGOTTEN, id, "its time to live was over", number, number))
         return Receipt(tuple(changes))
 
@@ -147,7 +149,7 @@ class Lifecycle:
         archived = [m.id for m in movable[:over]]
         for id in archived:
             state, expires, priority = tx.state(id)
-            tx.set_state(id, after(state, Move.ARCHIVE, id), expires, priority)
+            tx.set_state(id, after(state, Move.ARCHIVE, id), expires, priority, SYSTEM, f"beyond the capacity of {capacity}")
         return archived
 
     def _current(self, tx: Transaction, memory: Memory) -> Memory:
@@ -205,7 +207,7 @@ def rewind(lifecycle: Lifecycle, tx: Transaction, to: datetime, everything: RowF
     change = difference(present, then)
     changes: list[Change] = []
     for memory in change.removed:
-        changes.extend(lifecycle.forget(tx, memory.id, reason, now).changes)
+        changes.extend(lifecycle.forget(tx, memory.id, reason, author, now).changes)
     for memory in (*change.added, *(m for _, m in change.changed)):
         changes.extend(lifecycle.restore(tx, memory.id, memory.version, reason, author, now).changes)
     return Receipt(tuple(changes))

@@ -22,7 +22,7 @@ from loci.errors import LociError, Missing
 from loci.memories.plaintext import Header, draft_of, memory_of
 from loci.ports import ClaimRow, Probe, RowFilter, Store, Transaction
 from loci.testing.embedder import HashEmbedder
-from loci.types import Candidate, Channel, Interval, Memory, Message, Outcome, Part, Scope, Source, State, Type
+from loci.types import Candidate, Channel, Interval, Memory, Message, Outcome, Part, Scope, Source, State, Transition, Type
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -284,6 +284,31 @@ def header_fields_move_without_a_version(open_store: OpenStore) -> None:
     assert store.select(_at(), 9) == [] and len(store.select(replace(_at(), states=frozenset({State.ARCHIVED})), 9)) == 1
     with store.write(NOW + 9 * DAY) as tx:
         assert tx.overdue(NOW + 8 * DAY) == [] and tx.overdue(NOW + 9 * DAY) == [("m", State.ARCHIVED, NOW + 9 * DAY, 4)]
+
+
+def a_change_of_state_with_a_reason_is_told_until_its_memory_is_removed(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        source = _journal(store, tx, "m", "the kettle is blue")
+        tx.add(draft_of(_memory(store, source, "m")))
+        _audit(tx)
+    for day, state, reason in (
+        (1, State.FROZEN, "for good"),
+        (2, State.FROZEN, "again"),
+        (3, State.ACTIVATED, ""),
+        (4, State.ARCHIVED, "old"),
+    ):
+        with store.write(NOW + day * DAY) as tx:
+            tx.set_state("m", state, None, 0, "ana", reason)
+            _audit(tx)
+    told = [Transition(NOW + DAY, State.GENERATED, State.FROZEN, "ana", "for good")]
+    told.append(Transition(NOW + 4 * DAY, State.ACTIVATED, State.ARCHIVED, "ana", "old"))
+    assert store.transitions("m") == told and store.transitions("unknown") == []
+    with store.write(NOW + 5 * DAY) as tx:
+        tx.remove([source.id])
+        _audit(tx)
+    store.scrub([source])
+    assert store.transitions("m") == [] and not store.faults()[1]
 
 
 def a_time_to_live_hides_at_its_instant(open_store: OpenStore) -> None:
@@ -600,6 +625,7 @@ PROMISES: tuple[Promise, ...] = (
     a_closed_memory_stays_in_history,
     a_memory_without_a_time_can_end_without_one,
     header_fields_move_without_a_version,
+    a_change_of_state_with_a_reason_is_told_until_its_memory_is_removed,
     a_time_to_live_hides_at_its_instant,
     claims_are_found_by_key_and_closed_once,
     words_are_found_by_their_stem_and_only_as_words,

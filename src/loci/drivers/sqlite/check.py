@@ -85,6 +85,7 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
     ("content", "its memory is missing", "SELECT seq FROM contents WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("version", "its memory is missing", "SELECT seq FROM versions WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("state", "its memory is missing", "SELECT memory FROM states WHERE memory NOT IN (SELECT seq FROM memories)"),
+    ("move", "its memory is missing", "SELECT seq FROM moves WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("state", "it is none that there is", f"SELECT memory FROM states WHERE state NOT IN ({STATES})"),
     ("memory", "it has no version", "SELECT id FROM memories WHERE seq NOT IN (SELECT memory FROM versions)"),
     ("version", "its content is missing", "SELECT seq FROM versions WHERE content NOT IN (SELECT seq FROM contents)"),

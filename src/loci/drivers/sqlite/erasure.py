@@ -59,9 +59,9 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     counts["claims"] = _delete(db, f"claims WHERE content IN ({contents})")
     counts["vectors"] = _delete(db, f"vectors WHERE content IN ({contents})")
     for rows in (
-        f"states WHERE memory IN ({dead})", f"usage WHERE memory IN ({dead})", f"touched WHERE memory IN ({dead})",
-        f"spans WHERE content IN ({contents})", f"contents WHERE seq IN ({contents})", f"memories WHERE seq IN ({dead})",
-        f"text_index WHERE rowid IN ({contents})", "jobs WHERE state = 'done'",
+        f"states WHERE memory IN ({dead})", f"moves WHERE memory IN ({dead})", f"usage WHERE memory IN ({dead})",
+        f"touched WHERE memory IN ({dead})", f"spans WHERE content IN ({contents})", f"contents WHERE seq IN ({contents})",
+        f"memories WHERE seq IN ({dead})", f"text_index WHERE rowid IN ({contents})", "jobs WHERE state = 'done'",
     ):  # fmt: skip
         _delete(db, rows)
     _settle(db, _list(kept), now)

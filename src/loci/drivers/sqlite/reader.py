@@ -28,6 +28,7 @@ from loci.types import (
     Source,
     Span,
     State,
+    Transition,
     Type,
 )
 
@@ -109,6 +110,17 @@ class Reader:
                 " UNION SELECT a.id, b.id, l.type, l.reason, l.at FROM links l JOIN memories a ON a.seq = l.source"
                 " JOIN memories b ON b.seq = l.target JOIN memories x ON x.id = ?1 WHERE l.target = x.seq ORDER BY 5",
                 (memory,),
+            )
+        ]
+
+    def transitions(self, memory: str) -> list[Transition]:
+        return [
+            Transition(_sure(at), STATES[before], STATES[after], str(author), str(reason))
+            for at, before, after, author, reason in query(
+                self._db,
+                "SELECT v.at, v.before, v.after, v.author, v.reason FROM moves v JOIN memories m ON m.seq = v.memory WHERE m.id = ?"
+                " ORDER BY v.seq",
+                memory,
             )
         ]
 

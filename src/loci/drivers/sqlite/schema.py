@@ -50,6 +50,11 @@ CREATE INDEX versions_by_cause ON versions (cause) WHERE cause IS NOT NULL;
 
 -- header fields that move: absent means generated, priority 0, no end
 CREATE TABLE states (memory INTEGER PRIMARY KEY, state TEXT NOT NULL, expires INTEGER, priority INTEGER NOT NULL) STRICT;
+-- every transition that somebody had a reason for, append-only
+CREATE TABLE moves (
+  seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, at INTEGER NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
+  author TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
+CREATE INDEX moves_by_memory ON moves (memory);
 CREATE TABLE usage (memory INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used INTEGER NOT NULL) STRICT;
 
 -- keyed statements, for conflict without a model

@@ -26,7 +26,7 @@ from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Missing, ReadOnly
 from loci.ports import Probe, RowFilter, Survey
-from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source
+from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source, Transition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -209,6 +209,10 @@ class SqliteStore:
     def links(self, memory: str) -> list[Link]:
         with self._read() as db:
             return Reader(db, self.cube).links(memory)
+
+    def transitions(self, memory: str) -> list[Transition]:
+        with self._read() as db:
+            return Reader(db, self.cube).transitions(memory)
 
     def jobs(self, limit: int = 1000) -> list[Job]:
         with self._read() as db:

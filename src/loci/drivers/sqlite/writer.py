@@ -161,8 +161,12 @@ class SqliteTransaction(ClaimRows, JobRows):
         )
         return [(str(id), State(str(state)), sure_time(expires), int(priority)) for id, state, expires, priority in found]
 
-    def set_state(self, memory: str, state: State, expires: datetime | None, priority: int) -> None:
+    def set_state(self, memory: str, state: State, expires: datetime | None, priority: int, author: str = "", reason: str = "") -> None:
         seq = self.seq_of(memory)
+        before = self.state(memory)[0]
+        if reason and before is not state:
+            values = (seq, self._now, before.value, state.value, author, reason)
+            self._db.execute("INSERT INTO moves (memory, at, before, after, author, reason) VALUES (?,?,?,?,?,?)", values)
         self._db.execute("INSERT OR REPLACE INTO states VALUES (?,?,?,?)", (seq, state.value, to_micros(expires), priority))
         self._touch(seq)
 

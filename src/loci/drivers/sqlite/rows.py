@@ -58,7 +58,8 @@ class Rows:
     def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: Names) -> None:
         self._db, self._secret = db, secret
         self.epoch, memory, content, version, record, last, self._head = query(db, TOPS)[0]
-        self._now = max(to_micros(now) or 0, last or 0)  # a clock set back does not change what was known
+        present = to_micros(now) or 0
+        self._now = present if last is None or present >= last else last + 1  # a clock set back does not change what was known
         self._known = names.known if names.epoch == self.epoch else {}
         self.new_names: dict[str, int] = {}
         self._pending: dict[str, list[Row]] = {table: [] for table in INSERTS}

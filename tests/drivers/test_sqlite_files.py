@@ -346,3 +346,23 @@ def test_a_file_that_may_not_be_read_is_an_error(readonly: Path) -> None:
     (readonly / "main.loci").chmod(0)
     answer = as_nobody(ask, readonly)
     assert "raised" in answer and "main.loci" in answer and not answer.startswith("raised PermissionError")
+
+
+def test_a_thread_that_ends_takes_its_connection_with_it(cube: Cube) -> None:
+    cube.add("The kettle is blue.")
+    open_files = Path("/proc/self/fd")
+
+    def ask() -> int:
+        cube.search("kettle")
+        return len(list(open_files.iterdir())) if open_files.exists() else 0
+
+    def in_threads(count: int) -> None:
+        for _ in range(count):
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+
+    in_threads(3)
+    before = ask()
+    in_threads(40)
+    assert ask() <= before + 2 and cube.search("kettle").hits

@@ -14,7 +14,7 @@ from loci.cli import run
 from loci.errors import Invalid, Malformed
 from loci.infrastructure import rankers
 from loci.system import Cube
-from loci.testing import ManualClock
+from loci.testing import HashEmbedder, ManualClock
 from loci.wire import MemOS
 
 TOPICS = ("kettle", "boat", "violin", "garden", "bicycle", "ladder", "lamp", "oven", "piano", "mirror", "carpet", "anchor")
@@ -48,6 +48,15 @@ def test_what_was_right_is_found_after_it(cube: Cube, told: list[Feedback], open
     with again:
         recall = again.cube("main").search("How is the boat?")
         assert recall.hits[0].memory.text == "Sold on Monday." and recall.trace.ranker == found.ranker.name
+
+
+def test_vectors_that_are_due_are_made_before_anything_is_learned(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    cube.add([Message("user", f"Note {n} of the week.", clock.now()) for n in range(500)])
+    feedback = [Feedback(f"Where is the {topic}?", frozenset(cube.add(f"The {topic} is here.").ids)) for topic in TOPICS]
+    assert cube.search("boat").trace.missing
+    tune(cube, feedback)
+    assert not cube.search("boat").trace.missing
 
 
 def test_a_signal_that_tells_nothing_here_stays(cube: Cube, clock: ManualClock) -> None:

@@ -82,6 +82,7 @@ def read(path: Path) -> list[Feedback]:
 
 def tune(cube: Cube, feedback: Sequence[Feedback]) -> Tuned:
     """Raises `Invalid` when there is too little to learn from."""
+    cube.drain()  # of a signal that is not there yet would be learned that it is worth nothing
     reached = [asked for told in feedback if (asked := _ask(cube, told)).is_right.any()]
     if len(reached) < FEWEST:
         raise Invalid(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import apsw
 
@@ -42,7 +43,7 @@ class SqliteStore:
     def __init__(self, path: Path, cube: str, now: datetime, *, create: bool = False) -> None:
         self.path, self.cube = path, cube
         self._local = threading.local()
-        self._opened: list[apsw.Connection] = []
+        self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
         self._view, self._view_lock = View(), threading.RLock()
         self._names = Names()  # for writing
         self._numbers: dict[str, int] = {}
@@ -278,7 +279,7 @@ class SqliteStore:
             db.close()
 
     def close(self) -> None:
-        for db in self._opened:
+        for db in tuple(self._opened):
             db.close()
         self._opened.clear()
         self._local = threading.local()
@@ -335,7 +336,7 @@ class SqliteStore:
 
     def _keep(self, db: apsw.Connection) -> None:
         self._local.db = db
-        self._opened.append(db)
+        self._opened.add(db)
 
     def hash(self, *parts: str | None) -> bytes:
         """The cube's keyed hash: equal words have equal hashes in this cube and in no other."""

@@ -11,6 +11,7 @@ from conftest import open_memory
 from loci import Message
 from loci.drivers.sqlite import vectors
 from loci.drivers.sqlite.vectors import Nearness, Vectors
+from loci.errors import Corrupt
 from loci.testing import HashEmbedder, ManualClock
 
 COUNT, SIZE, TOP = 3000, 100, 20  # 100 components: no whole number of words
@@ -57,6 +58,14 @@ def test_of_many_the_signs_find_what_comparing_all_finds(held, of, monkeypatch: 
         assert found.mean == pytest.approx(whole.mean, abs=0.03) and found.deviation == pytest.approx(whole.deviation, rel=0.2)
         shared += len(set(found.best) & set(whole.best))
     assert shared >= 0.95 * 20 * TOP
+
+
+@pytest.mark.parametrize("damaged", [[b"1234" * 3, b"1234" * 4], [b"12345"], [b"1234" * 99]])
+def test_a_vector_of_another_length_is_damage(damaged: list[bytes]) -> None:
+    whole = Vectors()
+    whole.append([1], [units(1, 4)[0].tobytes()])
+    with pytest.raises(Corrupt, match="loci verify"):
+        whole.append(range(2, 2 + len(damaged)), damaged)
 
 
 def test_of_none_nothing_is_near() -> None:

@@ -1,7 +1,7 @@
 """The vectors of a cube in memory, and how near a question lies to some of them.
 
-Up to some thousands every cosine is computed. Beyond, the signs of the components are compared first (one bit each, so that 24 KB
-are read where the vectors take 768), and only the best of those are computed: Charikar's sign hashing (STOC 2002) with rescoring.
+Up to some thousands every cosine is computed. Beyond, the signs of the components are compared first (a bit each: 48 bytes are
+read where a vector of 384 takes 1,536), and only the cosines of the best of those are computed: Charikar's sign hashing (STOC 2002) with rescoring.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Vectors:
 
     def append(self, contents: Sequence[int], data: Sequence[bytes]) -> None:
         """Takes in further rows, as they are stored: float32."""
-        if len({len(row) for row in data}) > 1 or len(data[0]) % 4:
+        known = {4 * self._rows.shape[1]} if self._count else set()
+        if len(known | {len(row) for row in data}) > 1 or len(data[0]) % 4:
             raise Corrupt("A stored vector has the wrong length. Run `loci verify`, and restore a copy.")
         fresh = np.frombuffer(b"".join(data), dtype=np.float32).reshape(len(data), -1)
         signs = _signs(fresh)
@@ -118,8 +119,10 @@ class Nearness:
 
     def of(self, places: Positions) -> NDArray[np.float32]:
         """The cosines of the rows at these places; NaN where one has no vector."""
-        if self._known is not None or not self.count:
-            return np.full(len(places), np.nan, dtype=np.float32) if self._known is None else self._known[places]
+        if self._known is not None:
+            return self._known[places]
+        if not self.count:
+            return np.full(len(places), np.nan, dtype=np.float32)
         row = self._vectors.places(self._content[places])
         found = self._vectors.compare(self._vector, row)
         found[row < 0] = np.nan

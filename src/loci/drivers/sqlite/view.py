@@ -88,6 +88,7 @@ class View:
             self._selections = {}
         if generation and last_vector != self._last_vector:
             self._read_vectors(db)
+            self._last_vector = last_vector
 
     def _read_rows(self, db: apsw.Connection) -> None:
         rows = self.column("row")
@@ -107,11 +108,10 @@ class View:
             self.speakers.update(r[9] for r in fresh)
 
     def _read_vectors(self, db: apsw.Connection) -> None:
-        sql = "SELECT seq, content, data FROM vectors WHERE seq > ? AND +generation = ? ORDER BY seq"  # + : by seq alone
+        sql = "SELECT content, data FROM vectors WHERE seq > ? AND +generation = ? ORDER BY seq"  # + : by seq alone
         fresh = query(db, sql, self._last_vector, self.generation)
         if fresh:
-            self.vectors.append([r[1] for r in fresh], [r[2] for r in fresh])
-            self._last_vector = int(fresh[-1][0])
+            self.vectors.append([r[0] for r in fresh], [r[1] for r in fresh])
             self._selections = {}
 
     def rows(self, at: RowFilter, names: Mapping[str, int]) -> Column:

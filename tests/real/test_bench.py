@@ -103,6 +103,5 @@ def test_timings_are_taken_of_everything(tmp_path: Path, monkeypatch: pytest.Mon
     assert steps == [0, 1, 2, 3] and not list(tmp_path.iterdir())
     assert found["add"]["ratio"] > 0 and found["import"]["turns_per_second"] > 0 and 0 < found["import"]["share_in_model"] < 1
     (row,) = found["search"]
-    assert (
-        row["memories"] >= 100 and row["search_ms"] >= row["beyond_embedding_ms"] > 0 and row["exact_dense_ms"] > 0 < row["after_an_add_ms"]
-    )
+    assert row["memories"] == 100 and row["search_ms"] >= row["beyond_embedding_ms"] > 0
+    assert all(row[f"{name}_ms"] > 0 for name in ("exact_dense", "after_an_add", "first", "of_a_tenth", "unscoped"))

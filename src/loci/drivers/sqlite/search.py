@@ -30,7 +30,8 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Ca
     turns beside them are candidates. The filter is applied before anything is ranked. ``called`` has the speakers by the stems
     of their names: a text is found by who said it, too."""
     among = view.select(at, names)
-    words = Words(db, among, probe.terms, None if at.user is None else names.get(at.user, 0), called)
+    is_most = 2 * len(among.rows) > len(view)  # then to leave out the rest afterwards costs less than to look up whose each text is
+    words = Words(db, among, probe.terms, None if at.user is None or is_most else names.get(at.user, 0), called)
     meaning, missing = _compared(view, among, probe)
     claiming = [content for content, _, _ in claimed(db, probe.keys, at, names)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)

@@ -69,6 +69,10 @@ class View:
         self.last_name = 0
         self._selections: dict[RowFilter, Selection] = {}
 
+    def __len__(self) -> int:
+        """How many version rows there are."""
+        return self._length
+
     def column(self, name: str) -> Column:
         return self._table[COLUMNS.index(name), : self._length]
 

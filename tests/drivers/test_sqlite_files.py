@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -366,3 +367,29 @@ def test_a_thread_that_ends_takes_its_connection_with_it(cube: Cube) -> None:
     before = ask()
     in_threads(40)
     assert ask() <= before + 2 and cube.search("kettle").hits
+
+
+def test_an_erasure_waits_for_a_checkpoint_of_somebody_else(cube: Cube) -> None:
+    path, is_over = cube._store.path, threading.Event()
+    cube.add([Message("user", f"The kettle number {n} is blue.") for n in range(400)], user="ana")
+    receipts = [cube.add(f"The ladder number {n} is long.", user=f"bo-{n}") for n in range(40)]
+
+    def checkpoint() -> None:
+        db = apsw.Connection(str(path))
+        while not is_over.is_set():
+            with contextlib.suppress(apsw.BusyError):
+                db.execute("UPDATE header SET value = value WHERE key = 'created'")
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        db.close()
+
+    others = [threading.Thread(target=checkpoint) for _ in range(3)]
+    for other in others:
+        other.start()
+    try:
+        for number in range(len(receipts)):
+            cube.erase(user=f"bo-{number}")
+    finally:
+        is_over.set()
+        for other in others:
+            other.join()
+    assert cube.verify().is_clean and len(cube.list(limit=1000)) == 400

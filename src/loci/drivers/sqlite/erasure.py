@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import apsw
 
-from loci.drivers.sqlite.connection import translate
+from loci.drivers.sqlite import connection
+from loci.drivers.sqlite.connection import query, translate
 from loci.errors import Corrupt, Locked
 from loci.types import Message
 
@@ -103,17 +105,24 @@ def _settle(db: apsw.Connection, kept: str, now: int) -> None:
 def scrub(db: apsw.Connection, path: Path) -> None:
     """Empties the write-ahead log and the free pages of what was deleted. Raises ``Locked`` while another process reads
     an older state; the erasure is committed, and the next open, erase or verify finishes it."""
-    busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
-    if busy:
-        raise Locked(
-            f"The words are erased from {path}, but another process still reads an older state, so the write-ahead log keeps "
-            "them until it closes. Close it, then run `loci verify` to finish."
-        )
+    _empty_log(db, path)
     try:
         db.execute("DELETE FROM header WHERE key = 'scrub'")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except apsw.Error as error:
         raise translate(error, path) from error
+
+
+def _empty_log(db: apsw.Connection, path: Path) -> None:
+    """Moves the write-ahead log into the file. SQLite waits for who reads an older state, but not for a checkpoint of somebody else."""
+    end = time.monotonic() + connection.BUSY_TIMEOUT_MS / 1000
+    while query(db, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+        if time.monotonic() > end:
+            raise Locked(
+                f"The words are erased from {path}, but another process still reads an older state, so the write-ahead log keeps "
+                "them until it closes. Close it, then run `loci verify` to finish."
+            )
+        time.sleep(connection.PAUSE_SECONDS)
 
 
 def pieces(texts: Iterable[Message]) -> list[bytes]:
@@ -144,7 +153,7 @@ def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes]) -> int:
     left = [p for p in residue(path, wanted) if not _said_elsewhere(db, p)]
     if left:
         db.execute("VACUUM")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        _empty_log(db, path)
         left = [p for p in residue(path, left) if not _said_elsewhere(db, p)]
     if left:
         raise Corrupt(f"{path} still holds {len(left)} runs of erased words after a vacuum. Copy what you need and delete the file.")

@@ -278,7 +278,7 @@ class Transaction(Protocol):
         """Deletes sources and everything derived from them, and takes back what they had changed."""
 
     def reopen(self, after: datetime) -> None:
-        """Takes back endings of validity, and states, that came after a time: for a branch that stops there."""
+        """Takes back endings of validity, states, and the reasons of states, that came after a time: for a branch that stops there."""
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from conftest import open_memory
 from loci import Memory, Message, Outcome
 from loci.drivers.clock import SystemClock
-from loci.errors import Missing, Unavailable
+from loci.errors import Conflict, Missing, Unavailable
 from loci.system import Cube
 from loci.testing import CountingIds, HashEmbedder, ManualClock
 from loci.wire import MemOS
@@ -411,6 +411,33 @@ def test_a_branch_that_was_not_finished_is_not_there(
             cube.branch("what-if", as_of=then)
     assert memory.cubes() == ["main"] and not list(folder.glob(".branching-*"))
     assert [m.text for m in cube.branch("what-if", as_of=then).list()] == ["The kettle is blue."]
+
+
+def test_a_branch_takes_nobodys_place(
+    open_vault: Callable[..., MemOS], cube: Cube, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cube.add("The kettle is blue.")
+
+    def be_late(*_: object) -> list[object]:
+        open_vault(ids=CountingIds()).cube("what-if").add("The ladder is long.")
+        return []
+
+    monkeypatch.setattr("loci.system.prune", be_late)
+    with pytest.raises(Conflict, match="already"):
+        cube.branch("what-if", as_of=clock.now())
+    assert [m.text for m in open_vault().cube("what-if").list()] == ["The ladder is long."]
+
+
+def test_the_reason_of_a_step_after_a_branch_is_not_in_it(cube: Cube, clock: ManualClock) -> None:
+    id = cube.add("The kettle is blue.").ids[0]
+    cube.move(id, "freeze", reason="for good")
+    cube.move(id, "thaw", reason="after all")
+    then = clock.now()
+    clock.advance(days=1)
+    cube.forget(id, reason="it was a quibblewick")
+    branch = cube.branch("what-if", as_of=then)
+    assert [step.reason for step in branch.why(id).transitions] == ["for good", "after all"]
+    assert len(cube.why(id).transitions) == 3
 
 
 KILLED = """

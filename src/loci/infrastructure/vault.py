@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from loci.errors import Conflict, Invalid, Missing
+from loci.errors import Conflict, Invalid, Missing, Unavailable
 from loci.ports import Clock, Entry, Registry, Store
 
 SUFFIX = ".loci"
@@ -55,19 +55,24 @@ class Vault:
     def branch(self, cube: str, name: str, as_of: datetime | None, prepare: Callable[[Store], None]) -> Store:
         """A copy of a cube under a new name, as ``prepare`` leaves it; before that, nobody sees it. Raises ``Conflict`` when the name
         is taken."""
-        target = self.path(name)
+        target, origin = self.path(name), self.store(cube, create=False)
+        is_taken = f"There is a cube {name!r} already. Choose another name for the branch."
         if target.exists():
-            raise Conflict(f"There is a cube {name!r} already. Choose another name for the branch.")
-        origin = self.store(cube, create=False)
-        self._clear()
-        with TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
-            path = Path(folder) / target.name
-            origin.copy(path)
-            with closing(self._open(path, name, False)) as store:
-                prepare(store)
-                entry = Entry(name, store.id, self._clock.now(), cube, as_of)
-            self._registry.note(entry)
-            path.rename(target)
+            raise Conflict(is_taken)
+        try:
+            self._clear()
+            with TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
+                path = Path(folder) / target.name
+                origin.copy(path)
+                with closing(self._open(path, name, False)) as store:
+                    prepare(store)
+                    entry = Entry(name, store.id, self._clock.now(), cube, as_of)
+                target.hardlink_to(path)  # unlike a renaming it takes nobody's place
+        except FileExistsError as error:
+            raise Conflict(is_taken) from error
+        except OSError as error:
+            raise Unavailable(f"The branch {name!r} could not be made in {self.root}: {error.strerror}. Nothing was changed.") from error
+        self._registry.note(entry)
         return self.store(name, create=False)
 
     def _clear(self) -> None:

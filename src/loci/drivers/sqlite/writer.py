@@ -214,6 +214,7 @@ class SqliteTransaction(ClaimRows, JobRows):
         )
         self._db.execute("UPDATE versions SET valid_to = NULL, ending = '' WHERE recorded_to IS NULL AND valid_to > ?", (at,))
         self._db.execute("UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE closed_at > ?", (at,))
+        self._db.execute("DELETE FROM moves WHERE at > ?", (at,))
         self._db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:

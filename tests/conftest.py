@@ -28,10 +28,11 @@ settings.load_profile("loci")
 
 def open_memory(
     folder: Path, *, clock: ManualClock | None = None, embedder: Embedder | None = None, reader: CallReader | None = None,
-    ids: Ids | None = None, capacity: int = 0, is_background: bool = False, limit: int = 10,
+    ids: Ids | None = None, capacity: int = 0, is_background: bool = False, limit: int = 10, audit_reads: bool = False,
 ) -> MemOS:  # fmt: skip
-    """A vault wired as `MemOS.open` wires it, with any part of it changed for another. No model, no background thread."""
-    chosen = Settings(vault=str(folder), embedder="none", background=is_background, capacity=capacity, limit=limit)
+    """A vault wired as `MemOS.open` wires it, with any part of it changed for another. No model, no background thread, no
+    reads in the log."""
+    chosen = Settings(vault=str(folder), embedder="none", background=is_background, capacity=capacity, limit=limit, audit_reads=audit_reads)
     made = parts(chosen, clock=clock, ids=ids, embedder=embedder)
     return MemOS(made if reader is None else replace(made, reader=reader))
 

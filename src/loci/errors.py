@@ -93,6 +93,11 @@ class Missing(LociError):
     exit_code = 4
 
 
+def missing(memory: str, cube: str) -> Missing:
+    """What is said of a memory that is not there, and in the very same words of one that the caller may not reach."""
+    return Missing(f"There is no memory {memory} in cube {cube}. `list` shows the ids; it may have been erased.")
+
+
 class Conflict(LociError):
     """The request was right once, but what it builds on has changed."""
 

@@ -12,7 +12,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from loci.types import Fault, Interval, Job, Kind, Link, Memory, Outcome, Record, Source, State, Transition, Type
+from loci.types import (
+    Fault,
+    Grant,
+    Head,
+    Interval,
+    Job,
+    Key,
+    Kind,
+    Link,
+    Memory,
+    Outcome,
+    Record,
+    Scope,
+    Source,
+    State,
+    Suspect,
+    Transition,
+    Trust,
+    Type,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +80,21 @@ class Chat(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Rows that a grant opens: those of this user, agent and session, or of one memory; None is not narrowed."""
+
+    user: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    memory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RowFilter:
     """Which rows a call may see: decided by governance, applied by the store before anything is ranked.
 
-    ``as_of`` None means "now" for what is true, with closed rows left out unless ``is_past`` lets them in.
+    ``as_of`` None means "now" for what is true, with closed rows left out unless ``is_past`` lets them in. ``within`` None lets every
+    row through, else those of any of these reaches. What is in quarantine is always left out.
     """
 
     now: datetime
@@ -79,6 +109,7 @@ class RowFilter:
     since: datetime | None = None
     until: datetime | None = None
     is_past: bool = False
+    within: tuple[Reach, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +134,7 @@ class ClaimRow:
     valid: Interval = field(default_factory=Interval)
     closed_by: str | None = None
     seq: int = 0
+    trust: Trust = Trust.TRUSTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +171,7 @@ class Survey:
     whole message where that is short, else their own. ``signals`` has a value for each candidate: raw signals by name, ``words`` (nats of surprise) among them, NaN
     where a signal has nothing to say. ``attainable`` is the surprise of a text that holds every term, ``best_surprise`` the largest
     there is; the cosine figures are over every row the filter let through. ``missing`` names signals that could not run in full,
-    with the reason.
+    with the reason. ``untrusted`` says so of each candidate; ``held`` memories would be among the rows if they were not in quarantine.
     """
 
     contents: Sequence[int]
@@ -156,6 +188,8 @@ class Survey:
     cosine_deviation: float
     missing: Mapping[str, str]
     counts: Mapping[str, int]
+    untrusted: Sequence[bool] = ()
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +277,17 @@ class Transaction(Protocol):
     def set_state(self, memory: str, state: State, expires: datetime | None, priority: int, author: str = "", reason: str = "") -> None:
         """Changes the header. A change of state that has a reason is kept, and ``Store.transitions`` tells it."""
 
+    def is_tainted(self, user: str | None, session: str | None) -> bool:
+        """Whether untrusted words were said in this session of the user's."""
+
+    def hold(self, memory: str, reason: str, decision: str = "") -> None:
+        """Puts a memory into quarantine, from now on, or notes what was decided of one that is there."""
+
+    def release(self, memory: str, decision: str) -> None:
+        """Lets it out, from now on."""
+
+    def is_held(self, memory: str) -> bool: ...
+
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
         """Adds to the use counters of those that still exist; returns which do."""
 
@@ -273,6 +318,19 @@ class Transaction(Protocol):
 
     def quoting(self, by: str, value: str) -> list[str]:
         """Ids of the sources that an erasure by memory, source, user or session would take, oldest first."""
+
+    def coming_from(self, by: Mapping[str, str]) -> list[str]:
+        """Ids of the sources whose origin, session, user or principal is as named, oldest first."""
+
+    def made_of(self, sources: Sequence[str]) -> list[str]:
+        """Ids of the sources whose memories were derived from memories that quote these."""
+
+    def frozen(self, sources: Sequence[str]) -> list[str]:
+        """The memories that quote these and are frozen."""
+
+    def revert(self, sources: Sequence[str], reason: str) -> tuple[list[str], tuple[ClaimRow, ...]]:
+        """Makes the present what it would be without these sources, and puts their memories into quarantine. Returns these, and the
+        claims of others that hold again."""
 
     def remove(self, sources: Sequence[str]) -> Removed:
         """Deletes sources and everything derived from them, and takes back what they had changed."""
@@ -325,9 +383,21 @@ class Store(Protocol):
         """What holds for these keys, as it was claimed, and not denied, in memories that the filter lets through; the newest first,
         each once."""
 
+    def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
+        """Of the last version of each of these its vector in the active generation, as bytes; none where it has none."""
+
     def likeness(self, contents: Sequence[int], to: Sequence[int]) -> Sequence[Column]:
         """How near contents are in meaning: a column for each of ``to``, a cosine for each of ``contents``; NaN where either has no
         vector."""
+
+    def scope_of(self, memory: str) -> Scope:
+        """Whose a memory is. Raises ``Missing``."""
+
+    def suspects(self, decision: str) -> list[Suspect]:
+        """What is in quarantine by this decision ("" for none yet), oldest first."""
+
+    def claimants(self, subject: str, attribute: str, value: str, user: str | None) -> set[str]:
+        """The principals in whose words this is claimed."""
 
     def history(self, memory: str) -> list[Memory]:
         """Every version as it is known now, oldest first. Raises ``Missing``."""
@@ -358,14 +428,19 @@ class Store(Protocol):
     def names(self, column: str) -> list[str]:
         """Distinct names of a source's column: user, agent, session or speaker."""
 
-    def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
+    def records(
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
+    ) -> list[Record]:
         """The newest ``limit`` records of the audit log that match, oldest first."""
+
+    def head(self) -> Head:
+        """The last record of the audit log."""
 
     def hash(self, *parts: str | None) -> bytes:
         """The cube's keyed hash of words."""
 
-    def faults(self) -> tuple[Mapping[str, int], list[Fault]]:
-        """Checks everything that can be checked against everything else."""
+    def faults(self, kept: Head | None = None) -> tuple[Mapping[str, int], list[Fault]]:
+        """Checks everything that can be checked against everything else, and the audit log against a head that was kept."""
 
     def scrub(self, erased: Sequence[Source] = ()) -> int:
         """Finishes an erasure down to the bytes; raises if erased words remain. Returns the bytes looked at."""
@@ -390,12 +465,55 @@ class Entry:
     as_of: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What is kept of a secret: a salt, and what a password hash makes of both."""
+
+    salt: bytes
+    hash: bytes
+
+
 class Registry(Protocol):
-    """Remembers which cubes a vault has had. It is not the truth about them: the files are."""
+    """Remembers which cubes a vault has had, who may do what to them, and what was done about that. It is not the truth about cubes: the
+    files are. Every change is durable when it returns."""
 
     def note(self, entry: Entry) -> None:
-        """Durable when it returns. Noting a cube again replaces its line."""
+        """Noting a cube again replaces its line."""
 
     def entries(self) -> list[Entry]: ...
+
+    def grants(self, *principals: str) -> list[Grant]:
+        """The grants of these principals, or all; oldest first."""
+
+    def add_grant(self, grant: Grant) -> None: ...
+
+    def end_grant(self, id: str) -> None:
+        """Raises ``Missing``."""
+
+    def spend(self, id: str) -> bool:
+        """Takes one use from a counted grant. False when none is left; two callers never get the same one."""
+
+    def issued(self) -> list[tuple[Key, Secret]]:
+        """Every key, oldest first."""
+
+    def key(self, id: str) -> tuple[Key, Secret] | None: ...
+
+    def add_key(self, key: Key, secret: Secret) -> None: ...
+
+    def end_key(self, id: str, at: datetime) -> None:
+        """Raises ``Missing``."""
+
+    def audit(self, at: datetime, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
+        """Appends to the vault's own log, which is chained as a cube's is."""
+
+    def records(
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
+    ) -> list[Record]:
+        """The newest ``limit`` records that match, oldest first."""
+
+    def head(self) -> Head: ...
+
+    def faults(self, kept: Head | None = None) -> list[Fault]:
+        """What is wrong with the log, and with it in the light of a head that was kept."""
 
     def close(self) -> None: ...

@@ -34,6 +34,7 @@ class Settings:
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")
     capacity: int = _setting(0, "findable memories a cube may hold before the least valuable are archived; 0 means no limit")
+    audit_reads: bool = _setting(True, "write reads into the audit log too, together with the use counters; false leaves only writes")
     background: bool = _setting(True, "embed in a background thread; false means only when asked (search, close, import)")
 
     def key(self) -> str:

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from loci.errors import Corrupt, Invalid, LociError
-from loci.infrastructure import dumper, loader
-from loci.infrastructure.governance import Governance
+from loci.errors import Corrupt, Denied, Invalid, LociError
+from loci.infrastructure import dumper, keys, loader
+from loci.infrastructure.governance import Allowed, Governance
 from loci.infrastructure.vault import Vault
 from loci.interface import inputs
 from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
-from loci.memories.plaintext import Header
-from loci.operation import erasure, explain, importing
-from loci.operation.intake import Intake, Origin, Reader, people_of, told
+from loci.memories.plaintext import Header, scope_of
+from loci.operation import doubt, erasure, explain, importing
+from loci.operation.intake import Intake, Provenance, Reader, people_of, told
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator, Ranked
 from loci.operation.scheduler import Scheduler
+from loci.policy import access
 from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
-from loci.ports import Clock, Embedder, Ids, RowFilter, Store, Transaction
+from loci.ports import Clock, Embedder, Ids, Registry, RowFilter, Store, Transaction
 from loci.types import (
     Channel,
     Fault,
+    Grant,
+    Head,
+    Key,
     Kind,
     Memory,
     MemoryCall,
@@ -37,8 +42,10 @@ from loci.types import (
     Receipt,
     Record,
     Report,
+    Role,
     Scope,
     State,
+    Suspect,
     Type,
 )
 
@@ -56,6 +63,7 @@ class Parts:
     """What a system is made of; `wire` puts it together."""
 
     vault: Vault
+    registry: Registry
     governance: Governance
     reader: CallReader
     embedder: Embedder | None
@@ -65,30 +73,162 @@ class Parts:
     limit: int = 10
     capacity: int = 0
     is_background: bool = True
+    is_auditing: bool = True
 
 
 class System:
     """A memory operating system over one vault. Use it as a context manager, or ``close`` it."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, root: System | None = None) -> None:
+        self._parts, self._root = parts, root
         self._cubes: dict[str, Cube] = {}
 
     def cube(self, name: str, *, create: bool = True) -> Cube:
-        """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none."""
+        """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none, `Denied` for one
+        that the principal has nothing to do with, whether it is there or not."""
+        governance = self._parts.governance
+        if not governance.knows(name):
+            raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it.")
         if name not in self._cubes:
-            is_creating = create and self._parts.governance.is_writable
-            self._cubes[name] = Cube(self._parts, self._parts.vault.store(name, create=is_creating))
+            if create and governance.is_writable and not self._parts.vault.path(name).exists():
+                governance.allow("branch", Scope(name))  # to make a cube is its owner's
+            is_creating = create and governance.is_writable
+            if self._root is not None:
+                self._cubes[name] = self._root.cube(name, create=is_creating).acting(governance)
+            else:
+                self._cubes[name] = Cube(self._parts, self._parts.vault.store(name, create=is_creating))
         return self._cubes[name]
 
     def cubes(self) -> list[str]:
-        """Names of the cubes in the vault."""
-        return self._parts.vault.names()
+        """Names of the cubes in the vault, of those that the principal has to do with."""
+        return [name for name in self._parts.vault.names() if self._parts.governance.knows(name)]
 
-    def verify(self) -> Report:
-        """Checks every cube: words against hashes, spans against sources, indexes against contents, the audit chain."""
-        checked: dict[str, int] = {"cubes": 0}
-        faults: list[Fault] = []
+    # -- who may do what -----------------------------------------------------------------------------------------------
+
+    def acting(self, principal: str) -> System:
+        """The same open vault for somebody else, with no more rights than they were granted. Only its owner may hand it on."""
+        if not self._parts.governance.is_owner:
+            raise Denied("Only the owner of a vault may act for others; use `authenticate` with their key.")
+        inputs.principal_of(principal)
+        return self._for(replace(self._parts.governance, principal=principal))
+
+    def authenticate(self, key: str) -> System:
+        """The same open vault for the bearer of an API key. Raises `Denied`."""
+        found = keys.check(self._parts.registry, key, self._parts.clock.now())
+        return self._for(replace(self._parts.governance, principal=found.principal, key=found))
+
+    def _for(self, governance: Governance) -> System:
+        return System(replace(self._parts, governance=governance), self._root or self)
+
+    @property
+    def principal(self) -> str:
+        """Whom this vault is open for."""
+        return self._parts.governance.principal
+
+    def grant(
+        self,
+        principal: str,
+        role: Role | str,
+        *,
+        cube: str,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        memory: str | None = None,
+        channel: Channel | None = None,
+        expires: datetime | None = None,
+        uses: int | None = None,
+    ) -> Grant:
+        """Lets somebody ("*": everybody) do what a role may, on a cube, on the cubes below a path ("team.*", "*" for all), or on a scope or one
+        memory of it; until it expires or its uses are spent. Words that come in by it count as of ``channel``, if that is given."""
+        scope = inputs.scope_of(inputs.path_of(cube), user, agent, session)
+        self._parts.governance.allow("grant", scope)
+        now = self._parts.clock.now()
+        made = Grant(
+            id=self._parts.ids.new(now), principal=inputs.principal_of(principal), role=inputs.role_of(role), cube=cube, user=user,
+            agent=agent, session=session, memory=None if memory is None else inputs.id_of(memory), channel=channel,
+            expires=aware(expires, "expires"), uses=None if uses is None else inputs.number(uses, "uses", 1, inputs.MAX_USES),
+            by=self.principal, at=now,
+        )  # fmt: skip
+        self._parts.registry.add_grant(made)
+        self._note("grant", made.id, principal=made.principal, role=made.role.value, cube=cube)
+        return made
+
+    def revoke(self, id: str) -> None:
+        """Takes a grant back, or ends a key, from the next call on. Raises `Missing`."""
+        grant = next((g for g in self._parts.registry.grants() if g.id == id), None)
+        self._parts.governance.allow("revoke", Scope("*" if grant is None else grant.cube))
+        if grant is None:
+            self._parts.registry.end_key(inputs.id_of(id), self._parts.clock.now())
+        else:
+            self._parts.registry.end_grant(id)
+        self._note("revoke", id)
+
+    def grants(self) -> list[Grant]:
+        """Every grant of the vault; for who does not own it, their own."""
+        governance = self._parts.governance
+        return self._parts.registry.grants() if governance.is_owner else governance.grants()
+
+    def issue_key(
+        self,
+        principal: str,
+        *,
+        role: Role | str | None = None,
+        cube: str | None = None,
+        user: str | None = None,
+        expires: datetime | None = None,
+    ) -> tuple[Key, str]:
+        """A new API key, shown this once: only a hash of it is kept. ``role``, ``cube`` and ``user`` narrow what its bearer may do of what
+        the principal may."""
+        self._parts.governance.allow("grant", Scope("*"))
+        inputs.scope_of("", user)
+        id, text, secret = keys.make()
+        key = Key(
+            id, inputs.principal_of(principal), self._parts.clock.now(), aware(expires, "expires"), None,
+            None if role is None else inputs.role_of(role), None if cube is None else inputs.path_of(cube), user,
+        )  # fmt: skip
+        self._parts.registry.add_key(key, secret)
+        self._note("key", id, principal=key.principal)
+        return key, text
+
+    def keys(self) -> list[Key]:
+        """The keys that were issued, without their secrets."""
+        self._parts.governance.allow("grants", Scope("*"))
+        return [key for key, _ in self._parts.registry.issued()]
+
+    def log(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        verb: str | None = None,
+        object: str | None = None,
+        principal: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Record]:
+        """The vault's own log, oldest first: grants, keys, and what was refused to whom. Each cube has its own."""
+        self._parts.governance.allow("log", Scope("*"))
+        number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
+        return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
+
+    def heads(self) -> list[Head]:
+        """The last record of each cube's audit log and of the vault's own, for somebody else to keep."""
+        self._parts.governance.allow("head", Scope("*"))
+        return [self._parts.registry.head(), *(self.cube(name, create=False).head() for name in self.cubes())]
+
+    def _note(self, verb: str, object: str, **detail: object) -> None:
+        self._parts.registry.audit(self._parts.clock.now(), self.principal, verb, object, detail)
+
+    # -- care ----------------------------------------------------------------------------------------------------------
+
+    def verify(self, *, kept: Sequence[Head] = ()) -> Report:
+        """Checks every cube: words against hashes, spans against sources, indexes against contents, the audit chain; and every log
+        against the head of it that somebody kept, if one is handed in."""
+        self._parts.governance.allow("verify", Scope("*"))
+        held, checked = {head.cube: head for head in kept}, {"cubes": 0}
+        vaults = self._parts.registry.head().cube
+        faults = self._parts.registry.faults(held.get(vaults))
+        faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in (*self.cubes(), vaults)]
         for name in self.cubes():
             checked["cubes"] += 1
             try:
@@ -97,7 +237,7 @@ class System:
                 faults.append(Fault(name, "file", f"it cannot be opened: {error}"))
                 continue
             try:
-                report = cube.verify()
+                report = cube.verify(kept=held.get(name))
             except Corrupt as error:
                 faults.append(Fault(name, "file", str(error)))
                 continue
@@ -107,7 +247,10 @@ class System:
         return Report(checked, tuple(faults))
 
     def close(self) -> None:
-        """Ends background work after the job in hand and closes the files. What is queued goes on at the next opening."""
+        """Ends background work after the job in hand and closes the files. What is queued goes on at the next opening. A vault that is
+        open for somebody else stays open with the one it was handed on from."""
+        if self._root is not None:
+            return
         for cube in self._cubes.values():
             cube.close()
         self._cubes.clear()
@@ -130,9 +273,17 @@ class Cube:
         self._intake = Intake(store, parts.reader, parts.ids)
         self._lifecycle = Lifecycle(store, self._intake)
         self._operator = Operator(store, parts.embedder, parts.ranker)
-        self._scheduler = Scheduler(store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background)
+        self._scheduler = Scheduler(
+            store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable
+        )  # fmt: skip
         if parts.governance.is_writable:
             self._scheduler.resume()
+
+    def acting(self, governance: Governance) -> Cube:
+        """The same open cube at another gate."""
+        other = copy(self)
+        other._parts = replace(self._parts, governance=governance)
+        return other
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 
@@ -144,25 +295,63 @@ class Cube:
         agent: str | None = None,
         session: str | None = None,
         channel: Channel | None = None,
+        origin: str | None = None,
+        derived_from: Sequence[str] = (),
         priority: int = 0,
         expires: datetime | None = None,
     ) -> Receipt:
-        """Journals what was said and remembers it. The receipt comes after the commit and names every outcome."""
+        """Journals what was said and remembers it. The receipt comes after the commit and names every outcome. ``origin`` names the page,
+        tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these."""
         scope = inputs.scope_of(self.name, user, agent, session)
         said = inputs.messages_of(messages)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
-        return self._add(self._intake, said, scope, channel or inputs.channel_of(said), header)
+        parents = tuple(self.get(id) for id in derived_from)
+        came = inputs.channel_of(said, channel, origin, is_derived=bool(parents))
+        ignored = inputs.ignored_in(messages)
+        return self._add(self._intake, said, scope, came, header, origin=origin, parents=parents, ignored=ignored)
 
-    def _add(self, intake: Intake, said: Sequence[Message], scope: Scope, channel: Channel, header: Header) -> Receipt:
-        self._parts.governance.allow("add", scope)
+    def _add(
+        self,
+        intake: Intake,
+        said: Sequence[Message],
+        scope: Scope,
+        channel: Channel,
+        header: Header,
+        *,
+        origin: str | None = None,
+        parents: tuple[Memory, ...] = (),
+        ignored: Sequence[str] = (),
+        verb: str = "add",
+    ) -> Receipt:
+        allowed = self._parts.governance.allow(verb, scope)
+        self._check_sessions(said, scope, allowed)
         now = self._parts.clock.now()
-        origin = Origin(self._parts.governance.principal, channel)
+        by = Provenance(
+            self._parts.governance.principal, allowed.channel or channel, origin, allowed.trust, allowed.rows.within, parents
+        )  # fmt: skip
+        noted: dict[str, object] = {"ignored": list(ignored)} if ignored else {}
+        if allowed.channel not in (None, channel):
+            noted["asked"] = channel.value
         with self._store.write(now) as tx:
-            receipt = intake.take(tx, said, scope, origin, header, now)
-            if receipt.sources:
-                self._record(tx, "add", receipt.sources[0], receipt)
+            receipt = intake.take(tx, said, scope, by, header, now)
+            if receipt.sources or noted:
+                self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, **noted)
         self._after_write(receipt)
-        return receipt
+        return self._shown(receipt, allowed)
+
+    def _check_sessions(self, said: Sequence[Message], scope: Scope, allowed: Allowed) -> None:
+        """A message may name a session of its own; that must not lead out of what was granted."""
+        for message in said:
+            if not access.admits(allowed.rows.within, None, scope_of(scope, message.session)):
+                raise Denied(f"add on cube {self.name} was refused: session {message.session!r} is outside the grant. Nothing was stored.")
+
+    def _shown(self, receipt: Receipt, allowed: Allowed) -> Receipt:
+        """A receipt without what happened to memories that the caller may not reach."""
+        if allowed.rows.within is None:
+            return receipt
+        rows, find = allowed.rows, self._store.scope_of
+        shown = [c for c in receipt.changes if c.memory is None or self._parts.governance.admits(rows, c.memory, find)]
+        return replace(receipt, changes=tuple(shown))
 
     def import_file(
         self,
@@ -172,17 +361,20 @@ class Cube:
         user: str | None = None,
         agent: str | None = None,
         session: str | None = None,
+        origin: str | None = None,
+        channel: Channel = Channel.IMPORT,
         progress: importing.Progress | None = None,
     ) -> importing.Imported:
         """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
-        word is stored; importing it again adds nothing. ``progress`` is told (done, total)."""
+        word is stored; importing it again adds nothing. ``origin`` is the file's name if it is not given, ``channel`` what the words are
+        taken to have come by: what is of others, a web page say, should say so. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
-        self._parts.governance.allow("import", into)
+        name = inputs.origin_of(Path(path).name if origin is None else origin)
         with Ahead(self._parts.reader, Path(path)) as reader:
             intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
             def add(messages: Sequence[Message], scope: Scope) -> Receipt:
-                return self._add(intake, messages, scope, Channel.IMPORT, Header())
+                return self._add(intake, messages, scope, channel, Header(), origin=name, verb="import")
 
             def expect(messages: Sequence[Message], scope: Scope) -> None:
                 reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
@@ -218,24 +410,25 @@ class Cube:
         ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
         scope = inputs.scope_of(self.name, user, agent, session)
         query = Query(
-            call=self.call(inputs.question(question), user=user),
+            call=self._call(inputs.question(question), user),
             scope=scope,
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
             budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
             types=tuple(inputs.type_of(t) for t in types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
             strict=strict,
         )  # fmt: skip
-        at = self._parts.governance.allow_query("search", query)
+        at = self._parts.governance.rows_of("search", query)
         self._settle()
         recall = self._operator.search(query, at)
         self._scheduler.use(recall.ids)
+        self._note_read("search", recall.ids)
         return recall
 
     def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
         """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
-        at = self._parts.governance.allow("search", inputs.scope_of(self.name, user, None, None))
+        at = self._parts.governance.allow("rank", inputs.scope_of(self.name, user, None, None)).rows
         with self._store.snapshot():
-            ranked = self._operator.rank(self.call(inputs.question(question), user=user), at)
+            ranked = self._operator.rank(self._call(inputs.question(question), user), at)
             found = self._store.load(ranked.survey.contents, at)
         return ranked, [found[content] for content in ranked.survey.contents]
 
@@ -246,15 +439,22 @@ class Cube:
 
     def call(self, question: str, *, user: str | None = None) -> MemoryCall:
         """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""
+        self._parts.governance.allow("search", inputs.scope_of(self.name, user))
+        return self._call(question, user)
+
+    def _call(self, question: str, user: str | None) -> MemoryCall:
         return self._parts.reader.call(question, self._parts.clock.now(), self._store.people(), user)
 
     def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
         """One memory: its latest version, or the one that held then. Raises `Missing`."""
-        at = self._parts.governance.allow("get", Scope(self.name))
+        at = self._reach("get", id).rows
         if as_of is None and known_at is None:
-            return self._store.history(inputs.id_of(id))[-1]
-        at = replace(at, states=frozenset(State), as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"))
-        return self._store.get(inputs.id_of(id), at)
+            found = self._store.history(id)[-1]
+        else:
+            moment = replace(at, states=frozenset(State), as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"))
+            found = self._store.get(id, moment)
+        self._note_read("get", (id,))
+        return found
 
     def list(
         self,
@@ -271,37 +471,43 @@ class Cube:
     ) -> list[Memory]:
         """Memories in the order they were remembered, at present or as they held then."""
         scope = inputs.scope_of(self.name, user, agent, session)
-        at = self._parts.governance.allow("list", scope)
+        at = self._parts.governance.allow("list", scope).rows
         states = at.states | {State.ARCHIVED} if archived else at.states
         wanted = tuple(inputs.type_of(t) for t in types)
         at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
-        return self._store.select(
+        found = self._store.select(
             at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
         )
+        self._note_read("list", [memory.id for memory in found])
+        return found
 
     def history(self, id: str) -> Sequence[Memory]:
         """Every version of a memory, oldest first, each with author, reason and times."""
-        self._parts.governance.allow("history", Scope(self.name))
-        return self._store.history(inputs.id_of(id))
+        self._reach("history", id)
+        found = self._store.history(id)
+        self._note_read("history", (id,))
+        return found
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
     def update(self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None) -> Receipt:
         """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
         with `VersionConflict` when somebody else has changed it since it was read."""
-        self._parts.governance.allow("update", Scope(self.name))
+        allowed = self._reach("update", memory.id if isinstance(memory, Memory) else memory)
         now = self._parts.clock.now()
-        origin = Origin(self._parts.governance.principal, Channel.USER)
+        by = Provenance(
+            self._parts.governance.principal, allowed.channel or Channel.USER, authority=allowed.trust, within=allowed.rows.within
+        )  # fmt: skip
         with self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
-            receipt = self._lifecycle.update(tx, known, text, mode, inputs.reason_of(reason) or mode, origin, now, aware(at, "at"))
+            receipt = self._lifecycle.update(tx, known, text, mode, inputs.reason_of(reason) or mode, by, now, aware(at, "at"))
             self._record(tx, "update", known.id, receipt)
         self._after_write(receipt)
-        return receipt
+        return self._shown(receipt, allowed)
 
     def forget(self, id: str, *, reason: str = "") -> Receipt:
         """Takes a memory out of every present answer. It stays in history and can be restored; `erase` is for good."""
-        self._parts.governance.allow("forget", Scope(self.name))
+        self._reach("forget", id)
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
             receipt = self._lifecycle.forget(
@@ -313,7 +519,7 @@ class Cube:
     def restore(self, id: str | None = None, *, to: int | datetime | None = None, reason: str = "") -> Receipt:
         """Brings back a memory (``to`` a version number, default the last) or, without an id, the whole cube as it was known
         at the time ``to``. Nothing is lost by it: what is undone stays in history."""
-        self._parts.governance.allow("restore", Scope(self.name))
+        allowed = self._parts.governance.allow("rewind", Scope(self.name)) if id is None else self._reach("restore", id)
         now, author = self._parts.clock.now(), self._parts.governance.principal
         reason = inputs.reason_of(reason)
         with self._store.write(now) as tx:
@@ -327,11 +533,11 @@ class Cube:
             else:
                 raise Invalid("restore needs an id, or a time to bring the whole cube back to: restore(to=datetime).")
             self._record(tx, "restore", id or self.name, receipt)
-        return receipt
+        return self._shown(receipt, allowed)
 
     def move(self, id: str, move: Move | str, *, reason: str = "") -> Receipt:
         """A step in the life of a memory that changes no words: archive, freeze, thaw, restore. Raises `IllegalMove`."""
-        self._parts.governance.allow("move", Scope(self.name))
+        self._reach("move", id)
         if move not in ("archive", "freeze", "thaw", "restore"):
             raise Invalid(f"{move!r} is no move of yours; it must be archive, freeze, thaw or restore.")
         with self._store.write(self._parts.clock.now()) as tx:
@@ -344,13 +550,16 @@ class Cube:
     ) -> erasure.Erased:
         """For good: the sources, everything derived from them, and every byte of them in the cube's files. The receipt says
         what went and that nothing is left; the audit log keeps hashes, never words."""
-        self._parts.governance.allow("erase", Scope(self.name))
         wanted = {k: v for k, v in {"memory": id, "source": source, "user": user, "session": session}.items() if v is not None}
         if len(wanted) != 1:
             raise Invalid("erase needs exactly one of: an id, source=, user= or session=.")
-        self._scheduler.note_uses()
         by, value = next(iter(wanted.items()))
         inputs.id_of(value)
+        if by == "memory":
+            self._reach("erase", value)
+        else:
+            self._parts.governance.allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
+        self._scheduler.note_uses()
         return erasure.erase(
             self._store,
             by,
@@ -360,11 +569,68 @@ class Cube:
             self._parts.vault.branches(self.name),
         )
 
+    # -- doubt ---------------------------------------------------------------------------------------------------------
+
+    def review(
+        self, *, user: str | None = None, agent: str | None = None, session: str | None = None, decision: str = ""
+    ) -> Sequence[Suspect]:
+        """What is in quarantine and waits for a decision: words of untrusted origin that give orders or contradict what is trusted more.
+        ``decision``: what was ``rejected``, or ``reverted``, instead."""
+        rows = self._parts.governance.allow("review", inputs.scope_of(self.name, user, agent, session)).rows
+        return doubt.review(self._store, self._intake, rows, decision)
+
+    def accept(self, id: str, *, reason: str = "") -> Receipt:
+        """Lets a message out of quarantine: from now on it is found, and what it claims overrules what it contradicts. It authorises
+        nothing even so: where it came from does not change."""
+        allowed = self._reach("accept", id)
+        now = self._parts.clock.now()
+        with self._store.write(now) as tx:
+            receipt = doubt.accept(self._store, self._intake, tx, id, inputs.reason_of(reason) or "accepted in review", now)
+            self._record(tx, "accept", id, receipt)
+        self._scheduler.wake()
+        return self._shown(receipt, allowed)
+
+    def reject(self, id: str, *, reason: str = "") -> Receipt:
+        """Keeps a message in quarantine for good. It stays in its history; `erase` takes its words."""
+        allowed = self._reach("reject", id)
+        with self._store.write(self._parts.clock.now()) as tx:
+            receipt = doubt.reject(self._store, tx, id, inputs.reason_of(reason) or "rejected in review")
+            self._record(tx, "reject", id, receipt)
+        return self._shown(receipt, allowed)
+
+    def revert(
+        self,
+        *,
+        origin: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+        principal: str | None = None,
+        reason: str = "",
+    ) -> doubt.Reverted:
+        """Takes back everything learnt from a page, tool or file (``origin``), in a session, for a user, or from a principal, with all that was
+        made of it: the present is as if it had never been said. The past keeps it, as it was known then; `review` shows it."""
+        self._parts.governance.allow("revert", Scope(self.name))
+        named = {"origin": origin, "session": session, "user": user, "principal": principal}
+        by = {word: inputs.id_of(name) for word, name in named.items() if name is not None}
+        if not by:
+            raise Invalid("revert needs one of: origin=, session=, user= or principal=; several narrow it.")
+        with self._store.write(self._parts.clock.now()) as tx:
+            found = doubt.revert(self._store, tx, by, inputs.reason_of(reason) or "taken back with all that came from there")
+            detail = {"by": sorted(by), "memories": found.memories[:100], "sources": found.sources[:100], "reopened": found.reopened}
+            tx.audit(self._parts.governance.principal, "revert", self.name, detail)
+        return found
+
+    def fingerprint(self) -> str:
+        """A hash of what the cube holds at present: words, times, claims, links and vectors. Cubes that hold the same have the same one."""
+        at = self._parts.governance.allow("fingerprint", Scope(self.name)).rows
+        with self._store.snapshot():
+            return doubt.fingerprint(self._store, at)
+
     # -- time machine and explanations ---------------------------------------------------------------------------------
 
     def diff(self, t1: datetime, t2: datetime, *, known: bool = False) -> Difference:
         """What changed in the world between two times, as known now; with ``known``, what changed in our knowledge."""
-        at = self._parts.governance.allow("diff", Scope(self.name))
+        at = self._parts.governance.allow("diff", Scope(self.name)).rows
         views = [replace(at, known_at=t) if known else replace(at, as_of=t) for t in (sure(t1, "t1"), sure(t2, "t2"))]
         before, after = (self._store.select(view, limit=1 << 40) for view in views)
         return difference(before, after)
@@ -372,7 +638,8 @@ class Cube:
     def branch(self, name: str, *, as_of: datetime | None = None) -> Cube:
         """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
         the other."""
-        self._parts.governance.allow("branch", Scope(self.name))
+        for cube in (self.name, name):
+            self._parts.governance.allow("branch", Scope(cube))
         moment = aware(as_of, "as_of")
 
         def prepare(store: Store) -> None:
@@ -388,15 +655,23 @@ class Cube:
 
     def why(self, id: str) -> explain.Why:
         """Where a memory comes from and what happened to it: sources in their own words, versions, steps of its life, links, audit."""
-        self._parts.governance.allow("why", Scope(self.name))
-        return explain.why(self._store, inputs.id_of(id))
+        rows = self._reach("why", id).rows
+        found = explain.why(self._store, id)
+        self._note_read("why", (id,))
+        if rows.within is None:
+            return found
+        near = [
+            k for k in found.links if all(self._parts.governance.admits(rows, end, self._store.scope_of) for end in (k.source, k.target))
+        ]
+        return replace(found, links=tuple(near), records=())  # the log is the auditor's
 
     def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
         """Why a memory is not in the answer to a question: which filter, rank or budget kept it out, and by how much."""
         scope = inputs.scope_of(self.name, user)
-        call = self.call(inputs.question(question), user=user)
+        call = self._call(inputs.question(question), user)
         query = Query(call=call, scope=scope, limit=self._parts.limit, as_of=aware(as_of, "as_of"))
-        at = self._parts.governance.allow_query("why_not", query)
+        self._reach("get", id)
+        at = self._parts.governance.rows_of("why_not", query)
         self._settle()
         return explain.why_not(self._store, self._operator, query, at, inputs.id_of(id))
 
@@ -407,30 +682,37 @@ class Cube:
         until: datetime | None = None,
         verb: str | None = None,
         object: str | None = None,
+        principal: str | None = None,
         limit: int = 100,
     ) -> Sequence[Record]:
-        """The audit log, oldest first: who did what to what, when."""
+        """The audit log, oldest first: who did what to what, when. Reads are in it as the setting ``audit_reads`` says."""
         self._parts.governance.allow("log", Scope(self.name))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
-        return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number)
+        self._scheduler.write_reads()
+        return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
+
+    def head(self) -> Head:
+        """The last record of the audit log. Who keeps it can tell later, by ``verify``, whether the log before it is still the same."""
+        self._parts.governance.allow("head", Scope(self.name))
+        return self._store.head()
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
-    def verify(self) -> Report:
-        """Checks this cube, and finishes an erasure that another reader had held up."""
+    def verify(self, *, kept: Head | None = None) -> Report:
+        """Checks this cube, and its audit log against a head that was kept; finishes an erasure that another reader had held up."""
         self._parts.governance.allow("verify", Scope(self.name))
         self._store.finish_erasure()
-        checked, faults = self._store.faults()
+        checked, faults = self._store.faults(kept)
         return Report(checked, tuple(faults))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes."""
-        at = self._parts.governance.allow("stats", Scope(self.name))
+        at = self._parts.governance.allow("stats", Scope(self.name)).rows
         return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes()}
 
     def sweep(self) -> Receipt:
         """Expires what has outlived its time. Reads never show it meanwhile; this writes it down."""
-        self._parts.governance.allow("forget", Scope(self.name))
+        self._parts.governance.allow("sweep", Scope(self.name))
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
             receipt = self._lifecycle.expire(tx, now)
@@ -454,6 +736,14 @@ class Cube:
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
+    def _reach(self, verb: str, id: str) -> Allowed:
+        """The gate, for a verb that names a memory."""
+        return self._parts.governance.allow_memory(verb, self.name, inputs.id_of(id), self._store.scope_of)
+
+    def _note_read(self, verb: str, memories: Sequence[str]) -> None:
+        """That these were read, for the log, by whom."""
+        self._scheduler.note_read(self._parts.governance.principal, verb, memories)
+
     def _everything(self) -> RowFilter:
         return RowFilter(now=self._parts.clock.now())
 
@@ -461,7 +751,7 @@ class Cube:
         counts: dict[str, int] = {}
         for change in receipt.changes:
             counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
-        if verb in ("add", "update", "restore"):
+        if verb in ("add", "update", "restore", "accept"):
             self._scheduler.enqueue_vectors(tx)
         tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})
 

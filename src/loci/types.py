@@ -53,9 +53,28 @@ class Channel(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
     TOOL = "tool"
+    WEB = "web"
     FILE = "file"
     IMPORT = "import"
     DERIVED = "derived"
+
+
+class Trust(StrEnum):
+    """What words may do by where they came from: trusted ones authorise, reported and untrusted ones inform (``policy.trust``)."""
+
+    UNTRUSTED = "untrusted"
+    REPORTED = "reported"
+    TRUSTED = "trusted"
+
+
+class Role(StrEnum):
+    """What a grant lets somebody do; the verbs of each are in ``policy.access``."""
+
+    READER = "reader"
+    WRITER = "writer"
+    CURATOR = "curator"
+    AUDITOR = "auditor"
+    OWNER = "owner"
 
 
 class Outcome(StrEnum):
@@ -67,6 +86,9 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     EVIDENCE = "evidence"
     POSSIBLE_CONFLICT = "possible_conflict"
+    QUARANTINED = "quarantined"
+    ACCEPTED = "accepted"
+    REVERTED = "reverted"
     FORGOTTEN = "forgotten"
     RESTORED = "restored"
     MOVED = "moved"
@@ -122,7 +144,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A message as it was journaled: verbatim and immutable. ``hash`` is the keyed hash of its words."""
+    """A message as it was journaled: verbatim and immutable. ``origin`` names the page, tool or file it came from; ``hash`` is the
+    keyed hash of its words."""
 
     id: str
     message: Message
@@ -131,6 +154,8 @@ class Source:
     channel: Channel
     recorded: datetime
     hash: bytes
+    origin: str | None = None
+    trust: Trust = Trust.TRUSTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +189,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a memory came from; bound at write time and immutable."""
+    """Where a memory came from; bound at write time and immutable. ``name`` is of the page, tool or file. ``trust`` is the least of
+    all the words that it quotes."""
 
     principal: str
     channel: Channel
-    session: str | None
+    session: str | None = None
+    name: str | None = None
+    trust: Trust = Trust.TRUSTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +341,11 @@ class Hit:
     note: str = ""
     duplicates: tuple[str, ...] = ()
 
+    @property
+    def may_authorise(self) -> bool:
+        """Whether an agent may act on it: only on what was said first-hand by somebody who is trusted. The rest informs."""
+        return self.memory.origin.trust is Trust.TRUSTED
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -368,6 +401,63 @@ class Record:
     verb: str
     object: str
     detail: Mapping[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right that a principal ("*": every one) was given: a role on a cube, on the cubes below a path ("team.*") or, narrower, on a
+    scope or a memory of it. ``channel`` is what words written by it are taken to have come by; ``uses`` the calls that are left."""
+
+    id: str
+    principal: str
+    role: Role
+    cube: str
+    user: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    memory: str | None = None
+    channel: Channel | None = None
+    expires: datetime | None = None
+    uses: int | None = None
+    by: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key without its secret, which nobody has but its bearer. ``role``, ``cube`` and ``user`` narrow what it may do of what
+    its principal may."""
+
+    id: str
+    principal: str
+    created: datetime
+    expires: datetime | None = None
+    revoked: datetime | None = None
+    role: Role | None = None
+    cube: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A memory in quarantine: what it is, why it is there, and how many others who are independent of each other say the same."""
+
+    memory: Memory
+    reason: str
+    at: datetime
+    decision: str = ""
+    corroborated_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last record of an audit log, for somebody else to keep: what was cut off or rewritten before it shows against it."""
+
+    cube: str
+    id: str
+    seq: int
+    at: datetime | None
     hash: str
 
 

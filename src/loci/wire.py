@@ -50,12 +50,13 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
     def open_store(path: Path, cube: str, create: bool) -> Store:
         return SqliteStore(path, cube, clock.now(), create=create)
 
+    registry = SqliteRegistry(root / "registry.db")
     return Parts(
-        vault=Vault(root, clock, open_store, SqliteRegistry(root / "registry.db")),
-        governance=Governance(clock, settings.principal, is_writable),
+        vault=Vault(root, clock, open_store, registry), registry=registry,
+        governance=Governance(clock, settings.principal, registry, is_writable),
         reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
         ranker=rankers.load(Path(settings.ranker).expanduser() if settings.ranker else None), limit=settings.limit,
-        capacity=settings.capacity, is_background=settings.background,
+        capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads,
     )  # fmt: skip
 
 

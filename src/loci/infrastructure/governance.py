@@ -2,36 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from loci.errors import Denied, ReadOnly
-from loci.policy.access import READS, decide
+from loci.errors import Denied, LociError, Missing, ReadOnly, missing
+from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, Decision, admits, covers, decide, narrowed
 from loci.policy.lifecycle import FINDABLE
-from loci.ports import Clock, RowFilter
-from loci.types import Query, Scope, State
+from loci.ports import Clock, Registry, RowFilter
+from loci.types import Channel, Grant, Key, Query, Scope, State, Trust
+
+FindScope = Callable[[str], Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a call may do: the rows that it may see or change, and what its words are taken to have come by and are trusted as."""
+
+    rows: RowFilter
+    channel: Channel | None
+    trust: Trust
 
 
 @dataclass(frozen=True, slots=True)
 class Governance:
-    """Decides for one vault, on behalf of one principal."""
+    """Decides for one vault, on behalf of one principal, as far as the ``key`` goes by which it came in."""
 
     clock: Clock
     principal: str
+    registry: Registry
     is_writable: bool = True
+    key: Key | None = None
 
-    def allow(self, verb: str, scope: Scope) -> RowFilter:
-        """The rows that this principal may see or change by this verb. Raises `Denied` with the reason."""
-        decision = decide(self.principal, verb, self.is_writable)
+    @property
+    def is_owner(self) -> bool:
+        return self.principal == OWNER and self.key is None
+
+    def allow(self, verb: str, scope: Scope) -> Allowed:
+        """The call may be about this scope. Raises `Denied` with the reason."""
+        return self._pass(verb, scope, self._decide(verb, scope))
+
+    def allow_memory(self, verb: str, cube: str, memory: str, scope_of: FindScope) -> Allowed:
+        """The call may be about this memory. What the principal may not reach is not there: `Missing`, in the same words."""
+        if self.is_owner:
+            return self.allow(verb, Scope(cube))
+        try:
+            scope = scope_of(memory)
+        except Missing:
+            scope = Scope(cube)
+        decision = self._decide(verb, scope, memory)
+        if decision.reason == HIDDEN:
+            raise missing(memory, cube)
+        return self._pass(verb, scope, decision)
+
+    def rows_of(self, verb: str, query: Query) -> RowFilter:
+        """The same for a question: its own limits narrow the rows further."""
+        rows = self.allow(verb, query.scope).rows
+        return replace(
+            rows, as_of=query.as_of, known_at=query.known_at, states=rows.states | {State.ARCHIVED} if query.archived else rows.states,
+            kinds=query.kinds, types=query.types, since=query.since, until=query.until, is_past=query.call.intent in ("past", "when"),
+        )  # fmt: skip
+
+    def knows(self, cube: str) -> bool:
+        """Whether the principal has anything to do with a cube; of others it is not told whether they are there."""
+        return self.is_owner or any(covers(grant.cube, cube) for grant in self.grants())
+
+    def grants(self) -> list[Grant]:
+        """What this principal was given, as far as its key goes."""
+        given = (OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY)
+        return narrowed(given, self.key)
+
+    def admits(self, rows: RowFilter, memory: str, scope_of: FindScope) -> bool:
+        """Whether a memory is among the rows of a call."""
+        return rows.within is None or admits(rows.within, memory, scope_of(memory))
+
+    def _decide(self, verb: str, scope: Scope, memory: str | None = None) -> Decision:
+        grants = (OWNS,) if self.is_owner else self.grants()
+        decision = decide(self.principal, verb, scope, grants, self.clock.now(), self.is_writable, memory)
+        if decision.is_allowed and decision.spends is not None and not self.registry.spend(decision.spends):
+            return Decision(False, f"grant {decision.spends} is used up")
+        return decision
+
+    def _pass(self, verb: str, scope: Scope, decision: Decision) -> Allowed:
         if not decision.is_allowed:
             kind = Denied if verb in READS or self.is_writable else ReadOnly
-            raise kind(f"{verb} on cube {scope.cube} was refused: {decision.reason}.")
-        return RowFilter(now=self.clock.now(), user=scope.user, agent=scope.agent, session=scope.session, states=FINDABLE)
+            raise kind(f"{verb} on cube {scope.cube} was refused: {decision.reason}.{self._noted(verb, scope, decision)}")
+        rows = RowFilter(
+            now=self.clock.now(), user=scope.user, agent=scope.agent, session=scope.session, states=FINDABLE, within=decision.within
+        )
+        return Allowed(rows, decision.channel, decision.trust)
 
-    def allow_query(self, verb: str, query: Query) -> RowFilter:
-        """The same for a question: its own limits narrow the rows further."""
-        rows = self.allow(verb, query.scope)
-        return RowFilter(
-            now=rows.now, user=rows.user, agent=rows.agent, session=rows.session, as_of=query.as_of, known_at=query.known_at,
-            states=rows.states | {State.ARCHIVED} if query.archived else rows.states, kinds=query.kinds, types=query.types,
-            since=query.since, until=query.until, is_past=query.call.intent in ("past", "when"),
-        )  # fmt: skip
+    def _noted(self, verb: str, scope: Scope, decision: Decision) -> str:
+        """Puts a refusal into the vault's log. That it could not be written is said with it, and makes no other error of it."""
+        if not self.is_writable:
+            return ""
+        try:
+            self.registry.audit(self.clock.now(), self.principal, "denied", scope.cube, {"verb": verb, "reason": decision.reason})
+        except LociError as error:
+            return f" That could not be logged: {error}"
+        return ""

@@ -3,16 +3,20 @@ what would be right, before anything is written."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from loci.errors import Invalid
 from loci.operation.intake import check_name, check_text, check_time
-from loci.types import Channel, Message, Scope, Type
+from loci.types import Channel, Message, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
 MAX_PRIORITY = 1_000_000
 MAX_PAGE = (1 << 63) - 1
+PATH = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._-]{0,97}(?:\.\*)?")
+MAX_USES = 1_000_000_000
+MAX_KEY, MAX_KEYS = 40, 10  # of the fields that are noted as ignored
 
 
 def messages_of(words: Words) -> list[Message]:
@@ -44,8 +48,35 @@ def _message(fields: object, place: int) -> Message:
     return Message(str(fields.get("role", "user")), text, at, **named)
 
 
-def channel_of(messages: Sequence[Message]) -> Channel:
-    """The way in of messages that are all of one role."""
+FIELDS = frozenset({"role", "text", "content", "at", "speaker", "caption", "id", "session"})
+
+
+def ignored_in(words: Words) -> list[str]:
+    """What the messages name beside their fields. It sets nothing: identity, origin and trust are the gate's."""
+    listed = words if isinstance(words, Sequence) and not isinstance(words, str) else [words]
+    named = {str(key) for entry in listed if isinstance(entry, Mapping) for key in entry}
+    return sorted(key[:MAX_KEY] for key in named - FIELDS)[:MAX_KEYS]
+
+
+def origin_of(name: str | None) -> str | None:
+    """The name of a page, tool or file."""
+    check_name(name, "origin")
+    return name
+
+
+def channel_of(
+    messages: Sequence[Message], given: Channel | None = None, origin: str | None = None, *, is_derived: bool = False
+) -> Channel:
+    """The way in: the one that is given, else what a page, a derivation, or messages that are all of one role say for themselves."""
+    origin_of(origin)
+    if given is not None:
+        return given
+    if is_derived:
+        return Channel.DERIVED
+    if origin is not None:
+        if not origin.lower().startswith(("http://", "https://")):
+            raise Invalid(f"origin is {origin!r:.100}: say by which channel it came (tool, web, file, import). Nothing was stored.")
+        return Channel.WEB
     for role, channel in (("assistant", Channel.ASSISTANT), ("tool", Channel.TOOL)):
         if messages and all(m.role == role for m in messages):
             return channel
@@ -58,6 +89,29 @@ def scope_of(cube: str, user: str | None = None, agent: str | None = None, sessi
     check_name(agent, "agent")
     check_name(session, "session")
     return Scope(cube, user, agent, session)
+
+
+def principal_of(name: str) -> str:
+    """Who: a name, or "*" for everybody."""
+    if not name:
+        raise Invalid("A principal needs a name, or '*' for everybody.")
+    check_name(name, "principal")
+    return name
+
+
+def path_of(cube: str) -> str:
+    """A cube's name, or a path: "team.*" for what is below it, "*" for every cube."""
+    if not PATH.fullmatch(cube):
+        raise Invalid(f"cube is {cube!r:.100}; it must be the name of a cube, a path such as 'team.*', or '*' for all.")
+    return cube
+
+
+def role_of(role: Role | str) -> Role:
+    """A role by its name."""
+    try:
+        return Role(role)
+    except ValueError as error:
+        raise Invalid(f"{role!r} is no role; there are {', '.join(Role)}.") from error
 
 
 def question(text: str) -> str:

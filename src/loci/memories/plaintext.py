@@ -27,7 +27,7 @@ def memory_of(candidate: Candidate, source: Source, id: str, text: str, checksum
         id=id, version=1, kind=Kind.PLAINTEXT, part=candidate.part, type=candidate.type, text=text, scope=source.scope,
         state=State.GENERATED, speaker=candidate.speaker, about=candidate.about, at=source.message.at, valid=valid,
         recorded=Interval(source.recorded), spans=(Span(source.id, candidate.start, candidate.end),),
-        origin=Origin(source.principal, source.channel, source.scope.session), checksum=checksum.hex(), author=RULES,
+        origin=Origin(source.principal, source.channel, source.scope.session, source.origin, source.trust), checksum=checksum.hex(), author=RULES,
         reason="remembered", entities=candidate.entities, keywords=candidate.keywords, times=candidate.times,
         priority=header.priority, expires=header.expires,
     )  # fmt: skip

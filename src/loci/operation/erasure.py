@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from loci.errors import Missing
+from loci.errors import Conflict, Missing
 from loci.operation.intake import rejudge
-from loci.ports import Store
+from loci.ports import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,33 @@ class Erased:
     branches: tuple[str, ...]
 
 
+def derived_sources(tx: Transaction, sources: Sequence[str]) -> list[str]:
+    """These sources and, of whatever was made of them, the sources too, to the last."""
+    found: dict[str, None] = dict.fromkeys(sources)
+    fresh = list(found)
+    while fresh:
+        fresh = [source for source in tx.made_of(fresh) if source not in found]
+        found.update(dict.fromkeys(fresh))
+    return list(found)
+
+
+def check_free(tx: Transaction, sources: Sequence[str], what: str) -> None:
+    """A memory that is frozen is kept whatever comes, until somebody thaws it. Raises `Conflict`."""
+    held = tx.frozen(sources)
+    if held:
+        raise Conflict(
+            f"{len(held)} of these memories are frozen, {held[0]} for one, and cannot be {what}. `loci why {held[0]}` says why they are;"
+            f" `loci move {held[0]} thaw` ends it. Nothing was changed."
+        )
+
+
 def erase(store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str]) -> Erased:
     """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing."""
     with store.write(now) as tx:
-        sources = tx.quoting(by, value)
+        sources = derived_sources(tx, tx.quoting(by, value))
         if not sources:
             raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
+        check_free(tx, sources, "erased")
         words = [store.source(id) for id in sources]
         removed = tx.remove(sources)
         for claim in removed.reopened:

@@ -10,14 +10,18 @@ from typing import Protocol
 from loci.errors import Invalid, LociError, Missing, TooLarge
 from loci.memories.plaintext import Header, draft_of, memory_of, scope_of
 from loci.policy import conflict
-from loci.ports import ClaimRow, Ids, Store, Transaction
+from loci.policy.access import admits
+from loci.policy.trust import is_made_up, overrules, quarantine, trust_of
+from loci.ports import ClaimRow, Ids, Reach, Store, Transaction
 from loci.text.facts import Fact
-from loci.types import Candidate, Change, Channel, Interval, Job, Message, Outcome, Part, Receipt, Scope, Source, State, Type
+from loci.text.orders import is_order
+from loci.types import Candidate, Change, Channel, Interval, Job, Memory, Message, Outcome, Part, Receipt, Scope, Source, State, Trust, Type
 
 MAX_TEXT_BYTES = 1_000_000  # of a message: its text and its caption
 MAX_NAME = 1_000  # characters of a role, speaker, user, agent, session, message id or reason
 MAX_MESSAGES = 10_000
 LATE = "read late"
+DERIVED = "derived"  # the link from what was made to what it was made from
 NEAR_CLAIMS = 64  # of the speaker: what a correction without a subject, or of a named value, is held against
 
 
@@ -36,11 +40,16 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Who says so, through which channel."""
+class Provenance:
+    """Who says so, through which channel; ``origin`` is the page, tool or file it is from. ``authority`` is the trust that the writer's
+    words have at best, ``within`` what of the cube they may change, ``parents`` the memories they were derived from."""
 
     principal: str
     channel: Channel
+    origin: str | None = None
+    authority: Trust = Trust.TRUSTED
+    within: tuple[Reach, ...] | None = None
+    parents: tuple[Memory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Intake:
     reader: Reader
     ids: Ids
 
-    def take(self, tx: Transaction, messages: Sequence[Message], scope: Scope, origin: Origin, header: Header, now: datetime) -> Receipt:
+    def take(self, tx: Transaction, messages: Sequence[Message], scope: Scope, by: Provenance, header: Header, now: datetime) -> Receipt:
         """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
         check(messages)
         people = people_of(messages, scope)
@@ -59,22 +68,25 @@ class Intake:
         sources: list[str] = []
         seen: dict[tuple[object, ...], int] = {}
         for message in messages:
-            source = self.source(message, scope, origin, now)
+            source = self.source(tx, message, scope, by, now)
             key = (message.role, message.speaker, message.text, message.at, message.id, message.session)
             ordinal = seen[key] = seen.get(key, -1) + 1
             if not tx.journal(source, ordinal):
                 changes.append(Change(Outcome.IGNORED, None, "the very same message is in the journal already"))
                 continue
             sources.append(source.id)
-            self._remember(tx, source, people, header, changes)
+            self._remember(tx, source, people, by, header, changes)
         return Receipt(tuple(changes), tuple(sources))
 
-    def source(self, message: Message, scope: Scope, origin: Origin, now: datetime) -> Source:
-        """The message as it is journaled: with its time, scope, origin and keyed hash."""
-        message = told(message, scope, now)
+    def source(self, tx: Transaction, message: Message, scope: Scope, by: Provenance, now: datetime) -> Source:
+        """The message as it is journaled: with its time, scope, origin, trust and keyed hash."""
+        message, scope = told(message, scope, now), scope_of(scope, message.session)
+        trust = trust_of(by.channel, message.role, by.authority, (parent.origin.trust for parent in by.parents))
+        if trust is Trust.REPORTED and is_made_up(by.channel, message.role) and tx.is_tainted(scope.user, scope.session):
+            trust = Trust.UNTRUSTED
         return Source(
-            id=self.ids.new(now), message=message, scope=scope_of(scope, message.session), principal=origin.principal,
-            channel=origin.channel, recorded=now, hash=self.store.hash(message.text, message.caption),
+            id=self.ids.new(now), message=message, scope=scope, principal=by.principal, channel=by.channel, recorded=now,
+            hash=self.store.hash(message.text, message.caption), origin=by.origin, trust=trust,
         )  # fmt: skip
 
     def reread(self, store: Store, tx: Transaction, job: Job) -> None:
@@ -87,72 +99,142 @@ class Intake:
         heard = self.reader.read(known.message, {known.message.speaker or known.message.role})
         if heard.facts[0] and "memory" in job.arguments:
             self._read_turn(store, tx, known, str(job.arguments["memory"]), heard)
-        self._cut(tx, known, Heard(heard.candidates[1:], heard.facts[1:]), Header(), [])
+        by = Provenance(known.principal, known.channel, known.origin)
+        self._cut(tx, known, Heard(heard.candidates[1:], heard.facts[1:]), by, Header(), [])
 
     def _read_turn(self, store: Store, tx: Transaction, source: Source, id: str, heard: Heard) -> None:
         """Gives a whole turn what it claims, as a further version of the same words; one that was changed since is left."""
         memory = store.history(id)[-1]
-        if memory.version != 1 or memory.valid.end is not None or memory.valid.start is None:
+        if memory.version != 1 or memory.valid.end is not None or memory.valid.start is None or tx.is_held(id):
             return
-        turn = heard.candidates[0]
-        verdicts = [self.judge(tx, fact, id, source) for fact in heard.facts[0]]
-        closing = _closing(verdicts)
-        tx.close(id, memory.valid.start, LATE)
-        read = replace(
-            memory, version=2, type=turn.type, about=turn.about, entities=turn.entities, keywords=turn.keywords, times=turn.times,
-            valid=_valid(verdicts, source.message.at, closing), reason=LATE, ending=closing[2] if closing else "",
-        )  # fmt: skip
-        tx.revise(draft_of(read, rows(verdicts, source, id)), 2, Outcome.UPDATED, closing[1] if closing else None)
-        for verdict in verdicts:
-            apply(tx, id, verdict, [])
+        self.read_again(tx, source, memory, heard.candidates[0], heard.facts[0], LATE)
 
-    def _remember(self, tx: Transaction, source: Source, people: Collection[str], header: Header, changes: list[Change]) -> None:
+    def read_again(
+        self,
+        tx: Transaction,
+        source: Source,
+        memory: Memory,
+        turn: Candidate,
+        said: Sequence[Fact],
+        reason: str,
+        *,
+        is_decided: bool = False,
+    ) -> list[Change]:
+        """Gives a memory what it claims, as a further version of the same words. ``is_decided``: somebody says that it overrules."""
+        id, number = memory.id, memory.version + 1
+        verdicts = [self.judge(tx, fact, id, source, is_decided=is_decided) for fact in said]
+        closing = _closing(verdicts)
+        tx.close(id, memory.valid.start, reason)
+        read = replace(
+            memory, version=number, type=turn.type, about=turn.about, entities=turn.entities, keywords=turn.keywords, times=turn.times,
+            valid=_valid(verdicts, source.message.at, closing), reason=reason, ending=closing[2] if closing else "",
+        )  # fmt: skip
+        tx.revise(draft_of(read, rows(verdicts, source, id)), number, Outcome.UPDATED, closing[1] if closing else None)
+        changes: list[Change] = []
+        for verdict in verdicts:
+            apply(tx, id, verdict, changes)
+        return changes
+
+    def _remember(
+        self, tx: Transaction, source: Source, people: Collection[str], by: Provenance, header: Header, changes: list[Change]
+    ) -> None:
         try:
             heard = self.reader.read(source.message, people)
         except LociError as error:  # the words are safe and searchable; what they mean is read again by a job
             changes.append(Change(Outcome.PENDING, None, f"kept as it was said; reading failed ({error}) and will be retried"))
-            self._cut(tx, source, _unread(source.message), header, changes)
+            self._cut(tx, source, _unread(source.message), by, header, changes)
             tx.enqueue("read", {"source": source.id, "memory": changes[-1].memory})
             return
-        self._cut(tx, source, heard, header, changes)
+        self._cut(tx, source, heard, by, header, changes)
 
-    def _cut(self, tx: Transaction, source: Source, heard: Heard, header: Header, changes: list[Change]) -> None:
-        """Candidates to memories, each with its claims judged against what is known."""
-        words = source.message.words
+    def _cut(self, tx: Transaction, source: Source, heard: Heard, by: Provenance, header: Header, changes: list[Change]) -> None:
+        """Candidates to memories, each with its claims judged against what is known. What goes into quarantine claims nothing."""
+        words, suspicion = source.message.words, self._suspicion(tx, source, heard)
         for candidate, said in zip(heard.candidates, heard.facts, strict=True):
             text = words[candidate.start : candidate.end]
             memory = memory_of(
                 candidate, source, self.ids.new(source.recorded), text, self.store.hash(text), Interval(source.message.at), header
             )
-            if not said:
+            if suspicion or not said:
                 tx.add(draft_of(memory))
-                changes.append(Change(Outcome.ADDED, memory.id, "remembered", after=1))
+                changes.append(Change(Outcome.QUARANTINED if suspicion else Outcome.ADDED, memory.id, suspicion or "remembered", after=1))
+                if suspicion:
+                    tx.hold(memory.id, suspicion)
+                _derive(tx, memory.id, by.parents)
                 continue
-            verdicts = [self.judge(tx, fact, memory.id, source) for fact in said]
+            verdicts = [self.judge(tx, fact, memory.id, source, by.within) for fact in said]
             closing = _closing(verdicts)
             memory = replace(memory, valid=_valid(verdicts, source.message.at, closing), ending=closing[2] if closing else "")
             claims = rows(verdicts, source, memory.id)
             tx.add(draft_of(memory, claims), closing[1] if closing else None)
             changes.append(Change(Outcome.ADDED, memory.id, memory.reason, after=1))
+            _derive(tx, memory.id, by.parents)
             for verdict in verdicts:
                 apply(tx, memory.id, verdict, changes)
 
-    def judge(self, tx: Transaction, fact: Fact, memory: str, source: Source) -> conflict.Verdict:
-        """What a fact said in ``memory`` does to the claims that are known."""
-        message, scope = source.message, source.scope
-        speaker = message.speaker or message.role
+    def _suspicion(self, tx: Transaction, source: Source, heard: Heard) -> str:
+        """Why the message goes into quarantine as a whole; empty if it does not."""
+        if source.trust is not Trust.UNTRUSTED:
+            return ""
+        known = [(fact, self._known(tx, fact, source, None)) for said in heard.facts for fact in said]
+        contradicted = [trust for fact, rows in known for trust in self._contradicted(tx, fact, source, rows)]
+        return quarantine(source.trust, is_order(source.message.words), contradicted)
+
+    def _contradicted(self, tx: Transaction, fact: Fact, source: Source, known: Sequence[ClaimRow]) -> list[Trust]:
+        """The trust of each claim that a fact would supersede."""
+        verdict = conflict.resolve(self._claim(tx, fact, "", source), [claim_of(row) for row in known])
+        return [trust for action in verdict.actions if isinstance(action, conflict.Supersede) for trust in _trusts(known, action.old_id)]
+
+    def judge(
+        self, tx: Transaction, fact: Fact, memory: str, source: Source, within: tuple[Reach, ...] | None = None, *, is_decided: bool = False
+    ) -> conflict.Verdict:
+        """What a fact said in ``memory`` does to the claims that are known. It overrules none that is trusted more, nor is it
+        overruled by one that is trusted less, unless somebody has decided so: both stand then."""
+        known, new = self._known(tx, fact, source, within), self._claim(tx, fact, memory, source)
+        verdict = conflict.resolve(new, [claim_of(row) for row in known])
+        if is_decided:
+            return verdict
+        closer = verdict.superseded_by
+        if closer is not None and any(not overrules(trust, source.trust) for trust in _trusts(known, closer)):
+            verdict = conflict.resolve(new, [claim_of(row) for row in known if overrules(row.trust, source.trust)])
+        actions = tuple(
+            conflict.Possible(action.old_id, f"{action.reason}; but it is trusted more, so both stand")
+            if isinstance(action, conflict.Supersede) and any(not overrules(source.trust, t) for t in _trusts(known, action.old_id))
+            else action
+            for action in verdict.actions
+        )
+        return replace(verdict, actions=actions)
+
+    def _known(self, tx: Transaction, fact: Fact, source: Source, within: tuple[Reach, ...] | None) -> list[ClaimRow]:
+        """The claims that a fact is held against, as far as its writer may change them."""
+        scope, speaker = source.scope, source.message.speaker or source.message.role
         key = (fact.subject, fact.attribute) if fact.subject and fact.attribute else None
         known = [] if key is None else tx.claims([key], scope.user)
         if key is None or fact.replaces is not None:
             seen = {row.seq for row in known}
             known += [row for row in tx.spoken_claims(speaker, scope.user, NEAR_CLAIMS) if row.seq not in seen]
-        new = conflict.Claim(
+        return known if within is None else [row for row in known if admits(within, row.memory, self.store.scope_of(row.memory))]
+
+    def _claim(self, tx: Transaction, fact: Fact, memory: str, source: Source) -> conflict.Claim:
+        """A fact as the policy of conflict sees it."""
+        message, scope = source.message, source.scope
+        speaker = message.speaker or message.role
+        return conflict.Claim(
             memory=memory, subject=fact.subject, attribute=fact.attribute, value=fact.value, polarity=fact.polarity, tense=fact.tense,
             cue=fact.cue, arity=fact.arity, valid_from=_aware(fact.since), valid_to=_aware(fact.until), said_at=message.at, seq=1 << 62,
             speaker=speaker, turn=tx.turn(scope.session, speaker), session=scope.session, replaces=fact.replaces, sort=fact.sort,
             serial=fact.serial,
         )  # fmt: skip
-        return conflict.resolve(new, [claim_of(row) for row in known])
+
+
+def _trusts(known: Sequence[ClaimRow], memory: str) -> list[Trust]:
+    """The trust of what a memory claims, of those claims that are known."""
+    return [row.trust for row in known if row.memory == memory]
+
+
+def _derive(tx: Transaction, memory: str, parents: Sequence[Memory]) -> None:
+    for parent in parents:
+        tx.link(memory, parent.id, DERIVED, "made from it")
 
 
 def told(message: Message, scope: Scope, now: datetime) -> Message:
@@ -256,8 +338,14 @@ def rejudge(tx: Transaction, row: ClaimRow) -> None:
     """Holds a claim that is open again, because what had superseded it is gone, against all others of its key."""
     known = [claim_of(other) for other in tx.claims([(row.subject, row.attribute)], row.user) if other.seq != row.seq]
     verdict = conflict.resolve(claim_of(row), known)
+    came_later = {other.memory for other in known if other.seq > row.seq}
+    for action in verdict.actions:
+        if not isinstance(action, conflict.Supersede) and action.old_id != row.memory:
+            ends = (action.old_id, row.memory) if action.old_id in came_later else (row.memory, action.old_id)
+            tx.link(*ends, "evidence" if isinstance(action, conflict.Evidence) else "possible_conflict", action.reason)
     if verdict.superseded_by is not None:
         tx.close_claims(row.memory, (row.subject, row.attribute), verdict.superseded_by, verdict.claim.valid_to)
+        tx.link(verdict.superseded_by, row.memory, "supersedes", verdict.reason)
         if tx.open_claims(row.memory) == 0:
             tx.close(row.memory, verdict.claim.valid_to, verdict.reason, verdict.superseded_by)
 

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from loci.errors import Invalid, Missing, VersionConflict
 from loci.memories.plaintext import draft_of
-from loci.operation.intake import Intake, Origin, apply, check, rows
+from loci.operation.intake import Intake, Provenance, apply, check, rows
 from loci.policy import retention
 from loci.policy.lifecycle import FINDABLE, Move, after
+from loci.policy.trust import least
 from loci.ports import RowFilter, Store, Transaction
 from loci.text.sentences import sentences
 from loci.text.tokens import normalize
@@ -34,7 +35,7 @@ class Lifecycle:
         text: str,
         mode: str,
         reason: str,
-        origin: Origin,
+        by: Provenance,
         now: datetime,
         at: datetime | None,
     ) -> Receipt:
@@ -52,7 +53,7 @@ class Lifecycle:
         fresh = _fresh(memory.text, text) if mode == "merge" else [(0, len(text))]
         if not fresh:
             return Receipt((Change(Outcome.IGNORED, memory.id, "it says all of that already", found.version, found.version),))
-        source = self.intake.source(message, memory.scope, origin, now)
+        source = self.intake.source(tx, message, memory.scope, by, now)
         tx.journal(source, 0)
         heard = self.intake.reader.read(message, {memory.speaker} if memory.speaker else ())
         spans = tuple(replace(memory.spans[0], source=source.id, start=start, end=end) for start, end in fresh)
@@ -62,8 +63,9 @@ class Lifecycle:
         number = found.version + 1
         tx.close(memory.id, at or now, reason)
         revised = replace(
-            memory, version=number, text=words, type=turn.type, spans=kept + spans, valid=Interval(message.at), author=origin.principal,
-            reason=reason, checksum=self.store.hash(words).hex(),
+            memory, version=number, text=words, type=turn.type, spans=kept + spans, valid=Interval(message.at), author=by.principal,
+            reason=reason, ending="", checksum=self.store.hash(words).hex(),
+            origin=replace(memory.origin, trust=source.trust if mode == "overwrite" else least((memory.origin.trust, source.trust))),
             entities=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.entities), *turn.entities))),
             keywords=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.keywords), *turn.keywords)))[:12],
             times=(*(() if mode == "overwrite" else memory.times), *turn.times),
@@ -72,14 +74,14 @@ class Lifecycle:
         changes = [Change(outcome, memory.id, reason, found.version, number)]
         if mode == "overwrite":
             tx.retire_claims(memory.id)
-        verdicts = [self.intake.judge(tx, fact, memory.id, source) for said in heard.facts for fact in said]
+        verdicts = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]
         content = tx.revise(draft_of(revised, rows(verdicts, source, memory.id)), number, outcome)
         if mode != "overwrite":
             tx.carry_claims(memory.id, content)
         for verdict in verdicts:
             apply(tx, memory.id, verdict, changes)
         if target is not state:
-            tx.set_state(memory.id, target, expires, priority, origin.principal, reason)
+            tx.set_state(memory.id, target, expires, priority, by.principal, reason)
         return Receipt(tuple(changes), (source.id,))
 
     def forget(self, tx: Transaction, memory: str, reason: str, author: str, now: datetime) -> Receipt:

@@ -14,10 +14,11 @@ import numpy as np
 from loci.errors import Invalid, LociError
 from loci.operation.ranking import Floats, Ranking, again, evidence_of, fuse, leaders
 from loci.policy import answerable, fusion, packing
+from loci.policy.trust import capped
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
 from loci.text.facts import key
 from loci.text.tokens import normalize
-from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace
+from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust
 
 if TYPE_CHECKING:
     from loci.ports import Column
@@ -62,9 +63,9 @@ class Operator:
             start = perf_counter()
             hits = self._hits(ranked.ranking, ranked.survey, query.limit, at)
             timings["read"] = _lap(start)
-        withheld = {}
+        withheld = {"quarantined": ranked.survey.held} if ranked.survey.held else {}
         if query.strict and ranked.confidence < self.ranker.confidence.get("threshold", 0.0):
-            withheld, hits = {"not sure enough": len(hits)}, []
+            withheld, hits = {**withheld, "not sure enough": len(hits)}, []
         start = perf_counter()
         packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens, query.call.terms)
         timings["pack"] = _lap(start)
@@ -124,6 +125,8 @@ class Operator:
         for place in ranking.order:
             best.setdefault(survey.sources[place], place)
         places = list(best.values())
+        if any(survey.untrusted):
+            places = [places[rank] for rank in capped([survey.untrusted[place] for place in places], limit)]
         found = self._read(ranking, survey.wholes, places[:limit], at)
         outdated = set() if is_past else _outdated(found, moment)
         hits = [] if outdated else fold(found.values(), moment, is_past)
@@ -134,7 +137,9 @@ class Operator:
             found |= self._read(ranking, survey.contents, parts, at)
             hits = fold(sorted(found.values(), key=lambda hit: -hit.score), moment, is_past)
         newer = [] if is_past else [id for hit in hits for id in closers(hit.memory, moment)]
-        return successors(hits, self.store.present(newer, at), moment) if newer else hits
+        hits = successors(hits, self.store.present(newer, at), moment) if newer else hits
+        is_untrusted = [hit.memory.origin.trust is Trust.UNTRUSTED for hit in hits]
+        return [hits[rank] for rank in capped(is_untrusted, limit)] if any(is_untrusted) else hits
 
     def _read(self, ranking: Ranking, contents: Sequence[int], places: Sequence[int], at: RowFilter) -> dict[int, Hit]:
         """The memories of these candidates as hits, by content, best first."""

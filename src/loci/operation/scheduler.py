@@ -6,7 +6,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,10 @@ BATCH = 256  # contents embedded between two commits
 
 SETTLE_SECONDS = 0.5  # how long an answer waits for the worker to finish what it has in hand
 
+READS_KEPT = 256  # reads that wait to be written into the log
+READ_IDS = 100  # memories that one record of a read names
+Read = tuple[str, str, str, tuple[str, ...]]  # when, who, by which verb, which memories
+
 Reread = Callable[[Store, Transaction, Job], None]
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
 
@@ -33,11 +37,14 @@ Write = Callable[[datetime], AbstractContextManager[Transaction]]
 class Scheduler:
     """Works the jobs of one cube: in a thread of its own once ``start`` was called, and on demand by ``drain``."""
 
-    def __init__(self, store: Store, embedder: Embedder | None, clock: Clock, reread: Reread, *, is_background: bool) -> None:
+    def __init__(
+        self, store: Store, embedder: Embedder | None, clock: Clock, reread: Reread, *, is_background: bool, is_auditing: bool = True
+    ) -> None:
         self._store, self._embedder, self._clock, self._reread = store, embedder, clock, reread
-        self._is_background = is_background
+        self._is_background, self._is_auditing = is_background, is_auditing
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
+        self._reads: list[Read] = []
         self._used_lock = threading.Lock()
         self._working = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
@@ -57,6 +64,38 @@ class Scheduler:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
         with self._used_lock:
             self._used.update(memories)
+
+    def note_read(self, principal: str, verb: str, memories: Sequence[str]) -> None:
+        """For the audit log: who read what. Written with the uses, and at once when many have gathered."""
+        if not self._is_auditing:
+            return
+        with self._used_lock:
+            self._reads.append((self._clock.now().isoformat(), principal, verb, tuple(memories)))
+            is_full = len(self._reads) >= READS_KEPT
+        if is_full:
+            self.write_reads()
+
+    def write_reads(self) -> None:
+        """Puts what was read into the log."""
+        with self._used_lock:
+            reads, self._reads = self._reads, []
+        if not reads:
+            return
+        try:
+            with self._store.write(self._clock.now()) as tx:
+                self._audit_reads(tx, reads)
+        except BaseException:
+            self._keep_reads(reads)
+            raise
+
+    def _audit_reads(self, tx: Transaction, reads: Sequence[Read]) -> None:
+        for at, principal, verb, memories in reads:
+            detail = {"verb": verb, "at": at, "memories": memories[:READ_IDS], "count": len(memories)}
+            tx.audit(principal, "read", memories[0] if memories else self._store.cube, detail)
+
+    def _keep_reads(self, reads: Sequence[Read]) -> None:
+        with self._used_lock:
+            self._reads = [*reads, *self._reads]
 
     def wake(self) -> None:
         """Something is in the queue."""
@@ -209,17 +248,20 @@ class Scheduler:
     def _note_uses(self, write: Write) -> None:
         with self._used_lock:
             used, self._used = self._used, Counter()
-        if not used:
+            reads, self._reads = self._reads, []
+        if not used and not reads:
             return
         try:
-            self._write_uses(used, write)
+            self._write_uses(used, reads, write)
         except BaseException:
             self.use(tuple(used.elements()))
+            self._keep_reads(reads)
             raise
 
-    def _write_uses(self, used: Counter[str], write: Write) -> None:
+    def _write_uses(self, used: Counter[str], reads: Sequence[Read], write: Write) -> None:
         now = self._clock.now()
         with write(now) as tx:
+            self._audit_reads(tx, reads)
             moved = []
             for memory in tx.use(used, now):
                 state, expires, priority = tx.state(memory)

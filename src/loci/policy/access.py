@@ -1,28 +1,165 @@
-"""Who may do what: one pure decision. Embedded use is the owner's, and the owner may do everything to a cube that can be
-written; grants for other principals are not part of this version, so any other principal is refused."""
+"""Who may do what: one pure decision from grants. Nobody may do anything without one; the owner of an embedded vault, whose files
+they are, needs none.
+
+A grant gives a role on a cube, on the cubes below a path, on a scope or on one memory. A call that names a scope must lie inside
+a grant's; a call that names a memory may touch those inside any of them. What a call may see leaves here as ``Reach``es, which
+the store applies before anything is ranked.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-READS = frozenset({"search", "get", "list", "history", "diff", "why", "why_not", "log", "verify", "export", "stats"})
-WRITES = frozenset({"add", "update", "forget", "restore", "move", "erase", "import", "branch"})
+from loci.ports import Reach
+from loci.types import Channel, Grant, Key, Role, Scope, Trust
+
 OWNER = "owner"
+EVERYBODY = "*"
+ROLES: dict[Role, frozenset[str]] = {}
+ROLES[Role.READER] = frozenset({"search", "get", "list", "history", "diff", "why", "why_not"})
+ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import"}
+ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject"}
+ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats"})
+ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
+    "erase", "revert", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
+}  # fmt: skip
+VERBS = frozenset().union(*ROLES.values())
+READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint"}
+WRITES = VERBS - READS
+WHOLE = frozenset({
+    "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "revert",
+    "grant", "revoke", "grants", "diff",
+})  # fmt: skip
+"""Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
+SCOPED = frozenset({"search", "list", "why_not", "add", "import", "review"})
+"""Verbs that say whose memory they are about. The others name a memory."""
+AUTHORITY = {Role.OWNER: Trust.TRUSTED, Role.CURATOR: Trust.TRUSTED}
+"""What is written by another role is reported at best: it informs, and overrules nobody who is trusted."""
+OWNS = Grant("owner", OWNER, Role.OWNER, "*")
+"""What the owner of an embedded vault has without asking."""
+HIDDEN = "hidden"
+"""The reason that is never told: what a principal may not reach is, for it, not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Allowed or not, and why."""
+    """Allowed or not, and why. ``within`` None means every row. ``spends`` is the grant that this call uses up once; words written by
+    it come in by ``channel``, if that is set, and are trusted as far as ``trust``."""
 
     is_allowed: bool
     reason: str
+    within: tuple[Reach, ...] | None = None
+    spends: str | None = None
+    channel: Channel | None = None
+    trust: Trust = Trust.TRUSTED
 
 
-def decide(principal: str, verb: str, is_writable: bool) -> Decision:
-    if principal != OWNER:
-        return Decision(False, f"{principal!r} has no grant on this cube; embedded use is as {OWNER!r}")
+def decide(
+    principal: str, verb: str, scope: Scope, grants: Sequence[Grant], now: datetime, is_writable: bool, memory: str | None = None
+) -> Decision:
+    """May ``principal`` do this, to this, with these grants, now? ``scope`` is the one that a call names, or that of ``memory``."""
+    if verb not in VERBS:
+        return Decision(False, f"{verb!r} is no verb of Loci's")
     if verb in WRITES and not is_writable:
         return Decision(False, "this vault was opened for reading only")
-    if verb in READS or verb in WRITES:
-        return Decision(True, "owner")
-    return Decision(False, f"{verb!r} is no verb of Loci's")
+    fitting = [g for g in grants if verb in ROLES[g.role] and is_live(g, principal, scope.cube, now)]
+    if not fitting:
+        return Decision(False, f"{principal!r} has no grant for it")
+    whole = [g for g in fitting if is_whole(g)]
+    if whole:
+        return _allowed(_first(whole), None)
+    if verb in WHOLE:
+        return Decision(False, f"it is about the whole cube, and the grants of {principal!r} are narrower")
+    if memory is not None:
+        holding = [g for g in fitting if _reaches(reach_of(g), memory, scope)]
+        if not holding:
+            return Decision(False, HIDDEN)
+        return _allowed(_first(holding), tuple(reach_of(g) for g in fitting if g.uses is None or g in holding))
+    return _decide_scoped(verb, scope, fitting)
+
+
+def _decide_scoped(verb: str, scope: Scope, fitting: Sequence[Grant]) -> Decision:
+    """A request that names no scope, or a wider one than any grant has, sees nothing; it is refused, not answered with less."""
+    inside = [g for g in fitting if g.memory is None and _reaches(reach_of(g), None, scope)]
+    if inside:
+        chosen = _first(inside)
+        return _allowed(chosen, (reach_of(chosen),))
+    shared = [g for g in fitting if g.memory is not None] if verb in READS else []
+    if shared:
+        chosen = _first(shared)
+        return _allowed(chosen, tuple(reach_of(g) for g in shared if g.uses is None) if chosen.uses is None else (reach_of(chosen),))
+    named = "; ".join(dict.fromkeys(_words(g) for g in fitting if g.memory is None)) or "single memories"
+    return Decision(False, f"it must name the scope of a grant; there is one for {named}")
+
+
+def narrowed(grants: Sequence[Grant], key: Key | None) -> list[Grant]:
+    """The grants as far as a key lets them be used."""
+    if key is None:
+        return list(grants)
+    found = (_narrowed(grant, key) for grant in grants)
+    return [grant for grant in found if grant is not None]
+
+
+def _narrowed(grant: Grant, key: Key) -> Grant | None:
+    cube = grant.cube if key.cube is None or covers(key.cube, grant.cube) else key.cube if covers(grant.cube, key.cube) else None
+    role = _lesser(grant.role, key.role or grant.role)
+    is_other = key.user is not None and (grant.user not in (None, key.user) or grant.memory is not None)  # whose that is, it does not say
+    if cube is None or role is None or is_other:
+        return None
+    return replace(grant, cube=cube, role=role, user=key.user or grant.user)
+
+
+def _lesser(a: Role, b: Role) -> Role | None:
+    return a if ROLES[a] <= ROLES[b] else b if ROLES[b] <= ROLES[a] else None
+
+
+def covers(path: str, cube: str) -> bool:
+    """Whether a cube, or a path, lies at or below this path: "team.*" has "team.alpha" and "team.alpha.*", "*" has everything."""
+    return path in ("*", cube) or (path.endswith(".*") and cube.startswith(path[:-1]))
+
+
+def admits(within: Sequence[Reach] | None, memory: str | None, scope: Scope) -> bool:
+    """Whether a memory of this scope can be reached."""
+    return within is None or any(_reaches(reach, memory, scope) for reach in within)
+
+
+def is_whole(grant: Grant) -> bool:
+    """Whether it is about whole cubes."""
+    return grant.user is None and grant.agent is None and grant.session is None and grant.memory is None
+
+
+def reach_of(grant: Grant) -> Reach:
+    """The rows of a grant."""
+    return Reach(grant.user, grant.agent, grant.session, grant.memory)
+
+
+def _reaches(reach: Reach, memory: str | None, scope: Scope) -> bool:
+    if reach.memory is not None and reach.memory != memory:
+        return False
+    pairs = ((reach.user, scope.user), (reach.agent, scope.agent), (reach.session, scope.session))
+    return all(wanted is None or wanted == found for wanted, found in pairs)
+
+
+def is_live(grant: Grant, principal: str, cube: str, now: datetime) -> bool:
+    """Whether it is this principal's, for this cube, and neither run out nor used up."""
+    is_theirs = grant.principal in (principal, EVERYBODY) and covers(grant.cube, cube)
+    return is_theirs and (grant.expires is None or now < grant.expires) and (grant.uses is None or grant.uses > 0)
+
+
+def _first(grants: Sequence[Grant]) -> Grant:
+    """The one to use: one that is not counted, and of these the one that is trusted most."""
+    return min(grants, key=lambda g: (g.uses is not None, AUTHORITY.get(g.role) is None, g.id))
+
+
+def _allowed(grant: Grant, within: tuple[Reach, ...] | None) -> Decision:
+    spends = None if grant.uses is None else grant.id
+    return Decision(
+        True, f"{grant.role.value} by grant {grant.id}", within, spends, grant.channel, AUTHORITY.get(grant.role, Trust.REPORTED)
+    )
+
+
+def _words(grant: Grant) -> str:
+    named = {"user": grant.user, "agent": grant.agent, "session": grant.session}
+    return " and ".join(f"{word} {name!r}" for word, name in named.items() if name is not None)

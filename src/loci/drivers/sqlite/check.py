@@ -7,21 +7,23 @@ from collections.abc import Iterator
 import apsw
 import numpy as np
 
+from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import keyed_hash
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
-from loci.drivers.sqlite.writer import chain
-from loci.types import Fault, Message, State
+from loci.types import Fault, Head, Message, State
 
 BATCH = 1000  # contents whose words are in memory at once
 NORM_SLACK = 0.01  # of a vector's length: what float32 and an embedder's own rounding may leave
 
 
-def check(db: apsw.Connection, secret: bytes, cube: str) -> tuple[dict[str, int], list[Fault]]:
+def check(db: apsw.Connection, secret: bytes, cube: str, kept: Head | None = None) -> tuple[dict[str, int], list[Fault]]:
     """(how many of each were looked at, what is wrong), in one consistent snapshot."""
     db.execute("BEGIN")
     try:
         faults = [Fault(cube, where, what) for where, what in _faults(db, secret)]
+        told = audit.against(db, kept) if kept is not None else ""
+        faults += [Fault(cube, "audit log", told)] if told else []
         counts = {
             table: int(scalar(db, f"SELECT count(*) FROM {table}"))
             for table in ("sources", "memories", "versions", "claims", "links", "audit")
@@ -42,7 +44,7 @@ def _faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
             yield f"{where} {key}", what
     yield from _words(db, secret)
     yield from _vectors(db)
-    yield from _chain(db, secret)
+    yield from audit.faults(db, secret)
 
 
 def _sources(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
@@ -85,6 +87,7 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
     ("content", "its memory is missing", "SELECT seq FROM contents WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("version", "its memory is missing", "SELECT seq FROM versions WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("state", "its memory is missing", "SELECT memory FROM states WHERE memory NOT IN (SELECT seq FROM memories)"),
+    ("quarantine", "its memory is missing", "SELECT memory FROM quarantine WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("move", "its memory is missing", "SELECT seq FROM moves WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("state", "it is none that there is", f"SELECT memory FROM states WHERE state NOT IN ({STATES})"),
     ("memory", "it has no version", "SELECT id FROM memories WHERE seq NOT IN (SELECT memory FROM versions)"),
@@ -147,20 +150,3 @@ def _vectors(db: apsw.Connection) -> Iterator[tuple[str, str]]:
             yield f"vector {seq}", f"it has {len(data)} bytes; {dimensions} dimensions take {4 * int(str(dimensions))}"
         elif not abs(float(np.linalg.norm(np.frombuffer(data, dtype=np.float32))) - 1) < NORM_SLACK:
             yield f"vector {seq}", "its length is not 1: its numbers are not those that were stored"
-
-
-def _chain(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
-    before = b""
-    rows = db.execute("SELECT seq, at, principal, verb, object, detail, hash FROM audit ORDER BY seq")
-    for place, (seq, at, principal, verb, object, detail, hash) in enumerate(rows, 1):
-        assert isinstance(seq, int) and isinstance(at, int) and isinstance(hash, bytes)
-        if seq != place:
-            yield f"audit record {place}", "it is missing from the log"
-            return
-        if chain(secret, before, seq, at, str(principal), str(verb), str(object), str(detail)) != hash:
-            yield f"audit record {seq}", "it was changed after it was written, or one before it was"
-            return
-        before = hash
-    head = query(db, "SELECT value FROM header WHERE key = 'head'")
-    if head and bytes(head[0][0]) != before:
-        yield "audit log", "its last record is missing, or is not the one that was written last"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from loci.drivers.sqlite.codec import to_micros
+from loci.drivers.sqlite.codec import TRUSTS, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.rows import Rows, time_of
 from loci.ports import ClaimRow
@@ -15,8 +15,8 @@ from loci.types import Interval
 CLAIMS_READ = 64  # of one key, newest first: what a new claim is held against
 CLAIMS = """
 SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, c.turn, u.name, s.name,
-  c.said, c.valid_from, coalesce(c.closed_at, c.valid_to), k.id
-FROM claims c JOIN memories m ON m.seq = c.memory LEFT JOIN memories k ON k.seq = c.closed_by
+  c.said, c.valid_from, coalesce(c.closed_at, c.valid_to), k.id, w.trust
+FROM claims c JOIN memories m ON m.seq = c.memory JOIN contents w ON w.seq = c.content LEFT JOIN memories k ON k.seq = c.closed_by
   LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
 """
 
@@ -25,7 +25,7 @@ class ClaimRows(Rows):
     """The part of a transaction that deals with claims."""
 
     def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
-        self.flush("memories", "claims")
+        self.flush("memories", "contents", "claims")
         found: dict[int, ClaimRow] = {}
         owner = None if user is None else self._name(user)
         for subject, attribute in dict.fromkeys(keys):
@@ -47,7 +47,7 @@ class ClaimRows(Rows):
         return [claim_of(row) for row in self.rows(f"{CLAIMS} WHERE c.seq IN ({','.join(map(str, seqs))})")]
 
     def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
-        self.flush("memories", "claims")
+        self.flush("memories", "contents", "claims")
         rows = query(
             self._db,
             f"{CLAIMS} WHERE c.speaker = ? AND c.user IS ? AND c.closed_by IS NULL ORDER BY c.seq DESC LIMIT ?",
@@ -133,13 +133,13 @@ def _met_by(attribute: str) -> tuple[list[str], tuple[str, str]]:
 
 def claim_of(row: Sequence[Any]) -> ClaimRow:
     (seq, memory, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, user, session, said, start, end,
-     closer) = row  # fmt: skip
+     closer, trust) = row  # fmt: skip
     assert isinstance(seq, int)
     return ClaimRow(
         memory=str(memory), subject=str(subject), attribute=str(attribute), value=str(value), polarity=bool(polarity),
         tense=str(tense), cue=str(cue), arity=str(arity), sort=str(sort), serial=serial if isinstance(serial, int) else None,
         speaker=_text(speaker), turn=turn if isinstance(turn, int) else None, user=_text(user), session=_text(session), said=time_of(said),
-        valid=Interval(time_of(start), time_of(end)), closed_by=_text(closer), seq=seq,
+        valid=Interval(time_of(start), time_of(end)), closed_by=_text(closer), seq=seq, trust=TRUSTS[trust],
     )  # fmt: skip
 
 

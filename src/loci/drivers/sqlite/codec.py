@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import blake2b
 
 from loci.errors import Invalid
-from loci.types import TimeSpan
+from loci.types import TimeSpan, Trust
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 FLAG_QUESTION, FLAG_TIME, FLAG_EVENT, FLAG_OWN = 1, 2, 4, 8
+TRUSTS = tuple(Trust)
+RANK = {trust: rank for rank, trust in enumerate(TRUSTS)}  # as it is stored: more is more
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 

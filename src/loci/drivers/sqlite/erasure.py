@@ -62,11 +62,12 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     counts["vectors"] = _delete(db, f"vectors WHERE content IN ({contents})")
     for rows in (
         f"states WHERE memory IN ({dead})", f"moves WHERE memory IN ({dead})", f"usage WHERE memory IN ({dead})",
-        f"touched WHERE memory IN ({dead})", f"spans WHERE content IN ({contents})", f"contents WHERE seq IN ({contents})",
+        f"touched WHERE memory IN ({dead})", f"quarantine WHERE memory IN ({dead})", f"spans WHERE content IN ({contents})", f"contents WHERE seq IN ({contents})",
         f"memories WHERE seq IN ({dead})", f"text_index WHERE rowid IN ({contents})", "jobs WHERE state = 'done'",
     ):  # fmt: skip
         _delete(db, rows)
     _settle(db, _list(kept), now)
+    reopened = _carried(db, reopened)
     _delete(db, f"sources WHERE seq IN ({listed})")
     _delete(db, f"names WHERE seq NOT IN ({NAMED})")
     db.execute("INSERT INTO text_index (text_index) VALUES ('optimize')")
@@ -78,10 +79,33 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
 NAMED = " UNION ".join(
     f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
     for table, column in (
-        ("sources", "principal"), ("sources", "user"), ("sources", "agent"), ("sources", "session"), ("sources", "speaker"),
+        ("sources", "principal"), ("sources", "user"), ("sources", "agent"), ("sources", "session"), ("sources", "speaker"), ("sources", "origin"),
         ("contents", "speaker"), ("claims", "speaker"), ("claims", "user"), ("claims", "session"),
     )
 )  # fmt: skip
+
+
+LATEST = """
+SELECT v.content FROM versions v WHERE v.memory = claims.memory AND v.recorded_to IS NULL ORDER BY v.number DESC, v.seq DESC LIMIT 1
+"""
+KEPT = f"""
+NOT EXISTS (SELECT 1 FROM spans p WHERE p.content = claims.content AND (p.source, p.start, p.stop) NOT IN
+  (SELECT q.source, q.start, q.stop FROM spans q WHERE q.content = ({LATEST})))
+"""
+
+
+def _carried(db: apsw.Connection, reopened: Sequence[int]) -> list[int]:
+    """Claims that hold again go with their memory's words as every claim does: to a version that kept the words, or out with them.
+    Returns those that hold."""
+    listed = _list(reopened)
+    kept = _column(db, f"SELECT seq FROM claims WHERE seq IN ({listed}) AND {KEPT}")
+    db.execute(f"UPDATE claims SET closed_by = memory, closed_at = valid_from WHERE seq IN ({listed}) AND seq NOT IN ({_list(kept)})")
+    db.execute(f"UPDATE claims SET content = ({LATEST}) WHERE seq IN ({_list(kept)})")
+    db.execute(  # a memory that claims something again holds again, whichever of its claims was closed last
+        "UPDATE versions SET valid_to = NULL, cause = NULL, ending = '' WHERE recorded_to IS NULL AND cause IS NOT NULL AND valid_to IS NOT NULL"
+        f" AND (memory, content) IN (SELECT memory, content FROM claims WHERE seq IN ({_list(kept)}))"
+    )
+    return kept
 
 
 def _settle(db: apsw.Connection, kept: str, now: int) -> None:
@@ -168,6 +192,23 @@ def _said_elsewhere(db: apsw.Connection, piece: bytes) -> bool:
     )
 
 
+def _give_way(db: apsw.Connection, row: apsw.SQLiteValue) -> None:
+    """A version that is open again gives way to the next of its memory, if one was made meanwhile, since that was known."""
+    found = db.execute(
+        "SELECT n.valid_from, n.recorded_from, n.reason FROM versions n JOIN versions v ON v.memory = n.memory AND n.number > v.number"
+        " WHERE v.seq = ? AND v.recorded_to IS NULL AND v.valid_to IS NULL ORDER BY n.number, n.recorded_from LIMIT 1",
+        (row,),
+    ).fetchall()
+    for start, known, reason in found:
+        db.execute("UPDATE versions SET recorded_to = ? WHERE seq = ?", (known, row))
+        db.execute(
+            "INSERT INTO versions (memory, number, content, outcome, author, reason, cause, valid_from, valid_to, recorded_from, follows, ending)"
+            " SELECT memory, number, content, outcome, author, reason, NULL, valid_from, max(coalesce(valid_from, ?1), ?1), ?2, seq, ?3"
+            " FROM versions WHERE seq = ?4",
+            (start, known, reason, row),
+        )
+
+
 def undo(db: apsw.Connection, rows: Sequence[int]) -> None:
     """Takes back changes of versions, newest first: all rows of the change go, and the row it had ended is open again,
     unless a later change builds on it."""
@@ -179,8 +220,10 @@ def undo(db: apsw.Connection, rows: Sequence[int]) -> None:
         same = _list(int(r[0]) for r in db.execute("SELECT seq FROM versions WHERE follows = ? AND recorded_from = ?", (before, at)))
         db.execute(f"UPDATE versions SET follows = ? WHERE follows IN ({same})", (before,))
         db.execute(f"DELETE FROM versions WHERE seq IN ({same})")
-        if not db.execute("SELECT 1 FROM versions WHERE follows = ?", (before,)).fetchall():
-            db.execute("UPDATE versions SET recorded_to = NULL WHERE seq = ?", (before,))
+        db.execute(
+            "UPDATE versions SET recorded_to = (SELECT min(recorded_from) FROM versions WHERE follows = ?1) WHERE seq = ?1", (before,)
+        )
+        _give_way(db, before)
 
 
 def _delete(db: apsw.Connection, rows: str) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 
 import apsw
 
-from loci.drivers.sqlite.codec import from_micros, load_attributes, to_micros
+from loci.drivers.sqlite.codec import TRUSTS, from_micros, load_attributes
 from loci.drivers.sqlite.connection import query
-from loci.errors import Corrupt, Missing
+from loci.errors import Corrupt, Missing, missing
 from loci.types import (
     Channel,
     Claim,
@@ -23,11 +23,11 @@ from loci.types import (
     Message,
     Origin,
     Part,
-    Record,
     Scope,
     Source,
     Span,
     State,
+    Suspect,
     Transition,
     Type,
 )
@@ -36,7 +36,7 @@ Row = Sequence[Any]
 
 VERSIONS = """
 SELECT v.seq, m.id, v.number, m.part, c.type, c.speaker, c.about, c.attributes, c.checksum, c.seq,
-  s.user, s.agent, s.session, s.principal, s.channel, s.at, s.zone,
+  s.user, s.agent, s.session, s.principal, s.channel, s.origin, c.trust, s.at, s.zone,
   v.valid_from, v.valid_to, v.recorded_from, v.recorded_to, v.author, v.reason, v.ending,
   t.state, t.expires, t.priority, u.uses, u.last_used
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory
@@ -80,13 +80,51 @@ class Reader:
     def history(self, memory: str) -> list[Memory]:
         found = self.versions("WHERE m.id = ? AND v.recorded_to IS NULL ORDER BY v.number, v.valid_from", memory)
         if not found:
-            raise Missing(f"There is no memory {memory} in cube {self._cube}. `list` shows the ids; it may have been erased.")
+            raise missing(memory, self._cube)
         return found
+
+    def scope_of(self, memory: str) -> Scope:
+        """Whose a memory is. Raises ``Missing``."""
+        rows = query(
+            self._db, "SELECT s.user, s.agent, s.session FROM memories m JOIN sources s ON s.seq = m.source WHERE m.id = ?", memory
+        )
+        if not rows:
+            raise missing(memory, self._cube)
+        user, agent, session = rows[0]
+        return Scope(self._cube, self._name(user), self._name(agent), self._name(session))
+
+    def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
+        """Of the last version of each of these its vector in the active generation."""
+        sql = (
+            "SELECT x.data FROM vectors x JOIN generations g ON g.number = x.generation AND g.state = 'active' WHERE x.content = (SELECT v.content"
+            " FROM versions v JOIN memories m ON m.seq = v.memory WHERE m.id = ? AND v.recorded_to IS NULL ORDER BY v.number DESC, v.seq DESC LIMIT 1)"
+        )
+        found = (query(self._db, sql, memory) for memory in memories)
+        return [bytes(rows[0][0]) if rows else b"" for rows in found]
+
+    def claimants(self, subject: str, attribute: str, value: str, user: str | None) -> set[str]:
+        """The principals in whose words this is claimed."""
+        rows = query(
+            self._db,
+            "SELECT DISTINCT s.principal FROM claims c JOIN memories m ON m.seq = c.memory JOIN sources s ON s.seq = m.source"
+            " WHERE c.subject = ? AND c.attribute = ? AND c.value = ? AND c.polarity AND s.user IS (SELECT seq FROM names WHERE name = ?)",
+            subject, attribute, value, user,
+        )  # fmt: skip
+        return {self._name(row[0]) or "" for row in rows}
+
+    def suspects(self, decision: str) -> list[Suspect]:
+        """What is in quarantine by this decision, oldest first."""
+        rows = query(
+            self._db,
+            "SELECT m.id, q.reason, q.since FROM quarantine q JOIN memories m ON m.seq = q.memory WHERE q.decision = ? ORDER BY q.since, m.seq",
+            decision,
+        )
+        return [Suspect(self.history(str(id))[-1], str(reason), _sure(since), decision) for id, reason, since in rows]
 
     def source(self, source: str) -> Source:
         rows = self._db.execute(
             "SELECT id, role, text, at, zone, speaker, caption, foreign_id, user, agent, session, principal, channel, recorded,"
-            " hash FROM sources WHERE id = ?",
+            " hash, origin, trust FROM sources WHERE id = ?",
             (source,),
         ).fetchall()
         if not rows:
@@ -97,7 +135,7 @@ class Reader:
         """Every journaled message in the order it came."""
         for row in self._db.execute(
             "SELECT id, role, text, at, zone, speaker, caption, foreign_id, user, agent, session, principal, channel, recorded,"
-            " hash FROM sources ORDER BY seq"
+            " hash, origin, trust FROM sources ORDER BY seq"
         ):
             yield self._source(row)
 
@@ -124,17 +162,6 @@ class Reader:
             )
         ]
 
-    def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
-        rows = self._db.execute(
-            "SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)"
-            " AND verb = coalesce(?3, verb) AND (?4 IS NULL OR object = ?4 OR instr(detail, ?4)) ORDER BY seq DESC LIMIT ?5",
-            (to_micros(since), to_micros(until), verb, object, limit),
-        ).fetchall()
-        return [
-            Record(int(seq), _sure(at), str(principal), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())
-            for seq, at, principal, verb, object, detail, hash in reversed(rows)
-        ]
-
     def jobs(self, limit: int) -> list[Job]:
         return [
             Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))
@@ -149,15 +176,26 @@ class Reader:
         return [name for row in rows if (name := self._name(row[0])) is not None]
 
     def _source(self, row: Row) -> Source:
-        (id, role, text, at, zone, speaker, caption, foreign, user, agent, session, principal, channel, recorded, hash) = row
+        (id, role, text, at, zone, speaker, caption, foreign, user, agent, session, principal, channel, recorded, hash, origin,
+         trust) = row  # fmt: skip
         named = self._name(session)
         message = Message(str(role), str(text), from_micros(_int(at), _int(zone)), self._name(speaker), _str(caption), _str(foreign), named)
         scope = Scope(self._cube, self._name(user), self._name(agent), named)
         assert isinstance(hash, bytes)
-        return Source(str(id), message, scope, self._name(principal) or "", Channel(str(channel)), _sure(recorded), hash)
+        return Source(
+            str(id),
+            message,
+            scope,
+            self._name(principal) or "",
+            Channel(str(channel)),
+            _sure(recorded),
+            hash,
+            self._name(origin),
+            TRUSTS[trust],
+        )
 
     def _memory(self, row: Row, quoted: tuple[str, tuple[Span, ...]], claims: tuple[Claim, ...]) -> Memory:
-        (_, id, number, part, type, speaker, about, attributes, checksum, _, user, agent, session, principal, channel, at, zone,
+        (_, id, number, part, type, speaker, about, attributes, checksum, _, user, agent, session, principal, channel, origin, trust, at, zone,
          valid_from, valid_to, recorded_from, recorded_to, author, reason, ending, state, expires, priority, uses,
          last_used) = row  # fmt: skip
         entities, keywords, times = load_attributes(_str(attributes))
@@ -170,7 +208,7 @@ class Reader:
             at=from_micros(_int(at), minutes),
             valid=Interval(from_micros(_int(valid_from), minutes), from_micros(_int(valid_to), minutes)),
             recorded=Interval(from_micros(_int(recorded_from)), from_micros(_int(recorded_to))),
-            spans=quoted[1], origin=Origin(self._name(principal) or "", CHANNELS[channel], named),
+            spans=quoted[1], origin=Origin(self._name(principal) or "", CHANNELS[channel], named, self._name(origin), TRUSTS[trust]),
             checksum=checksum.hex(), author=str(author), reason=str(reason), ending=str(ending), entities=entities, keywords=keywords, times=times,
             claims=claims, priority=_int(priority) or 0, expires=from_micros(_int(expires)), uses=_int(uses) or 0,
             last_used=from_micros(_int(last_used)),

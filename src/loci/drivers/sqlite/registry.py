@@ -1,19 +1,42 @@
-"""The registry of a vault: a small SQLite file beside the cubes."""
+"""The registry of a vault: a small SQLite file beside the cubes, with the cubes there were, who may do what to them, and a log of that."""
 
 from __future__ import annotations
 
+import secrets
+import threading
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import apsw
 
+from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import from_micros, to_micros
-from loci.drivers.sqlite.connection import connect, translated
-from loci.ports import Entry
+from loci.drivers.sqlite.connection import connect, query, scalar, translated
+from loci.errors import Missing
+from loci.ports import Entry, Secret
+from loci.types import Channel, Fault, Grant, Head, Key, Record, Role
 
-TABLE = """
+NAME = "registry"
+TABLES = (
+    """
+CREATE TABLE IF NOT EXISTS header (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cubes (cube TEXT PRIMARY KEY, id TEXT NOT NULL, created INTEGER NOT NULL, parent TEXT, as_of INTEGER)
-STRICT, WITHOUT ROWID
+STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS grants (
+  id TEXT PRIMARY KEY, principal TEXT NOT NULL, role TEXT NOT NULL, cube TEXT NOT NULL, user TEXT, agent TEXT, session TEXT, memory TEXT,
+  channel TEXT, expires INTEGER, uses INTEGER, granted_by TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS grants_by_principal ON grants (principal);
+-- a key's secret is nowhere, only what scrypt makes of it
+CREATE TABLE IF NOT EXISTS keys (
+  id TEXT PRIMARY KEY, principal TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER, revoked INTEGER, role TEXT, cube TEXT,
+  user TEXT, salt BLOB NOT NULL, hash BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
+    + audit.TABLE
+)
+GRANTS = "SELECT id, principal, role, cube, user, agent, session, memory, channel, expires, uses, granted_by, at FROM grants"
+KEYS = "SELECT id, principal, created, expires, revoked, role, cube, user, salt, hash FROM keys"
 
 
 class SqliteRegistry:
@@ -22,31 +45,145 @@ class SqliteRegistry:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: apsw.Connection | None = None
+        self._lock = threading.RLock()  # one connection for all threads
+
+    # -- cubes ---------------------------------------------------------------------------------------------------------
 
     def note(self, entry: Entry) -> None:
-        with translated(self._path):
-            db = self._open()
+        with self._lock, translated(self._path):
             row = (entry.cube, entry.id, to_micros(entry.created), entry.parent, to_micros(entry.as_of))
-            db.execute("INSERT OR REPLACE INTO cubes VALUES (?, ?, ?, ?, ?)", row)
+            self._open().execute("INSERT OR REPLACE INTO cubes VALUES (?, ?, ?, ?, ?)", row)
 
     def entries(self) -> list[Entry]:
-        if not self._path.exists():
-            return []
         found = []
-        with translated(self._path):
-            for cube, id, created, parent, as_of in self._open().execute("SELECT * FROM cubes ORDER BY created"):
-                born = from_micros(int(created))
-                assert born is not None
-                found.append(Entry(str(cube), str(id), born, parent, from_micros(as_of)))
+        for cube, id, created, parent, as_of in self._query("SELECT * FROM cubes ORDER BY created"):
+            found.append(Entry(str(cube), str(id), _sure(created), parent, from_micros(as_of)))
         return found
 
+    # -- grants and keys -----------------------------------------------------------------------------------------------
+
+    def grants(self, *principals: str) -> list[Grant]:
+        where = f" WHERE principal IN ({','.join('?' * len(principals))})" if principals else ""
+        return [_grant(row) for row in self._query(f"{GRANTS}{where} ORDER BY at, id", *principals)]
+
+    def add_grant(self, grant: Grant) -> None:
+        values = (
+            grant.id, grant.principal, grant.role, grant.cube, grant.user, grant.agent, grant.session, grant.memory, grant.channel,
+            to_micros(grant.expires), grant.uses, grant.by, to_micros(grant.at),
+        )  # fmt: skip
+        self._change("INSERT INTO grants VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", *values)
+
+    def end_grant(self, id: str) -> None:
+        if not self._change("DELETE FROM grants WHERE id = ?", id):
+            raise Missing(f"There is no grant {id!r}. `loci grants` shows them.")
+
+    def spend(self, id: str) -> bool:
+        return self._change("UPDATE grants SET uses = uses - 1 WHERE id = ? AND uses > 0", id) == 1
+
+    def issued(self) -> list[tuple[Key, Secret]]:
+        return [_key(row) for row in self._query(f"{KEYS} ORDER BY created, id")]
+
+    def key(self, id: str) -> tuple[Key, Secret] | None:
+        rows = self._query(f"{KEYS} WHERE id = ?", id)
+        return _key(rows[0]) if rows else None
+
+    def add_key(self, key: Key, secret: Secret) -> None:
+        values = (
+            key.id, key.principal, to_micros(key.created), to_micros(key.expires), None, key.role, key.cube, key.user, secret.salt, secret.hash,
+        )  # fmt: skip
+        self._change("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,?)", *values)
+
+    def end_key(self, id: str, at: datetime) -> None:
+        if not self._change("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", to_micros(at), id):
+            raise Missing(f"There is no key {id!r} in use. `loci keys` shows them.")
+
+    # -- what was done -------------------------------------------------------------------------------------------------
+
+    def audit(self, at: datetime, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
+        with self._lock, translated(self._path):
+            db = self._open()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                rows = query(db, "SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1") or [(0, b"", 0)]
+                seq, before, last = rows[0]
+                moment = max(to_micros(at) or 0, int(last))
+                audit.append(db, self._secret(), bytes(before), int(seq) + 1, moment, principal, verb, object, detail)
+                db.execute("COMMIT")
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+
+    def records(
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
+    ) -> list[Record]:
+        if not self._path.exists():
+            return []
+        with self._lock, translated(self._path):
+            return audit.records(self._open(), since, until, verb, object, limit, principal)
+
+    def head(self) -> Head:
+        if not self._path.exists():
+            return Head(NAME, "", 0, None, "")
+        with self._lock, translated(self._path):
+            db = self._open()
+            return audit.head(db, NAME, str(scalar(db, "SELECT value FROM header WHERE key = 'id'")))
+
+    def faults(self, kept: Head | None = None) -> list[Fault]:
+        if not self._path.exists():
+            return [] if kept is None or not kept.seq else [Fault(NAME, "audit log", "the registry is missing")]
+        with self._lock, translated(self._path):
+            db = self._open()
+            found = [Fault(NAME, where, what) for where, what in audit.faults(db, self._secret())]
+            told = audit.against(db, kept) if kept is not None else ""
+            return [*found, Fault(NAME, "audit log", told)] if told else found
+
     def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    # -- plumbing ------------------------------------------------------------------------------------------------------
 
     def _open(self) -> apsw.Connection:
         if self._db is None:
-            self._db = connect(self._path, create=True)
-            self._db.execute(TABLE)
+            db = connect(self._path, create=True)
+            if not db.readonly("main"):
+                db.execute(TABLES)
+                header = (("id", secrets.token_hex(8)), ("secret", secrets.token_bytes(32)))
+                db.executemany("INSERT OR IGNORE INTO header VALUES (?, ?)", header)
+            self._db = db
         return self._db
+
+    def _secret(self) -> bytes:
+        return bytes(scalar(self._open(), "SELECT value FROM header WHERE key = 'secret'"))
+
+    def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        if not self._path.exists():
+            return []
+        with self._lock, translated(self._path):
+            return query(self._open(), sql, *values)
+
+    def _change(self, sql: str, *values: Any) -> int:
+        with self._lock, translated(self._path):
+            db = self._open()
+            db.execute(sql, values)
+            return db.changes()
+
+
+def _grant(row: tuple[Any, ...]) -> Grant:
+    id, principal, role, cube, user, agent, session, memory, channel, expires, uses, by, at = row
+    came = None if channel is None else Channel(channel)
+    return Grant(id, principal, Role(role), cube, user, agent, session, memory, came, from_micros(expires), uses, by, from_micros(at))
+
+
+def _key(row: tuple[Any, ...]) -> tuple[Key, Secret]:
+    id, principal, created, expires, revoked, role, cube, user, salt, hash = row
+    key = Key(id, principal, _sure(created), from_micros(expires), from_micros(revoked), None if role is None else Role(role), cube, user)
+    return key, Secret(salt, hash)
+
+
+def _sure(value: Any) -> datetime:
+    at = from_micros(int(value))
+    assert at is not None
+    return at

@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 
 INSERTS = {
     "memories": "INSERT INTO memories VALUES (?,?,?,?)",
-    "contents": "INSERT INTO contents VALUES (?,?,?,?,?,?,?,?,?)",
+    "contents": "INSERT INTO contents VALUES (?,?,?,?,?,?,?,?,?,?)",
     "spans": "INSERT INTO spans VALUES (?,?,?,?,?)",
     "versions": "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "text_index": "INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)",

@@ -26,7 +26,8 @@ CREATE TABLE sources (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, identity BLOB NOT NULL UNIQUE,
   user INTEGER, agent INTEGER, session INTEGER, principal INTEGER NOT NULL, channel TEXT NOT NULL,
   role TEXT NOT NULL, speaker INTEGER, at INTEGER, zone INTEGER, recorded INTEGER NOT NULL,
-  text TEXT NOT NULL, caption TEXT, foreign_id TEXT, hash BLOB NOT NULL) STRICT;
+  text TEXT NOT NULL, caption TEXT, foreign_id TEXT, hash BLOB NOT NULL, origin INTEGER, trust INTEGER NOT NULL) STRICT;
+CREATE INDEX sources_by_origin ON sources (origin) WHERE origin IS NOT NULL;
 CREATE INDEX sources_by_session ON sources (session, speaker);
 
 -- what is remembered: an identity, its contents, and the versions that say when each content held
@@ -34,7 +35,8 @@ CREATE TABLE memories (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source 
 CREATE INDEX memories_by_source ON memories (source);
 CREATE TABLE contents (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, type TEXT NOT NULL, speaker INTEGER, about TEXT,
-  attributes TEXT, flags INTEGER NOT NULL, length INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT;
+  attributes TEXT, flags INTEGER NOT NULL, length INTEGER NOT NULL, checksum BLOB NOT NULL,
+  trust INTEGER NOT NULL) STRICT;  -- the least of all the sources that it quotes
 CREATE INDEX contents_by_memory ON contents (memory);
 CREATE TABLE spans (
   content INTEGER NOT NULL, ordinal INTEGER NOT NULL, source INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
@@ -55,6 +57,9 @@ CREATE TABLE moves (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, at INTEGER NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
   author TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
 CREATE INDEX moves_by_memory ON moves (memory);
+-- kept out of every present answer, from when to when, and what was decided
+CREATE TABLE quarantine (
+  memory INTEGER PRIMARY KEY, reason TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, decision TEXT NOT NULL DEFAULT '') STRICT;
 CREATE TABLE usage (memory INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used INTEGER NOT NULL) STRICT;
 
 -- keyed statements, for conflict without a model

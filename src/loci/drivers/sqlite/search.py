@@ -9,11 +9,12 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from loci.drivers.sqlite.codec import FLAG_OWN, FLAG_QUESTION, FLAG_TIME, to_micros
+from loci.drivers.sqlite.codec import FLAG_OWN, FLAG_QUESTION, FLAG_TIME, RANK, to_micros
 from loci.drivers.sqlite.vectors import Nearness
-from loci.drivers.sqlite.view import NEVER, Positions, Selection, View
+from loci.drivers.sqlite.view import NEVER, Numbers, Positions, Selection, View
 from loci.drivers.sqlite.words import Called, Words
 from loci.ports import Probe, RowFilter, Survey
+from loci.types import Trust
 
 TOP = 70  # of each signal: the candidates
 SEEDS = 20  # of each signal: those whose neighbours are candidates too
@@ -25,7 +26,7 @@ LATER = """OR (closed_by = memory AND closed_at > :known)
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
 
-def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Called, probe: Probe, at: RowFilter) -> Survey:
+def survey(db: apsw.Connection, view: View, names: Numbers, called: Called, probe: Probe, at: RowFilter) -> Survey:
     """Every row the filter lets through is scored by every signal; the best of each, what answers the key asked for, and the
     turns beside them are candidates. The filter is applied before anything is ranked. ``called`` has the speakers by the stems
     of their names: a text is found by who said it, too."""
@@ -52,6 +53,8 @@ def survey(db: apsw.Connection, view: View, names: Mapping[str, int], called: Ca
         cosine_deviation=meaning.deviation,
         missing={**probe.missing, **missing},
         counts={"words": len(words.found), "dense": meaning.count},
+        untrusted=(among.trust[chosen] == RANK[Trust.UNTRUSTED]).tolist(),
+        held=among.held,
     )
 
 

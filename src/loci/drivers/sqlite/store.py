@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 import apsw
 
-from loci.drivers.sqlite import erasure
+from loci.drivers.sqlite import audit, erasure
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
 from loci.drivers.sqlite.connection import TRY_MS, connect, query, scalar, translated
@@ -22,12 +22,12 @@ from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
 from loci.drivers.sqlite.search import claimed, survey
-from loci.drivers.sqlite.view import View
+from loci.drivers.sqlite.view import Numbers, View
 from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
-from loci.errors import Corrupt, Missing, ReadOnly
+from loci.errors import Corrupt, Missing, ReadOnly, missing
 from loci.ports import Probe, RowFilter, Survey
-from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source, Transition
+from loci.types import ROLES, Fault, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class SqliteStore:
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
         self._view, self._view_lock = View(), threading.RLock()
         self._names = Names()  # for writing
-        self._numbers: dict[str, int] = {}
+        self._numbers = Numbers()
         self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
         self._called: dict[str, list[int]] = {}  # speakers by the stems of their names
@@ -147,34 +147,36 @@ class SqliteStore:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def get(self, memory: str, at: RowFilter) -> Memory:
-        with self._viewing() as (db, reader):
+        with self._viewing(at) as (db, reader):
             found = query(db, "SELECT seq FROM memories WHERE id = ?", memory)
             if not found:
-                raise Missing(f"There is no memory {memory} in cube {self.cube}. `list` shows the ids; it may have been erased.")
+                raise missing(memory, self.cube)
             rows = self._view.of_memories([int(found[0][0])], at, self._numbers)
+            if not rows and at.within is not None:
+                raise missing(memory, self.cube)
             if not rows:
                 raise Missing(f"Memory {memory} exists, but not for this user or at this time. `history {memory}` shows when it held.")
             return reader.by_rows(rows[-1:])[0]
 
     def load(self, contents: Sequence[int], at: RowFilter) -> dict[int, Memory]:
-        with self._viewing() as (_, reader):
+        with self._viewing(at) as (_, reader):
             rows = self._view.rows_of(contents, at, self._numbers)
             return dict(zip(rows, reader.by_rows(list(rows.values())), strict=True)) if rows else {}
 
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
-        with self._viewing() as (db, reader):
+        with self._viewing(at) as (db, reader):
             marks = ",".join("?" * len(memories))
             seqs = [int(r[0]) for r in query(db, f"SELECT seq FROM memories WHERE id IN ({marks})", *memories)]
             rows = self._view.of_memories(seqs, at, self._numbers)
             return {m.id: m for m in reader.by_rows(rows)} if rows else {}
 
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
-        with self._viewing() as (_, reader):
+        with self._viewing(at) as (_, reader):
             rows = self._view.rows(at, self._numbers)[offset : offset + limit]
             return reader.by_rows([int(r) for r in rows]) if len(rows) else []
 
     def count(self, at: RowFilter) -> int:
-        with self._viewing():
+        with self._viewing(at):
             return len(self._view.rows(at, self._numbers))
 
     def is_empty(self) -> bool:
@@ -182,11 +184,11 @@ class SqliteStore:
             return not db.execute("SELECT 1 FROM sources LIMIT 1").fetchall()
 
     def survey(self, probe: Probe, at: RowFilter) -> Survey:
-        with self._viewing() as (db, _):
+        with self._viewing(at) as (db, _):
             return survey(db, self._view, self._numbers, self._speakers_called(db), probe, at)
 
     def values(self, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[str]:
-        with self._viewing() as (db, _):
+        with self._viewing(at) as (db, _):
             found = claimed(db, keys, at, self._numbers)
             is_there = self._view.rows_of([content for content, _, _ in found], at, self._numbers)
             return list(dict.fromkeys(value for content, value, is_affirmed in found if is_affirmed and content in is_there))
@@ -194,6 +196,22 @@ class SqliteStore:
     def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[NDArray[np.float64]]:
         with self._viewing():
             return self._view.vectors.likeness(contents, to)
+
+    def scope_of(self, memory: str) -> Scope:
+        with self._read() as db:
+            return Reader(db, self.cube).scope_of(memory)
+
+    def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
+        with self._read() as db:
+            return Reader(db, self.cube).vectors_of(memories)
+
+    def claimants(self, subject: str, attribute: str, value: str, user: str | None) -> set[str]:
+        with self._read() as db:
+            return Reader(db, self.cube).claimants(subject, attribute, value, user)
+
+    def suspects(self, decision: str) -> list[Suspect]:
+        with self._read() as db:
+            return Reader(db, self.cube).suspects(decision)
 
     def history(self, memory: str) -> list[Memory]:
         with self._read() as db:
@@ -233,15 +251,21 @@ class SqliteStore:
         with self._read() as db:
             return Reader(db, self.cube).names(column)
 
-    def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
+    def records(
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
+    ) -> list[Record]:
         with self._read() as db:
-            return Reader(db, self.cube).records(since, until, verb, object, limit)
+            return audit.records(db, since, until, verb, object, limit, principal)
+
+    def head(self) -> Head:
+        with self._read() as db:
+            return audit.head(db, self.cube, self.id)
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
-    def faults(self) -> tuple[Mapping[str, int], list[Fault]]:
+    def faults(self, kept: Head | None = None) -> tuple[Mapping[str, int], list[Fault]]:
         with translated(self.path):
-            return check(self._db(), self.secret, self.cube)
+            return check(self._db(), self.secret, self.cube, kept)
 
     def scrub(self, erased: Sequence[Source] = ()) -> int:
         """Finishes an erasure on disk and looks for what was erased. Returns the bytes looked at."""
@@ -287,11 +311,15 @@ class SqliteStore:
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _viewing(self) -> Iterator[tuple[apsw.Connection, Reader]]:
-        """One moment of the file with the in-memory picture brought up to it."""
+    def _viewing(self, at: RowFilter | None = None) -> Iterator[tuple[apsw.Connection, Reader]]:
+        """One moment of the file with the in-memory picture brought up to it, and what a filter names looked up."""
         with self._view_lock, self._read() as db:
             if getattr(self._local, "snapshot", None) is None:
                 self._refresh(db)
+            for reach in (at.within or ()) if at is not None else ():
+                if reach.memory is not None:
+                    for (seq,) in query(db, "SELECT seq FROM memories WHERE id = ?", reach.memory):
+                        self._numbers.memories[reach.memory] = int(seq)
             yield db, Reader(db, self.cube, self._names_of)
 
     def _refresh(self, db: apsw.Connection) -> None:
@@ -310,7 +338,7 @@ class SqliteStore:
     def _read_names(self, db: apsw.Connection) -> None:
         """Every name with its number, as the picture has them."""
         if (self._view.last_name, self._view.epoch) != self._names_at:
-            self._numbers = {str(n): int(s) for s, n in query(db, "SELECT seq, name FROM names")}
+            self._numbers = Numbers((str(n), int(s)) for s, n in query(db, "SELECT seq, name FROM names"))
             self._names_of = {seq: name for name, seq in self._numbers.items()}
             self._names_at = (self._view.last_name, self._view.epoch)
             self._called, self._called_for = {}, 0

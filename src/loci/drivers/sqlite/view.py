@@ -6,7 +6,7 @@ costs about 5 microseconds a memory once; after that a search filters and scores
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from loci.drivers.sqlite.codec import EPOCH, FLAG_EVENT, to_micros
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.vectors import Vectors, look_up, slots
 from loci.errors import Corrupt
-from loci.ports import RowFilter
+from loci.ports import Reach, RowFilter
 from loci.types import State
 
 FOREVER, NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -29,15 +29,15 @@ PARTS = {"turn": 0, "sentence": 1}
 
 COLUMNS = (
     "row", "memory", "content", "valid_from", "valid_to", "recorded_from", "recorded_to", "type", "part", "speaker",
-    "user", "agent", "session", "source", "at", "flags", "state", "expires", "length",
+    "user", "agent", "session", "source", "at", "flags", "state", "expires", "length", "trust", "held_since", "held_until",
 )  # fmt: skip
 SELECT = f"""
 SELECT v.seq, v.memory, v.content, coalesce(v.valid_from, {NEVER}), coalesce(v.valid_to, {FOREVER}), v.recorded_from,
   coalesce(v.recorded_to, {FOREVER}), c.type, m.part, coalesce(c.speaker, 0), coalesce(s.user, 0), coalesce(s.agent, 0),
   coalesce(s.session, 0), m.source, coalesce(s.at, {NEVER}), c.flags, coalesce(t.state, 'generated'),
-  coalesce(t.expires, {FOREVER}), c.length
+  coalesce(t.expires, {FOREVER}), c.length, c.trust, coalesce(q.since, {FOREVER}), coalesce(q.until, {FOREVER})
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory JOIN sources s ON s.seq = m.source
-  LEFT JOIN states t ON t.memory = m.seq
+  LEFT JOIN states t ON t.memory = m.seq LEFT JOIN quarantine q ON q.memory = m.seq
 """
 LOOK = """
 SELECT (SELECT coalesce(max(seq), 0) FROM audit), (SELECT value FROM header WHERE key = 'epoch'),
@@ -49,6 +49,14 @@ REACH = 3  # turns to either side that count as near
 KEPT = 4  # selections: a search asks for its own several times, and the next one often for the same
 Column = NDArray[np.int64]
 Positions = NDArray[np.int64]
+
+
+class Numbers(dict[str, int]):
+    """The numbers of names in the file, and the rows of those memories that a filter names."""
+
+    def __init__(self, names: Iterable[tuple[str, int]] = ()) -> None:
+        super().__init__(names)
+        self.memories: dict[str, int] = {}
 
 
 class View:
@@ -118,30 +126,34 @@ class View:
             self.vectors.append([r[0] for r in fresh], [r[1] for r in fresh])
             self._selections = {}
 
-    def rows(self, at: RowFilter, names: Mapping[str, int]) -> Column:
+    def rows(self, at: RowFilter, names: Numbers) -> Column:
         """Version rows that the filter lets through, in the order they were remembered."""
         rows = self.select(at, names).rows
         return self.column("row")[rows][np.argsort(self.column("memory")[rows], kind="stable")]
 
-    def of_memories(self, memories: Sequence[int], at: RowFilter, names: Mapping[str, int]) -> list[int]:
+    def of_memories(self, memories: Sequence[int], at: RowFilter, names: Numbers) -> list[int]:
         """Version rows of these memories that the filter lets through."""
         rows = self.select(at, names).rows
         return [int(row) for row in self.column("row")[rows[np.isin(self.column("memory")[rows], memories)]]]
 
-    def rows_of(self, contents: Sequence[int], at: RowFilter, names: Mapping[str, int]) -> dict[int, int]:
+    def rows_of(self, contents: Sequence[int], at: RowFilter, names: Numbers) -> dict[int, int]:
         """Of each content the version row that the filter lets through; contents without one are left out."""
         selection = self.select(at, names)
         places = selection.places(contents)
         return dict(zip(selection.content[places].tolist(), self.column("row")[selection.rows[places]].tolist(), strict=True))
 
-    def select(self, at: RowFilter, names: Mapping[str, int]) -> Selection:
+    def select(self, at: RowFilter, names: Numbers) -> Selection:
         """What this filter lets through. The last few are kept for as long as nothing was written and nothing ran out."""
         now, timeless = _micros(at.now), replace(at, now=EPOCH)
         known = self._selections.get(timeless)
         if known is None or not known.since <= now < known.until:
             if len(self._selections) >= KEPT:
                 del self._selections[next(iter(self._selections))]
-            known = self._selections[timeless] = Selection(self, self._allow(at, names), *self._unchanged(now))
+            mask = self._allow(at, names)
+            held = mask & self._held(at)
+            known = self._selections[timeless] = Selection(
+                self, self._last(mask & ~held, at.is_past), int(held.sum()), *self._unchanged(now)
+            )
         return known
 
     def _unchanged(self, now: int) -> tuple[int, int]:
@@ -153,7 +165,7 @@ class View:
             until = min(until, int(ends.min(initial=FOREVER, where=~passed)))
         return since, until
 
-    def _allow(self, at: RowFilter, names: Mapping[str, int]) -> NDArray[np.bool_]:
+    def _allow(self, at: RowFilter, names: Numbers) -> NDArray[np.bool_]:
         column = self.column
         known = FOREVER - 1 if at.known_at is None else _micros(at.known_at)
         mask = (column("recorded_from") <= known) & (column("recorded_to") > known)
@@ -179,11 +191,31 @@ class View:
             mask &= column("at") >= _micros(at.since)
         if at.until is not None:
             mask &= (column("at") < _micros(at.until)) & (column("at") != NEVER)
-        return self._last(mask, "content" if at.is_past else "memory")
+        if at.within is not None:
+            mask &= self._within(at.within, names)
+        return mask
 
-    def _last(self, mask: NDArray[np.bool_], by: str) -> NDArray[np.bool_]:
+    def _held(self, at: RowFilter) -> NDArray[np.bool_]:
+        """Which rows were in quarantine, as far as was known."""
+        known = FOREVER - 1 if at.known_at is None else _micros(at.known_at)
+        return (self.column("held_since") <= known) & (self.column("held_until") > known)
+
+    def _within(self, reaches: Sequence[Reach], names: Numbers) -> NDArray[np.bool_]:
+        """Which rows any of these opens."""
+        found = np.zeros(self._length, dtype=bool)
+        for reach in reaches:
+            opened = np.ones(self._length, dtype=bool)
+            for name, value in (("user", reach.user), ("agent", reach.agent), ("session", reach.session)):
+                if value is not None:
+                    opened &= self.column(name) == names.get(value, -1)
+            if reach.memory is not None:
+                opened &= self.column("memory") == names.memories.get(reach.memory, -1)
+            found |= opened
+        return found
+
+    def _last(self, mask: NDArray[np.bool_], is_past: bool) -> NDArray[np.bool_]:
         """Of each memory (or content) only the last row that the mask holds: a closed event gives way to its newer version."""
-        key, rows = self.column(by), np.flatnonzero(mask)
+        key, rows = self.column("content" if is_past else "memory"), np.flatnonzero(mask)
         if len(rows):
             last = np.zeros(int(key.max()) + 1, dtype=np.int64)
             last[key[rows]] = rows
@@ -192,15 +224,16 @@ class View:
 
 
 class Selection:
-    """The rows that one filter lets through, ``since`` and ``until`` when it does, and where a search finds things in them."""
+    """The rows that one filter lets through, how many more but for quarantine (``held``), ``since`` and ``until`` when it does, and where
+    a search finds things in them."""
 
-    def __init__(self, view: View, mask: NDArray[np.bool_], since: int, until: int) -> None:
-        self.since, self.until = since, until
+    def __init__(self, view: View, mask: NDArray[np.bool_], held: int, since: int, until: int) -> None:
+        self.held, self.since, self.until = held, since, until
         self.rows = np.flatnonzero(mask)
         self.content, self.source = view.column("content")[self.rows], view.column("source")[self.rows]
         self.session, self.speaker = view.column("session")[self.rows], view.column("speaker")[self.rows]
         self.flags, self.at = view.column("flags")[self.rows], view.column("at")[self.rows]
-        self.length = view.column("length")[self.rows]
+        self.length, self.trust = view.column("length")[self.rows], view.column("trust")[self.rows]
         self.mean_length = max(float(self.length.mean()), 1.0) if len(self.rows) else 1.0
         self._slot = slots(self.content)
         turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from loci.drivers.sqlite import erasure
+from loci.drivers.sqlite import audit, erasure
 from loci.drivers.sqlite.claims import ClaimRows
 from loci.drivers.sqlite.codec import (
     FLAG_EVENT,
     FLAG_OWN,
     FLAG_QUESTION,
     FLAG_TIME,
+    RANK,
     check_text,
-    compact,
     dump_attributes,
     keyed_hash,
     to_micros,
@@ -21,9 +21,10 @@ from loci.drivers.sqlite.codec import (
 )
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.jobs import JobRows
+from loci.drivers.sqlite.revert import revert
 from loci.drivers.sqlite.rows import sure_time, time_of
 from loci.errors import Missing
-from loci.ports import Draft, Removed
+from loci.ports import ClaimRow, Draft, Removed
 from loci.types import Interval, Outcome, Source, State
 
 
@@ -45,12 +46,12 @@ class SqliteTransaction(ClaimRows, JobRows):
         found = query(
             self._db,
             "INSERT INTO sources (id, identity, user, agent, session, principal, channel, role, speaker, at, zone, recorded,"
-            " text, caption, foreign_id, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+            " text, caption, foreign_id, hash, origin, trust) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
             " ON CONFLICT (identity) DO NOTHING RETURNING seq",
                 source.id, identity, self._maybe(scope.user), self._maybe(scope.agent), self._maybe(scope.session),
                 self._name(source.principal), source.channel, message.role, self._maybe(message.speaker), at,
                 zone_of(message.at), to_micros(source.recorded), message.text, message.caption, message.id,
-                source.hash,
+                source.hash, self._maybe(source.origin), RANK[source.trust],
         )  # fmt: skip
         if not found:
             return False
@@ -79,7 +80,7 @@ class SqliteTransaction(ClaimRows, JobRows):
         pending = self._pending
         pending["contents"].append(
             (content, seq, memory.type, self._maybe(memory.speaker), memory.about, attributes, flags,
-             len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum))
+             len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum), RANK[memory.origin.trust])
         )  # fmt: skip
         for ordinal, span in enumerate(memory.spans):
             pending["spans"].append((content, ordinal, self._source(span.source), span.start, span.end))
@@ -170,6 +171,36 @@ class SqliteTransaction(ClaimRows, JobRows):
         self._db.execute("INSERT OR REPLACE INTO states VALUES (?,?,?,?)", (seq, state.value, to_micros(expires), priority))
         self._touch(seq)
 
+    # -- quarantine ----------------------------------------------------------------------------------------------------
+
+    def is_tainted(self, user: str | None, session: str | None) -> bool:
+        if session is None:
+            return False
+        found = query(
+            self._db,
+            "SELECT 1 FROM sources WHERE session = ? AND user IS ? AND trust = 0 LIMIT 1",
+            self._name(session), self._maybe(user),
+        )  # fmt: skip
+        return bool(found)
+
+    def hold(self, memory: str, reason: str, decision: str = "") -> None:
+        self.flush("memories")
+        seq = self.seq_of(memory)
+        self._db.execute(
+            "INSERT INTO quarantine (memory, reason, since, decision) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (memory) DO UPDATE SET"
+            " reason = coalesce(nullif(?2, ''), reason), decision = ?4, since = iif(until IS NULL, since, ?3), until = NULL",
+            (seq, reason, self._now, decision),
+        )
+        self._touch(seq)
+
+    def release(self, memory: str, decision: str) -> None:
+        seq = self.seq_of(memory)
+        self._db.execute("UPDATE quarantine SET until = ?, decision = ? WHERE memory = ? AND until IS NULL", (self._now, decision, seq))
+        self._touch(seq)
+
+    def is_held(self, memory: str) -> bool:
+        return bool(query(self._db, "SELECT 1 FROM quarantine WHERE memory = ? AND until IS NULL", self.seq_of(memory)))
+
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
         """Adds to the use counters of those memories that still exist, and returns these."""
         known = []
@@ -196,10 +227,49 @@ class SqliteTransaction(ClaimRows, JobRows):
             chosen = f"{by} = (SELECT seq FROM names WHERE name = ?)"
         return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", value)]
 
+    def coming_from(self, by: Mapping[str, str]) -> list[str]:
+        columns = [column for column in ("origin", "session", "user", "principal") if column in by]
+        chosen = " AND ".join(f"{column} = (SELECT seq FROM names WHERE name = ?)" for column in columns)
+        return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", *(by[c] for c in columns))]
+
+    def made_of(self, sources: Sequence[str]) -> list[str]:
+        quoting = f"SELECT c.memory FROM spans p JOIN contents c ON c.seq = p.content WHERE p.source IN ({self._listed(sources)})"
+        made = f"SELECT source FROM links WHERE type = 'derived' AND target IN ({quoting})"
+        found = self.rows(
+            "SELECT DISTINCT s.id FROM sources s JOIN spans p ON p.source = s.seq JOIN contents c ON c.seq = p.content"
+            f" WHERE c.memory IN ({made}) ORDER BY s.seq"
+        )
+        return [str(row[0]) for row in found]
+
+    def frozen(self, sources: Sequence[str]) -> list[str]:
+        found = self.rows(
+            "SELECT DISTINCT m.id FROM spans p JOIN contents c ON c.seq = p.content JOIN memories m ON m.seq = c.memory JOIN states t"
+            f" ON t.memory = m.seq WHERE t.state = 'frozen' AND p.source IN ({self._listed(sources)}) ORDER BY m.seq"
+        )
+        return [str(row[0]) for row in found]
+
+    def revert(self, sources: Sequence[str], reason: str) -> tuple[list[str], tuple[ClaimRow, ...]]:
+        self.flush()
+        gone, reopened = revert(self._db, [self._source(s) for s in sources], self.change, self._now)
+        self._count_versions()
+        names = self.rows(f"SELECT id FROM memories WHERE seq IN ({','.join(map(str, gone))}) ORDER BY seq")
+        for (memory,) in names:
+            self.hold(str(memory), reason, "reverted")
+        return [str(row[0]) for row in names], tuple(self.claims_of(reopened))
+
+    def _count_versions(self) -> None:
+        """After versions were written past this transaction."""
+        self._next["versions"] = int(self.rows("SELECT coalesce(max(seq), 0) FROM versions")[0][0])
+        self._closed.clear()
+
+    def _listed(self, sources: Sequence[str]) -> str:
+        return ",".join(str(self._source(source)) for source in sources)
+
     def remove(self, sources: Sequence[str]) -> Removed:
         self.flush()
         counts, reopened = erasure.remove(self._db, [self._source(s) for s in sources], self.change, self._now)
         self._memories.clear()
+        self._count_versions()
         return Removed(counts, tuple(self.claims_of(reopened)))
 
     def reopen(self, after: datetime) -> None:
@@ -220,17 +290,5 @@ class SqliteTransaction(ClaimRows, JobRows):
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""
         self.flush()
-        text = compact(detail)
-        hash = chain(self._secret, self._head or b"", self.change, self._now, principal, verb, object, text)
-        self._db.execute(
-            "INSERT INTO audit VALUES (?,?,?,?,?,?,?)",
-            (self.change, self._now, principal, verb, object, text, hash),
-        )  # fmt: skip
-        self._db.execute("INSERT OR REPLACE INTO header VALUES ('head', ?)", (hash,))  # so that the last record is missed too
-        self._head = hash
+        self._head = audit.append(self._db, self._secret, self._head or b"", self.change, self._now, principal, verb, object, detail)
         self.change += 1
-
-
-def chain(secret: bytes, before: bytes, seq: int, at: int | None, principal: str, verb: str, object: str, detail: str) -> bytes:
-    """The hash of one audit record: covers everything in it and the record before."""
-    return keyed_hash(secret, before.hex(), str(seq), str(at), principal, verb, object, detail)

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 from loci.errors import Corrupt, Invalid, LociError
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Governance
-from loci.infrastructure.vault import Vault
+from loci.infrastructure.vault import Shredded, Vault
 from loci.interface import inputs
 from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
@@ -24,7 +24,7 @@ from loci.operation.operator import Operator, Ranked
 from loci.operation.scheduler import Scheduler
 from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
-from loci.ports import Clock, Embedder, Ids, RowFilter, Store, Transaction
+from loci.ports import Clock, Embedder, Ids, Notary, RowFilter, Secret, Store, Transaction
 from loci.types import (
     Channel,
     Fault,
@@ -65,6 +65,7 @@ class Parts:
     limit: int = 10
     capacity: int = 0
     is_background: bool = True
+    notary: Notary | None = None
 
 
 class System:
@@ -105,6 +106,47 @@ class System:
             for what, count in report.checked.items():
                 checked[what] = checked.get(what, 0) + count
         return Report(checked, tuple(faults))
+
+    def encrypt(self, cube: str) -> None:
+        """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the
+        old file or the new one, also when it is killed, and no plain copy stays. Objects of the cube end: ask for it anew."""
+        self._alone(cube, "encrypt")
+        self._parts.vault.encrypt(cube)
+        self._noted(cube, "encrypt")
+
+    def decrypt(self, cube: str) -> None:
+        """Makes an encrypted cube a plain one again, in place, and destroys its key. Objects of the cube end: ask for it anew."""
+        self._alone(cube, "decrypt")
+        self._parts.vault.decrypt(cube)
+        self._noted(cube, "decrypt")
+
+    def rekey(self, cube: str, *, passphrase: str | None = None, key_file: str | Path | None = None) -> None:
+        """Gives an encrypted cube another passphrase, or another key file. Its data key stays, and so do its files: a copy of the old
+        key file still opens with the old secret."""
+        self._parts.governance.allow("rekey", Scope(cube))
+        if (passphrase is None) == (key_file is None):
+            raise Invalid("rekey needs exactly one of: passphrase=, key_file=.")
+        self._parts.vault.store(cube, create=False)  # which the old secret opens
+        self._parts.vault.rekey(cube, Secret(passphrase or "", None if key_file is None else Path(key_file)))
+        self._noted(cube, "rekey")
+
+    def shred(self, cube: str) -> Shredded:
+        """Destroys the key of an encrypted cube: its file, and every copy of it that the key file did not go along with, is noise from
+        then on, for everybody and for good. Needs no passphrase. Objects of the cube end."""
+        self._alone(cube, "shred")
+        kin = self._parts.vault.branches(cube)
+        return Shredded(cube, tuple(str(path) for path in self._parts.vault.shred(cube)), tuple(kin))
+
+    def _alone(self, cube: str, verb: str) -> None:
+        """Ends what this system has open of a cube."""
+        self._parts.governance.allow(verb, Scope(cube))
+        if found := self._cubes.pop(cube, None):
+            found.close()
+
+    def _noted(self, cube: str, verb: str) -> None:
+        store = self._parts.vault.store(cube, create=False)
+        with store.write(self._parts.clock.now()) as tx:
+            tx.audit(self._parts.governance.principal, verb, cube, {})
 
     def close(self) -> None:
         """Ends background work after the job in hand and closes the files. What is queued goes on at the next opening."""
@@ -424,9 +466,9 @@ class Cube:
         return Report(checked, tuple(faults))
 
     def stats(self) -> Mapping[str, object]:
-        """Counts and sizes."""
+        """Counts and sizes, and whether the files hold ciphertext alone."""
         at = self._parts.governance.allow("stats", Scope(self.name))
-        return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes()}
+        return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes(), "encrypted": self._store.is_encrypted}
 
     def sweep(self) -> Receipt:
         """Expires what has outlived its time. Reads never show it meanwhile; this writes it down."""

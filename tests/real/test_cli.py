@@ -23,7 +23,7 @@ from loci import MemOS, Message
 from loci.cli import COMMANDS, root, run
 from loci.system import Cube
 
-NOT_OF_A_CUBE = {"settings", "demo", "bench", "tune"}
+NOT_OF_A_CUBE = {"settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen"}
 NOT_VERBS = {"call", "rank", "sweep", "drain", "pending", "close", "baselines"}  # plumbing of the Python door
 SPELLED = {"import": "import_file", "why-not": "why_not"}
 RENAMED = {"messages": "text", "memory": "id"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 READS = frozenset({"search", "get", "list", "history", "diff", "why", "why_not", "log", "verify", "export", "stats"})
-WRITES = frozenset({"add", "update", "forget", "restore", "move", "erase", "import", "branch"})
+WRITES = frozenset({"add", "update", "forget", "restore", "move", "erase", "import", "branch", "encrypt", "decrypt", "rekey", "shred"})
 OWNER = "owner"
 
 

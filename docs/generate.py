@@ -11,11 +11,11 @@ from pathlib import Path
 from loci import errors
 from loci.policy.lifecycle import diagram
 from loci.settings import PREFIX, Settings
-from loci.system import Cube
+from loci.system import Cube, System
 
 PAGE = Path(__file__).parent / "reference.md"
 COMMANDS = {"import_file": "import", "why_not": "why-not"}
-NOT_COMMANDS = {"call", "close", "drain", "pending", "rank", "sweep"}
+NOT_COMMANDS = {"call", "close", "cube", "cubes", "drain", "pending", "rank", "sweep"}
 
 
 def page() -> str:
@@ -24,8 +24,14 @@ def page() -> str:
 
 
 def verbs() -> list[str]:
-    lines = ["## Verbs", "", "On a cube (`memory.cube(name)`); the command of the same name takes the same fields, and `--json`.", ""]
-    for name, method in inspect.getmembers(Cube, inspect.isfunction):
+    on_cube = ["## Verbs", "", "On a cube (`memory.cube(name)`); the command of the same name takes the same fields, and `--json`.", ""]
+    on_vault = ["## Verbs of the vault", "", "On the vault (`memory`); the command takes the cube's name, and `--json`.", ""]
+    return [*on_cube, *described(Cube), *on_vault, *described(System)]
+
+
+def described(owner: type) -> list[str]:
+    lines = []
+    for name, method in inspect.getmembers(owner, inspect.isfunction):
         if name.startswith("_"):
             continue
         signature = str(inspect.signature(method)).replace("self, ", "").replace("self", "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from loci.errors import Invalid
+from loci.errors import Denied, Invalid
 
 PREFIX = "LOCI_"
 
@@ -30,6 +30,15 @@ class Settings:
     endpoint: str = _setting("", "base address of an OpenAI-compatible API (http://127.0.0.1:8080/v1); empty means no language model")
     model: str = _setting("", "name of the language model at the endpoint")
     key_variable: str = _setting("OPENAI_API_KEY", "environment variable that holds the endpoint's key, if it wants one")
+    passphrase_variable: str = _setting(
+        "", "environment variable that holds the passphrase of encrypted cubes; new cubes are encrypted then"
+    )
+    key_file: str = _setting(
+        "", "file of 32 random bytes that opens encrypted cubes, instead of a passphrase; new cubes are encrypted then"
+    )
+    key_folder: str = _setting(
+        "", "folder of the cubes' wrapped keys; empty means beside the cubes, where copies of the vault take them along"
+    )
     ranker: str = _setting("", "file with the weights of the search's signals; empty means the one that ships")
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")
@@ -40,6 +49,11 @@ class Settings:
     def key(self) -> str:
         """The endpoint's key; empty when there is none. It is never shown, stored or logged."""
         return os.environ.get(self.key_variable, "")
+
+    def passphrase(self) -> str:
+        """The passphrase of encrypted cubes; empty when none is named. It is never shown, stored or logged. Raises `Denied` where
+        the variable that is to hold it holds nothing: a cube must not be made plain by a slip."""
+        return held_by(self.passphrase_variable) if self.passphrase_variable else ""
 
     def cache_folder(self) -> Path:
         """Where derived files of the installation go."""
@@ -69,8 +83,10 @@ def load(
     found: dict[str, tuple[object, str]] = {}
     if named is not None or path.exists():
         found.update({name: (value, str(path)) for name, value in _read(path).items()})
+    named_secret = (arguments or {}).get("passphrase_variable") or environment.get(f"{PREFIX}PASSPHRASE_VARIABLE")
+    secret = named_secret or found.get("passphrase_variable", ("", ""))[0]  # it may be called LOCI_SOMETHING, and is no setting
     for variable, text in environment.items():
-        if variable.startswith(PREFIX) and variable != f"{PREFIX}CONFIG":
+        if variable.startswith(PREFIX) and variable not in (f"{PREFIX}CONFIG", secret):
             found[variable.removeprefix(PREFIX).lower()] = (text, variable)
     found.update({name: (value, "argument") for name, value in (arguments or {}).items() if value is not None})
     values = {}
@@ -85,6 +101,14 @@ def load(
     return settings, [
         Effective(n, getattr(settings, n), found[n][1] if n in found else "default", f.metadata["meaning"]) for n, f in known.items()
     ]
+
+
+def held_by(variable: str) -> str:
+    """What an environment variable holds. Raises `Denied` when that is nothing."""
+    value = os.environ.get(variable, "")
+    if not value:
+        raise Denied(f"The environment variable {variable} is to hold a passphrase, and is empty or not set. Set it and try again.")
+    return value
 
 
 def inherited(changes: Mapping[str, str]) -> dict[str, str]:

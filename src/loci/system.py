@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from loci.errors import Corrupt, Denied, Invalid, LociError
+from loci.errors import Corrupt, Denied, Invalid, LociError, Unsupported
 from loci.infrastructure import dumper, keys, loader
 from loci.infrastructure.governance import Allowed, Governance
-from loci.infrastructure.vault import Vault
+from loci.infrastructure.vault import Shredded, Vault
 from loci.interface import inputs
 from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
@@ -26,7 +27,7 @@ from loci.operation.scheduler import Scheduler
 from loci.policy import access
 from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
-from loci.ports import Clock, Embedder, Ids, Registry, RowFilter, Store, Transaction
+from loci.ports import Clock, Embedder, Ids, Notary, Registry, RowFilter, Secret, Store, Transaction
 from loci.types import (
     Channel,
     Fault,
@@ -74,6 +75,7 @@ class Parts:
     capacity: int = 0
     is_background: bool = True
     is_auditing: bool = True
+    notary: Notary | None = None
 
 
 class System:
@@ -246,6 +248,48 @@ class System:
                 checked[what] = checked.get(what, 0) + count
         return Report(checked, tuple(faults))
 
+    def encrypt(self, cube: str) -> None:
+        """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the
+        old file or the new one, also when it is killed, and no plain copy stays. Objects of the cube end: ask for it anew."""
+        self._alone(cube, "encrypt")
+        self._parts.vault.encrypt(cube)
+        self._noted(cube, "encrypt")
+
+    def decrypt(self, cube: str) -> None:
+        """Makes an encrypted cube a plain one again, in place, and destroys its key. Objects of the cube end: ask for it anew."""
+        self._alone(cube, "decrypt")
+        self._parts.vault.decrypt(cube)
+        self._noted(cube, "decrypt")
+
+    def rekey(self, cube: str, *, passphrase: str | None = None, key_file: str | Path | None = None) -> None:
+        """Gives an encrypted cube another passphrase, or another key file. Its data key stays, and so do its files: a copy of the old
+        key file still opens with the old secret."""
+        self._parts.governance.allow("rekey", Scope(cube))
+        if (passphrase is None) == (key_file is None):
+            raise Invalid("rekey needs exactly one of: passphrase=, key_file=.")
+        self._parts.vault.store(cube, create=False)  # which the old secret opens
+        self._parts.vault.rekey(cube, Secret(passphrase or "", None if key_file is None else Path(key_file)))
+        self._noted(cube, "rekey")
+
+    def shred(self, cube: str) -> Shredded:
+        """Destroys the key of an encrypted cube: its file, and every copy of it that the key file did not go along with, is noise from
+        then on, for everybody and for good. Needs no passphrase. Objects of the cube end."""
+        self._alone(cube, "shred")
+        kin = self._parts.vault.branches(cube)
+        return Shredded(cube, tuple(str(path) for path in self._parts.vault.shred(cube)), tuple(kin))
+
+    def _alone(self, cube: str, verb: str) -> None:
+        """Ends what this system has open of a cube."""
+        self._parts.governance.allow(verb, Scope(cube))
+        for system in (self, self._root or self):
+            if found := system._cubes.pop(cube, None):
+                found.close()
+
+    def _noted(self, cube: str, verb: str) -> None:
+        store = self._parts.vault.store(cube, create=False)
+        with store.write(self._parts.clock.now()) as tx:
+            tx.audit(self._parts.governance.principal, verb, cube, {})
+
     def close(self) -> None:
         """Ends background work after the job in hand and closes the files. What is queued goes on at the next opening. A vault that is
         open for somebody else stays open with the one it was handed on from."""
@@ -363,13 +407,16 @@ class Cube:
         session: str | None = None,
         origin: str | None = None,
         channel: Channel = Channel.IMPORT,
+        signed_by: str | None = None,
         progress: importing.Progress | None = None,
     ) -> importing.Imported:
         """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
         word is stored; importing it again adds nothing. ``origin`` is the file's name if it is not given, ``channel`` what the words are
-        taken to have come by: what is of others, a web page say, should say so. ``progress`` is told (done, total)."""
+        taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file of one, refuses a
+        file that its holder did not sign just so, before anything in it is read. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
         name = inputs.origin_of(Path(path).name if origin is None else origin)
+        signer = None if signed_by is None else self._notary().public(signed_by)
         with Ahead(self._parts.reader, Path(path)) as reader:
             intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
@@ -379,12 +426,15 @@ class Cube:
             def expect(messages: Sequence[Message], scope: Scope) -> None:
                 reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
 
-            return importing.import_transcripts(loader.read(Path(path), format), add, into, progress, expect)
+            found = loader.read(Path(path), format, notary=self._parts.notary, signed_by=signer)
+            return importing.import_transcripts(found, add, into, progress, expect)
 
-    def export(self, path: str | Path, *, overwrite: bool = False) -> Mapping[str, int]:
-        """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds."""
+    def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
+        """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds. ``sign`` is
+        the file of a private key: its holder vouches for every byte. The file is plain text, also of an encrypted cube."""
         self._parts.governance.allow("export", Scope(self.name))
-        return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite)
+        signer = None if sign is None else partial(self._notary().sign, Path(sign))
+        return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -706,9 +756,9 @@ class Cube:
         return Report(checked, tuple(faults))
 
     def stats(self) -> Mapping[str, object]:
-        """Counts and sizes."""
+        """Counts and sizes, and whether the files hold ciphertext alone."""
         at = self._parts.governance.allow("stats", Scope(self.name)).rows
-        return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes()}
+        return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes(), "encrypted": self._store.is_encrypted}
 
     def sweep(self) -> Receipt:
         """Expires what has outlived its time. Reads never show it meanwhile; this writes it down."""
@@ -743,6 +793,11 @@ class Cube:
     def _note_read(self, verb: str, memories: Sequence[str]) -> None:
         """That these were read, for the log, by whom."""
         self._scheduler.note_read(self._parts.governance.principal, verb, memories)
+
+    def _notary(self) -> Notary:
+        if self._parts.notary is None:
+            raise Unsupported("This system was put together without anything that signs. `MemOS.open` brings it.")
+        return self._parts.notary
 
     def _everything(self) -> RowFilter:
         return RowFilter(now=self._parts.clock.now())

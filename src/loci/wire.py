@@ -7,14 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from loci.drivers.clock import SystemClock, Ulids
+from loci.drivers.keys import FileKeyring, make_key, save_new
 from loci.drivers.minilm import PACKAGE, MiniLM
-from loci.drivers.sqlite import SqliteRegistry, SqliteStore
+from loci.drivers.signing import Ed25519, make_signer
+from loci.drivers.sqlite import SqliteFiles, SqliteRegistry
 from loci.errors import Invalid, ReadOnly
 from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
-from loci.ports import Chat, Clock, Embedder, Ids, Store
+from loci.ports import Chat, Clock, Embedder, Ids, Secret
 from loci.settings import Settings, load
 from loci.system import Parts, System
 
@@ -47,16 +49,13 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
     is_writable = _prepare(root)
     engine = embedder or embedder_of(settings)
 
-    def open_store(path: Path, cube: str, create: bool) -> Store:
-        return SqliteStore(path, cube, clock.now(), create=create)
-
     registry = SqliteRegistry(root / "registry.db")
     return Parts(
-        vault=Vault(root, clock, open_store, registry), registry=registry,
+        vault=Vault(root, clock, SqliteFiles(clock), registry, keyring_of(settings, root)), registry=registry,
         governance=Governance(clock, settings.principal, registry, is_writable),
         reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
         ranker=rankers.load(Path(settings.ranker).expanduser() if settings.ranker else None), limit=settings.limit,
-        capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads,
+        capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, notary=Ed25519(),
     )  # fmt: skip
 
 
@@ -82,6 +81,28 @@ def embedder_of(settings: Settings) -> Embedder | None:
     if name == "minilm":
         return MiniLM(settings.cache_folder())
     raise Invalid(f"embedder is {name!r}; it must be auto, minilm or none.")
+
+
+def keyring_of(settings: Settings, root: Path) -> FileKeyring:
+    """Where the data keys of encrypted cubes are, and what opens them. The secret is read when it is needed, and not before."""
+
+    def secret() -> Secret:
+        return Secret(settings.passphrase(), Path(settings.key_file).expanduser() if settings.key_file else None)
+
+    folder = Path(settings.key_folder).expanduser() if settings.key_folder else root
+    return FileKeyring(root, folder, secret, is_armed=bool(settings.passphrase_variable or settings.key_file))
+
+
+def keygen(path: Path, purpose: str) -> str | None:
+    """Makes a key file: ``signing`` (its public key goes to a file beside it and is returned) or ``cubes``."""
+    if purpose == "cubes":
+        make_key(path)
+        return None
+    private, public = make_signer()
+    save_new(path, private)
+    shown = f"ed25519:{public.hex()}"
+    save_new(path.with_name(f"{path.name}.pub"), f"{shown}\n".encode())
+    return shown
 
 
 def chat_of(settings: Settings) -> Chat | None:

@@ -23,7 +23,21 @@ PUBLIC = [
     "Change", "Channel", "Hit", "Interval", "Kind", "LociError", "MemOS", "Memory", "Message", "Outcome", "Recall", "Receipt", "Source",
     "State", "Type", "__version__",
 ]  # fmt: skip
-HEAVY = ("numpy", "onnxruntime", "onnx", "tokenizers", "rich", "click", "apsw", "torch", "sqlite3", "asyncio", "http.client", "loci.wire")
+HEAVY = (
+    "numpy",
+    "onnxruntime",
+    "onnx",
+    "tokenizers",
+    "rich",
+    "click",
+    "apsw",
+    "cryptography",
+    "torch",
+    "sqlite3",
+    "asyncio",
+    "http.client",
+    "loci.wire",
+)
 IMPORT_SECONDS = 0.3  # of user CPU, for all of `import loci` in a fresh process
 
 

@@ -23,7 +23,7 @@ from loci import MemOS, Message
 from loci.cli import COMMANDS, root, run
 from loci.system import Cube
 
-NOT_OF_A_CUBE = {"settings", "demo", "bench", "tune"}
+NOT_OF_A_CUBE = {"settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen"}
 NOT_VERBS = {"call", "rank", "sweep", "drain", "pending", "close", "baselines"}  # plumbing of the Python door
 SPELLED = {"import": "import_file", "why-not": "why_not"}
 RENAMED = {"messages": "text", "memory": "id"}
@@ -287,6 +287,40 @@ def test_erase_asks_a_person_and_refuses_where_nobody_is(loci: Shell) -> None:
     assert "bytes scanned" in loci("erase", id, stdin=terminal).out
     os.close(person)
     os.close(terminal)
+
+
+def test_a_cube_is_encrypted_rekeyed_and_shredded(loci: Shell) -> None:
+    loci.add("The zanzibar kettle is blue.", user="alice")
+    secret, other = {"LOCI_PASSPHRASE_VARIABLE": "SECRET", "SECRET": "correct horse"}, {"NEXT": "battery staple"}
+    assert loci("encrypt", "main", "--json", **secret).json == {"cube": "main", "encrypted": True}
+    assert b"zanzibar" not in loci.file.read_bytes() and loci("list", "--json").code == FAMILIES["Denied"]
+    listed = loci("list", **secret)
+    assert "zanzibar" in listed.out and "horse" not in loci("settings", **secret).out
+    exported = loci("export", "out.jsonl", **secret)
+    assert exported.code == 0 and "plain text" in exported.err and "zanzibar" in (loci.folder / "out.jsonl").read_text()
+    assert loci("rekey", "main", **secret).code == FAMILIES["Invalid"], "nobody is there to type one"
+    assert loci("rekey", "main", "--to-variable", "NEXT", "--json", **secret, **other).json["rekeyed"] is True
+    assert loci("list", **secret).code == FAMILIES["Denied"]
+    secret["SECRET"] = other["NEXT"]
+    assert loci("decrypt", "main", **secret).code == 0 and "zanzibar" in loci("list").out
+    assert loci("encrypt", "main", **secret).code == 0
+    assert loci("shred", "main").code == FAMILIES["Invalid"] and loci("list", **secret).code == 0
+    assert loci("shred", "main", "--yes", "--json").json["keys"] == ["vault/main.loci.key"]
+    assert "shredded" in loci("list", **secret).err and loci("shred", "main", "--yes").code == FAMILIES["Missing"]
+
+
+def test_an_export_is_signed_and_checked(loci: Shell) -> None:
+    loci.add("The kettle is blue.", user="alice")
+    public = loci("keygen", "signer", "--json").json["public"]
+    assert loci("export", "out.jsonl", "--sign", "signer", "--json").json["signed_by"] == public
+    assert loci("import", "out.jsonl", "--signed-by", "signer.pub", "--cube", "second", "--json").json["messages"] == 1
+    path = loci.folder / "out.jsonl"
+    path.write_text(path.read_text().replace("kettle is blue", "kettle is grey"))
+    told = loci("import", "out.jsonl", "--signed-by", public, "--cube", "third")
+    assert told.code == FAMILIES["Denied"] and "changed since" in told.err
+    assert loci("import", "out.jsonl", "--cube", "third").code == FAMILIES["Invalid"]
+    assert loci("keygen", "signer").code == FAMILIES["Conflict"]
+    assert loci("keygen", "cubes.key", "--for", "cubes").code == 0 and (loci.folder / "cubes.key").stat().st_size == 32
 
 
 def test_import_then_export(loci: Shell) -> None:

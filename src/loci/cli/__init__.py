@@ -32,6 +32,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "import": "transfer:import_", "export": "transfer:export", "verify": "care:verify", "stats": "care:stats",
         "tune": "care:tune", "settings": "care:settings",
     },
+    "Guard": {
+        "encrypt": "keys:encrypt", "decrypt": "keys:decrypt", "rekey": "keys:rekey", "shred": "keys:shred", "keygen": "keys:keygen",
+    },
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},
 }  # fmt: skip
 COMMANDS = {name: where for section in SECTIONS.values() for name, where in section.items()}

@@ -123,12 +123,16 @@ def _show_erased(erased: Erased) -> None:
     render.show_fields(
         {
             "erased": f"{len(erased.sources)} source{'s' if len(erased.sources) != 1 else ''}", "rows removed": erased.removed,
-            "bytes scanned": f"{erased.bytes_scanned:,}: none of the erased words is in the cube's files",
+            "bytes scanned": f"{erased.bytes_scanned:,}{_as_read(erased)}: none of the erased words is in the cube's files",
             "hashes kept": erased.hashes[:3], "audit": "the log holds keyed hashes, never words",
         }
     )  # fmt: skip
     for branch in erased.branches:
         render.note(f"cube {branch!r} was copied from this one and may hold the same words; erase there as well.")
+
+
+def _as_read(erased: Erased) -> str:
+    return ", pages as they read with the cube's key" if erased.is_encrypted else ""
 
 
 def _answer(receipt: Receipt, as_json: bool) -> None:

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 @verb("import")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--format", metavar="NAME", help="chatgpt, transcript, messages, conversations or loci; default: by what is in the file.")
+@click.option(
+    "--signed-by", metavar="KEY", help="Only if signed by this public key (ed25519:..., or the file of one), and unchanged since."
+)
 @scoped
-def import_(place: Place, path: Path, format: str | None, user: str | None, agent: str | None, session: str | None, as_json: bool) -> None:
+def import_(
+    place: Place, path: Path, format: str | None, signed_by: str | None, user: str | None, agent: str | None, session: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Remember the conversations of FILE.
 
     A ChatGPT export, a transcript with dates, JSONL of messages, or the unified format. A malformed file imports
@@ -29,7 +35,7 @@ def import_(place: Place, path: Path, format: str | None, user: str | None, agen
 
     with place.open_cube(is_new=True) as cube:
         with render.progress("reading, messages") as advance:
-            imported = cube.import_file(path, format=format, user=user, agent=agent, session=session, progress=advance)
+            imported = cube.import_file(path, format=format, user=user, agent=agent, session=session, signed_by=signed_by, progress=advance)
         try:
             embed(cube)
         finally:  # what was taken in is in, also when its vectors have to wait
@@ -51,10 +57,14 @@ def _show(cube: str, imported: Imported) -> None:
 @verb("export")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
-def export(place: Place, path: Path, overwrite: bool, as_json: bool) -> None:
-    """Write the cube to FILE."""
+@click.option("--sign", type=click.Path(path_type=Path), metavar="KEYFILE", help="Vouch for it with this signing key (see keygen).")
+def export(place: Place, path: Path, overwrite: bool, sign: Path | None, as_json: bool) -> None:
+    """Write the cube to FILE, as plain text."""
     with place.open_cube() as cube:
-        written = cube.export(path, overwrite=overwrite)
+        written = cube.export(path, overwrite=overwrite, sign=sign)
+        is_encrypted = cube.stats()["encrypted"]
+    if is_encrypted:
+        click.echo(f"note: the cube is encrypted, and {path} is not: it is plain text, for its owner to read.", err=True)
     if as_json:
         emit(written)
         return

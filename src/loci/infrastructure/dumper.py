@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +15,18 @@ from typing import IO
 
 from loci.errors import Conflict, Invalid, Missing, ReadOnly, StorageFull, Unavailable
 from loci.infrastructure.formats import VERSION
-from loci.ports import RowFilter, Store
+from loci.infrastructure.signature import Digest, line, shown
+from loci.ports import RowFilter, Signature, Store
 from loci.types import Memory, Source, State
 
 PAGE = 2000  # memories read at once
 
 
-def dump(store: Store, path: Path, now: datetime, *, overwrite: bool = False) -> Mapping[str, int]:
-    """Writes a cube to ``path``: a header, a line for each source, a line for each memory with all its versions.
+def dump(
+    store: Store, path: Path, now: datetime, *, overwrite: bool = False, sign: Callable[[bytes], Signature] | None = None
+) -> Mapping[str, object]:
+    """Writes a cube to ``path``: a header, a line for each source, a line for each memory with all its versions, and the
+    signature of all that where there is a ``sign``. It is plain text, also of an encrypted cube.
 
     The file is there whole or not at all, readable by its owner alone. Returns how many of each. Raises `Conflict` when
     there is a file and ``overwrite`` is false.
@@ -34,13 +38,22 @@ def dump(store: Store, path: Path, now: datetime, *, overwrite: bool = False) ->
     memories = {id: versions for id, versions in memories.items() if all(span.source in kept for m in versions for span in m.spans)}
     counts = {"sources": len(sources), "memories": len(memories)}
     with _writing(path, overwrite) as file:
-        file.write(_line({"loci": VERSION, "cube": store.cube, "exported": now, **counts}))
+        digest = Digest()
+
+        def write(fields: Mapping[str, object]) -> None:
+            file.write(digest.update(_line(fields)))
+
+        write({"loci": VERSION, "cube": store.cube, "exported": now, **counts, **({"signed": True} if sign else {})})
         for source in sources:
-            file.write(_line(_source(source)))
+            write(_source(source))
         for id, versions in memories.items():
             links = [asdict(link) for link in store.links(id)]
-            file.write(_line({"memory": id, "versions": [asdict(m) for m in versions], "links": links}))
-    return counts
+            write({"memory": id, "versions": [asdict(m) for m in versions], "links": links})
+        if sign is None:
+            return counts
+        signature = sign(digest.signed())
+        file.write(line(signature))
+    return {**counts, "signed_by": shown(signature.key)}
 
 
 def _memories(store: Store) -> dict[str, list[Memory]]:

@@ -51,12 +51,13 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The text of a file, the name that errors call it by, and what is to be told of it: notes with their lines."""
+    """The text of a file without its signature, the name that errors call it by, and what is to be told of it: notes with their lines."""
 
     file: str
     name: str
     text: str
     told: dict[str, list[int]] = field(default_factory=dict)
+    is_signed: bool = False
 
     def malformed(self, line: int, what: str) -> Malformed:
         where = f"{self.file}, line {line}" if line else self.file
@@ -358,6 +359,8 @@ def export(sheet: Sheet) -> list[Transcript]:
         raise NewerSchema(f"{sheet.file} was exported by a newer Loci (format {version}; this one reads {VERSION}). Upgrade.")
     if version != VERSION:
         raise header.wrong(f"'loci' is {_brief(version)}; it must be {VERSION}.")
+    if header.fields.get("signed") and not sheet.is_signed:
+        raise header.wrong("it says that the file is signed, and the last line is no signature: it was cut short or changed.")
     found: dict[tuple[str | None, str | None], Gathering] = {}
     sources = memories = changed = 0
     for line, _, value in rows:

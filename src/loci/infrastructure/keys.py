@@ -9,19 +9,19 @@ from datetime import datetime
 from hashlib import scrypt
 
 from loci.errors import Denied
-from loci.ports import Registry, Secret
+from loci.ports import Registry, Stretched
 from loci.types import Key
 
 PREFIX = "loci"
 COST, BLOCK, LANES, BYTES = 1 << 14, 8, 1, 32
-NOBODY = Secret(bytes(16), bytes(BYTES))
+NOBODY = Stretched(bytes(16), bytes(BYTES))
 REFUSED = "This key is not valid here: it is unknown, has run out or was revoked. `loci keys` shows those that are in use."
 
 
-def make() -> tuple[str, str, Secret]:
+def make() -> tuple[str, str, Stretched]:
     """(id, the key as its bearer has it, what is kept of it)."""
     id, words, salt = secrets.token_hex(6), secrets.token_urlsafe(32), secrets.token_bytes(16)
-    return id, f"{PREFIX}.{id}.{words}", Secret(salt, _stretched(words, salt))
+    return id, f"{PREFIX}.{id}.{words}", Stretched(salt, _stretched(words, salt))
 
 
 def check(registry: Registry, text: str, now: datetime) -> Key:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from loci.errors import Denied, Invalid, Malformed, Missing, TooLarge
-from loci.infrastructure import formats
+from loci.infrastructure import formats, signature
 from loci.infrastructure.chatgpt import chats
 from loci.infrastructure.chatlog import chatlog
 from loci.infrastructure.formats import Sheet, Transcript
+from loci.ports import Notary
 
 __all__ = ["FORMATS", "MAX_FILE_BYTES", "Transcript", "read"]
 
@@ -36,20 +37,23 @@ MEMBER = re.compile(r"(?:.*/)?conversations(?:-\d+)?\.json")
 JSON = re.compile(r"[ \t\r\n]*(?:\{|\[[ \t\r\n]*[{\[\]\"])")
 
 
-def read(path: Path, format: str | None = None) -> list[Transcript]:
+def read(path: Path, format: str | None = None, *, notary: Notary | None = None, signed_by: bytes | None = None) -> list[Transcript]:
     """The conversations in a file, of the format that it is in, or that is named (one of ``FORMATS``).
 
-    Files are UTF-8 and at most 1 GiB. Raises `Malformed` with the line for anything that cannot be read.
+    A signature is checked before anything else is read; with ``signed_by`` there must be one, by that key. Files are UTF-8 and at
+    most 1 GiB. Raises `Malformed` with the line for anything that cannot be read.
     """
     if format is not None and format not in FORMATS:
         raise Invalid(f"format is {format!r}; it must be one of {', '.join(FORMATS)}.")
-    raw = _bytes(path)
+    raw, note = signature.checked(path.name, _bytes(path), notary, signed_by)
     if raw.startswith(b"PK\x03\x04"):
         if format not in (None, "chatgpt"):
             raise Malformed(f"{path.name} is an archive; only ChatGPT's export is read from one. Unpack it first.")
         sheets, format = _unpack(path.name, raw), "chatgpt"
     else:
-        sheets = [Sheet(path.name, path.stem, _decode(path.name, raw))]
+        sheets = [Sheet(path.name, path.stem, _decode(path.name, raw), is_signed=note is not None)]
+    if note is not None:
+        sheets[0].note(note)
     found = [transcript for sheet in sheets for transcript in _parsed(sheet, format or detect(sheet))]
     if not found:
         raise Malformed(f"{path.name} holds no message. Nothing was imported.")

@@ -5,25 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from loci.errors import Conflict, Invalid, Missing, Unavailable
-from loci.ports import Clock, Entry, Registry, Store
+from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unavailable
+from loci.ports import Clock, Entry, Files, Keyring, Registry, Secret, Store
 
 SUFFIX = ".loci"
 UNFINISHED = ".branching-"  # a folder in which a branch is made
 ABANDONED_SECONDS = 3600
+EXCHANGES = 3  # of a cube's file, in the time that it takes to open it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-class Vault:
-    """Opens cubes by name and keeps them open. ``open_store`` is handed in by `wire`."""
+@dataclass(frozen=True, slots=True)
+class Shredded:
+    """The receipt of a destroyed key: the key files that were overwritten and removed. From now on nothing opens the cube's file or a
+    copy of it, wherever it is, but for a process that has it open, and for copies of the key files themselves. ``branches`` are
+    other cubes of the same past, with keys of their own: they may hold the same words, and are as readable as before.
+    """
 
-    def __init__(self, root: Path, clock: Clock, open_store: Callable[[Path, str, bool], Store], registry: Registry) -> None:
-        self.root, self._clock, self._open, self._registry = root, clock, open_store, registry
+    cube: str
+    keys: tuple[str, ...]
+    branches: tuple[str, ...]
+
+
+class Vault:
+    """Opens cubes by name and keeps them open, with their keys where they are encrypted."""
+
+    def __init__(self, root: Path, clock: Clock, files: Files, registry: Registry, keyring: Keyring) -> None:
+        self.root, self._clock, self._files, self._registry, self._keyring = root, clock, files, registry, keyring
         self._stores: dict[str, Store] = {}
 
     def path(self, cube: str) -> Path:
@@ -47,7 +61,7 @@ class Vault:
             if is_new and not create:
                 near = f" There are: {', '.join(self.names()[:8])}." if self.names() else " The vault is empty."
                 raise Missing(f"There is no cube {cube!r} in {self.root}.{near}")
-            store = self._stores[cube] = self._open(path, cube, is_new)
+            store = self._stores[cube] = self._make(path, cube) if is_new else self._open(path, cube)
             if is_new:
                 self._registry.note(Entry(cube, store.id, self._clock.now()))
         return store
@@ -62,9 +76,9 @@ class Vault:
         try:
             self._clear()
             with TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
-                path = Path(folder) / target.name
-                origin.copy(path)
-                with closing(self._open(path, name, False)) as store:
+                path, key = Path(folder) / target.name, self._new_key(name)
+                origin.copy(path, key)
+                with closing(self._files.open(path, name, create=False, key=key)) as store:
                     prepare(store)
                     entry = Entry(name, store.id, self._clock.now(), cube, as_of)
                 target.hardlink_to(path)  # unlike a renaming it takes nobody's place
@@ -90,6 +104,89 @@ class Vault:
                 break
             kin |= grown
         return sorted((kin - {cube}) & set(self.names()))
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
+
+    def encrypt(self, cube: str) -> None:
+        """Encrypts a plain cube in place, with a key of its own. What is open of it here is closed."""
+        path = self._closed(cube)
+        if self._key(path, cube) is not None:
+            raise Conflict(f"Cube {cube!r} is encrypted already. `loci rekey` gives it another passphrase or key file.")
+        if not self._keyring.is_armed:
+            raise Invalid("There is nothing to encrypt with. Set passphrase_variable or key_file (`loci settings` explains them).")
+
+        def settle() -> None:
+            self._keyring.settle(cube, is_encrypted=True)
+
+        self._files.exchange(path, None, lambda: self._keyring.prepare(cube), settle)
+
+    def decrypt(self, cube: str) -> None:
+        """Makes an encrypted cube a plain one, in place, and destroys its key."""
+        path = self._closed(cube)
+        key = self._key(path, cube)
+        if key is None:
+            raise Conflict(f"Cube {cube!r} is not encrypted. Nothing was changed.")
+
+        def settle() -> None:
+            self._keyring.settle(cube, is_encrypted=False)
+
+        self._files.exchange(path, key, lambda: self._keyring.retire(cube), settle)
+
+    def rekey(self, cube: str, secret: Secret) -> None:
+        """Wraps the cube's data key by another secret. The cube's file stays as it is."""
+        if self._key(self.path(cube), cube) is None:
+            raise Conflict(f"Cube {cube!r} is not encrypted: `loci encrypt` does that. Nothing was changed.")
+        self._keyring.rewrap(cube, secret)
+
+    def shred(self, cube: str) -> list[Path]:
+        """Destroys the cube's key; needs no secret. Returns the key files that were."""
+        path = self.path(cube)
+        if store := self._stores.pop(cube, None):
+            store.close()
+        gone = self._keyring.destroy(cube) if not path.exists() or self._files.is_encrypted(path) or self._keyring.has(cube) else []
+        if not gone:
+            raise Missing(f"Cube {cube!r} has no key to destroy in {self.root}. `loci erase` takes words out of a plain cube.")
+        return gone
+
+    def _closed(self, cube: str) -> Path:
+        """The file of a cube that is not open here any more."""
+        path = self.path(cube)
+        if not path.exists():
+            raise Missing(f"There is no cube {cube!r} in {self.root}. `loci stats` shows what is there.")
+        if store := self._stores.pop(cube, None):
+            store.close()
+        return path
+
+    def _open(self, path: Path, cube: str) -> Store:
+        for _ in range(EXCHANGES):
+            key = self._key(path, cube)
+            try:
+                store = self._files.open(path, cube, create=False, key=key)
+            except (Denied, Corrupt):
+                if self._key(path, cube) == key:
+                    raise
+                continue  # it was encrypted, or decrypted, while it was being opened
+            self._keyring.settle(cube, is_encrypted=key is not None)
+            return store
+        raise Unavailable(f"Cube {cube!r} is being encrypted or decrypted. Try again when that is over.")
+
+    def _make(self, path: Path, cube: str) -> Store:
+        return self._files.open(path, cube, create=True, key=self._new_key(cube))
+
+    def _new_key(self, cube: str) -> bytes | None:
+        """The key of a cube to be made; None where cubes are plain."""
+        return self._keyring.claim(cube) if self._keyring.is_armed or self._keyring.has(cube) else None
+
+    def _key(self, path: Path, cube: str) -> bytes | None:
+        """The key of a cube that is there; None when it is plain. Raises ``Denied`` where it should not be, or cannot be opened."""
+        if self._files.is_encrypted(path):
+            return self._keyring.open(cube)
+        if self._keyring.has(cube) and not self._files.is_encrypted(path):
+            raise Denied(
+                f"{path} is not encrypted and a key of cube {cube!r} says that it must be: somebody may have put another file in its place. "
+                "It was not opened. Restore the encrypted file or, if this one is right, move the key file away."
+            )
+        return None
 
     def close(self) -> None:
         for store in self._stores.values():

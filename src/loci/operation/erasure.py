@@ -15,7 +15,8 @@ from loci.ports import Store, Transaction
 class Erased:
     """The receipt of an erasure. It holds no erased word: ids, counts, keyed hashes, and what was looked through.
 
-    ``branches`` are other cubes that were copied from this one and may hold the same words: erase there as well.
+    ``branches`` are other cubes that were copied from this one and may hold the same words: erase there as well. Where the cube
+    ``is_encrypted``, what was looked through are its pages as they read with its key: the bytes on the disk would tell nothing.
     """
 
     sources: tuple[str, ...]
@@ -23,6 +24,7 @@ class Erased:
     hashes: tuple[str, ...]
     bytes_scanned: int
     branches: tuple[str, ...]
+    is_encrypted: bool = False
 
 
 def derived_sources(tx: Transaction, sources: Sequence[str]) -> list[str]:
@@ -59,4 +61,4 @@ def erase(store: Store, by: str, value: str, principal: str, now: datetime, bran
         hashes = tuple(s.hash.hex() for s in words)
         tx.audit(principal, "erase", store.cube, {"by": by, "removed": removed.counts, "hashes": hashes[:100]})
     scanned = store.scrub(words)
-    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches))
+    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches), store.is_encrypted)

@@ -10,6 +10,7 @@ from typing import Any
 
 import apsw
 
+from loci.drivers.sqlite import cipher
 from loci.errors import Corrupt, Invalid, LociError, Locked, Missing, ReadOnly, StorageFull, Unavailable
 
 BUSY_TIMEOUT_MS = 15_000
@@ -30,18 +31,34 @@ PRAGMAS = (
 Look = Callable[[apsw.Connection, Path], None]
 
 
-def connect(path: Path, *, create: bool = False, timeout_ms: int = BUSY_TIMEOUT_MS, look: Look | None = None) -> apsw.Connection:
+def connect(
+    path: Path, *, create: bool = False, timeout_ms: int = BUSY_TIMEOUT_MS, look: Look | None = None, key: bytes | None = None
+) -> apsw.Connection:
     """An open connection with Loci's pragmas. A file in a folder that cannot be written opens for reading only. ``look`` is
-    shown the file before anything of it is changed, and raises if it is none of ours."""
+    shown the file before anything of it is changed, and raises if it is none of ours. ``key`` is that of an encrypted file."""
     if not create:
         _expect(path)
     with translated(path):
-        try:
-            return _prepared(apsw.Connection(str(path), flags=_flags(create)), path, timeout_ms, look)
-        except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError):
-            if create and not path.exists():
-                raise
-            return _read_only(path, timeout_ms, look)
+        while True:
+            try:
+                return _opened(path, create, timeout_ms, look, key)
+            except Exchanged:
+                continue
+            except apsw.NotADBError as error:
+                raise cipher.denied(path, key) or error from error
+
+
+class Exchanged(Exception):
+    """Another file has taken the place of the one that was being opened."""
+
+
+def _opened(path: Path, create: bool, timeout_ms: int, look: Look | None, key: bytes | None) -> apsw.Connection:
+    try:
+        return _prepared(apsw.Connection(str(path), flags=_flags(create)), path, timeout_ms, look, key)
+    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError):
+        if create and not path.exists():
+            raise
+        return _read_only(path, timeout_ms, look, key)
 
 
 def _expect(path: Path) -> None:
@@ -71,9 +88,11 @@ def _flags(create: bool) -> int:
     return apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI | (apsw.SQLITE_OPEN_CREATE if create else 0)
 
 
-def _prepared(db: apsw.Connection, path: Path, timeout_ms: int, look: Look | None) -> apsw.Connection:
+def _prepared(db: apsw.Connection, path: Path, timeout_ms: int, look: Look | None, key: bytes | None) -> apsw.Connection:
     try:
         db.set_busy_timeout(timeout_ms)
+        if key is not None:
+            cipher.unlock(db, key)
         if look is not None:
             look(db, path)
         _log_ahead(db, timeout_ms)
@@ -81,10 +100,20 @@ def _prepared(db: apsw.Connection, path: Path, timeout_ms: int, look: Look | Non
             db.execute(pragma).fetchall()
         db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+        _expect_unmoved(db, path)
+    except apsw.NotADBError:
+        with contextlib.closing(db):
+            _expect_unmoved(db, path)
+        raise
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _expect_unmoved(db: apsw.Connection, path: Path) -> None:
+    if path.exists() and cipher.is_moved(db):
+        raise Exchanged
 
 
 def _log_ahead(db: apsw.Connection, timeout_ms: int) -> None:
@@ -100,11 +129,13 @@ def _log_ahead(db: apsw.Connection, timeout_ms: int) -> None:
             time.sleep(PAUSE_SECONDS)
 
 
-def _read_only(path: Path, timeout_ms: int, look: Look | None) -> apsw.Connection:
+def _read_only(path: Path, timeout_ms: int, look: Look | None, key: bytes | None) -> apsw.Connection:
     has_wal = Path(f"{path}-wal").exists()
     uri = f"{path.resolve().as_uri()}?mode=ro" + ("" if has_wal else "&immutable=1")
     db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     db.set_busy_timeout(timeout_ms)
+    if key is not None:
+        cipher.unlock(db, key)
     db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     if look is not None:
         look(db, path)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import mmap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 
 from loci.drivers.sqlite import connection
 from loci.drivers.sqlite.connection import query, translate
-from loci.errors import Corrupt, Locked
+from loci.errors import Corrupt, Locked, Unavailable
 from loci.types import Message
 
+RUN = 1 << 22  # bytes looked through at once
 PIECE = 24  # bytes; a run of erased words this long must not occur in the file any more
 
 
@@ -160,25 +161,52 @@ def pieces(texts: Iterable[Message]) -> list[bytes]:
     return list(dict.fromkeys(found))
 
 
-def residue(path: Path, wanted: Sequence[bytes]) -> list[bytes]:
-    """Those byte runs that still occur in the file or its write-ahead log."""
-    found: list[bytes] = []
-    for file in (path, Path(f"{path}-wal")):
-        if not file.exists() or not file.stat().st_size:
-            continue
-        with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found.extend(piece for piece in wanted if data.find(piece) >= 0)
+def residue(path: Path, wanted: Sequence[bytes], key: bytes | None = None) -> list[bytes]:
+    """Those byte runs that still occur in the file or its write-ahead log. Of an encrypted cube the pages are looked through as
+    they read with its key, free ones too, and the log must be empty: its bytes as they lie would tell nothing."""
+    return list(dict.fromkeys(piece for data in _read_through(path, key) for piece in wanted if data.find(piece) >= 0))
+
+
+def _read_through(path: Path, key: bytes | None) -> Iterator[bytes]:
+    """The bytes of the cube's files, in runs that overlap by what is looked for. SQLite reads the file: were it read past it, closing
+    it would end the locks of every connection this process has to it."""
+    if key is not None:
+        with closing(connection.connect(path, key=key)) as db:
+            yield _pages(db, path)
+        return
+    file = apsw.VFSFile("", str(path), [apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB, 0])
+    try:
+        for start in range(0, file.xFileSize(), RUN):
+            yield file.xRead(min(RUN + PIECE, file.xFileSize() - start), start)
+    finally:
+        file.xClose()
+    log = Path(f"{path}-wal")
+    if log.exists():
+        yield log.read_bytes()
+
+
+def _pages(db: apsw.Connection, path: Path) -> bytes:
+    """Every page of an encrypted file as it reads with its key."""
+    try:
+        found = db.serialize("main")
+    except MemoryError:
+        found = None
+    if found is None:
+        raise Unavailable(
+            f"The words are erased from {path} and what they left is overwritten, but it could not be looked through decrypted: it is "
+            "too large for this machine's memory."
+        )
     return found
 
 
-def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes]) -> int:
+def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes], key: bytes | None = None) -> int:
     """Bytes looked at, none of them erased words. What survives in other sources of the cube is not counted; anything
     else is vacuumed away, and looked for again. Raises ``Corrupt`` if words remain even then."""
-    left = [p for p in residue(path, wanted) if not _said_elsewhere(db, p)]
+    left = [p for p in residue(path, wanted, key) if not _said_elsewhere(db, p)]
     if left:
         db.execute("VACUUM")
         _empty_log(db, path)
-        left = [p for p in residue(path, left) if not _said_elsewhere(db, p)]
+        left = [p for p in residue(path, left, key) if not _said_elsewhere(db, p)]
     if left:
         raise Corrupt(f"{path} still holds {len(left)} runs of erased words after a vacuum. Copy what you need and delete the file.")
     return path.stat().st_size

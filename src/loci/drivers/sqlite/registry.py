@@ -15,7 +15,7 @@ from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import from_micros, to_micros
 from loci.drivers.sqlite.connection import connect, query, scalar, translated
 from loci.errors import Missing
-from loci.ports import Entry, Secret
+from loci.ports import Entry, Stretched
 from loci.types import Channel, Fault, Grant, Head, Key, Record, Role
 
 NAME = "registry"
@@ -80,14 +80,14 @@ class SqliteRegistry:
     def spend(self, id: str) -> bool:
         return self._change("UPDATE grants SET uses = uses - 1 WHERE id = ? AND uses > 0", id) == 1
 
-    def issued(self) -> list[tuple[Key, Secret]]:
+    def issued(self) -> list[tuple[Key, Stretched]]:
         return [_key(row) for row in self._query(f"{KEYS} ORDER BY created, id")]
 
-    def key(self, id: str) -> tuple[Key, Secret] | None:
+    def key(self, id: str) -> tuple[Key, Stretched] | None:
         rows = self._query(f"{KEYS} WHERE id = ?", id)
         return _key(rows[0]) if rows else None
 
-    def add_key(self, key: Key, secret: Secret) -> None:
+    def add_key(self, key: Key, secret: Stretched) -> None:
         values = (
             key.id, key.principal, to_micros(key.created), to_micros(key.expires), None, key.role, key.cube, key.user, secret.salt, secret.hash,
         )  # fmt: skip
@@ -177,10 +177,10 @@ def _grant(row: tuple[Any, ...]) -> Grant:
     return Grant(id, principal, Role(role), cube, user, agent, session, memory, came, from_micros(expires), uses, by, from_micros(at))
 
 
-def _key(row: tuple[Any, ...]) -> tuple[Key, Secret]:
+def _key(row: tuple[Any, ...]) -> tuple[Key, Stretched]:
     id, principal, created, expires, revoked, role, cube, user, salt, hash = row
     key = Key(id, principal, _sure(created), from_micros(expires), from_micros(revoked), None if role is None else Role(role), cube, user)
-    return key, Secret(salt, hash)
+    return key, Stretched(salt, hash)
 
 
 def _sure(value: Any) -> datetime:

@@ -15,6 +15,7 @@ import apsw
 
 from loci.drivers.sqlite import audit, erasure
 from loci.drivers.sqlite.check import check
+from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
 from loci.drivers.sqlite.connection import TRY_MS, connect, query, scalar, translated
 from loci.drivers.sqlite.jobs import covered
@@ -40,8 +41,8 @@ TABLES = ("sources", "memories", "versions", "claims", "links", "vectors", "jobs
 class SqliteStore:
     """One cube's file. Each thread gets a connection of its own; writers wait for each other, readers never wait."""
 
-    def __init__(self, path: Path, cube: str, now: datetime, *, create: bool = False) -> None:
-        self.path, self.cube = path, cube
+    def __init__(self, path: Path, cube: str, now: datetime, *, create: bool = False, key: bytes | None = None) -> None:
+        self.path, self.cube, self._key = path, cube, key
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
         self._view, self._view_lock = View(), threading.RLock()
@@ -52,7 +53,7 @@ class SqliteStore:
         self._called: dict[str, list[int]] = {}  # speakers by the stems of their names
         self._called_for = 0  # speakers
         self._whole_at = -1  # the epoch at which the picture was last seen to hold every version
-        db = connect(path, create=create, look=recognise)
+        db = connect(path, create=create, look=recognise, key=key)
         self._keep(db)
         try:
             self._open(db, now)
@@ -273,7 +274,7 @@ class SqliteStore:
         wanted = erasure.pieces([s.message for s in erased])
         with translated(self.path):
             erasure.scrub(db, self.path)
-            return erasure.prove(db, self.path, wanted)
+            return erasure.prove(db, self.path, wanted, self._key)
 
     def is_covered(self, embedder: str) -> bool:
         """Whether every content has a vector of this embedder's or is in a job for one."""
@@ -293,12 +294,16 @@ class SqliteStore:
         if not busy:
             erasure.scrub(db, self.path)
 
-    def copy(self, target: Path) -> None:
-        """A consistent copy of the file as it is now, compact, without a log."""
+    @property
+    def is_encrypted(self) -> bool:
+        return self._key is not None
+
+    def copy(self, target: Path, key: bytes | None = None) -> None:
+        """A consistent copy of the file as it is now, compact, without a log, encrypted with ``key``."""
         with translated(self.path):
-            self._db().execute("VACUUM INTO ?", (str(target),))
+            self._db().execute("VACUUM INTO ?", (address(target, key) if self.is_encrypted or key is not None else str(target),))
         with translated(target):
-            db = connect(target)
+            db = connect(target, key=key)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
             db.close()
 
@@ -358,7 +363,7 @@ class SqliteStore:
     def _db(self) -> apsw.Connection:
         db: apsw.Connection | None = getattr(self._local, "db", None)
         if db is None:
-            db = connect(self.path)
+            db = connect(self.path, key=self._key)
             self._keep(db)
         return db
 

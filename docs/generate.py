@@ -14,8 +14,8 @@ from loci.settings import PREFIX, Settings
 from loci.system import Cube, System
 
 PAGE = Path(__file__).parent / "reference.md"
-COMMANDS = {"import_file": "import", "why_not": "why-not"}
-NOT_COMMANDS = {"call", "close", "cube", "cubes", "drain", "pending", "rank", "sweep"}
+COMMANDS = {"import_file": "import", "why_not": "why-not", "issue_key": "key", "heads": "head"}
+NOT_COMMANDS = {"acting", "authenticate", "call", "close", "cube", "cubes", "drain", "pending", "rank", "sweep"}
 
 
 def page() -> str:

@@ -92,9 +92,7 @@ class System:
         if not governance.knows(name):
             raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it.")
         if name not in self._cubes:
-            if create and governance.is_writable and not self._parts.vault.path(name).exists():
-                governance.allow("branch", Scope(name))  # to make a cube is its owner's
-            is_creating = create and governance.is_writable
+            is_creating = create and governance.may("branch", Scope(name))  # to make a cube is its owner's
             if self._root is not None:
                 self._cubes[name] = self._root.cube(name, create=is_creating).acting(governance)
             else:

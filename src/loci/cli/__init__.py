@@ -32,7 +32,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "import": "transfer:import_", "export": "transfer:export", "verify": "care:verify", "stats": "care:stats",
         "tune": "care:tune", "settings": "care:settings",
     },
-    "Guard": {
+    "Trust": {
+        "grant": "access:grant", "revoke": "access:revoke", "grants": "access:grants", "key": "access:key", "keys": "access:keys",
+        "review": "doubt:review", "accept": "doubt:accept", "reject": "doubt:reject", "revert": "doubt:revert", "head": "care:head",
+        "fingerprint": "care:fingerprint",
         "encrypt": "keys:encrypt", "decrypt": "keys:decrypt", "rekey": "keys:rekey", "shred": "keys:shred", "keygen": "keys:keygen",
     },
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},

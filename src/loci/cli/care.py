@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,16 +13,27 @@ from loci.cli.place import Place, verb
 from loci.cli.values import emit
 from loci.errors import Corrupt
 
+if TYPE_CHECKING:
+    from loci.types import Head
+
 
 @verb("verify")
-def verify(place: Place, as_json: bool) -> None:
+@click.option(
+    "--kept", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="What `loci head --json` printed once."
+)
+def verify(place: Place, kept: Path | None, as_json: bool) -> None:
     """Check every cube, or the one named by --cube.
 
     Words against their hashes, quotes against sources, indexes against contents, the chain of the audit log. Ends with the
-    exit code of a corrupt file when something is wrong.
+    exit code of a corrupt file when something is wrong. --kept checks the audit logs against heads that were kept elsewhere.
     """
+    heads = [] if kept is None else _heads(kept)
     with place.open() as memory:
-        report = memory.verify() if place.cube is None else memory.cube(place.cube, create=False).verify()
+        if place.cube is None:
+            report = memory.verify(kept=heads)
+        else:
+            known = next((head for head in heads if head.cube == place.cube), None)
+            report = memory.cube(place.cube, create=False).verify(kept=known)
     if as_json:
         emit(report)
     else:
@@ -33,6 +45,53 @@ def verify(place: Place, as_json: bool) -> None:
     if not report.is_clean:
         count = len(report.faults)
         raise Corrupt(f"{count} fault{'s' if count > 1 else ''} found. Keep a copy of the files as they are, and restore the last export.")
+
+
+def _heads(path: Path) -> list[Head]:
+    """Heads of logs, as `head` printed them."""
+    import json
+    from datetime import datetime
+
+    from loci.errors import Malformed
+    from loci.types import Head
+
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return [Head(**{**entry, "at": entry["at"] and datetime.fromisoformat(entry["at"])}) for entry in found]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Malformed(f"{path} holds no heads of audit logs ({error}). `loci head --json` prints them.") from error
+
+
+@verb("head")
+def head(place: Place, as_json: bool) -> None:
+    """Show the last record of every audit log, for somebody else to keep.
+
+    Keep it where this machine cannot reach it: `loci verify --kept FILE` then tells a log that was cut off or rewritten.
+    """
+    with place.open() as memory:
+        found = memory.heads()
+    if as_json:
+        emit(found)
+        return
+    from loci.cli import render
+
+    render.show_table(
+        ["log", "records", "at", "hash"], [[h.cube, str(h.seq), render.moment(h.at), h.hash] for h in found], right=("records",)
+    )
+
+
+@verb("fingerprint")
+def fingerprint(place: Place, as_json: bool) -> None:
+    """Show a hash of what the cube holds at present.
+
+    Two cubes that hold the same have the same one, whatever either was told and took back in between.
+    """
+    with place.open_cube() as cube:
+        found = cube.fingerprint()
+    if as_json:
+        emit({"fingerprint": found})
+    else:
+        click.echo(found)
 
 
 @verb("stats")

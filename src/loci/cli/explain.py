@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import click
 
 from loci.cli.place import Place, verb
-from loci.cli.values import When, emit
+from loci.cli.values import When, emit, plain
 
 
 @verb("why")
@@ -82,16 +85,21 @@ def why_not(place: Place, question: str, id: str, user: str | None, as_of: datet
 @click.option("--until", type=When(is_end=True), help="Done before.")
 @click.option("--verb", metavar="VERB", help="Only this verb.")
 @click.option("--object", metavar="ID", help="Only on this memory, source or cube.")
+@click.option("--principal", metavar="NAME", help="Only by this principal.")
 @click.option("--limit", type=int, default=100, show_default=True, help="The newest so many.")
-def log(
-    place: Place, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, as_json: bool
-) -> None:
+@click.option("--of-vault", is_flag=True, help="The vault's own log instead: grants, keys, refusals.")
+@click.option(
+    "--jsonl", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the records to FILE, one JSON document a line."
+)
+def log(place: Place, of_vault: bool, jsonl: Path | None, as_json: bool, **limits: Any) -> None:
     """Show the audit log: who did what, when.
 
     Oldest first, the newest --limit records. It holds ids and counts, never words.
     """
-    with place.open_cube() as cube:
-        records = cube.log(since=since, until=until, verb=verb, object=object, limit=limit)
+    with place.open() as memory:
+        records = memory.log(**limits) if of_vault else memory.cube(place.cube or place.settings().cube, create=False).log(**limits)
+    if jsonl is not None:
+        jsonl.write_text("".join(f"{json.dumps(plain(record), ensure_ascii=False)}\n" for record in records), "utf-8")
     if as_json:
         emit(records)
         return

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 @click.option(
     "--signed-by", metavar="KEY", help="Only if signed by this public key (ed25519:..., or the file of one), and unchanged since."
 )
+@click.option("--origin", metavar="NAME", help="Where it is from; default the file's name. `loci revert --origin` takes it back.")
+@click.option(
+    "--channel", default="import", show_default=True, metavar="NAME", help="What its words count as: web or file where others wrote them."
+)
 @scoped
 def import_(
-    place: Place, path: Path, format: str | None, signed_by: str | None, user: str | None, agent: str | None, session: str | None,
+    place: Place, path: Path, format: str | None, signed_by: str | None, origin: str | None, channel: str, user: str | None, agent: str | None, session: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Remember the conversations of FILE.
@@ -32,10 +36,15 @@ def import_(
     """
     from loci.cli import render
     from loci.cli.embedding import embed
+    from loci.cli.verbs import channel_of
+    from loci.types import Channel
 
     with place.open_cube(is_new=True) as cube:
         with render.progress("reading, messages") as advance:
-            imported = cube.import_file(path, format=format, user=user, agent=agent, session=session, signed_by=signed_by, progress=advance)
+            imported = cube.import_file(
+                path, format=format, user=user, agent=agent, session=session, origin=origin, channel=channel_of(channel) or Channel.IMPORT,
+                signed_by=signed_by, progress=advance,
+            )  # fmt: skip
         try:
             embed(cube)
         finally:  # what was taken in is in, also when its vectors have to wait

@@ -14,7 +14,7 @@ from loci.cli.values import When, emit
 
 if TYPE_CHECKING:
     from loci.system import Cube
-    from loci.types import Hit, Memory, Recall
+    from loci.types import Channel, Hit, Memory, Recall
 
 STDIN = "-"
 
@@ -27,27 +27,26 @@ STDIN = "-"
 @click.option("--at", type=When(), help="When it was said; default now.")
 @click.option("--caption", metavar="TEXT", help="What a photo shared with it shows.")
 @click.option("--id", metavar="ID", help="The message's own name; the same message is never remembered twice.")
-@click.option("--channel", metavar="NAME", help="The way it came in: user, assistant, tool, file, import or derived.")
+@click.option("--channel", metavar="NAME", help="The way it came in: user, assistant, tool, web, file, import or derived.")
+@click.option("--origin", metavar="NAME", help="The page, tool or file it is from; a URL comes by the web.")
+@click.option("--derived-from", multiple=True, metavar="ID", help="A memory it was made of; may be repeated.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is archived later.")
 @click.option("--expires", type=When(is_end=True), help="When it may be forgotten by itself.")
 def add(
-    place: Place, text: str, user: str | None, agent: str | None, session: str | None, channel: str | None, priority: int,
-    expires: datetime | None, as_json: bool, **said: Any,
+    place: Place, text: str, user: str | None, agent: str | None, session: str | None, channel: str | None, origin: str | None,
+    derived_from: tuple[str, ...], priority: int, expires: datetime | None, as_json: bool, **said: Any,
 ) -> None:  # fmt: skip
     """Remember TEXT, word for word.
 
     '-' reads it from stdin. The receipt comes after the commit and names every outcome.
     """
-    from loci.errors import Invalid
-    from loci.types import Channel, Message
+    from loci.types import Message
 
-    if channel is not None and channel not in list(Channel):
-        raise Invalid(f"{channel!r} is no channel; there are {', '.join(Channel)}.")
     message = Message(text=sys.stdin.read() if text == STDIN else text, **said)
     with place.open_cube(is_new=True, is_writing=True) as cube:
         receipt = cube.add(
-            message, user=user, agent=agent, session=session, channel=Channel(channel) if channel else None, priority=priority,
-            expires=expires,
+            message, user=user, agent=agent, session=session, channel=channel_of(channel), origin=origin, derived_from=derived_from,
+            priority=priority, expires=expires,
         )  # fmt: skip
         if as_json:
             emit(receipt)
@@ -56,6 +55,16 @@ def add(
 
             render.show_receipt(receipt)
         sys.stdout.flush()
+
+
+def channel_of(name: str | None) -> Channel | None:
+    """A channel by its name."""
+    from loci.errors import Invalid
+    from loci.types import Channel
+
+    if name is not None and name not in list(Channel):
+        raise Invalid(f"{name!r} is no channel; there are {', '.join(Channel)}.")
+    return None if name is None else Channel(name)
 
 
 @verb("search")
@@ -94,7 +103,9 @@ def search(place: Place, question: str, explain: bool, is_text: bool, wait: bool
             if recall.text:
                 click.echo(recall.text)
         else:
-            if recall.trace.withheld:
+            if held := recall.trace.withheld.get("quarantined"):
+                render.note(f"{held} memories are in quarantine and were left out; `loci review` shows them.")
+            if "not sure enough" in recall.trace.withheld:
                 render.note(
                     f"memory is not sure that it holds an answer (confidence {recall.confidence:.2f}); without --strict it shows the nearest."
                 )

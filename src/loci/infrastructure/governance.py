@@ -62,6 +62,11 @@ class Governance:
             kinds=query.kinds, types=query.types, since=query.since, until=query.until, is_past=query.call.intent in ("past", "when"),
         )  # fmt: skip
 
+    def may(self, verb: str, scope: Scope) -> bool:
+        """Whether a call would be allowed. Spends nothing, and is not noted."""
+        grants = (OWNS,) if self.is_owner else self.grants()
+        return decide(self.principal, verb, scope, grants, self.clock.now(), self.is_writable).is_allowed
+
     def knows(self, cube: str) -> bool:
         """Whether the principal has anything to do with a cube; of others it is not told whether they are there."""
         return self.is_owner or any(covers(grant.cube, cube) for grant in self.grants())

@@ -28,7 +28,7 @@ def check(registry: Registry, text: str, now: datetime) -> Key:
     """Whose key this is. Raises `Denied`, with the same words and after the same work whatever is wrong with it."""
     prefix, _, rest = text.partition(".")
     id, _, words = rest.partition(".")
-    key, secret = registry.key(id) or (None, NOBODY)
+    key, secret = registry.key(id if id.isascii() else "") or (None, NOBODY)
     is_right = hmac.compare_digest(_stretched(words, secret.salt), secret.hash)
     if key is None or prefix != PREFIX or not is_right or key.revoked is not None or (key.expires is not None and key.expires <= now):
         raise Denied(REFUSED)

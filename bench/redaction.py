@@ -21,6 +21,11 @@ from bench.redaction_corpus import Case, corpus, formats
 from loci.text.redaction import SECRET, found
 
 REPORT = Path(__file__).resolve().parent / "results" / "redaction.md"
+HISTORY = (
+    "The held part was written before the detectors were tuned. Measured first, over 88 formats, with the detectors as first written: recall 0.978. Measured last "
+    "before anybody looked at what was missed in it: recall 0.997, precision 0.998. Then it was looked at once, and three rules were mended "
+    "(keys with a single digit, tokens broken before capitals, cards beside a date), so its figures below are no longer blind."
+)
 WAYS = ("plain", "invisible", "look-alike", "wide", "base64", "broken", "spaced", "dashed")
 
 
@@ -86,7 +91,7 @@ def _figure(value: float | None) -> str:
 
 def report(scores: dict[str, Score], heard: tuple[int, Counter[str]] | None) -> str:
     """The tables in Markdown."""
-    lines = ["# Redaction", "", "Written by `python -m bench.redaction --write`; the corpus is filled from a seed.", ""]
+    lines = ["# Redaction", "", "Written by `python -m bench.redaction --write`; the corpus is filled from a seed.", "", HISTORY, ""]
     lines += [f"{len(formats())} token formats, {len({kind for kind, _ in formats()})} kinds of them.", ""]
     lines += ["| part | texts' secrets | without any | recall | plain | disguised | precision | false | kind named right | span exact |"]
     lines += ["|---|---|---|---|---|---|---|---|---|---|"]

@@ -201,7 +201,7 @@ def _decoded(run: str) -> str | None:
 def _broken(view: View, whole: View, depth: int) -> list[Candidate]:
     """Tokens and base64 that go on in the next line. What only happens to stand there is not taken for the rest of one."""
     places: list[Candidate] = []
-    for start, end, kind, rank in [*services.tokens(whole), *(_encoded(whole, depth) if depth else ())]:
+    for start, end, kind, rank in [*services.tokens(whole, is_whole=False), *(_encoded(whole, depth) if depth else ())]:
         first, last = whole.span(start, end)
         if last - first == end - start or kind == "private_key":
             continue

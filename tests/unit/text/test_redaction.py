@@ -22,6 +22,7 @@ from loci.text.redaction import KINDS, PERSONAL, SECRET, Finding, found, masked
 BODY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 GITHUB = "gh" + "p_" + BODY
 AWS = "AK" + "IA" + "Q7MPL2ZX5RTB3KWJ"
+DATABASE = "postgres://app:" + "kd92mMz1" + "@db.internal/main"
 CARD = "4111 1111 1111 1111"
 
 
@@ -55,7 +56,7 @@ def mask(text: str) -> str:
         ('{"password": "zaq1ZAQ!"}', "password", "zaq1ZAQ!"),
         ("I changed my password to Summer2024! yesterday", "password", "Summer2024!"),
         ("the passphrase for my key is violet mango staircase orbit", "password", "violet mango staircase orbit"),
-        ("postgres://app:kd92mMz1@db.internal/main", "url_credentials", "kd92mMz1"),
+        (DATABASE, "url_credentials", "kd92mMz1"),
         (f"charge {CARD} please", "credit_card", CARD),
         ("my bank card PIN is 4821", "pin", "4821"),
         ("IBAN: GB29 NWBK 6016 1331 9268 19, July", "iban", "GB29 NWBK 6016 1331 9268 19"),
@@ -168,8 +169,13 @@ def test_equal_secrets_have_equal_marks() -> None:
 
 
 def test_a_mark_keeps_the_memory_useful() -> None:
-    text = mask("postgres://app:kd92mMz1@db.internal/main is the address")
+    text = mask(f"{DATABASE} is the address")
     assert text == f"postgres://app:[url_credentials {digest('kd92mMz1')[:8]}]@db.internal/main is the address"
+
+
+def test_a_token_longer_than_the_table_knows_is_masked_to_its_end() -> None:
+    assert said(f"use {GITHUB * 9} now") == [GITHUB * 9]
+    assert said("AK" + "IA" + "Q7MPL2ZX5RTB3KWJ" + "-suffix") == [AWS]
 
 
 def test_marks_are_left_alone_but_shield_nothing() -> None:

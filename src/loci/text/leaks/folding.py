@@ -133,9 +133,9 @@ def _spread(piece: str, first: int, length: int, at: list[int], origins: list[in
 # --- runs and lines -------------------------------------------------------------------------------------------------------------
 
 RUN = 16  # characters without a space; no token is shorter
-_NO_WORD = re.compile(r"[0-9_]|[a-z][A-Z]|[A-Z]{2}[a-z]")
-_BREAK = re.compile(r"\\?\r?\n[ \t>|]{0,16}(?=[A-Za-z0-9_+/=.-])")
-_TAIL = re.compile(r"[A-Za-z0-9_+/=.%-]{3,256}")
+_NO_WORD = re.compile(r"[0-9_]|[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Z]{12}")
+_BREAK = re.compile(r"\\?\r?\n[ \t>|]{0,16}(?=[A-Za-z0-9_+/=.$-])")
+_TAIL = re.compile(r"[A-Za-z0-9_+/=.%$-]{3,256}")
 
 
 def _runs(text: str) -> list[tuple[int, int]]:
@@ -174,7 +174,8 @@ def _breaks(text: str) -> list[re.Match[str]]:
 
 def is_rest(tail: str) -> bool:
     """Whether what stands first in a line is the rest of a token rather than a word."""
-    return len(tail) >= 3 and (_NO_WORD.search(tail) is not None or tail.endswith("="))
+    is_capital = len(tail) >= 6 and tail.isupper()
+    return len(tail) >= 3 and (is_capital or _NO_WORD.search(tail) is not None or tail.endswith("="))
 
 
 def joined(view: View) -> list[View]:

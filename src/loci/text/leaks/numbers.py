@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from loci.text.leaks import checks
@@ -49,11 +49,11 @@ def cards(view: View) -> Iterator[Candidate]:
 
 
 def _card_spans(text: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    if len(groups) >= 13 and all(end - start <= 2 for start, end in groups):  # digit by digit, or in pairs
-        first, last = groups[0][0], groups[-1][1]
-        if len(groups) < 40 and checks.is_card(bare(text[first:last])):
-            yield first, last
-        return
+    for size in (1, 2):  # digit by digit, or in pairs
+        for is_so, stretch in groupby(groups, lambda group: group[1] - group[0] == size):  # noqa: B023 - used at once
+            taken = list(stretch) if is_so else []
+            if 7 <= len(taken) <= 19 and checks.is_card(bare(text[taken[0][0] : taken[-1][1]])):
+                yield taken[0][0], taken[-1][1]
     for first, (start, end) in enumerate(groups):
         if text[start] not in "23456" or (first and text[start - 1] == "."):  # no scheme starts so; digits after a point
             continue

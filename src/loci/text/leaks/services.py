@@ -10,7 +10,7 @@ from loci.text.leaks.folding import FILL, Candidate, View
 # A line a format: its kind, what its tokens surely contain (one of these, split at |), and the token. In the patterns %N stands
 # for a letter or digit, %W for those with - and _, %B for those with + and /, %H for a hexadecimal digit, %U for a capital or digit.
 _FORMATS = r"""
-aws_access_key      AKIA|ASIA|ABIA|ACCA            (?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}(?!%N)
+aws_access_key      AKIA|ASIA|ABIA|ACCA|A3T        (?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}(?!%N)
 aws_bedrock_key     ABSK|bedrock-api-key-          (?:ABSK%B{100,300}={0,2}|bedrock-api-key-%B{60,400}={0,2})
 google_api_key      AIza                           AIza%W{35}
 google_oauth_secret GOCSPX-                        GOCSPX-%W{28}
@@ -27,9 +27,9 @@ github_app_token    ghs_|ghu_                      gh[su]_%N{36,251}
 github_token        ghp_|gho_|ghr_                 gh[por]_%N{36,251}
 gitlab_token        glpat-|gldt-|glrt-|glcbt-|glptt-|glft-|gloas-|glsoat-|glimt-|glagent-|glffct-                         gl(?:pat|dt|rt|cbt|ptt|ft|oas|soat|imt|agent|ffct)-%W{20,100}(?:\.%N{2,9}){0,2}
 slack_bot_token     xoxb-                          xoxb-\d{8,14}-(?:\d{8,14}-)?%N{18,34}
-slack_user_token    xoxa-|xoxp-|xoxr-|xoxs-|xoxe                          xox(?:[aprs]-(?:\d-)?(?:\d{8,14}-){0,3}%N{8,64}|e(?:\.xox[bp])?-\d-%N{100,200})
+slack_user_token    xoxa-|xoxo-|xoxp-|xoxr-|xoxs-|xoxe                          xox(?:[aoprs]-(?:\d-)?(?:\d{8,14}-){0,3}[A-Za-z0-9-]{8,64}|e-(?:\d{8,14}-){3}[A-Za-z0-9-]{28,64}|e(?:\.xox[bp])?-\d-%N{100,200})
 slack_app_token     xapp-                          xapp-\d-%N{8,14}-\d{8,16}-%N{32,80}
-slack_webhook       hooks.slack.com                (?<=hooks\.slack\.com/)(?:services|workflows|triggers)/T?%N{6,14}/B?%N{6,24}/%N{18,40}
+slack_webhook       hooks.slack.com                (?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9+/]{30,80}
 teams_webhook       webhook.office.com             (?<=webhook\.office\.com/)webhookb2/[0-9a-f@/-]{60,90}/IncomingWebhook/%H{32}/[0-9a-f-]{36}
 discord_webhook     /api/webhooks/                 (?<=/api/webhooks/)\d{17,20}/%W{60,72}
 stripe_key          sk_live_|sk_test_|rk_live_|rk_test_                [sr]k_(?:live|test)_%N{16,247}
@@ -38,11 +38,11 @@ square_token        sq0|EAAA                       (?:sq0(?:atp|idp)-%W{22}|sq0c
 braintree_token     access_token$                  access_token\$(?:production|sandbox)\$[a-z0-9]{16}\$%H{32}
 razorpay_key        rzp_                           rzp_(?:live|test)_%N{14,24}
 shopify_token       shpat_|shpca_|shppa_|shpss_|shptka_|shpua_                         shp(?:at|ca|pa|ss|tka|ua)_[0-9a-fA-F]{32}
-shippo_token        shippo_                        shippo_(?:live|test)_%H{40}
+shippo_token        shippo_                        shippo_(?:live|test)_[0-9a-fA-F]{40}
 easypost_key        EZAK|EZTK                      EZ[AT]K%N{54}
 duffel_token        duffel_                        duffel_(?:live|test)_[A-Za-z0-9_=-]{43}
 twilio_api_key      SK                             SK%H{32}(?!%N)
-sendgrid_key        SG.                            SG\.%W{16,32}\.%W{32,64}
+sendgrid_key        SG.                            SG\.[A-Za-z0-9_=-]{16,32}\.[A-Za-z0-9_=-]{32,64}
 mailgun_key         key-                           key-%H{32}(?!%N)
 mailchimp_key       -us                            %H{32}-us\d{1,2}(?!%N)
 brevo_key           xkeysib-|xsmtpsib-             x(?:key|smtp)sib-%H{64}-%N{16}
@@ -62,7 +62,7 @@ pinecone_key        pcsk_                          pcsk_%N{4,8}_%N{50,70}
 nvidia_key          nvapi-                         nvapi-%W{60,70}
 voyage_key          pa-                            pa-%W{43}(?!%W)
 npm_token           npm_                           npm_%N{36}(?!%N)
-pypi_token          pypi-                          pypi-(?:AgEIcHlwaS5vcmc|AgENdGVzdC5weXBpLm9yZw)%W{50,400}
+pypi_token          pypi-                          pypi-(?:AgEIcHlwaS5vcmc|AgENdGVzdC5weXBpLm9yZw)%W{50,1000}
 rubygems_key        rubygems_                      rubygems_%H{48}
 clojars_token       CLOJARS_                       CLOJARS_%N{60}
 cargo_token         cio                            cio%N{32}(?!%N)
@@ -72,7 +72,7 @@ nuget_key           oy2                            oy2[a-z0-9]{43}(?!%N)
 digitalocean_token  _v1_                           do[opr]_v1_%H{64}
 heroku_key          HRKU-                          HRKU-(?:AA%W{58}|[0-9a-fA-F-]{36})
 netlify_token       nfp_|nfc_|nfo_|nfu_            nf[pcou]_%N{36,40}
-flyio_token         fo1_|fm1|fm2_                  (?:fo1_%W{43}|fm(?:1[ar]|2)_%B{80,800}={0,2})
+flyio_token         fo1_|fm1|fm2_                  (?:fo1_%W{43}|fm(?:1[ar]|2)_%B{80,800}={0,3})
 vercel_token        vcp_|vci_|vca_|vcr_|vck_       vc[piark]_%N{24,64}(?!%W)
 render_key          rnd_                           rnd_%N{28,40}(?!%W)
 supabase_token      sbp_|sb_secret_                (?:sbp_(?:v0_)?%H{40}|sb_secret_%W{31,48})
@@ -86,15 +86,15 @@ databricks_token    dapi                           dapi%H{32}(?:-\d)?(?!%N)
 snowflake_token     ver:1-hint:                    ver:1-hint:\d{4,24}-%B{100,400}={0,2}
 newrelic_key        NRAK-|NRJS-|NRII-|NRBR-|NRAL                         (?:NR(?:AK-[A-Z0-9]{27}|JS-%H{19}|II-[A-Za-z0-9-]{32}|BR-%H{24})|%H{36}NRAL)
 sentry_token        sntry                          (?:sntryu_%H{64}|sntrys_%B{80,400}={0,2}_%B{43})
-grafana_token       glsa_|glc_|eyJrIjoi            (?:glsa_%N{32}_[0-9a-fA-F]{8}|glc_%B{32,400}={0,2}|eyJrIjoi%N{70,400}={0,2})
-dynatrace_token     dt0c|dt0s                          dt0[cs]\d\d\.%U{24}\.%U{64}
+grafana_token       glsa_|glc_|eyJrIjoi            (?:glsa_%N{32}_[0-9a-fA-F]{8}|glc_%B{32,400}={0,3}|eyJrIjoi%N{70,400}={0,3})
+dynatrace_token     dt0c|dt0s                          dt0[cs]\d\d\.%N{24}\.%N{64}
 posthog_key         phx_                           phx_%N{40,56}(?!%W)
 honeycomb_key       hcaik_                         hc[a-z]ik_[0-9a-z]{58}
 vault_token         hvs.|hvb.|hvr.                 hv[sbr]\.%W{24,300}
-terraform_token     .atlasv1.                      %N{14}\.atlasv1\.%W{60,70}
+terraform_token     .atlasv1.                      %N{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}
 pulumi_token        pul-                           pul-%H{40}(?!%N)
 doppler_token       dp.pt.|dp.st.|dp.ct.|dp.sa.|dp.scim.|dp.audit.                          dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{2,35}\.)?%N{40,44}
-onepassword_token   ops_eyJ|A3-                    (?:ops_eyJ%B{200,900}={0,2}|A3-%U{6}-(?:%U{11}|%U{6}-%U{5})-%U{5}-%U{5}-%U{5}(?!%N))
+onepassword_token   ops_eyJ|A3-                    (?:ops_eyJ%B{200,900}={0,3}|A3-%U{6}-(?:%U{11}|%U{6}-%U{5})-%U{5}-%U{5}-%U{5}(?!%N))
 infisical_token     st.                            st\.%H{24}\.%H{32}\.%H{32}
 age_key             AGE-                           AGE-(?:SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}|PLUGIN-[A-Z0-9-]{40,200})
 tailscale_key       tskey-                         tskey-[a-z]{3,12}-%N{8,24}-%N{20,64}
@@ -115,6 +115,17 @@ buildkite_token     bkua_                          bkua_%H{40}
 circleci_token      CCIPAT_                        CCIPAT_%N{22}_%H{40}
 readme_key          rdme_                          rdme_[a-z0-9]{70}
 prefect_key         pnu_                           pnu_%N{36}
+authress_key        .acc                           (?:sc|ext|scauth|authress)_[a-z0-9]{5,30}\.[a-z0-9]{4,6}\.acc[_-][a-z0-9-]{10,32}\.[A-Za-z0-9+/_=-]{30,120}
+clickhouse_key      4b1d                           4b1d%N{38}(?!%N)
+flutterwave_key     FLWSECK                        FLWSECK(?:_TEST)?-(?:[0-9a-h]{32}-X|[0-9a-h]{12})
+frameio_token       fio-u-                         fio-u-[A-Za-z0-9_=-]{64}
+harness_token       pat.|sat.                      [ps]at\.%W{22}\.%N{24}\.%N{20}
+infracost_key       ico-                           ico-%N{32}(?!%N)
+intra42_secret      s-s4t2                         s-s4t2(?:ud|af)-%H{64}
+maxmind_key         _mmk                           %N{6}_%N{29}_mmk
+octopus_key         API-                           API-[A-Z0-9]{26}(?!%N)
+scalingo_token      tk-us-                         tk-us-%W{48}
+settlemint_token    sm_                            sm_(?:aat|pat|sat)_%N{16}(?!%N)
 adobe_secret        p8e-                           p8e-[a-zA-Z0-9]{32}
 dropbox_token       sl.                            sl\.(?:u\.)?%W{100,400}
 facebook_token      EAA                            EAA%N{80,400}(?!%N)
@@ -138,6 +149,7 @@ FORMATS = [(kind, sure.split("|"), _spelled(pattern)) for kind, sure, pattern in
 _SURE = [(part, number) for number, (_, sure, _) in enumerate(FORMATS) for part in sure]
 KINDS = frozenset(kind for kind, _, _ in FORMATS) | {"private_key"}
 RANK = 1
+_REST = re.compile(r"[A-Za-z0-9_]{1,4000}")
 _FEWEST = 7  # different characters; below it stand examples made of xxxx
 
 _BLOCK = re.compile(
@@ -148,8 +160,9 @@ _MATERIAL = re.compile(r"[A-Za-z0-9+/]{20}")
 _MOST_BLOCK = 20_000
 
 
-def tokens(view: View) -> Iterator[Candidate]:
-    """The tokens of services, and blocks of private keys."""
+def tokens(view: View, is_whole: bool = True) -> Iterator[Candidate]:
+    """The tokens of services, and blocks of private keys. Where lines were run together (not `is_whole`) none is taken for longer than
+    the table says: what follows may be another word."""
     text = view.text
     long = " ".join([text[start:end] for start, end in view.runs])
     for number in dict.fromkeys([number for part, number in _SURE if part in long]):
@@ -157,7 +170,8 @@ def tokens(view: View) -> Iterator[Candidate]:
         if pattern.search(long):
             for match in pattern.finditer(text):
                 if len(set(match[0])) >= _FEWEST:
-                    yield Candidate(match.start(), match.end(), kind, RANK)
+                    rest = _REST.match(text, match.end()) if is_whole else None  # longer than the table knows
+                    yield Candidate(match.start(), rest.end() if rest else match.end(), kind, RANK)
     if "PRIVATE KEY" in text or "PuTTY-User" in text:
         yield from _blocks(text)
 

@@ -71,6 +71,7 @@ def _is_placeholder(value: str) -> bool:
 _KEY = re.compile(r"[\w\-+/=.~:%|!@#$^*]{16,512}")
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F-]{28,}")
 _PIECE = re.compile(r"[A-Za-z0-9]{8,}")
+_RISE = re.compile(r"(?<=[a-z])[A-Z]")
 _TURN = re.compile(r"(?<=[A-Za-z])\d|(?<=\d)[A-Za-z]")
 
 
@@ -79,7 +80,7 @@ def _is_random(value: str) -> bool:
     if not _KEY.fullmatch(value) or len(set(value)) < 8 or _CODE.match(value) or "://" in value or _PLACEHOLDER.match(value):
         return False
     digits = sum(map(value.count, "0123456789"))
-    if digits < 2 or digits == len(value):
+    if digits == len(value) or digits < (1 if len(_RISE.findall(value)) * 5 >= len(value) else 2):
         return False
     if _HEXADECIMAL.fullmatch(value):
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from loci.text.leaks.folding import FILL, Candidate, View
 
@@ -139,13 +140,15 @@ _SHORTHAND = {"%N": "[A-Za-z0-9]", "%W": "[A-Za-z0-9_-]", "%B": "[A-Za-z0-9+/]",
 _LETTER = re.compile("%[NWBHU]")
 
 
+@cache
 def _spelled(pattern: str) -> re.Pattern[str]:
-    """The pattern with its shorthand written out; no letter or digit stands before it, and what was masked is no part of it."""
+    """The pattern with its shorthand written out; no letter or digit stands before it, and what was masked is no part of it. Compiled when a
+    text first has what such a token surely contains."""
     return re.compile("(?<![A-Za-z0-9])(?:" + _LETTER.sub(lambda m: _SHORTHAND[m[0]], pattern) + ")")
 
 
 _TABLE = [line.split(maxsplit=2) for line in _FORMATS.strip().splitlines()]
-FORMATS = [(kind, sure.split("|"), _spelled(pattern)) for kind, sure, pattern in _TABLE]
+FORMATS = [(kind, sure.split("|"), pattern) for kind, sure, pattern in _TABLE]
 _SURE = [(part, number) for number, (_, sure, _) in enumerate(FORMATS) for part in sure]
 KINDS = frozenset(kind for kind, _, _ in FORMATS) | {"private_key"}
 RANK = 1
@@ -166,7 +169,8 @@ def tokens(view: View, is_whole: bool = True) -> Iterator[Candidate]:
     text = view.text
     long = " ".join([text[start:end] for start, end in view.runs])
     for number in dict.fromkeys([number for part, number in _SURE if part in long]):
-        kind, _, pattern = FORMATS[number]
+        kind, _, shorthand = FORMATS[number]
+        pattern = _spelled(shorthand)
         if pattern.search(long):
             for match in pattern.finditer(text):
                 if len(set(match[0])) >= _FEWEST:

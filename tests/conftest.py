@@ -17,8 +17,9 @@ from loci.testing import CountingIds, ManualClock
 from loci.wire import MemOS, parts
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT / "bench") not in sys.path:
-    sys.path.append(str(ROOT / "bench"))
+for place in (ROOT / "bench", ROOT):  # scripts of `bench` by their own name, and as the package they are run as
+    if str(place) not in sys.path:
+        sys.path.append(str(place))
 
 _slack = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("loci", deadline=None, derandomize=True, suppress_health_check=_slack, phases=(Phase.explicit, Phase.generate))

@@ -1,0 +1,67 @@
+"""What a cube does with secrets and with personal data before a word of it is stored: keep it, mask it, or refuse the message.
+
+The default masks what opens something and keeps what says who somebody is: a memory that may not know an address is of little use,
+and one that knows a password is a danger. Decided here, done by `text.redaction.masked`; the reason holds nothing of what was found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from loci.errors import Invalid
+from loci.text.redaction import Finding, Group, found
+
+Action = Literal["keep", "mask", "refuse"]
+ACTIONS: tuple[Action, ...] = ("keep", "mask", "refuse")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What happens to each group. Raises `Invalid` for an action that is none."""
+
+    secrets: Action = "mask"
+    personal: Action = "keep"
+
+    def __post_init__(self) -> None:
+        for action in (self.secrets, self.personal):
+            if action not in ACTIONS:
+                raise Invalid(f"{action!r} is no way to treat what is found; choose one of {', '.join(ACTIONS)}.")
+
+    @property
+    def watched(self) -> frozenset[Group]:
+        """The groups that are looked for at all: what is kept need not be found."""
+        groups: dict[Group, Action] = {"secret": self.secrets, "personal": self.personal}
+        return frozenset(group for group, action in groups.items() if action != "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What to do with one text: nothing, mask these findings, or refuse it; and why, in words that may be logged and audited."""
+
+    action: Action
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+
+
+KEEP = Treatment("keep")
+
+
+def treat(text: str, rules: Rules) -> Treatment:
+    """What the rules do with `text`. One finding of a group that is refused refuses the whole text."""
+    findings = found(text, rules.watched) if rules.watched else ()
+    if not findings:
+        return KEEP
+    actions: dict[Group, Action] = {"secret": rules.secrets, "personal": rules.personal}
+    refused = [finding for finding in findings if actions[finding.group] == "refuse"]
+    if refused:
+        return Treatment("refuse", tuple(refused), f"refused: it holds {told(refused)}")
+    return Treatment("mask", findings, f"masked {told(findings)}")
+
+
+def told(findings: Collection[Finding]) -> str:
+    """The findings in words, counted by kind: "2 github_token, 1 password"."""
+    counts = Counter(finding.kind for finding in findings)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

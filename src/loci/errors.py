@@ -5,7 +5,9 @@
     │   ├── TooLarge       beyond a documented limit
     │   └── Malformed      a file that cannot be read; names the line
     ├── Denied         the caller: not allowed, and why
-    │   └── ReadOnly       the cube or its folder cannot be written
+    │   ├── ReadOnly       the cube or its folder cannot be written
+    │   ├── Refused        words that the cube was told not to take in
+    │   └── OverQuota      more than the cube may hold of one user
     ├── Missing        the caller: no such cube, memory, source or version
     ├── Conflict       the caller: the world moved on; look again
     │   ├── VersionConflict  somebody else wrote a version in between; holds both
@@ -83,6 +85,20 @@ class ReadOnly(Denied):
     """The cube, or the folder it is in, cannot be written."""
 
     code = "read_only"
+
+
+class Refused(Denied):
+    """The words hold what the cube was told to refuse, a password say; nothing of them was stored."""
+
+    code = "refused"
+    http_status = 422
+
+
+class OverQuota(Denied):
+    """The user has as many messages in the cube as its quota allows; nothing was stored."""
+
+    code = "over_quota"
+    http_status = 429
 
 
 class Missing(LociError):

@@ -338,6 +338,12 @@ class Transaction(Protocol):
     def reopen(self, after: datetime) -> None:
         """Takes back endings of validity, states, and the reasons of states, that came after a time: for a branch that stops there."""
 
+    def set_option(self, name: str, value: str | None) -> None:
+        """Keeps a setting of the cube's own; None forgets it."""
+
+    def count_of(self, user: str | None) -> int:
+        """Messages of a user."""
+
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
 
@@ -435,6 +441,9 @@ class Store(Protocol):
 
     def head(self) -> Head:
         """The last record of the audit log."""
+
+    def options(self) -> Mapping[str, str]:
+        """What the cube was told for itself, by name."""
 
     def hash(self, *parts: str | None) -> bytes:
         """The cube's keyed hash of words."""

@@ -43,6 +43,11 @@ class Settings:
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")
     capacity: int = _setting(0, "findable memories a cube may hold before the least valuable are archived; 0 means no limit")
+    secrets: str = _setting(
+        "mask", "keys, tokens, passwords and cards in what comes in: keep, mask or refuse; a cube's `protect` overrules it"
+    )
+    personal: str = _setting("keep", "addresses, phone and identity numbers in what comes in: keep, mask or refuse; so does it here")
+    quota: int = _setting(0, "messages that one user may have in a cube; 0 means no limit; so does it here")
     audit_reads: bool = _setting(True, "write reads into the audit log too, together with the use counters; false leaves only writes")
     background: bool = _setting(True, "embed in a background thread; false means only when asked (search, close, import)")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from loci.errors import Corrupt, Denied, Invalid, LociError, Unsupported
+from loci.errors import Corrupt, Denied, Invalid, LociError, ReadOnly, Unsupported
 from loci.infrastructure import dumper, keys, loader
 from loci.infrastructure.governance import Allowed, Governance
 from loci.infrastructure.vault import Shredded, Vault
@@ -23,10 +23,12 @@ from loci.operation import doubt, erasure, explain, importing
 from loci.operation.intake import Intake, Provenance, Reader, people_of, told
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator, Ranked
+from loci.operation.redact import Leak, Redactor
 from loci.operation.scheduler import Scheduler
 from loci.policy import access
 from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
+from loci.policy.redacting import Rules
 from loci.ports import Clock, Embedder, Ids, Notary, Registry, RowFilter, Secret, Store, Transaction
 from loci.types import (
     Channel,
@@ -75,6 +77,8 @@ class Parts:
     capacity: int = 0
     is_background: bool = True
     is_auditing: bool = True
+    rules: Rules = field(default_factory=Rules)
+    quota: int = 0
     notary: Notary | None = None
 
 
@@ -312,9 +316,10 @@ class Cube:
         self._parts, self._store = parts, store
         self._branches: list[Cube] = []
         self.name = store.cube
-        self._intake = Intake(store, parts.reader, parts.ids)
+        self._redactor = Redactor(store, parts.rules)
+        self._intake = Intake(store, parts.reader, parts.ids, self._redactor, parts.quota)
         self._lifecycle = Lifecycle(store, self._intake)
-        self._operator = Operator(store, parts.embedder, parts.ranker)
+        self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable
         )  # fmt: skip
@@ -365,7 +370,7 @@ class Cube:
         ignored: Sequence[str] = (),
         verb: str = "add",
     ) -> Receipt:
-        allowed = self._parts.governance.allow(verb, scope)
+        allowed = self._allow(verb, scope)
         self._check_sessions(said, scope, allowed)
         now = self._parts.clock.now()
         by = Provenance(
@@ -430,7 +435,7 @@ class Cube:
     def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
         """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds. ``sign`` is
         the file of a private key: its holder vouches for every byte. The file is plain text, also of an encrypted cube."""
-        self._parts.governance.allow("export", Scope(self.name))
+        self._allow("export", Scope(self.name))
         signer = None if sign is None else partial(self._notary().sign, Path(sign))
         return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
 
@@ -474,7 +479,7 @@ class Cube:
 
     def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
         """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
-        at = self._parts.governance.allow("rank", inputs.scope_of(self.name, user, None, None)).rows
+        at = self._allow("rank", inputs.scope_of(self.name, user, None, None)).rows
         with self._store.snapshot():
             ranked = self._operator.rank(self._call(inputs.question(question), user), at)
             found = self._store.load(ranked.survey.contents, at)
@@ -487,7 +492,7 @@ class Cube:
 
     def call(self, question: str, *, user: str | None = None) -> MemoryCall:
         """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""
-        self._parts.governance.allow("search", inputs.scope_of(self.name, user))
+        self._allow("search", inputs.scope_of(self.name, user))
         return self._call(question, user)
 
     def _call(self, question: str, user: str | None) -> MemoryCall:
@@ -519,7 +524,7 @@ class Cube:
     ) -> list[Memory]:
         """Memories in the order they were remembered, at present or as they held then."""
         scope = inputs.scope_of(self.name, user, agent, session)
-        at = self._parts.governance.allow("list", scope).rows
+        at = self._allow("list", scope).rows
         states = at.states | {State.ARCHIVED} if archived else at.states
         wanted = tuple(inputs.type_of(t) for t in types)
         at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
@@ -548,7 +553,7 @@ class Cube:
         )  # fmt: skip
         with self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
-            receipt = self._lifecycle.update(tx, known, text, mode, inputs.reason_of(reason) or mode, by, now, aware(at, "at"))
+            receipt = self._lifecycle.update(tx, known, text, mode, self._reason(reason) or mode, by, now, aware(at, "at"))
             self._record(tx, "update", known.id, receipt)
         self._after_write(receipt)
         return self._shown(receipt, allowed)
@@ -559,7 +564,7 @@ class Cube:
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
             receipt = self._lifecycle.forget(
-                tx, inputs.id_of(id), inputs.reason_of(reason) or "forgotten on request", self._parts.governance.principal, now
+                tx, inputs.id_of(id), self._reason(reason) or "forgotten on request", self._parts.governance.principal, now
             )
             self._record(tx, "forget", id, receipt)
         return receipt
@@ -567,9 +572,9 @@ class Cube:
     def restore(self, id: str | None = None, *, to: int | datetime | None = None, reason: str = "") -> Receipt:
         """Brings back a memory (``to`` a version number, default the last) or, without an id, the whole cube as it was known
         at the time ``to``. Nothing is lost by it: what is undone stays in history."""
-        allowed = self._parts.governance.allow("rewind", Scope(self.name)) if id is None else self._reach("restore", id)
+        allowed = self._allow("rewind", Scope(self.name)) if id is None else self._reach("restore", id)
         now, author = self._parts.clock.now(), self._parts.governance.principal
-        reason = inputs.reason_of(reason)
+        reason = self._reason(reason)
         with self._store.write(now) as tx:
             if id is not None:
                 inputs.id_of(id)
@@ -589,7 +594,7 @@ class Cube:
         if move not in ("archive", "freeze", "thaw", "restore"):
             raise Invalid(f"{move!r} is no move of yours; it must be archive, freeze, thaw or restore.")
         with self._store.write(self._parts.clock.now()) as tx:
-            receipt = self._lifecycle.move(tx, inputs.id_of(id), Move(move), inputs.reason_of(reason), self._parts.governance.principal)
+            receipt = self._lifecycle.move(tx, inputs.id_of(id), Move(move), self._reason(reason), self._parts.governance.principal)
             self._record(tx, "move", id, receipt, to=str(move))
         return receipt
 
@@ -606,7 +611,7 @@ class Cube:
         if by == "memory":
             self._reach("erase", value)
         else:
-            self._parts.governance.allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
+            self._allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
         self._scheduler.note_uses()
         return erasure.erase(
             self._store,
@@ -624,7 +629,7 @@ class Cube:
     ) -> Sequence[Suspect]:
         """What is in quarantine and waits for a decision: words of untrusted origin that give orders or contradict what is trusted more.
         ``decision``: what was ``rejected``, or ``reverted``, instead."""
-        rows = self._parts.governance.allow("review", inputs.scope_of(self.name, user, agent, session)).rows
+        rows = self._allow("review", inputs.scope_of(self.name, user, agent, session)).rows
         return doubt.review(self._store, self._intake, rows, decision)
 
     def accept(self, id: str, *, reason: str = "") -> Receipt:
@@ -633,7 +638,7 @@ class Cube:
         allowed = self._reach("accept", id)
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
-            receipt = doubt.accept(self._store, self._intake, tx, id, inputs.reason_of(reason) or "accepted in review", now)
+            receipt = doubt.accept(self._store, self._intake, tx, id, self._reason(reason) or "accepted in review", now)
             self._record(tx, "accept", id, receipt)
         self._scheduler.wake()
         return self._shown(receipt, allowed)
@@ -642,7 +647,7 @@ class Cube:
         """Keeps a message in quarantine for good. It stays in its history; `erase` takes its words."""
         allowed = self._reach("reject", id)
         with self._store.write(self._parts.clock.now()) as tx:
-            receipt = doubt.reject(self._store, tx, id, inputs.reason_of(reason) or "rejected in review")
+            receipt = doubt.reject(self._store, tx, id, self._reason(reason) or "rejected in review")
             self._record(tx, "reject", id, receipt)
         return self._shown(receipt, allowed)
 
@@ -657,20 +662,50 @@ class Cube:
     ) -> doubt.Reverted:
         """Takes back everything learnt from a page, tool or file (``origin``), in a session, for a user, or from a principal, with all that was
         made of it: the present is as if it had never been said. The past keeps it, as it was known then; `review` shows it."""
-        self._parts.governance.allow("revert", Scope(self.name))
+        self._allow("revert", Scope(self.name))
         named = {"origin": origin, "session": session, "user": user, "principal": principal}
         by = {word: inputs.id_of(name) for word, name in named.items() if name is not None}
         if not by:
             raise Invalid("revert needs one of: origin=, session=, user= or principal=; several narrow it.")
         with self._store.write(self._parts.clock.now()) as tx:
-            found = doubt.revert(self._store, tx, by, inputs.reason_of(reason) or "taken back with all that came from there")
+            found = doubt.revert(self._store, tx, by, self._reason(reason) or "taken back with all that came from there")
             detail = {"by": sorted(by), "memories": found.memories[:100], "sources": found.sources[:100], "reopened": found.reopened}
             tx.audit(self._parts.governance.principal, "revert", self.name, detail)
         return found
 
+    def scan(self) -> Sequence[Leak]:
+        """What the journal holds of secrets and personal data: from before they were masked, or let in. It names sources and kinds, and
+        shows nothing; `erase` takes a source."""
+        self._allow("scan", Scope(self.name))
+        return list(self._redactor.leaks())
+
+    def protect(
+        self,
+        *,
+        secrets: str | None = None,
+        personal: str | None = None,
+        quota: int | None = None,
+        read_only: bool | None = None,
+    ) -> Mapping[str, str]:
+        """What this cube does with secrets and with personal data in what comes in (keep, mask, refuse), how many messages a user may have
+        in it, and whether it takes in anything at all. What is None stays. Answers what holds; where that is silent, the settings do."""
+        self._allow("protect", Scope(self.name))
+        named = {
+            "secrets": secrets, "personal": personal, "quota": None if quota is None else str(inputs.number(quota, "quota", 0, inputs.MAX_USES)),
+            "read_only": None if read_only is None else ("yes" if read_only else "no"),
+        }  # fmt: skip
+        wanted = {name: value for name, value in named.items() if value is not None}
+        Rules(wanted.get("secrets", "mask"), wanted.get("personal", "keep"))  # type: ignore[arg-type]
+        if wanted:
+            with self._store.write(self._parts.clock.now()) as tx:
+                for name, value in wanted.items():
+                    tx.set_option(name, value)
+                tx.audit(self._parts.governance.principal, "protect", self.name, wanted)
+        return self._store.options()
+
     def fingerprint(self) -> str:
         """A hash of what the cube holds at present: words, times, claims, links and vectors. Cubes that hold the same have the same one."""
-        at = self._parts.governance.allow("fingerprint", Scope(self.name)).rows
+        at = self._allow("fingerprint", Scope(self.name)).rows
         with self._store.snapshot():
             return doubt.fingerprint(self._store, at)
 
@@ -678,7 +713,7 @@ class Cube:
 
     def diff(self, t1: datetime, t2: datetime, *, known: bool = False) -> Difference:
         """What changed in the world between two times, as known now; with ``known``, what changed in our knowledge."""
-        at = self._parts.governance.allow("diff", Scope(self.name)).rows
+        at = self._allow("diff", Scope(self.name)).rows
         views = [replace(at, known_at=t) if known else replace(at, as_of=t) for t in (sure(t1, "t1"), sure(t2, "t2"))]
         before, after = (self._store.select(view, limit=1 << 40) for view in views)
         return difference(before, after)
@@ -687,7 +722,7 @@ class Cube:
         """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
         the other."""
         for cube in (self.name, name):
-            self._parts.governance.allow("branch", Scope(cube))
+            self._allow("branch", Scope(cube))
         moment = aware(as_of, "as_of")
 
         def prepare(store: Store) -> None:
@@ -734,33 +769,33 @@ class Cube:
         limit: int = 100,
     ) -> Sequence[Record]:
         """The audit log, oldest first: who did what to what, when. Reads are in it as the setting ``audit_reads`` says."""
-        self._parts.governance.allow("log", Scope(self.name))
+        self._allow("log", Scope(self.name))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
         self._scheduler.write_reads()
         return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
 
     def head(self) -> Head:
         """The last record of the audit log. Who keeps it can tell later, by ``verify``, whether the log before it is still the same."""
-        self._parts.governance.allow("head", Scope(self.name))
+        self._allow("head", Scope(self.name))
         return self._store.head()
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
     def verify(self, *, kept: Head | None = None) -> Report:
         """Checks this cube, and its audit log against a head that was kept; finishes an erasure that another reader had held up."""
-        self._parts.governance.allow("verify", Scope(self.name))
+        self._allow("verify", Scope(self.name))
         self._store.finish_erasure()
         checked, faults = self._store.faults(kept)
         return Report(checked, tuple(faults))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes, and whether the files hold ciphertext alone."""
-        at = self._parts.governance.allow("stats", Scope(self.name)).rows
+        at = self._allow("stats", Scope(self.name)).rows
         return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes(), "encrypted": self._store.is_encrypted}
 
     def sweep(self) -> Receipt:
         """Expires what has outlived its time. Reads never show it meanwhile; this writes it down."""
-        self._parts.governance.allow("sweep", Scope(self.name))
+        self._allow("sweep", Scope(self.name))
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
             receipt = self._lifecycle.expire(tx, now)
@@ -784,9 +819,24 @@ class Cube:
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
+    def _reason(self, reason: str) -> str:
+        """Why, without a secret in it: reasons are stored too."""
+        return self._redactor.text(inputs.reason_of(reason))
+
     def _reach(self, verb: str, id: str) -> Allowed:
         """The gate, for a verb that names a memory."""
+        self._check_open(verb)
         return self._parts.governance.allow_memory(verb, self.name, inputs.id_of(id), self._store.scope_of)
+
+    def _allow(self, verb: str, scope: Scope) -> Allowed:
+        """The gate, for a verb that names a scope, or is about the whole cube."""
+        self._check_open(verb)
+        return self._parts.governance.allow(verb, scope)
+
+    def _check_open(self, verb: str) -> None:
+        """A cube that was made read-only takes nothing in, from its owner neither."""
+        if verb in access.WRITES and verb != "protect" and self._store.options().get("read_only") == "yes":
+            raise ReadOnly(f"Cube {self.name} was made read-only; `loci protect --writable` opens it. Nothing was changed.")
 
     def _note_read(self, verb: str, memories: Sequence[str]) -> None:
         """That these were read, for the log, by whom."""

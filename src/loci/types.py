@@ -86,6 +86,7 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     EVIDENCE = "evidence"
     POSSIBLE_CONFLICT = "possible_conflict"
+    REDACTED = "redacted"
     QUARANTINED = "quarantined"
     ACCEPTED = "accepted"
     REVERTED = "reverted"

@@ -16,6 +16,7 @@ from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
+from loci.policy.redacting import Rules
 from loci.ports import Chat, Clock, Embedder, Ids, Secret
 from loci.settings import Settings, load
 from loci.system import Parts, System
@@ -55,7 +56,9 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
         governance=Governance(clock, settings.principal, registry, is_writable),
         reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
         ranker=rankers.load(Path(settings.ranker).expanduser() if settings.ranker else None), limit=settings.limit,
-        capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, notary=Ed25519(),
+        capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
+        rules=Rules(settings.secrets, settings.personal),  # type: ignore[arg-type]
+        notary=Ed25519(),
     )  # fmt: skip
 
 

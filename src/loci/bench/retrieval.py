@@ -76,7 +76,7 @@ def run(folder: Path, systems: Sequence[str], advance: Callable[[int, int], None
                 recall = cube.search(question["text"], limit=DEPTH)
                 turns = [turn_of[hit.memory.spans[-1].source] for hit in recall.hits]
                 rankings["loci"][question["id"]] = list(dict.fromkeys(turns))
-                items = [item(hit) for hit in recall.hits]
+                items = [item(hit, hit.memory.text) for hit in recall.hits]
                 shows[question["id"]] = {b: [turns[p] for p in pack(items, b, recall.trace.call.terms).taken] for b in BUDGETS}
                 for system, ranked in baselines.rank(question["text"]).items() if baselines else ():
                     if system in rankings:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from loci.errors import Invalid, LociError, Missing, TooLarge
+from loci.errors import Invalid, LociError, Missing, OverQuota, TooLarge
 from loci.memories.plaintext import Header, draft_of, memory_of, scope_of
+from loci.operation.redact import Redactor
 from loci.policy import conflict
 from loci.policy.access import admits
 from loci.policy.trust import is_made_up, overrules, quarantine, trust_of
@@ -59,12 +60,15 @@ class Intake:
     store: Store
     reader: Reader
     ids: Ids
+    redactor: Redactor
+    quota: int = 0
 
     def take(self, tx: Transaction, messages: Sequence[Message], scope: Scope, by: Provenance, header: Header, now: datetime) -> Receipt:
         """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
         check(messages)
+        messages, done = self.redactor.messages(messages)
         people = people_of(messages, scope)
-        changes: list[Change] = []
+        changes: list[Change] = [Change(Outcome.REDACTED, None, reason) for reason in done]
         sources: list[str] = []
         seen: dict[tuple[object, ...], int] = {}
         for message in messages:
@@ -76,7 +80,16 @@ class Intake:
                 continue
             sources.append(source.id)
             self._remember(tx, source, people, by, header, changes)
+        self._check_quota(tx, scope, len(sources))
         return Receipt(tuple(changes), tuple(sources))
+
+    def _check_quota(self, tx: Transaction, scope: Scope, added: int) -> None:
+        quota = int(self.store.options().get("quota", self.quota))
+        if quota and added and tx.count_of(scope.user) > quota:
+            whose = "messages without a user" if scope.user is None else f"messages of user {scope.user!r}"
+            raise OverQuota(
+                f"Cube {self.store.cube} holds no more than {quota:,} {whose}. `erase` or a larger quota makes room; nothing was stored."
+            )
 
     def source(self, tx: Transaction, message: Message, scope: Scope, by: Provenance, now: datetime) -> Source:
         """The message as it is journaled: with its time, scope, origin, trust and keyed hash."""

@@ -47,6 +47,8 @@ class Lifecycle:
         version = f"{memory.id}@{found.version + 1}"
         message = Message("user", text, at=at or now, speaker=memory.speaker, session=memory.scope.session, id=version)
         check([message])
+        (message,), done = self.intake.redactor.messages([message])
+        text = message.text
         state, expires, priority = tx.state(memory.id)
         move = Move.MERGE if mode == "merge" else Move.REVISE
         target = after(state, move, memory.id)
@@ -71,7 +73,7 @@ class Lifecycle:
             times=(*(() if mode == "overwrite" else memory.times), *turn.times),
         )  # fmt: skip
         outcome = Outcome.MERGED if mode == "merge" else Outcome.UPDATED
-        changes = [Change(outcome, memory.id, reason, found.version, number)]
+        changes = [Change(outcome, memory.id, reason, found.version, number), *(Change(Outcome.REDACTED, memory.id, what) for what in done)]
         if mode == "overwrite":
             tx.retire_claims(memory.id)
         verdicts = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]

@@ -13,6 +13,7 @@ import numpy as np
 
 from loci.errors import Invalid, LociError
 from loci.operation.ranking import Floats, Ranking, again, evidence_of, fuse, leaders
+from loci.operation.redact import Redactor
 from loci.policy import answerable, fusion, packing
 from loci.policy.trust import capped
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
@@ -53,6 +54,7 @@ class Operator:
     store: Store
     embedder: Embedder | None
     ranker: fusion.Ranker
+    redactor: Redactor
 
     def search(self, query: Query, at: RowFilter) -> Recall:
         """Best first, folded, packed to the budget, with the plan it followed. Writes nothing."""
@@ -67,7 +69,10 @@ class Operator:
         if query.strict and ranked.confidence < self.ranker.confidence.get("threshold", 0.0):
             withheld, hits = {**withheld, "not sure enough": len(hits)}, []
         start = perf_counter()
-        packed = packing.pack([item(hit) for hit in hits[: query.limit]], query.budget_tokens, query.call.terms)
+        shown = hits[: query.limit]
+        texts = self.redactor.texts([hit.memory.text for hit in shown])
+        items = [item(hit, text) for hit, text in zip(shown, texts, strict=True)]
+        packed = packing.pack(items, query.budget_tokens, query.call.terms)
         timings["pack"] = _lap(start)
         trace = Trace(
             call=query.call, ranker=self.ranker.name, weights=ranked.ranking.weights, signals=ranked.survey.counts, via=ranked.via,
@@ -280,10 +285,9 @@ def _since(at: datetime | None) -> str:
     return "" if at is None else f" since {at:%Y-%m-%d}"
 
 
-def item(hit: Hit) -> packing.Item:
-    """A hit as packing sees it."""
-    memory = hit.memory
-    return packing.Item(memory.text, memory.speaker, memory.at, hit.note)
+def item(hit: Hit, text: str) -> packing.Item:
+    """A hit as packing sees it, with the text that may be shown."""
+    return packing.Item(text, hit.memory.speaker, hit.memory.at, hit.note)
 
 
 def _lap(start: float) -> float:

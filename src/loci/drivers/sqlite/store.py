@@ -307,6 +307,11 @@ class SqliteStore:
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
             db.close()
 
+    def options(self) -> Mapping[str, str]:
+        with self._read() as db:
+            found = query(db, "SELECT key, value FROM header WHERE key > 'option ' AND key < 'option!'")
+        return {str(key).removeprefix("option "): str(value) for key, value in found}
+
     def close(self) -> None:
         for db in tuple(self._opened):
             db.close()

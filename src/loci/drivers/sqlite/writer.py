@@ -287,6 +287,14 @@ class SqliteTransaction(ClaimRows, JobRows):
         self._db.execute("DELETE FROM moves WHERE at > ?", (at,))
         self._db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
 
+    def set_option(self, name: str, value: str | None) -> None:
+        self._db.execute("DELETE FROM header WHERE key = ?", (f"option {name}",))
+        if value is not None:
+            self._db.execute("INSERT INTO header VALUES (?, ?)", (f"option {name}", value))
+
+    def count_of(self, user: str | None) -> int:
+        return int(self.rows("SELECT count(*) FROM sources WHERE user IS (SELECT seq FROM names WHERE name = ?)", user)[0][0])
+
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""
         self.flush()

@@ -1,0 +1,76 @@
+"""Keeping out of memory what should not be in it: messages and reasons on their way in, and what is shown on its way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from loci.errors import Refused
+from loci.policy.redacting import KEEP, Rules, Treatment, treat
+from loci.ports import Store
+from loci.text.redaction import found, masked
+from loci.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Words of the journal that hold a secret, or personal data: where, and what kinds, how often."""
+
+    source: str
+    at: datetime | None
+    kinds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """What a cube does with secrets and personal data. ``default`` holds where the cube was told nothing else (``protect``)."""
+
+    store: Store
+    default: Rules
+
+    def rules(self) -> Rules:
+        options = self.store.options()
+        return Rules(options.get("secrets", self.default.secrets), options.get("personal", self.default.personal))  # type: ignore[arg-type]
+
+    def messages(self, messages: Sequence[Message]) -> tuple[list[Message], list[str]]:
+        """The messages as they may be stored, and what was done to them. Raises `Refused` before any is."""
+        rules = self.rules()
+        clean: list[Message] = []
+        done: list[str] = []
+        for place, message in enumerate(messages, 1):
+            text, caption = treat(message.text, rules), treat(message.caption, rules) if message.caption else KEEP
+            for treatment in (text, caption):
+                if treatment.action == "refuse":
+                    raise Refused(f"Message {place} was {treatment.reason}. Take that out, or let the cube mask it. Nothing was stored.")
+            if text is not KEEP or caption is not KEEP:
+                message = replace(
+                    message, text=self._masked(message.text, text), caption=message.caption and self._masked(message.caption, caption)
+                )
+                done.extend(treatment.reason for treatment in (text, caption) if treatment.reason)
+            clean.append(message)
+        return clean, done
+
+    def text(self, text: str) -> str:
+        """A text that is stored beside the words, a reason say, or shown: masked, never refused."""
+        treatment = treat(text, self.rules()) if text else KEEP
+        return self._masked(text, treatment)
+
+    def texts(self, texts: Sequence[str]) -> list[str]:
+        """Several as one would be."""
+        rules = self.rules()
+        return [self._masked(text, treat(text, rules)) for text in texts]
+
+    def leaks(self) -> Iterator[Leak]:
+        """What stands in the journal from before, or was let in."""
+        for source in self.store.sources():
+            findings = [f for text in (source.message.text, source.message.caption or "") for f in found(text)]
+            if findings:
+                kinds = dict(sorted((kind, sum(f.kind == kind for f in findings)) for kind in {f.kind for f in findings}))
+                yield Leak(source.id, source.message.at, kinds)
+
+    def _masked(self, text: str, treatment: Treatment) -> str:
+        return masked(text, treatment.findings, self._tag) if treatment.findings else text
+
+    def _tag(self, said: str) -> str:
+        return self.store.hash("redaction", said).hex()

@@ -1,0 +1,77 @@
+"""What a cube keeps out: secrets, personal data, more than a quota, anything at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from loci import Message, Outcome
+from loci.errors import Invalid, OverQuota, ReadOnly, Refused
+from loci.system import Cube
+from loci.wire import MemOS
+
+SECRET = "gh" + "p_" + "aB3" * 12
+MAIL = "ann.smith@example.org"
+
+
+def everywhere(memory: MemOS) -> bytes:
+    memory.close()
+    return b"".join(p.read_bytes() for p in memory._parts.vault.root.rglob("*") if p.is_file())
+
+
+def test_a_secret_is_masked_before_the_first_byte_is_written(memory: MemOS) -> None:
+    cube = memory.cube("main")
+    receipt = cube.add(Message("user", f"Deploy with {SECRET} today.", caption=f"a note: {SECRET}"), user="ann")
+    cube.add(f"Use {SECRET} there.", user="ann")
+    cube.update(receipt.ids[0], f"Deploy with {SECRET} tomorrow.", reason=f"it said {SECRET}")
+    cube.forget(receipt.ids[0], reason=f"held {SECRET}")
+    assert [c.reason for c in receipt.changes if c.outcome is Outcome.REDACTED] == ["masked 1 github_token"] * 2
+    tags = {word for m in cube.list(limit=9, archived=True) for word in m.text.replace("[", " [").split("[")[1:]}
+    assert len({tag.split("]")[0] for tag in tags}) == 1, "equal secrets have equal marks"
+    assert SECRET.encode() not in everywhere(memory)
+
+
+def test_personal_data_is_kept_unless_the_cube_was_told_otherwise(cube: Cube) -> None:
+    kept = cube.add(f"Write to {MAIL}.", user="ann").ids[0]
+    assert MAIL in cube.get(kept).text
+    assert cube.protect(personal="mask") == {"personal": "mask"}
+    masked = cube.add(f"Or to {MAIL}, at night.", user="ann").ids[0]
+    assert MAIL not in cube.get(masked).text and "[email" in cube.get(masked).text
+    assert MAIL not in cube.search("write to whom", user="ann").text, "what was kept before is masked where it is shown"
+    (leak,) = cube.scan()
+    assert leak.kinds == {"email": 1} and leak.source == cube.get(kept).spans[0].source
+    cube.erase(source=leak.source)
+    assert cube.scan() == []
+
+
+def test_a_cube_can_refuse(cube: Cube, open_vault: Callable[..., MemOS]) -> None:
+    cube.protect(secrets="refuse")
+    with pytest.raises(Refused, match="github_token") as error:
+        cube.add([Message("user", "hello"), Message("user", f"the key is {SECRET}")], user="ann")
+    assert SECRET not in str(error.value) and cube.list() == []
+    assert open_vault().cube("main").protect()["secrets"] == "refuse", "the cube remembers it"
+    with pytest.raises(Invalid):
+        cube.protect(secrets="burn")
+
+
+def test_a_quota_counts_a_users_messages(cube: Cube) -> None:
+    cube.protect(quota=2)
+    cube.add([Message("user", "One thing."), Message("user", "Another thing.")], user="ann")
+    with pytest.raises(OverQuota, match="user 'ann'"):
+        cube.add("A third thing.", user="ann")
+    assert len(cube.list(user="ann")) == 2 and cube.add("Mine.", user="bob").ids
+    cube.erase(cube.list(user="ann")[0].id)
+    assert cube.add("A third thing.", user="ann").ids
+
+
+def test_a_read_only_cube_takes_nothing_in(cube: Cube) -> None:
+    id = cube.add("One thing.", user="ann").ids[0]
+    cube.protect(read_only=True)
+    for change in (lambda: cube.add("x y"), lambda: cube.forget(id), lambda: cube.erase(id), lambda: cube.update(id, "z"), lambda: cube.branch("copy"),
+                   lambda: cube.revert(user="ann"), lambda: cube.move(id, "archive")):  # fmt: skip
+        with pytest.raises(ReadOnly, match="read-only"):
+            change()
+    assert cube.get(id).version == 1 and cube.search("thing").hits
+    cube.protect(read_only=False)
+    assert cube.add("Another thing.").ids

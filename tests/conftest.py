@@ -17,8 +17,7 @@ from loci.testing import CountingIds, ManualClock
 from loci.wire import MemOS, parts
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT / "bench") not in sys.path:
-    sys.path.append(str(ROOT / "bench"))
+sys.path += [path for path in (str(ROOT), str(ROOT / "bench")) if path not in sys.path]
 
 _slack = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("loci", deadline=None, derandomize=True, suppress_health_check=_slack, phases=(Phase.explicit, Phase.generate))

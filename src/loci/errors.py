@@ -13,6 +13,7 @@
     ├── Unavailable    nobody, or time: the same call may work later
     │   ├── Locked         another process holds the file
     │   ├── StorageFull    no room on the disk
+    │   ├── NotDurable     the disk failed at the commit: there or not, look again
     │   └── EmbedderFailed the embedder raised; words are safe
     ├── Corrupt        the operator: data on disk is not what was written
     └── Unsupported    the operator: install or choose something
@@ -140,6 +141,13 @@ class StorageFull(Unavailable):
 
     code = "storage_full"
     http_status = 507
+
+
+class NotDurable(Unavailable):
+    """The disk failed while the change was being made durable, so nobody knows whether it is there: all of it is, or none. Open the
+    cube again and look, or send the same again: what is in the journal already is not taken twice."""
+
+    code = "not_durable"
 
 
 class EmbedderFailed(Unavailable):

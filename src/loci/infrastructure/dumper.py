@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import tempfile
@@ -13,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from loci.errors import Conflict, Invalid, Missing, ReadOnly, StorageFull, Unavailable
+from loci.errors import Conflict
+from loci.infrastructure.files import publish, translated
 from loci.infrastructure.formats import VERSION
 from loci.ports import RowFilter, Store
 from loci.types import Memory, Source, State
@@ -78,47 +78,6 @@ def _writing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            _publish(temporary, path, overwrite)
+            publish(temporary, path, overwrite=overwrite)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Gives the file its name, durably. A link, unlike a rename, fails when somebody else took the name meanwhile."""
-    try:
-        if overwrite:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
-    except OSError as error:
-        if overwrite or error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
-        temporary.replace(path)  # a file system without links
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Errors of the file system as Loci's, each with the next step."""
-    try:
-        yield
-    except FileExistsError as error:
-        raise Conflict(f"{path} is there already. Choose another name, or overwrite it.") from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"There is no folder {path.parent} to write {path.name} to. Make it first.") from error
-    except IsADirectoryError as error:
-        raise Invalid(f"{path} is a folder. Give the name of a file in it.") from error
-    except PermissionError as error:
-        raise ReadOnly(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(f"The disk is full: {path} was not written. Free some space and try again.") from error
-        if error.errno == errno.EROFS:
-            raise ReadOnly(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
-        raise Unavailable(f"{path} was not written: {error.strerror}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from contextlib import closing
@@ -11,10 +12,11 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from loci.errors import Conflict, Invalid, Missing, Unavailable
+from loci.infrastructure.files import publish, translated
 from loci.ports import Clock, Entry, Registry, Store
 
 SUFFIX = ".loci"
-UNFINISHED = ".branching-"  # a folder in which a branch is made
+UNFINISHED = ".branching-"  # a folder in which a cube is made: a branch, or a new one
 ABANDONED_SECONDS = 3600
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -47,10 +49,21 @@ class Vault:
             if is_new and not create:
                 near = f" There are: {', '.join(self.names()[:8])}." if self.names() else " The vault is empty."
                 raise Missing(f"There is no cube {cube!r} in {self.root}.{near}")
-            store = self._stores[cube] = self._open(path, cube, is_new)
+            if is_new:
+                self._make(cube, path)
+            store = self._stores[cube] = self._open(path, cube, False)
             if is_new:
                 self._registry.note(Entry(cube, store.id, self._clock.now()))
         return store
+
+    def _make(self, cube: str, path: Path) -> None:
+        """A new cube's file. It gets its name when it is whole: a file of that name is a cube at any moment, or a damaged one."""
+        with translated(path), TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
+            made = Path(folder) / path.name
+            with closing(self._open(made, cube, True)) as store:
+                store.gather()
+            with contextlib.suppress(FileExistsError):  # another process was faster: its file it is
+                publish(made, path)
 
     def branch(self, cube: str, name: str, as_of: datetime | None, prepare: Callable[[Store], None]) -> Store:
         """A copy of a cube under a new name, as ``prepare`` leaves it; before that, nobody sees it. Raises ``Conflict`` when the name
@@ -66,13 +79,16 @@ class Vault:
                 origin.copy(path)
                 with closing(self._open(path, name, False)) as store:
                     prepare(store)
+                    store.gather()
                     entry = Entry(name, store.id, self._clock.now(), cube, as_of)
-                target.hardlink_to(path)  # unlike a renaming it takes nobody's place
+                if target.exists():
+                    raise Conflict(is_taken)
+                self._registry.note(entry)  # before there is one: a branch that nobody knows of would be left out of an erasure's receipt
+                publish(path, target)
         except FileExistsError as error:
             raise Conflict(is_taken) from error
         except OSError as error:
             raise Unavailable(f"The branch {name!r} could not be made in {self.root}: {error.strerror}. Nothing was changed.") from error
-        self._registry.note(entry)
         return self.store(name, create=False)
 
     def _clear(self) -> None:

@@ -8,7 +8,7 @@ import apsw
 import numpy as np
 
 from loci.drivers.sqlite.codec import keyed_hash
-from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.writer import chain
 from loci.types import Fault, Message, State
@@ -27,7 +27,7 @@ def check(db: apsw.Connection, secret: bytes, cube: str) -> tuple[dict[str, int]
             for table in ("sources", "memories", "versions", "claims", "links", "audit")
         }
     finally:
-        db.execute("COMMIT")
+        roll_back(db)
     return counts, faults
 
 

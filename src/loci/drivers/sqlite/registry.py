@@ -24,10 +24,13 @@ class SqliteRegistry:
         self._db: apsw.Connection | None = None
 
     def note(self, entry: Entry) -> None:
+        row = (entry.cube, entry.id, to_micros(entry.created), entry.parent, to_micros(entry.as_of))
         with translated(self._path):
-            db = self._open()
-            row = (entry.cube, entry.id, to_micros(entry.created), entry.parent, to_micros(entry.as_of))
-            db.execute("INSERT OR REPLACE INTO cubes VALUES (?, ?, ?, ?, ?)", row)
+            try:
+                self._open().execute("INSERT OR REPLACE INTO cubes VALUES (?, ?, ?, ?, ?)", row)
+            except apsw.IOError:
+                self.close()  # see `connection.unsure`
+                raise
 
     def entries(self) -> list[Entry]:
         if not self._path.exists():

@@ -7,12 +7,11 @@ kept apart from what is long (``sources``, ``vectors``), and a missing row there
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import apsw
 
-from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.errors import Corrupt, NewerSchema
 
 APPLICATION_ID = 0x4C4F4349  # "LOCI"
@@ -104,7 +103,7 @@ def recognise(db: apsw.Connection, path: Path) -> None:
     try:
         found, application, has_tables = _pragma(db, "user_version"), _pragma(db, "application_id"), _has_tables(db)
     finally:
-        db.execute("ROLLBACK")
+        roll_back(db)
     if application != APPLICATION_ID and (application or found or has_tables):
         raise Corrupt(f"{path} is an SQLite file, but not a cube of Loci's. It was not touched: choose another name.")
     if found > VERSION:
@@ -125,8 +124,7 @@ def migrate(db: apsw.Connection) -> None:
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(apsw.SQLError):  # SQLite may have rolled back by itself
-            db.execute("ROLLBACK")
+        roll_back(db)
         raise
 
 

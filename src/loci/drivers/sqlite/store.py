@@ -16,7 +16,7 @@ import apsw
 from loci.drivers.sqlite import erasure
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
-from loci.drivers.sqlite.connection import TRY_MS, connect, query, scalar, translated
+from loci.drivers.sqlite.connection import TRY_MS, connect, query, roll_back, scalar, translated, unsure
 from loci.drivers.sqlite.jobs import covered
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
@@ -25,7 +25,7 @@ from loci.drivers.sqlite.search import claimed, survey
 from loci.drivers.sqlite.view import View
 from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
-from loci.errors import Corrupt, Missing, ReadOnly
+from loci.errors import Corrupt, Missing, ReadOnly, Unavailable
 from loci.ports import Probe, RowFilter, Survey
 from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source, Transition
 
@@ -103,14 +103,24 @@ class SqliteStore:
                 transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names)
                 yield transaction
                 transaction.flush()
-                db.execute("COMMIT")
+                self._commit(db)
             except BaseException:
-                with contextlib.suppress(apsw.SQLError):  # SQLite may have rolled back by itself, on a full disk say
-                    db.execute("ROLLBACK")
+                roll_back(db)
                 raise
             finally:
                 self._local.transaction = None
             self._names.learn(transaction.epoch, transaction.new_names)
+
+    def _commit(self, db: apsw.Connection) -> None:
+        """Makes a transaction durable. If the disk fails here, the connection is not trusted any more: the next call opens another."""
+        try:
+            db.execute("COMMIT")
+        except apsw.IOError as error:
+            self._local.db = None
+            self._opened.discard(db)
+            with contextlib.suppress(apsw.Error):
+                db.close(True)
+            raise unsure(error, self.path) from error
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -142,7 +152,7 @@ class SqliteStore:
                 try:
                     yield db
                 finally:
-                    db.execute("ROLLBACK")
+                    roll_back(db)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -247,7 +257,7 @@ class SqliteStore:
         """Finishes an erasure on disk and looks for what was erased. Returns the bytes looked at."""
         db = self._db()
         wanted = erasure.pieces([s.message for s in erased])
-        with translated(self.path):
+        with erasure.finishing(self.path):
             erasure.scrub(db, self.path)
             return erasure.prove(db, self.path, wanted)
 
@@ -264,10 +274,11 @@ class SqliteStore:
             self.scrub()
 
     def _scrub_if_free(self, db: apsw.Connection) -> None:
-        """An erasure that another process's reading had held up is finished at the next opening that is alone."""
-        busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
-        if not busy:
-            erasure.scrub(db, self.path)
+        """An erasure that another process's reading, or the disk, had held up is finished at the next opening that is alone. A disk that
+        is still full or broken is no reason not to open: the erasure stays due, and `verify` says so."""
+        with contextlib.suppress(Unavailable), erasure.finishing(self.path):
+            if not query(db, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+                erasure.scrub(db, self.path)
 
     def copy(self, target: Path) -> None:
         """A consistent copy of the file as it is now, compact, without a log."""
@@ -277,6 +288,11 @@ class SqliteStore:
             db = connect(target)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
             db.close()
+
+    def gather(self) -> None:
+        """Brings the write-ahead log into the file. Closing does so too, but says nothing when the disk is full."""
+        with translated(self.path):
+            erasure.empty_log(self._db(), self.path)
 
     def close(self) -> None:
         for db in tuple(self._opened):

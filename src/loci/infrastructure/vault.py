@@ -58,6 +58,7 @@ class Vault:
 
     def _make(self, cube: str, path: Path) -> None:
         """A new cube's file. It gets its name when it is whole: a file of that name is a cube at any moment, or a damaged one."""
+        self._clear()
         with translated(path), TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
             made = Path(folder) / path.name
             with closing(self._open(made, cube, True)) as store:
@@ -92,7 +93,7 @@ class Vault:
         return self.store(name, create=False)
 
     def _clear(self) -> None:
-        """Branches that a process died over: they hold words that an erasure would not find."""
+        """Cubes that a process died over before they had a name: a branch holds words that an erasure would not find."""
         oldest = self._clock.now().timestamp() - ABANDONED_SECONDS
         for folder in self.root.glob(f"{UNFINISHED}*"):
             if folder.stat().st_mtime < oldest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,10 +23,11 @@ from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
 from loci.drivers.sqlite.search import claimed, survey
+from loci.drivers.sqlite.turns import Turns, begin, patience
 from loci.drivers.sqlite.view import View
 from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
-from loci.errors import Corrupt, Missing, ReadOnly, Unavailable
+from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable
 from loci.ports import Probe, RowFilter, Survey
 from loci.types import ROLES, Fault, Job, Link, Memory, Record, Source, Transition
 
@@ -45,7 +47,7 @@ class SqliteStore:
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
         self._view, self._view_lock = View(), threading.RLock()
-        self._names = Names()  # for writing
+        self._names, self._turns = Names(), Turns()  # for writing
         self._numbers: dict[str, int] = {}
         self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
@@ -97,8 +99,9 @@ class SqliteStore:
         db = self._db()
         if db.readonly("main"):
             raise ReadOnly(f"{self.path} cannot be written: check the permissions of the file and its folder.")
-        with translated(self.path):
-            _begin(db, wait_ms)
+        assert getattr(self._local, "transaction", None) is None, "a transaction within a transaction of the same thread"
+        with translated(self.path), self._turn(patience(db, wait_ms)) as left:
+            begin(db, left)
             try:
                 transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names)
                 yield transaction
@@ -110,6 +113,19 @@ class SqliteStore:
             finally:
                 self._local.transaction = None
             self._names.learn(transaction.epoch, transaction.new_names)
+
+    @contextlib.contextmanager
+    def _turn(self, seconds: float) -> Iterator[float]:
+        """This thread's turn among those of the process. Yields the seconds that are left to wait for other processes."""
+        end = time.monotonic() + seconds
+        if not self._turns.take(seconds):
+            raise Locked(
+                f"{self.path} is written by other threads of this process. Nothing was changed; try again when they have finished."
+            )
+        try:
+            yield max(end - time.monotonic(), 0.0)
+        finally:
+            self._turns.give()
 
     def _commit(self, db: apsw.Connection) -> None:
         """Makes a transaction durable. If the disk fails here, the connection is not trusted any more: the next call opens another."""
@@ -361,16 +377,3 @@ class SqliteStore:
 
 def _header(db: apsw.Connection) -> dict[str, Any]:
     return {str(key): value for key, value in query(db, "SELECT key, value FROM header")}
-
-
-def _begin(db: apsw.Connection, wait_ms: int | None) -> None:
-    """Takes the write lock, waiting as long as the connection does, or ``wait_ms``."""
-    if wait_ms is None:
-        db.execute("BEGIN IMMEDIATE")
-        return
-    usual = int(scalar(db, "PRAGMA busy_timeout"))
-    db.set_busy_timeout(min(usual, wait_ms))
-    try:
-        db.execute("BEGIN IMMEDIATE")
-    finally:
-        db.set_busy_timeout(usual)

@@ -124,6 +124,8 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except apsw.Error as error:
         raise translate(error, path) from error
+    except UnicodeDecodeError as error:
+        raise Corrupt(f"{path} holds text that is none ({error}). Leave it as it is, restore a copy, and run `loci verify`.") from error
 
 
 def unsure(error: apsw.Error, path: Path) -> LociError:

@@ -105,7 +105,7 @@ class SqliteStore:
             try:
                 transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names)
                 yield transaction
-                transaction.flush()
+                transaction.complete()
                 self._commit(db)
             except BaseException:
                 roll_back(db)

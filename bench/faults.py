@@ -59,7 +59,7 @@ def _said(number: int, who: str = "ana", session: str = "s9") -> Message:
 
 
 def _id(memory: MemOS, word: str) -> str:
-    return next(m.id for m in memory.cube("main").list(archived=True) if word in m.text)
+    return next((m.id for m in memory.cube("main").list(archived=True) if word in m.text), "gone")
 
 
 def _export(memory: MemOS, folder: Path) -> None:
@@ -259,7 +259,7 @@ def _look(vault: Path, verb: Verb, chain: list[State], words: list[object], told
     """Opens the vault on a sound disk, as the next process would."""
     is_done = "done" in told and not verb.notes
     is_twice = any(line.startswith(("done again", "again")) for line in told)
-    early = _holding(vault) if verb.erases and is_done else []
+    early = _holding(vault) if verb.erases and (is_done or any(line.startswith("again missing") for line in told)) else []
     for root in (vault, vault / "new"):
         if root.exists():
             with _door(root, LATER) as memory:

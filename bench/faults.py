@@ -30,6 +30,7 @@ import apsw
 from bench.disk import KILLED, KINDS, POSSIBLE, Disk, Fault
 from loci import Message
 from loci.errors import LociError
+from loci.infrastructure import rankers
 from loci.system import Cube
 from loci.testing import CountingIds, HashEmbedder, ManualClock
 from loci.testing.clock import START
@@ -77,6 +78,10 @@ def _import(memory: MemOS, folder: Path) -> None:
     memory.cube("main").import_file(folder / "in.jsonl")
 
 
+def _tune(memory: MemOS, folder: Path) -> None:
+    rankers.save(folder / "ranker.json", memory.cube("main").ranker, {"tuned": "now"})
+
+
 def _search(memory: MemOS, folder: Path) -> None:
     memory.cube("main").search("Who has a kettle?")
 
@@ -104,6 +109,7 @@ VERBS: dict[str, Verb] = {
         lambda cube: cube.add("The milk is fresh.", user="ana", expires=BEFORE + timedelta(days=6)),
     ),
     "drain": Verb(lambda memory, _: memory.cube("main").drain(), lambda cube: cube.add([_said(n) for n in range(3)], user="ana")),
+    "tune": Verb(_tune, lambda cube: rankers.save(cube._parts.vault.root / "ranker.json", cube.ranker, {"tuned": "before"})),
     "search": Verb(_search, notes=True),
     "a new cube": Verb(lambda memory, _: memory.cube("fresh").add(_said(1), user="ana")),
     "a new vault": Verb(lambda memory, folder: _door(folder / "new", THEN).cube("fresh").add(_said(1), user="ana")),
@@ -295,6 +301,7 @@ def _state(folder: Path) -> State:
         if rows:
             found.append((str(path.relative_to(folder)), rows))
     found += [(file.name, tuple(sorted(file.read_text().splitlines()[1:]))) for file in sorted(folder.glob("out.jsonl"))]
+    found += [(file.name, (file.read_text(),)) for file in sorted(folder.glob("ranker.json"))]
     return tuple(found)
 
 

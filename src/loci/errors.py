@@ -11,7 +11,7 @@
     │   ├── VersionConflict  somebody else wrote a version in between; holds both
     │   └── IllegalMove      the life cycle has no such transition
     ├── Unavailable    nobody, or time: the same call may work later
-    │   ├── Locked         another process holds the file
+    │   ├── Locked         others hold the file
     │   ├── StorageFull    no room on the disk
     │   ├── NotDurable     the disk failed at the commit: there or not, look again
     │   └── EmbedderFailed the embedder raised; words are safe
@@ -131,7 +131,7 @@ class Unavailable(LociError):
 
 
 class Locked(Unavailable):
-    """Another process held the file for longer than the busy timeout."""
+    """Others wrote to the file for longer than the busy timeout; nothing was changed."""
 
     code = "locked"
 
@@ -144,8 +144,10 @@ class StorageFull(Unavailable):
 
 
 class NotDurable(Unavailable):
-    """The disk failed while the change was being made durable, so nobody knows whether it is there: all of it is, or none. Open the
-    cube again and look, or send the same again: what is in the journal already is not taken twice."""
+    """The disk failed at the commit: the change is there as a whole or not at all, and only reading it again tells.
+
+    The connection is dropped, and the next call opens another. Sending the same again is safe: what is in the journal already is not
+    taken twice."""
 
     code = "not_durable"
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from loci.errors import Conflict
-from loci.infrastructure.files import publish, translated
+from loci.infrastructure.files import writing
 from loci.infrastructure.formats import VERSION
 from loci.ports import RowFilter, Store
 from loci.types import Memory, Source, State
@@ -33,7 +29,7 @@ def dump(store: Store, path: Path, now: datetime, *, overwrite: bool = False) ->
     kept = {source.id for source in sources}
     memories = {id: versions for id, versions in memories.items() if all(span.source in kept for m in versions for span in m.spans)}
     counts = {"sources": len(sources), "memories": len(memories)}
-    with _writing(path, overwrite) as file:
+    with writing(path, overwrite=overwrite) as file:
         file.write(_line({"loci": VERSION, "cube": store.cube, "exported": now, **counts}))
         for source in sources:
             file.write(_line(_source(source)))
@@ -65,19 +61,3 @@ def _source(source: Source) -> dict[str, object]:
 
 def _line(fields: Mapping[str, object]) -> bytes:
     return (json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat) + "\n").encode()
-
-
-@contextlib.contextmanager
-def _writing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A file beside ``path`` that takes its place when the block ends well, and is gone when it does not."""
-    with translated(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            publish(temporary, path, overwrite=overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)

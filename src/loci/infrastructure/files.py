@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from loci.errors import Conflict, Invalid, Missing, NotDurable, ReadOnly, StorageFull, Unavailable
 
@@ -31,6 +33,23 @@ def publish(temporary: Path, path: Path, *, overwrite: bool = False) -> None:
         raise NotDurable(f"{path} is there, but a power cut may take its name away ({error.strerror}). Look at the disk.") from error
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def writing(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
+    """A file beside ``path`` that takes its place when the block ends well, and is gone when it does not. It is readable by
+    its owner alone."""
+    with translated(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            publish(temporary, path, overwrite=overwrite)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

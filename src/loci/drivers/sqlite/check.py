@@ -177,8 +177,8 @@ def _vectors(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
 def _chain(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     before, place = b"", 0
     texts_of = ", ".join(raw(column) for column in ("principal", "verb", "object", "detail"))
-    rows = db.execute(f"SELECT seq, at, {texts_of}, hash FROM audit ORDER BY seq")
     try:
+        rows = db.execute(f"SELECT seq, at, {texts_of}, hash FROM audit ORDER BY seq")
         for place, (seq, at, *texts, hash) in enumerate(rows, 1):
             principal, verb, object, detail = (str(as_text(text)) for text in texts)
             if seq != place:

@@ -13,8 +13,9 @@
     │   ├── VersionConflict  somebody else wrote a version in between; holds both
     │   └── IllegalMove      the life cycle has no such transition
     ├── Unavailable    nobody, or time: the same call may work later
-    │   ├── Locked         another process holds the file
+    │   ├── Locked         others hold the file
     │   ├── StorageFull    no room on the disk
+    │   ├── NotDurable     the disk failed at the commit: there or not, look again
     │   └── EmbedderFailed the embedder raised; words are safe
     ├── Corrupt        the operator: data on disk is not what was written
     └── Unsupported    the operator: install or choose something
@@ -151,7 +152,7 @@ class Unavailable(LociError):
 
 
 class Locked(Unavailable):
-    """Another process held the file for longer than the busy timeout."""
+    """Others wrote to the file for longer than the busy timeout; nothing was changed."""
 
     code = "locked"
 
@@ -161,6 +162,15 @@ class StorageFull(Unavailable):
 
     code = "storage_full"
     http_status = 507
+
+
+class NotDurable(Unavailable):
+    """The disk failed at the commit: the change is there as a whole or not at all, and only reading it again tells.
+
+    The connection is dropped, and the next call opens another. Sending the same again is safe: what is in the journal already is not
+    taken twice."""
+
+    code = "not_durable"
 
 
 class EmbedderFailed(Unavailable):

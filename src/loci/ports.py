@@ -464,6 +464,9 @@ class Store(Protocol):
     def copy(self, target: Path, key: bytes | None = None) -> None:
         """A consistent copy of the cube as it is now, encrypted with ``key``, or plain."""
 
+    def gather(self) -> None:
+        """Brings everything into the one file, durably: once the store is closed, that file alone is the cube."""
+
     def close(self) -> None: ...
 
 

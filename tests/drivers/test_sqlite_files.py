@@ -229,6 +229,15 @@ def test_a_full_disk_changes_nothing(open_vault: Callable[..., MemOS], clock: Ma
     assert len(cube.add(said, user="ana").sources) == 60, "with room again, the same call works"
 
 
+def test_what_is_gathered_is_in_the_one_file(open_vault: Callable[..., MemOS], cube: Cube, tmp_path: Path) -> None:
+    cube.add([Message("user", f"The kettle number {n} is blue.") for n in range(40)])
+    cube._store.gather()
+    (tmp_path / "alone").mkdir()
+    shutil.copy(cube._store.path, tmp_path / "alone" / "main.loci")
+    other = open_vault(tmp_path / "alone").cube("main")
+    assert len(other.list()) == 40 and other.verify().is_clean
+
+
 # -- read-only ----------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 
 import apsw
 import pytest
@@ -38,6 +39,29 @@ def damage(cube: Cube, sql: str) -> None:
 DAMAGE = {
     "a letter of a source": ("UPDATE sources SET text = replace(text, 'Porto', 'Porta')", "source", "not those that were journaled"),
     "a caption": ("UPDATE sources SET caption = 'a blue kite' WHERE seq = 1", "source", "not those that were journaled"),
+    "who said it": ("UPDATE sources SET role = 'assistant' WHERE seq = 1", "source", "not as it was written (row 1)"),
+    "when it was said": ("UPDATE sources SET at = at + 1 WHERE seq = 2", "source", "not as it was written (row 2)"),
+    "whose it is, by name": ("UPDATE names SET name = 'eve' WHERE name = 'ana'", "source", "not as it was written (row 1)"),
+    "through what it came": ("UPDATE sources SET channel = 'web' WHERE seq = 1", "source", "not as it was written (row 1)"),
+    "the id of its own": ("UPDATE sources SET foreign_id = 'x' WHERE seq = 1", "source", "not as it was written (row 1)"),
+    "a source that nobody told": (
+        "INSERT INTO sources SELECT 99, 'x', x'00', user, agent, session, principal, channel, role, speaker, at, zone, recorded, text,"
+        " caption, foreign_id, hash, origin, trust, seal FROM sources WHERE seq = 1", "journal", "not whole",
+    ),
+    "a source and all that came of it gone": (
+        "DELETE FROM sources WHERE seq = 3; DELETE FROM versions WHERE memory IN (SELECT seq FROM memories WHERE source = 3);"
+        " DELETE FROM memories WHERE source = 3", "journal", "not whole",
+    ),
+    "the reason of a version": ("UPDATE versions SET reason = 'because' WHERE seq = 1", "version 1", "not as it was written"),
+    "the type of a content": ("UPDATE contents SET type = 'event' WHERE seq = 1", "content 1", "not as it was written"),
+    "what is claimed": ("UPDATE claims SET value = 'Faro' WHERE rowid = 1", "claim 1", "not as it was written"),
+    "a priority": ("UPDATE states SET priority = 9 WHERE memory = 1", "state 1", "not as it was written"),
+    "a link's reason": ("UPDATE links SET reason = 'because'", "link", "not as it was written"),
+    "the version that was replaced": ("DELETE FROM versions WHERE recorded_to IS NOT NULL", "version", "what it replaced is missing"),
+    "the version that replaced it": (
+        "DELETE FROM versions WHERE follows IS NOT NULL", "version", "what replaced it is missing",
+    ),
+    "the version that came last": ("DELETE FROM versions WHERE seq = (SELECT max(seq) FROM versions)", "content", "has no version"),
     "a span that ends early": ("UPDATE spans SET stop = stop - 1 WHERE content = 1", "memory", "not what was remembered"),
     "a span beyond its source": ("UPDATE spans SET stop = 99999 WHERE content = 1", "memory", "outside its source"),
     "a span of another source": ("UPDATE spans SET source = 2 WHERE content = 1", "memory", "not what was remembered"),
@@ -122,3 +146,12 @@ def test_verify_of_a_vault_goes_on_after_a_broken_cube(memory: MemOS, cube: Cube
 def test_verify_counts_what_it_looked_at(full: Cube) -> None:
     checked = full.verify().checked
     assert checked["sources"] == 4 and checked["audit"] == len(full.log()) and checked["memories"] >= 3
+
+
+def test_words_of_another_kind_of_str_are_sealed_as_they_are_read_back(cube: Cube) -> None:
+    class Person(StrEnum):
+        ANA = "ana"
+
+    id = cube.add(Message("user", "The kettle is blue.", speaker=Person.ANA, id=Person.ANA), user=Person.ANA, session=Person.ANA).ids[0]
+    cube.update(id, "The kettle is green.", reason=Person.ANA)
+    assert cube.verify().is_clean and cube.get(id).reason == "ana"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
-from loci.errors import Conflict, Invalid, Missing, ReadOnly, StorageFull, Unavailable
+from loci.errors import Conflict
+from loci.infrastructure.files import writing
 from loci.infrastructure.formats import VERSION
 from loci.infrastructure.signature import Digest, line, shown
 from loci.ports import RowFilter, Signature, Store
@@ -37,7 +33,7 @@ def dump(
     kept = {source.id for source in sources}
     memories = {id: versions for id, versions in memories.items() if all(span.source in kept for m in versions for span in m.spans)}
     counts = {"sources": len(sources), "memories": len(memories)}
-    with _writing(path, overwrite) as file:
+    with writing(path, overwrite=overwrite) as file:
         digest = Digest()
 
         def write(fields: Mapping[str, object]) -> None:
@@ -78,60 +74,3 @@ def _source(source: Source) -> dict[str, object]:
 
 def _line(fields: Mapping[str, object]) -> bytes:
     return (json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat) + "\n").encode()
-
-
-@contextlib.contextmanager
-def _writing(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A file beside ``path`` that takes its place when the block ends well, and is gone when it does not."""
-    with translated(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            _publish(temporary, path, overwrite)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Gives the file its name, durably. A link, unlike a rename, fails when somebody else took the name meanwhile."""
-    try:
-        if overwrite:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
-    except OSError as error:
-        if overwrite or error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
-        temporary.replace(path)  # a file system without links
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Errors of the file system as Loci's, each with the next step."""
-    try:
-        yield
-    except FileExistsError as error:
-        raise Conflict(f"{path} is there already. Choose another name, or overwrite it.") from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"There is no folder {path.parent} to write {path.name} to. Make it first.") from error
-    except IsADirectoryError as error:
-        raise Invalid(f"{path} is a folder. Give the name of a file in it.") from error
-    except PermissionError as error:
-        raise ReadOnly(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(f"The disk is full: {path} was not written. Free some space and try again.") from error
-        if error.errno == errno.EROFS:
-            raise ReadOnly(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
-        raise Unavailable(f"{path} was not written: {error.strerror}.") from error

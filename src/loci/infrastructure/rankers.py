@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from loci.errors import Invalid
+from loci.infrastructure.files import writing
 from loci.policy.answerable import EVIDENCE
 from loci.policy.fusion import FACTS, SIGNALS, Ranker
 
@@ -36,7 +37,9 @@ def save(path: Path, ranker: Ranker, provenance: Mapping[str, object]) -> None:
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(dict(slopes))}" for name, slopes in ranker.weights.items())
     head = {"name": ranker.name, "provenance": provenance, "confidence": dict(ranker.confidence)}
     told = ",\n ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items())
-    path.write_text(f'{{{told},\n "weights": {{\n{lines}\n }}\n}}\n', "utf-8")
+    with writing(path, overwrite=True) as file:  # a setting may name it: it is never half there
+        file.write(f'{{{told},\n "weights": {{\n{lines}\n }}\n}}\n'.encode())
+    path.chmod(0o644)  # it holds nobody's words
 
 
 def _slopes(told: dict[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from contextlib import closing
@@ -12,10 +13,11 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unavailable
+from loci.infrastructure.files import publish, translated
 from loci.ports import Clock, Entry, Files, Keyring, Registry, Secret, Store
 
 SUFFIX = ".loci"
-UNFINISHED = ".branching-"  # a folder in which a branch is made
+UNFINISHED = ".branching-"  # a folder in which a cube is made: a branch, or a new one
 ABANDONED_SECONDS = 3600
 EXCHANGES = 3  # of a cube's file, in the time that it takes to open it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -61,7 +63,9 @@ class Vault:
             if is_new and not create:
                 near = f" There are: {', '.join(self.names()[:8])}." if self.names() else " The vault is empty."
                 raise Missing(f"There is no cube {cube!r} in {self.root}.{near}")
-            store = self._stores[cube] = self._make(path, cube) if is_new else self._open(path, cube)
+            if is_new:
+                self._make(path, cube)
+            store = self._stores[cube] = self._open(path, cube)
             if is_new:
                 self._registry.note(Entry(cube, store.id, self._clock.now()))
         return store
@@ -80,17 +84,20 @@ class Vault:
                 origin.copy(path, key)
                 with closing(self._files.open(path, name, create=False, key=key)) as store:
                     prepare(store)
+                    store.gather()
                     entry = Entry(name, store.id, self._clock.now(), cube, as_of)
-                target.hardlink_to(path)  # unlike a renaming it takes nobody's place
+                if target.exists():
+                    raise Conflict(is_taken)
+                self._registry.note(entry)  # before there is one: a branch that nobody knows of would be left out of an erasure's receipt
+                publish(path, target)
         except FileExistsError as error:
             raise Conflict(is_taken) from error
         except OSError as error:
             raise Unavailable(f"The branch {name!r} could not be made in {self.root}: {error.strerror}. Nothing was changed.") from error
-        self._registry.note(entry)
         return self.store(name, create=False)
 
     def _clear(self) -> None:
-        """Branches that a process died over: they hold words that an erasure would not find."""
+        """Cubes that a process died over before they had a name: a branch holds words that an erasure would not find."""
         oldest = self._clock.now().timestamp() - ABANDONED_SECONDS
         for folder in self.root.glob(f"{UNFINISHED}*"):
             if folder.stat().st_mtime < oldest:
@@ -170,8 +177,15 @@ class Vault:
             return store
         raise Unavailable(f"Cube {cube!r} is being encrypted or decrypted. Try again when that is over.")
 
-    def _make(self, path: Path, cube: str) -> Store:
-        return self._files.open(path, cube, create=True, key=self._new_key(cube))
+    def _make(self, path: Path, cube: str) -> None:
+        """A new cube's file. It gets its name when it is whole: a file of that name is a cube at any moment, or a damaged one."""
+        self._clear()
+        with translated(path), TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
+            made = Path(folder) / path.name
+            with closing(self._files.open(made, cube, create=True, key=self._new_key(cube))) as store:
+                store.gather()
+            with contextlib.suppress(FileExistsError):  # another process was faster: its file it is
+                publish(made, path)
 
     def _new_key(self, cube: str) -> bytes | None:
         """The key of a cube to be made; None where cubes are plain."""

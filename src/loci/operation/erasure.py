@@ -48,7 +48,16 @@ def check_free(tx: Transaction, sources: Sequence[str], what: str) -> None:
 
 
 def erase(store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str]) -> Erased:
-    """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing."""
+    """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing; but what an erasure before
+    this one could not clear from the disk is cleared first, so that asking again is enough."""
+    try:
+        return _erase(store, by, value, principal, now, branches)
+    except Missing:
+        store.finish_erasure()
+        raise
+
+
+def _erase(store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str]) -> Erased:
     with store.write(now) as tx:
         sources = derived_sources(tx, tx.quoting(by, value))
         if not sources:

@@ -67,6 +67,7 @@ class Intake:
         """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
         check(messages)
         messages, done = self.redactor.messages(messages)
+        quota = int(self.store.options().get("quota", self.quota))
         people = people_of(messages, scope)
         changes: list[Change] = [Change(Outcome.REDACTED, None, reason) for reason in done]
         sources: list[str] = []
@@ -80,16 +81,12 @@ class Intake:
                 continue
             sources.append(source.id)
             self._remember(tx, source, people, by, header, changes)
-        self._check_quota(tx, scope, len(sources))
-        return Receipt(tuple(changes), tuple(sources))
-
-    def _check_quota(self, tx: Transaction, scope: Scope, added: int) -> None:
-        quota = int(self.store.options().get("quota", self.quota))
-        if quota and added and tx.count_of(scope.user) > quota:
+        if quota and sources and tx.count_of(scope.user) > quota:
             whose = "messages without a user" if scope.user is None else f"messages of user {scope.user!r}"
             raise OverQuota(
                 f"Cube {self.store.cube} holds no more than {quota:,} {whose}. `erase` or a larger quota makes room; nothing was stored."
             )
+        return Receipt(tuple(changes), tuple(sources))
 
     def source(self, tx: Transaction, message: Message, scope: Scope, by: Provenance, now: datetime) -> Source:
         """The message as it is journaled: with its time, scope, origin, trust and keyed hash."""

@@ -11,6 +11,7 @@ import apsw
 
 from loci.drivers.sqlite.codec import compact, from_micros, keyed_hash, to_micros
 from loci.drivers.sqlite.connection import query
+from loci.drivers.sqlite.seals import as_text, raw
 from loci.types import Head, Record
 
 TABLE = """
@@ -69,18 +70,24 @@ def head(db: apsw.Connection, cube: str, id: str) -> Head:
 
 def faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
     """The first record that is not what was written, and why."""
-    before = b""
-    rows = query(db, "SELECT seq, at, principal, verb, object, detail, hash FROM audit ORDER BY seq")
-    for place, (seq, at, principal, verb, object, detail, hash) in enumerate(rows, 1):
-        if seq != place:
-            yield f"audit record {place}", "it is missing from the log"
-            return
-        if chain(secret, before, seq, at, str(principal), str(verb), str(object), str(detail)) != hash:
-            yield f"audit record {seq}", "it was changed after it was written, or one before it was"
-            return
-        before = bytes(hash)
+    before, place = b"", 0
+    texts_of = ", ".join(raw(column) for column in ("principal", "verb", "object", "detail"))
+    try:
+        rows = db.execute(f"SELECT seq, at, {texts_of}, hash FROM audit ORDER BY seq")
+        for place, (seq, at, *texts, hash) in enumerate(rows, 1):
+            principal, verb, object, detail = (str(as_text(text)) for text in texts)
+            if seq != place:
+                yield f"audit record {place}", "it is missing from the log"
+                return
+            if not isinstance(hash, bytes) or chain(secret, before, place, at, principal, verb, object, detail) != hash:
+                yield f"audit record {place}", "it was changed after it was written, or one before it was"
+                return
+            before = hash
+    except apsw.CorruptError as error:
+        yield f"audit record {place + 1}", f"it cannot be read ({error})"
+        return
     known = query(db, "SELECT value FROM header WHERE key = 'head'")
-    if known and bytes(known[0][0]) != before:
+    if (bytes(known[0][0]) if known else b"") != before:
         yield "audit log", "its last record is missing, or is not the one that was written last"
 
 
@@ -96,7 +103,7 @@ def against(db: apsw.Connection, kept: Head) -> str:
     return ""
 
 
-def chain(secret: bytes, before: bytes, seq: int, at: int | None, principal: str, verb: str, object: str, detail: str) -> bytes:
+def chain(secret: bytes, before: bytes, seq: int, at: object, principal: str, verb: str, object: str, detail: str) -> bytes:
     """The hash of one record: covers everything in it and the record before."""
     return keyed_hash(secret, before.hex(), str(seq), str(at), principal, verb, object, detail)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import apsw
@@ -9,10 +10,12 @@ import numpy as np
 
 from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import keyed_hash
-from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
+from loci.drivers.sqlite.seals import as_text, broken, raw, sum_of
 from loci.types import Fault, Head, Message, State
 
+Told = tuple[str, str]  # where, what
 BATCH = 1000  # contents whose words are in memory at once
 NORM_SLACK = 0.01  # of a vector's length: what float32 and an embedder's own rounding may leave
 
@@ -20,40 +23,58 @@ NORM_SLACK = 0.01  # of a vector's length: what float32 and an embedder's own ro
 def check(db: apsw.Connection, secret: bytes, cube: str, kept: Head | None = None) -> tuple[dict[str, int], list[Fault]]:
     """(how many of each were looked at, what is wrong), in one consistent snapshot."""
     db.execute("BEGIN")
+    counts: dict[str, int] = {}
     try:
-        faults = [Fault(cube, where, what) for where, what in _faults(db, secret)]
+        faults = [Fault(cube, where, what) for part in PARTS for where, what in _as_far_as_it_can_be_read(part(db, secret))]
         told = audit.against(db, kept) if kept is not None else ""
         faults += [Fault(cube, "audit log", told)] if told else []
-        counts = {
-            table: int(scalar(db, f"SELECT count(*) FROM {table}"))
-            for table in ("sources", "memories", "versions", "claims", "links", "audit")
-        }
+        with contextlib.suppress(apsw.CorruptError):  # told above
+            for table in ("sources", "memories", "versions", "claims", "links", "audit"):
+                counts[table] = int(scalar(db, f"SELECT count(*) FROM {table}"))
     finally:
-        db.execute("COMMIT")
+        roll_back(db)
     return counts, faults
 
 
-def _faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+def _as_far_as_it_can_be_read(faults: Iterator[Told]) -> Iterator[Told]:
+    """One part of the check. What cannot be read ends this part, and is a fault; the others go on."""
+    try:
+        yield from faults
+    except apsw.CorruptError as error:
+        yield "file", f"SQLite: {error}. Restore a copy of the file."
+    except (UnicodeDecodeError, TypeError, ValueError) as error:
+        yield "file", f"a column holds what Loci never wrote there ({error}). Restore a copy of the file."
+
+
+def _file(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     for (message,) in db.execute("PRAGMA integrity_check(20)"):
         if message != "ok":
             yield "file", f"SQLite: {message}. Restore a copy of the file."
-    yield from _sources(db, secret)
-    yield from _contents(db, secret)
+
+
+def _sources(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
+    for id, *words, hash in db.execute(f"SELECT CAST(id AS BLOB), {raw('text')}, {raw('caption')}, hash FROM sources"):
+        text, caption = (None if word is None else str(as_text(word)) for word in words)
+        if keyed_hash(secret, text, caption) != hash:
+            yield f"source {as_text(id)}", "its words are not those that were journaled"
+
+
+def _seals(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
+    for called, place in broken(db, secret):
+        yield called, f"it is not as it was written (row {place})"
+    journal = query(db, "SELECT value FROM header WHERE key = 'journal'")
+    seals = (bytes(seal) for (seal,) in db.execute("SELECT seal FROM sources") if isinstance(seal, bytes))
+    if sum_of(seals) != (journal[0][0] if journal else bytes(16)):
+        yield "journal", "it is not whole: a source was taken out of it, put into it or exchanged by somebody else"
+
+
+def _orphans(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     for where, what, sql in ORPHANS:
         for (key,) in db.execute(sql):
             yield f"{where} {key}", what
-    yield from _words(db, secret)
-    yield from _vectors(db)
-    yield from audit.faults(db, secret)
 
 
-def _sources(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
-    for id, text, caption, hash in db.execute("SELECT id, text, caption, hash FROM sources"):
-        if keyed_hash(secret, str(text), None if caption is None else str(caption)) != hash:
-            yield f"source {id}", "its words are not those that were journaled"
-
-
-def _contents(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+def _contents(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     current: tuple[int, str] | None = None
     quoted: list[str] = []
     expected = b""
@@ -71,7 +92,6 @@ def _contents(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
             yield f"memory {memory}", "it quotes a source that is not there"
             continue
         words = Message("", str(text), caption=None if caption is None else str(caption)).words
-        assert isinstance(start, int) and isinstance(stop, int)
         if not 0 <= start <= stop <= len(words):
             yield f"memory {memory}", f"its span {start}:{stop} lies outside its source"
         quoted.append(words[start:stop])
@@ -90,7 +110,11 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
     ("quarantine", "its memory is missing", "SELECT memory FROM quarantine WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("move", "its memory is missing", "SELECT seq FROM moves WHERE memory NOT IN (SELECT seq FROM memories)"),
     ("state", "it is none that there is", f"SELECT memory FROM states WHERE state NOT IN ({STATES})"),
+    ("version", "what it replaced is missing", "SELECT seq FROM versions WHERE follows NOT IN (SELECT seq FROM versions)"),
+    ("version", "what replaced it is missing", "SELECT seq FROM versions WHERE recorded_to IS NOT NULL AND seq NOT IN"
+     " (SELECT follows FROM versions WHERE follows IS NOT NULL)"),
     ("memory", "it has no version", "SELECT id FROM memories WHERE seq NOT IN (SELECT memory FROM versions)"),
+    ("content", "it has no version", "SELECT seq FROM contents WHERE seq NOT IN (SELECT content FROM versions)"),
     ("version", "its content is missing", "SELECT seq FROM versions WHERE content NOT IN (SELECT seq FROM contents)"),
     ("content", "it is not in the text index", "SELECT seq FROM contents WHERE seq NOT IN (SELECT id FROM text_index_docsize)"),
     ("text index row", "its content is missing", "SELECT id FROM text_index_docsize WHERE id NOT IN (SELECT seq FROM contents)"),
@@ -109,7 +133,7 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 
 
-def _words(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
+def _words(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     """The text index against the words, read again as it reads them: every term at its place, and whose words they are."""
     indexed: dict[int, int] = {}
     scopes: dict[int, str] = {}
@@ -140,13 +164,17 @@ def _words(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
                 yield f"source {source}", "the text index holds its words for another user"
 
 
-def _vectors(db: apsw.Connection) -> Iterator[tuple[str, str]]:
+def _vectors(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     rows = db.execute("SELECT v.seq, v.data, g.dimensions FROM vectors v LEFT JOIN generations g ON g.number = v.generation")
     for seq, data, dimensions in rows:
-        assert isinstance(data, bytes)
-        if dimensions is None:
+        if not isinstance(data, bytes):
+            yield f"vector {seq}", "it is none"
+        elif dimensions is None:
             yield f"vector {seq}", "no embedder is known that made it"
         elif len(data) != 4 * int(str(dimensions)):
             yield f"vector {seq}", f"it has {len(data)} bytes; {dimensions} dimensions take {4 * int(str(dimensions))}"
         elif not abs(float(np.linalg.norm(np.frombuffer(data, dtype=np.float32))) - 1) < NORM_SLACK:
             yield f"vector {seq}", "its length is not 1: its numbers are not those that were stored"
+
+
+PARTS = (_file, _sources, _seals, _contents, _orphans, _words, _vectors, audit.faults)

@@ -9,9 +9,11 @@ from typing import Any
 from loci.drivers.sqlite.codec import TRUSTS, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.rows import Rows, time_of
+from loci.drivers.sqlite.seals import SEALED
 from loci.ports import ClaimRow
 from loci.types import Interval
 
+CARRIED = SEALED["claims"][2:-2]  # all but whose it is, and what closed it
 CLAIMS_READ = 64  # of one key, newest first: what a new claim is held against
 CLAIMS = """
 SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, c.turn, u.name, s.name,
@@ -96,18 +98,13 @@ class ClaimRows(Rows):
 
     def carry_claims(self, memory: str, content: int) -> None:
         """What the former version claimed, a further version that keeps its words claims as well."""
-        self.flush()
-        columns = (
-            "user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, session, said, valid_from, valid_to"
-        )
-        self._db.execute(
-            f"INSERT INTO claims (memory, content, {columns}) SELECT memory, ?, {columns} FROM claims"
-            " WHERE memory = ? AND closed_by IS NULL AND content != ?",
-            (content, self.seq_of(memory), content),
-        )
+        seq = self.seq_of(memory)
+        kept = self.rows(f"SELECT {', '.join(CARRIED)} FROM claims WHERE memory = ? AND closed_by IS NULL AND content != ?", seq, content)
+        self._pending["claims"] += [(seq, content, *row, None, None) for row in kept]
+        self.flush("claims")
         self._db.execute(
             "UPDATE claims SET closed_by = memory, closed_at = ? WHERE memory = ? AND content != ? AND closed_by IS NULL",
-            (self._now, self.seq_of(memory), content),
+            (self._now, seq, content),
         )
 
     def reopen_claims(self, memory: str, content: int) -> list[str]:

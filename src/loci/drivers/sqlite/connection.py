@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 
 from loci.drivers.sqlite import cipher
-from loci.errors import Corrupt, Invalid, LociError, Locked, Missing, ReadOnly, StorageFull, Unavailable
+from loci.errors import Corrupt, Invalid, LociError, Locked, Missing, NotDurable, ReadOnly, StorageFull, Unavailable
 
 BUSY_TIMEOUT_MS = 15_000
 TRY_MS = 20  # how long what need not be written now waits for whoever is writing
@@ -26,7 +26,7 @@ PRAGMAS = (
     "PRAGMA cache_size=-32768",
     "PRAGMA mmap_size=268435456",
 )
-
+UNSYNCED = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)  # errors after which nobody knows what is on the disk
 
 Look = Callable[[apsw.Connection, Path], None]
 
@@ -56,7 +56,7 @@ def _opened(path: Path, create: bool, timeout_ms: int, look: Look | None, key: b
     try:
         return _prepared(apsw.Connection(str(path), flags=_flags(create)), path, timeout_ms, look, key)
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError):
-        if create and not path.exists():
+        if create and not (path.exists() and path.stat().st_size):
             raise
         return _read_only(path, timeout_ms, look, key)
 
@@ -142,6 +142,12 @@ def _read_only(path: Path, timeout_ms: int, look: Look | None, key: bytes | None
     return db
 
 
+def roll_back(db: apsw.Connection) -> None:
+    """Ends a transaction without effect, if SQLite has not done so by itself, on a broken disk say: what broke it is the error to tell."""
+    with contextlib.suppress(apsw.SQLError, apsw.ConnectionClosedError):
+        db.execute("ROLLBACK")
+
+
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Raises Loci's errors for SQLite's. Every message names the file and what to do next."""
@@ -149,18 +155,33 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except apsw.Error as error:
         raise translate(error, path) from error
+    except UnicodeDecodeError as error:
+        raise Corrupt(f"{path} holds text that is none ({error}). Leave it as it is, restore a copy, and run `loci verify`.") from error
+
+
+def unsure(error: apsw.Error, path: Path) -> LociError:
+    """What a commit that failed on the disk says. The kernel may have dropped what it could not write and calls it written ever after, so
+    no second sync is asked for: whoever gets this closes the connection, and whoever wants to know reads the file again."""
+    return NotDurable(
+        f"The disk failed while a change of {path} was being made durable ({error}). It is there as a whole or not at all: open it again "
+        "and look, or do the same again. If this comes back, copy the file to another disk."
+    )
 
 
 def translate(error: apsw.Error, path: Path) -> LociError:
+    if getattr(error, "extendedresult", 0) in UNSYNCED:
+        return unsure(error, path)
     match error:
         case apsw.BusyError() | apsw.LockedError():
             return Locked(f"{path} is held by another process. Nothing was changed; try again when it has finished.")
+        case apsw.ProtocolError():
+            return Locked(f"{path} is opened by so many at once that its lock could not be had. Nothing was changed; try again.")
         case apsw.FullError():
             return StorageFull(f"No room on the disk of {path}. The change was rolled back; free some space and retry.")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.AuthError():
             return ReadOnly(f"{path} cannot be written: check the permissions of the file and its folder.")
         case apsw.CantOpenError():
-            return ReadOnly(f"{path} cannot be opened: check that its folder exists and may be written.")
+            return ReadOnly(f"{path} cannot be opened: check that its folder exists, may be written and has room.")
         case apsw.CorruptError() | apsw.NotADBError():
             return Corrupt(f"{path} is damaged ({error}). Leave it as it is, restore a copy, and run `loci verify`.")
         case apsw.TooBigError():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -11,7 +12,7 @@ import apsw
 
 from loci.drivers.sqlite import connection
 from loci.drivers.sqlite.connection import query, translate
-from loci.errors import Corrupt, Locked, Unavailable
+from loci.errors import Corrupt, Locked, StorageFull, Unavailable
 from loci.types import Message
 
 RUN = 1 << 22  # bytes looked through at once
@@ -130,15 +131,28 @@ def _settle(db: apsw.Connection, kept: str, now: int) -> None:
 def scrub(db: apsw.Connection, path: Path) -> None:
     """Empties the write-ahead log and the free pages of what was deleted. Raises ``Locked`` while another process reads
     an older state; the erasure is committed, and the next open, erase or verify finishes it."""
-    _empty_log(db, path)
+    empty_log(db, path)
+    db.execute("DELETE FROM header WHERE key = 'scrub'")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+@contextlib.contextmanager
+def finishing(path: Path) -> Iterator[None]:
+    """Raises Loci's errors for SQLite's where an erasure is committed and its bytes are not cleared yet."""
+    done = f"The words are erased from {path}, but what they left on the disk could not be cleared"
     try:
-        db.execute("DELETE FROM header WHERE key = 'scrub'")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        yield
+    except apsw.FullError as error:
+        raise StorageFull(f"{done}: there is no room. Free some space, then run `loci verify` to finish.") from error
+    except apsw.IOError as error:
+        raise Unavailable(f"{done}: the disk failed ({error}). Run `loci verify` to finish; if that fails too, copy the file.") from error
+    except apsw.BusyError as error:
+        raise Locked(f"{done}: another process holds it. Run `loci verify` to finish.") from error
     except apsw.Error as error:
         raise translate(error, path) from error
 
 
-def _empty_log(db: apsw.Connection, path: Path) -> None:
+def empty_log(db: apsw.Connection, path: Path) -> None:
     """Moves the write-ahead log into the file. SQLite waits for who reads an older state, but not for a checkpoint of somebody else."""
     end = time.monotonic() + connection.BUSY_TIMEOUT_MS / 1000
     while query(db, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
@@ -205,7 +219,7 @@ def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes], key: bytes |
     left = [p for p in residue(path, wanted, key) if not _said_elsewhere(db, p)]
     if left:
         db.execute("VACUUM")
-        _empty_log(db, path)
+        empty_log(db, path)
         left = [p for p in residue(path, left, key) if not _said_elsewhere(db, p)]
     if left:
         raise Corrupt(f"{path} still holds {len(left)} runs of erased words after a vacuum. Copy what you need and delete the file.")
@@ -230,8 +244,8 @@ def _give_way(db: apsw.Connection, row: apsw.SQLiteValue) -> None:
     for start, known, reason in found:
         db.execute("UPDATE versions SET recorded_to = ? WHERE seq = ?", (known, row))
         db.execute(
-            "INSERT INTO versions (memory, number, content, outcome, author, reason, cause, valid_from, valid_to, recorded_from, follows, ending)"
-            " SELECT memory, number, content, outcome, author, reason, NULL, valid_from, max(coalesce(valid_from, ?1), ?1), ?2, seq, ?3"
+            "INSERT INTO versions (memory, number, content, outcome, author, reason, cause, valid_from, valid_to, recorded_from, follows, ending,"
+            " seal) SELECT memory, number, content, outcome, author, reason, NULL, valid_from, max(coalesce(valid_from, ?1), ?1), ?2, seq, ?3, x''"
             " FROM versions WHERE seq = ?4",
             (start, known, reason, row),
         )

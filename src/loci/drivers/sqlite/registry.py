@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import apsw
 
 from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import from_micros, to_micros
-from loci.drivers.sqlite.connection import connect, query, scalar, translated
+from loci.drivers.sqlite.connection import connect, query, roll_back, scalar, translated
 from loci.errors import Missing
 from loci.ports import Entry, Stretched
 from loci.types import Channel, Fault, Grant, Head, Key, Record, Role
@@ -50,9 +51,8 @@ class SqliteRegistry:
     # -- cubes ---------------------------------------------------------------------------------------------------------
 
     def note(self, entry: Entry) -> None:
-        with self._lock, translated(self._path):
-            row = (entry.cube, entry.id, to_micros(entry.created), entry.parent, to_micros(entry.as_of))
-            self._open().execute("INSERT OR REPLACE INTO cubes VALUES (?, ?, ?, ?, ?)", row)
+        row = (entry.cube, entry.id, to_micros(entry.created), entry.parent, to_micros(entry.as_of))
+        self._change("INSERT OR REPLACE INTO cubes VALUES (?, ?, ?, ?, ?)", *row)
 
     def entries(self) -> list[Entry]:
         found = []
@@ -100,8 +100,7 @@ class SqliteRegistry:
     # -- what was done -------------------------------------------------------------------------------------------------
 
     def audit(self, at: datetime, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
-        with self._lock, translated(self._path):
-            db = self._open()
+        with self._writing() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 rows = query(db, "SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1") or [(0, b"", 0)]
@@ -110,7 +109,7 @@ class SqliteRegistry:
                 audit.append(db, self._secret(), bytes(before), int(seq) + 1, moment, principal, verb, object, detail)
                 db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                roll_back(db)
                 raise
 
     def records(
@@ -165,10 +164,19 @@ class SqliteRegistry:
             return query(self._open(), sql, *values)
 
     def _change(self, sql: str, *values: Any) -> int:
-        with self._lock, translated(self._path):
-            db = self._open()
+        with self._writing() as db:
             db.execute(sql, values)
             return db.changes()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[apsw.Connection]:
+        """The connection, for a change. After the disk failed one, it is not trusted any more (see `connection.unsure`)."""
+        with self._lock, translated(self._path):
+            try:
+                yield self._open()
+            except apsw.IOError:
+                self.close()
+                raise
 
 
 def _grant(row: tuple[Any, ...]) -> Grant:

@@ -74,7 +74,7 @@ def _retell(db: apsw.Connection, before: Present, after: Present, gone: set[int]
             _, memory, number, content, outcome, author, reason, cause, start, end, ending = row
             db.execute(
                 "INSERT INTO versions (memory, number, content, outcome, author, reason, cause, valid_from, valid_to, recorded_from, follows,"
-                " ending) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                " ending, seal) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,x'')",
                 (memory, number, content, outcome, author, reason, cause, start, end, now, ended.get(memory), ending),
             )
 

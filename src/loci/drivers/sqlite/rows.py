@@ -11,21 +11,19 @@ import apsw
 
 from loci.drivers.sqlite.codec import check_text, from_micros, to_micros
 from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.seals import INTO, SEALED, sealed
 from loci.errors import Missing
 
 Row = tuple[Any, ...]
 
 INSERTS = {
-    "memories": "INSERT INTO memories VALUES (?,?,?,?)",
-    "contents": "INSERT INTO contents VALUES (?,?,?,?,?,?,?,?,?,?)",
+    "memories": f"INSERT INTO {INTO['memories']}",
+    "contents": f"INSERT INTO {INTO['contents']}",
     "spans": "INSERT INTO spans VALUES (?,?,?,?,?)",
-    "versions": "INSERT INTO versions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "versions": f"INSERT INTO {INTO['versions']}",
     "text_index": "INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)",
-    "claims": (
-        "INSERT INTO claims (memory, content, user, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn,"
-        " session, said, valid_from, valid_to, closed_by, closed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-    ),
-    "links": "INSERT OR REPLACE INTO links VALUES (?,?,?,?,?)",
+    "claims": f"INSERT INTO {INTO['claims']}",
+    "links": f"INSERT OR REPLACE INTO {INTO['links']}",
     "touched": "INSERT OR IGNORE INTO touched VALUES (?,?)",
 }
 
@@ -33,7 +31,7 @@ INSERTS = {
 TOPS = """
 SELECT (SELECT value FROM header WHERE key = 'epoch'), (SELECT max(seq) FROM memories), (SELECT max(seq) FROM contents),
   (SELECT max(seq) FROM versions), (SELECT max(seq) FROM audit), (SELECT at FROM audit ORDER BY seq DESC LIMIT 1),
-  (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1)
+  (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), (SELECT max(seq) FROM sources), (SELECT value FROM header WHERE key = 'journal')
 """
 
 
@@ -57,7 +55,7 @@ class Rows:
 
     def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: Names) -> None:
         self._db, self._secret = db, secret
-        self.epoch, memory, content, version, record, last, self._head = query(db, TOPS)[0]
+        self.epoch, memory, content, version, record, last, self._head, source, journal = query(db, TOPS)[0]
         present = to_micros(now) or 0
         self._now = present if last is None or present >= last else last + 1  # a clock set back does not change what was known
         self._known = names.known if names.epoch == self.epoch else {}
@@ -66,7 +64,8 @@ class Rows:
         self._sources: dict[str, int] = {}
         self._memories: dict[str, int] = {}
         self._closed: dict[int, int] = {}  # memory: the version row this transaction ended last
-        self._next = {"memories": memory or 0, "contents": content or 0, "versions": version or 0}
+        self._journal: bytes = journal or bytes(16)  # the sum of the seals of all sources: one that is gone is missed
+        self._next = {"sources": source or 0, "memories": memory or 0, "contents": content or 0, "versions": version or 0}
         self.change = (record or 0) + 1
         self.new_contents: list[int] = []
 
@@ -91,7 +90,7 @@ class Rows:
         for table in tables or INSERTS:
             rows = self._pending[table]
             if rows:
-                self._db.executemany(INSERTS[table], rows)
+                self._db.executemany(INSERTS[table], sealed(self._secret, table, rows) if table in SEALED else rows)
                 rows.clear()
 
     def _touch(self, memory: int) -> None:

@@ -2,17 +2,17 @@
 
 Times are microseconds since the epoch (UTC); NULL is "open". Words live once, in ``sources``: a memory's text is the
 quotation of its spans, so erasing a source erases what was cut from it. What changes often (``states``, ``usage``) is
-kept apart from what is long (``sources``, ``vectors``), and a missing row there means "as born".
+kept apart from what is long (``sources``, ``vectors``), and a missing row there means "as born". ``seal``: a keyed hash of the row
+as it was written (`seals`).
 """
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import apsw
 
-from loci.drivers.sqlite.connection import query, scalar
+from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.errors import Corrupt, NewerSchema
 
 APPLICATION_ID = 0x4C4F4349  # "LOCI"
@@ -26,18 +26,21 @@ CREATE TABLE sources (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, identity BLOB NOT NULL UNIQUE,
   user INTEGER, agent INTEGER, session INTEGER, principal INTEGER NOT NULL, channel TEXT NOT NULL,
   role TEXT NOT NULL, speaker INTEGER, at INTEGER, zone INTEGER, recorded INTEGER NOT NULL,
-  text TEXT NOT NULL, caption TEXT, foreign_id TEXT, hash BLOB NOT NULL, origin INTEGER, trust INTEGER NOT NULL) STRICT;
+  text TEXT NOT NULL, caption TEXT, foreign_id TEXT, hash BLOB NOT NULL, origin INTEGER, trust INTEGER NOT NULL,
+  seal BLOB NOT NULL) STRICT;
 CREATE INDEX sources_by_user ON sources (user);
 CREATE INDEX sources_by_origin ON sources (origin) WHERE origin IS NOT NULL;
 CREATE INDEX sources_by_session ON sources (session, speaker);
 
 -- what is remembered: an identity, its contents, and the versions that say when each content held
-CREATE TABLE memories (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source INTEGER NOT NULL, part TEXT NOT NULL) STRICT;
+CREATE TABLE memories (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source INTEGER NOT NULL, part TEXT NOT NULL, seal BLOB NOT NULL) STRICT;
 CREATE INDEX memories_by_source ON memories (source);
 CREATE TABLE contents (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, type TEXT NOT NULL, speaker INTEGER, about TEXT,
   attributes TEXT, flags INTEGER NOT NULL, length INTEGER NOT NULL, checksum BLOB NOT NULL,
-  trust INTEGER NOT NULL) STRICT;  -- the least of all the sources that it quotes
+  trust INTEGER NOT NULL,  -- the least of all the sources that it quotes
+  seal BLOB NOT NULL) STRICT;
 CREATE INDEX contents_by_memory ON contents (memory);
 CREATE TABLE spans (
   content INTEGER NOT NULL, ordinal INTEGER NOT NULL, source INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
@@ -47,20 +50,23 @@ CREATE TABLE versions (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, number INTEGER NOT NULL, content INTEGER NOT NULL,
   outcome TEXT NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL, cause INTEGER,
   valid_from INTEGER, valid_to INTEGER, recorded_from INTEGER NOT NULL, recorded_to INTEGER,
-  follows INTEGER, ending TEXT NOT NULL DEFAULT '') STRICT;  -- the row that ended in recorded time when this one began; why its validity ended
+  follows INTEGER,  -- the row that ended in recorded time when this one began
+  ending TEXT NOT NULL DEFAULT '',  -- why its validity ended
+  seal BLOB NOT NULL) STRICT;
 CREATE INDEX versions_by_memory ON versions (memory);
 CREATE INDEX versions_by_cause ON versions (cause) WHERE cause IS NOT NULL;
 
 -- header fields that move: absent means generated, priority 0, no end
-CREATE TABLE states (memory INTEGER PRIMARY KEY, state TEXT NOT NULL, expires INTEGER, priority INTEGER NOT NULL) STRICT;
+CREATE TABLE states (
+  memory INTEGER PRIMARY KEY, state TEXT NOT NULL, expires INTEGER, priority INTEGER NOT NULL, seal BLOB NOT NULL) STRICT;
 -- every transition that somebody had a reason for, append-only
 CREATE TABLE moves (
   seq INTEGER PRIMARY KEY, memory INTEGER NOT NULL, at INTEGER NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
-  author TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
+  author TEXT NOT NULL, reason TEXT NOT NULL, seal BLOB NOT NULL) STRICT;
 CREATE INDEX moves_by_memory ON moves (memory);
 -- kept out of every present answer, from when to when, and what was decided
 CREATE TABLE quarantine (
-  memory INTEGER PRIMARY KEY, reason TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, decision TEXT NOT NULL DEFAULT '') STRICT;
+  memory INTEGER PRIMARY KEY, reason TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, decision TEXT NOT NULL, seal BLOB NOT NULL) STRICT;
 CREATE TABLE usage (memory INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used INTEGER NOT NULL) STRICT;
 
 -- keyed statements, for conflict without a model
@@ -69,7 +75,7 @@ CREATE TABLE claims (
   subject TEXT NOT NULL, attribute TEXT NOT NULL, value TEXT NOT NULL,
   polarity INTEGER NOT NULL, tense TEXT NOT NULL, cue TEXT NOT NULL, arity TEXT NOT NULL, sort TEXT NOT NULL, serial INTEGER,
   speaker INTEGER, turn INTEGER, session INTEGER, said INTEGER,
-  valid_from INTEGER, valid_to INTEGER, closed_by INTEGER, closed_at INTEGER) STRICT;
+  valid_from INTEGER, valid_to INTEGER, closed_by INTEGER, closed_at INTEGER, seal BLOB NOT NULL) STRICT;
 CREATE INDEX claims_by_key ON claims (subject, attribute);
 CREATE INDEX claims_by_attribute ON claims (attribute);
 CREATE INDEX claims_by_speaker ON claims (speaker);
@@ -77,7 +83,7 @@ CREATE INDEX claims_by_memory ON claims (memory);
 CREATE INDEX claims_by_closer ON claims (closed_by) WHERE closed_by IS NOT NULL;
 CREATE TABLE links (
   source INTEGER NOT NULL, target INTEGER NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL,
-  PRIMARY KEY (source, target, type)) STRICT, WITHOUT ROWID;
+  seal BLOB NOT NULL, PRIMARY KEY (source, target, type)) STRICT, WITHOUT ROWID;
 CREATE INDEX links_by_target ON links (target);
 
 -- views of the words: both keyed by content, both rebuildable
@@ -110,7 +116,7 @@ def recognise(db: apsw.Connection, path: Path) -> None:
     try:
         found, application, has_tables = _pragma(db, "user_version"), _pragma(db, "application_id"), _has_tables(db)
     finally:
-        db.execute("ROLLBACK")
+        roll_back(db)
     if application != APPLICATION_ID and (application or found or has_tables):
         raise Corrupt(f"{path} is an SQLite file, but not a cube of Loci's. It was not touched: choose another name.")
     if found > VERSION:
@@ -131,8 +137,7 @@ def migrate(db: apsw.Connection) -> None:
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(apsw.SQLError):  # SQLite may have rolled back by itself
-            db.execute("ROLLBACK")
+        roll_back(db)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,16 +18,17 @@ from loci.drivers.sqlite import audit, erasure
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
-from loci.drivers.sqlite.connection import TRY_MS, connect, query, scalar, translated
+from loci.drivers.sqlite.connection import TRY_MS, connect, query, roll_back, scalar, translated, unsure
 from loci.drivers.sqlite.jobs import covered
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
 from loci.drivers.sqlite.search import claimed, survey
+from loci.drivers.sqlite.turns import Turns, begin, patience
 from loci.drivers.sqlite.view import Numbers, View
 from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
-from loci.errors import Corrupt, Missing, ReadOnly, missing
+from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
 from loci.ports import Probe, RowFilter, Survey
 from loci.types import ROLES, Fault, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
 
@@ -46,7 +48,7 @@ class SqliteStore:
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
         self._view, self._view_lock = View(), threading.RLock()
-        self._names = Names()  # for writing
+        self._names, self._turns = Names(), Turns()  # for writing
         self._numbers = Numbers()
         self._names_of: dict[int, str] = {}
         self._names_at: tuple[int, int] | None = None
@@ -98,20 +100,44 @@ class SqliteStore:
         db = self._db()
         if db.readonly("main"):
             raise ReadOnly(f"{self.path} cannot be written: check the permissions of the file and its folder.")
-        with translated(self.path):
-            _begin(db, wait_ms)
+        assert getattr(self._local, "transaction", None) is None, "a transaction within a transaction of the same thread"
+        with translated(self.path), self._turn(patience(db, wait_ms)) as left:
+            begin(db, left)
             try:
                 transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names)
                 yield transaction
-                transaction.flush()
-                db.execute("COMMIT")
+                transaction.complete()
+                self._commit(db)
             except BaseException:
-                with contextlib.suppress(apsw.SQLError):  # SQLite may have rolled back by itself, on a full disk say
-                    db.execute("ROLLBACK")
+                roll_back(db)
                 raise
             finally:
                 self._local.transaction = None
             self._names.learn(transaction.epoch, transaction.new_names)
+
+    @contextlib.contextmanager
+    def _turn(self, seconds: float) -> Iterator[float]:
+        """This thread's turn among those of the process. Yields the seconds that are left to wait for other processes."""
+        end = time.monotonic() + seconds
+        if not self._turns.take(seconds):
+            raise Locked(
+                f"{self.path} is written by other threads of this process. Nothing was changed; try again when they have finished."
+            )
+        try:
+            yield max(end - time.monotonic(), 0.0)
+        finally:
+            self._turns.give()
+
+    def _commit(self, db: apsw.Connection) -> None:
+        """Makes a transaction durable. If the disk fails here, the connection is not trusted any more: the next call opens another."""
+        try:
+            db.execute("COMMIT")
+        except apsw.IOError as error:
+            self._local.db = None
+            self._opened.discard(db)
+            with contextlib.suppress(apsw.Error):
+                db.close(True)
+            raise unsure(error, self.path) from error
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -143,7 +169,7 @@ class SqliteStore:
                 try:
                     yield db
                 finally:
-                    db.execute("ROLLBACK")
+                    roll_back(db)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -272,7 +298,7 @@ class SqliteStore:
         """Finishes an erasure on disk and looks for what was erased. Returns the bytes looked at."""
         db = self._db()
         wanted = erasure.pieces([s.message for s in erased])
-        with translated(self.path):
+        with erasure.finishing(self.path):
             erasure.scrub(db, self.path)
             return erasure.prove(db, self.path, wanted, self._key)
 
@@ -289,10 +315,11 @@ class SqliteStore:
             self.scrub()
 
     def _scrub_if_free(self, db: apsw.Connection) -> None:
-        """An erasure that another process's reading had held up is finished at the next opening that is alone."""
-        busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
-        if not busy:
-            erasure.scrub(db, self.path)
+        """An erasure that another process's reading, or the disk, had held up is finished at the next opening that is alone. A disk that
+        is still full or broken is no reason not to open: the erasure stays due, and `verify` says so."""
+        with contextlib.suppress(Unavailable), erasure.finishing(self.path):
+            if not query(db, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+                erasure.scrub(db, self.path)
 
     @property
     def is_encrypted(self) -> bool:
@@ -311,6 +338,11 @@ class SqliteStore:
         with self._read() as db:
             found = query(db, "SELECT key, value FROM header WHERE key > 'option ' AND key < 'option!'")
         return {str(key).removeprefix("option "): str(value) for key, value in found}
+
+    def gather(self) -> None:
+        """Brings the write-ahead log into the file. Closing does so too, but says nothing when the disk is full."""
+        with translated(self.path):
+            erasure.empty_log(self._db(), self.path)
 
     def close(self) -> None:
         for db in tuple(self._opened):
@@ -383,16 +415,3 @@ class SqliteStore:
 
 def _header(db: apsw.Connection) -> dict[str, Any]:
     return {str(key): value for key, value in query(db, "SELECT key, value FROM header")}
-
-
-def _begin(db: apsw.Connection, wait_ms: int | None) -> None:
-    """Takes the write lock, waiting as long as the connection does, or ``wait_ms``."""
-    if wait_ms is None:
-        db.execute("BEGIN IMMEDIATE")
-        return
-    usual = int(scalar(db, "PRAGMA busy_timeout"))
-    db.set_busy_timeout(min(usual, wait_ms))
-    try:
-        db.execute("BEGIN IMMEDIATE")
-    finally:
-        db.set_busy_timeout(usual)

@@ -22,10 +22,17 @@ from loci.drivers.sqlite.codec import (
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.jobs import JobRows
 from loci.drivers.sqlite.revert import revert
-from loci.drivers.sqlite.rows import sure_time, time_of
+from loci.drivers.sqlite.rows import Row, sure_time, time_of
+from loci.drivers.sqlite.seals import INTO, NAMED, SEALED, seal, sealed, sum_of
 from loci.errors import Missing
 from loci.ports import ClaimRow, Draft, Removed
 from loci.types import Interval, Outcome, Source, State
+
+IS_NAME = [("sources", column) in NAMED for column in SEALED["sources"]]
+JOURNAL = (
+    f"INSERT INTO sources ({', '.join(SEALED['sources'])}, seal, text, caption) VALUES ({'?,' * len(IS_NAME)}?,?,?)"
+    " ON CONFLICT (identity) DO NOTHING RETURNING seq"
+)
 
 
 class SqliteTransaction(ClaimRows, JobRows):
@@ -43,26 +50,25 @@ class SqliteTransaction(ClaimRows, JobRows):
             self._secret, scope.user, scope.agent, scope.session, message.role, message.speaker, message.text, message.caption,
             message.id, str(at), str(ordinal),
         )  # fmt: skip
-        found = query(
-            self._db,
-            "INSERT INTO sources (id, identity, user, agent, session, principal, channel, role, speaker, at, zone, recorded,"
-            " text, caption, foreign_id, hash, origin, trust) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-            " ON CONFLICT (identity) DO NOTHING RETURNING seq",
-                source.id, identity, self._maybe(scope.user), self._maybe(scope.agent), self._maybe(scope.session),
-                self._name(source.principal), source.channel, message.role, self._maybe(message.speaker), at,
-                zone_of(message.at), to_micros(source.recorded), message.text, message.caption, message.id,
-                source.hash, self._maybe(source.origin), RANK[source.trust],
+        seq = self._next["sources"] + 1
+        row = (
+            seq, source.id, identity, scope.user, scope.agent, scope.session, source.principal, source.channel.value, message.role,
+            message.speaker, at, zone_of(message.at), to_micros(source.recorded), message.id, source.hash, source.origin,
+            RANK[source.trust],
         )  # fmt: skip
-        if not found:
+        mark = seal(self._secret, "sources", row)
+        stored = [self._maybe(str(value)) if is_name and value is not None else value for value, is_name in zip(row, IS_NAME, strict=True)]
+        if not query(self._db, JOURNAL, *stored, mark, message.text, message.caption):
             return False
-        self._sources[source.id] = int(found[0][0])
+        self._sources[source.id] = self._bump("sources")
+        self._journal = sum_of([mark], self._journal)
         return True
 
     def add(self, draft: Draft, cause: str | None = None) -> int:
         memory = draft.memory
         seq = self._bump("memories")
         self._memories[memory.id] = seq
-        self._pending["memories"].append((seq, memory.id, self._source(memory.spans[0].source), memory.part))
+        self._pending["memories"].append((seq, memory.id, self._source(memory.spans[0].source), memory.part.value))
         if memory.priority or memory.expires is not None:
             self.set_state(memory.id, memory.state, memory.expires, memory.priority)
         return self._content(seq, draft, 1, memory.valid, Outcome.ADDED, cause)
@@ -79,7 +85,7 @@ class SqliteTransaction(ClaimRows, JobRows):
         attributes = dump_attributes(memory.entities, memory.keywords, memory.times)
         pending = self._pending
         pending["contents"].append(
-            (content, seq, memory.type, self._maybe(memory.speaker), memory.about, attributes, flags,
+            (content, seq, memory.type.value, self._maybe(memory.speaker), memory.about, attributes, flags,
              len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum), RANK[memory.origin.trust])
         )  # fmt: skip
         for ordinal, span in enumerate(memory.spans):
@@ -106,7 +112,7 @@ class SqliteTransaction(ClaimRows, JobRows):
         """A row that says: from now on we know that ``content`` held over ``valid``."""
         seq = self.seq_of(memory)
         self._pending["versions"].append(
-            (self._bump("versions"), seq, number, content, outcome, author, reason,
+            (self._bump("versions"), seq, number, content, outcome.value, author, reason,
              None if cause is None else self.seq_of(cause), to_micros(valid.start), to_micros(valid.end), self._now, None,
              self._closed.get(seq), ending)
         )  # fmt: skip
@@ -166,10 +172,13 @@ class SqliteTransaction(ClaimRows, JobRows):
         seq = self.seq_of(memory)
         before = self.state(memory)[0]
         if reason and before is not state:
-            values = (seq, self._now, before.value, state.value, author, reason)
-            self._db.execute("INSERT INTO moves (memory, at, before, after, author, reason) VALUES (?,?,?,?,?,?)", values)
-        self._db.execute("INSERT OR REPLACE INTO states VALUES (?,?,?,?)", (seq, state.value, to_micros(expires), priority))
+            moves = sealed(self._secret, "moves", [(seq, self._now, before.value, state.value, author, reason)])
+            self._db.executemany(f"INSERT INTO {INTO['moves']}", moves)
+        self._put_states([(seq, state.value, to_micros(expires), priority)])
         self._touch(seq)
+
+    def _put_states(self, rows: Sequence[Row]) -> None:
+        self._db.executemany(f"INSERT OR REPLACE INTO {INTO['states']}", sealed(self._secret, "states", rows))
 
     # -- quarantine ----------------------------------------------------------------------------------------------------
 
@@ -186,17 +195,23 @@ class SqliteTransaction(ClaimRows, JobRows):
     def hold(self, memory: str, reason: str, decision: str = "") -> None:
         self.flush("memories")
         seq = self.seq_of(memory)
-        self._db.execute(
-            "INSERT INTO quarantine (memory, reason, since, decision) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (memory) DO UPDATE SET"
-            " reason = coalesce(nullif(?2, ''), reason), decision = ?4, since = iif(until IS NULL, since, ?3), until = NULL",
-            (seq, reason, self._now, decision),
-        )
-        self._touch(seq)
+        before, since, until = self._held(seq) or (reason, self._now, self._now)
+        self._put_held((seq, reason or before, since if until is None else self._now, None, decision))
 
     def release(self, memory: str, decision: str) -> None:
         seq = self.seq_of(memory)
-        self._db.execute("UPDATE quarantine SET until = ?, decision = ? WHERE memory = ? AND until IS NULL", (self._now, decision, seq))
-        self._touch(seq)
+        held = self._held(seq)
+        if held is not None and held[2] is None:
+            self._put_held((seq, held[0], held[1], self._now, decision))
+
+    def _held(self, seq: int) -> tuple[str, int, int | None] | None:
+        """(reason, since, until) of a memory that is or was in quarantine."""
+        found = query(self._db, "SELECT reason, since, until FROM quarantine WHERE memory = ?", seq)
+        return found[0] if found else None
+
+    def _put_held(self, row: Row) -> None:
+        self._db.executemany(f"INSERT OR REPLACE INTO {INTO['quarantine']}", sealed(self._secret, "quarantine", [row]))
+        self._touch(int(row[0]))
 
     def is_held(self, memory: str) -> bool:
         return bool(query(self._db, "SELECT 1 FROM quarantine WHERE memory = ? AND until IS NULL", self.seq_of(memory)))
@@ -258,7 +273,10 @@ class SqliteTransaction(ClaimRows, JobRows):
         return [str(row[0]) for row in names], tuple(self.claims_of(reopened))
 
     def _count_versions(self) -> None:
-        """After versions were written past this transaction."""
+        """After versions were written past this transaction: counts and seals them."""
+        columns = ", ".join(SEALED["versions"])
+        for row in query(self._db, f"SELECT {columns} FROM versions WHERE seal = x''"):
+            self._db.execute("UPDATE versions SET seal = ? WHERE seq = ?", (seal(self._secret, "versions", row), row[0]))
         self._next["versions"] = int(self.rows("SELECT coalesce(max(seq), 0) FROM versions")[0][0])
         self._closed.clear()
 
@@ -267,7 +285,10 @@ class SqliteTransaction(ClaimRows, JobRows):
 
     def remove(self, sources: Sequence[str]) -> Removed:
         self.flush()
-        counts, reopened = erasure.remove(self._db, [self._source(s) for s in sources], self.change, self._now)
+        seqs = [self._source(s) for s in sources]
+        seals = self._db.execute(f"SELECT seal FROM sources WHERE seq IN ({','.join(map(str, seqs))})")
+        self._journal = sum_of([bytes(row[0]) for row in seals], self._journal)
+        counts, reopened = erasure.remove(self._db, seqs, self.change, self._now)
         self._memories.clear()
         self._count_versions()
         return Removed(counts, tuple(self.claims_of(reopened)))
@@ -277,11 +298,12 @@ class SqliteTransaction(ClaimRows, JobRows):
         at = to_micros(after)
         erasure.undo(self._db, [int(r[0]) for r in self.rows("SELECT seq FROM versions WHERE valid_from > ? AND follows IS NOT NULL", at)])
         self._db.execute("DELETE FROM versions WHERE valid_from > ? AND number > 1", (at,))
-        self._db.execute(
-            "UPDATE states SET state = 'generated' WHERE state = 'expired' AND memory IN (SELECT memory FROM versions"
+        alive = self.rows(
+            "SELECT memory, 'generated', expires, priority FROM states WHERE state = 'expired' AND memory IN (SELECT memory FROM versions"
             " WHERE recorded_to IS NULL AND valid_to > ?)",
-            (at,),
+            at,
         )
+        self._put_states(alive)
         self._db.execute("UPDATE versions SET valid_to = NULL, ending = '' WHERE recorded_to IS NULL AND valid_to > ?", (at,))
         self._db.execute("UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE closed_at > ?", (at,))
         self._db.execute("DELETE FROM moves WHERE at > ?", (at,))
@@ -294,6 +316,13 @@ class SqliteTransaction(ClaimRows, JobRows):
 
     def count_of(self, user: str | None) -> int:
         return int(self.rows("SELECT count(*) FROM sources WHERE user IS (SELECT seq FROM names WHERE name = ?)", user)[0][0])
+
+    def complete(self) -> None:
+        """Writes what is still gathered, before the commit."""
+        self.flush()
+        self._db.execute(
+            "INSERT INTO header VALUES ('journal', ?1) ON CONFLICT DO UPDATE SET value = ?1 WHERE value != ?1", (self._journal,)
+        )
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""

@@ -151,7 +151,8 @@ class Cube:
         scope = inputs.scope_of(self.name, user, agent, session)
         said = inputs.messages_of(messages)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
-        return self._add(self._intake, said, scope, channel or inputs.channel_of(said), header)
+        way = inputs.channel_of(said) if channel is None else inputs.channel_named(channel)
+        return self._add(self._intake, said, scope, way, header)
 
     def _add(self, intake: Intake, said: Sequence[Message], scope: Scope, channel: Channel, header: Header) -> Receipt:
         self._parts.governance.allow("add", scope)
@@ -176,9 +177,9 @@ class Cube:
     ) -> importing.Imported:
         """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
         word is stored; importing it again adds nothing. ``progress`` is told (done, total)."""
-        into = inputs.scope_of(self.name, user, agent, session)
+        into, path = inputs.scope_of(self.name, user, agent, session), inputs.path_of(path)
         self._parts.governance.allow("import", into)
-        with Ahead(self._parts.reader, Path(path)) as reader:
+        with Ahead(self._parts.reader, path) as reader:
             intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
             def add(messages: Sequence[Message], scope: Scope) -> Receipt:
@@ -187,12 +188,12 @@ class Cube:
             def expect(messages: Sequence[Message], scope: Scope) -> None:
                 reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
 
-            return importing.import_transcripts(loader.read(Path(path), format), add, into, progress, expect)
+            return importing.import_transcripts(loader.read(path, format), add, into, progress, expect)
 
     def export(self, path: str | Path, *, overwrite: bool = False) -> Mapping[str, int]:
         """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds."""
         self._parts.governance.allow("export", Scope(self.name))
-        return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite)
+        return dumper.dump(self._store, inputs.path_of(path), self._parts.clock.now(), overwrite=overwrite)
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -321,6 +322,8 @@ class Cube:
                 inputs.id_of(id)
                 if isinstance(to, datetime):
                     to = self._store.get(id, replace(self._everything(), known_at=sure(to, "to"))).version
+                elif to is not None and not isinstance(to, int):
+                    raise Invalid(f"to is {to!r:.100}; it must be the number of a version, or a time.")
                 receipt = self._lifecycle.restore(tx, id, to, reason or "restored on request", author, now)
             elif isinstance(to, datetime):
                 receipt = rewind(self._lifecycle, tx, sure(to, "to"), self._everything(), reason or "cube restored", author, now)
@@ -412,6 +415,7 @@ class Cube:
         """The audit log, oldest first: who did what to what, when."""
         self._parts.governance.allow("log", Scope(self.name))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
+        verb, object = inputs.word_of(verb, "verb"), inputs.word_of(object, "object")
         return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number)
 
     # -- care ----------------------------------------------------------------------------------------------------------

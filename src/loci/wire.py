@@ -15,7 +15,7 @@ from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
 from loci.ports import Chat, Clock, Embedder, Ids, Store
-from loci.settings import Settings, load
+from loci.settings import Settings, load, place
 from loci.system import Parts, System
 
 
@@ -43,7 +43,7 @@ class MemOS(System):
 def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None, embedder: Embedder | None = None) -> Parts:
     """The parts these settings describe. What is handed in takes the place of what would be built."""
     clock = clock or SystemClock()
-    root = Path(settings.vault).expanduser()
+    root = place(settings.vault, "vault")
     is_writable = _prepare(root)
     engine = embedder or embedder_of(settings)
 
@@ -54,7 +54,7 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
         vault=Vault(root, clock, open_store, SqliteRegistry(root / "registry.db")),
         governance=Governance(clock, settings.principal, is_writable),
         reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
-        ranker=rankers.load(Path(settings.ranker).expanduser() if settings.ranker else None), limit=settings.limit,
+        ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background,
     )  # fmt: skip
 

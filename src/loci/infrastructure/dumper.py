@@ -27,8 +27,9 @@ def dump(store: Store, path: Path, now: datetime, *, overwrite: bool = False) ->
     The file is there whole or not at all, readable by its owner alone. Returns how many of each. Raises `Conflict` when
     there is a file and ``overwrite`` is false.
     """
-    if not overwrite and path.exists():
-        raise Conflict(f"{path} is there already. Choose another name, or overwrite it.")
+    with translated(path):
+        if not overwrite and path.exists():
+            raise FileExistsError(path)
     memories, sources = _memories(store), store.sources()  # in this order: every memory's source is among those read after
     kept = {source.id for source in sources}
     memories = {id: versions for id, versions in memories.items() if all(span.source in kept for m in versions for span in m.spans)}
@@ -119,6 +120,8 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull(f"The disk is full: {path} was not written. Free some space and try again.") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise Invalid(f"{path} is longer than a name of a file may be. Choose a shorter one.") from error
         if error.errno == errno.EROFS:
             raise ReadOnly(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
         raise Unavailable(f"{path} was not written: {error.strerror}.") from error

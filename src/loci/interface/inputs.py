@@ -3,8 +3,10 @@ what would be right, before anything is written."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from loci.errors import Invalid
 from loci.operation.intake import check_name, check_text, check_time
@@ -52,6 +54,26 @@ def channel_of(messages: Sequence[Message]) -> Channel:
     return Channel.USER
 
 
+def channel_named(name: Channel | str) -> Channel:
+    """A way in by its name."""
+    try:
+        return Channel(name)
+    except ValueError as error:
+        raise Invalid(f"channel is {name!r:.100}; it must be one of {', '.join(c.value for c in Channel)}. Nothing was stored.") from error
+
+
+def path_of(path: str | Path) -> Path:
+    """Where a file is, or is to be."""
+    try:
+        named = Path(path)
+        is_name = b"\0" not in os.fsencode(named)
+    except (TypeError, UnicodeEncodeError):
+        is_name = False
+    if not is_name:
+        raise Invalid(f"{path!r:.100} is no path: it must be a string or a Path that a file can have.")
+    return named
+
+
 def scope_of(cube: str, user: str | None = None, agent: str | None = None, session: str | None = None) -> Scope:
     """Whose memories."""
     check_name(user, "user")
@@ -67,6 +89,13 @@ def question(text: str) -> str:
     if not text.strip():
         raise Invalid("The question is empty. Ask something, or use `list` to see everything.")
     return text
+
+
+def word_of(word: str | None, what: str) -> str | None:
+    """What a filter asks for; None for anything."""
+    if word is not None:
+        check_text(word, what)
+    return word
 
 
 def id_of(id: str) -> str:

@@ -37,7 +37,7 @@ def connect(path: Path, *, create: bool = False, timeout_ms: int = BUSY_TIMEOUT_
         _expect(path)
     with translated(path):
         try:
-            return _prepared(apsw.Connection(str(path), flags=_flags(create)), path, timeout_ms, look)
+            return _prepared(apsw.Connection(str(path.absolute()), flags=_flags(create)), path, timeout_ms, look)  # never a "file:" address
         except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError):
             if create and not path.exists():
                 raise
@@ -68,7 +68,7 @@ def scalar(db: apsw.Connection, sql: str, *values: Any) -> Any:
 
 
 def _flags(create: bool) -> int:
-    return apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    return apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
 
 
 def _prepared(db: apsw.Connection, path: Path, timeout_ms: int, look: Look | None) -> apsw.Connection:

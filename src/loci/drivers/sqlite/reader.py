@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from loci.drivers.sqlite.codec import from_micros, load_attributes, to_micros
+from loci.drivers.sqlite.codec import compact, from_micros, load_attributes, to_micros
 from loci.drivers.sqlite.connection import query
 from loci.errors import Corrupt, Missing
 from loci.types import (
@@ -127,8 +127,9 @@ class Reader:
     def records(self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int) -> list[Record]:
         rows = self._db.execute(
             "SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)"
-            " AND verb = coalesce(?3, verb) AND (?4 IS NULL OR object = ?4 OR instr(detail, ?4)) ORDER BY seq DESC LIMIT ?5",
-            (to_micros(since), to_micros(until), verb, object, limit),
+            " AND verb = coalesce(?3, verb) AND (?4 IS NULL OR object = ?4 OR (instr(detail, ?5)"
+            " AND EXISTS (SELECT 1 FROM json_tree(detail) WHERE type = 'text' AND value = ?4))) ORDER BY seq DESC LIMIT ?6",
+            (to_micros(since), to_micros(until), verb, object, None if object is None else compact(object), limit),
         ).fetchall()
         return [
             Record(int(seq), _sure(at), str(principal), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())
@@ -144,7 +145,8 @@ class Reader:
         ]
 
     def names(self, column: str) -> list[str]:
-        """Distinct names in a column of ``sources`` (user, session, speaker), in order of appearance."""
+        """Distinct names in a column of ``sources`` (user, agent, session, speaker), in order of appearance."""
+        assert column in ("user", "agent", "session", "speaker")
         rows = self._db.execute(f"SELECT {column}, min(seq) FROM sources WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2")
         return [name for row in rows if (name := self._name(row[0])) is not None]
 

@@ -272,7 +272,7 @@ class SqliteStore:
     def copy(self, target: Path) -> None:
         """A consistent copy of the file as it is now, compact, without a log."""
         with translated(self.path):
-            self._db().execute("VACUUM INTO ?", (str(target),))
+            self._db().execute("VACUUM INTO ?", (str(target.absolute()),))
         with translated(target):
             db = connect(target)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))

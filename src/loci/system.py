@@ -223,7 +223,7 @@ class Cube:
             scope=scope,
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
             budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
-            types=tuple(inputs.type_of(t) for t in types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
+            types=inputs.types_of(types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
             strict=strict,
         )  # fmt: skip
         at = self._parts.governance.allow_query("search", query)
@@ -274,7 +274,7 @@ class Cube:
         scope = inputs.scope_of(self.name, user, agent, session)
         at = self._parts.governance.allow("list", scope)
         states = at.states | {State.ARCHIVED} if archived else at.states
-        wanted = tuple(inputs.type_of(t) for t in types)
+        wanted = inputs.types_of(types)
         at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
         return self._store.select(
             at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)

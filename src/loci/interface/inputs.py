@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loci.errors import Invalid
+from loci.errors import Invalid, TooLarge
 from loci.operation.intake import check_name, check_text, check_time
 from loci.types import Channel, Message, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
 MAX_PRIORITY = 1_000_000
 MAX_PAGE = (1 << 63) - 1
+MAX_QUESTION = 100_000  # characters
 
 
 def messages_of(words: Words) -> list[Message]:
@@ -88,6 +89,8 @@ def question(text: str) -> str:
         raise Invalid(f"The question is {text!r:.100}; it must be a string.")
     if not text.strip():
         raise Invalid("The question is empty. Ask something, or use `list` to see everything.")
+    if len(text) > MAX_QUESTION:
+        raise TooLarge(f"The question has {len(text):,} characters; the limit is {MAX_QUESTION:,}. Ask in fewer words.")
     return text
 
 
@@ -129,6 +132,11 @@ def number(value: int, what: str, least: int, most: int) -> int:
     if not isinstance(value, int) or not least <= value <= most:
         raise Invalid(f"{what} is {value!r:.100}; it must be a whole number from {least:,} to {most:,}.")
     return value
+
+
+def types_of(values: Iterable[Type | str]) -> tuple[Type, ...]:
+    """Types of memory by their names, each once."""
+    return tuple(dict.fromkeys(map(type_of, values)))
 
 
 def type_of(value: Type | str) -> Type:

@@ -51,7 +51,7 @@ def _found(text: str, depth: int) -> Iterator[Quote]:
         return
     literals = [quote for literal in _LITERAL.finditer(text) for quote in _literal(literal, depth)] if depth and '"' in text else []
     yield from literals
-    yield from _rows(text, [(quote.start, quote.end) for quote in literals])
+    yield from _rows(text, sorted((quote.start, quote.end) for quote in literals))
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------------

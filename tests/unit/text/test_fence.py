@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loci.errors import Invalid
 from loci.policy.packing import CLOSE, OPEN, OPEN_UNTRUSTED, Item, pack, parse
 from loci.text import fence
 
@@ -139,7 +140,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     fence.read(text)
     try:
         parse(text)
-    except ValueError as error:
+    except Invalid as error:
         assert str(error)
 
 
@@ -177,7 +178,7 @@ def test_a_line_reads_back_in_its_parts() -> None:
     "text", ["x", OPEN, f"{OPEN}\n{CLOSE}\n", f"{OPEN}\nno citation\n{CLOSE}", f"{CLOSE}\n{OPEN}", f"<memory>\n[1] x\n{CLOSE}"]
 )
 def test_what_is_no_recall_is_not_read_as_one(text: str) -> None:
-    with pytest.raises(ValueError, match="recall"):
+    with pytest.raises(Invalid, match="recall"):
         parse(text)
 
 

@@ -13,7 +13,9 @@ import pytest
 
 from conftest import open_memory
 from loci import Message
+from loci.drivers.sqlite.words import stems
 from loci.errors import Invalid, LociError, Missing
+from loci.ports import Probe, RowFilter
 from loci.system import Cube
 from loci.testing import CountingIds, HashEmbedder, ManualClock
 from loci.text.tokens import content_words, words
@@ -131,6 +133,21 @@ def test_a_question_is_words_and_no_query(open_vault: Callable[..., MemOS]) -> N
             assert recall.trace.signals["words"] == sum(bool(terms & set(words(text))) for text in texts), (question, user)
             assert recall.trace.considered == len(texts)
             assert all(user is None or hit.memory.scope.user == user for hit in recall.hits)
+
+
+def test_a_term_is_a_phrase_and_no_query_even_below_the_reader(open_vault: Callable[..., MemOS]) -> None:
+    """The reader hands on nothing but words; a driver trusts no reader."""
+    cube = open_vault().cube("main")
+    cube.add([Message("user", text) for text in TEXTS], user="ann")
+    cube.add([Message("user", text) for text in TEXTS[:4]], user="bob")
+    stemmed = [stems(cube._store._db(), text) for text in TEXTS]
+    for term in (*HOSTILE, *DECOYS, *TEXTS, "kettle OR zorbak", '" OR words : "kettle'):
+        phrase = stems(cube._store._db(), term)
+        for user, texts in ((None, stemmed + stemmed[:4]), ("ann", stemmed), ("bob", stemmed[:4])):
+            found = cube._store.survey(Probe((term,), None, ()), RowFilter(now=ManualClock().now(), user=user))
+            assert found.counts["words"] == sum(
+                phrase != [] and any(text[n : n + len(phrase)] == phrase for n in range(len(text))) for text in texts
+            ), term
 
 
 def leaves(value: object) -> Iterator[object]:

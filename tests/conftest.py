@@ -1,4 +1,4 @@
-"""Fixtures of all floors: a hand-turned clock, a door to a vault that closes itself, and the path to what `bench` shares."""
+"""Fixtures of all floors: a hand-turned clock, a door to a vault that closes itself, the path to what `bench` shares, and no egress."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from loci.testing import CountingIds, ManualClock
 from loci.wire import MemOS, parts
 
 ROOT = Path(__file__).resolve().parent.parent
-for place in (ROOT / "bench", ROOT):  # scripts of `bench` by their own name, and as the package they are run as
+for place in (ROOT / "bench", ROOT, ROOT / "tests" / "guard"):  # scripts of `bench` by their own name, and as the package they are run as
     if str(place) not in sys.path:
         sys.path.append(str(place))
+pytest_plugins = ["egress"]  # a connection to anything but this machine fails the run
 
 _slack = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("loci", deadline=None, derandomize=True, suppress_health_check=_slack, phases=(Phase.explicit, Phase.generate))

@@ -277,6 +277,9 @@ class Transaction(Protocol):
     def set_state(self, memory: str, state: State, expires: datetime | None, priority: int, author: str = "", reason: str = "") -> None:
         """Changes the header. A change of state that has a reason is kept, and ``Store.transitions`` tells it."""
 
+    def says(self, user: str | None, texts: Sequence[str]) -> bool:
+        """Whether memories of the user's say each of these, word for word in a row."""
+
     def is_tainted(self, user: str | None, session: str | None) -> bool:
         """Whether untrusted words were said in this session of the user's."""
 

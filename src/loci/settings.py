@@ -63,8 +63,20 @@ class Settings:
     def cache_folder(self) -> Path:
         """Where derived files of the installation go."""
         if self.cache:
-            return Path(self.cache).expanduser()
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "loci"
+            return place(self.cache, "cache")
+        return place(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "XDG_CACHE_HOME") / "loci"
+
+
+def place(text: str, name: str) -> Path:
+    """The path that a setting names; ``~`` is the user's home. Raises `Invalid` where no file can be called so."""
+    try:
+        path = Path(text).expanduser()
+        is_name = b"\0" not in os.fsencode(path)
+    except (RuntimeError, UnicodeEncodeError):  # no such user, or no home
+        is_name = False
+    if not is_name:
+        raise Invalid(f"{name} is {text!r:.100}, which is no path. Name a folder or a file as the system can have one.")
+    return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ class System:
     ) -> Grant:
         """Lets somebody ("*": everybody) do what a role may, on a cube, on the cubes below a path ("team.*", "*" for all), or on a scope or one
         memory of it; until it expires or its uses are spent. Words that come in by it count as of ``channel``, if that is given."""
-        scope = inputs.scope_of(inputs.path_of(cube), user, agent, session)
+        scope = inputs.scope_of(inputs.cubes_of(cube), user, agent, session)
         self._parts.governance.allow("grant", scope)
         now = self._parts.clock.now()
         made = Grant(
@@ -189,7 +189,7 @@ class System:
         id, text, secret = keys.make()
         key = Key(
             id, inputs.principal_of(principal), self._parts.clock.now(), aware(expires, "expires"), None,
-            None if role is None else inputs.role_of(role), None if cube is None else inputs.path_of(cube), user,
+            None if role is None else inputs.role_of(role), None if cube is None else inputs.cubes_of(cube), user,
         )  # fmt: skip
         self._parts.registry.add_key(key, secret)
         self._note("key", id, principal=key.principal)
@@ -353,7 +353,7 @@ class Cube:
         said = inputs.messages_of(messages)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
         parents = tuple(self.get(id) for id in derived_from)
-        came = inputs.channel_of(said, channel, origin, is_derived=bool(parents))
+        came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
         ignored = inputs.ignored_in(messages)
         return self._add(self._intake, said, scope, came, header, origin=origin, parents=parents, ignored=ignored)
 
@@ -418,9 +418,11 @@ class Cube:
         taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file of one, refuses a
         file that its holder did not sign just so, before anything in it is read. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
-        name = inputs.origin_of(Path(path).name if origin is None else origin)
+        channel = inputs.channel_named(channel)
+        path = inputs.path_of(path)
+        name = inputs.origin_of(path.name if origin is None else origin)
         signer = None if signed_by is None else self._notary().public(signed_by)
-        with Ahead(self._parts.reader, Path(path)) as reader:
+        with Ahead(self._parts.reader, path) as reader:
             intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
             def add(messages: Sequence[Message], scope: Scope) -> Receipt:
@@ -429,15 +431,15 @@ class Cube:
             def expect(messages: Sequence[Message], scope: Scope) -> None:
                 reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
 
-            found = loader.read(Path(path), format, notary=self._parts.notary, signed_by=signer)
+            found = loader.read(path, format, notary=self._parts.notary, signed_by=signer)
             return importing.import_transcripts(found, add, into, progress, expect)
 
     def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
         """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds. ``sign`` is
         the file of a private key: its holder vouches for every byte. The file is plain text, also of an encrypted cube."""
         self._allow("export", Scope(self.name))
-        signer = None if sign is None else partial(self._notary().sign, Path(sign))
-        return dumper.dump(self._store, Path(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
+        signer = None if sign is None else partial(self._notary().sign, inputs.path_of(sign))
+        return dumper.dump(self._store, inputs.path_of(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -467,7 +469,7 @@ class Cube:
             scope=scope,
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
             budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
-            types=tuple(inputs.type_of(t) for t in types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
+            types=inputs.types_of(types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
             strict=strict,
         )  # fmt: skip
         at = self._parts.governance.rows_of("search", query)
@@ -526,7 +528,7 @@ class Cube:
         scope = inputs.scope_of(self.name, user, agent, session)
         at = self._allow("list", scope).rows
         states = at.states | {State.ARCHIVED} if archived else at.states
-        wanted = tuple(inputs.type_of(t) for t in types)
+        wanted = inputs.types_of(types)
         at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
         found = self._store.select(
             at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
@@ -580,6 +582,8 @@ class Cube:
                 inputs.id_of(id)
                 if isinstance(to, datetime):
                     to = self._store.get(id, replace(self._everything(), known_at=sure(to, "to"))).version
+                elif to is not None and not isinstance(to, int):
+                    raise Invalid(f"to is {to!r:.100}; it must be the number of a version, or a time.")
                 receipt = self._lifecycle.restore(tx, id, to, reason or "restored on request", author, now)
             elif isinstance(to, datetime):
                 receipt = rewind(self._lifecycle, tx, sure(to, "to"), self._everything(), reason or "cube restored", author, now)
@@ -771,6 +775,7 @@ class Cube:
         """The audit log, oldest first: who did what to what, when. Reads are in it as the setting ``audit_reads`` says."""
         self._allow("log", Scope(self.name))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
+        verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
         self._scheduler.write_reads()
         return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
 

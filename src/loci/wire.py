@@ -18,7 +18,7 @@ from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
 from loci.policy.redacting import Rules
 from loci.ports import Chat, Clock, Embedder, Ids, Secret
-from loci.settings import Settings, load
+from loci.settings import Settings, load, place
 from loci.system import Parts, System
 
 
@@ -46,7 +46,7 @@ class MemOS(System):
 def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None, embedder: Embedder | None = None) -> Parts:
     """The parts these settings describe. What is handed in takes the place of what would be built."""
     clock = clock or SystemClock()
-    root = Path(settings.vault).expanduser()
+    root = place(settings.vault, "vault")
     is_writable = _prepare(root)
     engine = embedder or embedder_of(settings)
 
@@ -55,7 +55,7 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
         vault=Vault(root, clock, SqliteFiles(clock), registry, keyring_of(settings, root)), registry=registry,
         governance=Governance(clock, settings.principal, registry, is_writable),
         reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
-        ranker=rankers.load(Path(settings.ranker).expanduser() if settings.ranker else None), limit=settings.limit,
+        ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules(settings.secrets, settings.personal),  # type: ignore[arg-type]
         notary=Ed25519(),

@@ -27,7 +27,7 @@ from loci.wire import MemOS
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SAMPLE = Path(str(files("loci.samples"))) / "conversation.jsonl"
-ALL = sorted(DATA.glob("*.*"))
+ALL = sorted(set(DATA.glob("*.*")) - {DATA / "fence.jsonl"})
 MOMENT = datetime(2024, 5, 12, 14, 33, tzinfo=UTC)
 
 

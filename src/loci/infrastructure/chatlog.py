@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from loci.infrastructure.formats import MARKS, Gathering, Sheet, Transcript, who
+from loci.infrastructure.formats import MARKS, Gathering, Sheet, Transcript, is_blank, who
 from loci.types import Message
 
 SPACE = "[ \u00a0\u202f]"
@@ -58,7 +58,7 @@ def _stamp(sheet: Sheet, lines: Sequence[str]) -> re.Pattern[str] | None:
     """The shape of a file whose messages are dated one by one; None when there are date lines, or no dates at all."""
     for number, line in enumerate(lines, 1):
         text = line.lstrip(MARKS)
-        if not text.strip() or header(text):
+        if is_blank(text) or header(text):
             continue
         for stamp in STAMPS:
             if stamp.fullmatch(text):
@@ -86,7 +86,7 @@ def _stamped(sheet: Sheet, lines: Sequence[str], stamp: re.Pattern[str]) -> Iter
         elif turn:
             turn.lines.append(line)
         else:
-            assert not line.strip() or header(line.lstrip(MARKS)), "the first line that is none of these chose the shape"
+            assert is_blank(line) or header(line.lstrip(MARKS)), "the first line that is none of these chose the shape"
     if turn:
         yield turn.line, turn.message()
 
@@ -139,7 +139,7 @@ def _headed(sheet: Sheet, lines: Sequence[str]) -> Iterator[tuple[int, Message]]
             turn = Turn(number, match["name"].strip(), [match["text"] or ""], _moment(sheet, number, match, day))
         elif turn:
             turn.lines.append(line)
-        elif line.strip():
+        elif not is_blank(line):
             raise sheet.malformed(number, f"this belongs to no message. Write {EXAMPLES}.")
     if turn:
         yield turn.line, turn.message()

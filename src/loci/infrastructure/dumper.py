@@ -8,8 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loci.errors import Conflict
-from loci.infrastructure.files import writing
+from loci.infrastructure.files import translated, writing
 from loci.infrastructure.formats import VERSION
 from loci.infrastructure.signature import Digest, line, shown
 from loci.ports import RowFilter, Signature, Store
@@ -27,8 +26,9 @@ def dump(
     The file is there whole or not at all, readable by its owner alone. Returns how many of each. Raises `Conflict` when
     there is a file and ``overwrite`` is false.
     """
-    if not overwrite and path.exists():
-        raise Conflict(f"{path} is there already. Choose another name, or overwrite it.")
+    with translated(path):
+        if not overwrite and path.exists():
+            raise FileExistsError(path)
     memories, sources = _memories(store), store.sources()  # in this order: every memory's source is among those read after
     kept = {source.id for source in sources}
     memories = {id: versions for id, versions in memories.items() if all(span.source in kept for m in versions for span in m.spans)}

@@ -68,6 +68,8 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull(f"The disk is full: {path} was not written. Free some space and try again.") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise Invalid(f"{path} is longer than a name of a file may be. Choose a shorter one.") from error
         if error.errno == errno.EROFS:
             raise ReadOnly(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
         raise Unavailable(f"{path} was not written: {error.strerror}.") from error

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,12 @@ from loci.ports import Notary
 __all__ = ["FORMATS", "MAX_FILE_BYTES", "Transcript", "read"]
 
 MAX_FILE_BYTES = 1 << 30  # of a file, and of what an archive holds when unpacked
+PIECE_BYTES = 1 << 20
 MAX_RATIO = 200  # of unpacked to packed; text packs to a tenth, a bomb to a thousandth
 RATIO_FROM_BYTES = 1 << 24  # below this the ratio does not matter
+PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes before they give a byte
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, ArithmeticError, LookupError)
+"""What `zipfile` raises on an archive that was cut short, forged or locked: it trusts the places and lengths that it reads."""
 
 Parse = Callable[[Sheet], list[Transcript]]
 FORMATS: dict[str, tuple[str, Parse]] = {
@@ -79,7 +84,10 @@ def detect(sheet: Sheet) -> str:
 def _bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+            pieces, size = [], 0
+            while size <= MAX_FILE_BYTES and (piece := file.read(PIECE_BYTES)):  # to ask for all at once would take the room for it
+                pieces.append(piece)
+                size += len(piece)
     except FileNotFoundError as error:
         raise Missing(f"There is no file {path}.") from error
     except IsADirectoryError as error:
@@ -88,9 +96,9 @@ def _bytes(path: Path) -> bytes:
         raise Denied(f"{path} cannot be read: {error.strerror}.") from error
     except OSError as error:
         raise Invalid(f"{path} cannot be read: {error.strerror}.") from error
-    if len(raw) > MAX_FILE_BYTES:
+    if size > MAX_FILE_BYTES:
         raise TooLarge(f"{path.name} is larger than {MAX_FILE_BYTES:,} bytes. Split it; nothing was imported.")
-    return raw
+    return b"".join(pieces)
 
 
 def _decode(name: str, raw: bytes) -> str:
@@ -118,23 +126,30 @@ def _unpack(name: str, raw: bytes) -> list[Sheet]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = sorted((m for m in archive.infolist() if MEMBER.fullmatch(m.filename)), key=lambda m: m.filename)
-            if not members:
-                raise Malformed(f"{name} holds no conversations.json; it is no export of ChatGPT's. Nothing was imported.")
-            size, packed = sum(m.file_size for m in members), sum(m.compress_size for m in members)
-            if size > MAX_FILE_BYTES or size > max(RATIO_FROM_BYTES, packed * MAX_RATIO):
-                raise TooLarge(
-                    f"{name} unpacks to {size:,} bytes, from {packed:,}; the limit is {MAX_FILE_BYTES:,}, and {MAX_RATIO} "
-                    "times its size. Nothing was imported."
-                )
-            return [_member(name, archive, member) for member in members]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            _check_sizes(name, members, len(raw))
+            found = [(f"{name}/{member.filename}", _member(archive, member)) for member in members]
+    except DAMAGED as error:
         raise Malformed(f"{name} is a damaged or locked archive ({error}). Download it again. Nothing was imported.") from error
+    return [Sheet(inside, Path(inside).stem, _decode(inside, text)) for inside, text in found]
 
 
-def _member(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Sheet:
+def _check_sizes(name: str, members: Sequence[zipfile.ZipInfo], most: int) -> None:
+    """That an archive of so many bytes holds conversations, and unpacks to no more than a file may have. Members may overlap,
+    so that what they are packed in is never more than the archive."""
+    if not members:
+        raise Malformed(f"{name} holds no conversations.json; it is no export of ChatGPT's. Nothing was imported.")
+    odd = next((m for m in members if m.compress_type not in PACKED_BY), None)
+    if odd is not None:
+        raise Malformed(f"{name}: {odd.filename} is packed by method {odd.compress_type}; pack it with Deflate. Nothing was imported.")
+    size, packed = sum(m.file_size for m in members), min(most, sum(m.compress_size for m in members))
+    if size > MAX_FILE_BYTES or size > max(RATIO_FROM_BYTES, packed * MAX_RATIO):
+        raise TooLarge(
+            f"{name} unpacks to {size:,} bytes, from {packed:,}; the limit is {MAX_FILE_BYTES:,}, and {MAX_RATIO} "
+            "times its size. Nothing was imported."
+        )
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """What is packed in it, unpacked no further than the length that it says: to read it all at once would unpack it all first."""
     with archive.open(member) as file:
-        raw = file.read(member.file_size + 1)
-    if len(raw) > member.file_size:
-        raise TooLarge(f"{name}: {member.filename} is larger than it says. Nothing was imported.")
-    inside = f"{name}/{member.filename}"
-    return Sheet(inside, Path(member.filename).stem, _decode(inside, raw))
+        return file.read(member.file_size + 1)

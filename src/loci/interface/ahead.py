@@ -39,8 +39,7 @@ class Ahead:
         self._coming: deque[Asked] = deque()
         self._people: Sequence[str] = ()
         self._known: Mapping[Key, Heard] = {}
-        is_long = file.is_file() and file.stat().st_size >= SMALLEST
-        self._helper = _start() if is_long and type(reader) is MemReader and (os.cpu_count() or 1) > 1 else None
+        self._helper = _start() if _is_long(file) and type(reader) is MemReader and (os.cpu_count() or 1) > 1 else None
 
     def expect(self, messages: Sequence[Message], people: Sequence[str]) -> None:
         """These will be asked for next, after those expected before."""
@@ -81,6 +80,13 @@ class Ahead:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end()
+
+
+def _is_long(file: Path) -> bool:
+    try:
+        return file.is_file() and file.stat().st_size >= SMALLEST
+    except OSError:  # what is wrong with it, the loader says
+        return False
 
 
 def _key(message: Message) -> Key:

@@ -3,20 +3,23 @@ what would be right, before anything is written."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
-from loci.errors import Invalid
+from loci.errors import Invalid, TooLarge
 from loci.operation.intake import check_name, check_text, check_time
 from loci.types import Channel, Message, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
 MAX_PRIORITY = 1_000_000
 MAX_PAGE = (1 << 63) - 1
-PATH = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._-]{0,97}(?:\.\*)?")
+CUBES = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._-]{0,97}(?:\.\*)?")
 MAX_USES = 1_000_000_000
 MAX_KEY, MAX_KEYS = 40, 10  # of the fields that are noted as ignored
+MAX_QUESTION = 100_000  # characters
 
 
 def messages_of(words: Words) -> list[Message]:
@@ -83,6 +86,26 @@ def channel_of(
     return Channel.USER
 
 
+def channel_named(name: Channel | str) -> Channel:
+    """A way in by its name."""
+    try:
+        return Channel(name)
+    except ValueError as error:
+        raise Invalid(f"channel is {name!r:.100}; it must be one of {', '.join(c.value for c in Channel)}. Nothing was stored.") from error
+
+
+def path_of(path: str | Path) -> Path:
+    """Where a file is, or is to be."""
+    try:
+        named = Path(path)
+        is_name = b"\0" not in os.fsencode(named)
+    except (TypeError, UnicodeEncodeError):
+        is_name = False
+    if not is_name:
+        raise Invalid(f"{path!r:.100} is no path: it must be a string or a Path that a file can have.")
+    return named
+
+
 def scope_of(cube: str, user: str | None = None, agent: str | None = None, session: str | None = None) -> Scope:
     """Whose memories."""
     check_name(user, "user")
@@ -99,9 +122,9 @@ def principal_of(name: str) -> str:
     return name
 
 
-def path_of(cube: str) -> str:
+def cubes_of(cube: str) -> str:
     """A cube's name, or a path: "team.*" for what is below it, "*" for every cube."""
-    if not PATH.fullmatch(cube):
+    if not CUBES.fullmatch(cube):
         raise Invalid(f"cube is {cube!r:.100}; it must be the name of a cube, a path such as 'team.*', or '*' for all.")
     return cube
 
@@ -120,7 +143,16 @@ def question(text: str) -> str:
         raise Invalid(f"The question is {text!r:.100}; it must be a string.")
     if not text.strip():
         raise Invalid("The question is empty. Ask something, or use `list` to see everything.")
+    if len(text) > MAX_QUESTION:
+        raise TooLarge(f"The question has {len(text):,} characters; the limit is {MAX_QUESTION:,}. Ask in fewer words.")
     return text
+
+
+def word_of(word: str | None, what: str) -> str | None:
+    """What a filter asks for; None for anything."""
+    if word is not None:
+        check_text(word, what)
+    return word
 
 
 def id_of(id: str) -> str:
@@ -154,6 +186,11 @@ def number(value: int, what: str, least: int, most: int) -> int:
     if not isinstance(value, int) or not least <= value <= most:
         raise Invalid(f"{what} is {value!r:.100}; it must be a whole number from {least:,} to {most:,}.")
     return value
+
+
+def types_of(values: Iterable[Type | str]) -> tuple[Type, ...]:
+    """Types of memory by their names, each once."""
+    return tuple(dict.fromkeys(map(type_of, values)))
 
 
 def type_of(value: Type | str) -> Type:

@@ -14,8 +14,10 @@ from loci.policy import conflict
 from loci.policy.access import admits
 from loci.policy.trust import is_made_up, overrules, quarantine, trust_of
 from loci.ports import ClaimRow, Ids, Reach, Store, Transaction
+from loci.text.excerpt import GAP
 from loci.text.facts import Fact
 from loci.text.orders import is_order
+from loci.text.recalled import recalled
 from loci.types import Candidate, Change, Channel, Interval, Job, Memory, Message, Outcome, Part, Receipt, Scope, Source, State, Trust, Type
 
 MAX_TEXT_BYTES = 1_000_000  # of a message: its text and its caption
@@ -72,7 +74,12 @@ class Intake:
         changes: list[Change] = [Change(Outcome.REDACTED, None, reason) for reason in done]
         sources: list[str] = []
         seen: dict[tuple[object, ...], int] = {}
-        for message in messages:
+        for given in messages:
+            message, echoed = self._without_echo(tx, given, scope)
+            if echoed:
+                changes.append(Change(Outcome.IGNORED, None, f"{echoed} of its lines are what memory had recalled"))
+            if not message.words.strip():
+                continue
             source = self.source(tx, message, scope, by, now)
             key = (message.role, message.speaker, message.text, message.at, message.id, message.session)
             ordinal = seen[key] = seen.get(key, -1) + 1
@@ -87,6 +94,18 @@ class Intake:
                 f"Cube {self.store.cube} holds no more than {quota:,} {whose}. `erase` or a larger quota makes room; nothing was stored."
             )
         return Receipt(tuple(changes), tuple(sources))
+
+    def _without_echo(self, tx: Transaction, message: Message, scope: Scope) -> tuple[Message, int]:
+        """The message without the lines that were recalled from memory, which has them: fed back, one memory would become hundreds."""
+        quotes = [q for q in recalled(message.text) if any(c.isalnum() for c in q.text) and tx.says(scope.user, q.text.split(GAP))]
+        if not quotes:
+            return message, 0
+        kept, end = [], 0
+        for quote in quotes:
+            kept.append(message.text[end : quote.start])
+            end = max(end, quote.end)
+        rest = "".join([*kept, message.text[end:]]).strip()
+        return replace(message, text=rest if any(sign.isalnum() for sign in rest) else ""), len(quotes)  # marks of quotation say nothing
 
     def source(self, tx: Transaction, message: Message, scope: Scope, by: Provenance, now: datetime) -> Source:
         """The message as it is journaled: with its time, scope, origin, trust and keyed hash."""

@@ -19,7 +19,7 @@ from loci.policy.trust import capped
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
 from loci.text.facts import key
 from loci.text.tokens import normalize
-from loci.types import Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust
+from loci.types import Channel, Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust
 
 if TYPE_CHECKING:
     from loci.ports import Column
@@ -31,6 +31,7 @@ MICROSECOND = timedelta(microseconds=1)
 BRANCHES = 3  # answers to a question within a question that are followed
 FOLLOWED = 2.0  # claims that a claim at the end of a chain counts for: it shares no word with the question, and what led there many
 WEEK = timedelta(weeks=1) / MICROSECOND
+FIRST_HAND = frozenset({Channel.USER, Channel.IMPORT})  # of which the speaker is the origin
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 
 
@@ -287,7 +288,9 @@ def _since(at: datetime | None) -> str:
 
 def item(hit: Hit, text: str) -> packing.Item:
     """A hit as packing sees it, with the text that may be shown."""
-    return packing.Item(text, hit.memory.speaker, hit.memory.at, hit.note)
+    memory, origin = hit.memory, hit.memory.origin
+    told = "" if origin.channel in FIRST_HAND else f"{origin.channel.value} {origin.name or ''}".rstrip()
+    return packing.Item(text, memory.speaker, memory.at, hit.note, told, origin.trust is not Trust.UNTRUSTED)
 
 
 def _lap(start: float) -> float:

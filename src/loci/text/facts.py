@@ -30,7 +30,8 @@ _LONGEST_CORRECTED = 400  # characters of a turn in which "actually" or "*" stil
 _WORD = re.compile(r"[^\W_]+(?:-[a-z]+)?")
 # looked back at from behind the stop: in front of it, every letter of the text would be asked
 _ABBREVIATED = "".join(rf"(?<!\b{short}[.!?…])" for short in listed("Mr Ms Dr St Mrs No Inc Ltd Co Corp Jr Sr [A-Z]"))
-_BREAK = re.compile(rf"[.!?…]{_ABBREVIATED}[.!?…]*[\"')\]]*(?=\s)|\n+")
+# from the first stop of a run alone: a long run is not to be tried at every stop
+_BREAK = re.compile(rf"(?<![.!?…])[.!?…](?:[.!?…]++|{_ABBREVIATED})[\"')\]]*+(?=\s)|\n+")
 _NUMBERED_BREAK = re.compile(r"(?<!\d)\.\s+(?=The\s|\d+[.:)]\s)|\n+")
 _KIDDING = re.compile(r"(?i)\b(?:kidding|just joking|jk|only joking|in my dreams)\b")
 _DIGIT = re.compile(r"\d")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import re
+import tracemalloc
 import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -324,6 +328,92 @@ def test_an_archive_of_something_else(tmp_path: Path) -> None:
         archive.writestr("conversations.json.bak", "[]")
     with pytest.raises(Malformed, match=r"no conversations\.json"):
         read(path)
+
+
+def zipped(path: Path, members: Sequence[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytearray:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return bytearray(path.read_bytes())
+
+
+def test_members_that_share_their_bytes_do_not_pass_for_a_larger_archive(tmp_path: Path) -> None:
+    """Each unpacks to 200 times its size or less; together they unpack to more, from bytes that they have in common."""
+    text = b"[" + b" " * 9_000_000 + b'"%s' % random.Random(1).randbytes(60_000).hex().encode()
+    raw = zipped(tmp_path / "bomb.zip", [(f"conversations-{n}.json", text) for n in range(9)])
+    with zipfile.ZipFile(tmp_path / "bomb.zip") as archive:
+        kernel = raw[: archive.infolist()[1].header_offset]
+    directory = raw[raw.index(b"PK\x01\x02") :]
+    for found in list(re.finditer(rb"PK\x01\x02", directory)):  # all point to the first
+        directory[found.start() + 42 : found.start() + 46] = bytes(4)
+    directory[-6:-2] = len(kernel).to_bytes(4, "little")
+    (tmp_path / "bomb.zip").write_bytes(kernel + directory)
+    with pytest.raises(TooLarge, match=f"from {len(kernel + directory):,}"):
+        read(tmp_path / "bomb.zip")
+
+
+def test_a_member_that_lies_about_its_length_is_not_unpacked_beyond_it(tmp_path: Path) -> None:
+    path = tmp_path / "liar.zip"
+    raw = zipped(path, [("conversations.json", b" " * 100_000_000)])
+    directory = raw.index(b"PK\x01\x02")
+    raw[directory + 24 : directory + 28] = (50).to_bytes(4, "little")
+    path.write_bytes(raw)
+    tracemalloc.start()
+    with pytest.raises(Malformed, match="damaged"):
+        read(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5_000_000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_packed_by_another_method(tmp_path: Path, method: int) -> None:
+    zipped(tmp_path / "a.zip", [("conversations.json", b"[]")], method)
+    with pytest.raises(Malformed, match=f"method {method}; pack it with Deflate"):
+        read(tmp_path / "a.zip")
+
+
+def test_an_archive_with_any_byte_changed_or_cut_off_is_read_or_refused(tmp_path: Path) -> None:
+    path, chance = tmp_path / "a.zip", random.Random(2)
+    whole = zipped(path, [("a/conversations.json", (DATA / "chatgpt.json").read_bytes()), ("conversations-2.json", b"[]")])
+    for _ in range(400):
+        raw = bytearray(whole)
+        for _ in range(chance.randint(1, 3)):
+            raw[chance.randrange(len(raw) - 200 if chance.random() < 0.2 else len(raw))] = chance.randrange(256)
+        tail = chance.randrange(len(raw) - 150, len(raw)) if chance.random() < 0.7 else chance.randrange(4, len(raw))
+        raw[tail] = chance.choice((0, 1, 127, 128, 255))
+        path.write_bytes(raw if chance.random() < 0.8 else raw[: chance.randrange(4, len(raw))] + raw[-22:])
+        with contextlib.suppress(LociError):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../conversations.json", "/etc/conversations.json", "C:\\conversations.json", "a/../conversations.json"]
+)
+def test_a_forged_path_in_an_archive_leads_nowhere(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "inner" / "most"
+    folder.mkdir(parents=True)
+    zipped(folder / "a.zip", [(name, (DATA / "chatgpt.json").read_bytes())])
+    with contextlib.suppress(Malformed):
+        assert read(folder / "a.zip")
+    assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == ["inner", "inner/most", "inner/most/a.zip"]
+
+
+@pytest.mark.parametrize("blank", ["\u200e", " \u200e", "\ufeff \u202c"])
+def test_a_line_of_nothing_but_invisible_marks_is_an_empty_line(tmp_path: Path, blank: str) -> None:
+    path = tmp_path / "chat.txt"
+    for text in (f"{blank}\n2024-05-12 14:33 Ana: hi", f"{blank}\n2024-05-12\n{blank}\nAna: hi"):
+        path.write_text(text, "utf-8")
+        assert [m.text for m in read(path)[0].messages] == ["hi"]
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"role":"user","text":', "[[", '{"mapping":{"a":'])
+@pytest.mark.parametrize("format", [None, *loader.FORMATS])
+def test_json_that_is_nested_beyond_all_measure(tmp_path: Path, opening: str, format: str | None) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(opening * 200_000)
+    with pytest.raises(Malformed):
+        read(path, format)
 
 
 # -- laws --------------------------------------------------------------------------------------------------------------------

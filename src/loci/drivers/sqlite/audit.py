@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS audit (
 """
 RECORDS = """
 SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)
-  AND verb = coalesce(?3, verb) AND (?4 IS NULL OR object = ?4 OR instr(detail, ?4)) AND principal = coalesce(?5, principal)
+  AND verb = coalesce(?3, verb) AND principal = coalesce(?5, principal) AND (?4 IS NULL OR object = ?4 OR (instr(detail, ?7)
+  AND EXISTS (SELECT 1 FROM json_tree(detail) WHERE type = 'text' AND value = ?4)))
 ORDER BY seq DESC LIMIT ?6
 """
 
@@ -55,7 +56,9 @@ def records(
     principal: str | None = None,
 ) -> list[Record]:
     """The newest ``limit`` records that match, oldest first."""
-    rows = query(db, RECORDS, to_micros(since), to_micros(until), verb, object, principal, limit)
+    rows = query(
+        db, RECORDS, to_micros(since), to_micros(until), verb, object, principal, limit, None if object is None else compact(object)
+    )
     return [
         Record(int(seq), _time(at), str(by), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())
         for seq, at, by, verb, object, detail, hash in reversed(rows)

@@ -54,7 +54,7 @@ class Exchanged(Exception):
 
 def _opened(path: Path, create: bool, timeout_ms: int, look: Look | None, key: bytes | None) -> apsw.Connection:
     try:
-        return _prepared(apsw.Connection(str(path), flags=_flags(create)), path, timeout_ms, look, key)
+        return _prepared(apsw.Connection(str(path.absolute()), flags=_flags(create)), path, timeout_ms, look, key)
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError):
         if create and not (path.exists() and path.stat().st_size):
             raise
@@ -85,6 +85,7 @@ def scalar(db: apsw.Connection, sql: str, *values: Any) -> Any:
 
 
 def _flags(create: bool) -> int:
+    """Addresses ("file:...") serve for copies with a key of their own; a path is absolute here, and so never one."""
     return apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI | (apsw.SQLITE_OPEN_CREATE if create else 0)
 
 

@@ -226,12 +226,15 @@ def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes], key: bytes |
     return path.stat().st_size
 
 
+ELSEWHERE = " UNION ALL ".join(
+    f"SELECT 1 FROM {table} WHERE instr(CAST({column} AS BLOB), ?1)"
+    for table, column in (("sources", "text"), ("sources", "caption"), ("sources", "role"), ("sources", "foreign_id"), ("names", "name"))
+)
+
+
 def _said_elsewhere(db: apsw.Connection, piece: bytes) -> bool:
-    return bool(
-        db.execute(
-            "SELECT 1 FROM sources WHERE instr(CAST(text AS BLOB), ?1) OR instr(CAST(caption AS BLOB), ?1) LIMIT 1", (piece,)
-        ).fetchall()
-    )
+    """Whether what is kept of other sources holds these bytes: their words, or somebody's or something's name."""
+    return bool(db.execute(f"{ELSEWHERE} LIMIT 1", (piece,)).fetchall())
 
 
 def _give_way(db: apsw.Connection, row: apsw.SQLiteValue) -> None:

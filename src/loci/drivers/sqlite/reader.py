@@ -171,7 +171,8 @@ class Reader:
         ]
 
     def names(self, column: str) -> list[str]:
-        """Distinct names in a column of ``sources`` (user, session, speaker), in order of appearance."""
+        """Distinct names in a column of ``sources`` (user, agent, session, speaker), in order of appearance."""
+        assert column in ("user", "agent", "session", "speaker")
         rows = self._db.execute(f"SELECT {column}, min(seq) FROM sources WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2")
         return [name for row in rows if (name := self._name(row[0])) is not None]
 

@@ -328,7 +328,7 @@ class SqliteStore:
     def copy(self, target: Path, key: bytes | None = None) -> None:
         """A consistent copy of the file as it is now, compact, without a log, encrypted with ``key``."""
         with translated(self.path):
-            self._db().execute("VACUUM INTO ?", (address(target, key) if self.is_encrypted or key is not None else str(target),))
+            self._db().execute("VACUUM INTO ?", (address(target, key) if self.is_encrypted or key is not None else str(target.absolute()),))
         with translated(target):
             db = connect(target, key=key)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))

@@ -100,7 +100,7 @@ def _distinct(db: apsw.Connection, words: Sequence[str]) -> dict[str, str]:
 
 def _postings(db: apsw.Connection, term: str, user: int | None) -> NDArray[np.int64]:
     """Contents that hold the term; nothing in a quoted term can be syntax. They come as one text: a common word has many."""
-    quoted = '"' + term.replace('"', '""') + '"'
+    quoted = '"' + term.replace("\0", " ").replace('"', '""') + '"'  # to FTS5 a NUL is the end of the query
     scope = "" if user is None else f"scope : u{user} AND "
     listed = scalar(db, "SELECT group_concat(rowid) FROM text_index WHERE text_index MATCH ?", f"{scope}words : {quoted}")
     return np.fromstring(listed, dtype=np.int64, sep=",") if listed else np.zeros(0, dtype=np.int64)

@@ -182,6 +182,14 @@ class SqliteTransaction(ClaimRows, JobRows):
 
     # -- quarantine ----------------------------------------------------------------------------------------------------
 
+    def says(self, user: str | None, texts: Sequence[str]) -> bool:
+        scope = f"u{self._maybe(user) or 0}"
+        return all(self._says(scope, text) for text in texts if any(sign.isalnum() for sign in text))
+
+    def _says(self, scope: str, text: str) -> bool:
+        quoted = text.replace("\0", " ").replace('"', '""')
+        return bool(self.rows("SELECT 1 FROM text_index WHERE text_index MATCH ? LIMIT 1", f'scope : {scope} AND words : "{quoted}"'))
+
     def is_tainted(self, user: str | None, session: str | None) -> bool:
         if session is None:
             return False

@@ -24,9 +24,26 @@ SINKS = {
     "_delete": 1,
     "_pragma": 1,
     "_settle": 1,
+    "_query": 0,
+    "_change": 0,
 }
-CHECKED = {("names", "column"), ("quoting", "by")}  # (function, parameter) that is asserted to be one of a few names
-NUMBERS = {"','.join(map(str, ", "_list(", "int("}  # calls that make numbers, typed so; mypy sees to it
+# (function, parameter) that is one of a few names: asserted there, or handed in from a table of them
+CHECKED = {
+    ("names", "column"),
+    ("quoting", "by"),
+    ("_readable", "table"),
+    ("_readable", "columns"),
+    ("_expression", "column"),
+    ("_rows", "table"),
+}
+NUMBERS = {
+    "','.join(map(str, ",
+    "_list(",
+    "int(",
+    "self._listed(",
+    "raw(",
+    "key.hex(",
+}  # calls that make numbers, typed so; mypy sees to it
 MARKS = "','.join('?' * len("
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -80,9 +97,10 @@ class Parts:
                 self._bind(inner, given)
 
     def _bind_each(self, target: ast.expr, values: ast.expr) -> None:
-        if isinstance(values, ast.Name) and values.id.isupper():
+        whole = ast.unparse(values).removesuffix(".items()")
+        if whole.isupper():
             for inner in target.elts if isinstance(target, ast.Tuple) else [target]:
-                self._bind(inner, values)
+                self._bind(inner, ast.Name(whole))
         elif ast.unparse(values).startswith("range("):
             self._bind(target, ast.Constant(0))
         else:
@@ -101,17 +119,26 @@ class Parts:
                 return []
             case ast.FormattedValue(value=inner):
                 return self.wrong(inner, seen)
-            case ast.BinOp(left=left, right=right, op=ast.Add()):
-                return self.wrong(left, seen) + self.wrong(right, seen)
-            case ast.IfExp(body=first, orelse=second):
+            case ast.BinOp(left=first, right=second, op=ast.Add()) | ast.IfExp(body=first, orelse=second):
                 return self.wrong(first, seen) + self.wrong(second, seen)
             case ast.Call() if ast.unparse(part).startswith((MARKS, *NUMBERS)):
                 return []
+            case ast.Call(func=ast.Attribute(value=ast.Constant(), attr="join"), args=[listed]):
+                return self._listed(part, listed, seen)
             case ast.Name(id=name) if name.isupper() or name in seen:
                 return []
             case ast.Name(id=name) if name in self.known:
                 return [part] if any(self.wrong(value, seen | {name}) for value in self.known[name]) else []
         return [part]
+
+    def _listed(self, whole: ast.expr, listed: ast.expr, seen: frozenset[str]) -> list[ast.expr]:
+        """Parts joined by a constant: those of a constant of the module, or each made by a call that may be."""
+        match listed:
+            case ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name)) if name.isupper():
+                return []
+            case ast.GeneratorExp(elt=ast.Call() as made):
+                return self.wrong(made, seen)
+        return [whole]
 
 
 def test_statements_are_made_of_constants_marks_and_row_numbers() -> None:

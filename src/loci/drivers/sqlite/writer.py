@@ -251,9 +251,18 @@ class SqliteTransaction(ClaimRows, JobRows):
         return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", value)]
 
     def coming_from(self, by: Mapping[str, str]) -> list[str]:
-        columns = [column for column in ("origin", "session", "user", "principal") if column in by]
-        chosen = " AND ".join(f"{column} = (SELECT seq FROM names WHERE name = ?)" for column in columns)
-        return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", *(by[c] for c in columns))]
+        wanted = [None if by.get(word) is None else self._number_of(by[word]) for word in ("origin", "session", "user", "principal")]
+        found = self.rows(
+            "SELECT id FROM sources WHERE (?1 IS NULL OR origin = ?1) AND (?2 IS NULL OR session = ?2) AND (?3 IS NULL OR user = ?3)"
+            " AND (?4 IS NULL OR principal = ?4) ORDER BY seq",
+            *wanted,
+        )
+        return [str(row[0]) for row in found]
+
+    def _number_of(self, name: str) -> int:
+        """The number of a name; of one that is nobody's, none that there is."""
+        found = query(self._db, "SELECT seq FROM names WHERE name = ?", name)
+        return int(found[0][0]) if found else -1
 
     def made_of(self, sources: Sequence[str]) -> list[str]:
         quoting = f"SELECT c.memory FROM spans p JOIN contents c ON c.seq = p.content WHERE p.source IN ({self._listed(sources)})"

@@ -122,3 +122,11 @@ def test_verify_of_a_vault_goes_on_after_a_broken_cube(memory: MemOS, cube: Cube
 def test_verify_counts_what_it_looked_at(full: Cube) -> None:
     checked = full.verify().checked
     assert checked["sources"] == 4 and checked["audit"] == len(full.log()) and checked["memories"] >= 3
+
+
+def test_one_who_looked_before_an_erasure_of_another_finds_nothing_damaged(open_vault: Callable[..., MemOS]) -> None:
+    one, other = open_vault().cube("main"), open_vault().cube("main")
+    id = one.add("The kettle is blue.").ids[0]
+    assert other.verify().is_clean
+    one.erase(id)
+    assert list(other.verify().faults) == []

@@ -215,8 +215,9 @@ class Transaction(Protocol):
     def turn(self, session: str | None, speaker: str) -> int | None:
         """The number of the speaker's last message in the session, from 1."""
 
-    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> None:
-        """Ends those open claims of a memory that ``claims`` finds by this key."""
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> bool:
+        """Ends those open claims of a memory that ``claims`` finds by this key, and ends earlier those that were to end later.
+        False when there are none: it claims that no more."""
 
     def retire_claims(self, memory: str) -> None:
         """Ends the memory's open claims: it no longer says what it said."""

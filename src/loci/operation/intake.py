@@ -240,7 +240,8 @@ def supersede(tx: Transaction, memory: str, claim: conflict.Claim, action: confl
         tx.link(memory, action.old_id, "possible_conflict", reason)
         changes.append(Change(Outcome.POSSIBLE_CONFLICT, action.old_id, reason, other=memory))
         return
-    tx.close_claims(action.old_id, (claim.subject, claim.attribute), memory, action.valid_to)
+    if not tx.close_claims(action.old_id, (claim.subject, claim.attribute), memory, action.valid_to):
+        return
     tx.link(memory, action.old_id, "supersedes", action.reason)
     before = None
     if tx.open_claims(action.old_id) == 0:

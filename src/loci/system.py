@@ -349,6 +349,7 @@ class Cube:
         if len(wanted) != 1:
             raise Invalid("erase needs exactly one of: an id, source=, user= or session=.")
         self._scheduler.note_uses()
+        self._parts.vault.clear()
         by, value = next(iter(wanted.items()))
         inputs.id_of(value)
         return erasure.erase(

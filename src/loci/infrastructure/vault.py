@@ -60,7 +60,7 @@ class Vault:
         if target.exists():
             raise Conflict(is_taken)
         try:
-            self._clear()
+            self.clear()
             with TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
                 path = Path(folder) / target.name
                 origin.copy(path)
@@ -75,7 +75,7 @@ class Vault:
         self._registry.note(entry)
         return self.store(name, create=False)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Branches that a process died over: they hold words that an erasure would not find."""
         oldest = self._clock.now().timestamp() - ABANDONED_SECONDS
         for folder in self.root.glob(f"{UNFINISHED}*"):

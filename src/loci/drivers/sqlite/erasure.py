@@ -41,6 +41,10 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     told = _delete(
         db, f"links WHERE (source, at) IN (SELECT memory, recorded_from FROM versions WHERE content IN ({contents}))"
     )  # their reasons quote values
+    db.execute(
+        f"UPDATE moves SET reason = '' WHERE (memory, at) IN (SELECT memory, recorded_from FROM versions WHERE content IN ({contents}))"
+    )  # so may the reasons of steps
+    db.execute("UPDATE jobs SET error = ''")  # and what an embedder said of a text that it could not take
     undo(db, caused)
     replacing = _column(
         db,
@@ -126,7 +130,8 @@ def _empty_log(db: apsw.Connection, path: Path) -> None:
 
 
 def pieces(texts: Iterable[Message]) -> list[bytes]:
-    """Byte runs of the messages' words, long enough to be theirs alone; short messages give one run, the whole."""
+    """Byte runs of the messages' words, long enough to be theirs alone. Shorter ones may be anybody's: they are left to what SQLite
+    overwrites on deletion, which `tests/kernel/test_residue.py` looks through."""
     found: list[bytes] = []
     for message in texts:
         for text in (message.text, message.caption or ""):

@@ -320,7 +320,7 @@ class Cube:
             if id is not None:
                 inputs.id_of(id)
                 if isinstance(to, datetime):
-                    to = self._store.get(id, replace(self._everything(), known_at=sure(to, "to"))).version
+                    to = self._store.get(id, replace(self._everything(), known_at=sure(to, "to"), states=frozenset(State))).version
                 receipt = self._lifecycle.restore(tx, id, to, reason or "restored on request", author, now)
             elif isinstance(to, datetime):
                 receipt = rewind(self._lifecycle, tx, sure(to, "to"), self._everything(), reason or "cube restored", author, now)

@@ -199,6 +199,12 @@ def _row(verdict: conflict.Verdict, source: Source, memory: str) -> ClaimRow:
     )  # fmt: skip
 
 
+def closed_by(verdicts: Sequence[conflict.Verdict]) -> tuple[datetime | None, str, str] | None:
+    """When a memory whose claims were all superseded ceased to hold, by which memory, and why."""
+    end, by, why = (_closing(verdicts) if verdicts else None) or (None, None, "")
+    return None if by is None else (end, by, why)
+
+
 def _closing(verdicts: Sequence[conflict.Verdict]) -> tuple[datetime | None, str | None, str] | None:
     """When a memory of only past or superseded claims ceased to hold, by which memory, and why."""
     ends = [v.claim.valid_to for v in verdicts]

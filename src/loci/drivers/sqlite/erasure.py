@@ -30,7 +30,8 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     gone_rows = f"SELECT seq FROM versions WHERE content IN ({contents})"
     caused = _column(
         db,
-        f"SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.cause AND v.recorded_from = c.recorded_from WHERE v.seq IN ({gone_rows}) AND c.follows IS NOT NULL",
+        "SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.cause AND v.recorded_from = c.recorded_from JOIN versions f"
+        f" ON f.seq = c.follows AND f.content = c.content WHERE v.seq IN ({gone_rows})",
     )
     overruled = _list(_column(db, f"SELECT DISTINCT memory FROM versions WHERE seq IN ({_list(caused)})"))
     reopened = _column(
@@ -51,10 +52,16 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
         "SELECT v.seq FROM versions v JOIN versions f ON f.seq = v.follows"
         f" WHERE v.content IN ({contents}) AND f.content NOT IN ({contents})",
     )
+    cut = _column(
+        db,
+        "SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.memory AND v.recorded_from = c.recorded_from JOIN versions f"
+        f" ON f.seq = c.follows AND f.content = c.content WHERE v.seq IN ({_list(replacing)}) AND c.follows != v.follows",
+    )  # former versions that were to hold longer than those in their place let them
     for row in sorted(set(_column(db, gone_rows)) - set(replacing), reverse=True):
         db.execute("UPDATE versions SET follows = (SELECT follows FROM versions WHERE seq = ?1) WHERE follows = ?1", (row,))
         db.execute("DELETE FROM versions WHERE seq = ?", (row,))
     undo(db, replacing)
+    undo(db, cut)
     kept = set(_column(db, f"SELECT DISTINCT memory FROM versions WHERE memory IN ({_list(touched)})"))
     gone = [m for m in touched if m not in kept]
     dead = _list(gone)
@@ -90,9 +97,10 @@ NAMED = " UNION ".join(
 
 def _settle(db: apsw.Connection, kept: str, now: int) -> None:
     """Memories that lost some of their versions stand on their remaining words, and claim what these claim; a forgotten one
-    stays forgotten."""
+    stays forgotten since it was."""
     db.execute(
-        f"UPDATE versions SET valid_to = max(valid_from, ?) WHERE memory IN ({kept}) AND recorded_to IS NULL AND valid_to IS NULL"
+        "UPDATE versions SET valid_to = max(valid_from, coalesce((SELECT max(at) FROM moves WHERE memory = versions.memory AND"
+        f" after = 'expired'), ?)) WHERE memory IN ({kept}) AND recorded_to IS NULL AND valid_to IS NULL"
         " AND memory IN (SELECT memory FROM states WHERE state = 'expired')",
         (now,),
     )

@@ -130,17 +130,31 @@ class SqliteTransaction(ClaimRows, JobRows):
         return row, number, content, Interval(time_of(start), time_of(end))
 
     def close(self, memory: str, at: datetime | None, reason: str, cause: str | None = None) -> int:
+        """Nothing that the memory says holds from ``at`` on: neither its latest version nor a former one that was to hold longer."""
         at = at or sure_time(self._now)
-        row, number, content, valid = self.current(memory)
+        row, number, _, _ = self.current(memory)
         seq = self.seq_of(memory)
-        outcome, author, before = self.rows("SELECT outcome, author, reason FROM versions WHERE seq = ?", row)[0]
+        for other in self.rows(
+            "SELECT seq FROM versions WHERE memory = ?1 AND recorded_to IS NULL AND seq != ?2 AND valid_to > max(coalesce(valid_from, ?3), ?3)",
+            seq, row, to_micros(at),
+        ):  # fmt: skip
+            self._end(memory, int(other[0]), at, reason, cause)
+        self._end(memory, row, at, reason, cause)
+        self._touch(seq)
+        return number
+
+    def _end(self, memory: str, row: int, at: datetime, reason: str, cause: str | None) -> None:
+        """What we know of one version from now on: the same, until ``at`` at the latest."""
+        seq = self.seq_of(memory)
+        number, content, start, until, outcome, author, before = self.rows(
+            "SELECT number, content, valid_from, valid_to, outcome, author, reason FROM versions WHERE seq = ?", row
+        )[0]
         self._db.execute("UPDATE versions SET recorded_to = ? WHERE seq = ?", (self._now, row))
         self._closed[seq] = row
+        valid = Interval(time_of(start), time_of(until))
         end = at if valid.end is None else min(at, valid.end)
         end = end if valid.start is None else max(end, valid.start)
         self.version(memory, number, content, Interval(valid.start, end), Outcome(outcome), author, before, cause, reason)
-        self._touch(seq)
-        return number
 
     def state(self, memory: str) -> tuple[State, datetime | None, int]:
         """(state, expires, priority) of a memory."""
@@ -163,7 +177,13 @@ class SqliteTransaction(ClaimRows, JobRows):
 
     def set_state(self, memory: str, state: State, expires: datetime | None, priority: int, author: str = "", reason: str = "") -> None:
         seq = self.seq_of(memory)
-        before = self.state(memory)[0]
+        before, over, _ = self.state(memory)
+        if over is not None and expires is None:  # a time to live that is lifted still stands for the versions it was meant for
+            self.flush("versions")
+            self._db.execute(
+                "UPDATE versions SET valid_to = max(coalesce(valid_from, ?2), ?2) WHERE memory = ?1 AND coalesce(valid_to > ?2, 1)",
+                (seq, to_micros(over)),
+            )
         if reason and before is not state:
             values = (seq, self._now, before.value, state.value, author, reason)
             self._db.execute("INSERT INTO moves (memory, at, before, after, author, reason) VALUES (?,?,?,?,?,?)", values)

@@ -353,8 +353,9 @@ class Store(Protocol):
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""
 
-    def people(self) -> list[str]:
-        """Names of all who have spoken."""
+    def people(self, at: RowFilter | None = None) -> list[str]:
+        """Names of all who have spoken; with a filter, to whom it narrows the rows (user, agent, session), as far as was known then.
+        Nobody else changes what a question is taken to mean."""
 
     def names(self, column: str) -> list[str]:
         """Distinct names of a source's column: user, agent, session or speaker."""

@@ -218,7 +218,7 @@ class Cube:
         ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
         scope = inputs.scope_of(self.name, user, agent, session)
         query = Query(
-            call=self.call(inputs.question(question), user=user),
+            call=self._call(inputs.question(question), scope, aware(known_at, "known_at")),
             scope=scope,
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
             budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
@@ -246,7 +246,12 @@ class Cube:
 
     def call(self, question: str, *, user: str | None = None) -> MemoryCall:
         """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""
-        return self._parts.reader.call(question, self._parts.clock.now(), self._store.people(), user)
+        return self._call(question, inputs.scope_of(self.name, user))
+
+    def _call(self, question: str, scope: Scope, known_at: datetime | None = None) -> MemoryCall:
+        now = self._parts.clock.now()
+        at = RowFilter(now=now, user=scope.user, agent=scope.agent, session=scope.session, known_at=known_at)
+        return self._parts.reader.call(question, now, self._store.people(at), scope.user)
 
     def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
         """One memory: its latest version, or the one that held then. Raises `Missing`."""

@@ -20,8 +20,9 @@ SEEDS = 20  # of each signal: those whose neighbours are candidates too
 SHORT = 90  # words: a message no longer than that is shown whole
 CLAIMS = 1000  # of a key: what a search looks at
 LATER = """OR (closed_by = memory AND closed_at > :known)
-  OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)"""
-"""A claim was still open if what closed it was not known yet."""
+  OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)
+  OR EXISTS (SELECT 1 FROM links l WHERE l.source = closed_by AND l.target = memory AND l.type = 'supersedes' AND l.at > :known)"""
+"""A claim was still open if what closed it was not known yet, or did not close it yet."""
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
 

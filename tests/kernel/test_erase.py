@@ -286,6 +286,18 @@ def test_the_reason_of_an_erased_step_is_in_no_byte(cube: Cube, clock: ManualClo
     ]  # fmt: skip
 
 
+def test_what_others_said_of_the_erased_is_in_no_byte(cube: Cube, clock: ManualClock, folder: Path) -> None:
+    """A memory that stays said it for a while, and another one that stays says otherwise: their link says what it was."""
+    id = cube.add("The kettle is blue.", user="ana").ids[0]
+    clock.advance(days=1)
+    said = cube.update(id, f"I live in {CANARIES['value']}.")
+    clock.advance(days=1)
+    cube.add("I live in Porto.", user="ana")
+    assert CANARIES["value"].lower() in cube.why(id).links[0].reason
+    cube.erase(source=said.sources[0])
+    assert leftovers(folder) == [] and not cube.why(id).links and cube.verify().is_clean
+
+
 def test_a_forgotten_memory_that_loses_its_last_words_stays_forgotten_since_then(cube: Cube, clock: ManualClock) -> None:
     id = cube.add("The kettle is blue.").ids[0]
     clock.advance(days=1)

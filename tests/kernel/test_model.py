@@ -47,6 +47,8 @@ class History(RuleBasedStateMachine):
         self.times: set[datetime] = set()
         self.looks: list[tuple[datetime, Seen]] = []  # what was seen, and when
         self.shaken: dict[str, datetime] = {}  # what an erasure gave another past, and when
+        self.unsure: set[str] = set()  # forgotten under a clock set back, and its last words erased: until when it held is not kept
+        self.is_set_back = False
 
     # -- two handles, one clock ------------------------------------------------------------------------------------------
 
@@ -87,7 +89,7 @@ class History(RuleBasedStateMachine):
     @rule(hours=st.sampled_from((1, 48)))
     def set_the_clock_back(self, hours: int) -> None:
         self.shut()
-        self.clock = ManualClock(self.now - timedelta(hours=hours))
+        self.clock, self.is_set_back = ManualClock(self.now - timedelta(hours=hours)), True
         self.open()
 
     # -- taking in -------------------------------------------------------------------------------------------------------
@@ -301,6 +303,8 @@ class History(RuleBasedStateMachine):
         for id, life in before.items():
             if id not in after or life != after[id]:
                 self.shaken[id] = self.recorded()
+                if self.is_set_back and life.state is State.EXPIRED:
+                    self.unsure.add(id)
         for id in set(before) - set(after):
             with pytest.raises(Missing):
                 self.cube.get(id)
@@ -378,12 +382,12 @@ class History(RuleBasedStateMachine):
         for at in moments:
             shown = world(cube.list(as_of=at, archived=True, limit=1000))
             expected = self.model.seen(as_of=at, now=self.now, archived=True)
-            assert shown == expected, self.told(at, shown, expected)
+            assert without(shown, self.unsure) == without(expected, self.unsure), self.told(at, shown, expected)
         for at in between(known):
             for as_of in (None, at):
                 shown = world(cube.list(as_of=as_of, known_at=at, archived=True, limit=1000))
                 expected = self.model.seen(as_of=as_of, known=at, now=self.now, archived=True)
-                shaken = {id for id, since in self.shaken.items() if at < since}
+                shaken = self.unsure | {id for id, since in self.shaken.items() if at < since}
                 assert without(shown, shaken) == without(expected, shaken), self.told(at, shown, expected)
         for one, other in zip(moments, reversed(moments), strict=True):
             self.compare(cube, one, other)

@@ -28,24 +28,14 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     contents = _list(_column(db, f"SELECT DISTINCT content FROM spans WHERE source IN ({listed})"))
     touched = _column(db, f"SELECT DISTINCT memory FROM contents WHERE seq IN ({contents})")
     gone_rows = f"SELECT seq FROM versions WHERE content IN ({contents})"
-    caused = _column(
-        db,
-        "SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.cause AND v.recorded_from = c.recorded_from JOIN versions f"
-        f" ON f.seq = c.follows AND f.content = c.content WHERE v.seq IN ({gone_rows})",
-    )
+    caused = _column(db, CAUSED.format(touched=_list(touched), contents=contents))
     overruled = _list(_column(db, f"SELECT DISTINCT memory FROM versions WHERE seq IN ({_list(caused)})"))
     reopened = _column(
         db,
         f"SELECT seq FROM claims WHERE closed_by IN ({_list(touched)}) AND closed_by != memory AND (memory IN ({overruled})"
         f" OR closed_by NOT IN (SELECT memory FROM versions WHERE content NOT IN ({contents})))",
     )
-    told = _delete(
-        db, f"links WHERE (source, at) IN (SELECT memory, recorded_from FROM versions WHERE content IN ({contents}))"
-    )  # their reasons quote values
-    db.execute(
-        f"UPDATE moves SET reason = '' WHERE (memory, at) IN (SELECT memory, recorded_from FROM versions WHERE content IN ({contents}))"
-    )  # so may the reasons of steps
-    db.execute("UPDATE jobs SET error = ''")  # and what an embedder said of a text that it could not take
+    told = _silence(db, _list(touched), contents)
     undo(db, caused)
     replacing = _column(
         db,
@@ -85,6 +75,27 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))
     return counts, reopened
 
+
+def _silence(db: apsw.Connection, touched: str, contents: str) -> int:
+    """Takes away the reasons that may quote these contents: of the links they made and ended, of others since, of the steps of their
+    memories, and what an embedder said of a text that it could not take. Returns the links removed."""
+    steps = f"SELECT memory, recorded_from FROM versions WHERE content IN ({contents})"
+    told = _delete(db, f"links WHERE (source, at) IN ({steps}) OR (target, at) IN ({steps})")
+    for end in ("source", "target"):
+        born = f"SELECT min(recorded_from) FROM versions WHERE memory = links.{end} AND content IN ({contents})"
+        db.execute(f"UPDATE links SET reason = '' WHERE {end} IN ({touched}) AND at >= ({born})")
+    db.execute(f"UPDATE moves SET reason = '' WHERE (memory, at) IN ({steps})")
+    db.execute("UPDATE jobs SET error = ''")
+    return told
+
+
+CAUSED = """
+SELECT c.seq FROM versions c JOIN versions f ON f.seq = c.follows AND f.content = c.content WHERE c.cause IN ({touched}) AND (
+  EXISTS (SELECT 1 FROM versions v WHERE v.memory = c.cause AND v.recorded_from = c.recorded_from AND v.content IN ({contents}))
+  OR (SELECT v.content FROM versions v WHERE v.memory = c.cause AND v.recorded_from <= c.recorded_from ORDER BY v.number DESC, v.seq DESC LIMIT 1)
+    IN ({contents}))
+"""
+"""Rows that ended because of what goes: in the same change, or later, when an erasure judged anew and found it to hold."""
 
 NAMED = " UNION ".join(
     f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"

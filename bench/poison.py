@@ -209,8 +209,8 @@ def run(
             "shortened": shortened(memory, cube),
             "laundered": laundered(memory, cube, repeats),
             "sleeper": slept(memory, cube, sessions),
-            "recall": before,
         }
+        told["recall"] = honest(cube, wanted)
         (origin, *_) = flood(cube, wanted[:1])
         told["recall, one record planted"] = honest(cube, wanted)
         cube.revert(origin=origin)

@@ -249,8 +249,9 @@ class Transaction(Protocol):
     def turn(self, session: str | None, speaker: str) -> int | None:
         """The number of the speaker's last message in the session, from 1."""
 
-    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> None:
-        """Ends those open claims of a memory that ``claims`` finds by this key."""
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> bool:
+        """Ends those open claims of a memory that ``claims`` finds by this key, and ends earlier those that were to end later.
+        False when there are none: it claims that no more."""
 
     def retire_claims(self, memory: str) -> None:
         """Ends the memory's open claims: it no longer says what it said."""
@@ -431,8 +432,9 @@ class Store(Protocol):
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""
 
-    def people(self) -> list[str]:
-        """Names of all who have spoken."""
+    def people(self, at: RowFilter | None = None) -> list[str]:
+        """Names of all who have spoken; with a filter, to whom it narrows the rows (user, agent, session), as far as was known then.
+        Nobody else changes what a question is taken to mean."""
 
     def names(self, column: str) -> list[str]:
         """Distinct names of a source's column: user, agent, session or speaker."""

@@ -464,15 +464,16 @@ class Cube:
         ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit.
         ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
         scope = inputs.scope_of(self.name, user, agent, session)
+        rows = self._allow("search", scope).rows
         query = Query(
-            call=self._call(inputs.question(question), user),
+            call=self._call(inputs.question(question), replace(rows, known_at=aware(known_at, "known_at"))),
             scope=scope,
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
             budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
             types=inputs.types_of(types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
             strict=strict,
         )  # fmt: skip
-        at = self._parts.governance.rows_of("search", query)
+        at = self._parts.governance.narrow(rows, query)
         self._settle()
         recall = self._operator.search(query, at)
         self._scheduler.use(recall.ids)
@@ -483,7 +484,7 @@ class Cube:
         """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
         at = self._allow("rank", inputs.scope_of(self.name, user, None, None)).rows
         with self._store.snapshot():
-            ranked = self._operator.rank(self._call(inputs.question(question), user), at)
+            ranked = self._operator.rank(self._call(inputs.question(question), at), at)
             found = self._store.load(ranked.survey.contents, at)
         return ranked, [found[content] for content in ranked.survey.contents]
 
@@ -494,11 +495,10 @@ class Cube:
 
     def call(self, question: str, *, user: str | None = None) -> MemoryCall:
         """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""
-        self._allow("search", inputs.scope_of(self.name, user))
-        return self._call(question, user)
+        return self._call(question, self._allow("search", inputs.scope_of(self.name, user)).rows)
 
-    def _call(self, question: str, user: str | None) -> MemoryCall:
-        return self._parts.reader.call(question, self._parts.clock.now(), self._store.people(), user)
+    def _call(self, question: str, rows: RowFilter) -> MemoryCall:
+        return self._parts.reader.call(question, rows.now, self._store.people(rows), rows.user)
 
     def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
         """One memory: its latest version, or the one that held then. Raises `Missing`."""
@@ -581,7 +581,7 @@ class Cube:
             if id is not None:
                 inputs.id_of(id)
                 if isinstance(to, datetime):
-                    to = self._store.get(id, replace(self._everything(), known_at=sure(to, "to"))).version
+                    to = self._store.get(id, replace(self._everything(), known_at=sure(to, "to"), states=frozenset(State))).version
                 elif to is not None and not isinstance(to, int):
                     raise Invalid(f"to is {to!r:.100}; it must be the number of a version, or a time.")
                 receipt = self._lifecycle.restore(tx, id, to, reason or "restored on request", author, now)
@@ -617,6 +617,7 @@ class Cube:
         else:
             self._allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
         self._scheduler.note_uses()
+        self._parts.vault.clear()
         return erasure.erase(
             self._store,
             by,
@@ -755,10 +756,11 @@ class Cube:
     def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
         """Why a memory is not in the answer to a question: which filter, rank or budget kept it out, and by how much."""
         scope = inputs.scope_of(self.name, user)
-        call = self._call(inputs.question(question), user)
+        rows = self._allow("why_not", scope).rows
+        call = self._call(inputs.question(question), rows)
         query = Query(call=call, scope=scope, limit=self._parts.limit, as_of=aware(as_of, "as_of"))
         self._reach("get", id)
-        at = self._parts.governance.rows_of("why_not", query)
+        at = self._parts.governance.narrow(rows, query)
         self._settle()
         return explain.why_not(self._store, self._operator, query, at, inputs.id_of(id))
 

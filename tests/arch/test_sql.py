@@ -35,6 +35,8 @@ CHECKED = {
     ("_readable", "columns"),
     ("_expression", "column"),
     ("_rows", "table"),
+    ("_silence", "touched"),
+    ("_silence", "contents"),
 }
 NUMBERS = {
     "','.join(map(str, ",
@@ -123,6 +125,8 @@ class Parts:
                 return self.wrong(first, seen) + self.wrong(second, seen)
             case ast.Call() if ast.unparse(part).startswith((MARKS, *NUMBERS)):
                 return []
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="format"), args=[], keywords=given) if name.isupper():
+                return [bad for keyword in given for bad in self.wrong(keyword.value, seen)]
             case ast.Call(func=ast.Attribute(value=ast.Constant(), attr="join"), args=[listed]):
                 return self._listed(part, listed, seen)
             case ast.Name(id=name) if name.isupper() or name in seen:
@@ -136,7 +140,7 @@ class Parts:
         match listed:
             case ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name)) if name.isupper():
                 return []
-            case ast.GeneratorExp(elt=ast.Call() as made):
+            case ast.GeneratorExp(elt=ast.Call() | ast.JoinedStr() as made):
                 return self.wrong(made, seen)
         return [whole]
 

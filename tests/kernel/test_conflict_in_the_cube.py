@@ -160,3 +160,15 @@ def test_a_batch_of_n_gets_n_verdicts(cube: Cube, clock: ManualClock) -> None:
     clock.advance(days=1)
     second = cube.add([Message("user", "I live in Lisbon.", speaker=p) for p in people], user="ana", session="t")
     assert touched(second, Outcome.SUPERSEDED) == list(first.ids)
+
+
+def test_what_a_memory_said_before_is_overruled_without_touching_what_it_says_now(cube: Cube, clock: ManualClock) -> None:
+    first = clock.now()
+    id = cube.add("I live in Porto.", user="ana").ids[0]
+    clock.advance(days=10)
+    cube.add("I live in Berlin.", user="ana")
+    clock.advance(days=1)
+    cube.update(id, "The kettle is blue.")
+    late = cube.add(Message("user", "I live in Oslo.", at=first + timedelta(days=5)), user="ana")
+    assert [m.text for m in cube.list(user="ana")] == ["The kettle is blue.", "I live in Berlin."]
+    assert late.count(Outcome.SUPERSEDED) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -270,6 +271,54 @@ def test_branches_of_branches_are_named(memory: MemOS, cube: Cube) -> None:
     cube.add("The kettle is quibblewicked.", user="ana")
     cube.branch("what-if").branch("what-then")
     assert set(cube.erase(user="ana").branches) == {"what-if", "what-then"}
+
+
+def test_the_reason_of_an_erased_step_is_in_no_byte(cube: Cube, clock: ManualClock, folder: Path) -> None:
+    id = cube.add("The kettle is blue.", user="ana").ids[0]
+    cube.move(id, "freeze", reason="for good")
+    cube.move(id, "thaw", reason="after all")
+    clock.advance(days=1)
+    merged = cube.update(id, "It sings.", mode="merge", reason=f"a {CANARIES['reason']} said so")
+    cube.erase(source=merged.sources[0])
+    assert leftovers(folder) == []
+    assert [(step.after.value, step.reason) for step in cube.why(id).transitions] == [
+        ("frozen", "for good"), ("activated", "after all"), ("merged", ""),
+    ]  # fmt: skip
+
+
+def test_what_others_said_of_the_erased_is_in_no_byte(cube: Cube, clock: ManualClock, folder: Path) -> None:
+    """A memory that stays said it for a while, and another one that stays says otherwise: their link says what it was."""
+    id = cube.add("The kettle is blue.", user="ana").ids[0]
+    clock.advance(days=1)
+    said = cube.update(id, f"I live in {CANARIES['value']}.")
+    clock.advance(days=1)
+    cube.add("I live in Porto.", user="ana")
+    assert CANARIES["value"].lower() in cube.why(id).links[0].reason
+    cube.erase(source=said.sources[0])
+    assert leftovers(folder) == [] and not cube.why(id).links and cube.verify().is_clean
+
+
+def test_a_forgotten_memory_that_loses_its_last_words_stays_forgotten_since_then(cube: Cube, clock: ManualClock) -> None:
+    id = cube.add("The kettle is blue.").ids[0]
+    clock.advance(days=1)
+    updated = cube.update(id, "The kettle is green.")
+    clock.advance(days=1)
+    cube.forget(id)
+    forgotten = clock.now()
+    clock.advance(days=1)
+    cube.erase(source=updated.sources[0])
+    assert [(m.text, m.valid.end) for m in cube.history(id)] == [("The kettle is blue.", forgotten)]
+    assert not cube.list() and not cube.list(as_of=forgotten)
+
+
+def test_a_branch_that_was_never_finished_goes_with_the_erased(cube: Cube, folder: Path) -> None:
+    cube.add("The kettle is blue.", user="ana")
+    left = folder / ".branching-left"
+    left.mkdir()
+    (left / "what-if.loci").write_text(CANARIES["text"])
+    os.utime(left, (0, 0))
+    cube.erase(user="ana")
+    assert leftovers(folder) == []
 
 
 def test_what_cannot_be_erased_is_said(cube: Cube) -> None:

@@ -278,6 +278,56 @@ def test_what_was_forgotten_later_was_known_then(cube: Cube, clock: ManualClock)
     assert [m.id for m in cube.diff(then, clock.now(), known=True).removed] == [id]
 
 
+def test_nothing_holds_beside_what_was_told_of_the_past(cube: Cube, clock: ManualClock) -> None:
+    """Version 1, then 2, then it turns out that 3 was so since before 2."""
+    id = cube.add("The kettle is blue.").ids[0]
+    middle = clock.advance(days=2) - timedelta(days=1)
+    cube.update(id, "The kettle is green.")
+    clock.advance(days=1)
+    late = cube.update(id, "The kettle is red.", at=middle)
+    assert [(m.version, m.valid.end) for m in cube.history(id)] == [(1, middle), (2, middle + timedelta(days=1)), (3, None)]
+    assert cube.verify().is_clean
+    cube.erase(source=late.sources[0])
+    assert [(m.version, m.valid.end) for m in cube.history(id)] == [(1, middle + timedelta(days=1)), (2, None)]
+    assert cube.verify().is_clean
+
+
+def test_an_update_that_somebody_overruled_already_does_not_hold(cube: Cube, clock: ManualClock) -> None:
+    note = cube.add("The kettle is blue.", user="ana").ids[0]
+    then = clock.now()
+    clock.advance(days=2)
+    oslo = cube.add("I live in Oslo.", user="ana").ids[0]
+    late = cube.update(note, "I live in Porto.", at=then)
+    assert [m.id for m in cube.list(user="ana")] == [oslo]
+    assert [m.text for m in cube.list(user="ana", as_of=then)] == ["I live in Porto."]
+    cube.erase(oslo)
+    assert [m.text for m in cube.list(user="ana")] == ["I live in Porto."]
+    cube.erase(source=late.sources[0])
+    assert [m.text for m in cube.list(user="ana")] == ["The kettle is blue."]
+
+
+def test_what_had_outlived_its_time_was_not_there_before_it_was_restored(cube: Cube, clock: ManualClock) -> None:
+    id = cube.add("The kettle is on loan.", expires=clock.now() + timedelta(days=7)).ids[0]
+    during, after = clock.advance(days=6), clock.advance(days=3)
+    assert not cube.list()
+    clock.advance(days=1)
+    cube.restore(id)
+    assert [m.version for m in cube.list()] == [2]
+    for known in (None, after):
+        assert not cube.list(as_of=after, known_at=known), "as it was seen then"
+    assert [m.version for m in cube.list(as_of=during)] == [m.version for m in cube.list(as_of=during, known_at=during)] == [1]
+
+
+def test_an_archived_memory_can_be_restored_to_a_time(cube: Cube, clock: ManualClock) -> None:
+    id = cube.add("The kettle is blue.").ids[0]
+    then = clock.now()
+    clock.advance(days=1)
+    cube.update(id, "The kettle is green.")
+    cube.move(id, "archive")
+    cube.restore(id, to=then)
+    assert [m.text for m in cube.list()] == ["The kettle is blue."]
+
+
 def test_a_restored_cube_has_what_was_forgotten(cube: Cube, clock: ManualClock) -> None:
     id = cube.add("The kettle is blue.").ids[0]
     then = clock.now()

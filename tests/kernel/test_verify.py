@@ -155,3 +155,11 @@ def test_words_of_another_kind_of_str_are_sealed_as_they_are_read_back(cube: Cub
     id = cube.add(Message("user", "The kettle is blue.", speaker=Person.ANA, id=Person.ANA), user=Person.ANA, session=Person.ANA).ids[0]
     cube.update(id, "The kettle is green.", reason=Person.ANA)
     assert cube.verify().is_clean and cube.get(id).reason == "ana"
+
+
+def test_one_who_looked_before_an_erasure_of_another_finds_nothing_damaged(open_vault: Callable[..., MemOS]) -> None:
+    one, other = open_vault().cube("main"), open_vault().cube("main")
+    id = one.add("The kettle is blue.").ids[0]
+    assert other.verify().is_clean
+    one.erase(id)
+    assert list(other.verify().faults) == []

@@ -54,9 +54,9 @@ class Governance:
             raise missing(memory, cube)
         return self._pass(verb, scope, decision)
 
-    def rows_of(self, verb: str, query: Query) -> RowFilter:
-        """The same for a question: its own limits narrow the rows further."""
-        rows = self.allow(verb, query.scope).rows
+    @staticmethod
+    def narrow(rows: RowFilter, query: Query) -> RowFilter:
+        """The rows of a call, as the limits of its question narrow them further."""
         return replace(
             rows, as_of=query.as_of, known_at=query.known_at, states=rows.states | {State.ARCHIVED} if query.archived else rows.states,
             kinds=query.kinds, types=query.types, since=query.since, until=query.until, is_past=query.call.intent in ("past", "when"),

@@ -78,7 +78,7 @@ class Vault:
         if target.exists():
             raise Conflict(is_taken)
         try:
-            self._clear()
+            self.clear()
             with TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
                 path, key = Path(folder) / target.name, self._new_key(name)
                 origin.copy(path, key)
@@ -96,7 +96,7 @@ class Vault:
             raise Unavailable(f"The branch {name!r} could not be made in {self.root}: {error.strerror}. Nothing was changed.") from error
         return self.store(name, create=False)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Cubes that a process died over before they had a name: a branch holds words that an erasure would not find."""
         oldest = self._clock.now().timestamp() - ABANDONED_SECONDS
         for folder in self.root.glob(f"{UNFINISHED}*"):
@@ -179,7 +179,7 @@ class Vault:
 
     def _make(self, path: Path, cube: str) -> None:
         """A new cube's file. It gets its name when it is whole: a file of that name is a cube at any moment, or a damaged one."""
-        self._clear()
+        self.clear()
         with translated(path), TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
             made = Path(folder) / path.name
             with closing(self._files.open(made, cube, create=True, key=self._new_key(cube))) as store:

@@ -310,6 +310,12 @@ def _row(verdict: conflict.Verdict, source: Source, memory: str) -> ClaimRow:
     )  # fmt: skip
 
 
+def closed_by(verdicts: Sequence[conflict.Verdict]) -> tuple[datetime | None, str, str] | None:
+    """When a memory whose claims were all superseded ceased to hold, by which memory, and why."""
+    end, by, why = (_closing(verdicts) if verdicts else None) or (None, None, "")
+    return None if by is None else (end, by, why)
+
+
 def _closing(verdicts: Sequence[conflict.Verdict]) -> tuple[datetime | None, str | None, str] | None:
     """When a memory of only past or superseded claims ceased to hold, by which memory, and why."""
     ends = [v.claim.valid_to for v in verdicts]
@@ -351,7 +357,8 @@ def supersede(tx: Transaction, memory: str, claim: conflict.Claim, action: confl
         tx.link(memory, action.old_id, "possible_conflict", reason)
         changes.append(Change(Outcome.POSSIBLE_CONFLICT, action.old_id, reason, other=memory))
         return
-    tx.close_claims(action.old_id, (claim.subject, claim.attribute), memory, action.valid_to)
+    if not tx.close_claims(action.old_id, (claim.subject, claim.attribute), memory, action.valid_to):
+        return
     tx.link(memory, action.old_id, "supersedes", action.reason)
     before = None
     if tx.open_claims(action.old_id) == 0:

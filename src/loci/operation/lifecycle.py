@@ -8,7 +8,7 @@ from datetime import datetime
 
 from loci.errors import Invalid, Missing, VersionConflict
 from loci.memories.plaintext import draft_of
-from loci.operation.intake import Intake, Provenance, apply, check, rows
+from loci.operation.intake import Intake, Provenance, apply, check, closed_by, rows
 from loci.policy import retention
 from loci.policy.lifecycle import FINDABLE, Move, after
 from loci.policy.trust import least
@@ -64,9 +64,14 @@ class Lifecycle:
         turn = heard.candidates[0]
         number = found.version + 1
         tx.close(memory.id, at or now, reason)
+        if mode == "overwrite":
+            tx.retire_claims(memory.id)
+        verdicts = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]
+        closing = closed_by(verdicts) if mode == "overwrite" else None
         revised = replace(
-            memory, version=number, text=words, type=turn.type, spans=kept + spans, valid=Interval(message.at), author=by.principal,
-            reason=reason, ending="", checksum=self.store.hash(words).hex(),
+            memory, version=number, text=words, type=turn.type, spans=kept + spans, author=by.principal, reason=reason,
+            valid=Interval(message.at, closing[0] if closing else None), ending=closing[2] if closing else "",
+            checksum=self.store.hash(words).hex(),
             origin=replace(memory.origin, trust=source.trust if mode == "overwrite" else least((memory.origin.trust, source.trust))),
             entities=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.entities), *turn.entities))),
             keywords=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.keywords), *turn.keywords)))[:12],
@@ -74,10 +79,7 @@ class Lifecycle:
         )  # fmt: skip
         outcome = Outcome.MERGED if mode == "merge" else Outcome.UPDATED
         changes = [Change(outcome, memory.id, reason, found.version, number), *(Change(Outcome.REDACTED, memory.id, what) for what in done)]
-        if mode == "overwrite":
-            tx.retire_claims(memory.id)
-        verdicts = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]
-        content = tx.revise(draft_of(revised, rows(verdicts, source, memory.id)), number, outcome)
+        content = tx.revise(draft_of(revised, rows(verdicts, source, memory.id)), number, outcome, closing[1] if closing else None)
         if mode != "overwrite":
             tx.carry_claims(memory.id, content)
         for verdict in verdicts:
@@ -111,11 +113,11 @@ class Lifecycle:
         is_open = valid.end is None and state in FINDABLE and not is_over
         if is_open and latest.text == wanted[-1].text:
             return Receipt((Change(Outcome.IGNORED, id, f"version {version} is what holds now", number, number),))
-        if valid.end is None:
+        if valid.end is None or valid.end > now:
             tx.close(id, now, reason)
+        tx.set_state(id, target, None if state is State.EXPIRED or is_over else expires, priority, author, reason)
         content = tx.content_of(id, version)
         tx.version(id, number + 1, content, Interval(now), Outcome.RESTORED, author, reason, None)
-        tx.set_state(id, target, None if state is State.EXPIRED or is_over else expires, priority, author, reason)
         changes = [Change(Outcome.RESTORED, id, reason, number, number + 1)]
         for other in tx.reopen_claims(id, content):
             tx.link(id, other, "possible_conflict", "restored by hand after it had been superseded")

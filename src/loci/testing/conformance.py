@@ -609,6 +609,9 @@ def names_are_remembered_in_the_order_they_came(open_store: OpenStore) -> None:
         _audit(tx)
     assert store.names("user") == ["zoe", "ana", "bea"] and store.names("session") == ["s0", "s1"] and store.names("agent") == []
     assert set(store.people()) == {"zoe", "ana", "bea"}
+    assert store.people(RowFilter(now=NOW, user="ana")) == ["ana"], "nobody else is known to whom the filter narrows the rows to"
+    assert store.people(RowFilter(now=NOW, session="s1")) == ["ana", "bea"]
+    assert store.people(RowFilter(now=NOW, known_at=NOW - DAY)) == []
     assert store.sizes()["memories"] == 4 and store.sizes()["bytes"] > 0
 
 

@@ -21,6 +21,7 @@ SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue,
 FROM claims c JOIN memories m ON m.seq = c.memory JOIN contents w ON w.seq = c.content LEFT JOIN memories k ON k.seq = c.closed_by
   LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
 """
+LATEST = "SELECT content FROM versions WHERE memory = ? AND recorded_to IS NULL ORDER BY number DESC, seq DESC LIMIT 1"
 
 
 class ClaimRows(Rows):
@@ -79,14 +80,18 @@ class ClaimRows(Rows):
              None if closer is None else to_micros(claim.valid.end))
         )  # fmt: skip
 
-    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> None:
-        self.flush("claims")
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> bool:
+        """Closes what the memory claims of a key, or earlier what somebody had closed later. False when it claims nothing of the kind any
+        more: what it says now is not touched by that."""
+        seq, content = self.seq_of(memory), self.rows(LATEST, self.seq_of(memory))[0][0]
         above, below = _met_by(key[1])
         self._db.execute(
-            "UPDATE claims SET closed_by = ?, closed_at = ? WHERE memory = ? AND closed_by IS NULL AND subject = ?"
-            f" AND (attribute IN ({','.join('?' * len(above))}) OR attribute BETWEEN ? AND ?)",
-            (self.seq_of(closer), to_micros(at), self.seq_of(memory), key[0], *above, *below),
+            "UPDATE claims SET closed_by = ?, closed_at = ? WHERE memory = ? AND subject = ?"
+            f" AND (attribute IN ({','.join('?' * len(above))}) OR attribute BETWEEN ? AND ?)"
+            " AND (closed_by IS NULL OR closed_by != memory AND closed_at > ? AND content = ?)",
+            (self.seq_of(closer), to_micros(at), seq, key[0], *above, *below, to_micros(at), content),
         )
+        return self._db.changes() > 0
 
     def retire_claims(self, memory: str) -> None:
         """The memory no longer says what it said: its open claims end with it."""

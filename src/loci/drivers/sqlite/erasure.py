@@ -30,29 +30,30 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     contents = _list(_column(db, f"SELECT DISTINCT content FROM spans WHERE source IN ({listed})"))
     touched = _column(db, f"SELECT DISTINCT memory FROM contents WHERE seq IN ({contents})")
     gone_rows = f"SELECT seq FROM versions WHERE content IN ({contents})"
-    caused = _column(
-        db,
-        f"SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.cause AND v.recorded_from = c.recorded_from WHERE v.seq IN ({gone_rows}) AND c.follows IS NOT NULL",
-    )
+    caused = _column(db, CAUSED.format(touched=_list(touched), contents=contents))
     overruled = _list(_column(db, f"SELECT DISTINCT memory FROM versions WHERE seq IN ({_list(caused)})"))
     reopened = _column(
         db,
         f"SELECT seq FROM claims WHERE closed_by IN ({_list(touched)}) AND closed_by != memory AND (memory IN ({overruled})"
         f" OR closed_by NOT IN (SELECT memory FROM versions WHERE content NOT IN ({contents})))",
     )
-    told = _delete(
-        db, f"links WHERE (source, at) IN (SELECT memory, recorded_from FROM versions WHERE content IN ({contents}))"
-    )  # their reasons quote values
+    told = _silence(db, _list(touched), contents)
     undo(db, caused)
     replacing = _column(
         db,
         "SELECT v.seq FROM versions v JOIN versions f ON f.seq = v.follows"
         f" WHERE v.content IN ({contents}) AND f.content NOT IN ({contents})",
     )
+    cut = _column(
+        db,
+        "SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.memory AND v.recorded_from = c.recorded_from JOIN versions f"
+        f" ON f.seq = c.follows AND f.content = c.content WHERE v.seq IN ({_list(replacing)}) AND c.follows != v.follows",
+    )  # former versions that were to hold longer than those in their place let them
     for row in sorted(set(_column(db, gone_rows)) - set(replacing), reverse=True):
         db.execute("UPDATE versions SET follows = (SELECT follows FROM versions WHERE seq = ?1) WHERE follows = ?1", (row,))
         db.execute("DELETE FROM versions WHERE seq = ?", (row,))
     undo(db, replacing)
+    undo(db, cut)
     kept = set(_column(db, f"SELECT DISTINCT memory FROM versions WHERE memory IN ({_list(touched)})"))
     gone = [m for m in touched if m not in kept]
     dead = _list(gone)
@@ -77,6 +78,27 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))
     return counts, reopened
 
+
+def _silence(db: apsw.Connection, touched: str, contents: str) -> int:
+    """Takes away the reasons that may quote these contents: of the links they made and ended, of others since, of the steps of their
+    memories, and what an embedder said of a text that it could not take. Returns the links removed."""
+    steps = f"SELECT memory, recorded_from FROM versions WHERE content IN ({contents})"
+    told = _delete(db, f"links WHERE (source, at) IN ({steps}) OR (target, at) IN ({steps})")
+    for end in ("source", "target"):
+        born = f"SELECT min(recorded_from) FROM versions WHERE memory = links.{end} AND content IN ({contents})"
+        db.execute(f"UPDATE links SET reason = '', seal = x'' WHERE {end} IN ({touched}) AND at >= ({born})")
+    db.execute(f"UPDATE moves SET reason = '', seal = x'' WHERE (memory, at) IN ({steps})")
+    db.execute("UPDATE jobs SET error = ''")
+    return told
+
+
+CAUSED = """
+SELECT c.seq FROM versions c JOIN versions f ON f.seq = c.follows AND f.content = c.content WHERE c.cause IN ({touched}) AND (
+  EXISTS (SELECT 1 FROM versions v WHERE v.memory = c.cause AND v.recorded_from = c.recorded_from AND v.content IN ({contents}))
+  OR (SELECT v.content FROM versions v WHERE v.memory = c.cause AND v.recorded_from <= c.recorded_from ORDER BY v.number DESC, v.seq DESC LIMIT 1)
+    IN ({contents}))
+"""
+"""Rows that ended because of what goes: in the same change, or later, when an erasure judged anew and found it to hold."""
 
 NAMED = " UNION ".join(
     f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
@@ -112,9 +134,10 @@ def _carried(db: apsw.Connection, reopened: Sequence[int]) -> list[int]:
 
 def _settle(db: apsw.Connection, kept: str, now: int) -> None:
     """Memories that lost some of their versions stand on their remaining words, and claim what these claim; a forgotten one
-    stays forgotten."""
+    stays forgotten since it was."""
     db.execute(
-        f"UPDATE versions SET valid_to = max(valid_from, ?) WHERE memory IN ({kept}) AND recorded_to IS NULL AND valid_to IS NULL"
+        "UPDATE versions SET valid_to = max(valid_from, coalesce((SELECT max(at) FROM moves WHERE memory = versions.memory AND"
+        f" after = 'expired'), ?)) WHERE memory IN ({kept}) AND recorded_to IS NULL AND valid_to IS NULL"
         " AND memory IN (SELECT memory FROM states WHERE state = 'expired')",
         (now,),
     )
@@ -165,7 +188,8 @@ def empty_log(db: apsw.Connection, path: Path) -> None:
 
 
 def pieces(texts: Iterable[Message]) -> list[bytes]:
-    """Byte runs of the messages' words, long enough to be theirs alone; short messages give one run, the whole."""
+    """Byte runs of the messages' words, long enough to be theirs alone. Shorter ones may be anybody's: they are left to what SQLite
+    overwrites on deletion, which `tests/kernel/test_residue.py` looks through."""
     found: list[bytes] = []
     for message in texts:
         for text in (message.text, message.caption or ""):

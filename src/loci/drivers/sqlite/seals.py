@@ -67,6 +67,8 @@ FIXED = {table: _fixed(table) for table in SEALED}
 PERSONS = {table: table.encode() for table in SEALED}
 INTO = {table: f"{table} ({', '.join(columns)}, seal) VALUES ({'?,' * len(columns)}?)" for table, columns in SEALED.items()}
 """What follows INSERT: a row of ``SEALED``'s columns and its seal."""
+SAME = {table: " AND ".join(f"{column} IS ?" for column in columns) for table, columns in SEALED.items()}
+"""What follows WHERE: the row that has these values."""
 
 
 def seal(secret: bytes, table: str, row: Row) -> bytes:

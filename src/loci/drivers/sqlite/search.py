@@ -21,8 +21,9 @@ SEEDS = 20  # of each signal: those whose neighbours are candidates too
 SHORT = 90  # words: a message no longer than that is shown whole
 CLAIMS = 1000  # of a key: what a search looks at
 LATER = """OR (closed_by = memory AND closed_at > :known)
-  OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)"""
-"""A claim was still open if what closed it was not known yet."""
+  OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)
+  OR EXISTS (SELECT 1 FROM links l WHERE l.source = closed_by AND l.target = memory AND l.type = 'supersedes' AND l.at > :known)"""
+"""A claim was still open if what closed it was not known yet, or did not close it yet."""
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
 
@@ -32,7 +33,9 @@ def survey(db: apsw.Connection, view: View, names: Numbers, called: Called, prob
     of their names: a text is found by who said it, too."""
     among = view.select(at, names)
     is_most = 2 * len(among.rows) > len(view)  # then to leave out the rest afterwards costs less than to look up whose each text is
-    words = Words(db, among, probe.terms, None if at.user is None or is_most else names.get(at.user, 0), called)
+    words = Words(
+        db, among, probe.terms, None if at.user is None or is_most else names.get(at.user, 0), called, view.circle(at, names).speakers
+    )
     meaning, missing = _compared(view, among, probe)
     claiming = [content for content, _, _ in claimed(db, probe.keys, at, names)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
@@ -126,7 +129,7 @@ class Candidates:
     def wholes(self) -> NDArray[np.int64]:
         """For each the content of its whole message, where that is short and among the rows; else its own."""
         among, chosen = self._among, self.chosen
-        turn = among.turn_of(among.source[chosen])
+        turn = among.turn_of(among.said[chosen])
         is_short = (turn >= 0) & (among.length[turn] <= SHORT) if len(chosen) else turn >= 0
         return np.where(is_short, among.content[turn], among.content[chosen]) if len(chosen) else turn
 
@@ -134,12 +137,12 @@ class Candidates:
         """For each chosen row, the turns just before and just after its message in the same session; -1 where there is none.
         Shape (2, chosen)."""
         among = self._among
-        source, session = np.tile(among.source[chosen], 2), np.tile(among.session[chosen], 2)
+        said, session = np.tile(among.said[chosen], 2), np.tile(among.session[chosen], 2)
         step = np.repeat((-1, 1), len(chosen))
         found = np.full(len(step), -1, dtype=np.int64)
         left = np.arange(len(step))
         for distance in APART:
-            turn = among.turn_of(source[left] + step[left] * distance)
+            turn = among.turn_of(said[left] + step[left] * distance)
             fits = (turn >= 0) & (among.session[turn] == session[left])
             found[left[fits]] = turn[fits]
             left = left[~fits]

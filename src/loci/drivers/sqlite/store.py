@@ -270,9 +270,10 @@ class SqliteStore:
         files = [f for f in (self.path, Path(f"{self.path}-wal")) if f.exists()]
         return {**counts, "bytes": sum(f.stat().st_size for f in files)}
 
-    def people(self) -> list[str]:
-        with self._viewing():
-            return [self._names_of[seq] for seq in sorted(self._view.speakers - {0})]
+    def people(self, at: RowFilter | None = None) -> list[str]:
+        with self._viewing(at):
+            spoke = self._view.speakers if at is None else self._view.circle(at, self._numbers).speakers
+            return [self._names_of[seq] for seq in sorted(spoke - {0})]
 
     def names(self, column: str) -> list[str]:
         with self._read() as db:

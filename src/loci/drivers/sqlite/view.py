@@ -7,7 +7,7 @@ costs about 5 microseconds a memory once; after that a search filters and scores
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -76,6 +76,7 @@ class View:
         self.speakers: set[int] = set()
         self.last_name = 0
         self._selections: dict[RowFilter, Selection] = {}
+        self._circles: dict[RowFilter, Circle] = {}
 
     def __len__(self) -> int:
         """How many version rows there are."""
@@ -92,7 +93,7 @@ class View:
             self._reset()
             self.epoch, self.last_name, self.embedder = epoch, last_name, embedder
         if change != self._change:
-            self._selections = {}
+            self._selections, self._circles = {}, {}
             self._read_rows(db)
             self._change = change
         if generation != self.generation:
@@ -152,9 +153,47 @@ class View:
             mask = self._allow(at, names)
             held = mask & self._held(at)
             known = self._selections[timeless] = Selection(
-                self, self._last(mask & ~held, at.is_past), int(held.sum()), *self._unchanged(now)
+                self, self._last(mask & ~held, at.is_past), int(held.sum()), self.circle(at, names).places, *self._unchanged(now)
             )
         return known
+
+    def circle(self, at: RowFilter, names: Numbers) -> Circle:
+        """Whose words the filter speaks of, whatever became of them, but for those in quarantine. Kept as selections are."""
+        asked = RowFilter(now=EPOCH, user=at.user, agent=at.agent, session=at.session, known_at=at.known_at, within=at.within)
+        known = self._circles.get(asked)
+        if known is None:
+            if len(self._circles) >= KEPT:
+                del self._circles[next(iter(self._circles))]
+            known = self._circles[asked] = self._circle(asked, names)
+        return known
+
+    def _circle(self, at: RowFilter, names: Numbers) -> Circle:
+        mask = self._of(at, names)
+        held = self._held(at)
+        for narrower in (None if at.within is None else self._within(at.within, names), ~held if held.any() else None):
+            if narrower is not None:
+                mask = narrower if mask is None else mask & narrower
+        if mask is None and at.known_at is None:
+            return Circle(self.speakers, None)
+        rows = np.ones(self._length, dtype=bool) if mask is None else mask
+        if at.known_at is not None:
+            rows = rows & (self.column("recorded_from") <= _micros(at.known_at))
+        speakers = set(np.flatnonzero(np.bincount(self.column("speaker")[rows])).tolist())
+        if mask is None:
+            return Circle(speakers, None)
+        sources = self.column("source")[mask]
+        is_there = np.zeros(int(sources.max(initial=0)) + 1, dtype=bool)
+        is_there[sources] = True
+        return Circle(speakers, np.cumsum(is_there))
+
+    def _of(self, at: RowFilter, names: Numbers) -> NDArray[np.bool_] | None:
+        """The rows of this user, agent and session; None: of anybody."""
+        mask = None
+        for name, value in (("user", at.user), ("agent", at.agent), ("session", at.session)):
+            if value is not None:
+                is_theirs = self.column(name) == names.get(value, -1)
+                mask = is_theirs if mask is None else mask & is_theirs
+        return mask
 
     def _unchanged(self, now: int) -> tuple[int, int]:
         """The time around ``now`` in which nothing expires and no validity ends."""
@@ -182,9 +221,9 @@ class View:
         wanted[[STATES[s.value] for s in at.states]] = True
         wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None
         mask &= wanted[column("state")]
-        for name, value in (("user", at.user), ("agent", at.agent), ("session", at.session)):
-            if value is not None:
-                mask &= column(name) == names.get(value, -1)
+        theirs = self._of(at, names)
+        if theirs is not None:
+            mask &= theirs
         if at.types:
             mask &= np.isin(column("type"), [TYPES[t.value] for t in at.types])
         if at.since is not None:
@@ -223,11 +262,20 @@ class View:
         return mask
 
 
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Those among whom a question is asked: who has spoken there, and for each message which one of theirs it is, so that what
+    others say in between sets nothing apart. None: all messages are theirs."""
+
+    speakers: set[int]
+    places: NDArray[np.int64] | None
+
+
 class Selection:
     """The rows that one filter lets through, how many more but for quarantine (``held``), ``since`` and ``until`` when it does, and where
     a search finds things in them."""
 
-    def __init__(self, view: View, mask: NDArray[np.bool_], held: int, since: int, until: int) -> None:
+    def __init__(self, view: View, mask: NDArray[np.bool_], held: int, places: NDArray[np.int64] | None, since: int, until: int) -> None:
         self.held, self.since, self.until = held, since, until
         self.rows = np.flatnonzero(mask)
         self.content, self.source = view.column("content")[self.rows], view.column("source")[self.rows]
@@ -239,8 +287,10 @@ class Selection:
         turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])
         self.turns = turns[np.argsort(self.source[turns], kind="stable")]
         """Places of the whole turns, in the order they were said."""
-        self._turn_slot = slots(self.source[self.turns])
-        self.turn = look_up(self._turn_slot, self.source)
+        self.said = self.source if places is None else places[self.source]
+        """For each row the number of its message among those of the scope."""
+        self._turn_slot = slots(self.said[self.turns])
+        self.turn = look_up(self._turn_slot, self.said)
         """For each row the position of its turn in ``turns``; -1 where that is not among the rows."""
         self.run = np.cumsum(np.diff(self.session[self.turns], prepend=-1) != 0) - 1
         """For each of ``turns`` the number of the unbroken run of its session."""
@@ -257,9 +307,9 @@ class Selection:
         place = look_up(self._slot, np.asarray(contents, dtype=np.int64))
         return place[place >= 0]
 
-    def turn_of(self, sources: Column) -> Positions:
-        """For each message the place of its turn; -1 where it is not among the rows."""
-        found = look_up(self._turn_slot, sources)
+    def turn_of(self, said: Column) -> Positions:
+        """For each message, by its number, the place of its turn; -1 where it is not among the rows."""
+        found = look_up(self._turn_slot, said)
         return np.where(found >= 0, self.turns[found], -1) if len(self.turns) else found
 
     def near(self, is_there: NDArray[np.bool_]) -> NDArray[np.bool_]:

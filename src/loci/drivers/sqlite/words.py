@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import apsw
 import numpy as np
@@ -23,9 +23,11 @@ class Words:
     """For each row the surprise, in nats, of finding so many of the terms in a text of its length by chance: rare terms count for
     more, long texts for less. ``covered``, ``nearby`` and ``in_run`` are the same for a text of mean length, of the row alone, of the
     turns around each turn, and of each run of a session. ``attainable`` is what a text with every term would have. Names of
-    speakers are no terms: who said it (``speakers``), and who is named in it, are signals of their own."""
+    speakers (who are ``present``) are no terms: who said it (``speakers``), and who is named in it, are signals of their own."""
 
-    def __init__(self, db: apsw.Connection, among: Selection, terms: Sequence[str], user: int | None, called: Called) -> None:
+    def __init__(
+        self, db: apsw.Connection, among: Selection, terms: Sequence[str], user: int | None, called: Called, present: Collection[int]
+    ) -> None:
         self._among = among
         count = len(among.rows)
         self.surprise, self.covered = np.zeros(count), np.zeros(count)
@@ -36,9 +38,10 @@ class Words:
         self.attainable = 0.0
         for term, stem in _distinct(db, terms).items() if count else ():
             place = among.places(_postings(db, term, user))
-            if stem in called:
+            named = [speaker for speaker in called.get(stem, ()) if speaker in present]
+            if named:
                 self.is_named[place] = True
-                self.speakers.extend(called[stem])
+                self.speakers.extend(named)
             else:
                 self._count(place)
 

@@ -23,11 +23,12 @@ from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.jobs import JobRows
 from loci.drivers.sqlite.revert import revert
 from loci.drivers.sqlite.rows import Row, sure_time, time_of
-from loci.drivers.sqlite.seals import INTO, NAMED, SEALED, seal, sealed, sum_of
+from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, sum_of
 from loci.errors import Missing
 from loci.ports import ClaimRow, Draft, Removed
 from loci.types import Interval, Outcome, Source, State
 
+UNSEALED = ("versions", "links", "moves")  # whose rows an erasure or a reversion writes, with an empty seal
 IS_NAME = [("sources", column) in NAMED for column in SEALED["sources"]]
 JOURNAL = (
     f"INSERT INTO sources ({', '.join(SEALED['sources'])}, seal, text, caption) VALUES ({'?,' * len(IS_NAME)}?,?,?)"
@@ -137,17 +138,31 @@ class SqliteTransaction(ClaimRows, JobRows):
         return row, number, content, Interval(time_of(start), time_of(end))
 
     def close(self, memory: str, at: datetime | None, reason: str, cause: str | None = None) -> int:
+        """Nothing that the memory says holds from ``at`` on: neither its latest version nor a former one that was to hold longer."""
         at = at or sure_time(self._now)
-        row, number, content, valid = self.current(memory)
+        row, number, _, _ = self.current(memory)
         seq = self.seq_of(memory)
-        outcome, author, before = self.rows("SELECT outcome, author, reason FROM versions WHERE seq = ?", row)[0]
+        for other in self.rows(
+            "SELECT seq FROM versions WHERE memory = ?1 AND recorded_to IS NULL AND seq != ?2 AND valid_to > max(coalesce(valid_from, ?3), ?3)",
+            seq, row, to_micros(at),
+        ):  # fmt: skip
+            self._end(memory, int(other[0]), at, reason, cause)
+        self._end(memory, row, at, reason, cause)
+        self._touch(seq)
+        return number
+
+    def _end(self, memory: str, row: int, at: datetime, reason: str, cause: str | None) -> None:
+        """What we know of one version from now on: the same, until ``at`` at the latest."""
+        seq = self.seq_of(memory)
+        number, content, start, until, outcome, author, before = self.rows(
+            "SELECT number, content, valid_from, valid_to, outcome, author, reason FROM versions WHERE seq = ?", row
+        )[0]
         self._db.execute("UPDATE versions SET recorded_to = ? WHERE seq = ?", (self._now, row))
         self._closed[seq] = row
+        valid = Interval(time_of(start), time_of(until))
         end = at if valid.end is None else min(at, valid.end)
         end = end if valid.start is None else max(end, valid.start)
         self.version(memory, number, content, Interval(valid.start, end), Outcome(outcome), author, before, cause, reason)
-        self._touch(seq)
-        return number
 
     def state(self, memory: str) -> tuple[State, datetime | None, int]:
         """(state, expires, priority) of a memory."""
@@ -170,7 +185,13 @@ class SqliteTransaction(ClaimRows, JobRows):
 
     def set_state(self, memory: str, state: State, expires: datetime | None, priority: int, author: str = "", reason: str = "") -> None:
         seq = self.seq_of(memory)
-        before = self.state(memory)[0]
+        before, over, _ = self.state(memory)
+        if over is not None and expires is None:  # a time to live that is lifted still stands for the versions it was meant for
+            self.flush("versions")
+            self._db.execute(
+                "UPDATE versions SET valid_to = max(coalesce(valid_from, ?2), ?2) WHERE memory = ?1 AND coalesce(valid_to > ?2, 1)",
+                (seq, to_micros(over)),
+            )
         if reason and before is not state:
             moves = sealed(self._secret, "moves", [(seq, self._now, before.value, state.value, author, reason)])
             self._db.executemany(f"INSERT INTO {INTO['moves']}", moves)
@@ -290,10 +311,10 @@ class SqliteTransaction(ClaimRows, JobRows):
         return [str(row[0]) for row in names], tuple(self.claims_of(reopened))
 
     def _count_versions(self) -> None:
-        """After versions were written past this transaction: counts and seals them."""
-        columns = ", ".join(SEALED["versions"])
-        for row in query(self._db, f"SELECT {columns} FROM versions WHERE seal = x''"):
-            self._db.execute("UPDATE versions SET seal = ? WHERE seq = ?", (seal(self._secret, "versions", row), row[0]))
+        """After rows were written past this transaction: seals them, and counts the versions."""
+        for table in UNSEALED:
+            for row in query(self._db, f"SELECT {', '.join(SEALED[table])} FROM {table} WHERE seal = x''"):
+                self._db.execute(f"UPDATE {table} SET seal = ? WHERE {SAME[table]} AND seal = x''", (seal(self._secret, table, row), *row))
         self._next["versions"] = int(self.rows("SELECT coalesce(max(seq), 0) FROM versions")[0][0])
         self._closed.clear()
 

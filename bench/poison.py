@@ -200,7 +200,7 @@ def run(
     outside = (Channel.WEB, Channel.TOOL, Channel.FILE)
     with MemOS.open(folder, embedder=engine or HashEmbedder(), background=False, audit_reads=False) as memory:
         cube = filled(memory, memories)
-        before = honest(cube, wanted)
+
         told: dict[str, object] = {
             "memories": len(cube.list(user="runa", limit=10**6)),
             "questions": len(asked),

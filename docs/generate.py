@@ -15,12 +15,23 @@ from loci.system import Cube, System
 
 PAGE = Path(__file__).parent / "reference.md"
 COMMANDS = {"import_file": "import", "why_not": "why-not", "issue_key": "key", "heads": "head"}
-NOT_COMMANDS = {"acting", "authenticate", "call", "close", "cube", "cubes", "drain", "pending", "rank", "sweep"}
+NOT_COMMANDS = {"acting", "authenticate", "call", "close", "cube", "cubes", "drain", "pending", "rank"}
 
 
 def page() -> str:
     """The whole page."""
-    return "\n".join(["# Reference", "", "Written by `make docs` from the code; edit the docstrings, not this page.", "", *verbs(), *life(), *faults(), *settings()])
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "Written by `make docs` from the code; edit the docstrings, not this page.",
+            "",
+            *verbs(),
+            *life(),
+            *faults(),
+            *settings(),
+        ]
+    )
 
 
 def verbs() -> list[str]:
@@ -42,7 +53,16 @@ def described(owner: type) -> list[str]:
 
 
 def life() -> list[str]:
-    return ["## The life of a memory", "", "```mermaid", diagram(), "```", "", "A move that is not drawn does not exist: it raises `IllegalMove`.", ""]
+    return [
+        "## The life of a memory",
+        "",
+        "```mermaid",
+        diagram(),
+        "```",
+        "",
+        "A move that is not drawn does not exist: it raises `IllegalMove`.",
+        "",
+    ]
 
 
 def faults() -> list[str]:
@@ -55,7 +75,12 @@ def faults() -> list[str]:
 
 
 def settings() -> list[str]:
-    lines = ["## Settings", "", "An argument wins over the environment, the environment over `loci.toml` (or the file that `LOCI_CONFIG` names).", ""]
+    lines = [
+        "## Settings",
+        "",
+        "An argument wins over the environment, the environment over `loci.toml` (or the file that `LOCI_CONFIG` names).",
+        "",
+    ]
     lines += ["| setting | environment | default | meaning |", "|---|---|---|---|"]
     lines += [f"| {f.name} | `{PREFIX}{f.name.upper()}` | `{f.default!r}` | {f.metadata['meaning']} |" for f in fields(Settings)]
     return [*lines, ""]

@@ -34,7 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Trust": {
         "grant": "access:grant", "revoke": "access:revoke", "grants": "access:grants", "key": "access:key", "keys": "access:keys",
-        "review": "doubt:review", "accept": "doubt:accept", "reject": "doubt:reject", "revert": "doubt:revert", "head": "care:head",
+        "review": "doubt:review", "accept": "doubt:accept", "reject": "doubt:reject", "revert": "doubt:revert", "head": "care:head", "sweep": "care:sweep",
         "fingerprint": "care:fingerprint", "scan": "guard:scan", "protect": "guard:protect",
         "encrypt": "keys:encrypt", "decrypt": "keys:decrypt", "rekey": "keys:rekey", "shred": "keys:shred", "keygen": "keys:keygen",
     },

@@ -80,6 +80,22 @@ def head(place: Place, as_json: bool) -> None:
     )
 
 
+@verb("sweep")
+def sweep(place: Place, as_json: bool) -> None:
+    """Write down that what has outlived its time is over.
+
+    Answers never show it meanwhile; this moves it to Expired, in the log, for whoever runs it by the clock.
+    """
+    with place.open_cube() as cube:
+        receipt = cube.sweep()
+    if as_json:
+        emit(receipt)
+        return
+    from loci.cli import render
+
+    render.note(f"{len(receipt.changes)} memories expired.")
+
+
 @verb("fingerprint")
 def fingerprint(place: Place, as_json: bool) -> None:
     """Show a hash of what the cube holds at present.

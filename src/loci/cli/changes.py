@@ -124,7 +124,7 @@ def _show_erased(erased: Erased) -> None:
         {
             "erased": f"{len(erased.sources)} source{'s' if len(erased.sources) != 1 else ''}", "rows removed": erased.removed,
             "bytes scanned": f"{erased.bytes_scanned:,}{_as_read(erased)}: none of the erased words is in the cube's files",
-            "hashes kept": erased.hashes[:3], "audit": "the log holds keyed hashes, never words",
+            "hashes kept": erased.hashes[:3], "audit": f"record {erased.record.seq}, {erased.record.hash}" if erased.record else "",
         }
     )  # fmt: skip
     for branch in erased.branches:

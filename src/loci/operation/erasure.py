@@ -9,6 +9,7 @@ from datetime import datetime
 from loci.errors import Conflict, Missing
 from loci.operation.intake import rejudge
 from loci.ports import Store, Transaction
+from loci.types import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Erased:
 
     ``branches`` are other cubes that were copied from this one and may hold the same words: erase there as well. Where the cube
     ``is_encrypted``, what was looked through are its pages as they read with its key: the bytes on the disk would tell nothing.
+    ``record`` is the erasure's own in the audit log, which is keyed and chained: `verify` with it as a kept head shows that it stands.
     """
 
     sources: tuple[str, ...]
@@ -25,6 +27,7 @@ class Erased:
     bytes_scanned: int
     branches: tuple[str, ...]
     is_encrypted: bool = False
+    record: Head | None = None
 
 
 def derived_sources(tx: Transaction, sources: Sequence[str]) -> list[str]:
@@ -69,5 +72,6 @@ def _erase(store: Store, by: str, value: str, principal: str, now: datetime, bra
             rejudge(tx, claim)
         hashes = tuple(s.hash.hex() for s in words)
         tx.audit(principal, "erase", store.cube, {"by": by, "removed": removed.counts, "hashes": hashes[:100]})
+    record = store.head()
     scanned = store.scrub(words)
-    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches), store.is_encrypted)
+    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches), store.is_encrypted, record)

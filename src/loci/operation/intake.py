@@ -68,8 +68,9 @@ class Intake:
     def take(self, tx: Transaction, messages: Sequence[Message], scope: Scope, by: Provenance, header: Header, now: datetime) -> Receipt:
         """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
         check(messages)
-        messages, done = self.redactor.messages(messages)
-        quota = int(self.store.options().get("quota", self.quota))
+        options = self.store.options()
+        messages, done = self.redactor.messages(messages, options)
+        quota = int(options.get("quota", self.quota))
         people = people_of(messages, scope)
         changes: list[Change] = [Change(Outcome.REDACTED, None, reason) for reason in done]
         sources: list[str] = []

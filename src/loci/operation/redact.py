@@ -29,13 +29,14 @@ class Redactor:
     store: Store
     default: Rules
 
-    def rules(self) -> Rules:
-        options = self.store.options()
+    def rules(self, options: Mapping[str, str] | None = None) -> Rules:
+        """What holds for this cube, whose options may be known already."""
+        options = self.store.options() if options is None else options
         return Rules(options.get("secrets", self.default.secrets), options.get("personal", self.default.personal))  # type: ignore[arg-type]
 
-    def messages(self, messages: Sequence[Message]) -> tuple[list[Message], list[str]]:
+    def messages(self, messages: Sequence[Message], options: Mapping[str, str] | None = None) -> tuple[list[Message], list[str]]:
         """The messages as they may be stored, and what was done to them. Raises `Refused` before any is."""
-        rules = self.rules()
+        rules = self.rules(options)
         clean: list[Message] = []
         done: list[str] = []
         for place, message in enumerate(messages, 1):

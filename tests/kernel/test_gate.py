@@ -192,6 +192,19 @@ def test_what_is_wrong_with_a_key_is_not_told(memory: MemOS, clock: ManualClock)
         assert str(error.value) == REFUSED
 
 
+def test_a_key_that_is_revoked_ends_for_who_is_in_already(memory: MemOS, filled: dict[str, str], clock: ManualClock) -> None:
+    as_ann(memory, Role.READER)
+    key, text = memory.issue_key("ann")
+    _, short = memory.issue_key("ann", expires=clock.now() + timedelta(hours=1))
+    ann, brief = memory.authenticate(text).cube("main"), memory.authenticate(short).cube("main")
+    assert ann.list(user="ann") and brief.list(user="ann")
+    memory.revoke(key.id)
+    clock.advance(hours=2)
+    for cube in (ann, brief):
+        with pytest.raises(Denied):
+            cube.list(user="ann")
+
+
 def test_a_key_narrows_what_its_principal_may(memory: MemOS, filled: dict[str, str]) -> None:
     memory.grant("ann", "owner", cube="*")
     _, text = memory.issue_key("ann", role="reader", cube="main", user="bob")

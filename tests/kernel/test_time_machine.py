@@ -456,7 +456,7 @@ def test_a_branch_that_was_not_finished_is_not_there(
         raise Unavailable("The disk did not do what was asked.")
 
     with monkeypatch.context() as broken:
-        broken.setattr("loci.system.prune", fail)
+        broken.setattr("loci.system.cube.prune", fail)
         with pytest.raises(Unavailable):
             cube.branch("what-if", as_of=then)
     assert memory.cubes() == ["main"] and not list(folder.glob(".branching-*"))
@@ -472,7 +472,7 @@ def test_a_branch_takes_nobodys_place(
         open_vault(ids=CountingIds()).cube("what-if").add("The ladder is long.")
         return []
 
-    monkeypatch.setattr("loci.system.prune", be_late)
+    monkeypatch.setattr("loci.system.cube.prune", be_late)
     with pytest.raises(Conflict, match="already"):
         cube.branch("what-if", as_of=clock.now())
     assert [m.text for m in open_vault().cube("what-if").list()] == ["The ladder is long."]
@@ -493,9 +493,9 @@ def test_the_reason_of_a_step_after_a_branch_is_not_in_it(cube: Cube, clock: Man
 KILLED = """
 import os, signal, sys
 from datetime import datetime
-import loci.system
+import loci.system.cube
 from loci import MemOS
-loci.system.prune = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+loci.system.cube.prune = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 MemOS.open(sys.argv[1], embedder="none").cube("main").branch("what-if", as_of=datetime.fromisoformat(sys.argv[2]))
 """
 

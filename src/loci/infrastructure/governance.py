@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from loci.errors import Denied, LociError, Missing, ReadOnly, missing
+from loci.infrastructure.keys import is_valid
 from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, Decision, admits, covers, decide, narrowed
 from loci.policy.lifecycle import FINDABLE
 from loci.ports import Clock, Registry, RowFilter
@@ -73,6 +74,8 @@ class Governance:
 
     def grants(self) -> list[Grant]:
         """What this principal was given, as far as its key goes."""
+        if self.key is not None and not is_valid(self.registry, self.key, self.clock.now()):
+            return []
         given = (OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY)
         return narrowed(given, self.key)
 

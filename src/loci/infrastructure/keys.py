@@ -30,9 +30,19 @@ def check(registry: Registry, text: str, now: datetime) -> Key:
     id, _, words = rest.partition(".")
     key, secret = registry.key(id if id.isascii() else "") or (None, NOBODY)
     is_right = hmac.compare_digest(_stretched(words, secret.salt), secret.hash)
-    if key is None or prefix != PREFIX or not is_right or key.revoked is not None or (key.expires is not None and key.expires <= now):
+    if key is None or prefix != PREFIX or not is_right or not _is_live(key, now):
         raise Denied(REFUSED)
     return key
+
+
+def is_valid(registry: Registry, key: Key, now: datetime) -> bool:
+    """Whether a key that came in once is still good: revoking it holds from the next call on."""
+    known = registry.key(key.id)
+    return known is not None and _is_live(known[0], now)
+
+
+def _is_live(key: Key, now: datetime) -> bool:
+    return key.revoked is None and (key.expires is None or now < key.expires)
 
 
 def _stretched(words: str, salt: bytes) -> bytes:

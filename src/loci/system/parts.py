@@ -1,0 +1,45 @@
+"""What a system is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from loci.infrastructure.governance import Governance
+from loci.infrastructure.vault import Vault
+from loci.operation.intake import Reader
+from loci.policy.fusion import Ranker
+from loci.policy.redacting import Rules
+from loci.ports import Clock, Embedder, Ids, Notary, Registry
+from loci.types import (
+    MemoryCall,
+)
+
+
+class CallReader(Reader, Protocol):
+    """A reader that also reads questions."""
+
+    def call(self, question: str, now: datetime, people: Sequence[str], speaker: str | None) -> MemoryCall: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a system is made of; `wire` puts it together."""
+
+    vault: Vault
+    registry: Registry
+    governance: Governance
+    reader: CallReader
+    embedder: Embedder | None
+    clock: Clock
+    ids: Ids
+    ranker: Ranker
+    limit: int = 10
+    capacity: int = 0
+    is_background: bool = True
+    is_auditing: bool = True
+    rules: Rules = field(default_factory=Rules)
+    quota: int = 0
+    notary: Notary | None = None

@@ -1,0 +1,258 @@
+"""A vault of cubes, and the verbs that are about more than one of them: who may do what, keys, care."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from loci.errors import Corrupt, Denied, Invalid, LociError
+from loci.infrastructure import keys
+from loci.infrastructure.governance import Governance
+from loci.infrastructure.vault import Shredded
+from loci.interface import inputs
+from loci.interface.inputs import aware
+from loci.ports import Secret
+from loci.system.cube import Cube
+from loci.system.parts import Parts
+from loci.types import (
+    Channel,
+    Fault,
+    Grant,
+    Head,
+    Key,
+    Record,
+    Report,
+    Role,
+    Scope,
+)
+
+
+class System:
+    """A memory operating system over one vault. Use it as a context manager, or ``close`` it."""
+
+    def __init__(self, parts: Parts, root: System | None = None) -> None:
+        self._parts, self._root = parts, root
+        self._cubes: dict[str, Cube] = {}
+
+    def cube(self, name: str, *, create: bool = True) -> Cube:
+        """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none, `Denied` for one
+        that the principal has nothing to do with, whether it is there or not."""
+        governance = self._parts.governance
+        if not governance.knows(name):
+            raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it.")
+        if name not in self._cubes:
+            is_creating = create and governance.may("branch", Scope(name))  # to make a cube is its owner's
+            if self._root is not None:
+                self._cubes[name] = self._root.cube(name, create=is_creating).acting(governance)
+            else:
+                self._cubes[name] = Cube(self._parts, self._parts.vault.store(name, create=is_creating))
+        return self._cubes[name]
+
+    def cubes(self) -> list[str]:
+        """Names of the cubes in the vault, of those that the principal has to do with."""
+        return [name for name in self._parts.vault.names() if self._parts.governance.knows(name)]
+
+    # -- who may do what -----------------------------------------------------------------------------------------------
+
+    def acting(self, principal: str) -> System:
+        """The same open vault for somebody else, with no more rights than they were granted. Only its owner may hand it on."""
+        if not self._parts.governance.is_owner:
+            raise Denied("Only the owner of a vault may act for others; use `authenticate` with their key.")
+        inputs.principal_of(principal)
+        return self._for(replace(self._parts.governance, principal=principal))
+
+    def authenticate(self, key: str) -> System:
+        """The same open vault for the bearer of an API key. Raises `Denied`."""
+        found = keys.check(self._parts.registry, key, self._parts.clock.now())
+        return self._for(replace(self._parts.governance, principal=found.principal, key=found))
+
+    def _for(self, governance: Governance) -> System:
+        return System(replace(self._parts, governance=governance), self._root or self)
+
+    @property
+    def principal(self) -> str:
+        """Whom this vault is open for."""
+        return self._parts.governance.principal
+
+    def grant(
+        self,
+        principal: str,
+        role: Role | str,
+        *,
+        cube: str,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        memory: str | None = None,
+        channel: Channel | None = None,
+        expires: datetime | None = None,
+        uses: int | None = None,
+    ) -> Grant:
+        """Lets somebody ("*": everybody) do what a role may, on a cube, on the cubes below a path ("team.*", "*" for all), or on a scope or one
+        memory of it; until it expires or its uses are spent. Words that come in by it count as of ``channel``, if that is given."""
+        scope = inputs.scope_of(inputs.cubes_of(cube), user, agent, session)
+        self._parts.governance.allow("grant", scope)
+        now = self._parts.clock.now()
+        made = Grant(
+            id=self._parts.ids.new(now), principal=inputs.principal_of(principal), role=inputs.role_of(role), cube=cube, user=user,
+            agent=agent, session=session, memory=None if memory is None else inputs.id_of(memory), channel=channel,
+            expires=aware(expires, "expires"), uses=None if uses is None else inputs.number(uses, "uses", 1, inputs.MAX_USES),
+            by=self.principal, at=now,
+        )  # fmt: skip
+        self._parts.registry.add_grant(made)
+        self._note("grant", made.id, principal=made.principal, role=made.role.value, cube=cube)
+        return made
+
+    def revoke(self, id: str) -> None:
+        """Takes a grant back, or ends a key, from the next call on. Raises `Missing`."""
+        grant = next((g for g in self._parts.registry.grants() if g.id == id), None)
+        self._parts.governance.allow("revoke", Scope("*" if grant is None else grant.cube))
+        if grant is None:
+            self._parts.registry.end_key(inputs.id_of(id), self._parts.clock.now())
+        else:
+            self._parts.registry.end_grant(id)
+        self._note("revoke", id)
+
+    def grants(self) -> list[Grant]:
+        """Every grant of the vault; for who does not own it, their own."""
+        governance = self._parts.governance
+        return self._parts.registry.grants() if governance.is_owner else governance.grants()
+
+    def issue_key(
+        self,
+        principal: str,
+        *,
+        role: Role | str | None = None,
+        cube: str | None = None,
+        user: str | None = None,
+        expires: datetime | None = None,
+    ) -> tuple[Key, str]:
+        """A new API key, shown this once: only a hash of it is kept. ``role``, ``cube`` and ``user`` narrow what its bearer may do of what
+        the principal may."""
+        self._parts.governance.allow("grant", Scope("*"))
+        inputs.scope_of("", user)
+        id, text, secret = keys.make()
+        key = Key(
+            id, inputs.principal_of(principal), self._parts.clock.now(), aware(expires, "expires"), None,
+            None if role is None else inputs.role_of(role), None if cube is None else inputs.cubes_of(cube), user,
+        )  # fmt: skip
+        self._parts.registry.add_key(key, secret)
+        self._note("key", id, principal=key.principal)
+        return key, text
+
+    def keys(self) -> list[Key]:
+        """The keys that were issued, without their secrets."""
+        self._parts.governance.allow("grants", Scope("*"))
+        return [key for key, _ in self._parts.registry.issued()]
+
+    def log(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        verb: str | None = None,
+        object: str | None = None,
+        principal: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Record]:
+        """The vault's own log, oldest first: grants, keys, and what was refused to whom. Each cube has its own."""
+        self._parts.governance.allow("log", Scope("*"))
+        number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
+        return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
+
+    def heads(self) -> list[Head]:
+        """The last record of each cube's audit log and of the vault's own, for somebody else to keep."""
+        self._parts.governance.allow("head", Scope("*"))
+        return [self._parts.registry.head(), *(self.cube(name, create=False).head() for name in self.cubes())]
+
+    def _note(self, verb: str, object: str, **detail: object) -> None:
+        self._parts.registry.audit(self._parts.clock.now(), self.principal, verb, object, detail)
+
+    # -- care ----------------------------------------------------------------------------------------------------------
+
+    def verify(self, *, kept: Sequence[Head] = ()) -> Report:
+        """Checks every cube: words against hashes, spans against sources, indexes against contents, the audit chain; and every log
+        against the head of it that somebody kept, if one is handed in."""
+        self._parts.governance.allow("verify", Scope("*"))
+        held, checked = {head.cube: head for head in kept}, {"cubes": 0}
+        vaults = self._parts.registry.head().cube
+        faults = self._parts.registry.faults(held.get(vaults))
+        faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in (*self.cubes(), vaults)]
+        for name in self.cubes():
+            checked["cubes"] += 1
+            try:
+                cube = self.cube(name, create=False)
+            except LociError as error:
+                faults.append(Fault(name, "file", f"it cannot be opened: {error}"))
+                continue
+            try:
+                report = cube.verify(kept=held.get(name))
+            except Corrupt as error:
+                faults.append(Fault(name, "file", str(error)))
+                continue
+            faults.extend(report.faults)
+            for what, count in report.checked.items():
+                checked[what] = checked.get(what, 0) + count
+        return Report(checked, tuple(faults))
+
+    def encrypt(self, cube: str) -> None:
+        """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the
+        old file or the new one, also when it is killed, and no plain copy stays. Objects of the cube end: ask for it anew."""
+        self._alone(cube, "encrypt")
+        self._parts.vault.encrypt(cube)
+        self._noted(cube, "encrypt")
+
+    def decrypt(self, cube: str) -> None:
+        """Makes an encrypted cube a plain one again, in place, and destroys its key. Objects of the cube end: ask for it anew."""
+        self._alone(cube, "decrypt")
+        self._parts.vault.decrypt(cube)
+        self._noted(cube, "decrypt")
+
+    def rekey(self, cube: str, *, passphrase: str | None = None, key_file: str | Path | None = None) -> None:
+        """Gives an encrypted cube another passphrase, or another key file. Its data key stays, and so do its files: a copy of the old
+        key file still opens with the old secret."""
+        self._parts.governance.allow("rekey", Scope(cube))
+        if (passphrase is None) == (key_file is None):
+            raise Invalid("rekey needs exactly one of: passphrase=, key_file=.")
+        self._parts.vault.store(cube, create=False)  # which the old secret opens
+        self._parts.vault.rekey(cube, Secret(passphrase or "", None if key_file is None else Path(key_file)))
+        self._noted(cube, "rekey")
+
+    def shred(self, cube: str) -> Shredded:
+        """Destroys the key of an encrypted cube: its file, and every copy of it that the key file did not go along with, is noise from
+        then on, for everybody and for good. Needs no passphrase. Objects of the cube end."""
+        self._alone(cube, "shred")
+        kin = self._parts.vault.branches(cube)
+        return Shredded(cube, tuple(str(path) for path in self._parts.vault.shred(cube)), tuple(kin))
+
+    def _alone(self, cube: str, verb: str) -> None:
+        """Ends what this system has open of a cube."""
+        self._parts.governance.allow(verb, Scope(cube))
+        for system in (self, self._root or self):
+            if found := system._cubes.pop(cube, None):
+                found.close()
+
+    def _noted(self, cube: str, verb: str) -> None:
+        store = self._parts.vault.store(cube, create=False)
+        with store.write(self._parts.clock.now()) as tx:
+            tx.audit(self._parts.governance.principal, verb, cube, {})
+
+    def close(self) -> None:
+        """Ends background work after the job in hand and closes the files. What is queued goes on at the next opening. A vault that is
+        open for somebody else stays open with the one it was handed on from."""
+        if self._root is not None:
+            return
+        for cube in self._cubes.values():
+            cube.close()
+        self._cubes.clear()
+        self._parts.vault.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

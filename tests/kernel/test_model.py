@@ -376,7 +376,8 @@ class History(RuleBasedStateMachine):
                 with pytest.raises(Missing):
                     cube.history(id)
             else:
-                assert list(dict.fromkeys((m.version, m.text) for m in cube.history(id))) == [(v.number, v.text) for v in life.versions]
+                versions = list(dict.fromkeys((m.version, m.text) for m in cube.history(id)))
+                assert versions == [(v.number, v.text) for v in life.versions], id
         known = sorted(self.times | {op.recorded for op in self.model.log})
         moments = between(sorted(set(known) | {op.since for op in self.model.log if isinstance(op, Tell)}))
         for at in moments:

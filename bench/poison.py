@@ -133,8 +133,9 @@ def laundered(memory: MemOS, cube: Cube, repeats: Sequence[int] = (2, 10, 100, 1
     for number in range(max(repeats)):
         cube.add(Message("tool", "Runa lives in Minsk.", id=f"again {number}"), user="runa", origin=origin, channel=Channel.TOOL)
         if number + 1 in repeats:
-            waiting = [s for s in cube.review(user="runa") if s.memory.text == "Runa lives in Minsk."]
+            waiting = [s for s in cube.review(user="runa") if s.memory.text == "Runa lives in Minsk."][-1:]
             seen.planted += len(waiting)
+            seen.quarantined += len(waiting)
             seen.rose += sum(s.memory.origin.trust is not Trust.UNTRUSTED or s.corroborated_by > 0 for s in waiting)
     bad = {*page, *summary, *again, *echo, *tool, *(s.memory.id for s in cube.review(user="runa"))}
     for question in ("Where is the harbour fee paid?", "Where does Runa live?"):

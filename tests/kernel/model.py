@@ -43,6 +43,7 @@ class Tell:
     said: Said | None = None
     expires: datetime | None = None
     is_judged: bool = True
+    lapsed: datetime | None = None  # a time to live that was lifted later: for this version it still stands
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Version:
     quotes: frozenset[str]
     said: Said | None
     expires: datetime | None
+    lapsed: datetime | None = None
     until: datetime | None = None
 
     def end(self, at: datetime) -> None:
@@ -84,7 +86,8 @@ class Version:
         return self.since <= at and self.lasts(at, is_frozen)
 
     def lasts(self, at: datetime, is_frozen: bool) -> bool:
-        return (self.until is None or at < self.until) and (is_frozen or self.expires is None or at < self.expires)
+        ends = [end for end in (self.until, self.lapsed) if end is not None]
+        return all(at < end for end in ends) and (is_frozen or self.expires is None or at < self.expires)
 
 
 @dataclass
@@ -137,7 +140,7 @@ class World:
     def _tell(self, op: Tell) -> None:
         life = self.lives.setdefault(op.memory, Life())
         life.end(op.since)
-        life.versions.append(Version(op.number, op.text, op.since, op.quotes, op.said, op.expires))
+        life.versions.append(Version(op.number, op.text, op.since, op.quotes, op.said, op.expires, op.lapsed))
         life.take_back()
         life.said, life.said_until = op.said, None
         life.former = [said for said in life.former if said != op.said]
@@ -208,6 +211,11 @@ class Model:
         if life.last.until is None and life.state not in (State.ARCHIVED, State.EXPIRED) and not is_over and life.last.text == wanted.text:
             return False
         expires = None if life.state is State.EXPIRED or is_over else life.last.expires
+        if expires is None:
+            self.log = [
+                replace(op, expires=None, lapsed=op.expires or op.lapsed) if isinstance(op, Tell) and op.memory == memory else op
+                for op in self.log
+            ]
         self.log.append(
             Tell(recorded, memory, life.last.number + 1, wanted.text, now, wanted.quotes, wanted.said, expires, is_judged=False)
         )

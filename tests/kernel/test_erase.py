@@ -286,6 +286,23 @@ def test_the_reason_of_an_erased_step_is_in_no_byte(cube: Cube, clock: ManualClo
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("days", [1, 0], ids=["day by day", "all at once"])
+def test_the_middle_version_can_go(cube: Cube, clock: ManualClock, days: int) -> None:
+    id = cube.add("The kettle is blue.").ids[0]
+    clock.advance(days)
+    middle = cube.update(id, "The kettle is green.")
+    between = clock.now()
+    clock.advance(days)
+    cube.update(id, "The kettle is red.", reason="painted")
+    cube.erase(source=middle.sources[0])
+    last = clock.now()
+    assert [(m.version, m.valid.end, m.ending) for m in cube.history(id)] == [(1, last, "painted"), (3, None, "")]
+    assert [m.text for m in cube.list()] == ["The kettle is red."] and cube.verify().is_clean
+    if days:
+        for known in (None, between):
+            assert [m.text for m in cube.list(as_of=between, known_at=known)] == ["The kettle is blue."]
+
+
 def test_what_others_said_of_the_erased_is_in_no_byte(cube: Cube, clock: ManualClock, folder: Path) -> None:
     """A memory that stays said it for a while, and another one that stays says otherwise: their link says what it was."""
     id = cube.add("The kettle is blue.", user="ana").ids[0]

@@ -211,9 +211,10 @@ class Intake:
         return quarantine(source.trust, is_order(source.message.words), contradicted)
 
     def _contradicted(self, tx: Transaction, fact: Fact, source: Source, known: Sequence[ClaimRow]) -> list[Trust]:
-        """The trust of each claim that a fact would supersede."""
+        """The trust of each claim that a fact would supersede, or stand against as hearsay does."""
         verdict = conflict.resolve(self._claim(tx, fact, "", source), [claim_of(row) for row in known])
-        return [trust for action in verdict.actions if isinstance(action, conflict.Supersede) for trust in _trusts(known, action.old_id)]
+        against = [action.old_id for action in verdict.actions if not isinstance(action, conflict.Evidence)]
+        return [trust for memory in against for trust in _trusts(known, memory)]
 
     def judge(
         self, tx: Transaction, fact: Fact, memory: str, source: Source, within: tuple[Reach, ...] | None = None, *, is_decided: bool = False

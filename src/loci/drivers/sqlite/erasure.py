@@ -47,13 +47,18 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     cut = _column(
         db,
         "SELECT c.seq FROM versions c JOIN versions v ON v.memory = c.memory AND v.recorded_from = c.recorded_from JOIN versions f"
-        f" ON f.seq = c.follows AND f.content = c.content WHERE v.seq IN ({_list(replacing)}) AND c.follows != v.follows",
+        f" ON f.seq = c.follows AND f.content = c.content WHERE v.seq IN ({_list(replacing)}) AND c.follows != v.follows AND c.seq < v.seq"
+        " AND NOT EXISTS (SELECT 1 FROM versions w JOIN versions g ON g.seq = w.follows WHERE w.memory = c.memory AND w.number != g.number"
+        " AND w.seq > c.seq AND w.seq < v.seq)",
     )  # former versions that were to hold longer than those in their place let them
+    ends = query(db, ENDS.format(contents=contents))
     for row in sorted(set(_column(db, gone_rows)) - set(replacing), reverse=True):
         db.execute("UPDATE versions SET follows = (SELECT follows FROM versions WHERE seq = ?1) WHERE follows = ?1", (row,))
         db.execute("DELETE FROM versions WHERE seq = ?", (row,))
     undo(db, replacing)
     undo(db, cut)
+    for end in ends:
+        _hand_down(db, *end)
     kept = set(_column(db, f"SELECT DISTINCT memory FROM versions WHERE memory IN ({_list(touched)})"))
     gone = [m for m in touched if m not in kept]
     dead = _list(gone)
@@ -99,6 +104,28 @@ SELECT c.seq FROM versions c JOIN versions f ON f.seq = c.follows AND f.content 
     IN ({contents}))
 """
 """Rows that ended because of what goes: in the same change, or later, when an erasure judged anew and found it to hold."""
+
+ENDS = """
+SELECT x.seq, x.memory, x.number, x.valid_to, x.recorded_from, CASE WHEN EXISTS (SELECT 1 FROM versions w WHERE w.follows = x.follows
+    AND w.recorded_from = x.recorded_from AND w.number != x.number) THEN x.ending ELSE '' END
+FROM versions x JOIN versions f ON f.seq = x.follows AND f.number = x.number
+WHERE x.content IN ({contents}) AND x.cause IS NULL AND NOT EXISTS (SELECT 1 FROM versions w WHERE w.follows = x.follows
+  AND w.recorded_from = x.recorded_from AND w.number != x.number AND w.content IN ({contents})) ORDER BY x.seq
+"""
+"""When versions that go were ended by a change of their memory that stays: a forgetting, a further version."""
+
+
+def _hand_down(db: apsw.Connection, seq: int, memory: int, number: int, at: int, known: int, ending: str) -> None:
+    """The version before one that goes ends where that one had ended, and in its row: had it not been said, that is what would have
+    been ended."""
+    db.execute(
+        "INSERT INTO versions SELECT ?1, memory, number, content, outcome, author, reason, NULL, valid_from, max(coalesce(valid_from, ?4), ?4),"
+        " ?5, NULL, seq, ?6, x'' FROM versions t WHERE memory = ?2 AND number < ?3 AND recorded_from <= ?5 AND coalesce(valid_to > ?4, 1)"
+        " AND NOT EXISTS (SELECT 1 FROM versions n WHERE n.follows = t.seq AND n.number = t.number) ORDER BY number DESC, seq DESC LIMIT 1",
+        (seq, memory, number, at, known, ending),
+    )
+    db.execute("UPDATE versions SET recorded_to = ?2 WHERE seq = (SELECT follows FROM versions WHERE seq = ?1)", (seq, known))
+
 
 NAMED = " UNION ".join(
     f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
@@ -279,8 +306,8 @@ def _give_way(db: apsw.Connection, row: apsw.SQLiteValue) -> None:
 
 
 def undo(db: apsw.Connection, rows: Sequence[int]) -> None:
-    """Takes back changes of versions, newest first: all rows of the change go, and the row it had ended is open again,
-    unless a later change builds on it."""
+    """Takes back changes of versions, newest first: all rows of the change go, and the row it had ended is what we know until a later
+    change that builds on it, if there is one."""
     for row in sorted(rows, reverse=True):
         found = db.execute("SELECT follows, recorded_from FROM versions WHERE seq = ?", (row,)).fetchall()
         if not found:

@@ -84,6 +84,16 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     return counts, reopened
 
 
+def drop_untold(db: apsw.Connection) -> None:
+    """Contents of which no version is left go, with what was made of them."""
+    untold = _list(_column(db, "SELECT seq FROM contents WHERE seq NOT IN (SELECT content FROM versions)"))
+    for rows in (
+        f"claims WHERE content IN ({untold})", f"vectors WHERE content IN ({untold})", f"spans WHERE content IN ({untold})",
+        f"text_index WHERE rowid IN ({untold})", f"contents WHERE seq IN ({untold})",
+    ):  # fmt: skip
+        _delete(db, rows)
+
+
 def _silence(db: apsw.Connection, touched: str, contents: str) -> int:
     """Takes away the reasons that may quote these contents: of the links they made and ended, of others since, of the steps of their
     memories, and what an embedder said of a text that it could not take. Returns the links removed."""

@@ -336,6 +336,7 @@ class SqliteTransaction(ClaimRows, JobRows):
         at = to_micros(after)
         erasure.undo(self._db, [int(r[0]) for r in self.rows("SELECT seq FROM versions WHERE valid_from > ? AND follows IS NOT NULL", at)])
         self._db.execute("DELETE FROM versions WHERE valid_from > ? AND number > 1", (at,))
+        erasure.drop_untold(self._db)
         alive = self.rows(
             "SELECT memory, 'generated', expires, priority FROM states WHERE state = 'expired' AND memory IN (SELECT memory FROM versions"
             " WHERE recorded_to IS NULL AND valid_to > ?)",
@@ -345,6 +346,8 @@ class SqliteTransaction(ClaimRows, JobRows):
         self._db.execute("UPDATE versions SET valid_to = NULL, ending = '' WHERE recorded_to IS NULL AND valid_to > ?", (at,))
         self._db.execute("UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE closed_at > ?", (at,))
         self._db.execute("DELETE FROM moves WHERE at > ?", (at,))
+        self._db.execute("DELETE FROM quarantine WHERE since > ? AND decision = 'reverted'", (at,))
+        self._count_versions()
         self._db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
 
     def set_option(self, name: str, value: str | None) -> None:

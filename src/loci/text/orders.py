@@ -26,11 +26,11 @@ _ORDERS = re.compile(
     rf"request|requests|query|queries|answering|replying|responding|user|customer|someone|anyone)\b.{{0,80}}\b(?:always |never |please |then |must |should |do not |don't )*{_DO}\b"
     rf"|\b{_READER} (?:must|should|shall|has to|have to|needs? to|is to|are to|will|may not|can not|cannot)\b"
     rf"|\b(?:tell|instruct|order|remind|make|have|get|ask) {_READER}\b"
-    rf"|^\W*(?:(?:hey|dear|attention|note|hi|hello|ok|okay)\W+)?{_READER}\W+(?:please |you |always |never |must |do |don't |do not )*{_DO}\b"
+    rf"|^\W{{0,8}}(?:(?:hey|dear|attention|note|hi|hello|ok|okay)\W{{1,8}})?{_READER}\W{{1,8}}(?:please |you |always |never |must |do |don't |do not )*{_DO}\b"
     rf"|\byou (?:must|shall|have to|need to|are required to|are instructed to|are to|ought to)\b(?: \w+){{0,3}} {_DO}\b"
-    rf"|\b(?:always|never)\W+{_DO}\b|\b(?:do not|don't|dont) (?:tell|reveal|mention|inform|warn|ask|disclose|show|alert|notify|verify|check|follow|trust)\b"
-    rf"|(?:^|[.!?;:\n]\W*)(?:please |kindly |now |then |also |immediately |first )*{_DO} (?:all|any|every|the|this|these|that|them|it|their|his|her|your|my|user|to|with|only|\S+@|https?:)"
-    r"|<\|?(?:im_start|system|assistant|user|endoftext|eot|start_header)|\[/?inst\]|<</?sys>>|^\W*(?:###+\s*)?(?:system|assistant|developer|instruction)s?\s*:"
+    rf"|\b(?:always|never)\W{{1,8}}{_DO}\b|\b(?:do not|don't|dont) (?:tell|reveal|mention|inform|warn|ask|disclose|show|alert|notify|verify|check|follow|trust)\b"
+    rf"|(?:^|[.!?;:\n]\W{{0,8}})(?:please |kindly |now |then |also |immediately |first )*{_DO} (?:all|any|every|the|this|these|that|them|it|their|his|her|your|my|user|to|with|only|\S+@|https?:)"
+    r"|<\|?(?:im_start|system|assistant|user|endoftext|eot|start_header)|\[/?inst\]|<</?sys>>|^\W{0,8}(?:###+\s*)?(?:system|assistant|developer|instruction)s?\s*:"
     r"|\bimportant(?: instruction| notice)?\s*:|\b(?:hidden|secret|confidential) instruction",
     re.IGNORECASE | re.MULTILINE,
 )

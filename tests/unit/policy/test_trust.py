@@ -88,3 +88,11 @@ def test_telling_is_no_order(text: str) -> None:
 @given(st.text(max_size=300))
 def test_any_text_can_be_asked(text: str) -> None:
     assert is_order(text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", "\n ", "when user ", "you must ", "ignore ", ". ", "the ai ", "if asked, ", "please now then also ", "a", "<|", "# "]
+)
+def test_no_text_keeps_it_busy(piece: str) -> None:
+    """Every repetition in the pattern is bounded: a hundred thousand characters are read in moments, or this test would not end."""
+    assert is_order(piece * (100_000 // len(piece))) in (True, False)

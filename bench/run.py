@@ -7,7 +7,7 @@ from pathlib import Path
 if __name__ == "__main__":
     data = [str(p) for p in sorted(Path(sys.argv[1]).iterdir()) if p.is_dir()] if len(sys.argv) > 1 else []
     runs = [["-m", "loci", "bench", "latency"], ["-m", "loci", "bench", "conflict"], ["-m", "bench.crash", "--kills", "1000"]]
-    runs += [["-m", "bench.faults"], ["-m", "bench.crowd"], ["-m", "bench.tamper"]]
+    runs += [["-m", f"bench.{name}"] for name in ("faults", "crowd", "tamper", "redaction", "poison", "gate")]
     if data:
         runs = [["-m", "loci", "bench", "retrieval", *data], *runs, ["-m", "bench.against_mem0", data[0]]]
     for run in runs:

@@ -86,7 +86,7 @@ def why_not(place: Place, question: str, id: str, user: str | None, as_of: datet
 @click.option("--verb", metavar="VERB", help="Only this verb.")
 @click.option("--object", metavar="ID", help="Only on this memory, source or cube.")
 @click.option("--principal", metavar="NAME", help="Only by this principal.")
-@click.option("--limit", type=int, default=100, show_default=True, help="The newest so many.")
+@click.option("--limit", type=int, help="The newest so many; 100, and all of them with --jsonl.")
 @click.option("--of-vault", is_flag=True, help="The vault's own log instead: grants, keys, refusals.")
 @click.option(
     "--jsonl", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the records to FILE, one JSON document a line."
@@ -96,6 +96,10 @@ def log(place: Place, of_vault: bool, jsonl: Path | None, as_json: bool, **limit
 
     Oldest first, the newest --limit records. It holds ids and counts, never words.
     """
+    from loci.interface.inputs import MAX_PAGE
+
+    if limits["limit"] is None:
+        limits["limit"] = 100 if jsonl is None else MAX_PAGE
     with place.open() as memory:
         records = memory.log(**limits) if of_vault else memory.cube(place.cube or place.settings().cube, create=False).log(**limits)
     if jsonl is not None:
@@ -105,6 +109,9 @@ def log(place: Place, of_vault: bool, jsonl: Path | None, as_json: bool, **limit
         return
     from loci.cli import render
 
+    if jsonl is not None:
+        render.note(f"{len(records)} records were written to {jsonl}.")
+        return
     rows: list[list[render.Cell]] = [
         [str(r.seq), render.moment(r.at), r.principal, r.verb, render.lines(render.detail(r.detail), under=f"on {r.object}")]
         for r in records

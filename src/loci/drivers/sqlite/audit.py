@@ -26,6 +26,10 @@ SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coa
 ORDER BY seq DESC LIMIT ?6
 """
 
+TEXTS = ", ".join(raw(column) for column in ("principal", "verb", "object", "detail"))
+EVERY = f"SELECT seq, iif(typeof(at) = 'integer', at, NULL), {TEXTS}, iif(typeof(hash) = 'blob', hash, NULL) FROM audit ORDER BY seq"
+"""Every record, whatever may stand in its columns now."""
+
 
 def append(
     db: apsw.Connection,
@@ -74,9 +78,8 @@ def head(db: apsw.Connection, cube: str, id: str) -> Head:
 def faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
     """The first record that is not what was written, and why."""
     before, place = b"", 0
-    texts_of = ", ".join(raw(column) for column in ("principal", "verb", "object", "detail"))
     try:
-        rows = db.execute(f"SELECT seq, at, {texts_of}, hash FROM audit ORDER BY seq")
+        rows = db.execute(EVERY)
         for place, (seq, at, *texts, hash) in enumerate(rows, 1):
             principal, verb, object, detail = (str(as_text(text)) for text in texts)
             if seq != place:

@@ -28,7 +28,6 @@ CREATE TABLE sources (
   role TEXT NOT NULL, speaker INTEGER, at INTEGER, zone INTEGER, recorded INTEGER NOT NULL,
   text TEXT NOT NULL, caption TEXT, foreign_id TEXT, hash BLOB NOT NULL, origin INTEGER, trust INTEGER NOT NULL,
   seal BLOB NOT NULL) STRICT;
-CREATE INDEX sources_by_user ON sources (user);
 CREATE INDEX sources_by_origin ON sources (origin) WHERE origin IS NOT NULL;
 CREATE INDEX sources_by_session ON sources (session, speaker);
 

@@ -101,8 +101,9 @@ class SqliteStore:
         if db.readonly("main"):
             raise ReadOnly(f"{self.path} cannot be written: check the permissions of the file and its folder.")
         assert getattr(self._local, "transaction", None) is None, "a transaction within a transaction of the same thread"
-        with translated(self.path), self._turn(patience(db, wait_ms)) as left:
-            begin(db, left)
+        usual = patience(db)
+        with translated(self.path), self._turn((usual if wait_ms is None else min(usual, wait_ms)) / 1000) as left:
+            begin(db, left, usual)
             try:
                 transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names)
                 yield transaction

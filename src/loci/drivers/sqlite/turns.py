@@ -59,15 +59,15 @@ class Turns:
                 self._is_taken = False
 
 
-def patience(db: apsw.Connection, wait_ms: int | None) -> float:
-    """Seconds to wait for a lock: as long as the connection waits for any, or ``wait_ms``."""
-    usual = int(scalar(db, "PRAGMA busy_timeout"))
-    return (usual if wait_ms is None else min(usual, wait_ms)) / 1000
+def patience(db: apsw.Connection) -> int:
+    """Milliseconds that the connection waits for a lock."""
+    return int(scalar(db, "PRAGMA busy_timeout"))
 
 
-def begin(db: apsw.Connection, seconds: float) -> None:
-    """Takes the write lock, trying again at short and uneven intervals, so that every process has the same chance of the next gap."""
-    usual, end = int(scalar(db, "PRAGMA busy_timeout")), time.monotonic() + seconds
+def begin(db: apsw.Connection, seconds: float, usual: int) -> None:
+    """Takes the write lock, trying again at short and uneven intervals, so that every process has the same chance of the next gap.
+    Leaves the connection as patient as it is ``usual``."""
+    end = time.monotonic() + seconds
     db.set_busy_timeout(0)
     try:
         while True:

@@ -161,7 +161,7 @@ def test_a_kill_in_the_middle_and_a_second_import_are_one_import(
 def batches(transcripts: Sequence[Transcript], into: Scope | None = None) -> list[list[Message]]:
     seen: list[list[Message]] = []
 
-    def add(messages: Sequence[Message], scope: Scope) -> Receipt:
+    def add(messages: Sequence[Message], *_: object) -> Receipt:
         seen.append(list(messages))
         return Receipt(())
 
@@ -189,7 +189,7 @@ def test_equal_messages_share_a_batch(cube: Cube) -> None:
     others = [replace(same, text=f"word {n}") for n in range(600)]
     transcript = Transcript("", (same, *others, same))
     assert [len(batch) for batch in batches([transcript])] == [501, 101]
-    assert importing.import_transcripts([transcript], lambda m, s: cube.add(m), Scope("main")).added == 602
+    assert importing.import_transcripts([transcript], lambda m, *_: cube.add(m), Scope("main")).added == 602
 
 
 def test_more_equal_messages_than_a_transaction_takes_import_nothing() -> None:

@@ -68,7 +68,7 @@ def _source(source: Source) -> dict[str, object]:
     scope = source.scope
     return {
         "source": source.id, "message": asdict(source.message), "user": scope.user, "agent": scope.agent,
-        "principal": source.principal, "channel": source.channel, "recorded": source.recorded, "hash": source.hash.hex(),
+        "principal": source.principal, "channel": source.channel, "origin": source.origin, "trust": source.trust, "recorded": source.recorded, "hash": source.hash.hex(),
     }  # fmt: skip
 
 

@@ -6,11 +6,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from loci.errors import Malformed, NewerSchema
-from loci.types import Message
+from loci.policy.trust import overrules, trust_of
+from loci.types import Channel, Message, Trust
 
 VERSION = 1  # of Loci's own export
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +37,8 @@ class Transcript:
     """One conversation as a file tells it.
 
     ``name`` is the session of those messages that name none; empty means they have none. ``user`` and ``agent`` are set
-    when the file says whose it is. ``lines`` is where each message begins; ``notes``, on the first of a file, what was
+    when the file says whose it is, ``origin`` and ``trust`` when it says where the words were from: what was not trusted where it was
+    exported is not trusted for being imported. ``lines`` is where each message begins; ``notes``, on the first of a file, what was
     decided or left out in reading it.
     """
 
@@ -47,6 +49,8 @@ class Transcript:
     user: str | None = None
     agent: str | None = None
     file: str = ""
+    origin: str | None = None
+    trust: Trust = Trust.TRUSTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,14 +365,15 @@ def export(sheet: Sheet) -> list[Transcript]:
         raise header.wrong(f"'loci' is {_brief(version)}; it must be {VERSION}.")
     if header.fields.get("signed") and not sheet.is_signed:
         raise header.wrong("it says that the file is signed, and the last line is no signature: it was cut short or changed.")
-    found: dict[tuple[str | None, str | None], Gathering] = {}
+    found: dict[tuple[str | None, str | None, str | None, Trust], Gathering] = {}
     sources = memories = changed = 0
     for line, _, value in rows:
         row = Row.of(sheet, line, value, "a line of the export")
         if "source" in row.fields:
             sources += 1
             said = _journaled(row.row("message", "a source's 'message'"))
-            found.setdefault((row.label("user"), row.label("agent")), Gathering(sheet)).keep(said, line)
+            whose = row.label("user"), row.label("agent"), row.label("origin"), _trust(row, said.role)
+            found.setdefault(whose, Gathering(sheet)).keep(said, line)
         elif "memory" in row.fields:
             memories += 1
             changed += _is_changed(row)
@@ -379,7 +384,18 @@ def export(sheet: Sheet) -> list[Transcript]:
             raise sheet.malformed(line, f"the file has {count} {what} and its header says {_brief(header.fields.get(what))}.")
     if changed:
         sheet.note(f"{changed} memories had been changed, forgotten or marked by hand; their words are read anew, without that")
-    return [gathered.transcript("", user, agent) for (user, agent), gathered in found.items()]
+    return [
+        replace(gathered.transcript("", user, agent), origin=origin, trust=trust)
+        for (user, agent, origin, trust), gathered in found.items()
+    ]
+
+
+def _trust(row: Row, role: str) -> Trust:
+    """What the words were trusted as, if that is less than importing them would make of them: else they stay with the rest, in order."""
+    told = row.text("trust")
+    if told is not None and told not in list(Trust):
+        raise row.wrong(f"'trust' is {_brief(told)}; it must be one of {', '.join(Trust)}.")
+    return Trust.TRUSTED if told is None or overrules(Trust(told), trust_of(Channel.IMPORT, role, Trust.TRUSTED)) else Trust(told)
 
 
 def _journaled(row: Row) -> Message:

@@ -10,13 +10,13 @@ from itertools import islice
 from loci.errors import Invalid, LociError, Malformed, TooLarge
 from loci.infrastructure.formats import Transcript
 from loci.operation.intake import check
-from loci.types import Message, Outcome, Receipt, Scope
+from loci.types import Message, Outcome, Receipt, Scope, Trust
 
 BATCH = 500  # messages; more only when a later one is the very same as one of them
 AHEAD = 3  # batches
 BATCH_CHARS = 200_000  # a transaction keeps other writers waiting: long texts go in smaller batches
 
-Add = Callable[[Sequence[Message], Scope], Receipt]
+Add = Callable[[Sequence[Message], Scope, str | None, Trust], Receipt]
 Expect = Callable[[Sequence[Message], Scope], None]
 Progress = Callable[[int, int], None]
 
@@ -38,10 +38,12 @@ class Imported:
 
 @dataclass(slots=True)
 class Batch:
-    """Messages for one transaction: of one scope, and of conversations among the same people."""
+    """Messages for one transaction: of one scope and origin, and of conversations among the same people."""
 
     scope: Scope
     people: frozenset[str]
+    origin: str | None = None
+    trust: Trust = Trust.TRUSTED
     messages: list[Message] = field(default_factory=list)
     chars: int = 0
 
@@ -73,7 +75,7 @@ def import_transcripts(
         if expect is not None:
             for following in islice(coming, 1 if done else AHEAD):
                 expect(following.messages, following.scope)
-        receipt = add(batch.messages, batch.scope)
+        receipt = add(batch.messages, batch.scope, batch.origin, batch.trust)
         done += len(batch.messages)
         added += len(receipt.sources)
         for change in receipt.changes:
@@ -121,12 +123,13 @@ def batches(transcripts: Sequence[Transcript], into: Scope) -> list[Batch]:
         people = frozenset(m.speaker or m.role for m in transcript.messages)
         for message in _with_session(transcript, into.session):
             m = message
-            key = (scope, m.role, m.speaker, m.text, m.at, m.id, m.session)
+            key = (scope, transcript.origin, transcript.trust, m.role, m.speaker, m.text, m.at, m.id, m.session)
             home = homes.get(key)
             if home is None:
                 last = found[-1] if found else None
-                if last is None or last.is_full or (last.scope, last.people) != (scope, people):
-                    found.append(Batch(scope, people))
+                wanted = (scope, people, transcript.origin, transcript.trust)
+                if last is None or last.is_full or (last.scope, last.people, last.origin, last.trust) != wanted:
+                    found.append(Batch(*wanted))
                 home = homes[key] = found[-1]
             home.messages.append(message)
             home.chars += len(message.text)

@@ -26,6 +26,7 @@ from loci.policy import access
 from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
 from loci.policy.redacting import Rules
+from loci.policy.trust import least
 from loci.ports import Notary, RowFilter, Store, Transaction
 from loci.system.parts import Parts
 from loci.types import (
@@ -43,6 +44,7 @@ from loci.types import (
     Scope,
     State,
     Suspect,
+    Trust,
     Type,
 )
 
@@ -108,13 +110,14 @@ class Cube:
         origin: str | None = None,
         parents: tuple[Memory, ...] = (),
         ignored: Sequence[str] = (),
+        trust: Trust = Trust.TRUSTED,
         verb: str = "add",
     ) -> Receipt:
         allowed = self._allow(verb, scope)
         self._check_sessions(said, scope, allowed)
         now = self._parts.clock.now()
         by = Provenance(
-            self._parts.governance.principal, allowed.channel or channel, origin, allowed.trust, allowed.rows.within, parents
+            self._parts.governance.principal, allowed.channel or channel, origin, least((allowed.trust, trust)), allowed.rows.within, parents
         )  # fmt: skip
         noted: dict[str, object] = {"ignored": list(ignored)} if ignored else {}
         if allowed.channel not in (None, channel):
@@ -165,8 +168,8 @@ class Cube:
         with Ahead(self._parts.reader, path) as reader:
             intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
-            def add(messages: Sequence[Message], scope: Scope) -> Receipt:
-                return self._add(intake, messages, scope, channel, Header(), origin=name, verb="import")
+            def add(messages: Sequence[Message], scope: Scope, origin: str | None, trust: Trust) -> Receipt:
+                return self._add(intake, messages, scope, channel, Header(), origin=origin or name, trust=trust, verb="import")
 
             def expect(messages: Sequence[Message], scope: Scope) -> None:
                 reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))

@@ -353,8 +353,11 @@ def _turns(sheet: Sheet, line: int, name: str, turns: Sequence[object]) -> Trans
 # -- Loci's own export ---------------------------------------------------------------------------------------------------------
 
 
+Whose = tuple[str | None, str | None]  # user, agent
+
+
 def export(sheet: Sheet) -> list[Transcript]:
-    """The messages of a cube that `dumper.dump` wrote, by user and agent, each exactly as it was journaled."""
+    """The messages of a cube that `dumper.dump` wrote, by user and agent, each exactly as it was journaled, in their order."""
     rows = values(sheet)
     line, _, value = next(rows, (0, "", None))
     header = Row.of(sheet, line, value, "the header")
@@ -365,15 +368,17 @@ def export(sheet: Sheet) -> list[Transcript]:
         raise header.wrong(f"'loci' is {_brief(version)}; it must be {VERSION}.")
     if header.fields.get("signed") and not sheet.is_signed:
         raise header.wrong("it says that the file is signed, and the last line is no signature: it was cut short or changed.")
-    found: dict[tuple[str | None, str | None, str | None, Trust], Gathering] = {}
+    found: dict[Whose, list[tuple[str | None, Trust, Gathering]]] = {}
     sources = memories = changed = 0
     for line, _, value in rows:
         row = Row.of(sheet, line, value, "a line of the export")
         if "source" in row.fields:
             sources += 1
             said = _journaled(row.row("message", "a source's 'message'"))
-            whose = row.label("user"), row.label("agent"), row.label("origin"), _trust(row, said.role)
-            found.setdefault(whose, Gathering(sheet)).keep(said, line)
+            runs, came = found.setdefault((row.label("user"), row.label("agent")), []), (row.label("origin"), _trust(row, said.role))
+            if not runs or runs[-1][:2] != came:
+                runs.append((*came, Gathering(sheet)))
+            runs[-1][2].keep(said, line)
         elif "memory" in row.fields:
             memories += 1
             changed += _is_changed(row)
@@ -386,12 +391,13 @@ def export(sheet: Sheet) -> list[Transcript]:
         sheet.note(f"{changed} memories had been changed, forgotten or marked by hand; their words are read anew, without that")
     return [
         replace(gathered.transcript("", user, agent), origin=origin, trust=trust)
-        for (user, agent, origin, trust), gathered in found.items()
+        for (user, agent), runs in found.items()
+        for origin, trust, gathered in runs
     ]
 
 
 def _trust(row: Row, role: str) -> Trust:
-    """What the words were trusted as, if that is less than importing them would make of them: else they stay with the rest, in order."""
+    """What the words were trusted as, if that is less than importing them would make of them: else they stay with the rest."""
     told = row.text("trust")
     if told is not None and told not in list(Trust):
         raise row.wrong(f"'trust' is {_brief(told)}; it must be one of {', '.join(Trust)}.")

@@ -96,16 +96,10 @@ class Life:
     state: State = ACTIVE
     said: Said | None = None  # what it says, unless it was taken back
     said_until: datetime | None = None  # when somebody else said otherwise
-    former: list[Said] = field(default_factory=list)  # what was overruled, and then taken back: it still ends what was said before it
 
     @property
     def last(self) -> Version:
         return self.versions[-1]
-
-    def take_back(self) -> None:
-        if self.said is not None and self.said_until is not None:
-            self.former.append(self.said)
-        self.said = None
 
     def end(self, at: datetime) -> None:
         """Nothing of it holds from then on."""
@@ -134,16 +128,14 @@ class World:
         else:
             life = self.lives[op.memory]
             life.end(op.at)
-            if op.is_retired:
-                life.take_back()
+            if op.is_retired and life.said_until is None:
+                life.said = None  # what was overruled before it was forgotten stays so, and can be overruled from earlier on
 
     def _tell(self, op: Tell) -> None:
         life = self.lives.setdefault(op.memory, Life())
         life.end(op.since)
         life.versions.append(Version(op.number, op.text, op.since, op.quotes, op.said, op.expires, op.lapsed))
-        life.take_back()
         life.said, life.said_until = op.said, None
-        life.former = [said for said in life.former if said != op.said]
         self.outcomes = []
         if op.said is not None and op.is_judged:
             for memory, other in self.lives.items():
@@ -151,17 +143,17 @@ class World:
                     self._judge(life, op.said, memory, other)
 
     def _judge(self, life: Life, said: Said, memory: str, other: Life) -> None:
-        for theirs in (*other.former, *([other.said] if other.said else [])):
-            if theirs.key != said.key or theirs.value == said.value:
-                continue
-            if (theirs.at, theirs.order) > (said.at, said.order):
-                life.end(theirs.at)
-                life.said_until = theirs.at if life.said_until is None else min(life.said_until, theirs.at)
-            elif theirs is other.said and (other.said_until is None or said.at < other.said_until):
-                self.outcomes.append((Outcome.POSSIBLE_CONFLICT if other.is_frozen else Outcome.SUPERSEDED, memory))
-                if not other.is_frozen:
-                    other.end(said.at)
-                    other.said_until = said.at
+        theirs = other.said
+        if theirs is None or theirs.key != said.key or theirs.value == said.value:
+            return
+        if (theirs.at, theirs.order) > (said.at, said.order):
+            life.end(theirs.at)
+            life.said_until = theirs.at if life.said_until is None else min(life.said_until, theirs.at)
+        elif other.said_until is None or said.at < other.said_until:
+            self.outcomes.append((Outcome.POSSIBLE_CONFLICT if other.is_frozen else Outcome.SUPERSEDED, memory))
+            if not other.is_frozen:
+                other.end(said.at)
+                other.said_until = said.at
 
 
 @dataclass

@@ -172,3 +172,14 @@ def test_what_a_memory_said_before_is_overruled_without_touching_what_it_says_no
     late = cube.add(Message("user", "I live in Oslo.", at=first + timedelta(days=5)), user="ana")
     assert [m.text for m in cube.list(user="ana")] == ["The kettle is blue.", "I live in Berlin."]
     assert late.count(Outcome.SUPERSEDED) == 0
+
+
+def test_a_statement_made_anew_is_not_overruled_by_what_came_before_it(cube: Cube, clock: ManualClock) -> None:
+    first = clock.now()
+    id = cube.add("I live in Porto.", user="ana").ids[0]
+    clock.advance(days=10)
+    cube.add("I live in Berlin.", user="ana")
+    clock.advance(days=10)
+    cube.update(id, "I live in Porto.")
+    cube.add(Message("user", "I live in Oslo.", at=first + timedelta(days=5)), user="ana")
+    assert [m.text for m in cube.list(user="ana")] == ["I live in Porto."]

@@ -28,7 +28,7 @@ class ClaimRows(Rows):
     """The part of a transaction that deals with claims."""
 
     def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
-        self.flush("memories", "contents", "claims")
+        self.flush("memories", "contents", "claims", "versions")
         found: dict[int, ClaimRow] = {}
         owner = None if user is None else self._name(user)
         for subject, attribute in dict.fromkeys(keys):
@@ -37,7 +37,8 @@ class ClaimRows(Rows):
             for row in self._db.execute(
                 f"{CLAIMS} WHERE c.seq IN (SELECT seq FROM claims WHERE subject = ? AND attribute IN ({marks}) UNION ALL"
                 " SELECT seq FROM claims WHERE subject = ? AND attribute BETWEEN ? AND ?) AND c.user IS ?"
-                " AND c.closed_by IS NOT c.memory"
+                " AND c.closed_by IS NOT c.memory AND (c.closed_by IS NULL OR c.content = (SELECT v.content FROM versions v"
+                " WHERE v.memory = c.memory AND v.recorded_to IS NULL ORDER BY v.number DESC, v.seq DESC LIMIT 1))"
                 " ORDER BY c.seq DESC LIMIT ?",
                 (subject, *above, subject, *below, owner, CLAIMS_READ),
             ):

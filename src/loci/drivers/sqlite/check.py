@@ -113,7 +113,7 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
     ("state", "it is none that there is", f"SELECT memory FROM states WHERE state NOT IN ({STATES})"),
     ("version", "what it replaced is missing", "SELECT seq FROM versions WHERE follows NOT IN (SELECT seq FROM versions)"),
     ("version", "what replaced it is missing", "SELECT seq FROM versions WHERE recorded_to IS NOT NULL AND seq NOT IN"
-     " (SELECT follows FROM versions WHERE follows IS NOT NULL)"),
+     " (SELECT follows FROM versions WHERE follows IS NOT NULL) AND recorded_to NOT IN (SELECT at FROM audit WHERE verb = 'revert')"),
     ("memory", "it has no version", "SELECT id FROM memories WHERE seq NOT IN (SELECT memory FROM versions)"),
     ("content", "it has no version", "SELECT seq FROM contents WHERE seq NOT IN (SELECT content FROM versions)"),
     ("version", "its content is missing", "SELECT seq FROM versions WHERE content NOT IN (SELECT seq FROM contents)"),

@@ -155,6 +155,14 @@ NOT EXISTS (SELECT 1 FROM spans p WHERE p.content = claims.content AND (p.source
 """
 
 
+HELD = """
+FROM versions v WHERE v.memory = claims.memory AND v.content = claims.content AND v.recorded_to IS NULL AND v.valid_to IS NOT NULL
+  AND EXISTS (SELECT 1 FROM claims k WHERE k.memory = v.cause AND k.subject = claims.subject AND k.attribute = claims.attribute) LIMIT 1
+"""
+BY, AT = f"SELECT v.cause {HELD}", f"SELECT v.valid_to {HELD}"
+"""Another memory that had ended the claim already, when what goes ended it earlier; and when it had."""
+
+
 def _carried(db: apsw.Connection, reopened: Sequence[int]) -> list[int]:
     """Claims that hold again go with their memory's words as every claim does: to a version that kept the words, or out with them.
     Returns those that hold."""
@@ -162,6 +170,8 @@ def _carried(db: apsw.Connection, reopened: Sequence[int]) -> list[int]:
     kept = _column(db, f"SELECT seq FROM claims WHERE seq IN ({listed}) AND {KEPT}")
     db.execute(f"UPDATE claims SET closed_by = memory, closed_at = valid_from WHERE seq IN ({listed}) AND seq NOT IN ({_list(kept)})")
     db.execute(f"UPDATE claims SET content = ({LATEST}) WHERE seq IN ({_list(kept)})")
+    db.execute(f"UPDATE claims SET closed_by = ({BY}), closed_at = ({AT}) WHERE seq IN ({_list(kept)}) AND ({BY}) IS NOT NULL")
+    kept = _column(db, f"SELECT seq FROM claims WHERE seq IN ({_list(kept)}) AND closed_by IS NULL")
     db.execute(  # a memory that claims something again holds again, whichever of its claims was closed last
         "UPDATE versions SET valid_to = NULL, cause = NULL, ending = '' WHERE recorded_to IS NULL AND cause IS NOT NULL AND valid_to IS NOT NULL"
         f" AND (memory, content) IN (SELECT memory, content FROM claims WHERE seq IN ({_list(kept)}))"

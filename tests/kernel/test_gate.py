@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from tests.conftest import open_memory
 
 from loci import Channel, Message, Outcome
 from loci.errors import Denied, Invalid, LociError, Missing
@@ -316,3 +318,16 @@ def test_untrusted_words_inform_and_do_not_authorise(cube: Cube, clock: ManualCl
     assert [c.outcome for c in held.changes] == [Outcome.QUARANTINED]
     recall = cube.search("pay mallory harbour", user="ann")
     assert held.changes[0].memory not in recall.ids and recall.trace.withheld == {"quarantined": 1}
+
+
+def test_closing_a_vault_closes_its_files(folder: Path, clock: ManualClock) -> None:
+    """One that is opened often must not run out of files."""
+    held = Path("/proc/self/fd")
+    counts = []
+    for _ in range(12):
+        with open_memory(folder, clock=clock) as memory:
+            memory.cube("main").add("One thing.")
+            memory.grant("ann", "reader", cube="main")
+            assert memory.verify().is_clean
+        counts.append(len([f for f in held.iterdir() if str(folder) in str(f.resolve())]))
+    assert counts[-1] == 0, counts

@@ -250,6 +250,7 @@ class System:
             cube.close()
         self._cubes.clear()
         self._parts.vault.close()
+        self._parts.registry.close()
 
     def __enter__(self) -> Self:
         return self

@@ -185,8 +185,10 @@ def _sound(verb: Verb, vault: Path) -> tuple[list[str], list[State], list[str]]:
         disk, chain = Disk(vault), []
 
         def note() -> bool:
+            before = len(disk.calls)
             with contextlib.suppress(apsw.BusyError, apsw.CantOpenError):
                 chain.append(_state(vault))
+            del disk.calls[before:]  # to look is no call of the verb's
             return False
 
         disk.install()

@@ -199,8 +199,8 @@ def test_without_the_right_secret_nothing_opens_and_nothing_is_touched(
     assert "horse" not in str(caught.value) and "staple" not in str(caught.value)
     report = door(**wrong).verify()
     assert [f.where for f in report.faults] == ["file"]
-    shared = "registry.db-shm"  # the log of the vault was read
-    assert {**everything(folder), shared: b""} == {**before, shared: b""}
+    shared = {"registry.db-shm", "registry.db-wal"}  # the log of the vault was read
+    assert {k: v for k, v in everything(folder).items() if k not in shared} == {k: v for k, v in before.items() if k not in shared}
 
 
 def test_without_its_key_file_it_says_so(door: Door, folder: Path) -> None:

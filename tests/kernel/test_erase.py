@@ -303,6 +303,23 @@ def test_the_middle_version_can_go(cube: Cube, clock: ManualClock, days: int) ->
             assert [m.text for m in cube.list(as_of=between, known_at=known)] == ["The kettle is blue."]
 
 
+@pytest.mark.parametrize("way", ["update", "forget"])
+def test_what_ended_after_it_was_overruled_by_the_erased_held_until_then(cube: Cube, clock: ManualClock, way: str) -> None:
+    id = cube.add("I live in Porto.", user="ana").ids[0]
+    clock.advance(days=1)
+    oslo = cube.add("I live in Oslo.", user="ana").ids[0]
+    clock.advance(days=1)
+    between = clock.now()
+    clock.advance(days=1)
+    if way == "update":
+        cube.update(id, "The kettle is blue.")
+    else:
+        cube.forget(id)
+    cube.erase(oslo)
+    assert cube.history(id)[0].valid.end == clock.now() and cube.verify().is_clean
+    assert [m.text for m in cube.list(as_of=between)] == ["I live in Porto."]
+
+
 def test_what_others_said_of_the_erased_is_in_no_byte(cube: Cube, clock: ManualClock, folder: Path) -> None:
     """A memory that stays said it for a while, and another one that stays says otherwise: their link says what it was."""
     id = cube.add("The kettle is blue.", user="ana").ids[0]

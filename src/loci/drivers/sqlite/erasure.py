@@ -334,6 +334,11 @@ def undo(db: apsw.Connection, rows: Sequence[int]) -> None:
             continue  # went with another row of its change
         before, at = found[0]
         same = _list(int(r[0]) for r in db.execute("SELECT seq FROM versions WHERE follows = ? AND recorded_from = ?", (before, at)))
+        db.execute(
+            "UPDATE versions AS r SET valid_to = max(coalesce(valid_from, -9e18), coalesce((SELECT w.valid_from FROM versions w WHERE"
+            " w.memory = r.memory AND w.recorded_from = r.recorded_from AND w.number > r.number), recorded_from)) WHERE cause IS NULL AND"
+            f" EXISTS (SELECT 1 FROM versions x WHERE x.seq = r.follows AND x.seq IN ({same}) AND x.number = r.number AND x.valid_to = r.valid_to)"
+        )  # what ended once more, later than what is taken back had ended it, ends then
         db.execute(f"UPDATE versions SET follows = ? WHERE follows IN ({same})", (before,))
         db.execute(f"DELETE FROM versions WHERE seq IN ({same})")
         db.execute(

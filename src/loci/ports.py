@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from loci.types import (
     Fault,
@@ -494,9 +494,20 @@ class Stretched:
     hash: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is written into the vault's log: who did what to what, when."""
+
+    at: datetime
+    principal: str
+    verb: str
+    object: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Registry(Protocol):
     """Remembers which cubes a vault has had, who may do what to them, and what was done about that. It is not the truth about cubes: the
-    files are. Every change is durable when it returns."""
+    files are. Every change is durable when it returns, and one with its record in the log."""
 
     def note(self, entry: Entry) -> None:
         """Noting a cube again replaces its line."""
@@ -506,9 +517,9 @@ class Registry(Protocol):
     def grants(self, *principals: str) -> list[Grant]:
         """The grants of these principals, or all; oldest first."""
 
-    def add_grant(self, grant: Grant) -> None: ...
+    def add_grant(self, grant: Grant, act: Act) -> None: ...
 
-    def end_grant(self, id: str) -> None:
+    def end_grant(self, id: str, act: Act) -> None:
         """Raises ``Missing``."""
 
     def spend(self, id: str) -> bool:
@@ -519,12 +530,12 @@ class Registry(Protocol):
 
     def key(self, id: str) -> tuple[Key, Stretched] | None: ...
 
-    def add_key(self, key: Key, secret: Stretched) -> None: ...
+    def add_key(self, key: Key, secret: Stretched, act: Act) -> None: ...
 
-    def end_key(self, id: str, at: datetime) -> None:
+    def end_key(self, id: str, act: Act) -> None:
         """Raises ``Missing``."""
 
-    def audit(self, at: datetime, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
+    def audit(self, act: Act) -> None:
         """Appends to the vault's own log, which is chained as a cube's is."""
 
     def records(

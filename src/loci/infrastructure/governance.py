@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from loci.errors import Denied, LociError, Missing, ReadOnly, missing
-from loci.infrastructure.keys import is_valid
+from loci.infrastructure.credentials import is_valid
 from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, Decision, admits, covers, decide, narrowed
 from loci.policy.lifecycle import FINDABLE
-from loci.ports import Clock, Registry, RowFilter
+from loci.ports import Act, Clock, Registry, RowFilter
 from loci.types import Channel, Grant, Key, Query, Scope, State, Trust
 
 FindScope = Callable[[str], Scope]
@@ -104,7 +104,7 @@ class Governance:
         if not self.is_writable:
             return ""
         try:
-            self.registry.audit(self.clock.now(), self.principal, "denied", scope.cube, {"verb": verb, "reason": decision.reason})
+            self.registry.audit(Act(self.clock.now(), self.principal, "denied", scope.cube, {"verb": verb, "reason": decision.reason}))
         except LociError as error:
             return f" That could not be logged: {error}"
         return ""

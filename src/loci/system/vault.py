@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Self
 
 from loci.errors import Corrupt, Denied, Invalid, LociError
-from loci.infrastructure import keys
+from loci.infrastructure import credentials
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded
 from loci.interface import inputs
 from loci.interface.inputs import aware
-from loci.ports import Secret
+from loci.ports import Act, Secret
 from loci.system.cube import Cube
 from loci.system.parts import Parts
 from loci.types import (
@@ -67,7 +67,7 @@ class System:
 
     def authenticate(self, key: str) -> System:
         """The same open vault for the bearer of an API key. Raises `Denied`."""
-        found = keys.check(self._parts.registry, key, self._parts.clock.now())
+        found = credentials.check(self._parts.registry, key, self._parts.clock.now())
         return self._for(replace(self._parts.governance, principal=found.principal, key=found))
 
     def _for(self, governance: Governance) -> System:
@@ -99,12 +99,12 @@ class System:
         now = self._parts.clock.now()
         made = Grant(
             id=self._parts.ids.new(now), principal=inputs.principal_of(principal), role=inputs.role_of(role), cube=cube, user=user,
-            agent=agent, session=session, memory=None if memory is None else inputs.id_of(memory), channel=channel,
+            agent=agent, session=session, memory=None if memory is None else inputs.id_of(memory),
+            channel=None if channel is None else inputs.channel_named(channel),
             expires=aware(expires, "expires"), uses=None if uses is None else inputs.number(uses, "uses", 1, inputs.MAX_USES),
             by=self.principal, at=now,
         )  # fmt: skip
-        self._parts.registry.add_grant(made)
-        self._note("grant", made.id, principal=made.principal, role=made.role.value, cube=cube)
+        self._parts.registry.add_grant(made, self._act("grant", made.id, principal=made.principal, role=made.role.value, cube=cube))
         return made
 
     def revoke(self, id: str) -> None:
@@ -112,10 +112,9 @@ class System:
         grant = next((g for g in self._parts.registry.grants() if g.id == id), None)
         self._parts.governance.allow("revoke", Scope("*" if grant is None else grant.cube))
         if grant is None:
-            self._parts.registry.end_key(inputs.id_of(id), self._parts.clock.now())
+            self._parts.registry.end_key(inputs.id_of(id), self._act("revoke", id))
         else:
-            self._parts.registry.end_grant(id)
-        self._note("revoke", id)
+            self._parts.registry.end_grant(id, self._act("revoke", id))
 
     def grants(self) -> list[Grant]:
         """Every grant of the vault; for who does not own it, their own."""
@@ -135,13 +134,12 @@ class System:
         the principal may."""
         self._parts.governance.allow("grant", Scope("*"))
         inputs.scope_of("", user)
-        id, text, secret = keys.make()
+        id, text, secret = credentials.make()
         key = Key(
             id, inputs.principal_of(principal), self._parts.clock.now(), aware(expires, "expires"), None,
             None if role is None else inputs.role_of(role), None if cube is None else inputs.cubes_of(cube), user,
         )  # fmt: skip
-        self._parts.registry.add_key(key, secret)
-        self._note("key", id, principal=key.principal)
+        self._parts.registry.add_key(key, secret, self._act("key", id, principal=key.principal))
         return key, text
 
     def keys(self) -> list[Key]:
@@ -169,8 +167,8 @@ class System:
         self._parts.governance.allow("head", Scope("*"))
         return [self._parts.registry.head(), *(self.cube(name, create=False).head() for name in self.cubes())]
 
-    def _note(self, verb: str, object: str, **detail: object) -> None:
-        self._parts.registry.audit(self._parts.clock.now(), self.principal, verb, object, detail)
+    def _act(self, verb: str, object: str, **detail: object) -> Act:
+        return Act(self._parts.clock.now(), self.principal, verb, object, detail)
 
     # -- care ----------------------------------------------------------------------------------------------------------
 

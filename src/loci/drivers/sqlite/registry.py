@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import from_micros, to_micros
 from loci.drivers.sqlite.connection import connect, query, roll_back, scalar, translated
 from loci.errors import Missing
-from loci.ports import Entry, Stretched
+from loci.ports import Act, Entry, Stretched
 from loci.types import Channel, Fault, Grant, Head, Key, Record, Role
 
 NAME = "registry"
@@ -66,15 +66,15 @@ class SqliteRegistry:
         where = f" WHERE principal IN ({','.join('?' * len(principals))})" if principals else ""
         return [_grant(row) for row in self._query(f"{GRANTS}{where} ORDER BY at, id", *principals)]
 
-    def add_grant(self, grant: Grant) -> None:
+    def add_grant(self, grant: Grant, act: Act) -> None:
         values = (
             grant.id, grant.principal, grant.role, grant.cube, grant.user, grant.agent, grant.session, grant.memory, grant.channel,
             to_micros(grant.expires), grant.uses, grant.by, to_micros(grant.at),
         )  # fmt: skip
-        self._change("INSERT INTO grants VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", *values)
+        self._change("INSERT INTO grants VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", *values, act=act)
 
-    def end_grant(self, id: str) -> None:
-        if not self._change("DELETE FROM grants WHERE id = ?", id):
+    def end_grant(self, id: str, act: Act) -> None:
+        if not self._change("DELETE FROM grants WHERE id = ?", id, act=act):
             raise Missing(f"There is no grant {id!r}. `loci grants` shows them.")
 
     def spend(self, id: str) -> bool:
@@ -87,30 +87,21 @@ class SqliteRegistry:
         rows = self._query(f"{KEYS} WHERE id = ?", id)
         return _key(rows[0]) if rows else None
 
-    def add_key(self, key: Key, secret: Stretched) -> None:
+    def add_key(self, key: Key, secret: Stretched, act: Act) -> None:
         values = (
             key.id, key.principal, to_micros(key.created), to_micros(key.expires), None, key.role, key.cube, key.user, secret.salt, secret.hash,
         )  # fmt: skip
-        self._change("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,?)", *values)
+        self._change("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,?,?)", *values, act=act)
 
-    def end_key(self, id: str, at: datetime) -> None:
-        if not self._change("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", to_micros(at), id):
+    def end_key(self, id: str, act: Act) -> None:
+        if not self._change("UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", to_micros(act.at), id, act=act):
             raise Missing(f"There is no key {id!r} in use. `loci keys` shows them.")
 
     # -- what was done -------------------------------------------------------------------------------------------------
 
-    def audit(self, at: datetime, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
+    def audit(self, act: Act) -> None:
         with self._writing() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                rows = query(db, "SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1") or [(0, b"", 0)]
-                seq, before, last = rows[0]
-                moment = max(to_micros(at) or 0, int(last))
-                audit.append(db, self._secret(), bytes(before), int(seq) + 1, moment, principal, verb, object, detail)
-                db.execute("COMMIT")
-            except BaseException:
-                roll_back(db)
-                raise
+            self._append(db, act)
 
     def records(
         self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
@@ -163,19 +154,34 @@ class SqliteRegistry:
         with self._lock, translated(self._path):
             return query(self._open(), sql, *values)
 
-    def _change(self, sql: str, *values: Any) -> int:
+    def _change(self, sql: str, *values: Any, act: Act | None = None) -> int:
+        """The rows that a statement changed. If it changed any, ``act`` is in the log with them."""
         with self._writing() as db:
             db.execute(sql, values)
-            return db.changes()
+            changed = db.changes()
+            if changed and act is not None:
+                self._append(db, act)
+        return changed
+
+    def _append(self, db: apsw.Connection, act: Act) -> None:
+        seq, before, last = (query(db, "SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1") or [(0, b"", 0)])[0]
+        at = max(to_micros(act.at) or 0, int(last))
+        audit.append(db, self._secret(), bytes(before), int(seq) + 1, at, act.principal, act.verb, act.object, act.detail)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
-        """The connection, for a change. After the disk failed one, it is not trusted any more (see `connection.unsure`)."""
+        """The connection, in a transaction. After the disk failed one, it is not trusted any more (see `connection.unsure`)."""
         with self._lock, translated(self._path):
+            db = self._open()
             try:
-                yield self._open()
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
             except apsw.IOError:
                 self.close()
+                raise
+            except BaseException:
+                roll_back(db)
                 raise
 
 

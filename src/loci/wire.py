@@ -57,7 +57,7 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
         reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
-        rules=Rules(settings.secrets, settings.personal),  # type: ignore[arg-type]
+        rules=Rules.of(settings.secrets, settings.personal),
         notary=Ed25519(),
     )  # fmt: skip
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loci.errors import Refused
-from loci.policy.redacting import KEEP, Rules, Treatment, treat
+from loci.policy.redacting import KEEP, Rules, to_hide, treat
 from loci.ports import Store
-from loci.text.redaction import found, masked
+from loci.text.redaction import Finding, found, masked
 from loci.types import Message
 
 
@@ -32,7 +32,7 @@ class Redactor:
     def rules(self, options: Mapping[str, str] | None = None) -> Rules:
         """What holds for this cube, whose options may be known already."""
         options = self.store.options() if options is None else options
-        return Rules(options.get("secrets", self.default.secrets), options.get("personal", self.default.personal))  # type: ignore[arg-type]
+        return Rules.of(options.get("secrets", self.default.secrets), options.get("personal", self.default.personal))
 
     def messages(self, messages: Sequence[Message], options: Mapping[str, str] | None = None) -> tuple[list[Message], list[str]]:
         """The messages as they may be stored, and what was done to them. Raises `Refused` before any is."""
@@ -46,7 +46,9 @@ class Redactor:
                     raise Refused(f"Message {place} was {treatment.reason}. Take that out, or let the cube mask it. Nothing was stored.")
             if text is not KEEP or caption is not KEEP:
                 message = replace(
-                    message, text=self._masked(message.text, text), caption=message.caption and self._masked(message.caption, caption)
+                    message,
+                    text=self._masked(message.text, text.findings),
+                    caption=message.caption and self._masked(message.caption, caption.findings),
                 )
                 done.extend(treatment.reason for treatment in (text, caption) if treatment.reason)
             clean.append(message)
@@ -54,13 +56,12 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A text that is stored beside the words, a reason say, or shown: masked, never refused."""
-        treatment = treat(text, self.rules()) if text else KEEP
-        return self._masked(text, treatment)
+        return self.texts([text])[0]
 
     def texts(self, texts: Sequence[str]) -> list[str]:
         """Several as one would be."""
         rules = self.rules()
-        return [self._masked(text, treat(text, rules)) for text in texts]
+        return [self._masked(text, to_hide(text, rules)) for text in texts]
 
     def leaks(self) -> Iterator[Leak]:
         """What stands in the journal from before, or was let in."""
@@ -70,8 +71,8 @@ class Redactor:
                 kinds = dict(sorted((kind, sum(f.kind == kind for f in findings)) for kind in {f.kind for f in findings}))
                 yield Leak(source.id, source.message.at, kinds)
 
-    def _masked(self, text: str, treatment: Treatment) -> str:
-        return masked(text, treatment.findings, self._tag) if treatment.findings else text
+    def _masked(self, text: str, findings: Sequence[Finding]) -> str:
+        return masked(text, findings, self._tag) if findings else text
 
     def _tag(self, said: str) -> str:
         return self.store.hash("redaction", said).hex()

@@ -20,15 +20,15 @@ ACTIONS: tuple[Action, ...] = ("keep", "mask", "refuse")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What happens to each group. Raises `Invalid` for an action that is none."""
+    """What happens to each group."""
 
     secrets: Action = "mask"
     personal: Action = "keep"
 
-    def __post_init__(self) -> None:
-        for action in (self.secrets, self.personal):
-            if action not in ACTIONS:
-                raise Invalid(f"{action!r} is no way to treat what is found; choose one of {', '.join(ACTIONS)}.")
+    @classmethod
+    def of(cls, secrets: str, personal: str) -> Rules:
+        """The rules by the names of their actions. Raises `Invalid` for one that is none."""
+        return cls(_action(secrets), _action(personal))
 
     @property
     def watched(self) -> frozenset[Group]:
@@ -49,6 +49,13 @@ class Treatment:
 KEEP = Treatment("keep")
 
 
+def _action(name: str) -> Action:
+    for action in ACTIONS:
+        if name == action:
+            return action
+    raise Invalid(f"{name!r} is no way to treat what is found; choose one of {', '.join(ACTIONS)}.")
+
+
 def treat(text: str, rules: Rules) -> Treatment:
     """What the rules do with `text`. One finding of a group that is refused refuses the whole text."""
     findings = found(text, rules.watched) if rules.watched else ()
@@ -59,6 +66,11 @@ def treat(text: str, rules: Rules) -> Treatment:
     if refused:
         return Treatment("refuse", tuple(refused), f"refused: it holds {told(refused)}")
     return Treatment("mask", findings, f"masked {told(findings)}")
+
+
+def to_hide(text: str, rules: Rules) -> tuple[Finding, ...]:
+    """What is masked of a text that is shown, or stored beside the words: all that may not come in unmasked."""
+    return found(text, rules.watched) if rules.watched else ()
 
 
 def told(findings: Collection[Finding]) -> str:

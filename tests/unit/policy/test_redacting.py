@@ -39,4 +39,4 @@ def test_a_reason_counts_kinds_and_holds_nothing_of_the_secret() -> None:
 
 def test_an_unknown_action_says_which_there_are() -> None:
     with pytest.raises(Invalid, match="keep, mask, refuse"):
-        Rules("hide")  # type: ignore[arg-type]
+        Rules.of("hide", "keep")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from loci.errors import Unavailable
+from loci.interface.reader import MemReader
+from loci.operation.intake import Heard
 from loci.ports import Embedder, Ids
 from loci.settings import Settings
 from loci.system import CallReader, Cube
 from loci.testing import CountingIds, ManualClock
+from loci.types import Message
 from loci.wire import MemOS, parts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +30,17 @@ _slack = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("loci", deadline=None, derandomize=True, suppress_health_check=_slack, phases=(Phase.explicit, Phase.generate))
 settings.register_profile("hunt", deadline=None, suppress_health_check=_slack, max_examples=1000)  # shrinks: --hypothesis-profile=hunt
 settings.load_profile("loci")
+
+
+class MoodyReader(MemReader):
+    """Reads by rules, unless it is told that it cannot."""
+
+    is_failing = True
+
+    def read(self, message: Message, people: Collection[str]) -> Heard:
+        if self.is_failing:
+            raise Unavailable("the reading model is down")
+        return super().read(message, people)
 
 
 def open_memory(

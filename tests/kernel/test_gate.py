@@ -11,7 +11,7 @@ from tests.conftest import open_memory
 
 from loci import Channel, Message, Outcome
 from loci.errors import Denied, Invalid, LociError, Missing
-from loci.infrastructure.keys import REFUSED
+from loci.infrastructure.credentials import REFUSED
 from loci.system import Cube
 from loci.testing import ManualClock
 from loci.types import Head, Role, Trust
@@ -331,3 +331,56 @@ def test_closing_a_vault_closes_its_files(folder: Path, clock: ManualClock) -> N
             assert memory.verify().is_clean
         counts.append(len([f for f in held.iterdir() if str(folder) in str(f.resolve())]))
     assert counts[-1] == 0, counts
+
+
+# -- nothing goes past a grant ------------------------------------------------------------------------------------------------
+
+
+def test_an_import_is_decided_once_and_before_the_file_is_looked_at(memory: MemOS, filled: dict[str, str], tmp_path: Path) -> None:
+    cube = as_ann(memory, Role.READER)
+    for path in (tmp_path / "is-not-there", folder_file(tmp_path)):
+        with pytest.raises(Denied):
+            cube.import_file(path, user="ann")
+    many = tmp_path / "many.jsonl"
+    many.write_text("".join(f'{{"role": "user", "text": "line {n}", "id": "{n}"}}\n' for n in range(1200)), "utf-8")
+    assert as_ann(memory, Role.WRITER, uses=1).import_file(many, user="ann").added == 1200, "three batches, one call"
+
+
+def folder_file(folder: Path) -> Path:
+    path = folder / "in.jsonl"
+    path.write_text('{"role": "user", "text": "hello there"}\n', "utf-8")
+    return path
+
+
+def test_an_erasure_takes_nothing_along_that_is_outside_the_grant(memory: MemOS, filled: dict[str, str]) -> None:
+    main = memory.cube("main")
+    made = main.add("Ann has a safe.", user="bob", derived_from=[filled["ann"]]).ids[0]
+    memory.cube("main").branch("copy")
+    cube = as_ann(memory)
+    for attempt in (lambda: cube.erase(filled["ann"]), lambda: cube.erase(user="ann")):
+        with pytest.raises(Denied) as error:
+            attempt()
+        assert made not in str(error.value)
+    assert main.get(made) and main.get(filled["ann"])
+    own = cube.add("I like tea.", user="ann").ids[0]
+    assert cube.erase(own).branches == (), "that there is a copy is not ann's to know"
+
+
+def test_accepting_changes_nothing_outside_the_grant(memory: MemOS, clock: ManualClock) -> None:
+    main = memory.cube("main")
+    home = main.add(Message("user", "I live in Rome.", clock.now(), speaker="Ann"), user="ann", session="old").ids[0]
+    clock.advance(1)
+    page = Message("user", "I live in Oslo now.", clock.now(), speaker="Ann")
+    held = main.add(page, user="ann", session="new", origin="https://page.example").changes[0].memory
+    memory.grant("agent", Role.CURATOR, cube="main", user="ann", session="new")
+    assert held and memory.acting("agent").cube("main").accept(held)
+    assert main.get(home).claims[0].closed_by is None and main.get(held).claims
+
+
+def test_reading_a_whole_cube_is_in_the_log(open_vault: Callable[..., MemOS], tmp_path: Path, clock: ManualClock) -> None:
+    cube = open_vault(audit_reads=True).cube("main")
+    cube.add("One thing.")
+    cube.export(tmp_path / "out")
+    cube.diff(clock.now(), clock.now())
+    cube.review()
+    assert [r.detail["verb"] for r in cube.log(verb="read")] == ["export", "diff", "review"]

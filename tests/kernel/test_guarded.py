@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.conftest import MoodyReader
 
 from loci import Message, Outcome
 from loci.errors import Invalid, OverQuota, ReadOnly, Refused
@@ -75,3 +76,35 @@ def test_a_read_only_cube_takes_nothing_in(cube: Cube) -> None:
     assert cube.get(id).version == 1 and cube.search("thing").hits
     cube.protect(read_only=False)
     assert cube.add("Another thing.").ids
+
+
+def test_what_is_refused_by_one_group_is_masked_of_both_where_it_is_shown(cube: Cube) -> None:
+    """One finding refuses a whole message; where words are shown, or are a reason, nothing that is watched stays."""
+    cube.protect(secrets="keep")
+    id = cube.add(f"Write to {MAIL} with {SECRET}.", user="ann").ids[0]
+    cube.protect(secrets="refuse", personal="mask")
+    shown = cube.search("write to whom", user="ann").text
+    assert "[email" in shown and "[github_token" in shown and MAIL not in shown and SECRET not in shown
+    cube.forget(id, reason=f"{MAIL} and {SECRET}")
+    reason = cube.history(id)[-1].ending
+    assert MAIL not in reason and SECRET not in reason
+
+
+def test_a_password_in_an_address_is_masked_and_the_address_still_reverts(memory: MemOS) -> None:
+    cube, address = memory.cube("main"), "https://ann:Tr0ub4dor3@page.example/x"
+    id = cube.add("The harbour opens at nine.", user="ann", origin=address).ids[0]
+    name = cube.get(id).origin.name
+    assert name is not None and "Tr0ub4dor3" not in name and "page.example" in name
+    assert cube.revert(origin=address).memories == (id,)
+    assert b"Tr0ub4dor3" not in everywhere(memory)
+
+
+def test_what_was_held_or_taken_back_is_not_read_late(open_vault: Callable[..., MemOS]) -> None:
+    """A message that could not be read at first is read again by a job; meanwhile somebody had decided about it."""
+    reader = MoodyReader()
+    cube = open_vault(reader=reader).cube("main")
+    cube.add("I live in Rome. I work as a baker. My sister is called Iris.", user="ann", session="s")
+    cube.revert(session="s")
+    before, reader.is_failing = cube.fingerprint(), False
+    cube.drain()
+    assert cube.pending() == 0 and cube.list() == [] and cube.fingerprint() == before

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from tests.conftest import MoodyReader
 
 from loci import Message, Outcome, State
 from loci.errors import LociError, Missing, Unavailable
-from loci.interface.reader import MemReader
-from loci.operation.intake import Heard
 from loci.system import Cube
 from loci.testing import CountingIds, HashEmbedder, ManualClock
 from loci.wire import MemOS
-
-
-class MoodyReader(MemReader):
-    """Reads by rules, unless it is told that it cannot."""
-
-    is_failing = True
-
-    def read(self, message: Message, people: Collection[str]) -> Heard:
-        if self.is_failing:
-            raise Unavailable("the reading model is down")
-        return super().read(message, people)
 
 
 class StumblingIds(CountingIds):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import blake2b
 
 from loci.errors import Conflict, Invalid, Missing
 from loci.operation.erasure import check_free, derived_sources
 from loci.operation.intake import DERIVED, Intake, rejudge
 from loci.policy.access import admits
-from loci.ports import RowFilter, Store, Transaction
+from loci.ports import Reach, RowFilter, Store, Transaction
 from loci.types import Change, Link, Memory, Outcome, Receipt, Source, State, Suspect
 
 SUPERSEDES = "supersedes"
@@ -51,9 +50,9 @@ def _others(store: Store, intake: Intake, memory: Memory) -> int:
     return len(others - {source.principal})
 
 
-def accept(store: Store, intake: Intake, tx: Transaction, id: str, reason: str, now: datetime) -> Receipt:
-    """Lets a message out of quarantine, in all its parts: from now on it claims what it says, and overrules as a person decided. Its
-    origin stays what it is."""
+def accept(store: Store, intake: Intake, tx: Transaction, id: str, reason: str, within: tuple[Reach, ...] | None = None) -> Receipt:
+    """Lets a message out of quarantine, in all its parts: from now on it claims what it says, and overrules as a person decided,
+    as far as that person's grants go (``within``). Its origin stays what it is."""
     changes: list[Change] = []
     for memory, source in _held_with(store, tx, id):
         heard = intake.reader.read(source.message, {source.message.speaker or source.message.role})
@@ -61,7 +60,7 @@ def accept(store: Store, intake: Intake, tx: Transaction, id: str, reason: str, 
         span = memory.spans[-1]
         for candidate, said in zip(heard.candidates, heard.facts, strict=True):
             if (candidate.start, candidate.end) == (span.start, span.end) and said and memory.valid.end is None:
-                changes.extend(intake.read_again(tx, source, memory, candidate, said, reason, is_decided=True))
+                changes.extend(intake.read_again(tx, source, memory, candidate, said, reason, within, is_decided=True))
         changes.append(Change(Outcome.ACCEPTED, memory.id, reason))
     return Receipt(tuple(changes))
 

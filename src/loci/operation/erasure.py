@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from loci.errors import Conflict, Missing
+from loci.errors import Conflict, Denied, Missing
 from loci.operation.intake import rejudge
-from loci.ports import Store, Transaction
+from loci.policy.access import admits
+from loci.ports import Reach, Store, Transaction
 from loci.types import Head
 
 
@@ -50,23 +51,37 @@ def check_free(tx: Transaction, sources: Sequence[str], what: str) -> None:
         )
 
 
-def erase(store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str]) -> Erased:
+def erase(
+    store: Store,
+    by: str,
+    value: str,
+    principal: str,
+    now: datetime,
+    branches: Sequence[str],
+    within: tuple[Reach, ...] | None = None,
+) -> Erased:
     """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing; but what an erasure before
-    this one could not clear from the disk is cleared first, so that asking again is enough."""
+    this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
+    ``within`` would go along, since they were made of these."""
     try:
-        return _erase(store, by, value, principal, now, branches)
+        return _erase(store, by, value, principal, now, branches, within)
     except Missing:
         store.finish_erasure()
         raise
 
 
-def _erase(store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str]) -> Erased:
+def _erase(
+    store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str], within: tuple[Reach, ...] | None
+) -> Erased:
     with store.write(now) as tx:
-        sources = derived_sources(tx, tx.quoting(by, value))
+        named = tx.quoting(by, value)
+        sources = derived_sources(tx, named)
         if not sources:
             raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
-        check_free(tx, sources, "erased")
         words = [store.source(id) for id in sources]
+        if not all(admits(within, value if source.id in named else None, source.scope) for source in words):
+            raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
+        check_free(tx, sources, "erased")
         removed = tx.remove(sources)
         for claim in removed.reopened:
             rejudge(tx, claim)

@@ -121,21 +121,24 @@ class Intake:
 
     def reread(self, store: Store, tx: Transaction, job: Job) -> None:
         """Reads a journaled message again: what its first reading could not make of it is remembered beside the turn. Words
-        that were erased meanwhile are not read."""
+        that were erased meanwhile, or went into quarantine, are not read."""
         try:
             known = store.source(str(job.arguments["source"]))
         except Missing:
             return
+        turn = str(job.arguments["memory"])
+        if tx.is_held(turn):  # whatever it says is for somebody to decide
+            return
         heard = self.reader.read(known.message, {known.message.speaker or known.message.role})
-        if heard.facts[0] and "memory" in job.arguments:
-            self._read_turn(store, tx, known, str(job.arguments["memory"]), heard)
+        if heard.facts[0]:
+            self._read_turn(store, tx, known, turn, heard)
         by = Provenance(known.principal, known.channel, known.origin)
         self._cut(tx, known, Heard(heard.candidates[1:], heard.facts[1:]), by, Header(), [])
 
     def _read_turn(self, store: Store, tx: Transaction, source: Source, id: str, heard: Heard) -> None:
         """Gives a whole turn what it claims, as a further version of the same words; one that was changed since is left."""
         memory = store.history(id)[-1]
-        if memory.version != 1 or memory.valid.end is not None or memory.valid.start is None or tx.is_held(id):
+        if memory.version != 1 or memory.valid.end is not None or memory.valid.start is None:
             return
         self.read_again(tx, source, memory, heard.candidates[0], heard.facts[0], LATE)
 
@@ -147,12 +150,13 @@ class Intake:
         turn: Candidate,
         said: Sequence[Fact],
         reason: str,
+        within: tuple[Reach, ...] | None = None,
         *,
         is_decided: bool = False,
     ) -> list[Change]:
         """Gives a memory what it claims, as a further version of the same words. ``is_decided``: somebody says that it overrules."""
         id, number = memory.id, memory.version + 1
-        verdicts = [self.judge(tx, fact, id, source, is_decided=is_decided) for fact in said]
+        verdicts = [self.judge(tx, fact, id, source, within, is_decided=is_decided) for fact in said]
         closing = _closing(verdicts)
         tx.close(id, memory.valid.start, reason)
         read = replace(

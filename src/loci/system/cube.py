@@ -97,10 +97,13 @@ class Cube:
         parents = tuple(self.get(id) for id in derived_from)
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
         ignored = inputs.ignored_in(messages)
-        return self._add(self._intake, said, scope, came, header, origin=origin, parents=parents, ignored=ignored)
+        return self._add(
+            self._allow("add", scope), self._intake, said, scope, came, header, origin=self._origin(origin), parents=parents, ignored=ignored
+        )  # fmt: skip
 
     def _add(
         self,
+        allowed: Allowed,
         intake: Intake,
         said: Sequence[Message],
         scope: Scope,
@@ -111,9 +114,7 @@ class Cube:
         parents: tuple[Memory, ...] = (),
         ignored: Sequence[str] = (),
         trust: Trust = Trust.TRUSTED,
-        verb: str = "add",
     ) -> Receipt:
-        allowed = self._allow(verb, scope)
         self._check_sessions(said, scope, allowed)
         now = self._parts.clock.now()
         by = Provenance(
@@ -130,10 +131,12 @@ class Cube:
         return self._shown(receipt, allowed)
 
     def _check_sessions(self, said: Sequence[Message], scope: Scope, allowed: Allowed) -> None:
-        """A message may name a session of its own; that must not lead out of what was granted."""
+        """A message may name a session of its own, a file whose it is; that must not lead out of what was granted."""
         for message in said:
             if not access.admits(allowed.rows.within, None, scope_of(scope, message.session)):
-                raise Denied(f"add on cube {self.name} was refused: session {message.session!r} is outside the grant. Nothing was stored.")
+                raise Denied(
+                    f"Cube {self.name} refused a message: its session {message.session!r} is outside the grant. Nothing of it was stored."
+                )
 
     def _shown(self, receipt: Receipt, allowed: Allowed) -> Receipt:
         """A receipt without what happened to memories that the caller may not reach."""
@@ -161,15 +164,16 @@ class Cube:
         taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file of one, refuses a
         file that its holder did not sign just so, before anything in it is read. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
+        allowed = self._allow("import", into)
         channel = inputs.channel_named(channel)
         path = inputs.path_of(path)
-        name = inputs.origin_of(path.name if origin is None else origin)
+        name = self._origin(path.name if origin is None else origin)
         signer = None if signed_by is None else self._notary().public(signed_by)
         with Ahead(self._parts.reader, path) as reader:
             intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
 
             def add(messages: Sequence[Message], scope: Scope, origin: str | None, trust: Trust) -> Receipt:
-                return self._add(intake, messages, scope, channel, Header(), origin=origin or name, trust=trust, verb="import")
+                return self._add(allowed, intake, messages, scope, channel, Header(), origin=origin or name, trust=trust)
 
             def expect(messages: Sequence[Message], scope: Scope) -> None:
                 reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
@@ -182,7 +186,9 @@ class Cube:
         the file of a private key: its holder vouches for every byte. The file is plain text, also of an encrypted cube."""
         self._allow("export", Scope(self.name))
         signer = None if sign is None else partial(self._notary().sign, inputs.path_of(sign))
-        return dumper.dump(self._store, inputs.path_of(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
+        written = dumper.dump(self._store, inputs.path_of(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
+        self._note_read("export", ())
+        return written
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -356,9 +362,9 @@ class Cube:
         by, value = next(iter(wanted.items()))
         inputs.id_of(value)
         if by == "memory":
-            self._reach("erase", value)
+            allowed = self._reach("erase", value)
         else:
-            self._allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
+            allowed = self._allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
         self._scheduler.note_uses()
         self._parts.vault.clear()
         return erasure.erase(
@@ -367,7 +373,8 @@ class Cube:
             value,
             self._parts.governance.principal,
             self._parts.clock.now(),
-            self._parts.vault.branches(self.name),
+            [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
+            allowed.rows.within,
         )
 
     # -- doubt ---------------------------------------------------------------------------------------------------------
@@ -378,7 +385,9 @@ class Cube:
         """What is in quarantine and waits for a decision: words of untrusted origin that give orders or contradict what is trusted more.
         ``decision``: what was ``rejected``, or ``reverted``, instead."""
         rows = self._allow("review", inputs.scope_of(self.name, user, agent, session)).rows
-        return doubt.review(self._store, self._intake, rows, decision)
+        found = doubt.review(self._store, self._intake, rows, decision)
+        self._note_read("review", [suspect.memory.id for suspect in found])
+        return found
 
     def accept(self, id: str, *, reason: str = "") -> Receipt:
         """Lets a message out of quarantine: from now on it is found, and what it claims overrules what it contradicts. It authorises
@@ -386,7 +395,7 @@ class Cube:
         allowed = self._reach("accept", id)
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
-            receipt = doubt.accept(self._store, self._intake, tx, id, self._reason(reason) or "accepted in review", now)
+            receipt = doubt.accept(self._store, self._intake, tx, id, self._reason(reason) or "accepted in review", allowed.rows.within)
             self._record(tx, "accept", id, receipt)
         self._scheduler.wake()
         return self._shown(receipt, allowed)
@@ -413,6 +422,8 @@ class Cube:
         self._allow("revert", Scope(self.name))
         named = {"origin": origin, "session": session, "user": user, "principal": principal}
         by = {word: inputs.id_of(name) for word, name in named.items() if name is not None}
+        if origin is not None:
+            by["origin"] = self._redactor.text(origin)  # as it was stored
         if not by:
             raise Invalid("revert needs one of: origin=, session=, user= or principal=; several narrow it.")
         with self._store.write(self._parts.clock.now()) as tx:
@@ -443,7 +454,7 @@ class Cube:
             "read_only": None if read_only is None else ("yes" if read_only else "no"),
         }  # fmt: skip
         wanted = {name: value for name, value in named.items() if value is not None}
-        Rules(wanted.get("secrets", "mask"), wanted.get("personal", "keep"))  # type: ignore[arg-type]
+        Rules.of(wanted.get("secrets", "mask"), wanted.get("personal", "keep"))  # refuses what is none, before anything is written
         if wanted:
             with self._store.write(self._parts.clock.now()) as tx:
                 for name, value in wanted.items():
@@ -464,6 +475,7 @@ class Cube:
         at = self._allow("diff", Scope(self.name)).rows
         views = [replace(at, known_at=t) if known else replace(at, as_of=t) for t in (sure(t1, "t1"), sure(t2, "t2"))]
         before, after = (self._store.select(view, limit=1 << 40) for view in views)
+        self._note_read("diff", ())
         return difference(before, after)
 
     def branch(self, name: str, *, as_of: datetime | None = None) -> Cube:
@@ -572,6 +584,11 @@ class Cube:
     def _reason(self, reason: str) -> str:
         """Why, without a secret in it: reasons are stored too."""
         return self._redactor.text(inputs.reason_of(reason))
+
+    def _origin(self, name: str | None) -> str | None:
+        """The name of a page, tool or file, without a password in it."""
+        inputs.origin_of(name)
+        return None if name is None else self._redactor.text(name)
 
     def _reach(self, verb: str, id: str) -> Allowed:
         """The gate, for a verb that names a memory."""

@@ -144,12 +144,12 @@ def test_what_was_taken_back_can_be_taken_in_again(cube: Cube, clock: ManualCloc
     cube.add(Message("user", "I live in Rome.", clock.now(), speaker="Ann"), user="Ann", session="a")
     clock.advance(days=1)
     id = cube.add(Message("user", "I live in Oslo now.", clock.now(), speaker="Ann"), user="Ann", session="b").ids[0]
-    state = cube.fingerprint()
     cube.revert(session="b")
+    without = cube.fingerprint()
     clock.advance(days=1)
     cube.accept(id)
     assert cube.verify().is_clean and "Oslo" in cube.search("Where does Ann live?", user="Ann").hits[0].memory.text
-    assert cube.fingerprint() != "" and state
+    assert cube.fingerprint() != without and cube.review(decision="reverted") == []
 
 
 def test_what_was_made_of_it_goes_with_it(cube: Cube) -> None:

@@ -139,7 +139,13 @@ def test_every_error_can_be_shown_at_every_door() -> None:
 # -- policies -----------------------------------------------------------------------------------------------------------
 
 PURE = sorted(
-    [*(SOURCE / "policy").rglob("*.py"), *(SOURCE / "text").rglob("*.py"), SOURCE / "types.py", SOURCE / "errors.py", SOURCE / "ports.py"]
+    [
+        *(SOURCE / "policy").rglob("*.py"),
+        *(SOURCE / "text").rglob("*.py"),
+        SOURCE / "types.py",
+        SOURCE / "errors.py",
+        *(SOURCE / "ports").rglob("*.py"),
+    ]
 )
 IMPURE_MODULES = {
     "numpy", "apsw", "sqlite3", "os", "io", "sys", "time", "random", "secrets", "socket", "threading", "multiprocessing", "subprocess", "shutil",

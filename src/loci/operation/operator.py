@@ -22,7 +22,7 @@ from loci.text.tokens import normalize
 from loci.types import Channel, Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust
 
 if TYPE_CHECKING:
-    from loci.ports import Column
+    from loci.ports.store import Column
 
 MAX_LIMIT = 1000
 READ_AHEAD = 5  # messages read beyond the hits wanted: some fold into others, some give way

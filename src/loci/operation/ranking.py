@@ -20,7 +20,7 @@ from loci.policy.answerable import EVIDENCE
 from loci.policy.fusion import CLAIM, FARTHEST, Background, Ranker, attested, facts_of, surprise
 
 if TYPE_CHECKING:
-    from loci.ports import Column
+    from loci.ports.store import Column
 
 FINE = 100  # points of a deviation at which a surprise is looked up; between them it is a straight line, off by 2e-5 nats at most
 HALF = math.log(2.0)  # the surprise of a z of 0

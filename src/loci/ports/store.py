@@ -1,24 +1,19 @@
-"""The sockets: what the kernel asks of clocks, embedders and stores. Comments here are promises a driver makes.
-
-``loci.testing.conformance`` holds the same promises as tests, for any driver to run.
-"""
+"""What the kernel asks of a store: one cube's memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loci.types import (
     Fault,
-    Grant,
     Head,
     Interval,
     Job,
-    Key,
     Kind,
     Link,
     Memory,
@@ -38,45 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Column = Sequence[float] | NDArray[np.float64]  # numbers, one a candidate
-
-
-class Clock(Protocol):
-    """Time is something you hand in."""
-
-    def now(self) -> datetime:
-        """The present, time zone aware, never earlier than the last answer."""
-
-
-class Ids(Protocol):
-    """Where ids come from."""
-
-    def new(self, at: datetime) -> str:
-        """An id never given before that sorts by ``at``."""
-
-
-class Embedder(Protocol):
-    """Turns texts into directions."""
-
-    @property
-    def name(self) -> str:
-        """Identity of model and precision. Vectors of two names are never compared."""
-
-    @property
-    def dimensions(self) -> int: ...
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Shape (len(texts), dimensions), float32, each row of length 1, in the order given. Any text is accepted."""
-
-
-class Chat(Protocol):
-    """A language model that answers."""
-
-    @property
-    def name(self) -> str:
-        """The model, as its endpoint spells it."""
-
-    def complete(self, system: str, user: str, *, max_tokens: int = 512) -> str:
-        """The answer to one message, as repeatable as the model allows. Raises a `LociError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,156 +429,3 @@ class Store(Protocol):
         """Brings everything into the one file, durably: once the store is closed, that file alone is the cube."""
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of the registry: a cube and, for a branch, the cube and the time it was made from."""
-
-    cube: str
-    id: str
-    created: datetime
-    parent: str | None = None
-    as_of: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stretched:
-    """What is kept of an API key: a salt, and what a password hash makes of both."""
-
-    salt: bytes
-    hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What is written into the vault's log: who did what to what, when."""
-
-    at: datetime
-    principal: str
-    verb: str
-    object: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Registry(Protocol):
-    """Remembers which cubes a vault has had, who may do what to them, and what was done about that. It is not the truth about cubes: the
-    files are. Every change is durable when it returns, and one with its record in the log."""
-
-    def note(self, entry: Entry) -> None:
-        """Noting a cube again replaces its line."""
-
-    def entries(self) -> list[Entry]: ...
-
-    def grants(self, *principals: str) -> list[Grant]:
-        """The grants of these principals, or all; oldest first."""
-
-    def add_grant(self, grant: Grant, act: Act) -> None: ...
-
-    def end_grant(self, id: str, act: Act) -> None:
-        """Raises ``Missing``."""
-
-    def spend(self, id: str) -> bool:
-        """Takes one use from a counted grant. False when none is left; two callers never get the same one."""
-
-    def issued(self) -> list[tuple[Key, Stretched]]:
-        """Every key, oldest first."""
-
-    def key(self, id: str) -> tuple[Key, Stretched] | None: ...
-
-    def add_key(self, key: Key, secret: Stretched, act: Act) -> None: ...
-
-    def end_key(self, id: str, act: Act) -> None:
-        """Raises ``Missing``."""
-
-    def audit(self, act: Act) -> None:
-        """Appends to the vault's own log, which is chained as a cube's is."""
-
-    def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
-        """The newest ``limit`` records that match, oldest first."""
-
-    def head(self) -> Head: ...
-
-    def faults(self, kept: Head | None = None) -> list[Fault]:
-        """What is wrong with the log, and with it in the light of a head that was kept."""
-
-    def close(self) -> None: ...
-
-
-class Files(Protocol):
-    """The files of a vault's cubes, plain or encrypted."""
-
-    def open(self, path: Path, cube: str, *, create: bool, key: bytes | None) -> Store:
-        """The store in a file. Raises ``Denied`` for an encrypted file without its key, and for a plain one with a key."""
-
-    def is_encrypted(self, path: Path) -> bool:
-        """Whether a file is there and begins as an encrypted cube does."""
-
-    def exchange(self, path: Path, before: bytes | None, prepare: Callable[[], bytes | None], settle: Callable[[], None]) -> None:
-        """Puts the same cube under another key, or under none, in the place of the file. ``prepare`` gives the key once nobody else
-        has the file open, ``settle`` is called when the new file is in its place; a process that dies in between leaves the old file
-        or the new one, whole. What the old one held is overwritten. Raises ``Locked`` while somebody else has it open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """What wraps data keys: a passphrase, or the file of a key."""
-
-    passphrase: str = field(default="", repr=False)
-    key_file: Path | None = None
-
-
-class Keyring(Protocol):
-    """The data keys of a vault's cubes: random, one a cube, kept wrapped by a secret. A key is *pending* while its cube's file is
-    being changed: then the file says whether it counts."""
-
-    @property
-    def is_armed(self) -> bool:
-        """Whether there is a secret. New cubes are encrypted then."""
-
-    def has(self, cube: str) -> bool:
-        """Whether the cube has a key that is not pending. Its file must be encrypted then."""
-
-    def open(self, cube: str) -> bytes:
-        """The data key of an encrypted cube, pending or not. Raises ``Denied`` without the right secret, or when there is no key."""
-
-    def claim(self, cube: str) -> bytes:
-        """The data key of a cube to be made; of all who claim it at once, one makes it. Durable when it returns."""
-
-    def prepare(self, cube: str) -> bytes:
-        """A new data key, pending. Only for who holds the cube's file alone."""
-
-    def retire(self, cube: str) -> None:
-        """Makes the cube's key pending."""
-
-    def settle(self, cube: str, *, is_encrypted: bool) -> None:
-        """Makes a pending key the cube's if its file is encrypted, and destroys it if not."""
-
-    def rewrap(self, cube: str, secret: Secret) -> None:
-        """Wraps the data key by another secret, in one step. The data key stays."""
-
-    def destroy(self, cube: str) -> list[Path]:
-        """Overwrites and removes every key of the cube's, durably. Returns the files that were."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Who signed something, by public key, and the proof."""
-
-    key: bytes
-    value: bytes
-
-
-class Notary(Protocol):
-    """Signs, and tells whose signature it is."""
-
-    def sign(self, key_file: Path, content: bytes) -> Signature:
-        """A signature by the private key in a file."""
-
-    def is_genuine(self, signature: Signature, content: bytes) -> bool:
-        """Whether the holder of the signature's key signed just this. Raises ``Unsupported`` where it cannot be told."""
-
-    def public(self, named: str) -> bytes:
-        """A public key by itself, or in the file of that name. Raises ``Invalid``."""

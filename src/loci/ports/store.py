@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from loci.ports.engine import Page
 from loci.types import (
     Fault,
     Head,
@@ -146,6 +147,18 @@ class Survey:
     counts: Mapping[str, int]
     untrusted: Sequence[bool] = ()
     held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadRow:
+    """An activation memory as stored. ``manifest`` is the text of one (`loci.ports.engine`)."""
+
+    id: str
+    number: int
+    created: datetime
+    manifest: str
+    uses: int = 0
+    last_used: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +317,16 @@ class Transaction(Protocol):
     def count_of(self, user: str | None) -> int:
         """Messages of a user."""
 
+    def put_payload(self, id: str, number: int, manifest: str, sources: Sequence[str], pages: Sequence[Page]) -> None:
+        """Keeps what was built of these sources under an id, in the place of what was kept under it. Raises ``Missing`` when a source
+        is not there any more. ``remove`` drops what was built of the sources that it removes."""
+
+    def drop_payloads(self, ids: Sequence[str]) -> int:
+        """Forgets what was built under these ids. Returns how many there were."""
+
+    def use_payload(self, id: str) -> None:
+        """Counts a use."""
+
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
 
@@ -381,6 +404,18 @@ class Store(Protocol):
         """Every message in the order it was journaled."""
 
     def links(self, memory: str) -> list[Link]: ...
+
+    def payloads(self) -> list[PayloadRow]:
+        """Every activation memory, oldest first."""
+
+    def payload(self, id: str) -> PayloadRow:
+        """One. Raises ``Missing``."""
+
+    def holding(self, chains: Sequence[str]) -> PayloadRow | None:
+        """The activation memory that holds the furthest of the pages of these names."""
+
+    def page_files(self) -> set[str]:
+        """The hashes of every file that an activation memory needs."""
 
     def jobs(self, limit: int = 1000) -> list[Job]:
         """The first jobs that are not done."""

@@ -1,0 +1,109 @@
+"""Activation memory: what a model made of memories that it has read. Which state belongs to which tokens, model and words; pure.
+
+A state is exact for a prompt if the tokens that it holds are the prompt's first, the model is the very same, and positions go on where it
+ends. Whatever differs is named, and the text is used instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from loci.errors import Corrupt, IncompatiblePayload
+from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, Page, Quoted
+
+SCHEMA = 1
+LONGEST = 1 << 20  # tokens
+CODECS = {"raw": Codec("raw"), "int8": Codec("int8", 8), "int4": Codec("int4", 4)}
+
+
+# -- identity ------------------------------------------------------------------------------------------------------------
+
+
+def chain(fingerprint: Fingerprint, tenant: str, codec: Codec, ids: Sequence[int]) -> list[str]:
+    """A name for each page of these tokens: a hash of the model, the tenant, the codec, its tokens and all before them. Two tenants
+    with the same words share no name."""
+    before = sha256(canonical({"fingerprint": asdict(fingerprint), "tenant": tenant, "codec": asdict(codec)})).digest()
+    names = []
+    for start in range(0, len(ids), BLOCK):
+        before = sha256(before + b"".join(i.to_bytes(4, "little") for i in ids[start : start + BLOCK])).digest()
+        names.append(before.hex())
+    return names
+
+
+def agreed(held: Sequence[int], prompt: Sequence[int]) -> int:
+    """How many first tokens of a prompt a state holds; the prompt's last is always read anew, since the answer begins after it. The
+    tokens at the seam may be others when what follows is tokenised with them."""
+    most = min(len(held), len(prompt) - 1)
+    return next((i for i in range(most) if held[i] != prompt[i]), most)
+
+
+def check_fit(stored: Fingerprint, current: Fingerprint) -> None:
+    """Raises `IncompatiblePayload` with what differs between the model that read it and the model at hand; the hash of the weights comes
+    last, since most of what differs shows in it too."""
+    for name in (*(part.name for part in fields(Fingerprint) if part.name != "model"), "model"):
+        before, now = getattr(stored, name), getattr(current, name)
+        if before != now:
+            was, found = _shown(before), _shown(now)
+            told = f"It was read with {name} {was}, and the model at hand has {found}. `loci activate` builds it for this model."
+            raise IncompatiblePayload(told, name, was, found)
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=asdict)
+    return text if len(text) <= 80 else f"{text[:60]}... ({sha256(text.encode()).hexdigest()[:8]})"
+
+
+# -- manifests as JSON ---------------------------------------------------------------------------------------------------
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def dump(manifest: Manifest) -> str:
+    return canonical({**asdict(manifest), "created": manifest.created.isoformat()}).decode()
+
+
+def load(text: str) -> Manifest:
+    """A manifest that `dump` wrote. Raises `Corrupt` for one that contradicts itself."""
+    try:
+        told = json.loads(text)
+        layers = tuple(LayerShape(**layer) for layer in told["fingerprint"]["layers"])
+        rope, adapters = tuple(told["fingerprint"]["rope"]), tuple(told["fingerprint"]["adapters"])
+        manifest = Manifest(
+            **{
+                **told, "created": datetime.fromisoformat(told["created"]), "ids": tuple(told["ids"]),
+                "fingerprint": Fingerprint(**{**told["fingerprint"], "layers": layers, "rope": rope, "adapters": adapters}),
+                "quoted": tuple(Quoted(**{**q, "sources": tuple(q["sources"])}) for q in told["quoted"]),
+                "codec": Codec(**told["codec"]), "pages": tuple(Page(**page) for page in told["pages"]),
+            }
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Corrupt(f"A manifest of an activation memory cannot be read ({error}). Build the memory again (`loci activate`).") from error
+    fault = fault_of(manifest)
+    if fault:
+        raise Corrupt(f"The manifest of activation memory {manifest.id!r} {fault}. Build it again (`loci activate`).")
+    return manifest
+
+
+def fault_of(manifest: Manifest) -> str:
+    """What a manifest says that cannot be; empty when nothing."""
+    if manifest.schema != SCHEMA:
+        return f"has schema {manifest.schema}; this Loci reads {SCHEMA}"
+    if manifest.codec not in CODECS.values():
+        return f"names a codec that there is not, {manifest.codec.name!r}"
+    if not 0 < len(manifest.ids) <= LONGEST or not all(type(i) is int and 0 <= i < 1 << 32 for i in manifest.ids):
+        return f"lists {len(manifest.ids)} tokens that no tokenizer has"
+    sizes = [min(BLOCK, len(manifest.ids) - start) for start in range(0, len(manifest.ids), BLOCK)]
+    if [page.tokens for page in manifest.pages] != sizes:
+        return "has pages of other sizes than its tokens ask for"
+    if [page.chain for page in manifest.pages] != chain(manifest.fingerprint, manifest.tenant, manifest.codec, manifest.ids):
+        return "names pages that are not of its tokens"
+    if any(len(page.hash) != 64 or not set(page.hash) <= set("0123456789abcdef") for page in manifest.pages):
+        return "names files by something else than their hashes"
+    return ""

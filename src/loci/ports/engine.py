@@ -1,0 +1,191 @@
+"""What the kernel asks of a model that runs here: to read tokens once, to give what it made of them as bytes, and to go on from there.
+
+A *state* is what a model holds after it has read a text (keys and values of every layer). It is immutable: whoever goes on from it
+makes a new one. On the disk it is cut into *pages* of ``BLOCK`` tokens, each with all layers, and named by a `Manifest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from loci.types import Message
+
+BLOCK = 64  # tokens of a page
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """A layer's cache: ``kind`` is full or window, ``heads`` how many keys a token has, ``width`` of each, ``window`` in tokens (0: none)."""
+
+    kind: str
+    heads: int
+    width: int
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Everything a state depends on besides its tokens. States of two fingerprints that differ anywhere are never mixed.
+
+    ``model`` is a hash of configuration and weights, ``adapters`` of what is mounted on them; ``rope`` is (type, theta, scaling);
+    ``context`` the longest text in tokens.
+    """
+
+    model: str
+    tokenizer: str
+    template: str
+    adapters: tuple[str, ...]
+    dtype: str
+    attention: str
+    rope: tuple[str, float, str]
+    layers: tuple[LayerShape, ...]
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How numbers are kept: ``raw`` as they are, ``int8`` and ``int4`` in groups of a page's tokens or of channels, ``hidden`` as the
+    inputs of attention, from which keys and values are computed again."""
+
+    name: str = "raw"
+    bits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A memory that was read: its version, the keyed hash of its words, and the sources that it quotes."""
+
+    memory: str
+    version: int
+    checksum: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A file of at most ``BLOCK`` tokens. ``chain`` names these tokens and all before them, ``hash`` the bytes (SHA-256)."""
+
+    chain: str
+    hash: str
+    bytes: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a stored state is, in full: nothing is attached that differs from it. ``quality`` was measured when it was built: the
+    divergence (``kl``, nats a token) and the largest difference of logits that its codec costs; ``bounds`` are the codec's, by layer."""
+
+    id: str
+    version: int
+    created: datetime
+    text: str  # the hash of the prompt's head that was read
+    ids: tuple[int, ...]
+    fingerprint: Fingerprint
+    quoted: tuple[Quoted, ...]
+    tenant: str
+    codec: Codec
+    pages: tuple[Page, ...]
+    quality: Mapping[str, float] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    schema: int = 1
+
+    @property
+    def bytes(self) -> int:
+        return sum(page.bytes for page in self.pages)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Numbers in a file: their type as safetensors spells it (F32, BF16, U8 ...), their shape, and their bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes | memoryview
+
+
+Tensors = Mapping[str, Tensor]
+
+
+class State(Protocol):
+    """What a model holds after it has read some tokens. It never changes."""
+
+    @property
+    def tokens(self) -> int: ...
+
+    @property
+    def bytes(self) -> int:
+        """In memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A place that states come from: what one costs to ask for, and how fast it comes. Two numbers are enough (measured)."""
+
+    latency_s: float
+    bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What this machine and model take, measured once: reading n tokens costs ``start_s + n * token_s + n * n * pair_s`` seconds; states
+    come from the ``disk`` or from the ``host``'s memory."""
+
+    start_s: float
+    token_s: float
+    pair_s: float
+    host: Tier
+    disk: Tier
+
+
+S = TypeVar("S", bound=State)
+
+
+class Engine(Protocol[S]):
+    """A model that runs here. Every method may be called from several threads."""
+
+    @property
+    def name(self) -> str: ...
+
+    def tools(self) -> Mapping[str, str]:
+        """The libraries that it runs on, and their versions."""
+
+    def fingerprint(self) -> Fingerprint:
+        """As the model is now: an adapter that was mounted meanwhile shows."""
+
+    def prompt(self, memory: str, messages: Sequence[Message]) -> tuple[str, str]:
+        """The whole prompt as the model's template spells it, and its head, which ends with ``memory`` and is the same whatever the
+        messages are. The first message is the user's."""
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """With the special tokens that the text spells, and those that the tokenizer puts before every text."""
+
+    def read(self, ids: Sequence[int], after: S | None = None) -> S:
+        """The state after these tokens, which follow those of ``after``."""
+
+    def cut(self, state: S, tokens: int) -> S:
+        """The state as it was after its first tokens. Raises ``Unsupported`` for a model that cannot go back."""
+
+    def encode(self, state: S, start: int, stop: int, codec: Codec) -> Tensors:
+        """The page of these tokens. Raises ``Unsupported`` where the codec cannot hold what is in them."""
+
+    def decode(self, ids: Sequence[int], codec: Codec, pages: Sequence[Tensors]) -> S:
+        """The state of pages in their order. Raises ``Corrupt`` where one is not what it should be."""
+
+    def park(self, state: S) -> S:
+        """The same in the host's memory, from where it comes back fast. Where the model runs there, the same object."""
+
+    def fetch(self, state: S) -> S:
+        """A parked state where the model runs."""
+
+    def rates(self) -> Rates:
+        """Measured at the first call, which takes about two seconds."""
+
+    def compare(self, state: S, other: S) -> Mapping[str, float]:
+        """How much the model's answers after ``other`` differ from those after ``state``: ``kl``, ``logits`` and ``argmax``."""
+
+    def generate(self, state: S | None, ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> Iterator[str]:
+        """The answer to these tokens, which follow those of the state, as it comes."""

@@ -1,0 +1,188 @@
+"""A model and its tokenizer as an engine: what it has read is kept exactly, and gone on from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import transformers
+
+from loci.drivers.torch_kv import codecs
+from loci.drivers.torch_kv.check import check_library
+from loci.drivers.torch_kv.clocks import measure
+from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
+from loci.drivers.torch_kv.state import KVState, cache_of, cut, state_of
+from loci.errors import Invalid, Unsupported
+from loci.ports.engine import BLOCK, Codec, Fingerprint, Rates, Tensors
+from loci.types import Message
+
+MARK = "\u2402loci\u2403"  # stands for the memory while a template is written; no template changes it
+
+
+class TorchEngine:
+    """A causal model of transformers with its tokenizer, as they are loaded: weights, type and device are the caller's.
+
+    ``is_full_hash`` looks at every byte of the weights once, where else a sample of each tensor tells models apart. Raises `Unsupported`
+    on a version of transformers with which going on from a state differs from reading the whole text, and for models that cannot.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, is_full_hash: bool = False) -> None:
+        check_library()
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self._weights = hash_weights(model, is_full=is_full_hash)
+        self._shapes = self.fingerprint().layers
+        self._rates: Rates | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.model.config, "_name_or_path", "") or type(self.model).__name__)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.model.device)
+
+    def tools(self) -> Mapping[str, str]:
+        return {"torch": torch.__version__, "transformers": transformers.__version__}
+
+    def fingerprint(self) -> Fingerprint:
+        """As the model is now: an adapter that was mounted meanwhile shows. Weights that were changed in place do after `refresh`."""
+        return fingerprint_of(self.model, self.tokenizer, self._weights)
+
+    def refresh(self, *, is_full_hash: bool = False) -> None:
+        """Looks at the weights again."""
+        self._weights = hash_weights(self.model, is_full=is_full_hash)
+
+    # -- words and tokens ----------------------------------------------------------------------------------------------
+
+    def prompt(self, memory: str, messages: Sequence[Message]) -> tuple[str, str]:
+        """The whole prompt as the model's template spells it, and its head, which ends with ``memory``. The memory stands before the
+        first message, which is the user's; without a template everything is in lines."""
+        if not messages or messages[0].role != "user":
+            raise Invalid("A prompt begins with a message of the user's.")
+        first = messages[0].text
+        if not getattr(self.tokenizer, "chat_template", None):
+            lines = [f"{MARK}\n\n{first}", *(m.text for m in messages[1:])]
+            whole = "\n\n".join(lines) + "\n\n"
+        else:
+            turns = [{"role": m.role, "content": m.text} for m in messages]
+            turns[0]["content"] = f"{MARK}\n\n{first}"
+            whole = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        head, found, rest = whole.partition(MARK)
+        if not found:
+            raise Unsupported("This model's chat template leaves out words of the user's message, so a memory has no place before it.")
+        return f"{head}{memory}{rest}", f"{head}{memory}"
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """The tokens of a prompt. A template spells its special tokens itself; without one the tokenizer adds its own."""
+        has_template = bool(getattr(self.tokenizer, "chat_template", None))
+        return tuple(self.tokenizer(text, add_special_tokens=not has_template)["input_ids"])
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def read(self, ids: Sequence[int], after: KVState | None = None) -> KVState:
+        cache = cache_of(after)
+        known = after.ids if after is not None else ()
+        self._check_room(len(known) + len(ids))
+        with torch.inference_mode():
+            self._forward(ids, cache)
+        return state_of((*known, *ids), cache)
+
+    def cut(self, state: KVState, tokens: int) -> KVState:
+        return cut(state, tokens)
+
+    def logits(self, state: KVState | None, ids: Sequence[int], keep: int = 0) -> torch.Tensor:
+        """The logits of these tokens, which follow those of the state: [tokens, vocabulary], float32; of the last ``keep`` (0: all)."""
+        with torch.inference_mode():
+            return self._forward(ids, cache_of(state), keep).float()
+
+    def _forward(self, ids: Sequence[int], cache: Any, keep: int = 1) -> torch.Tensor:
+        row = torch.tensor([list(ids)], dtype=torch.long, device=self.device)
+        found = self.model(input_ids=row, past_key_values=cache, use_cache=True, logits_to_keep=keep).logits[0]
+        assert isinstance(found, torch.Tensor)
+        return found
+
+    def _check_room(self, tokens: int) -> None:
+        context = self.fingerprint().context
+        if context and tokens > context:
+            raise Invalid(f"{tokens} tokens are more than this model reads ({context}). Choose fewer memories, or a shorter question.")
+
+    # -- keeping -------------------------------------------------------------------------------------------------------
+
+    def encode(self, state: KVState, start: int, stop: int, codec: Codec) -> Tensors:
+        return codecs.encode(state, start, stop, codec)
+
+    def decode(self, ids: Sequence[int], codec: Codec, pages: Sequence[Tensors]) -> KVState:
+        return codecs.decode(ids, codec, pages, self._shapes, self.model.dtype).to(self.device)
+
+    def park(self, state: KVState) -> KVState:
+        if self.device.type != "cuda":
+            return state
+        return state.to(torch.device("cpu")).pinned()
+
+    def fetch(self, state: KVState) -> KVState:
+        return state.to(self.device)
+
+    def rates(self) -> Rates:
+        with self._lock:
+            if self._rates is None:
+                self._rates = measure(self)
+            return self._rates
+
+    def compare(self, state: KVState, other: KVState) -> Mapping[str, float]:
+        """What the difference of two states of the same tokens does to the next ``BLOCK`` tokens, for which the first of the text stand:
+        the mean divergence (``kl``, nats), the largest difference of ``logits``, the share of equal best tokens (``argmax``), the
+        largest error of an element of keys and of values, and what the codec had promised."""
+        probe = state.ids[:BLOCK]
+        one, two = self.logits(state, probe), self.logits(other, probe)
+        p, q = one.log_softmax(-1), two.log_softmax(-1)
+        return {
+            "kl": float((p.exp() * (p - q)).sum(-1).mean().clamp_min(0)),
+            "logits": float((one - two).abs().max()),
+            "argmax": float((one.argmax(-1) == two.argmax(-1)).float().mean()),
+            "key_error": _distance(state.keys, other.keys), "key_bound": other.bounds[0],
+            "value_error": _distance(state.values, other.values), "value_bound": other.bounds[1],
+        }  # fmt: skip
+
+    # -- answering -----------------------------------------------------------------------------------------------------
+
+    def generate(
+        self, state: KVState | None, ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0
+    ) -> Iterator[str]:
+        """The answer in pieces of text, until the model ends it or ``max_tokens``. Temperature 0 takes the best token each time."""
+        if not ids:
+            raise Invalid("An answer needs at least one token that is read for it.")
+        self._check_room((state.tokens if state else 0) + len(ids) + max_tokens)
+        answer: list[int] = []
+        told = ""
+        for token in self._tokens(cache_of(state), ids, max_tokens, temperature, seed):
+            answer.append(token)
+            text = self.tokenizer.decode(answer, skip_special_tokens=True)
+            if not text.endswith("\ufffd"):  # a letter of which bytes are still to come
+                yield text[len(told) :]
+                told = text
+        rest = self.tokenizer.decode(answer, skip_special_tokens=True)[len(told) :]
+        if rest:
+            yield rest
+
+    def _tokens(self, cache: Any, ids: Sequence[int], limit: int, temperature: float, seed: int) -> Iterator[int]:
+        chance = torch.Generator(device=self.device).manual_seed(seed)
+        ends = self.model.generation_config.eos_token_id
+        ends = set(ends) if isinstance(ends, list) else {ends}
+        for _ in range(limit):
+            with torch.inference_mode():
+                logits = self._forward(ids, cache)[-1].float()
+            if temperature > 0:
+                token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=chance))
+            else:
+                token = int(logits.argmax())
+            if token in ends:
+                return
+            yield token
+            ids = (token,)
+
+
+def _distance(one: Sequence[torch.Tensor], two: Sequence[torch.Tensor]) -> float:
+    return max((float((a.float() - b.float()).abs().max()) for a, b in zip(one, two, strict=True)), default=0.0)

@@ -1,0 +1,25 @@
+"""A model from a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from loci.drivers.torch_kv.engine import TorchEngine
+from loci.errors import Invalid, Missing
+
+
+def load_engine(folder: Path, device: str = "auto") -> TorchEngine:
+    """The engine of a folder that `save_pretrained` wrote, weights in safetensors. Nothing is downloaded, and no code of the folder's is
+    run. Raises `Missing` and `Invalid`."""
+    if not (folder / "config.json").is_file():
+        raise Missing(f"{folder} holds no model: it has no config.json. Name a folder that save_pretrained wrote.")
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True, use_safetensors=True).to(place)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise Invalid(f"The model in {folder} cannot be loaded on {place}: {error}") from error
+    return TorchEngine(model, tokenizer)

@@ -1,0 +1,36 @@
+"""Engines of tiny models, made once, and a cube with something to read in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from loci.drivers.torch_kv.engine import TorchEngine
+from loci.testing.models import make_model, make_tokenizer
+
+EngineOf = Callable[..., TorchEngine]
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return make_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def engine_of(tokenizer: PreTrainedTokenizerFast) -> Callable[..., TorchEngine]:
+    """An engine by its shape, made once for each."""
+    made: dict[tuple[Any, ...], TorchEngine] = {}
+
+    def make(shape: str = "qwen3", dtype: torch.dtype = torch.float32, attention: str = "sdpa") -> TorchEngine:
+        key = (shape, dtype, attention)
+        if key not in made:
+            made[key] = TorchEngine(make_model(shape, dtype=dtype, attention=attention), tokenizer)
+        return made[key]
+
+    return make

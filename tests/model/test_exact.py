@@ -1,0 +1,185 @@
+"""A stored activation equals its text: what follows a state is what follows the text that it is of, wherever the seam is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from loci.drivers.torch_kv import check
+from loci.drivers.torch_kv.engine import TorchEngine
+from loci.errors import Invalid, Unsupported
+from loci.memories.activation import agreed
+from loci.testing.models import SHAPES, make_model, make_tokenizer
+from loci.types import Message
+
+EngineOf = Callable[..., TorchEngine]
+TOLERANCE = 5e-6  # of logits; the noise of reading the same text in other parts is 1.5e-6
+
+
+def tokens(seed: int, length: int) -> list[int]:
+    chance = random.Random(seed)
+    return [chance.randrange(5, 400) for _ in range(length)]
+
+
+def spread(engine: TorchEngine, ids: list[int]) -> float:
+    """How much the logits vary at all: a difference means nothing where they do not."""
+    return float(engine.logits(None, ids).std())
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_after_a_state_are_those_of_the_whole_text(engine_of: EngineOf, shape: str, attention: str) -> None:
+    engine, ids = engine_of(shape, attention=attention), tokens(1, 260)
+    whole = engine.logits(None, ids)
+    assert whole.std() > 0.1
+    for seam in (1, 2, 47, 48, 63, 64, 65, 128, 200, 259):
+        found = engine.logits(engine.read(ids[:seam]), ids[seam:])
+        assert float((found - whole[seam:]).abs().max()) <= TOLERANCE
+        assert torch.equal(found.argmax(-1), whole[seam:].argmax(-1))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_state_that_was_cut_or_grown_in_steps_is_the_state_of_those_tokens(engine_of: EngineOf, shape: str) -> None:
+    engine, ids = engine_of(shape), tokens(2, 200)
+    whole = engine.logits(None, ids)
+    cut = engine.cut(engine.read(ids[:180]), 120)
+    grown = engine.read(ids[90:120], engine.read(ids[60:90], engine.read(ids[:60])))
+    for state in (cut, grown):
+        assert state.ids == tuple(ids[:120])
+        assert float((engine.logits(state, ids[120:]) - whole[120:]).abs().max()) <= TOLERANCE
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_answer_is_the_same_for_a_hundred_prompts(engine_of: EngineOf, shape: str) -> None:
+    engine = engine_of(shape)
+    for seed in range(100):
+        ids = tokens(seed, 40 + seed)
+        seam = random.Random(seed).randrange(1, len(ids))
+        assert list(engine.generate(engine.read(ids[:seam]), ids[seam:], max_tokens=5)) == list(engine.generate(None, ids, max_tokens=5))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_in_bfloat16_it_differs_no_more_than_reading_in_other_parts(engine_of: EngineOf, shape: str) -> None:
+    engine, ids = engine_of(shape, dtype=torch.bfloat16), tokens(3, 240)
+    whole = engine.logits(None, ids)[200:].log_softmax(-1)
+    apart = engine.logits(engine.read(ids[:120]), ids[120:])[80:].log_softmax(-1)  # the noise of another seam
+    found = engine.logits(engine.read(ids[:200]), ids[200:]).log_softmax(-1)
+
+    def divergence(other: torch.Tensor) -> float:
+        return float((whole.exp() * (whole - other)).sum(-1).mean())
+
+    assert divergence(found) <= max(1e-4, 2 * divergence(apart))
+
+
+def test_a_state_is_never_changed_by_its_use(engine_of: EngineOf) -> None:
+    engine, ids = engine_of(), tokens(4, 100)
+    state = engine.read(ids)
+    before = [t.clone() for t in (*state.keys, *state.values)]
+    first = engine.logits(state, [7, 8, 9])
+    for _ in range(20):
+        assert torch.equal(engine.logits(state, [7, 8, 9]), first)
+        "".join(engine.generate(state, [5], max_tokens=4))
+        engine.read([11, 12], state)
+    assert state.tokens == 100 and all(torch.equal(a, b) for a, b in zip(before, (*state.keys, *state.values), strict=True))
+
+
+# -- seams ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_template", [True, False])
+def test_tokens_that_merge_across_the_seam_are_cut_back(has_template: bool) -> None:
+    """Whatever the memory ends with and the question begins with, what is held is a beginning of the prompt's own tokens."""
+    tokenizer = make_tokenizer() if has_template else make_tokenizer(None)
+    engine = TorchEngine(make_model("llama"), tokenizer)
+    chance, is_cut = random.Random(5), 0
+    for _ in range(60):
+        memory = "".join(chance.choice([" the", " har", "bour", "\n", " ", "A", "nn", " mem", "ory", "<", "😀", "é"]) for _ in range(30))
+        question = "".join(chance.choice(["\n", " ", "the", "ory", "nn", "n", "😀", ">"]) for _ in range(8))
+        whole, head = engine.prompt(memory, [Message("user", question)])
+        assert whole.startswith(head) and head.endswith(memory)
+        held, ids = engine.tokenize(head), engine.tokenize(whole)
+        n = agreed(held, ids)
+        is_cut += n < len(held)
+        state = engine.cut(engine.read(held), n) if n else None
+        assert float((engine.logits(state, ids[n:]) - engine.logits(None, ids)[n:]).abs().max()) <= TOLERANCE
+    assert is_cut or has_template, "no seam merged: the test shows nothing"
+
+
+def test_the_head_of_a_prompt_is_the_same_whatever_follows(engine_of: EngineOf) -> None:
+    engine = engine_of()
+    heads = {
+        engine.prompt("What Ann said.", messages)[1]
+        for messages in ([Message("user", "a")], [Message("user", "b"), Message("assistant", "c"), Message("user", "d")])
+    }
+    assert len(heads) == 1
+    with pytest.raises(Invalid, match="begins with a message of the user's"):
+        engine.prompt("x", [Message("assistant", "a")])
+
+
+def test_a_template_that_hides_the_memory_is_refused() -> None:
+    engine = TorchEngine(make_model("llama"), make_tokenizer("{{ messages | length }}"))
+    with pytest.raises(Unsupported, match="leaves out words"):
+        engine.prompt("What Ann said.", [Message("user", "a")])
+
+
+# -- what cannot be exact is refused -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_positions_that_depend_on_the_length_are_refused(kind: str) -> None:
+    rope: dict[str, Any] = {"rope_type": kind, "rope_theta": 10000.0, "factor": 2.0, "original_max_position_embeddings": 512}
+    if kind == "longrope":
+        rope |= {"short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
+    with pytest.raises(Unsupported, match="depend on how long"):
+        TorchEngine(make_model("llama", rope_parameters=rope), make_tokenizer())
+
+
+def test_a_model_that_keeps_something_else_is_refused() -> None:
+    """A layer with a recurrent state instead of keys and values."""
+    import transformers
+
+    config = transformers.Qwen3NextConfig(
+        vocab_size=512, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+        layer_types=["linear_attention", "full_attention"], linear_num_value_heads=2, linear_num_key_heads=2, linear_key_head_dim=16,
+        linear_value_head_dim=16, num_experts=2, num_experts_per_tok=1, moe_intermediate_size=32, shared_expert_intermediate_size=32,
+    )  # fmt: skip
+    with pytest.raises(Unsupported, match="layers of linear_attention"):
+        TorchEngine(transformers.Qwen3NextForCausalLM(config), make_tokenizer())
+
+
+def test_more_than_the_model_reads_is_refused(engine_of: EngineOf) -> None:
+    engine = engine_of()
+    with pytest.raises(Invalid, match="more than this model reads"):
+        engine.read([5] * 2049)
+    with pytest.raises(Invalid, match="more than this model reads"):
+        list(engine.generate(engine.read([5] * 2000), [5] * 40, max_tokens=20))
+
+
+def test_a_library_with_which_it_is_not_exact_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check.check_library.cache_clear()
+    right = check.cut
+    monkeypatch.setattr(check, "cut", lambda state, n: right(state, n - 1))  # as if the cache lost a token
+    try:
+        assert check.measure() > 1e-3
+        with pytest.raises(Unsupported, match="read in two parts differs"):
+            TorchEngine(make_model("llama"), make_tokenizer())
+    finally:
+        check.check_library.cache_clear()
+
+
+def test_a_library_that_breaks_in_the_check_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check.check_library.cache_clear()
+
+    def renamed(*_: object) -> None:
+        raise AttributeError("'DynamicCache' object has no attribute 'layers'")
+
+    monkeypatch.setattr(check, "state_of", renamed)
+    try:
+        with pytest.raises(Unsupported, match="has no attribute 'layers'"):
+            TorchEngine(make_model("llama"), make_tokenizer())
+    finally:
+        check.check_library.cache_clear()

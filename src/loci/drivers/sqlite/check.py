@@ -128,6 +128,12 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
      " WHERE coalesce(a.valid_from < a.valid_to, 1) AND coalesce(b.valid_from < b.valid_to, 1)"
      " AND coalesce(a.valid_from, -9e18) < coalesce(b.valid_to, 9e18)"
      " AND coalesce(b.valid_from, -9e18) < coalesce(a.valid_to, 9e18)"),
+    ("activation", "its pages are not those that its manifest names", "SELECT p.id FROM payloads p WHERE json_extract(p.manifest, '$.pages') IS NOT"
+     " (SELECT json_group_array(json_object('bytes', g.bytes, 'chain', g.chain, 'hash', g.hash, 'tokens', g.tokens)) FROM"
+     " (SELECT * FROM payload_pages WHERE payload = p.seq ORDER BY ordinal) g)"),
+    ("activation page", "what it is of is missing", "SELECT DISTINCT payload FROM payload_pages WHERE payload NOT IN (SELECT seq FROM payloads)"),
+    ("activation", "a source that it was built of is missing", "SELECT p.id FROM payloads p JOIN payload_sources s ON s.payload = p.seq"
+     " WHERE s.source NOT IN (SELECT seq FROM sources)"),
     ("content", "it has no vector and no job will make one", "SELECT c.seq FROM contents c JOIN generations g ON g.state ="
      " 'active' WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = g.number AND v.content = c.seq) AND NOT EXISTS"
      " (SELECT 1 FROM jobs WHERE verb = 'embed' AND state != 'done')"),

@@ -85,6 +85,17 @@ CREATE TABLE links (
   seal BLOB NOT NULL, PRIMARY KEY (source, target, type)) STRICT, WITHOUT ROWID;
 CREATE INDEX links_by_target ON links (target);
 
+-- what models made of memories that they read: the manifest of each, the sources it was made of, and the files that hold it
+CREATE TABLE payloads (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, number INTEGER NOT NULL, created INTEGER NOT NULL, manifest TEXT NOT NULL,
+  uses INTEGER NOT NULL DEFAULT 0, last_used INTEGER, seal BLOB NOT NULL) STRICT;
+CREATE TABLE payload_sources (payload INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (payload, source)) STRICT, WITHOUT ROWID;
+CREATE INDEX payload_sources_by_source ON payload_sources (source);
+CREATE TABLE payload_pages (
+  payload INTEGER NOT NULL, ordinal INTEGER NOT NULL, chain TEXT NOT NULL, hash TEXT NOT NULL, bytes INTEGER NOT NULL, tokens INTEGER NOT NULL,
+  PRIMARY KEY (payload, ordinal)) STRICT, WITHOUT ROWID;
+CREATE INDEX payload_pages_by_chain ON payload_pages (chain);
+
 -- views of the words: both keyed by content, both rebuildable
 CREATE VIRTUAL TABLE text_index USING fts5(scope, words, content='', contentless_delete=1, tokenize='porter unicode61');
 CREATE TABLE generations (number INTEGER PRIMARY KEY, embedder TEXT NOT NULL, dimensions INTEGER NOT NULL, state TEXT NOT NULL) STRICT;

@@ -37,6 +37,7 @@ SEALED: dict[str, tuple[str, ...]] = {
     "states": ("memory", "state", "expires", "priority"),
     "moves": ("memory", "at", "before", "after", "author", "reason"),
     "quarantine": ("memory", "reason", "since", "until", "decision"),
+    "payloads": ("seq", "id", "number", "created", "manifest"),
 }  # fmt: skip
 MOVING = {
     "memories": {"source"}, "claims": {"content", "closed_by", "closed_at"},
@@ -49,11 +50,12 @@ KEYS = {
     "memories": "id",
     "states": "memory",
     "quarantine": "memory",
+    "payloads": "id",
     "links": "source || '-' || target",
 }  # what a row is called; else its number
 CALLED = {
     "sources": "source", "memories": "memory", "contents": "content", "versions": "version", "claims": "claim", "links": "link",
-    "states": "state", "quarantine": "quarantine", "moves": "move",
+    "states": "state", "quarantine": "quarantine", "moves": "move", "payloads": "activation",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import apsw
 
-from loci.drivers.sqlite import audit, erasure
+from loci.drivers.sqlite import audit, erasure, payloads
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
@@ -29,7 +29,7 @@ from loci.drivers.sqlite.view import Numbers, View
 from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
-from loci.ports import Probe, RowFilter, Survey
+from loci.ports import PayloadRow, Probe, RowFilter, Survey
 from loci.types import ROLES, Fault, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
 
 if TYPE_CHECKING:
@@ -263,6 +263,22 @@ class SqliteStore:
         with self._read() as db:
             return Reader(db, self.cube).transitions(memory)
 
+    def payloads(self) -> list[PayloadRow]:
+        with self._read() as db:
+            return payloads.payloads(db)
+
+    def payload(self, id: str) -> PayloadRow:
+        with self._read() as db:
+            return payloads.payload(db, id, self.cube)
+
+    def holding(self, chains: Sequence[str]) -> PayloadRow | None:
+        with self._read() as db:
+            return payloads.holding(db, chains)
+
+    def page_files(self) -> set[str]:
+        with self._read() as db:
+            return payloads.page_files(db)
+
     def jobs(self, limit: int = 1000) -> list[Job]:
         with self._read() as db:
             return Reader(db, self.cube).jobs(limit)
@@ -336,6 +352,7 @@ class SqliteStore:
         with translated(target):
             db = connect(target, key=key)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
+            payloads.drop(db, payloads.everything(db))  # their files stay where they are
             db.close()
 
     def options(self) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ from loci.drivers.sqlite.codec import (
 )
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.jobs import JobRows
+from loci.drivers.sqlite.payloads import PayloadRows
 from loci.drivers.sqlite.revert import revert
 from loci.drivers.sqlite.rows import Row, sure_time, time_of
 from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, sum_of
@@ -36,7 +37,7 @@ JOURNAL = (
 )
 
 
-class SqliteTransaction(ClaimRows, JobRows):
+class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
     """What ``SqliteStore.write()`` yields."""
 
     # -- new rows ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""Rows of activation memory: what was built of which words, and the files that hold it. A manifest counts; the other tables index it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import apsw
+
+from loci.drivers.sqlite.connection import query
+from loci.drivers.sqlite.rows import Rows, sure_time, time_of
+from loci.drivers.sqlite.seals import INTO, sealed
+from loci.errors import Missing
+from loci.ports import PayloadRow
+from loci.ports.engine import Page
+
+COLUMNS = "SELECT p.id, p.number, p.created, p.manifest, p.uses, p.last_used FROM payloads p"
+
+
+class PayloadRows(Rows):
+    """What a transaction writes of activation memory."""
+
+    def put_payload(self, id: str, number: int, manifest: str, sources: Sequence[str], pages: Sequence[Page]) -> None:
+        """Keeps what was built under an id, in the place of what was kept under it before. Raises ``Missing`` when a source that it was
+        built of is not there any more."""
+        uses = query(self._db, "SELECT uses, last_used FROM payloads WHERE id = ?", id) or [(0, None)]
+        self.drop_payloads([id])
+        seq = int(query(self._db, "SELECT coalesce(max(seq), 0) + 1 FROM payloads")[0][0])
+        rows = sealed(self._secret, "payloads", [(seq, id, number, self._now, manifest)])
+        self._db.executemany(f"INSERT INTO {INTO['payloads']}", rows)
+        self._db.execute("UPDATE payloads SET uses = ?, last_used = ? WHERE seq = ?", (*uses[0], seq))
+        for source in dict.fromkeys(sources):
+            if not query(self._db, "SELECT 1 FROM sources WHERE id = ?", source):
+                raise Missing(f"Source {source} was erased meanwhile, so nothing that was built of it is kept.")
+            self._db.execute("INSERT INTO payload_sources VALUES (?, ?)", (seq, self._source(source)))
+        held = [(seq, place, page.chain, page.hash, page.bytes, page.tokens) for place, page in enumerate(pages)]
+        self._db.executemany("INSERT INTO payload_pages VALUES (?,?,?,?,?,?)", held)
+
+    def drop_payloads(self, ids: Sequence[str]) -> int:
+        """Forgets what was built under these ids. The words stay. Returns how many there were."""
+        rows = query(self._db, "SELECT seq FROM payloads WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
+        return drop(self._db, [int(row[0]) for row in rows])
+
+    def use_payload(self, id: str) -> None:
+        """Counts a use."""
+        self._db.execute("UPDATE payloads SET uses = uses + 1, last_used = ? WHERE id = ?", (self._now, id))
+
+
+def built_of(db: apsw.Connection, sources: Sequence[int]) -> list[int]:
+    """Payloads for which any of these sources was read."""
+    rows = query(
+        db, "SELECT DISTINCT payload FROM payload_sources WHERE source IN (SELECT value FROM json_each(?))", json.dumps(list(sources))
+    )
+    return [int(row[0]) for row in rows]
+
+
+def everything(db: apsw.Connection) -> list[int]:
+    return [int(row[0]) for row in query(db, "SELECT seq FROM payloads")]
+
+
+def drop(db: apsw.Connection, payloads: Sequence[int]) -> int:
+    """Deletes payloads with their sources and pages. Returns how many there were."""
+    chosen = json.dumps(list(payloads))
+    db.execute("DELETE FROM payload_sources WHERE payload IN (SELECT value FROM json_each(?))", (chosen,))
+    db.execute("DELETE FROM payload_pages WHERE payload IN (SELECT value FROM json_each(?))", (chosen,))
+    db.execute("DELETE FROM payloads WHERE seq IN (SELECT value FROM json_each(?))", (chosen,))
+    return db.changes()
+
+
+def payloads(db: apsw.Connection) -> list[PayloadRow]:
+    """All of them, oldest first."""
+    return [_payload(*row) for row in query(db, f"{COLUMNS} ORDER BY p.seq")]
+
+
+def payload(db: apsw.Connection, id: str, cube: str) -> PayloadRow:
+    found = query(db, f"{COLUMNS} WHERE p.id = ?", id)
+    if not found:
+        raise Missing(
+            f"There is no activation memory {id} in cube {cube}. `loci kv list` shows the ids; what it was built of may have been erased."
+        )
+    return _payload(*found[0])
+
+
+def holding(db: apsw.Connection, chains: Sequence[str]) -> PayloadRow | None:
+    """The payload that holds the furthest of these pages."""
+    furthest = "(SELECT payload FROM payload_pages WHERE chain IN (SELECT value FROM json_each(?)) ORDER BY ordinal DESC LIMIT 1)"
+    found = query(db, f"{COLUMNS} WHERE p.seq = {furthest}", json.dumps(list(chains)))
+    return _payload(*found[0]) if found else None
+
+
+def page_files(db: apsw.Connection) -> set[str]:
+    """The hashes of every file that is of use."""
+    return {str(row[0]) for row in query(db, "SELECT DISTINCT hash FROM payload_pages")}
+
+
+def _payload(id: str, number: int, created: int, manifest: str, uses: int, last_used: int | None) -> PayloadRow:
+    return PayloadRow(str(id), int(number), sure_time(created), str(manifest), int(uses), time_of(last_used))

@@ -14,7 +14,15 @@ from loci.settings import PREFIX, Settings
 from loci.system import Cube, System
 
 PAGE = Path(__file__).parent / "reference.md"
-COMMANDS = {"import_file": "import", "why_not": "why-not", "issue_key": "key", "heads": "head"}
+COMMANDS = {
+    "import_file": "import",
+    "why_not": "why-not",
+    "issue_key": "key",
+    "heads": "head",
+    "activations": "kv list",
+    "activation": "kv inspect",
+    "deactivate": "kv drop",
+}
 NOT_COMMANDS = {"acting", "authenticate", "call", "close", "cube", "cubes", "drain", "pending", "rank"}
 
 

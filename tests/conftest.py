@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -14,6 +15,7 @@ from loci.errors import Unavailable
 from loci.interface.reader import MemReader
 from loci.operation.intake import Heard
 from loci.ports import Embedder, Ids
+from loci.ports.engine import Engine
 from loci.settings import Settings
 from loci.system import CallReader, Cube
 from loci.testing import CountingIds, ManualClock
@@ -46,11 +48,14 @@ class MoodyReader(MemReader):
 def open_memory(
     folder: Path, *, clock: ManualClock | None = None, embedder: Embedder | None = None, reader: CallReader | None = None,
     ids: Ids | None = None, capacity: int = 0, is_background: bool = False, limit: int = 10, audit_reads: bool = False,
+    engine: Engine[Any] | None = None, **named: Any,
 ) -> MemOS:  # fmt: skip
     """A vault wired as `MemOS.open` wires it, with any part of it changed for another. No model, no background thread, no
     reads in the log."""
-    chosen = Settings(vault=str(folder), embedder="none", background=is_background, capacity=capacity, limit=limit, audit_reads=audit_reads)
-    made = parts(chosen, clock=clock, ids=ids, embedder=embedder)
+    chosen = Settings(
+        vault=str(folder), embedder="none", background=is_background, capacity=capacity, limit=limit, audit_reads=audit_reads, **named
+    )
+    made = parts(chosen, clock=clock, ids=ids, embedder=embedder, model=None if engine is None else lambda: engine)
     return MemOS(made if reader is None else replace(made, reader=reader))
 
 

@@ -39,6 +39,13 @@ class Settings:
     key_folder: str = _setting(
         "", "folder of the cubes' wrapped keys; empty means beside the cubes, where copies of the vault take them along"
     )
+    engine: str = _setting("", "folder of a transformers model that reads memories once and answers from them; empty means none")
+    device: str = _setting("auto", "where the engine runs: auto (a GPU when there is one), cpu, cuda, cuda:1 ...")
+    kv_device_bytes: int = _setting(4 << 30, "bytes of activation memories that are at hand where the engine runs")
+    kv_host_bytes: int = _setting(
+        8 << 30, "bytes of activation memories that are parked in the host's memory when the engine runs on a GPU"
+    )
+    kv_disk_bytes: int = _setting(32 << 30, "bytes of activation memories that a cube keeps on the disk before the least useful go")
     ranker: str = _setting("", "file with the weights of the search's signals; empty means the one that ships")
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")

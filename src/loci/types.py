@@ -365,15 +365,46 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class Handle:
+    """An activation memory: what a model made of these memories when it read them, kept so that it need not read them again.
+
+    ``tokens`` are its own, ``bytes`` on the disk; ``quality`` is what its codec was measured to cost when it was built."""
+
+    id: str
+    version: int
+    memories: tuple[str, ...]
+    tokens: int
+    bytes: int
+    codec: str
+    dtype: str
+    created: datetime
+    uses: int = 0
+    last_used: datetime | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """How an answer's prompt was read: the tokens that an activation memory held, and those that were read. ``reason`` says why it was
+    used, or why the text was read instead."""
+
+    handle: str | None
+    held_tokens: int
+    read_tokens: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recall:
     """The answer to a search: hits best first, the same packed as fenced text, the trace, and the ``confidence`` (0..1) that what was
-    asked is in memory at all."""
+    asked is in memory at all. ``handles`` are activation memories that hold some of the hits."""
 
     hits: tuple[Hit, ...]
     text: str
     tokens: int
     trace: Trace
     confidence: float = 0.5
+    handles: tuple[Handle, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:

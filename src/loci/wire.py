@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from loci.drivers.clock import SystemClock, Ulids
 from loci.drivers.keys import FileKeyring, make_key, save_new
@@ -16,8 +20,10 @@ from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
+from loci.operation.residence import Residence
 from loci.policy.redacting import Rules
 from loci.ports import Chat, Clock, Embedder, Ids, Secret
+from loci.ports.engine import Engine
 from loci.settings import Settings, load, place
 from loci.system import Parts, System
 
@@ -33,17 +39,27 @@ class MemOS(System):
         clock: Clock | None = None,
         ids: Ids | None = None,
         embedder: Embedder | str | None = None,
+        engine: Engine[Any] | str | None = None,
         **settings: object,
     ) -> MemOS:
-        """Opens a vault, a folder of cubes; it is made if it is not there. ``embedder`` is an object or a name of the
+        """Opens a vault, a folder of cubes; it is made if it is not there. ``embedder`` and ``engine`` are an object or a name of the
         setting; any other setting can be given by name. Raises `Invalid` for a setting that does not exist."""
-        named = embedder if isinstance(embedder, str) else None
-        engine = None if isinstance(embedder, str) else embedder
-        found, _ = load({"vault": None if vault is None else str(vault), "embedder": named, **settings})
-        return cls(parts(found, clock=clock, ids=ids, embedder=engine))
+        names = {"embedder": embedder, "engine": engine}
+        named = {name: given for name, given in names.items() if isinstance(given, str)}
+        found, _ = load({"vault": None if vault is None else str(vault), **named, **settings})
+        given = None if isinstance(embedder, str) else embedder
+        model = engine_of(found) if engine is None or isinstance(engine, str) else partial(_itself, engine)
+        return cls(parts(found, clock=clock, ids=ids, embedder=given, model=model))
 
 
-def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None, embedder: Embedder | None = None) -> Parts:
+def parts(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    embedder: Embedder | None = None,
+    model: Callable[[], Engine[Any]] | None = None,
+) -> Parts:
     """The parts these settings describe. What is handed in takes the place of what would be built."""
     clock = clock or SystemClock()
     root = place(settings.vault, "vault")
@@ -58,7 +74,7 @@ def parts(settings: Settings, *, clock: Clock | None = None, ids: Ids | None = N
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(),
+        notary=Ed25519(), engine=model, residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 
@@ -84,6 +100,29 @@ def embedder_of(settings: Settings) -> Embedder | None:
     if name == "minilm":
         return MiniLM(settings.cache_folder())
     raise Invalid(f"embedder is {name!r}; it must be auto, minilm or none.")
+
+
+def engine_of(settings: Settings) -> Callable[[], Engine[Any]] | None:
+    """The model that the settings name, which is loaded when it is asked for first; None when they name none."""
+    if not settings.engine:
+        return None
+    folder, lock = place(settings.engine, "engine"), threading.Lock()
+
+    @cache
+    def load_once() -> Engine[Any]:
+        from loci.drivers.torch_kv.loading import load_engine
+
+        return load_engine(folder, settings.device)
+
+    def model() -> Engine[Any]:
+        with lock:
+            return load_once()
+
+    return model
+
+
+def _itself(engine: Engine[Any]) -> Engine[Any]:
+    return engine
 
 
 def keyring_of(settings: Settings, root: Path) -> FileKeyring:

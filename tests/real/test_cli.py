@@ -25,9 +25,12 @@ from loci.system import Cube
 
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
+    "kv", "kv verify",
 }  # fmt: skip
 NOT_VERBS = {"call", "rank", "drain", "pending", "close", "baselines", "acting"}  # plumbing of the Python door
-SPELLED = {"import": "import_file", "why-not": "why_not"}
+SPELLED = {
+    "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate",
+}  # fmt: skip
 RENAMED = {"messages": "text", "memory": "id"}
 FAMILIES = {"Invalid": 2, "Denied": 3, "Missing": 4, "Conflict": 5, "Unavailable": 6, "Corrupt": 7, "Unsupported": 8}
 HEAVY = ("rich", "numpy", "apsw", "onnxruntime", "loci.system", "loci.wire")
@@ -107,7 +110,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, str, str]:
 def commands() -> dict[str, click.Command]:
     context = click.Context(root)
     found = {name: root.get_command(context, name) for name in COMMANDS}
-    return {name: command for name, command in found.items() if command is not None}
+    kv = found["kv"]
+    assert isinstance(kv, click.Group)
+    return {name: command for name, command in found.items() if command is not None} | {f"kv {n}": c for n, c in kv.commands.items()}
 
 
 # -- the same words ------------------------------------------------------------------------------------------------------
@@ -115,10 +120,10 @@ def commands() -> dict[str, click.Command]:
 
 def test_every_verb_of_a_cube_is_a_command_and_every_command_a_verb() -> None:
     verbs = {name for name, _ in inspect.getmembers(Cube, inspect.isfunction) if not name.startswith("_")} - NOT_VERBS
-    assert {SPELLED.get(name, name) for name in COMMANDS if name not in NOT_OF_A_CUBE} == verbs
+    assert {SPELLED.get(name, name) for name in commands() if name not in NOT_OF_A_CUBE} == verbs
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - NOT_OF_A_CUBE))
+@pytest.mark.parametrize("name", sorted(set(commands()) - NOT_OF_A_CUBE))
 def test_a_command_has_the_fields_of_its_verb(name: str) -> None:
     signature = inspect.signature(getattr(Cube, SPELLED.get(name, name)))
     fields = {RENAMED.get(p, p) for p in signature.parameters} - {"self", "progress"}
@@ -158,7 +163,7 @@ def test_search_answers_with_hits_and_says_what_is_missing(told: tuple[Shell, st
     loci, _, new = told
     ended = loci("search", "Where does Alice live?", "--user", "alice", "--json")
     assert ended.json["hits"][0]["memory"]["id"] == ended.json["ids"][0] == new
-    assert set(ended.json) == {"hits", "text", "tokens", "trace", "ids", "confidence"}
+    assert set(ended.json) == {"hits", "text", "tokens", "trace", "ids", "confidence", "handles"}
     assert re.fullmatch(r"note: the dense signal is missing: .+\n", ended.err)
 
 

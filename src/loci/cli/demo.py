@@ -43,7 +43,7 @@ def demo(place: Place, as_json: bool) -> None:
         if memory.cubes():
             raise Conflict(f"{folder} holds cubes already. Name an empty folder with --vault, or leave it out. Nothing was changed.")
         cube = place.settings().cube
-        walk = Walk(Place(str(folder), None, place.embedder, memory), memory.cube(cube), as_json)
+        walk = Walk(Place(str(folder), None, place.embedder, memory=memory), memory.cube(cube), as_json)
         walk.say(f"The vault of this demo is the folder {folder}; its cube is one file in it, {cube}.loci.")
         walk.say(f"To type these commands yourself: export LOCI_VAULT={shlex.quote(str(folder))}")
         for step in STEPS:

@@ -27,11 +27,12 @@ class Place:
     vault: str | None = None
     cube: str | None = None
     embedder: str | None = None
+    engine: str | None = None
     memory: System | None = None
 
     def named(self) -> dict[str, object]:
         """The settings that the command line names."""
-        return {"vault": self.vault, "cube": self.cube, "embedder": self.embedder}
+        return {"vault": self.vault, "cube": self.cube, "embedder": self.embedder, "engine": self.engine}
 
     def settings(self) -> Settings:
         """The settings that hold here."""
@@ -51,7 +52,7 @@ class Place:
             raise Missing(f"There is no vault at {folder}. `loci add` or `loci import` makes one; --vault names another folder.")
         from loci.wire import MemOS
 
-        with MemOS.open(self.vault, embedder=self.embedder, background=None if is_writing else False) as memory:
+        with MemOS.open(self.vault, embedder=self.embedder, engine=self.engine, background=None if is_writing else False) as memory:
             yield memory
 
     @contextmanager
@@ -65,6 +66,14 @@ def _note(ctx: click.Context, param: click.Parameter, value: str | None) -> None
     if value is not None:
         named: dict[str, Any] = {str(param.name): value}
         ctx.obj = replace(ctx.ensure_object(Place), **named)
+
+
+def reading(function: F) -> F:
+    """The option that names a model, for commands that have one read."""
+    named = click.option(
+        "--engine", metavar="FOLDER", callback=_note, expose_value=False, help="A transformers model that reads and answers."
+    )
+    return named(function)
 
 
 def placed(function: F) -> F:

@@ -14,9 +14,11 @@ from tempfile import TemporaryDirectory
 
 from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unavailable
 from loci.infrastructure.files import publish, translated
+from loci.infrastructure.pages import PageFiles
 from loci.ports import Clock, Entry, Files, Keyring, Registry, Secret, Store
 
 SUFFIX = ".loci"
+PAGES = ".kv"  # folder of a cube's pages
 UNFINISHED = ".branching-"  # a folder in which a cube is made: a branch, or a new one
 ABANDONED_SECONDS = 3600
 EXCHANGES = 3  # of a cube's file, in the time that it takes to open it
@@ -49,6 +51,10 @@ class Vault:
                 f"{cube!r} is no name for a cube: use 1 to 100 letters, digits, '-', '_' or '.', starting with a letter or digit."
             )
         return self.root / f"{cube}{SUFFIX}"
+
+    def pages(self, cube: str) -> PageFiles:
+        """The files of a cube's activation memories, beside it."""
+        return PageFiles(self.path(cube).with_suffix(PAGES))
 
     def names(self) -> list[str]:
         """Cubes in the folder, by name."""

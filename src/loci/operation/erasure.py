@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,20 +58,29 @@ def erase(
     principal: str,
     now: datetime,
     branches: Sequence[str],
-    within: tuple[Reach, ...] | None = None,
+    within: tuple[Reach, ...] | None,
+    tidy: Callable[[Transaction], object],
 ) -> Erased:
     """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing; but what an erasure before
     this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
-    ``within`` would go along, since they were made of these."""
+    ``within`` would go along, since they were made of these. ``tidy`` destroys the files of what models had made of the words, before the
+    erasure is committed: a crash in between costs what can be built again."""
     try:
-        return _erase(store, by, value, principal, now, branches, within)
+        return _erase(store, by, value, principal, now, branches, within, tidy)
     except Missing:
         store.finish_erasure()
         raise
 
 
 def _erase(
-    store: Store, by: str, value: str, principal: str, now: datetime, branches: Sequence[str], within: tuple[Reach, ...] | None
+    store: Store,
+    by: str,
+    value: str,
+    principal: str,
+    now: datetime,
+    branches: Sequence[str],
+    within: tuple[Reach, ...] | None,
+    tidy: Callable[[Transaction], object],
 ) -> Erased:
     with store.write(now) as tx:
         named = tx.quoting(by, value)
@@ -83,6 +92,7 @@ def _erase(
             raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
         check_free(tx, sources, "erased")
         removed = tx.remove(sources)
+        tidy(tx)
         for claim in removed.reopened:
             rejudge(tx, claim)
         hashes = tuple(s.hash.hex() for s in words)

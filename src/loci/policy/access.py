@@ -18,9 +18,9 @@ from loci.types import Channel, Grant, Key, Role, Scope, Trust
 OWNER = "owner"
 EVERYBODY = "*"
 ROLES: dict[Role, frozenset[str]] = {}
-ROLES[Role.READER] = frozenset({"search", "get", "list", "history", "diff", "why", "why_not"})
-ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import"}
-ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject"}
+ROLES[Role.READER] = frozenset({"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate"})
+ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate"}
+ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject", "deactivate"}
 ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats"})
 ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "erase", "revert", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
@@ -34,7 +34,7 @@ WHOLE = frozenset({
     "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred",
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
-SCOPED = frozenset({"search", "list", "why_not", "add", "import", "review"})
+SCOPED = frozenset({"search", "list", "why_not", "add", "import", "review", "activate", "activations", "generate"})
 """Verbs that say whose memory they are about. The others name a memory."""
 AUTHORITY = {Role.OWNER: Trust.TRUSTED, Role.CURATOR: Trust.TRUSTED}
 """What is written by another role is reported at best: it informs, and overrules nobody who is trusted."""

@@ -46,23 +46,23 @@ SHARES = 3  # memories that even a small budget has room for
 SHORTEST = 24  # tokens that an excerpt is worth having for
 
 
-def pack(items: Sequence[Item], budget_tokens: int | None, terms: Sequence[str] = ()) -> Pack:
+def pack(items: Sequence[Item], budget_tokens: int | None, terms: Sequence[str] = (), first: int = 1) -> Pack:
     """Takes items by rank while they fit; of one that is long, or too long for what is left, the sentences that share the ``terms``.
-    Citations count what was taken, best first, from 1: [1] is the first hit of the recall."""
+    Citations count what was taken, best first, from ``first``: [1] is the first hit of the recall."""
     opening = OPEN if all(item.is_trusted for item in items) else OPEN_UNTRUSTED
     room = None if budget_tokens is None else budget_tokens - count_tokens(f"{opening}\n{CLOSE}") - 1
     taken: list[tuple[int, str]] = []
     for rank, item in enumerate(items):
-        line = _line(item, len(taken) + 1)
+        line = _line(item, len(taken) + first)
         cost = count_tokens(line + "\n")
         if room is not None and budget_tokens is not None:
             most = min(room, LONG, max(budget_tokens // SHARES, 2 * SHORTEST))
             if cost > most:
-                bare = count_tokens(_line(replace(item, text=""), len(taken) + 1) + "\n")
+                bare = count_tokens(_line(replace(item, text=""), len(taken) + first) + "\n")
                 allowed = most - bare
                 if allowed < SHORTEST:
                     continue
-                line = _line(replace(item, text=excerpt(item.text, terms, allowed)), len(taken) + 1)
+                line = _line(replace(item, text=excerpt(item.text, terms, allowed)), len(taken) + first)
                 cost = count_tokens(line + "\n")
             if cost > room:  # escaping made it longer
                 continue

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from loci.errors import Denied, Invalid, ReadOnly, Unsupported
+from loci.errors import Denied, Invalid, Unsupported
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed, Governance
 from loci.interface import inputs
@@ -17,27 +17,26 @@ from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import doubt, erasure, explain, importing
+from loci.operation.activation import Activations
 from loci.operation.intake import Intake, Provenance, people_of, told
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
-from loci.operation.operator import Operator, Ranked
+from loci.operation.operator import Operator
 from loci.operation.redact import Leak, Redactor
 from loci.operation.scheduler import Scheduler
 from loci.policy import access
-from loci.policy.fusion import Ranker
 from loci.policy.lifecycle import Move
 from loci.policy.redacting import Rules
 from loci.policy.trust import least
-from loci.ports import Notary, RowFilter, Store, Transaction
+from loci.ports import Notary, Store, Transaction
+from loci.system.activating import Activating
 from loci.system.parts import Parts
 from loci.types import (
     Channel,
+    Fault,
     Head,
-    Kind,
     Memory,
-    MemoryCall,
     Message,
     Query,
-    Recall,
     Receipt,
     Record,
     Report,
@@ -45,13 +44,10 @@ from loci.types import (
     State,
     Suspect,
     Trust,
-    Type,
 )
 
-FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
 
-
-class Cube:
+class Cube(Activating):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:
@@ -62,6 +58,7 @@ class Cube:
         self._intake = Intake(store, parts.reader, parts.ids, self._redactor, parts.quota)
         self._lifecycle = Lifecycle(store, self._intake)
         self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
+        self._activations = Activations(store, parts.engine, parts.vault.pages(store.cube), self._redactor, parts.residence)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable
         )  # fmt: skip
@@ -190,108 +187,6 @@ class Cube:
         self._note_read("export", ())
         return written
 
-    # -- asking --------------------------------------------------------------------------------------------------------
-
-    def search(
-        self,
-        question: str,
-        *,
-        user: str | None = None,
-        agent: str | None = None,
-        session: str | None = None,
-        budget_tokens: int | None = None,
-        limit: int | None = None,
-        as_of: datetime | None = None,
-        known_at: datetime | None = None,
-        types: Sequence[Type | str] = (),
-        since: datetime | None = None,
-        until: datetime | None = None,
-        archived: bool = False,
-        strict: bool = False,
-    ) -> Recall:
-        """The memories that answer, best first, and the same packed for a prompt. ``as_of``: what was true then;
-        ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit.
-        ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
-        scope = inputs.scope_of(self.name, user, agent, session)
-        rows = self._allow("search", scope).rows
-        query = Query(
-            call=self._call(inputs.question(question), replace(rows, known_at=aware(known_at, "known_at"))),
-            scope=scope,
-            limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
-            budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
-            types=inputs.types_of(types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
-            strict=strict,
-        )  # fmt: skip
-        at = self._parts.governance.narrow(rows, query)
-        self._settle()
-        recall = self._operator.search(query, at)
-        self._scheduler.use(recall.ids)
-        self._note_read("search", recall.ids)
-        return recall
-
-    def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
-        """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
-        at = self._allow("rank", inputs.scope_of(self.name, user, None, None)).rows
-        with self._store.snapshot():
-            ranked = self._operator.rank(self._call(inputs.question(question), at), at)
-            found = self._store.load(ranked.survey.contents, at)
-        return ranked, [found[content] for content in ranked.survey.contents]
-
-    @property
-    def ranker(self) -> Ranker:
-        """What its signals are worth."""
-        return self._operator.ranker
-
-    def call(self, question: str, *, user: str | None = None) -> MemoryCall:
-        """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""
-        return self._call(question, self._allow("search", inputs.scope_of(self.name, user)).rows)
-
-    def _call(self, question: str, rows: RowFilter) -> MemoryCall:
-        return self._parts.reader.call(question, rows.now, self._store.people(rows), rows.user)
-
-    def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
-        """One memory: its latest version, or the one that held then. Raises `Missing`."""
-        at = self._reach("get", id).rows
-        if as_of is None and known_at is None:
-            found = self._store.history(id)[-1]
-        else:
-            moment = replace(at, states=frozenset(State), as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"))
-            found = self._store.get(id, moment)
-        self._note_read("get", (id,))
-        return found
-
-    def list(
-        self,
-        *,
-        user: str | None = None,
-        agent: str | None = None,
-        session: str | None = None,
-        as_of: datetime | None = None,
-        known_at: datetime | None = None,
-        types: Sequence[Type | str] = (),
-        archived: bool = False,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> list[Memory]:
-        """Memories in the order they were remembered, at present or as they held then."""
-        scope = inputs.scope_of(self.name, user, agent, session)
-        at = self._allow("list", scope).rows
-        states = at.states | {State.ARCHIVED} if archived else at.states
-        wanted = inputs.types_of(types)
-        at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
-        found = self._store.select(
-            at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
-        )
-        self._note_read("list", [memory.id for memory in found])
-        return found
-
-    def history(self, id: str) -> Sequence[Memory]:
-        """Every version of a memory, oldest first, each with author, reason and times."""
-        self._reach("history", id)
-        found = self._store.history(id)
-        self._note_read("history", (id,))
-        return found
-
     # -- changing ------------------------------------------------------------------------------------------------------
 
     def update(self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None) -> Receipt:
@@ -375,6 +270,7 @@ class Cube:
             self._parts.clock.now(),
             [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
             allowed.rows.within,
+            self._activations.tidy,
         )
 
     # -- doubt ---------------------------------------------------------------------------------------------------------
@@ -548,7 +444,8 @@ class Cube:
         self._allow("verify", Scope(self.name))
         self._store.finish_erasure()
         checked, faults = self._store.faults(kept)
-        return Report(checked, tuple(faults))
+        broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
+        return Report(checked, (*faults, *broken))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes, and whether the files hold ciphertext alone."""
@@ -581,49 +478,15 @@ class Cube:
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
-    def _reason(self, reason: str) -> str:
-        """Why, without a secret in it: reasons are stored too."""
-        return self._redactor.text(inputs.reason_of(reason))
-
-    def _origin(self, name: str | None) -> str | None:
-        """The name of a page, tool or file, without a password in it."""
-        inputs.origin_of(name)
-        return None if name is None else self._redactor.text(name)
-
-    def _reach(self, verb: str, id: str) -> Allowed:
-        """The gate, for a verb that names a memory."""
-        self._check_open(verb)
-        return self._parts.governance.allow_memory(verb, self.name, inputs.id_of(id), self._store.scope_of)
-
-    def _allow(self, verb: str, scope: Scope) -> Allowed:
-        """The gate, for a verb that names a scope, or is about the whole cube."""
-        self._check_open(verb)
-        return self._parts.governance.allow(verb, scope)
-
-    def _check_open(self, verb: str) -> None:
-        """A cube that was made read-only takes nothing in, from its owner neither."""
-        if verb in access.WRITES and verb != "protect" and self._store.options().get("read_only") == "yes":
-            raise ReadOnly(f"Cube {self.name} was made read-only; `loci protect --writable` opens it. Nothing was changed.")
-
-    def _note_read(self, verb: str, memories: Sequence[str]) -> None:
-        """That these were read, for the log, by whom."""
-        self._scheduler.note_read(self._parts.governance.principal, verb, memories)
-
     def _notary(self) -> Notary:
         if self._parts.notary is None:
             raise Unsupported("This system was put together without anything that signs. `MemOS.open` brings it.")
         return self._parts.notary
 
-    def _everything(self) -> RowFilter:
-        return RowFilter(now=self._parts.clock.now())
-
-    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, **detail: object) -> None:
-        counts: dict[str, int] = {}
-        for change in receipt.changes:
-            counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
-        if verb in ("add", "update", "restore", "accept"):
-            self._scheduler.enqueue_vectors(tx)
-        tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})
+    def _origin(self, name: str | None) -> str | None:
+        """The name of a page, tool or file, without a password in it."""
+        inputs.origin_of(name)
+        return None if name is None else self._redactor.text(name)
 
     def _after_write(self, receipt: Receipt) -> None:
         if not receipt.sources:
@@ -636,6 +499,10 @@ class Cube:
                 if archived:
                     tx.audit("lifecycle", "move", archived[0], {"to": "archived", "memories": archived})
 
-    def _settle(self) -> None:
-        """Lets a small backlog of vectors finish first, so that what was just said is found by meaning too."""
-        self._scheduler.settle()
+    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, **detail: object) -> None:
+        counts: dict[str, int] = {}
+        for change in receipt.changes:
+            counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
+        if verb in ("add", "update", "restore", "accept"):
+            self._scheduler.enqueue_vectors(tx)
+        tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Vault
 from loci.operation.intake import Reader
+from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
+from loci.ports.engine import Engine
 from loci.types import (
     MemoryCall,
 )
@@ -43,3 +45,5 @@ class Parts:
     rules: Rules = field(default_factory=Rules)
     quota: int = 0
     notary: Notary | None = None
+    engine: Callable[[], Engine[Any]] | None = None
+    residence: Residence = field(default_factory=lambda: Residence(None, 0, 0))

@@ -201,6 +201,7 @@ class System:
         """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the
         old file or the new one, also when it is killed, and no plain copy stays. Objects of the cube end: ask for it anew."""
         self._alone(cube, "encrypt")
+        self._clear_pages(cube)
         self._parts.vault.encrypt(cube)
         self._noted(cube, "encrypt")
 
@@ -233,6 +234,15 @@ class System:
         for system in (self, self._root or self):
             if found := system._cubes.pop(cube, None):
                 found.close()
+
+    def _clear_pages(self, cube: str) -> None:
+        """Lets go of activation memories, whose files are plain."""
+        pages = self._parts.vault.pages(cube)
+        if pages.folder.is_dir():
+            store = self._parts.vault.store(cube, create=False)
+            with store.write(self._parts.clock.now()) as tx:
+                tx.drop_payloads([row.id for row in store.payloads()])
+                pages.keep(())
 
     def _noted(self, cube: str, verb: str) -> None:
         store = self._parts.vault.store(cube, create=False)

@@ -1,0 +1,153 @@
+"""Memories that a model has read: activate, generate, kv."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from loci.cli.place import F, Place, reading, scoped, verb
+from loci.cli.values import emit
+
+
+@verb("activate")
+@click.argument("memories", nargs=-1)
+@reading
+@scoped
+@click.option("--about", metavar="WORDS", help="Read what a search for these words finds, instead of memories by their ids.")
+@click.option("--limit", type=int, metavar="N", help="Memories of that search at most.")
+@click.option("--codec", default="raw", show_default=True, help="How numbers are kept: raw, int8 or int4.")
+@click.option("--most-divergence", type=float, default=1e-3, show_default=True, help="Nats a token that a codec may cost the answers.")
+@click.option("--id", metavar="ID", help="Build this one anew.")
+def activate(place: Place, as_json: bool, **wanted: Any) -> None:
+    """Have a model read MEMORIES once, and keep what it makes of them.
+
+    Later answers (`loci generate`) go on from there: the same answer, sooner.
+    """
+    from loci.cli import render
+
+    with place.open_cube(is_writing=True) as cube, render.progress("pages") as advance:
+        handle = cube.activate(**wanted, progress=advance)
+    if as_json:
+        emit(handle)
+    else:
+        render.show_fields({
+            "id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec,
+            "divergence": f"{handle.quality['kl']:.1e} nats a token" if handle.quality else "",
+        })  # fmt: skip
+
+
+@verb("generate")
+@click.argument("question")
+@reading
+@scoped
+@click.option("--limit", type=int, metavar="N", help="Memories that are recalled at most.")
+@click.option("--budget-tokens", type=int, metavar="N", help="Tokens of recalled text at most, besides what was activated.")
+@click.option("--max-tokens", type=int, default=256, show_default=True, help="Length of the answer at most.")
+@click.option("--temperature", type=float, default=0.0, show_default=True, help="0 takes the likeliest token each time.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice, where the temperature is above 0.")
+def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
+    """Answer QUESTION from memory with a model that runs here.
+
+    Says on stderr what of the prompt an activation memory held, or why none did.
+    """
+    from loci.cli import render
+
+    with place.open_cube() as cube:
+        answer = cube.generate(question, **wanted)
+        if as_json:
+            emit({"text": answer.text(), "attached": answer.attached, "memories": answer.recall.ids})
+            return
+        for piece in answer:
+            click.echo(render.safe(piece), nl=False)
+            sys.stdout.flush()
+        click.echo()
+        told = answer.attached
+        render.note(
+            f"{told.held_tokens} tokens were held by {told.handle or 'no activation memory'}, {told.read_tokens} were read ({told.reason})."
+        )
+
+
+@click.group()
+def kv() -> None:
+    """Look after what models have read: list, inspect, verify, drop."""
+
+
+def kv_verb(name: str) -> Callable[[F], F]:
+    """A command of the group."""
+
+    def decorate(function: F) -> F:
+        kv.add_command(verb(name)(function))
+        return function
+
+    return decorate
+
+
+@kv_verb("list")
+@scoped
+def list_(place: Place, as_json: bool, **scope: Any) -> None:
+    """The activation memories of a user's, oldest first."""
+    from loci.cli import render
+
+    with place.open_cube() as cube:
+        found = cube.activations(**scope)
+    if as_json:
+        emit(found)
+        return
+    rows: list[list[render.Cell]] = [
+        [h.id, render.moment(h.created), str(len(h.memories)), f"{h.tokens:,}", f"{h.bytes:,}", h.codec, h.dtype, str(h.uses)]
+        for h in found
+    ]
+    render.show_table(
+        ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "uses"], rows, right=["memories", "tokens", "bytes", "uses"]
+    )
+
+
+@kv_verb("inspect")
+@click.argument("id")
+def inspect(place: Place, id: str, as_json: bool) -> None:
+    """Everything that is known of the activation memory ID: model, tokens, files, memories."""
+    from loci.cli import render
+
+    with place.open_cube() as cube:
+        found = cube.activation(id)
+    if as_json:
+        emit(found)
+        return
+    model = found.fingerprint
+    render.show_fields({
+        "id": found.id, "version": found.version, "built": found.created, "tokens": len(found.ids), "codec": found.codec.name,
+        "model": model.model[:16], "tokenizer": model.tokenizer[:16], "template": model.template[:16], "adapters": model.adapters or "none",
+        "dtype": model.dtype, "attention": model.attention, "rope": f"{model.rope[0]}, theta {model.rope[1]:g}", "layers": len(model.layers),
+        "context": model.context, "files": len(found.pages), "bytes": found.bytes, "quality": {k: f"{v:.2e}" for k, v in found.quality.items()},
+        "tools": found.tools, "memories": [f"{q.memory} v{q.version}" for q in found.quoted],
+    })  # fmt: skip
+
+
+@kv_verb("verify")
+def verify(place: Place, as_json: bool) -> int:
+    """Look at every byte of every activation memory; exit 7 where one is not as it was written."""
+    from loci.cli import render
+    from loci.errors import Corrupt
+
+    with place.open_cube() as cube:
+        faults = [fault for fault in cube.verify().faults if fault.where.startswith("activation")]
+    if as_json:
+        emit(faults)
+    elif not faults:
+        render.note("every page is as it was written.")
+    else:
+        render.show_table(["where", "what"], [[fault.where, fault.what] for fault in faults])
+    return Corrupt.exit_code if faults else 0
+
+
+@kv_verb("drop")
+@click.argument("id")
+def drop(place: Place, id: str, as_json: bool) -> None:
+    """Let go of the activation memory ID. The memories that it was built of stay."""
+    with place.open_cube(is_writing=True) as cube:
+        cube.deactivate(id)
+    if as_json:
+        emit({"dropped": id})

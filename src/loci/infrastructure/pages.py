@@ -1,0 +1,122 @@
+"""The files of activation memory, beside their cube: named by the hash of their bytes, written once, never changed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection
+from hashlib import sha256
+from pathlib import Path
+
+from loci.errors import Corrupt, Missing
+from loci.infrastructure.files import translated, writing
+
+SUFFIX = ".safetensors"
+AGAIN = "Its text is used instead; `loci activate` builds it again."
+
+
+class PageFiles:
+    """A folder of pages. It may hold files that no row needs any more, or not yet; what rows need, it should hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._checked: set[tuple[str, int, int]] = set()
+
+    def put(self, data: bytes) -> str:
+        """Keeps a page, durably. Returns the name it is asked for by. The same bytes are kept once."""
+        name = sha256(data).hexdigest()
+        path = self._path(name)
+        if self._is_whole(name, len(data)):
+            return name
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with translated(path), writing(path, overwrite=True) as file:
+            file.write(data)
+        return name
+
+    def _is_whole(self, name: str, size: int) -> bool:
+        """Whether it is there, in every byte: one that is not is written anew."""
+        try:
+            self.open(name, size, is_checked=True)
+        except (Missing, Corrupt):
+            return False
+        return True
+
+    def has(self, name: str, size: int) -> bool:
+        """Whether the page is there in its full length."""
+        path = self._path(name)
+        return path.is_file() and not path.is_symlink() and path.stat().st_size == size
+
+    def open(self, name: str, size: int, *, is_checked: bool = False) -> memoryview:
+        """The bytes of a page. Its length is compared each time, its hash when this process reads it first, or as ``is_checked`` says.
+        Raises `Missing` or `Corrupt` for one that is not as it was written."""
+        path = self._path(name)
+        try:
+            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+        except FileNotFoundError as error:
+            raise Missing(f"{path} is not there. {AGAIN}") from error
+        except OSError as error:
+            raise Corrupt(f"{path} cannot be opened: {error.strerror}. {AGAIN}") from error
+        with file:
+            known = os.fstat(file.fileno())
+            if known.st_size != size:
+                raise Corrupt(f"{path} has {known.st_size} bytes; {size} were written. {AGAIN}")
+            data = bytearray(size)
+            if file.readinto(data) != size:
+                raise Corrupt(f"{path} became shorter while it was read. {AGAIN}")
+            if not os.fstat(file.fileno()).st_nlink:  # destroyed meanwhile: its bytes may be zeros already
+                raise Missing(f"{path} was taken away while it was read. {AGAIN}")
+        mark = (name, known.st_ino, known.st_mtime_ns)
+        if is_checked or mark not in self._checked:
+            if sha256(data).hexdigest() != name:
+                raise Corrupt(f"{path} is not as it was written. {AGAIN}")
+            self._checked.add(mark)
+        return memoryview(data)
+
+    def keep(self, names: Collection[str]) -> int:
+        """Destroys every other file in the folder: overwritten, then removed, durably. Returns how many there were."""
+        if not self.folder.is_dir():
+            return 0
+        gone = [path for path in self.folder.iterdir() if path.name.removesuffix(SUFFIX) not in names]
+        for path in gone:
+            _destroy(path)
+        if gone:
+            _sync(self.folder)
+        return len(gone)
+
+    def bytes(self) -> int:
+        """On the disk."""
+        return sum(path.stat().st_size for path in self.folder.iterdir()) if self.folder.is_dir() else 0
+
+    def _path(self, name: str) -> Path:
+        assert len(name) == 64 and name.isalnum(), name
+        return self.folder / f"{name}{SUFFIX}"
+
+
+def _destroy(path: Path) -> None:
+    """Takes a file's name away first, so that who is reading it can tell, and then its bytes."""
+    with translated(path):
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return  # somebody else was faster
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            path.unlink(missing_ok=True)
+            return
+        with os.fdopen(handle, "r+b") as file:
+            path.unlink(missing_ok=True)
+            size = os.fstat(handle).st_size
+            for start in range(0, size, 1 << 20):
+                file.write(bytes(min(1 << 20, size - start)))
+            file.flush()
+            os.fsync(handle)
+
+
+def _sync(folder: Path) -> None:
+    with translated(folder):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

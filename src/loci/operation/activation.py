@@ -1,0 +1,294 @@
+"""Activation memory at work: memories are read by a model once, what it made of them is kept, and later prompts go on from there.
+
+The words are the truth. Before anything is attached, the memories' text is written anew and compared with what was read; then the
+model with the one that read it, then the tokens, one by one. Whatever differs is the reason why the text is read instead, which gives the
+same answer and takes longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, Unsupported, missing
+from loci.infrastructure.pages import PageFiles
+from loci.memories import activation, pages
+from loci.operation.operator import item, note
+from loci.operation.redact import Redactor
+from loci.operation.residence import Residence
+from loci.policy import packing
+from loci.ports import PayloadRow, RowFilter, Store, Transaction
+from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted, State, Tensors
+from loci.types import Attached, Handle, Hit, Memory, Message, Recall
+
+MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
+MOST_MEMORIES = 1000
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A prompt as it goes to the model: the state that holds its first tokens, and the tokens that are read after it."""
+
+    state: State | None
+    ids: tuple[int, ...]
+    attached: Attached
+
+
+class Activations:
+    """The activation memories of one cube. Safe to use from several threads and processes."""
+
+    def __init__(
+        self, store: Store, engine: Callable[[], Engine[Any]] | None, files: PageFiles, redactor: Redactor, residence: Residence
+    ) -> None:
+        self._store, self._engine, self._files, self._redactor, self._residence = store, engine, files, redactor, residence
+        self._manifests: dict[tuple[str, int], Manifest] = {}
+
+    @property
+    def engine(self) -> Engine[Any]:
+        if self._engine is None:
+            raise Unsupported(
+                "There is no model here that could read memories. Give one to `MemOS.open(engine=...)`, or name a folder by the setting engine; "
+                "`pip install 'loci-memos[activation]'` brings what it takes."
+            )
+        return self._engine()
+
+    # -- building ------------------------------------------------------------------------------------------------------
+
+    def build(
+        self,
+        id: str,
+        memories: Sequence[str],
+        at: RowFilter,
+        codec: str,
+        most_divergence: float,
+        record: Callable[[Transaction, Manifest], None],
+        progress: Progress | None = None,
+    ) -> Handle:
+        """Reads memories and keeps what the model made of them, under an id. What another activation memory holds of the same beginning
+        is neither read nor kept again. ``record`` writes the audit record, in the same transaction."""
+        if self._store.is_encrypted:
+            raise Unsupported(
+                f"Cube {self._store.cube} is encrypted, and the pages of an activation memory would not be. Nothing was kept."
+            )
+        chosen = activation.CODECS.get(codec)
+        if chosen is None:
+            raise Invalid(f"codec is {codec!r}; it must be one of {', '.join(activation.CODECS)}.")
+        found = self._present(memories, at)
+        text = self._block(found, at.now)
+        ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
+        fingerprint, tenant = self.engine.fingerprint(), self.tenant(at)
+        names = activation.chain(fingerprint, tenant, chosen, ids)
+        state, known = self._begun(names, ids, chosen)
+        held = 0 if state is None else state.tokens
+        if state is None or held < len(ids):
+            state = self.engine.read(ids[held:], state)
+        manifest = Manifest(
+            id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
+            quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
+            tenant=tenant, codec=chosen, pages=tuple(self._write(state, names, known, progress, chosen)), tools=self.engine.tools(),
+        )  # fmt: skip
+        kept = state if not chosen.bits else self._load(manifest)
+        manifest = self._measured(manifest, state, kept, most_divergence)
+        with self._store.write(at.now) as tx:
+            if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
+                raise Conflict("The memories changed while the model read them. Activate them again.")
+            if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # tidied away before a row named them
+                self._write(state, names, [], None, chosen)
+            tx.put_payload(id, manifest.version, activation.dump(manifest), [s for q in manifest.quoted for s in q.sources], manifest.pages)
+            record(tx, manifest)
+            self.tidy(tx)
+        self._residence.put(self._key(manifest), kept)
+        return handle_of(self._store.payload(id), manifest)
+
+    def _begun(self, names: Sequence[str], ids: Sequence[int], codec: Codec) -> tuple[State | None, list[Page]]:
+        """The longest beginning of these tokens that is kept as it was computed, with its pages. Codes are not built upon: what they
+        change would add up."""
+        found = self._store.holding(names) if not codec.bits else None
+        if found is None:
+            return None, []
+        manifest = self._manifest(found)
+        known = [page for page, name in zip(manifest.pages, names, strict=False) if page.chain == name]
+        held = sum(page.tokens for page in known)
+        if manifest.ids[:held] != tuple(ids[:held]):  # a hash is a hint
+            return None, []
+        try:
+            return self.engine.decode(ids[:held], codec, self._tensors(known)), known
+        except (Missing, Corrupt):
+            return None, []  # it is read anew, and its pages are written anew
+
+    def _write(self, state: State, names: Sequence[str], known: Sequence[Page], progress: Progress | None, codec: Codec) -> list[Page]:
+        """The pages of a state, those that are kept already and those written now."""
+        written = list(known)
+        for place in range(len(known), len(names)):
+            start, stop = place * BLOCK, min((place + 1) * BLOCK, state.tokens)
+            data = pages.dump(self.engine.encode(state, start, stop, codec))
+            written.append(Page(names[place], self._files.put(data), len(data), stop - start))
+            if progress is not None:
+                progress(place + 1, len(names))
+        return written
+
+    def _measured(self, manifest: Manifest, state: State, kept: State, most_divergence: float) -> Manifest:
+        """With what the codec costs. Raises `Unsupported` where that is more than was allowed; nothing is kept then."""
+        if not manifest.codec.bits:
+            return manifest
+        quality = self.engine.compare(state, kept)
+        if quality["kl"] > most_divergence:
+            with self._store.write(manifest.created) as tx:
+                self.tidy(tx)
+            raise Unsupported(
+                f"{manifest.codec.name} changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most_divergence:.2g} allowed. "
+                "Nothing was kept: choose raw or a codec of more bits, or allow more."
+            )
+        return replace(manifest, quality=quality)
+
+    # -- using ---------------------------------------------------------------------------------------------------------
+
+    def handles(self, at: RowFilter) -> tuple[list[Handle], list[str]]:
+        """What is kept for this tenant of memories that the filter lets through, oldest first, and what is wrong with those that cannot be
+        read. Whether one still fits is seen when it is used."""
+        rows = self._store.payloads()
+        self._residence.keep(self._store.id, {row.id for row in rows})
+        found, wrong = [], []
+        for row in rows:
+            try:
+                manifest = self._manifest(row)
+            except Corrupt as error:
+                wrong.append(str(error))
+                continue
+            if manifest.tenant == self.tenant(at) and self._are_all_present(manifest, at):
+                found.append(handle_of(row, manifest))
+        return found, wrong
+
+    def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
+        """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
+        handle = nearest(recall.handles, recall.ids)
+        if handle is None:
+            ids = self.engine.tokenize(self.engine.prompt(recall.text, messages)[0])
+            return Ready(None, ids, Attached(None, 0, len(ids), "no activation memory holds what was recalled"))
+        manifest = self._manifest(self._store.payload(handle.id))
+        block = self._present([quoted.memory for quoted in manifest.quoted], at)
+        text = self._block(block, at.now)
+        ids = self.engine.tokenize(self.engine.prompt(text, self._with_rest(recall, block, messages, at, budget_tokens))[0])
+        try:
+            return self._attached(manifest, text, ids, handle)
+        except (IncompatiblePayload, Conflict, Corrupt, Missing) as error:
+            return Ready(None, ids, Attached(None, 0, len(ids), str(error)))
+
+    def _attached(self, manifest: Manifest, text: str, ids: tuple[int, ...], handle: Handle) -> Ready:
+        """Raises where the state is not exactly what reading these tokens would give."""
+        if self._hash(text) != manifest.text:
+            raise Conflict(f"The memories of {handle.id} read otherwise than when it was built. `loci activate` builds it again.")
+        activation.check_fit(manifest.fingerprint, self.engine.fingerprint())
+        held = activation.agreed(manifest.ids, ids)
+        if not held:
+            raise Conflict(f"No token of {handle.id} begins this prompt.")
+        fetched = self._residence.get(self._key(manifest), lambda: self._load(manifest))
+        state = self.engine.cut(fetched.state, held)
+        return Ready(state, ids[held:], Attached(handle.id, held, len(ids) - held, f"from the {fetched.tier}"))
+
+    def _with_rest(
+        self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
+    ) -> list[Message]:
+        """The messages, the last with what was recalled besides the block before its words: what was said earlier stays as it was read."""
+        shown = {memory.id for memory in block}
+        hits = [hit for hit in recall.hits if hit.memory.id not in shown]
+        texts = self._redactor.texts([hit.memory.text for hit in hits])
+        items = [item(hit, text) for hit, text in zip(hits, texts, strict=True)]
+        packed = packing.pack(items, budget_tokens, recall.trace.call.terms, first=len(block) + 1)
+        last = messages[-1] if not packed.text else replace(messages[-1], text=f"{packed.text}\n\n{messages[-1].text}")
+        return [*messages[:-1], last]
+
+    # -- care ----------------------------------------------------------------------------------------------------------
+
+    def manifest(self, id: str) -> Manifest:
+        """Raises `Missing`, or `Corrupt` for one that cannot be read."""
+        return self._manifest(self._store.payload(id))
+
+    def clear(self, now: datetime) -> None:
+        """Lets go of all of them, of other users too."""
+        with self._store.write(now) as tx:
+            tx.drop_payloads([row.id for row in self._store.payloads()])
+            self.tidy(tx)
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Every page of every activation memory, byte by byte: (id, what is wrong)."""
+        found = []
+        for row in self._store.payloads():
+            try:
+                manifest = activation.load(row.manifest)
+                for page in manifest.pages:
+                    pages.load(self._files.open(page.hash, page.bytes, is_checked=True))
+            except (Missing, Corrupt) as error:
+                found.append((row.id, str(error)))
+        return found
+
+    def tidy(self, tx: Transaction) -> int:
+        """Destroys files that no activation memory needs; in a transaction, so that nobody names one meanwhile. Returns how many there
+        were."""
+        return self._files.keep(self._store.page_files())
+
+    # -- plumbing ------------------------------------------------------------------------------------------------------
+
+    def tenant(self, at: RowFilter) -> str:
+        """Whose it is, as a keyed hash: two users of a cube share nothing, and nobody can tell that their words are the same."""
+        return self._store.hash("tenant", at.user).hex()
+
+    def _present(self, memories: Sequence[str], at: RowFilter) -> list[Memory]:
+        """These memories as they are now, in the order of their ids. Raises `Missing` for one that the filter does not let through."""
+        if not 0 < len(memories) <= MOST_MEMORIES:
+            raise Invalid(f"{len(memories)} memories cannot be activated at once: name 1 to {MOST_MEMORIES}.")
+        found = self._store.present(memories, at)
+        for id in memories:
+            if id not in found:
+                raise missing(id, self._store.cube)
+        return [found[id] for id in sorted(found)]
+
+    def _are_all_present(self, manifest: Manifest, at: RowFilter) -> bool:
+        wanted = [quoted.memory for quoted in manifest.quoted]
+        return len(self._store.present(wanted, at)) == len(wanted)
+
+    def _block(self, memories: Sequence[Memory], moment: datetime) -> str:
+        """The memories as they stand in a prompt: fenced, dated, in an order of their own."""
+        texts = self._redactor.texts([memory.text for memory in memories])
+        items = [item(Hit(m, 0.0, {}, note(m, moment)), text) for m, text in zip(memories, texts, strict=True)]
+        return packing.pack(items, None).text
+
+    def _hash(self, text: str) -> str:
+        return self._store.hash("activation", text).hex()
+
+    def _next_version(self, id: str) -> int:
+        return next((row.number + 1 for row in self._store.payloads() if row.id == id), 1)
+
+    def _key(self, manifest: Manifest) -> tuple[str, str, int]:
+        return self._store.id, manifest.id, manifest.version
+
+    def _load(self, manifest: Manifest) -> State:
+        state: State = self.engine.decode(manifest.ids, manifest.codec, self._tensors(manifest.pages))
+        return state
+
+    def _tensors(self, known: Sequence[Page]) -> list[Tensors]:
+        return [pages.load(self._files.open(page.hash, page.bytes)) for page in known]
+
+    def _manifest(self, row: PayloadRow) -> Manifest:
+        known = self._manifests.get((row.id, row.number))
+        if known is None:
+            known = self._manifests[row.id, row.number] = activation.load(row.manifest)
+        return known
+
+
+def handle_of(row: PayloadRow, manifest: Manifest) -> Handle:
+    return Handle(
+        id=row.id, version=row.number, memories=tuple(q.memory for q in manifest.quoted), tokens=len(manifest.ids), bytes=manifest.bytes,
+        codec=manifest.codec.name, dtype=manifest.fingerprint.dtype, created=row.created, uses=row.uses, last_used=row.last_used,
+        quality=manifest.quality,
+    )  # fmt: skip
+
+
+def nearest(handles: Sequence[Handle], recalled: Sequence[str]) -> Handle | None:
+    """The activation memory that holds most of what was recalled, the newest of several; None where none holds any."""
+    wanted = set(recalled)
+    best = max(handles, key=lambda handle: (len(wanted & set(handle.memories)), -handle.tokens, handle.created), default=None)
+    return best if best is not None and wanted & set(best.memories) else None

@@ -1,0 +1,128 @@
+"""The verbs of activation memory: have a model read memories once, and answer from what it made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from loci.errors import Corrupt, Invalid, missing
+from loci.interface import inputs
+from loci.operation.activation import MOST_DIVERGENCE, Progress
+from loci.ports import RowFilter, Transaction
+from loci.ports.engine import Manifest
+from loci.system.asking import Asking
+from loci.types import Attached, Handle, Message, Recall, Scope
+
+MOST_TOKENS = 1 << 16  # of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """An answer as it comes: iterate over its pieces, once, or take ``text()``. ``attached`` says what of the prompt an activation
+    memory held, and why."""
+
+    recall: Recall
+    attached: Attached
+    _pieces: Iterator[str] = field(repr=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+
+class Activating(Asking):
+    """What a cube does with a model that runs here."""
+
+    def activate(
+        self,
+        memories: Sequence[str] = (),
+        *,
+        about: str | None = None,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        limit: int | None = None,
+        codec: str = "raw",
+        most_divergence: float = MOST_DIVERGENCE,
+        id: str | None = None,
+        progress: Progress | None = None,
+    ) -> Handle:
+        """Has the model read memories, by their ids or as a search ``about`` something finds them, and keeps what it makes of them: later
+        answers go on from there. ``codec`` int8 and int4 take less room and are refused where they would cost the answers more than
+        ``most_divergence`` nats a token. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
+        rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
+        if bool(memories) == (about is not None):
+            raise Invalid("activate needs the ids of memories, or about=, what to search for; not both.")
+        chosen = [inputs.id_of(memory) for memory in memories] or self._recall(rows, about or "", limit=limit).ids
+        if not chosen:
+            raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to activate.")
+        now = self._parts.clock.now()
+        if id is not None:
+            self._activations.manifest(inputs.id_of(id))
+
+        def record(tx: Transaction, built: Manifest) -> None:
+            detail = {
+                "version": built.version,
+                "tokens": len(built.ids),
+                "codec": built.codec.name,
+                "memories": [q.memory for q in built.quoted],
+            }
+            tx.audit(self._parts.governance.principal, "activate", built.id, detail)
+
+        return self._activations.build(id or self._parts.ids.new(now), chosen, rows, codec, most_divergence, record, progress)
+
+    def activations(self, *, user: str | None = None, agent: str | None = None, session: str | None = None) -> list[Handle]:
+        """The activation memories of a user's, oldest first. Raises `Corrupt` where one cannot be read."""
+        rows = self._allow("activations", inputs.scope_of(self.name, user, agent, session)).rows
+        handles, wrong = self._activations.handles(rows)
+        if wrong:
+            raise Corrupt(wrong[0])
+        return handles
+
+    def activation(self, id: str) -> Manifest:
+        """What an activation memory is, in full: the model that read it, its tokens, its files, the memories that it was built of."""
+        rows = self._allow("activations", Scope(self.name)).rows
+        manifest = self._activations.manifest(inputs.id_of(id))
+        self._check_admitted(manifest, rows)
+        return manifest
+
+    def deactivate(self, id: str) -> None:
+        """Lets go of an activation memory, in memory and on the disk. The memories that it was built of stay as they are."""
+        manifest = self._activations.manifest(inputs.id_of(id))
+        self._check_admitted(manifest, self._reach("deactivate", manifest.quoted[0].memory).rows)
+        with self._store.write(self._parts.clock.now()) as tx:
+            tx.drop_payloads([id])
+            tx.audit(self._parts.governance.principal, "deactivate", id, {})
+            self._activations.tidy(tx)
+
+    def generate(
+        self,
+        question: str | Sequence[Message],
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        limit: int | None = None,
+        budget_tokens: int | None = None,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Generation:
+        """The model's answer to a question, or to a conversation that ends with one, from what is remembered. Where an activation memory
+        holds some of it, the model goes on from there; the answer is the same as from the text."""
+        messages = [Message("user", question)] if isinstance(question, str) else list(question)
+        if not messages or messages[-1].role != "user":
+            raise Invalid("A conversation that is to be answered ends with a message of the user's.")
+        rows = self._allow("generate", inputs.scope_of(self.name, user, agent, session)).rows
+        recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
+        most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
+        ready = self._activations.ready(recall, messages, rows, budget_tokens)
+        pieces = self._activations.engine.generate(ready.state, ready.ids, max_tokens=most, temperature=temperature, seed=seed)
+        return Generation(recall, ready.attached, pieces)
+
+    def _check_admitted(self, manifest: Manifest, rows: RowFilter) -> None:
+        """What was built of something outside the grant is, for its holder, not there."""
+        if not all(self._parts.governance.admits(rows, quoted.memory, self._store.scope_of) for quoted in manifest.quoted):
+            raise missing(manifest.id, self.name)

@@ -1,0 +1,153 @@
+"""The verbs of a cube that ask. They write nothing but, later, that it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from loci.interface import inputs
+from loci.interface.inputs import aware
+from loci.operation.activation import Activations
+from loci.operation.operator import Operator, Ranked
+from loci.policy.fusion import Ranker
+from loci.ports import RowFilter
+from loci.system.gated import Gated
+from loci.types import Kind, Memory, MemoryCall, Query, Recall, Scope, State, Type
+
+FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
+
+
+class Asking(Gated):
+    """Search, and looking things up."""
+
+    _operator: Operator
+    _activations: Activations
+
+    def search(
+        self,
+        question: str,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        budget_tokens: int | None = None,
+        limit: int | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        types: Sequence[Type | str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        archived: bool = False,
+        strict: bool = False,
+    ) -> Recall:
+        """The memories that answer, best first, and the same packed for a prompt. ``as_of``: what was true then;
+        ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit.
+        ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
+        rows = self._allow("search", inputs.scope_of(self.name, user, agent, session)).rows
+        return self._recall(
+            rows, question, budget_tokens=budget_tokens, limit=limit, as_of=as_of, known_at=known_at, types=types, since=since, until=until,
+            archived=archived, strict=strict,
+        )  # fmt: skip
+
+    def _recall(
+        self,
+        rows: RowFilter,
+        question: str,
+        *,
+        budget_tokens: int | None = None,
+        limit: int | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        types: Sequence[Type | str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        archived: bool = False,
+        strict: bool = False,
+    ) -> Recall:
+        """The search itself, over rows that the gate has let through."""
+        query = Query(
+            call=self._call(inputs.question(question), replace(rows, known_at=aware(known_at, "known_at"))),
+            scope=Scope(self.name, rows.user, rows.agent, rows.session),
+            limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
+            budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
+            types=inputs.types_of(types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
+            strict=strict,
+        )  # fmt: skip
+        at = self._parts.governance.narrow(rows, query)
+        self._settle()
+        recall = self._with_handles(self._operator.search(query, at), at)
+        self._scheduler.use(recall.ids)
+        self._note_read("search", recall.ids)
+        return recall
+
+    def _with_handles(self, recall: Recall, at: RowFilter) -> Recall:
+        """With the activation memories that hold some of the hits; of those that cannot be read the trace says so."""
+        handles, wrong = self._activations.handles(at)
+        if wrong:
+            recall = replace(recall, trace=replace(recall.trace, missing={**recall.trace.missing, "activation": wrong[0]}))
+        recalled = set(recall.ids)
+        return replace(recall, handles=tuple(handle for handle in handles if recalled & set(handle.memories))) if handles else recall
+
+    def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
+        """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
+        at = self._allow("rank", inputs.scope_of(self.name, user, None, None)).rows
+        with self._store.snapshot():
+            ranked = self._operator.rank(self._call(inputs.question(question), at), at)
+            found = self._store.load(ranked.survey.contents, at)
+        return ranked, [found[content] for content in ranked.survey.contents]
+
+    @property
+    def ranker(self) -> Ranker:
+        """What its signals are worth."""
+        return self._operator.ranker
+
+    def call(self, question: str, *, user: str | None = None) -> MemoryCall:
+        """How a question in words is read: intent, people, time window, terms, and the keys it asks for. ``user`` is "I"."""
+        return self._call(question, self._allow("search", inputs.scope_of(self.name, user)).rows)
+
+    def _call(self, question: str, rows: RowFilter) -> MemoryCall:
+        return self._parts.reader.call(question, rows.now, self._store.people(rows), rows.user)
+
+    def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
+        """One memory: its latest version, or the one that held then. Raises `Missing`."""
+        at = self._reach("get", id).rows
+        if as_of is None and known_at is None:
+            found = self._store.history(id)[-1]
+        else:
+            moment = replace(at, states=frozenset(State), as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"))
+            found = self._store.get(id, moment)
+        self._note_read("get", (id,))
+        return found
+
+    def list(
+        self,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        types: Sequence[Type | str] = (),
+        archived: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Memory]:
+        """Memories in the order they were remembered, at present or as they held then."""
+        scope = inputs.scope_of(self.name, user, agent, session)
+        at = self._allow("list", scope).rows
+        states = at.states | {State.ARCHIVED} if archived else at.states
+        wanted = inputs.types_of(types)
+        at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
+        found = self._store.select(
+            at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
+        )
+        self._note_read("list", [memory.id for memory in found])
+        return found
+
+    def history(self, id: str) -> Sequence[Memory]:
+        """Every version of a memory, oldest first, each with author, reason and times."""
+        self._reach("history", id)
+        found = self._store.history(id)
+        self._note_read("history", (id,))
+        return found

@@ -1,0 +1,55 @@
+"""What every verb of a cube goes through: the gate, and the log of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loci.errors import ReadOnly
+from loci.infrastructure.governance import Allowed
+from loci.interface import inputs
+from loci.operation.redact import Redactor
+from loci.operation.scheduler import Scheduler
+from loci.policy import access
+from loci.ports import RowFilter, Store
+from loci.system.parts import Parts
+from loci.types import Scope
+
+
+class Gated:
+    """A cube's parts, and its gate."""
+
+    _parts: Parts
+    _store: Store
+    _redactor: Redactor
+    _scheduler: Scheduler
+    name: str
+
+    def _reason(self, reason: str) -> str:
+        """Why, without a secret in it: reasons are stored too."""
+        return self._redactor.text(inputs.reason_of(reason))
+
+    def _reach(self, verb: str, id: str) -> Allowed:
+        """The gate, for a verb that names a memory."""
+        self._check_open(verb)
+        return self._parts.governance.allow_memory(verb, self.name, inputs.id_of(id), self._store.scope_of)
+
+    def _allow(self, verb: str, scope: Scope) -> Allowed:
+        """The gate, for a verb that names a scope, or is about the whole cube."""
+        self._check_open(verb)
+        return self._parts.governance.allow(verb, scope)
+
+    def _check_open(self, verb: str) -> None:
+        """A cube that was made read-only takes nothing in, from its owner neither."""
+        if verb in access.WRITES and verb != "protect" and self._store.options().get("read_only") == "yes":
+            raise ReadOnly(f"Cube {self.name} was made read-only; `loci protect --writable` opens it. Nothing was changed.")
+
+    def _note_read(self, verb: str, memories: Sequence[str]) -> None:
+        """That these were read, for the log, by whom."""
+        self._scheduler.note_read(self._parts.governance.principal, verb, memories)
+
+    def _everything(self) -> RowFilter:
+        return RowFilter(now=self._parts.clock.now())
+
+    def _settle(self) -> None:
+        """Lets a small backlog of vectors finish first, so that what was just said is found by meaning too."""
+        self._scheduler.settle()

@@ -11,6 +11,7 @@ import torch
 
 from loci.drivers.torch_kv import check
 from loci.drivers.torch_kv.engine import TorchEngine
+from loci.drivers.torch_kv.state import ids_of, tokens_of
 from loci.errors import Invalid, Unsupported
 from loci.memories.activation import agreed
 from loci.testing.models import SHAPES, make_model, make_tokenizer
@@ -27,14 +28,14 @@ def tokens(seed: int, length: int) -> list[int]:
 
 def spread(engine: TorchEngine, ids: list[int]) -> float:
     """How much the logits vary at all: a difference means nothing where they do not."""
-    return float(engine.logits(None, ids).std())
+    return float(engine.logits((), ids).std())
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_after_a_state_are_those_of_the_whole_text(engine_of: EngineOf, shape: str, attention: str) -> None:
     engine, ids = engine_of(shape, attention=attention), tokens(1, 260)
-    whole = engine.logits(None, ids)
+    whole = engine.logits((), ids)
     assert whole.std() > 0.1
     for seam in (1, 2, 47, 48, 63, 64, 65, 128, 200, 259):
         found = engine.logits(engine.read(ids[:seam]), ids[seam:])
@@ -45,11 +46,11 @@ def test_logits_after_a_state_are_those_of_the_whole_text(engine_of: EngineOf, s
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_state_that_was_cut_or_grown_in_steps_is_the_state_of_those_tokens(engine_of: EngineOf, shape: str) -> None:
     engine, ids = engine_of(shape), tokens(2, 200)
-    whole = engine.logits(None, ids)
+    whole = engine.logits((), ids)
     cut = engine.cut(engine.read(ids[:180]), 120)
     grown = engine.read(ids[90:120], engine.read(ids[60:90], engine.read(ids[:60])))
     for state in (cut, grown):
-        assert state.ids == tuple(ids[:120])
+        assert ids_of(state) == tuple(ids[:120])
         assert float((engine.logits(state, ids[120:]) - whole[120:]).abs().max()) <= TOLERANCE
 
 
@@ -59,13 +60,13 @@ def test_the_answer_is_the_same_for_a_hundred_prompts(engine_of: EngineOf, shape
     for seed in range(100):
         ids = tokens(seed, 40 + seed)
         seam = random.Random(seed).randrange(1, len(ids))
-        assert list(engine.generate(engine.read(ids[:seam]), ids[seam:], max_tokens=5)) == list(engine.generate(None, ids, max_tokens=5))
+        assert list(engine.generate(engine.read(ids[:seam]), ids[seam:], max_tokens=5)) == list(engine.generate((), ids, max_tokens=5))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_in_bfloat16_it_differs_no_more_than_reading_in_other_parts(engine_of: EngineOf, shape: str) -> None:
     engine, ids = engine_of(shape, dtype=torch.bfloat16), tokens(3, 240)
-    whole = engine.logits(None, ids)[200:].log_softmax(-1)
+    whole = engine.logits((), ids)[200:].log_softmax(-1)
     apart = engine.logits(engine.read(ids[:120]), ids[120:])[80:].log_softmax(-1)  # the noise of another seam
     found = engine.logits(engine.read(ids[:200]), ids[200:]).log_softmax(-1)
 
@@ -78,13 +79,14 @@ def test_in_bfloat16_it_differs_no_more_than_reading_in_other_parts(engine_of: E
 def test_a_state_is_never_changed_by_its_use(engine_of: EngineOf) -> None:
     engine, ids = engine_of(), tokens(4, 100)
     state = engine.read(ids)
-    before = [t.clone() for t in (*state.keys, *state.values)]
+    before = [t.clone() for page in state for t in (*page.keys, *page.values)]
     first = engine.logits(state, [7, 8, 9])
     for _ in range(20):
         assert torch.equal(engine.logits(state, [7, 8, 9]), first)
         "".join(engine.generate(state, [5], max_tokens=4))
         engine.read([11, 12], state)
-    assert state.tokens == 100 and all(torch.equal(a, b) for a, b in zip(before, (*state.keys, *state.values), strict=True))
+    after = [t for page in state for t in (*page.keys, *page.values)]
+    assert tokens_of(state) == 100 and all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 # -- seams ---------------------------------------------------------------------------------------------------------------
@@ -104,8 +106,8 @@ def test_tokens_that_merge_across_the_seam_are_cut_back(has_template: bool) -> N
         held, ids = engine.tokenize(head), engine.tokenize(whole)
         n = agreed(held, ids)
         is_cut += n < len(held)
-        state = engine.cut(engine.read(held), n) if n else None
-        assert float((engine.logits(state, ids[n:]) - engine.logits(None, ids)[n:]).abs().max()) <= TOLERANCE
+        state = engine.cut(engine.read(held), n) if n else ()
+        assert float((engine.logits(state, ids[n:]) - engine.logits((), ids)[n:]).abs().max()) <= TOLERANCE
     assert is_cut or has_template, "no seam merged: the test shows nothing"
 
 

@@ -15,6 +15,7 @@ import torch
 
 from loci import MemOS, Message
 from loci.drivers.torch_kv.engine import TorchEngine
+from loci.drivers.torch_kv.state import ids_of
 from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unsupported
 from loci.memories.activation import agreed
 from loci.system import Cube
@@ -67,9 +68,10 @@ def files(folder: Path) -> list[Path]:
 def test_the_answer_is_that_of_the_text(cube: Cube, folder: Path, door: Door) -> None:
     handle = cube.activate(ids(cube)[:3], user="ann")
     text, used, why = answer(cube)
-    assert used == handle.id and why == "from the device" and text
+    assert used == handle.id and why.endswith("from the device") and text
     fresh = door().cube("main")
-    assert answer(fresh) == (text, handle.id, "from the disk")
+    again, used, why = answer(fresh)
+    assert (again, used) == (text, handle.id) and why.endswith("from the disk")
     for file in files(folder):
         file.unlink()
     read, used, why = answer(door().cube("main"))
@@ -89,7 +91,7 @@ def test_what_else_is_recalled_stands_after_it_and_is_cited_on(cube: Cube) -> No
     cube.activate(ids(cube)[:2], user="ann")
     found = cube.generate("When does the harbour open for Ann?", user="ann", max_tokens=2)
     ready = cube._activations.ready(found.recall, [Message("user", "x")], cube._allow("generate", Scope("main", "ann")).rows, None)
-    prompt = cube._activations.engine.tokenizer.decode([*ready.state.ids, *ready.ids])
+    prompt = cube._activations.engine.tokenizer.decode([*ids_of(ready.state), *ready.ids])
     assert "[2] " in prompt.split("</memory>")[0] and "[3] " in prompt.split("</memory>")[1] and prompt.count("I live in Oslo.") == 1
 
 
@@ -121,7 +123,7 @@ def test_the_same_beginning_is_read_and_kept_once(cube: Cube, folder: Path, engi
     kept = {file.name for file in files(folder)}
     read: list[int] = []
     right = TorchEngine.read
-    monkeypatch.setattr(TorchEngine, "read", lambda self, tokens, after=None: (read.append(len(tokens)), right(self, tokens, after))[1])
+    monkeypatch.setattr(TorchEngine, "read", lambda self, tokens, after=(): (read.append(len(tokens)), right(self, tokens, after))[1])
     second = cube.activate(many, user="ann")
     shared = agreed(cube.activation(first.id).ids, cube.activation(second.id).ids) // 64 * 64
     assert kept < {file.name for file in files(folder)} and shared >= 64 and read == [second.tokens - shared]
@@ -200,7 +202,7 @@ def test_what_changed_or_was_forgotten_is_not_used(cube: Cube) -> None:
 def test_a_change_while_the_model_reads_is_noticed(cube: Cube, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = TorchEngine.read
 
-    def slow(self: TorchEngine, tokens: Sequence[int], after: Any = None) -> Any:
+    def slow(self: TorchEngine, tokens: Sequence[int], after: Any = ()) -> Any:
         cube.update(ids(cube)[0], "I live in Lisbon.")
         return right(self, tokens, after)
 

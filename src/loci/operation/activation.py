@@ -7,9 +7,10 @@ same answer and takes longer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, Unsupported, missing
@@ -17,10 +18,10 @@ from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
 from loci.operation.operator import item, note
 from loci.operation.redact import Redactor
-from loci.operation.residence import Residence
+from loci.operation.residence import Lease, Residence
 from loci.policy import packing
 from loci.ports import PayloadRow, RowFilter, Store, Transaction
-from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted, State, Tensors
+from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted
 from loci.types import Attached, Handle, Hit, Memory, Message, Recall
 
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
@@ -30,11 +31,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A prompt as it goes to the model: the state that holds its first tokens, and the tokens that are read after it."""
+    """A prompt as it goes to the model: the state that holds its first tokens, and the tokens that are read after it. ``lease`` keeps
+    the state's pages at hand while they are used."""
 
-    state: State | None
+    state: Sequence[Any]
     ids: tuple[int, ...]
     attached: Attached
+    lease: Lease | None = None
 
 
 class Activations:
@@ -81,56 +84,57 @@ class Activations:
         ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
         fingerprint, tenant = self.engine.fingerprint(), self.tenant(at)
         names = activation.chain(fingerprint, tenant, chosen, ids)
-        state, known = self._begun(names, ids, chosen)
-        held = 0 if state is None else state.tokens
-        if state is None or held < len(ids):
-            state = self.engine.read(ids[held:], state)
+        begun, known = self._begun(names, ids, chosen)
+        held = sum(page.tokens for page in known)
+        state = self.engine.read(ids[held:], begun) if held < len(ids) else begun
+        written = self._write(state, names, known, chosen, progress)
         manifest = Manifest(
             id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
             quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
-            tenant=tenant, codec=chosen, pages=tuple(self._write(state, names, known, progress, chosen)), tools=self.engine.tools(),
+            tenant=tenant, codec=chosen, pages=tuple(written), tools=self.engine.tools(),
         )  # fmt: skip
-        kept = state if not chosen.bits else self._load(manifest)
+        kept = state if not chosen.bits else [self._load(manifest, place) for place in range(len(names))]
         manifest = self._measured(manifest, state, kept, most_divergence)
         with self._store.write(at.now) as tx:
             if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
                 raise Conflict("The memories changed while the model read them. Activate them again.")
             if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # tidied away before a row named them
-                self._write(state, names, [], None, chosen)
+                self._write(state, names, [], chosen, None)
             tx.put_payload(id, manifest.version, activation.dump(manifest), [s for q in manifest.quoted for s in q.sources], manifest.pages)
             record(tx, manifest)
             self.tidy(tx)
-        self._residence.put(self._key(manifest), kept)
+        self._residence.put(names, kept)
         return handle_of(self._store.payload(id), manifest)
 
-    def _begun(self, names: Sequence[str], ids: Sequence[int], codec: Codec) -> tuple[State | None, list[Page]]:
+    def _begun(self, names: Sequence[str], ids: Sequence[int], codec: Codec) -> tuple[Sequence[Any], list[Page]]:
         """The longest beginning of these tokens that is kept as it was computed, with its pages. Codes are not built upon: what they
         change would add up."""
         found = self._store.holding(names) if not codec.bits else None
         if found is None:
-            return None, []
+            return (), []
         manifest = self._manifest(found)
         known = [page for page, name in zip(manifest.pages, names, strict=False) if page.chain == name]
         held = sum(page.tokens for page in known)
-        if manifest.ids[:held] != tuple(ids[:held]):  # a hash is a hint
-            return None, []
+        if manifest.ids[:held] != tuple(ids[:held]):  # a name is a hint
+            return (), []
         try:
-            return self.engine.decode(ids[:held], codec, self._tensors(known)), known
+            return self._take(manifest, len(known)).pages, known
         except (Missing, Corrupt):
-            return None, []  # it is read anew, and its pages are written anew
+            return (), []  # it is read anew, and its pages are written anew
 
-    def _write(self, state: State, names: Sequence[str], known: Sequence[Page], progress: Progress | None, codec: Codec) -> list[Page]:
+    def _write(
+        self, state: Sequence[Any], names: Sequence[str], known: Sequence[Page], codec: Codec, progress: Progress | None
+    ) -> list[Page]:
         """The pages of a state, those that are kept already and those written now."""
         written = list(known)
         for place in range(len(known), len(names)):
-            start, stop = place * BLOCK, min((place + 1) * BLOCK, state.tokens)
-            data = pages.dump(self.engine.encode(state, start, stop, codec))
-            written.append(Page(names[place], self._files.put(data), len(data), stop - start))
+            data = pages.dump(self.engine.encode(state[place], codec))
+            written.append(Page(names[place], self._files.put(data), len(data), len(state[place].ids)))
             if progress is not None:
                 progress(place + 1, len(names))
         return written
 
-    def _measured(self, manifest: Manifest, state: State, kept: State, most_divergence: float) -> Manifest:
+    def _measured(self, manifest: Manifest, state: Sequence[Any], kept: Sequence[Any], most_divergence: float) -> Manifest:
         """With what the codec costs. Raises `Unsupported` where that is more than was allowed; nothing is kept then."""
         if not manifest.codec.bits:
             return manifest
@@ -150,7 +154,7 @@ class Activations:
         """What is kept for this tenant of memories that the filter lets through, oldest first, and what is wrong with those that cannot be
         read. Whether one still fits is seen when it is used."""
         rows = self._store.payloads()
-        self._residence.keep(self._store.id, {row.id for row in rows})
+        self._forget_all_but({(row.id, row.number) for row in rows})
         found, wrong = [], []
         for row in rows:
             try:
@@ -167,7 +171,7 @@ class Activations:
         handle = nearest(recall.handles, recall.ids)
         if handle is None:
             ids = self.engine.tokenize(self.engine.prompt(recall.text, messages)[0])
-            return Ready(None, ids, Attached(None, 0, len(ids), "no activation memory holds what was recalled"))
+            return Ready((), ids, Attached(None, 0, len(ids), "no activation memory holds what was recalled"))
         manifest = self._manifest(self._store.payload(handle.id))
         block = self._present([quoted.memory for quoted in manifest.quoted], at)
         text = self._block(block, at.now)
@@ -175,7 +179,7 @@ class Activations:
         try:
             return self._attached(manifest, text, ids, handle)
         except (IncompatiblePayload, Conflict, Corrupt, Missing) as error:
-            return Ready(None, ids, Attached(None, 0, len(ids), str(error)))
+            return Ready((), ids, Attached(None, 0, len(ids), str(error)))
 
     def _attached(self, manifest: Manifest, text: str, ids: tuple[int, ...], handle: Handle) -> Ready:
         """Raises where the state is not exactly what reading these tokens would give."""
@@ -185,9 +189,9 @@ class Activations:
         held = activation.agreed(manifest.ids, ids)
         if not held:
             raise Conflict(f"No token of {handle.id} begins this prompt.")
-        fetched = self._residence.get(self._key(manifest), lambda: self._load(manifest))
-        state = self.engine.cut(fetched.state, held)
-        return Ready(state, ids[held:], Attached(handle.id, held, len(ids) - held, f"from the {fetched.tier}"))
+        lease = self._take(manifest, -(-held // BLOCK))
+        told = ", ".join(f"{count} from the {tier}" for tier, count in sorted(lease.tiers.items()))
+        return Ready(self.engine.cut(lease.pages, held), ids[held:], Attached(handle.id, held, len(ids) - held, f"pages: {told}"), lease)
 
     def _with_rest(
         self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
@@ -259,18 +263,26 @@ class Activations:
     def _hash(self, text: str) -> str:
         return self._store.hash("activation", text).hex()
 
+    def _forget_all_but(self, known: Collection[tuple[str, int]]) -> None:
+        """What somebody let go of is not at hand any more either."""
+        gone = [self._manifests.pop(key) for key in list(self._manifests) if key not in known]
+        if gone:
+            kept = {page.chain for manifest in self._manifests.values() for page in manifest.pages}
+            self._residence.keep(kept, {page.chain for manifest in gone for page in manifest.pages})
+
     def _next_version(self, id: str) -> int:
         return next((row.number + 1 for row in self._store.payloads() if row.id == id), 1)
 
-    def _key(self, manifest: Manifest) -> tuple[str, str, int]:
-        return self._store.id, manifest.id, manifest.version
+    def _take(self, manifest: Manifest, count: int) -> Lease:
+        """The first pages of an activation memory, from wherever they are."""
+        starts = range(0, count * BLOCK, BLOCK)
+        names = [page.chain for page in manifest.pages[:count]]
+        return self._residence.take(names, [manifest.ids[start : start + BLOCK] for start in starts], partial(self._load, manifest))
 
-    def _load(self, manifest: Manifest) -> State:
-        state: State = self.engine.decode(manifest.ids, manifest.codec, self._tensors(manifest.pages))
-        return state
-
-    def _tensors(self, known: Sequence[Page]) -> list[Tensors]:
-        return [pages.load(self._files.open(page.hash, page.bytes)) for page in known]
+    def _load(self, manifest: Manifest, place: int) -> Any:
+        """A page from the disk."""
+        page, ids = manifest.pages[place], manifest.ids[place * BLOCK : (place + 1) * BLOCK]
+        return self.engine.decode(ids, manifest.codec, pages.load(self._files.open(page.hash, page.bytes)))
 
     def _manifest(self, row: PayloadRow) -> Manifest:
         known = self._manifests.get((row.id, row.number))

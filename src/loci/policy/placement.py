@@ -49,3 +49,9 @@ def uses_to_pay(build_ms: float, choice: Choice) -> float:
     """After how many uses a state has saved what it cost to build: infinite where it saves nothing."""
     saved = choice.read_ms - choice.load_ms
     return math.ceil(build_ms / saved) if saved > 0 else math.inf
+
+
+def page_key(last_used: int, depth: int) -> tuple[int, int]:
+    """The sort key by which pages leave memory, least first: the least recently used, of these the last of a text before its beginning,
+    which others may share."""
+    return last_used, -depth

@@ -1,7 +1,8 @@
 """What the kernel asks of a model that runs here: to read tokens once, to give what it made of them as bytes, and to go on from there.
 
-A *state* is what a model holds after it has read a text (keys and values of every layer). It is immutable: whoever goes on from it
-makes a new one. On the disk it is cut into *pages* of ``BLOCK`` tokens, each with all layers, and named by a `Manifest`.
+A *state* is what a model holds after it has read a text (keys and values of every layer), in *pages* of ``BLOCK`` tokens, each with all
+layers. Pages never change: whoever goes on from a state makes new ones, and states with the same beginning share theirs. On the disk a
+page is a file, and a `Manifest` names those of a state.
 """
 
 from __future__ import annotations
@@ -110,11 +111,11 @@ class Tensor:
 Tensors = Mapping[str, Tensor]
 
 
-class State(Protocol):
-    """What a model holds after it has read some tokens. It never changes."""
+class Held(Protocol):
+    """A page as the engine holds it: what the model made of its tokens. It never changes."""
 
     @property
-    def tokens(self) -> int: ...
+    def ids(self) -> tuple[int, ...]: ...
 
     @property
     def bytes(self) -> int:
@@ -141,10 +142,10 @@ class Rates:
     disk: Tier
 
 
-S = TypeVar("S", bound=State)
+P = TypeVar("P", bound=Held)
 
 
-class Engine(Protocol[S]):
+class Engine(Protocol[P]):
     """A model that runs here. Every method may be called from several threads."""
 
     @property
@@ -163,29 +164,31 @@ class Engine(Protocol[S]):
     def tokenize(self, text: str) -> tuple[int, ...]:
         """With the special tokens that the text spells, and those that the tokenizer puts before every text."""
 
-    def read(self, ids: Sequence[int], after: S | None = None) -> S:
-        """The state after these tokens, which follow those of ``after``."""
+    def read(self, ids: Sequence[int], after: Sequence[P] = ()) -> Sequence[P]:
+        """The state after these tokens, which follow those of ``after``, whose whole pages it shares."""
 
-    def cut(self, state: S, tokens: int) -> S:
-        """The state as it was after its first tokens. Raises ``Unsupported`` for a model that cannot go back."""
+    def cut(self, state: Sequence[P], tokens: int) -> Sequence[P]:
+        """The state as it was after its first tokens."""
 
-    def encode(self, state: S, start: int, stop: int, codec: Codec) -> Tensors:
-        """The page of these tokens. Raises ``Unsupported`` where the codec cannot hold what is in them."""
+    def encode(self, page: P, codec: Codec) -> Tensors:
+        """A page as it is kept. Raises ``Unsupported`` where the codec cannot hold what is in it."""
 
-    def decode(self, ids: Sequence[int], codec: Codec, pages: Sequence[Tensors]) -> S:
-        """The state of pages in their order. Raises ``Corrupt`` where one is not what it should be."""
+    def decode(self, ids: Sequence[int], codec: Codec, tensors: Tensors) -> P:
+        """The page of these tokens, where the model runs. Raises ``Corrupt`` where the tensors are not what they should be."""
 
-    def park(self, state: S) -> S:
+    def park(self, page: P) -> P:
         """The same in the host's memory, from where it comes back fast. Where the model runs there, the same object."""
 
-    def fetch(self, state: S) -> S:
-        """A parked state where the model runs."""
+    def fetch(self, page: P) -> P:
+        """A parked page where the model runs."""
 
     def rates(self) -> Rates:
         """Measured at the first call, which takes about two seconds."""
 
-    def compare(self, state: S, other: S) -> Mapping[str, float]:
+    def compare(self, state: Sequence[P], other: Sequence[P]) -> Mapping[str, float]:
         """How much the model's answers after ``other`` differ from those after ``state``: ``kl``, ``logits`` and ``argmax``."""
 
-    def generate(self, state: S | None, ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> Iterator[str]:
+    def generate(
+        self, state: Sequence[P], ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0
+    ) -> Iterator[str]:
         """The answer to these tokens, which follow those of the state, as it comes."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from loci.errors import Corrupt, Invalid, missing
 from loci.interface import inputs
-from loci.operation.activation import MOST_DIVERGENCE, Progress
+from loci.operation.activation import MOST_DIVERGENCE, Progress, Ready
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest
 from loci.system.asking import Asking
@@ -30,6 +30,13 @@ class Generation:
 
     def text(self) -> str:
         return "".join(self._pieces)
+
+
+def _releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces; after the last the state's pages may go."""
+    yield from pieces
+    if ready.lease is not None:
+        ready.lease.release()
 
 
 class Activating(Asking):
@@ -120,7 +127,7 @@ class Activating(Asking):
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
         ready = self._activations.ready(recall, messages, rows, budget_tokens)
         pieces = self._activations.engine.generate(ready.state, ready.ids, max_tokens=most, temperature=temperature, seed=seed)
-        return Generation(recall, ready.attached, pieces)
+        return Generation(recall, ready.attached, _releasing(ready, pieces))
 
     def _check_admitted(self, manifest: Manifest, rows: RowFilter) -> None:
         """What was built of something outside the grant is, for its holder, not there."""

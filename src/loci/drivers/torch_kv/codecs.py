@@ -12,44 +12,40 @@ from collections.abc import Sequence
 
 import torch
 
-from loci.drivers.torch_kv.state import KVState
+from loci.drivers.torch_kv.state import KVPage
 from loci.errors import Corrupt, Unsupported
-from loci.ports.engine import BLOCK, Codec, LayerShape, Tensor, Tensors
+from loci.ports.engine import Codec, LayerShape, Tensor, Tensors
 
 GROUP = 64  # channels of a value that share a scale
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.uint8: "U8"}
 
 
-def encode(state: KVState, start: int, stop: int, codec: Codec) -> Tensors:
-    """The tensors of tokens ``start`` to ``stop``: ``L{layer}.k`` and ``.v`` of shape [heads, tokens, width]; coded ones have ``.q`` (codes),
-    ``.s`` (steps) and ``.m`` (least values) instead, in groups as `_grouped` lays them."""
-    page: dict[str, Tensor] = {}
-    for number, (keys, values) in enumerate(zip(state.keys, state.values, strict=True)):
+def encode(page: KVPage, codec: Codec) -> Tensors:
+    """The tensors of a page: ``L{layer}.k`` and ``.v`` of shape [heads, tokens, width]; coded ones have ``.q`` (codes), ``.s`` (steps) and
+    ``.m`` (least values) instead, in groups as `_grouped` lays them."""
+    found: dict[str, Tensor] = {}
+    for number, (keys, values) in enumerate(zip(page.keys, page.values, strict=True)):
         for letter, tensor in (("k", keys), ("v", values)):
-            part, name = tensor[0, :, start:stop], f"L{number}.{letter}"
+            name = f"L{number}.{letter}"
             if codec.bits:
-                q, s, m = _quantize(_grouped(part.float(), letter), codec.bits)
-                page |= {f"{name}.q": _out(_packed(q, codec.bits)), f"{name}.s": _out(s), f"{name}.m": _out(m)}
+                q, s, m = _quantize(_grouped(tensor.float(), letter), codec.bits)
+                found |= {f"{name}.q": _out(_packed(q, codec.bits)), f"{name}.s": _out(s), f"{name}.m": _out(m)}
             else:
-                page[name] = _out(part)
-    return page
+                found[name] = _out(tensor)
+    return found
 
 
-def decode(ids: Sequence[int], codec: Codec, pages: Sequence[Tensors], shapes: Sequence[LayerShape], dtype: torch.dtype) -> KVState:
-    """The state of these pages, on the CPU. Raises `Corrupt` for a page that lacks a tensor, or has one of another shape or type."""
+def decode(ids: Sequence[int], codec: Codec, tensors: Tensors, shapes: Sequence[LayerShape], dtype: torch.dtype) -> KVPage:
+    """A page of these tokens, on the CPU. Raises `Corrupt` where it lacks a tensor, or has one of another shape or type."""
     keys: list[torch.Tensor] = []
     values: list[torch.Tensor] = []
     bounds = {"k": 0.0, "v": 0.0}
     for number, shape in enumerate(shapes):
         for letter, whole in (("k", keys), ("v", values)):
-            parts = []
-            for place, page in enumerate(pages):
-                tokens = min(BLOCK, len(ids) - place * BLOCK)
-                part, bound = _part(page, f"L{number}.{letter}", (shape.heads, tokens, shape.width), codec, dtype)
-                parts.append(part)
-                bounds[letter] = max(bounds[letter], bound)
-            whole.append(torch.cat(parts, dim=1).unsqueeze(0))
-    return KVState(tuple(ids), tuple(keys), tuple(values), bounds=(bounds["k"], bounds["v"]))
+            part, bound = _part(tensors, f"L{number}.{letter}", (shape.heads, len(ids), shape.width), codec, dtype)
+            whole.append(part)
+            bounds[letter] = max(bounds[letter], bound)
+    return KVPage(tuple(ids), tuple(keys), tuple(values), (bounds["k"], bounds["v"]))
 
 
 def _part(page: Tensors, name: str, shape: tuple[int, int, int], codec: Codec, dtype: torch.dtype) -> tuple[torch.Tensor, float]:

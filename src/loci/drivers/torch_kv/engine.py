@@ -13,7 +13,7 @@ from loci.drivers.torch_kv import codecs
 from loci.drivers.torch_kv.check import check_library
 from loci.drivers.torch_kv.clocks import measure
 from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
-from loci.drivers.torch_kv.state import KVState, cache_of, cut, state_of
+from loci.drivers.torch_kv.state import KVPage, State, cache_of, cut, ids_of, state_of, tokens_of
 from loci.errors import Invalid, Unsupported
 from loci.ports.engine import BLOCK, Codec, Fingerprint, Rates, Tensors
 from loci.types import Message
@@ -82,18 +82,17 @@ class TorchEngine:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def read(self, ids: Sequence[int], after: KVState | None = None) -> KVState:
-        cache = cache_of(after)
-        known = after.ids if after is not None else ()
-        self._check_room(len(known) + len(ids))
+    def read(self, ids: Sequence[int], after: State = ()) -> tuple[KVPage, ...]:
+        cache, whole = cache_of(after), (*ids_of(after), *ids)
+        self._check_room(len(whole))
         with torch.inference_mode():
             self._forward(ids, cache)
-        return state_of((*known, *ids), cache)
+            return state_of(whole, cache, after)
 
-    def cut(self, state: KVState, tokens: int) -> KVState:
+    def cut(self, state: State, tokens: int) -> tuple[KVPage, ...]:
         return cut(state, tokens)
 
-    def logits(self, state: KVState | None, ids: Sequence[int], keep: int = 0) -> torch.Tensor:
+    def logits(self, state: State, ids: Sequence[int], keep: int = 0) -> torch.Tensor:
         """The logits of these tokens, which follow those of the state: [tokens, vocabulary], float32; of the last ``keep`` (0: all)."""
         with torch.inference_mode():
             return self._forward(ids, cache_of(state), keep).float()
@@ -111,19 +110,17 @@ class TorchEngine:
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
-    def encode(self, state: KVState, start: int, stop: int, codec: Codec) -> Tensors:
-        return codecs.encode(state, start, stop, codec)
+    def encode(self, page: KVPage, codec: Codec) -> Tensors:
+        return codecs.encode(page, codec)
 
-    def decode(self, ids: Sequence[int], codec: Codec, pages: Sequence[Tensors]) -> KVState:
-        return codecs.decode(ids, codec, pages, self._shapes, self.model.dtype).to(self.device)
+    def decode(self, ids: Sequence[int], codec: Codec, tensors: Tensors) -> KVPage:
+        return self.fetch(codecs.decode(ids, codec, tensors, self._shapes, self.model.dtype))
 
-    def park(self, state: KVState) -> KVState:
-        if self.device.type != "cuda":
-            return state
-        return state.to(torch.device("cpu")).pinned()
+    def park(self, page: KVPage) -> KVPage:
+        return page.each(lambda t: t.cpu().pin_memory()) if self.device.type == "cuda" else page
 
-    def fetch(self, state: KVState) -> KVState:
-        return state.to(self.device)
+    def fetch(self, page: KVPage) -> KVPage:
+        return page.each(lambda t: t.to(self.device, non_blocking=True)) if self.device.type != "cpu" else page
 
     def rates(self) -> Rates:
         with self._lock:
@@ -131,30 +128,30 @@ class TorchEngine:
                 self._rates = measure(self)
             return self._rates
 
-    def compare(self, state: KVState, other: KVState) -> Mapping[str, float]:
+    def compare(self, state: State, other: State) -> Mapping[str, float]:
         """What the difference of two states of the same tokens does to the next ``BLOCK`` tokens, for which the first of the text stand:
         the mean divergence (``kl``, nats), the largest difference of ``logits``, the share of equal best tokens (``argmax``), the
         largest error of an element of keys and of values, and what the codec had promised."""
-        probe = state.ids[:BLOCK]
+        probe = ids_of(state)[:BLOCK]
         one, two = self.logits(state, probe), self.logits(other, probe)
         p, q = one.log_softmax(-1), two.log_softmax(-1)
         return {
             "kl": float((p.exp() * (p - q)).sum(-1).mean().clamp_min(0)),
             "logits": float((one - two).abs().max()),
             "argmax": float((one.argmax(-1) == two.argmax(-1)).float().mean()),
-            "key_error": _distance(state.keys, other.keys), "key_bound": other.bounds[0],
-            "value_error": _distance(state.values, other.values), "value_bound": other.bounds[1],
+            "key_error": max(_distance(a.keys, b.keys) for a, b in zip(state, other, strict=True)),
+            "key_bound": max(page.bounds[0] for page in other),
+            "value_error": max(_distance(a.values, b.values) for a, b in zip(state, other, strict=True)),
+            "value_bound": max(page.bounds[1] for page in other),
         }  # fmt: skip
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
-    def generate(
-        self, state: KVState | None, ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0
-    ) -> Iterator[str]:
+    def generate(self, state: State, ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> Iterator[str]:
         """The answer in pieces of text, until the model ends it or ``max_tokens``. Temperature 0 takes the best token each time."""
         if not ids:
             raise Invalid("An answer needs at least one token that is read for it.")
-        self._check_room((state.tokens if state else 0) + len(ids) + max_tokens)
+        self._check_room(tokens_of(state) + len(ids) + max_tokens)
         answer: list[int] = []
         told = ""
         for token in self._tokens(cache_of(state), ids, max_tokens, temperature, seed):

@@ -117,7 +117,7 @@ def _rope(config: Any) -> tuple[str, float, str]:
             f"This model's rotary positions ({', '.join(sorted(kinds - FIXED_ROPE))}) depend on how long the text becomes, so what it has read "
             "cannot be kept exactly. Use the text of memories with it."
         )
-    theta = next((float(rope["rope_theta"]) for rope in by_layer if "rope_theta" in rope), 0.0)
+    theta = next((float(rope["rope_theta"]) for rope in by_layer if rope.get("rope_theta")), 0.0)
     return "+".join(sorted(kinds)), theta, json.dumps(found, sort_keys=True, default=str)
 
 

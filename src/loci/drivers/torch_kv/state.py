@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from loci.errors import Unsupported
+from loci.ports.engine import BLOCK
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KVState:
-    """Keys and values of every layer, each of shape [1, heads, tokens, width], and the tokens they are of. The tensors are never
-    written to: a cache that is made of them concatenates into new ones. ``hidden`` are the inputs of attention, [1, tokens, d] a layer,
-    where they were asked for; ``bounds`` what a codec may have changed an element of keys and of values by."""
+class KVPage:
+    """Keys and values of at most ``BLOCK`` tokens in every layer, each of shape [heads, tokens, width]. The tensors are never written to.
+    ``bounds`` is what a codec may have changed an element of keys and of values by."""
 
     ids: tuple[int, ...]
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
-    hidden: tuple[torch.Tensor, ...] = ()
-    bounds: tuple[float, float] = field(default=(0.0, 0.0))
+    bounds: tuple[float, float] = (0.0, 0.0)
 
     @property
     def tokens(self) -> int:
@@ -29,31 +30,63 @@ class KVState:
 
     @property
     def bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values, *self.hidden))
+        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
 
-    def to(self, device: torch.device) -> KVState:
-        """The same on another device."""
-
-        def moved(tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-            return tuple(t.to(device, non_blocking=True) for t in tensors)
-
-        return KVState(self.ids, moved(self.keys), moved(self.values), moved(self.hidden), self.bounds)
-
-    def pinned(self) -> KVState:
-        """The same in memory that a GPU reads without a copy in between."""
-        return KVState(
-            self.ids, tuple(t.pin_memory() for t in self.keys), tuple(t.pin_memory() for t in self.values), self.hidden, self.bounds
-        )
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor], ids: tuple[int, ...] | None = None) -> KVPage:
+        """The page with every tensor changed."""
+        keys, values = tuple(map(change, self.keys)), tuple(map(change, self.values))
+        return KVPage(self.ids if ids is None else ids, keys, values, self.bounds)
 
 
-def cache_of(state: KVState | None) -> DynamicCache:
+State = Sequence[KVPage]
+"""Pages in a row, all but the last of ``BLOCK`` tokens. States with the same beginning share its pages."""
+
+
+class PagedLayer(DynamicLayer):  # type: ignore[misc]
+    """A layer that begins with pages and joins them to what is read next, in one copy. The pages stay as they are."""
+
+    def __init__(self, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self._begun: tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]] | None = (keys, values)
+        self._held = sum(key.shape[1] for key in keys)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self._begun is None:
+            found: tuple[torch.Tensor, torch.Tensor] = super().update(key_states, value_states, *args, **kwargs)
+            return found
+        keys, values = self._begun
+        self.lazy_initialization(key_states, value_states)
+        self.keys = torch.cat([*(key.unsqueeze(0) for key in keys), key_states], dim=2)
+        self.values = torch.cat([*(value.unsqueeze(0) for value in values), value_states], dim=2)
+        self._begun = None
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        return self._held if self._begun is not None else int(super().get_seq_length())
+
+
+def ids_of(state: State) -> tuple[int, ...]:
+    return tuple(i for page in state for i in page.ids)
+
+
+def tokens_of(state: State) -> int:
+    return sum(page.tokens for page in state)
+
+
+def cache_of(state: State) -> DynamicCache:
     """A cache that goes on from the state and leaves it as it is. Every layer keeps all of its tokens, those with a window too: their
     mask leaves out what is too far, and a state can be cut anywhere."""
-    return DynamicCache() if state is None else DynamicCache(list(zip(state.keys, state.values, strict=True)))
+    cache = DynamicCache()
+    if state:
+        cache.layers = [PagedLayer([p.keys[n] for p in state], [p.values[n] for p in state]) for n in range(len(state[0].keys))]
+    return cache
 
 
-def state_of(ids: Sequence[int], cache: DynamicCache, hidden: Sequence[torch.Tensor] = ()) -> KVState:
-    """The state that a cache holds. Raises `Unsupported` for layers that keep something else than keys and values of every token."""
+def state_of(ids: Sequence[int], cache: DynamicCache, begun: State = ()) -> tuple[KVPage, ...]:
+    """The state that a cache holds of these tokens; whole pages that it was begun with are shared. Raises `Unsupported` for layers that
+    keep something else than keys and values of every token."""
     keys, values = [], []
     for number, layer in enumerate(cache.layers):
         key, value = getattr(layer, "keys", None), getattr(layer, "values", None)
@@ -62,19 +95,31 @@ def state_of(ids: Sequence[int], cache: DynamicCache, hidden: Sequence[torch.Ten
                 f"Layer {number} of this model ({type(layer).__name__}) does not keep keys and values of every token, so what it has read "
                 "cannot be kept exactly. Use the text of memories with it."
             )
-        keys.append(key)
-        values.append(value)
-    return KVState(tuple(ids), tuple(keys), tuple(values), tuple(hidden))
+        keys.append(key[0])
+        values.append(value[0])
+    pages = [page for page in begun if page.tokens == BLOCK]
+    for start in range(len(pages) * BLOCK, len(ids), BLOCK):
+        part = slice(start, start + BLOCK)
+        pages.append(KVPage(tuple(ids[part]), tuple(_own(k[:, part]) for k in keys), tuple(_own(v[:, part]) for v in values)))
+    return tuple(pages)
 
 
-def cut(state: KVState, tokens: int) -> KVState:
+def _own(tensor: torch.Tensor) -> torch.Tensor:
+    """With storage of its own, so that the page keeps no more than it counts."""
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def cut(state: State, tokens: int) -> tuple[KVPage, ...]:
     """The first tokens of a state; it shares storage with it."""
-    if tokens == state.tokens:
-        return state
-    return KVState(
-        state.ids[:tokens],
-        tuple(t[:, :, :tokens] for t in state.keys),
-        tuple(t[:, :, :tokens] for t in state.values),
-        tuple(t[:, :tokens] for t in state.hidden),
-        state.bounds,
-    )
+    pages: list[KVPage] = []
+    left = tokens
+    for page in state:
+        if left <= 0:
+            break
+        pages.append(page if page.tokens <= left else page.each(partial(_first, left), page.ids[:left]))
+        left -= page.tokens
+    return tuple(pages)
+
+
+def _first(tokens: int, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor[:, :tokens]

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from loci.policy.placement import page_key
 from loci.ports.engine import Engine, Held
 
 TIERS = ("device", "host")
+LOADERS = 8  # threads that bring pages: reading, hashing and moving wait for other things than Python
 
 
 @dataclass(slots=True)
@@ -50,24 +52,27 @@ class Residence:
         self._lock = threading.RLock()
 
     def take(self, names: Sequence[str], ids: Sequence[Sequence[int]], load: Callable[[int], Held]) -> Lease:
-        """The pages of these names, which hold these tokens; ``load`` brings one from the disk by its place."""
+        """The pages of these names, which hold these tokens; ``load`` brings one from the disk by its place, and is called from several
+        threads."""
         with self._lock:
             self._taken += 1
-            pages, tiers, held = [], Counter[str](), []
-            try:
-                for place, (name, expected) in enumerate(zip(names, ids, strict=True)):
-                    node = self._nodes.get(name)
-                    if node is not None and tuple(node.page.ids) != tuple(expected):
-                        node = None
-                    tiers["disk" if node is None else node.tier] += 1
-                    page = load(place) if node is None else self._brought(node)
-                    pages.append(page)
-                    if (node := self._put(name, page, place)) is not None:
-                        node.uses += 1
-                        held.append(node)
-            except BaseException:
-                _let_go(held)
-                raise
+            known = [self._known(name, expected) for name, expected in zip(names, ids, strict=True)]
+            held = [node for node in known if node is not None]
+            for pinned in held:
+                pinned.uses += 1
+        tiers = Counter("disk" if node is None else node.tier for node in known)
+        try:
+            pages = self._brought(known, load)
+        except BaseException:
+            self._release(held)
+            raise
+        with self._lock:
+            for place, (node, page) in enumerate(zip(known, pages, strict=True)):
+                if node is not None:
+                    self._raise(node, page)
+                elif (added := self._put(names[place], page, place)) is not None:
+                    added.uses += 1
+                    held.append(added)
         lease = Lease(tuple(pages), tiers)
         lease.release = weakref.finalize(lease, self._release, held)
         return lease
@@ -92,18 +97,43 @@ class Residence:
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
-    def _brought(self, node: Node) -> Held:
-        assert self._engine is not None
-        return node.page if node.tier == "device" else self._engine().fetch(node.page)
+    def _known(self, name: str, ids: Sequence[int]) -> Node | None:
+        node = self._nodes.get(name)
+        return node if node is not None and tuple(node.page.ids) == tuple(ids) else None
+
+    def _brought(self, known: Sequence[Node | None], load: Callable[[int], Held]) -> list[Held]:
+        """All of them where the model runs: what is not there comes by several ways at once."""
+
+        def bring(place: int) -> Held:
+            node = known[place]
+            if node is None:
+                return load(place)
+            if node.tier == "device":
+                return node.page
+            assert self._engine is not None
+            page: Held = self._engine().fetch(node.page)
+            return page
+
+        if all(node is not None and node.tier == "device" for node in known):
+            return [bring(place) for place in range(len(known))]
+        with ThreadPoolExecutor(LOADERS) as loaders:
+            return list(loaders.map(bring, range(len(known))))
+
+    def _raise(self, node: Node, page: Held) -> None:
+        """A page that was brought is held where it is now, if there is room."""
+        node.last_used = self._taken
+        if node.tier == "host" and self._make_room("device", page.bytes):
+            node.page, node.tier = page, "device"
 
     def _put(self, name: str, page: Held, depth: int) -> Node | None:
-        """Holds a page where the model runs. None where there is no room for it."""
-        known = self._nodes.get(name)
-        if known is not None and known.tier == "device" and known.page is page:
-            known.last_used = self._taken
-            return known
-        if known is not None and known.uses:
-            return None  # another of the same name is in use
+        """Holds a page where the model runs; what is held under its name already stays, where it is of the same tokens. None where there
+        is no room for it."""
+        node = self._nodes.get(name)
+        if node is not None and node.page.ids == page.ids:
+            node.last_used = self._taken
+            return node
+        if node is not None and node.uses:
+            return None
         self._nodes.pop(name, None)
         if not self._make_room("device", page.bytes):
             return None
@@ -129,9 +159,5 @@ class Residence:
 
     def _release(self, held: Sequence[Node]) -> None:
         with self._lock:
-            _let_go(held)
-
-
-def _let_go(held: Sequence[Node]) -> None:
-    for node in held:
-        node.uses -= 1
+            for node in held:
+                node.uses -= 1

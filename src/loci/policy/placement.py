@@ -1,7 +1,7 @@
 """Where a memory is best kept, by what it costs: reading its text again, or loading what a model made of it. Pure.
 
-Costs are two-parameter models with rates measured on the machine at hand (`loci.ports.engine.Rates`): reading n tokens takes
-``start + n a + n**2 b``, loading takes ``latency + bytes / bandwidth``. Below the break-even bandwidth of a model, which does not depend
+Costs are two-parameter models with rates measured on the machine at hand (`loci.ports.engine.Rates`): reading n tokens after m
+others takes ``start + n a + n (m + n / 2) b + m c``, loading takes ``latency + bytes / bandwidth``. Below the break-even bandwidth of a model, which does not depend
 on n for short texts, reading the text again is faster.
 """
 
@@ -27,8 +27,7 @@ class Choice:
 
 def read_seconds(rates: Rates, tokens: int, after: int = 0) -> float:
     """To read ``tokens`` that follow ``after`` others."""
-    whole, begun = after + tokens, after
-    return rates.start_s + tokens * rates.token_s + (whole * whole - begun * begun) * rates.pair_s
+    return rates.start_s + tokens * rates.token_s + tokens * (after + tokens / 2) * rates.pair_s + after * rates.held_s
 
 
 def load_seconds(tier: Tier, size: int) -> float:

@@ -132,12 +132,13 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What this machine and model take, measured once: reading n tokens costs ``start_s + n * token_s + n * n * pair_s`` seconds; states
-    come from the ``disk`` or from the ``host``'s memory."""
+    """What this machine and model take, measured once. Reading n tokens after m others costs ``start_s + n token_s + n (m + n / 2) pair_s
+    + m held_s`` seconds: the weights, the attention, the copy of what is held. Pages come from the ``disk`` or from the ``host``'s memory."""
 
     start_s: float
     token_s: float
     pair_s: float
+    held_s: float
     host: Tier
     disk: Tier
 

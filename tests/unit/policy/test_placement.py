@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loci.policy.placement import choose, load_seconds, read_seconds, uses_to_pay
 from loci.ports.engine import Rates, Tier
 
-RATES = Rates(0.001, 1e-3, 1e-7, Tier(1e-5, 20e9), Tier(1e-4, 2e9))
+RATES = Rates(0.001, 1e-3, 1e-7, 0.0, Tier(1e-5, 20e9), Tier(1e-4, 2e9))
 
 
 def test_reading_in_two_parts_takes_the_start_once_more() -> None:
@@ -20,7 +20,7 @@ def test_reading_in_two_parts_takes_the_start_once_more() -> None:
 
 def test_a_long_text_is_loaded_and_a_slow_disk_is_not_waited_for() -> None:
     assert choose(RATES, "disk", 6000, 100_000_000).is_loaded
-    slow = Rates(0.001, 1e-3, 1e-7, Tier(1e-5, 20e9), Tier(1e-4, 1e6))
+    slow = Rates(0.001, 1e-3, 1e-7, 0.0, Tier(1e-5, 20e9), Tier(1e-4, 1e6))
     choice = choose(slow, "disk", 6000, 100_000_000)
     assert not choice.is_loaded and "reading the text again" in choice.reason and uses_to_pay(1000, choice) == math.inf
 

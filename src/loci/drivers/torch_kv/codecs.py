@@ -75,7 +75,8 @@ def _quantize(x: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor, t
             "These keys or values are not finite, or beyond 65,504, which is what the codec's scales hold. Use the codec raw."
         )
     q = ((x - m.float()) / s.float().clamp_min(1e-30)).round().clamp(0, steps)
-    wrong = (m.float() + q * s.float() - x).abs() > s.float() / 2 * (1 + 1e-5) + 1e-6 * x.abs()
+    rounding = 1e-6 * torch.maximum(least.abs(), most.abs())  # of float32, in which this is computed
+    wrong = (m.float() + q * s.float() - x).abs() > s.float() / 2 * (1 + 1e-5) + rounding
     if wrong.any():
         raise Unsupported(f"{int(wrong.sum())} numbers are further from their codes than the codec promises. Use the codec raw.")
     return q.to(torch.uint8), s, m

@@ -1,0 +1,253 @@
+"""`loci bench kv`: what activation memory saves, and whether it is exact, on a model with random weights in the shape of a real one.
+
+Random weights say nothing about what a model answers; how long it takes to read, load and go on from a state does not depend on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from loci.drivers.torch_kv.clocks import measure
+from loci.drivers.torch_kv.engine import TorchEngine
+from loci.drivers.torch_kv.state import KVPage
+from loci.infrastructure.pages import PageFiles
+from loci.memories import pages as files
+from loci.memories.activation import CODECS
+from loci.operation.residence import Residence
+from loci.policy.placement import load_seconds, read_seconds
+from loci.ports.engine import BLOCK, Rates
+from loci.testing.models import make_tokenizer
+
+Progress = Callable[[int, int], None]
+CONTEXTS = (583, 2773, 6064)
+QUERIES = (167, 303, 953)
+PUBLISHED = {
+    (6064, 953): 79.1, (6064, 303): 91.1, (6064, 167): 94.2, (2773, 953): 64.6, (2773, 303): 85.1, (2773, 167): 89.7,
+    (583, 953): 23.0, (583, 303): 55.6, (583, 167): 71.3,
+}  # fmt: skip
+"""Percent of the time to the first token that MemOS reports saved for Qwen3-8B on an H800 (its documentation of KV cache memory)."""
+SHAPES: Mapping[str, Mapping[str, int]] = {
+    "30m": {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4,
+            "head_dim": 64, "vocab_size": 16_000},
+    "qwen3-8b": {"hidden_size": 4096, "intermediate_size": 12_288, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
+                 "head_dim": 128, "vocab_size": 151_936},
+    "qwen3-14b": {"hidden_size": 5120, "intermediate_size": 17_408, "num_hidden_layers": 40, "num_attention_heads": 40,
+                  "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151_936},
+}  # fmt: skip
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """An engine, and how often each thing is timed."""
+
+    engine: TorchEngine
+    tries: int
+
+    def seconds(self, call: Callable[[], object]) -> float:
+        """The median of some tries on a GPU, the fastest on a CPU, where others share the cores; one before them does not count."""
+        taken = []
+        for _ in range(self.tries + 1):
+            start = perf_counter()
+            call()
+            self.wait()
+            taken.append(perf_counter() - start)
+        return median(taken[1:]) if self.engine.device.type == "cuda" else min(taken[1:])
+
+    def wait(self) -> None:
+        if self.engine.device.type == "cuda":
+            torch.cuda.synchronize(self.engine.device)
+
+    def ids(self, count: int, seed: int = 0) -> list[int]:
+        chance = torch.Generator().manual_seed(seed)
+        return [int(i) for i in torch.randint(5, 300, (count,), generator=chance)]
+
+
+def make(shape: str, device: str, dtype: str, tries: int) -> Bench:
+    """A model of the shape with random weights, seeded."""
+    torch.manual_seed(0)
+    config = Qwen3Config(**SHAPES[shape], max_position_embeddings=40_960, tie_word_embeddings=shape == "30m", dtype=dtype)
+    with torch.device(device):
+        model = Qwen3ForCausalLM(config).to(getattr(torch, dtype))
+    return Bench(TorchEngine(model, make_tokenizer()), tries)
+
+
+def run(shape: str, device: str, dtype: str, tries: int, contexts: Sequence[int], queries: Sequence[int], advance: Progress) -> dict[str, Any]:
+    """Everything that is measured, as it is reported."""
+    bench = make(shape, device, dtype, tries)
+    parameters = sum(p.numel() for p in bench.engine.model.parameters())
+    total = len(contexts) * len(queries) + 3
+    advance(0, total)
+    rates = measure(bench.engine, max(contexts))
+    cells: list[dict[str, Any]] = []
+    for context in contexts:
+        with tempfile.TemporaryDirectory(prefix="loci-kv-") as folder:
+            cells += grid(bench, rates, PageFiles(Path(folder)), context, queries, lambda: advance(len(cells), total))
+        advance(len(cells), total)
+    found = {
+        "shape": shape, "parameters": parameters, "device": device_name(device), "dtype": dtype, "threads": torch.get_num_threads(),
+        "rates": {"start_ms": 1e3 * rates.start_s, "token_us": 1e6 * rates.token_s, "pair_ns": 1e9 * rates.pair_s, "held_us": 1e6 * rates.held_s,
+                  "host_GB_per_s": rates.host.bytes_per_s / 1e9, "disk_GB_per_s": rates.disk.bytes_per_s / 1e9},
+        "first token": cells, "tiers": decisions(cells), "uses": uses(bench, 1000, 4),
+    }  # fmt: skip
+    advance(total - 1, total)
+    found["restart"] = restart(shape, dtype, max(contexts)) if device == "cpu" else None
+    advance(total, total)
+    return found
+
+
+def grid(bench: Bench, rates: Rates, kept: PageFiles, context: int, queries: Sequence[int], step: Callable[[], object]) -> list[dict[str, Any]]:
+    """The time to the first token after a memory of ``context`` tokens: its text read, and its state from each tier, raw and int8."""
+    engine, memory = bench.engine, bench.ids(context)
+    build = bench.seconds(lambda: engine.read(memory))
+    state = engine.read(memory)
+    parked = [engine.park(page) for page in state]
+    size = sum(page.bytes for page in state)
+    stored = {codec: store(engine, kept, state, codec) for codec in ("raw", "int8")}
+    cells = []
+    for length in queries:
+        query = bench.ids(length, seed=length)
+        whole = [*memory, *query]
+        arms: dict[str, Callable[[], object]] = {
+            "text": lambda whole=whole: engine.logits((), whole, 1),  # type: ignore[misc]
+            "query alone": lambda query=query: engine.logits((), query, 1),  # type: ignore[misc]
+            "device": lambda query=query: engine.logits(state, query, 1),  # type: ignore[misc]
+            "host": lambda query=query: engine.logits([engine.fetch(page) for page in parked], query, 1),  # type: ignore[misc]
+            "disk": lambda query=query: engine.logits(loaded(engine, kept, memory, stored["raw"], "raw"), query, 1),  # type: ignore[misc]
+            "disk int8": lambda query=query: engine.logits(loaded(engine, kept, memory, stored["int8"], "int8"), query, 1),  # type: ignore[misc]
+        }
+        seconds = {arm: bench.seconds(call) for arm, call in arms.items()}
+        difference = float((engine.logits(state, query, 1) - engine.logits((), whole, 1)).abs().max())
+        is_same = int(engine.logits(state, query, 1).argmax()) == int(engine.logits((), whole, 1).argmax())
+        predicted_text, floor = read_seconds(rates, context + length), read_seconds(rates, length, context)
+        predicted = {
+            "device": floor, "host": floor + load_seconds(rates.host, size), "disk": floor + load_seconds(rates.disk, size),
+        }  # fmt: skip
+        saved = {arm: 100 * (1 - seconds[arm] / seconds["text"]) for arm in ("device", "host", "disk", "disk int8")}
+        cells.append({
+            "context": context, "query": length, "build_ms": 1e3 * build, "bytes": size, "ms": {arm: 1e3 * s for arm, s in seconds.items()},
+            "saved": saved, "published": PUBLISHED.get((context, length)),
+            "predicted": {arm: 100 * (1 - s / predicted_text) for arm, s in predicted.items()},
+            "uses to pay": {arm: build / (seconds["text"] - seconds[arm]) if seconds[arm] < seconds["text"] else None for arm in saved},
+            "over the query alone": seconds["device"] / seconds["query alone"],
+            "difference": difference, "same token": is_same,
+        })  # fmt: skip
+        step()
+    return cells
+
+
+def store(engine: TorchEngine, kept: PageFiles, state: Sequence[KVPage], codec: str) -> list[tuple[str, int]]:
+    """Writes the pages of a state: (name, bytes) of each."""
+    written = []
+    for page in state:
+        data = files.dump(engine.encode(page, CODECS[codec]))
+        written.append((kept.put(data), len(data)))
+    return written
+
+
+def loaded(engine: TorchEngine, kept: PageFiles, ids: Sequence[int], stored: Sequence[tuple[str, int]], codec: str) -> list[KVPage]:
+    """The state as a process finds it that has nothing at hand: read, hashed, decoded, by several threads as `Residence` does."""
+    fresh = Residence(lambda: engine, 1 << 60, 0)
+
+    def load(place: int) -> KVPage:
+        name, size = stored[place]
+        return engine.decode(ids[place * BLOCK : (place + 1) * BLOCK], CODECS[codec], files.load(kept.open(name, size)))
+
+    parts = [tuple(ids[start : start + BLOCK]) for start in range(0, len(ids), BLOCK)]
+    return list(fresh.take([str(place) for place in range(len(parts))], parts, load).pages)
+
+
+def decisions(cells: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """How often the cost model chooses the faster of reading and loading, over all cells and tiers, and what its choices cost above the
+    best ones, in percent."""
+    right, chosen, best = [], 0.0, 0.0
+    for cell in cells:
+        for tier in ("device", "host", "disk"):
+            is_loaded = cell["predicted"][tier] > 0
+            taken = {True: cell["ms"][tier], False: cell["ms"]["text"]}
+            right.append(taken[is_loaded] <= min(taken.values()))
+            chosen, best = chosen + taken[is_loaded], best + min(taken.values())
+    return {"right": sum(right) / len(right), "regret": 100 * (chosen / best - 1)}
+
+
+def uses(bench: Bench, times: int, threads: int) -> dict[str, Any]:
+    """Uses a state again and again, from several threads: whether its bytes and the answers stay the same."""
+    state, query = bench.engine.read(bench.ids(200)), bench.ids(3, seed=9)
+    before, first = digest(state), bench.engine.logits(state, query, 1)
+    with ThreadPoolExecutor(threads) as pool:
+        same = list(pool.map(lambda _: bool(torch.equal(bench.engine.logits(state, query, 1), first)), range(times)))
+    return {"uses": times, "threads": threads, "same answers": sum(same), "same bytes": digest(state) == before}
+
+
+def digest(state: Sequence[KVPage]) -> str:
+    found = hashlib.sha256()
+    for page in state:
+        for tensor in (*page.keys, *page.values):
+            found.update(tensor.contiguous().reshape(-1).view(torch.uint8).cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
+def device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    return "cpu"
+
+
+# -- after a restart -----------------------------------------------------------------------------------------------------
+
+
+def restart(shape: str, dtype: str, context: int) -> dict[str, float]:
+    """A memory kept by one process and used by the next: the first token from the disk, and from the text, each in a process that has
+    just loaded the model. Also the difference of their logits."""
+    with tempfile.TemporaryDirectory(prefix="loci-kv-") as folder:
+        told = {way: _elsewhere(way, shape, dtype, context, folder) for way in ("keep", "held", "text")}
+    held, text = told["held"], told["text"]
+    difference = max(abs(a - b) for a, b in zip(held["logits"], text["logits"], strict=True))
+    return {"held_ms": held["ms"], "text_ms": text["ms"], "times_faster": text["ms"] / held["ms"], "difference": difference}
+
+
+def _elsewhere(way: str, shape: str, dtype: str, context: int, folder: str) -> dict[str, Any]:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run(
+        [sys.executable, "-m", "loci.bench.kv", way, shape, dtype, str(context), folder], capture_output=True, text=True, env=environment, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _after_restart(way: str, shape: str, dtype: str, context: int, folder: Path) -> dict[str, Any]:
+    """What one of the processes does."""
+    bench = make(shape, "cpu", dtype, 1)
+    memory, query, kept, listed = bench.ids(context), bench.ids(20, seed=3), PageFiles(folder / "pages"), folder / "pages.json"
+    bench.engine.logits((), query, 1)  # what the first forward pass of any process takes is not what is measured
+    if way == "keep":
+        listed.write_text(json.dumps(store(bench.engine, kept, bench.engine.read(memory), "raw")), "utf-8")
+        return {}
+    stored = [(str(name), int(size)) for name, size in json.loads(listed.read_text("utf-8"))]
+    start = perf_counter()
+    if way == "held":
+        logits = bench.engine.logits(loaded(bench.engine, kept, memory, stored, "raw"), query, 1)
+    else:
+        logits = bench.engine.logits((), [*memory, *query], 1)
+    taken = perf_counter() - start
+    return {"ms": 1e3 * taken, "logits": logits[0].tolist()}
+
+
+if __name__ == "__main__":
+    _way, _shape, _dtype, _context, _folder = sys.argv[1:]
+    sys.stdout.write(json.dumps(_after_restart(_way, _shape, _dtype, int(_context), Path(_folder))))

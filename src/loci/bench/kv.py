@@ -87,7 +87,9 @@ def make(shape: str, device: str, dtype: str, tries: int) -> Bench:
     return Bench(TorchEngine(model, make_tokenizer()), tries)
 
 
-def run(shape: str, device: str, dtype: str, tries: int, contexts: Sequence[int], queries: Sequence[int], advance: Progress) -> dict[str, Any]:
+def run(
+    shape: str, device: str, dtype: str, tries: int, contexts: Sequence[int], queries: Sequence[int], advance: Progress
+) -> dict[str, Any]:
     """Everything that is measured, as it is reported."""
     bench = make(shape, device, dtype, tries)
     parameters = sum(p.numel() for p in bench.engine.model.parameters())
@@ -111,7 +113,9 @@ def run(shape: str, device: str, dtype: str, tries: int, contexts: Sequence[int]
     return found
 
 
-def grid(bench: Bench, rates: Rates, kept: PageFiles, context: int, queries: Sequence[int], step: Callable[[], object]) -> list[dict[str, Any]]:
+def grid(
+    bench: Bench, rates: Rates, kept: PageFiles, context: int, queries: Sequence[int], step: Callable[[], object]
+) -> list[dict[str, Any]]:
     """The time to the first token after a memory of ``context`` tokens: its text read, and its state from each tier, raw and int8."""
     engine, memory = bench.engine, bench.ids(context)
     build = bench.seconds(lambda: engine.read(memory))
@@ -224,7 +228,11 @@ def restart(shape: str, dtype: str, context: int) -> dict[str, float]:
 def _elsewhere(way: str, shape: str, dtype: str, context: int, folder: str) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run(
-        [sys.executable, "-m", "loci.bench.kv", way, shape, dtype, str(context), folder], capture_output=True, text=True, env=environment, check=True
+        [sys.executable, "-m", "loci.bench.kv", way, shape, dtype, str(context), folder],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from loci.drivers.torch_kv import codecs
+from loci.drivers.torch_kv import codecs, compose
 from loci.drivers.torch_kv.check import check_library
 from loci.drivers.torch_kv.clocks import measure
 from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
@@ -88,6 +88,14 @@ class TorchEngine:
         with torch.inference_mode():
             self._forward(ids, cache)
             return state_of(whole, cache, after)
+
+    def compose(self, states: Sequence[State], mode: str, share: float = 0.15) -> tuple[KVPage, ...]:
+        """States behind one another though each was read alone: ``block`` turns them to their places, ``blend`` reads ``share`` of the
+        tokens again as well. Neither is what reading the joined text gives."""
+        if mode not in ("block", "blend"):
+            raise Invalid(f"mode is {mode!r}; states are put together by block or blend.")
+        with torch.inference_mode():
+            return compose.block(self.model, states) if mode == "block" else compose.blend(self.model, states, share)
 
     def cut(self, state: State, tokens: int) -> tuple[KVPage, ...]:
         return cut(state, tokens)

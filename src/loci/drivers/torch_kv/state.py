@@ -97,7 +97,14 @@ def state_of(ids: Sequence[int], cache: DynamicCache, begun: State = ()) -> tupl
             )
         keys.append(key[0])
         values.append(value[0])
-    pages = [page for page in begun if page.tokens == BLOCK]
+    return paged(ids, keys, values, [page for page in begun if page.tokens == BLOCK])
+
+
+def paged(
+    ids: Sequence[int], keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor], begun: Sequence[KVPage] = ()
+) -> tuple[KVPage, ...]:
+    """The pages of a text whose layers have these keys and values, [heads, tokens, width]; the first may be there already."""
+    pages = list(begun)
     for start in range(len(pages) * BLOCK, len(ids), BLOCK):
         part = slice(start, start + BLOCK)
         pages.append(KVPage(tuple(ids[part]), tuple(_own(k[:, part]) for k in keys), tuple(_own(v[:, part]) for v in values)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from loci.drivers.torch_kv.state import KVPage
 from loci.errors import Corrupt, Unsupported
 from loci.memories.activation import CODECS
 from loci.ports.engine import BLOCK, LayerShape, Tensors
-from loci.testing.models import SHAPES
+from loci.testing.models import SHAPES, make_model, make_tokenizer
 
 EngineOf = Callable[..., TorchEngine]
 HEADS = 2
@@ -83,7 +84,7 @@ def test_raw_is_the_same_to_the_bit(dtype: torch.dtype) -> None:
 def test_the_bounds_hold_on_every_layer_of_a_model(engine_of: EngineOf, shape: str, codec: str) -> None:
     engine = engine_of(shape)
     state = engine.read(list(range(5, 205)))
-    found = [engine.decode(page.ids, CODECS[codec], engine.encode(page, CODECS[codec])) for page in state]
+    found = [engine.decode(page.ids, 64 * place, CODECS[codec], engine.encode(page, CODECS[codec])) for place, page in enumerate(state)]
     told = engine.compare(state, found)
     assert 0 < told["key_error"] <= told["key_bound"] * 1.001 and 0 < told["value_error"] <= told["value_bound"] * 1.001
     if codec == "int8":
@@ -116,3 +117,49 @@ def test_a_page_of_another_shape_is_refused(codec: str) -> None:
         codecs.decode(page.ids, CODECS[codec], right, [*shapes, *shapes], torch.float32)
     with pytest.raises(Corrupt):
         codecs.decode(page.ids[:-1], CODECS[codec], right, shapes, torch.float32)
+
+
+# -- the inputs of attention ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["qwen3", "llama"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_keys_and_values_are_made_again_from_the_inputs_of_attention(engine_of: EngineOf, shape: str, dtype: torch.dtype) -> None:
+    engine, hidden = engine_of(shape, dtype=dtype), CODECS["hidden"]
+    state = engine.read_hidden(list(range(5, 205)))
+    found = [engine.decode(page.ids, 64 * place, hidden, engine.encode(page, hidden)) for place, page in enumerate(state)]
+    told = engine.compare(state, found)
+    coarse = float(torch.finfo(dtype).eps)
+    assert told["key_error"] <= 64 * coarse and told["value_error"] <= 64 * coarse and told["kl"] <= 1e-5
+    assert engine.compare(state, engine.read(list(range(5, 205))))["logits"] == 0, "watching changes nothing"
+
+
+def test_they_take_half_the_room_where_every_head_has_its_own_keys() -> None:
+    engine = TorchEngine(make_model("llama", num_key_value_heads=4), make_tokenizer())
+    page = engine.read_hidden(list(range(5, 69)))[0]
+    raw, hidden = (sum(len(t.data) for t in engine.encode(page, CODECS[codec]).values()) for codec in ("raw", "hidden"))
+    assert hidden == raw / 2 and engine.is_hidden_smaller()
+    assert not TorchEngine(make_model("llama", num_key_value_heads=1), make_tokenizer()).is_hidden_smaller()
+
+
+def test_a_place_that_is_another_makes_other_keys(engine_of: EngineOf) -> None:
+    engine, hidden = engine_of(), CODECS["hidden"]
+    state = engine.read_hidden(list(range(5, 150)))
+    wrong = [engine.decode(page.ids, 0, hidden, engine.encode(page, hidden)) for page in state]
+    assert engine.compare(state, wrong)["key_error"] > 0.1
+
+
+def test_layers_that_are_not_alike_are_refused(engine_of: EngineOf) -> None:
+    with pytest.raises(Unsupported, match="Use the codec raw"):
+        engine_of("gemma").read_hidden([5, 6, 7])
+    assert not engine_of("gemma").is_hidden_smaller()
+
+
+def test_what_others_read_meanwhile_is_not_kept(engine_of: EngineOf) -> None:
+    engine, ids = engine_of(), list(range(5, 105))
+    alone = engine.read_hidden(ids)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(engine.read_hidden, [ids] * 16))
+    assert all(
+        torch.equal(a, b) for state in found for p, q in zip(state, alone, strict=True) for a, b in zip(p.hidden, q.hidden, strict=True)
+    )

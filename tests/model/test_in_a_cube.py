@@ -359,11 +359,22 @@ def test_codes_take_less_room_and_say_what_they_cost(cube: Cube, codec: str, sha
     assert answer(cube)[1] == coded.id and cube.verify().is_clean
 
 
+def test_the_inputs_of_attention_give_the_same_answer(cube: Cube, door: Door) -> None:
+    raw = cube.activate(ids(cube), user="ann")
+    text = answer(cube)[0]
+    cube.deactivate(raw.id)
+    hidden = cube.activate(ids(cube), user="ann", codec="hidden")
+    assert hidden.codec == "hidden" and hidden.quality["kl"] < 1e-9 and hidden.bytes < 0.6 * raw.bytes
+    found, used, why = answer(door().cube("main"))
+    assert (found, used) == (text, hidden.id) and why.endswith("from the disk")
+    assert cube.activate(ids(cube)[:2], user="ann", codec="exact").codec == "hidden"
+
+
 def test_a_codec_that_costs_more_than_allowed_is_refused(cube: Cube, folder: Path) -> None:
     with pytest.raises(Unsupported, match="nats a token, more than"):
         cube.activate(ids(cube), user="ann", codec="int4", most_divergence=1e-12)
     assert cube.activations(user="ann") == [] and files(folder) == []
-    with pytest.raises(Invalid, match="raw, int8, int4"):
+    with pytest.raises(Invalid, match="raw, hidden, int8, int4"):
         cube.activate(ids(cube), user="ann", codec="fp2")
 
 

@@ -99,7 +99,7 @@ def run(
     cells: list[dict[str, Any]] = []
     for context in contexts:
         with tempfile.TemporaryDirectory(prefix="loci-kv-") as folder:
-            cells += grid(bench, rates, PageFiles(Path(folder)), context, queries, lambda: advance(len(cells), total))
+            cells += grid(bench, rates, PageFiles(Path(folder)), context, queries)
         advance(len(cells), total)
     found = {
         "shape": shape, "parameters": parameters, "device": device_name(device), "dtype": dtype, "threads": torch.get_num_threads(),
@@ -114,7 +114,11 @@ def run(
 
 
 def grid(
-    bench: Bench, rates: Rates, kept: PageFiles, context: int, queries: Sequence[int], step: Callable[[], object]
+    bench: Bench,
+    rates: Rates,
+    kept: PageFiles,
+    context: int,
+    queries: Sequence[int],
 ) -> list[dict[str, Any]]:
     """The time to the first token after a memory of ``context`` tokens: its text read, and its state from each tier, raw and int8."""
     engine, memory = bench.engine, bench.ids(context)
@@ -151,7 +155,6 @@ def grid(
             "over the query alone": seconds["device"] / seconds["query alone"],
             "difference": difference, "same token": is_same,
         })  # fmt: skip
-        step()
     return cells
 
 
@@ -170,7 +173,7 @@ def loaded(engine: TorchEngine, kept: PageFiles, ids: Sequence[int], stored: Seq
 
     def load(place: int) -> KVPage:
         name, size = stored[place]
-        return engine.decode(ids[place * BLOCK : (place + 1) * BLOCK], CODECS[codec], files.load(kept.open(name, size)))
+        return engine.decode(ids[place * BLOCK : (place + 1) * BLOCK], place * BLOCK, CODECS[codec], files.load(kept.open(name, size)))
 
     parts = [tuple(ids[start : start + BLOCK]) for start in range(0, len(ids), BLOCK)]
     return list(fresh.take([str(place) for place in range(len(parts))], parts, load).pages)

@@ -18,7 +18,7 @@ from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, P
 
 SCHEMA = 1
 LONGEST = 1 << 20  # tokens
-CODECS = {"raw": Codec("raw"), "int8": Codec("int8", 8), "int4": Codec("int4", 4)}
+CODECS = {"raw": Codec("raw"), "hidden": Codec("hidden"), "int8": Codec("int8", 8), "int4": Codec("int4", 4)}
 
 
 # -- identity ------------------------------------------------------------------------------------------------------------

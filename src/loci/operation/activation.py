@@ -26,6 +26,7 @@ from loci.types import Attached, Handle, Hit, Memory, Message, Recall
 
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
 MOST_MEMORIES = 1000
+RAW = activation.CODECS["raw"]
 Progress = Callable[[int, int], None]
 
 
@@ -76,24 +77,21 @@ class Activations:
             raise Unsupported(
                 f"Cube {self._store.cube} is encrypted, and the pages of an activation memory would not be. Nothing was kept."
             )
-        chosen = activation.CODECS.get(codec)
-        if chosen is None:
-            raise Invalid(f"codec is {codec!r}; it must be one of {', '.join(activation.CODECS)}.")
+        chosen = self._codec(codec)
         found = self._present(memories, at)
         text = self._block(found, at.now)
         ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
         fingerprint, tenant = self.engine.fingerprint(), self.tenant(at)
         names = activation.chain(fingerprint, tenant, chosen, ids)
         begun, known = self._begun(names, ids, chosen)
-        held = sum(page.tokens for page in known)
-        state = self.engine.read(ids[held:], begun) if held < len(ids) else begun
+        state = self._read(ids, begun, chosen)
         written = self._write(state, names, known, chosen, progress)
         manifest = Manifest(
             id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
             quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
             tenant=tenant, codec=chosen, pages=tuple(written), tools=self.engine.tools(),
         )  # fmt: skip
-        kept = state if not chosen.bits else [self._load(manifest, place) for place in range(len(names))]
+        kept = state if chosen == RAW else [self._load(manifest, place) for place in range(len(names))]
         manifest = self._measured(manifest, state, kept, most_divergence)
         with self._store.write(at.now) as tx:
             if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
@@ -106,10 +104,27 @@ class Activations:
         self._residence.put(names, kept)
         return handle_of(self._store.payload(id), manifest)
 
+    def _codec(self, name: str) -> Codec:
+        """The codec of that name; ``exact`` is the smaller of the two that change nothing."""
+        if name == "exact":
+            name = "hidden" if self.engine.is_hidden_smaller() else "raw"
+        if name not in activation.CODECS:
+            raise Invalid(
+                f"codec is {name!r}; it must be one of {', '.join(activation.CODECS)}, or exact for the smaller of raw and hidden."
+            )
+        return activation.CODECS[name]
+
+    def _read(self, ids: Sequence[int], begun: Sequence[Any], codec: Codec) -> Sequence[Any]:
+        """The state of these tokens, as far as it is not there already."""
+        held = sum(len(page.ids) for page in begun)
+        if held == len(ids):
+            return begun
+        return self.engine.read_hidden(ids) if codec.name == "hidden" else self.engine.read(ids[held:], begun)
+
     def _begun(self, names: Sequence[str], ids: Sequence[int], codec: Codec) -> tuple[Sequence[Any], list[Page]]:
-        """The longest beginning of these tokens that is kept as it was computed, with its pages. Codes are not built upon: what they
-        change would add up."""
-        found = self._store.holding(names) if not codec.bits else None
+        """The longest beginning of these tokens that is kept as it was computed, with its pages. What a codec changed is not built
+        upon: it would add up."""
+        found = self._store.holding(names) if codec == RAW else None
         if found is None:
             return (), []
         manifest = self._manifest(found)
@@ -136,7 +151,7 @@ class Activations:
 
     def _measured(self, manifest: Manifest, state: Sequence[Any], kept: Sequence[Any], most_divergence: float) -> Manifest:
         """With what the codec costs. Raises `Unsupported` where that is more than was allowed; nothing is kept then."""
-        if not manifest.codec.bits:
+        if manifest.codec == RAW:
             return manifest
         quality = self.engine.compare(state, kept)
         if quality["kl"] > most_divergence:
@@ -282,7 +297,7 @@ class Activations:
     def _load(self, manifest: Manifest, place: int) -> Any:
         """A page from the disk."""
         page, ids = manifest.pages[place], manifest.ids[place * BLOCK : (place + 1) * BLOCK]
-        return self.engine.decode(ids, manifest.codec, pages.load(self._files.open(page.hash, page.bytes)))
+        return self.engine.decode(ids, place * BLOCK, manifest.codec, pages.load(self._files.open(page.hash, page.bytes)))
 
     def _manifest(self, row: PayloadRow) -> Manifest:
         known = self._manifests.get((row.id, row.number))

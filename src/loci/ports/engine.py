@@ -168,14 +168,20 @@ class Engine(Protocol[P]):
     def read(self, ids: Sequence[int], after: Sequence[P] = ()) -> Sequence[P]:
         """The state after these tokens, which follow those of ``after``, whose whole pages it shares."""
 
+    def read_hidden(self, ids: Sequence[int]) -> Sequence[P]:
+        """The same of a text from its beginning, with what the codec ``hidden`` keeps. Raises ``Unsupported``."""
+
+    def is_hidden_smaller(self) -> bool:
+        """Whether the codec ``hidden`` takes less room than ``raw`` with this model."""
+
     def cut(self, state: Sequence[P], tokens: int) -> Sequence[P]:
         """The state as it was after its first tokens."""
 
     def encode(self, page: P, codec: Codec) -> Tensors:
         """A page as it is kept. Raises ``Unsupported`` where the codec cannot hold what is in it."""
 
-    def decode(self, ids: Sequence[int], codec: Codec, tensors: Tensors) -> P:
-        """The page of these tokens, where the model runs. Raises ``Corrupt`` where the tensors are not what they should be."""
+    def decode(self, ids: Sequence[int], start: int, codec: Codec, tensors: Tensors) -> P:
+        """The page of these tokens, the first of which is the text's ``start``-th, where the model runs. Raises ``Corrupt`` where the tensors are not what they should be."""
 
     def park(self, page: P) -> P:
         """The same in the host's memory, from where it comes back fast. Where the model runs there, the same object."""

@@ -57,8 +57,8 @@ class Activating(Asking):
         progress: Progress | None = None,
     ) -> Handle:
         """Has the model read memories, by their ids or as a search ``about`` something finds them, and keeps what it makes of them: later
-        answers go on from there. ``codec`` int8 and int4 take less room and are refused where they would cost the answers more than
-        ``most_divergence`` nats a token. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
+        answers go on from there. ``codec`` raw and hidden change nothing (``exact`` takes the smaller of them), int8 and int4 take less room and are
+        refused where they would cost the answers more than ``most_divergence`` nats a token. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
         rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
         if bool(memories) == (about is not None):
             raise Invalid("activate needs the ids of memories, or about=, what to search for; not both.")

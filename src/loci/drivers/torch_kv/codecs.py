@@ -48,6 +48,16 @@ def decode(ids: Sequence[int], codec: Codec, tensors: Tensors, shapes: Sequence[
     return KVPage(tuple(ids), tuple(keys), tuple(values), (bounds["k"], bounds["v"]))
 
 
+def encode_hidden(page: KVPage) -> Tensors:
+    """The inputs of attention, ``L{layer}.x`` of shape [tokens, d]."""
+    return {f"L{number}.x": _out(x) for number, x in enumerate(page.hidden)}
+
+
+def decode_hidden(ids: Sequence[int], tensors: Tensors, layers: int, size: int, dtype: torch.dtype) -> list[torch.Tensor]:
+    """What `encode_hidden` kept. Raises `Corrupt` as `decode` does."""
+    return [_in(tensors, f"L{number}.x", (len(ids), size), dtype) for number in range(layers)]
+
+
 def _part(page: Tensors, name: str, shape: tuple[int, int, int], codec: Codec, dtype: torch.dtype) -> tuple[torch.Tensor, float]:
     """[heads, tokens, width] of one page, and the bound of its codec."""
     if not codec.bits:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from loci.drivers.torch_kv import codecs, compose
+from loci.drivers.torch_kv import codecs, compose, hidden
 from loci.drivers.torch_kv.check import check_library
 from loci.drivers.torch_kv.clocks import measure
 from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
@@ -89,6 +89,13 @@ class TorchEngine:
             self._forward(ids, cache)
             return state_of(whole, cache, after)
 
+    def read_hidden(self, ids: Sequence[int]) -> tuple[KVPage, ...]:
+        cache = cache_of(())
+        self._check_room(len(ids))
+        with torch.inference_mode(), hidden.watching(self.model) as found:
+            self._forward(ids, cache)
+            return state_of(ids, cache, (), found)
+
     def compose(self, states: Sequence[State], mode: str, share: float = 0.15) -> tuple[KVPage, ...]:
         """States behind one another though each was read alone: ``block`` turns them to their places, ``blend`` reads ``share`` of the
         tokens again as well. Neither is what reading the joined text gives."""
@@ -118,11 +125,20 @@ class TorchEngine:
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
-    def encode(self, page: KVPage, codec: Codec) -> Tensors:
-        return codecs.encode(page, codec)
+    def is_hidden_smaller(self) -> bool:
+        return hidden.is_smaller(self.model, self._shapes)
 
-    def decode(self, ids: Sequence[int], codec: Codec, tensors: Tensors) -> KVPage:
-        return self.fetch(codecs.decode(ids, codec, tensors, self._shapes, self.model.dtype))
+    def encode(self, page: KVPage, codec: Codec) -> Tensors:
+        return codecs.encode_hidden(page) if codec.name == "hidden" else codecs.encode(page, codec)
+
+    def decode(self, ids: Sequence[int], start: int, codec: Codec, tensors: Tensors) -> KVPage:
+        if codec.name != "hidden":
+            return self.fetch(codecs.decode(ids, codec, tensors, self._shapes, self.model.dtype))
+        size = self.model.config.get_text_config(decoder=True).hidden_size
+        inputs = codecs.decode_hidden(ids, tensors, len(self._shapes), size, self.model.dtype)
+        with torch.inference_mode():
+            keys, values = hidden.rebuilt(self.model, [x.to(self.device) for x in inputs], start)
+        return KVPage(tuple(ids), tuple(keys), tuple(values))
 
     def park(self, page: KVPage) -> KVPage:
         return page.each(lambda t: t.cpu().pin_memory()) if self.device.type == "cuda" else page

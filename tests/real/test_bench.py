@@ -105,3 +105,18 @@ def test_timings_are_taken_of_everything(tmp_path: Path, monkeypatch: pytest.Mon
     (row,) = found["search"]
     assert row["memories"] == 100 and row["search_ms"] >= row["beyond_embedding_ms"] > 0
     assert all(row[f"{name}_ms"] > 0 for name in ("exact_dense", "after_an_add", "first", "of_a_tenth", "unscoped"))
+
+
+def test_activation_memory_is_timed_and_compared(tmp_path: Path) -> None:
+    arguments = ["--context", "70", "--context", "130", "--query", "10", "--tries", "1", "--report", str(tmp_path / "kv"), "--json"]
+    done = subprocess.run([sys.executable, "-m", "loci", "bench", "kv", *arguments], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert [(c["context"], c["query"]) for c in found["first token"]] == [(70, 10), (130, 10)]
+    assert all(c["difference"] <= 1e-5 and c["same token"] and c["ms"]["device"] > 0 for c in found["first token"])
+    assert found["uses"]["same answers"] == found["uses"]["uses"] == 1000 and found["uses"]["same bytes"]
+    assert found["restart"]["difference"] <= 1e-5 and 0 <= found["tiers"]["right"] <= 1
+    report = (tmp_path / "kv" / "report.md").read_text("utf-8")
+    assert "| 70 | 10 |" in report and "random weights" in report
+    ElementTree.parse(tmp_path / "kv" / "saved.svg")
+    refused = subprocess.run([sys.executable, "-m", "loci", "bench", "kv", "--device", "cuda"], capture_output=True, text=True)
+    assert refused.returncode == 8 and "no GPU here" in refused.stderr

@@ -9,11 +9,15 @@ from pathlib import Path
 import click
 
 from loci.bench.rivals import RIVALS
+from loci.cli.bench_kv import kv
 
 
 @click.group()
 def bench() -> None:
     """Measure Loci on your data, and beside other systems."""
+
+
+bench.add_command(kv)
 
 
 @bench.command()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import torch
 
-from loci.ports.engine import Rates, Tier
+from loci.ports.engine import BLOCK, Rates, Tier
 
 if TYPE_CHECKING:
     from loci.drivers.torch_kv.engine import TorchEngine
@@ -24,21 +25,22 @@ POINTS = (
     (1 / 32, 1),
     (1 / 4, 1),
 )  # (tokens that are read, tokens that are held), as shares of the longest
-SIZES = (1 << 18, 1 << 24)  # bytes that are moved
+PAGES = (1, 16)  # that are moved
 TRIES = 3
 
 
 def measure(engine: TorchEngine, longest: int = LONGEST) -> Rates:
-    """Reads texts of a few lengths, alone and after others, and moves bytes of two sizes, each a few times; the fastest counts. Some
+    """Reads texts of a few lengths, alone and after others, and moves few and many pages, each a few times; the fastest counts. Some
     seconds, by how large the model is."""
     longest = min(longest, (engine.fingerprint().context or 2 * longest) // 2)
     begun = engine.read([1] * longest)
     points = [(max(int(read * longest), 1), int(held * longest)) for read, held in POINTS]
     seconds = [_fastest(partial(engine.logits, begun if held else (), [1] * read, 1), engine.device) for read, held in points]
     start, token, pair, held = _plane([(1.0, n, n * (m + n / 2), m) for n, m in points], seconds)
+    size = engine.read([1] * BLOCK)[0].bytes
     with tempfile.TemporaryDirectory(prefix="loci-") as folder:
-        disk = _line([partial(_file(Path(folder), size).read_bytes) for size in SIZES], engine.device)
-    host = _line([partial(_held(size, engine.device).to, engine.device, copy=True) for size in SIZES], engine.device)
+        disk = _line([partial(_load, _files(Path(folder), size, n), engine.device) for n in PAGES], size, engine.device)
+    host = _line([partial(_held(size * n, engine.device).to, engine.device, copy=True) for n in PAGES], size, engine.device)
     return Rates(start, token, pair, held, host, disk)
 
 
@@ -56,11 +58,11 @@ def _plane(rows: Sequence[tuple[float, ...]], seconds: Sequence[float]) -> list[
         chosen.remove(chosen[found.index(min(found))])
 
 
-def _line(moves: list[Callable[[], object]], device: torch.device) -> Tier:
-    """The line through what two sizes took."""
-    small, large = (_fastest(move, device) for move in moves)
-    per_byte = max(large - small, 1e-9) / (SIZES[1] - SIZES[0])
-    return Tier(max(small - SIZES[0] * per_byte, 0.0), 1 / per_byte)
+def _line(moves: list[Callable[[], object]], size: int, device: torch.device) -> Tier:
+    """The line through what few and many pages of a size took."""
+    few, many = (_fastest(move, device) for move in moves)
+    per_byte = max(many - few, 1e-9) / (size * (PAGES[1] - PAGES[0]))
+    return Tier(max(few - size * PAGES[0] * per_byte, 0.0), 1 / per_byte)
 
 
 def _held(size: int, device: torch.device) -> torch.Tensor:
@@ -68,11 +70,22 @@ def _held(size: int, device: torch.device) -> torch.Tensor:
     return held.pin_memory() if device.type == "cuda" else held
 
 
-def _file(folder: Path, size: int) -> Path:
-    """Just written, so that it is read from the system's cache, as a memory that is used again and again is."""
-    path = folder / str(size)
-    path.write_bytes(bytes(size))
-    return path
+def _files(folder: Path, size: int, count: int) -> list[Path]:
+    """Pages that were just written, so that they are read from the system's cache, as a memory that is used again and again is."""
+    paths = [folder / f"{count}-{n}" for n in range(count)]
+    for path in paths:
+        path.write_bytes(bytes(size))
+    return paths
+
+
+def _load(paths: Sequence[Path], device: torch.device) -> None:
+    """What it takes to have pages: to read them, hash them, put them together, and move them."""
+    found = []
+    for path in paths:
+        data = bytearray(path.read_bytes())
+        sha256(data)
+        found.append(torch.frombuffer(data, dtype=torch.uint8))
+    torch.cat(found).to(device)
 
 
 def _fastest(call: Callable[[], object], device: torch.device) -> float:

@@ -1,0 +1,75 @@
+"""`loci bench kv`: what activation memory saves here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 30m, qwen3-8b or qwen3-14b.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
+@click.option("--dtype", help="float32 on a CPU, bfloat16 on a GPU.")
+@click.option("--context", "contexts", type=click.IntRange(2), multiple=True, help="Tokens of a memory; 583, 2773 and 6064.")
+@click.option("--query", "queries", type=click.IntRange(1), multiple=True, help="Tokens of a question; 167, 303 and 953.")
+@click.option("--tries", type=click.IntRange(1), default=3, show_default=True, help="How often each thing is timed.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write a report with a picture here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def kv(
+    shape: str, device: str, dtype: str | None, contexts: Sequence[int], queries: Sequence[int], tries: int, threads: int, report: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Time the first token of an answer: from the text of a memory, and from what a model made of it.
+
+    Also whether use changes it, whether it is the same after a restart, and how well the cost model predicts all this. Needs the
+    extra `activation`. Timings vary from run to run: compare within one.
+    """
+    from importlib.util import find_spec
+
+    from loci.cli.render import note, progress, show_table
+    from loci.errors import Invalid, Unsupported
+
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        raise Unsupported("This needs torch and transformers: pip install 'loci-memos[activation]'.")
+    import torch
+
+    from loci.bench.kv import CONTEXTS, QUERIES, SHAPES, run
+    from loci.bench.kv_report import arms_of, write
+    from loci.bench.machine import machine
+
+    if shape not in SHAPES:
+        raise Invalid(f"There is no shape {shape!r}; there are {', '.join(SHAPES)}.")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise Unsupported("There is no GPU here that torch can use. --device cpu measures a small model.")
+    torch.set_num_threads(threads)
+    chosen = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
+    if chosen not in ("float32", "float16", "bfloat16"):
+        raise Invalid(f"dtype is {chosen!r}; it must be float32, float16 or bfloat16.")
+    with progress("cells") as advance:
+        found = run(shape, device, chosen, tries, contexts or CONTEXTS, queries or QUERIES, advance)
+    if report is not None:
+        write(report, found, machine())
+    if as_json:
+        click.echo(json.dumps({**found, "machine": machine()}, indent=1))
+        return
+    arms = arms_of(found)
+    rows = [
+        [f"{c['context']:,}", f"{c['query']:,}", f"{c['ms']['text']:,.0f}", *(f"{c['ms'][arm]:,.0f} ({c['saved'][arm]:.1f} %)" for arm in arms),
+         f"{c['predicted']['disk']:.1f} %", "-" if c["published"] is None else f"{c['published']:.1f} %", f"{c['build_ms']:,.0f}", f"{c['difference']:.0e}"]
+        for c in found["first token"]
+    ]  # fmt: skip
+    columns = ["context", "query", "text", *arms, "predicted", "MemOS 8B", "build", "differ"]
+    show_table(columns, rows, right=columns, title="milliseconds to the first token (saved)")
+    uses, restart = found["uses"], found["restart"]
+    note(
+        f"{uses['uses']} uses by {uses['threads']} threads: {uses['same answers']} the same; bytes {'the same' if uses['same bytes'] else 'CHANGED'}."
+    )
+    if restart is not None:
+        note(
+            f"after a restart {restart['held_ms']:,.0f} ms from the disk, {restart['text_ms']:,.0f} ms from the text ({restart['times_faster']:.1f}x)."
+        )
+    note(machine())

@@ -10,9 +10,12 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from loci.drivers.torch_kv.engine import TorchEngine
+from loci.ports.engine import Rates, Tier
 from loci.testing.models import make_model, make_tokenizer
 
 EngineOf = Callable[..., TorchEngine]
+RATES = Rates(0.1, 1e-3, 0.0, 0.0, Tier(0.0, 1e12), Tier(0.0, 1e12))
+"""As if reading took long and loading no time: with a model this small it is the other way round."""
 
 torch.set_num_threads(1)
 
@@ -31,6 +34,7 @@ def engine_of(tokenizer: PreTrainedTokenizerFast) -> Callable[..., TorchEngine]:
         key = (shape, dtype, attention)
         if key not in made:
             made[key] = TorchEngine(make_model(shape, dtype=dtype, attention=attention), tokenizer)
+            made[key]._rates = RATES
         return made[key]
 
     return make

@@ -18,6 +18,7 @@ from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import ids_of
 from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unsupported
 from loci.memories.activation import agreed
+from loci.ports.engine import Rates, Tier
 from loci.system import Cube
 from loci.testing import ManualClock
 from loci.testing.models import make_model, make_tokenizer
@@ -344,6 +345,22 @@ def test_a_manifest_that_cannot_be_read_is_said_in_the_trace(cube: Cube, folder:
     assert answer(fresh)[1] is None
     with pytest.raises(Corrupt):
         fresh.activations(user="ann")
+
+
+def test_what_takes_longer_to_load_than_to_read_is_read(cube: Cube, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Rates(0.001, 1e-6, 0.0, 0.0, Tier(0.0, 1e12), Tier(1.0, 1e3))
+    monkeypatch.setattr(TorchEngine, "rates", lambda engine: slow)
+    handle = cube.activate(ids(cube), user="ann")
+    text, used, why = answer(cube)
+    assert used == handle.id and why.endswith("from the device"), "what is at hand need not be loaded"
+    found, used, why = answer(door().cube("main"))
+    assert (found, used) == (text, None) and "the text was read" in why
+
+
+def test_rates_are_measured_once(engine_of: EngineOf) -> None:
+    engine = TorchEngine(make_model("llama"), make_tokenizer())
+    rates = engine.rates()
+    assert engine.rates() is rates and rates.start_s + rates.token_s > 0 and rates.disk.bytes_per_s > 0 and rates.host.bytes_per_s > 0
 
 
 # -- codecs, limits, and the rest of the house ---------------------------------------------------------------------------

@@ -108,7 +108,21 @@ def test_timings_are_taken_of_everything(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_activation_memory_is_timed_and_compared(tmp_path: Path) -> None:
-    arguments = ["--context", "70", "--context", "130", "--query", "10", "--tries", "1", "--report", str(tmp_path / "kv"), "--json"]
+    arguments = [
+        "--shape",
+        "1m",
+        "--context",
+        "70",
+        "--context",
+        "130",
+        "--query",
+        "10",
+        "--tries",
+        "1",
+        "--report",
+        str(tmp_path / "kv"),
+        "--json",
+    ]
     done = subprocess.run([sys.executable, "-m", "loci", "bench", "kv", *arguments], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert [(c["context"], c["query"]) for c in found["first token"]] == [(70, 10), (130, 10)]

@@ -42,6 +42,8 @@ PUBLISHED = {
 }  # fmt: skip
 """Percent of the time to the first token that MemOS reports saved for Qwen3-8B on an H800 (its documentation of KV cache memory)."""
 SHAPES: Mapping[str, Mapping[str, int]] = {
+    "1m": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+           "head_dim": 16, "vocab_size": 1000},
     "30m": {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4,
             "head_dim": 64, "vocab_size": 16_000},
     "qwen3-8b": {"hidden_size": 4096, "intermediate_size": 12_288, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
@@ -81,7 +83,7 @@ class Bench:
 def make(shape: str, device: str, dtype: str, tries: int) -> Bench:
     """A model of the shape with random weights, seeded."""
     torch.manual_seed(0)
-    config = Qwen3Config(**SHAPES[shape], max_position_embeddings=40_960, tie_word_embeddings=shape == "30m", dtype=dtype)
+    config = Qwen3Config(**SHAPES[shape], max_position_embeddings=40_960, tie_word_embeddings=not shape.startswith("qwen"), dtype=dtype)
     with torch.device(device):
         model = Qwen3ForCausalLM(config).to(getattr(torch, dtype))
     return Bench(TorchEngine(model, make_tokenizer()), tries)
@@ -105,7 +107,7 @@ def run(
         "shape": shape, "parameters": parameters, "device": device_name(device), "dtype": dtype, "threads": torch.get_num_threads(),
         "rates": {"start_ms": 1e3 * rates.start_s, "token_us": 1e6 * rates.token_s, "pair_ns": 1e9 * rates.pair_s, "held_us": 1e6 * rates.held_s,
                   "host_GB_per_s": rates.host.bytes_per_s / 1e9, "disk_GB_per_s": rates.disk.bytes_per_s / 1e9},
-        "first token": cells, "tiers": decisions(cells), "uses": uses(bench, 1000, 4),
+        "first token": cells, "tiers": decisions(cells), "uses": uses(bench, 1000),
     }  # fmt: skip
     advance(total - 1, total)
     found["restart"] = restart(shape, dtype, max(contexts)) if device == "cpu" else None
@@ -192,7 +194,7 @@ def decisions(cells: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {"right": sum(right) / len(right), "regret": 100 * (chosen / best - 1)}
 
 
-def uses(bench: Bench, times: int, threads: int) -> dict[str, Any]:
+def uses(bench: Bench, times: int, threads: int = 4) -> dict[str, Any]:
     """Uses a state again and again, from several threads: whether its bytes and the answers stay the same."""
     state, query = bench.engine.read(bench.ids(200)), bench.ids(3, seed=9)
     before, first = digest(state), bench.engine.logits(state, query, 1)

@@ -10,7 +10,7 @@ import click
 
 
 @click.command()
-@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 30m, qwen3-8b or qwen3-14b.")
+@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, qwen3-8b or qwen3-14b.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 @click.option("--dtype", help="float32 on a CPU, bfloat16 on a GPU.")
 @click.option("--context", "contexts", type=click.IntRange(2), multiple=True, help="Tokens of a memory; 583, 2773 and 6064.")

@@ -104,6 +104,8 @@ def fault_of(manifest: Manifest) -> str:
         return "has pages of other sizes than its tokens ask for"
     if [page.chain for page in manifest.pages] != chain(manifest.fingerprint, manifest.tenant, manifest.codec, manifest.ids):
         return "names pages that are not of its tokens"
+    if not {"read_ms", "load_ms"} <= manifest.costs.keys():
+        return "does not say what it costs to load"
     if any(len(page.hash) != 64 or not set(page.hash) <= set("0123456789abcdef") for page in manifest.pages):
         return "names files by something else than their hashes"
     return ""

@@ -20,6 +20,7 @@ from loci.operation.operator import item, note
 from loci.operation.redact import Redactor
 from loci.operation.residence import Lease, Residence
 from loci.policy import packing
+from loci.policy.placement import is_worth_loading, load_seconds, read_seconds
 from loci.ports import PayloadRow, RowFilter, Store, Transaction
 from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted
 from loci.types import Attached, Handle, Hit, Memory, Message, Recall
@@ -89,7 +90,8 @@ class Activations:
         manifest = Manifest(
             id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
             quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
-            tenant=tenant, codec=chosen, pages=tuple(written), tools=self.engine.tools(),
+            tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
+            tools=self.engine.tools(),
         )  # fmt: skip
         kept = state if chosen == RAW else [self._load(manifest, place) for place in range(len(names))]
         manifest = self._measured(manifest, state, kept, most_divergence)
@@ -149,6 +151,10 @@ class Activations:
                 progress(place + 1, len(names))
         return written
 
+    def _costs(self, tokens: int, size: int) -> dict[str, float]:
+        rates = self.engine.rates()
+        return {"read_ms": 1000 * read_seconds(rates, tokens), "load_ms": 1000 * load_seconds(rates.disk, size)}
+
     def _measured(self, manifest: Manifest, state: Sequence[Any], kept: Sequence[Any], most_divergence: float) -> Manifest:
         """With what the codec costs. Raises `Unsupported` where that is more than was allowed; nothing is kept then."""
         if manifest.codec == RAW:
@@ -204,6 +210,10 @@ class Activations:
         held = activation.agreed(manifest.ids, ids)
         if not held:
             raise Conflict(f"No token of {handle.id} begins this prompt.")
+        if not self._is_at_hand(manifest) and not is_worth_loading(manifest.costs["load_ms"], manifest.costs["read_ms"]):
+            raise Conflict(
+                f"Loading {handle.id} takes {manifest.costs['load_ms']:.0f} ms, reading its text {manifest.costs['read_ms']:.0f} ms: the text was read."
+            )
         lease = self._take(manifest, -(-held // BLOCK))
         told = ", ".join(f"{count} from the {tier}" for tier, count in sorted(lease.tiers.items()))
         return Ready(self.engine.cut(lease.pages, held), ids[held:], Attached(handle.id, held, len(ids) - held, f"pages: {told}"), lease)
@@ -287,6 +297,9 @@ class Activations:
 
     def _next_version(self, id: str) -> int:
         return next((row.number + 1 for row in self._store.payloads() if row.id == id), 1)
+
+    def _is_at_hand(self, manifest: Manifest) -> bool:
+        return self._residence.holds([page.chain for page in manifest.pages])
 
     def _take(self, manifest: Manifest, count: int) -> Lease:
         """The first pages of an activation memory, from wherever they are."""

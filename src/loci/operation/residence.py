@@ -84,6 +84,11 @@ class Residence:
             for place, (name, page) in enumerate(zip(names, pages, strict=True)):
                 self._put(name, page, place)
 
+    def holds(self, names: Collection[str]) -> bool:
+        """Whether all of these are at hand."""
+        with self._lock:
+            return all(name in self._nodes for name in names)
+
     def keep(self, names: Collection[str], among: Collection[str]) -> None:
         """Of the pages ``among`` which it holds, lets go of all but ``names``."""
         with self._lock:

@@ -8,21 +8,10 @@ on n for short texts, reading the text again is faster.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from loci.ports.engine import Rates, Tier
 
 MARGIN = 0.9  # a state is loaded where that takes less than this share of reading the text: estimates err
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Whether to load a state, what each way takes, and the reason in a sentence."""
-
-    is_loaded: bool
-    load_ms: float
-    read_ms: float
-    reason: str
 
 
 def read_seconds(rates: Rates, tokens: int, after: int = 0) -> float:
@@ -35,19 +24,14 @@ def load_seconds(tier: Tier, size: int) -> float:
     return tier.latency_s + size / tier.bytes_per_s
 
 
-def choose(rates: Rates, tier: str, tokens: int, size: int) -> Choice:
-    """Load a state of ``size`` bytes from ``host`` or ``disk``, or read its ``tokens`` again?"""
-    load = 1000 * load_seconds(rates.host if tier == "host" else rates.disk, size)
-    read = 1000 * read_seconds(rates, tokens)
-    is_loaded = load < MARGIN * read
-    verb = "loading it takes" if is_loaded else "reading the text again is as fast: loading takes"
-    return Choice(is_loaded, load, read, f"{verb} {load:.0f} ms from the {tier}, reading {tokens} tokens {read:.0f} ms")
+def is_worth_loading(load_ms: float, read_ms: float) -> bool:
+    """Whether a state comes from the disk sooner than its text is read again."""
+    return load_ms < MARGIN * read_ms
 
 
-def uses_to_pay(build_ms: float, choice: Choice) -> float:
+def uses_to_pay(build_ms: float, load_ms: float, read_ms: float) -> float:
     """After how many uses a state has saved what it cost to build: infinite where it saves nothing."""
-    saved = choice.read_ms - choice.load_ms
-    return math.ceil(build_ms / saved) if saved > 0 else math.inf
+    return math.ceil(build_ms / (read_ms - load_ms)) if load_ms < read_ms else math.inf
 
 
 def page_key(last_used: int, depth: int) -> tuple[int, int]:

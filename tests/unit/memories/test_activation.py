@@ -25,7 +25,9 @@ def manifest(ids: tuple[int, ...] = IDS, model: Fingerprint = MODEL, tenant: str
         for place, (name, size) in enumerate(zip(chain(model, tenant, codec, ids), sizes, strict=True))
     )
     quoted = (Quoted("01A", 1, "cc", ("01S",)),)
-    return Manifest("01K", 1, datetime(2026, 1, 1, tzinfo=UTC), "hash", ids, model, quoted, tenant, codec, pages)
+    return Manifest(
+        "01K", 1, datetime(2026, 1, 1, tzinfo=UTC), "hash", ids, model, quoted, tenant, codec, pages, {}, {"read_ms": 9.0, "load_ms": 1.0}
+    )
 
 
 tokens = st.lists(st.integers(0, 3), max_size=200)
@@ -72,7 +74,7 @@ def test_a_manifest_comes_back_as_it_was() -> None:
 
 
 LIES = {
-    "schema": 2, "ids": [1, 2, 3], "pages": [], "tenant": "bob", "codec": {"name": "int8", "bits": 8}, "created": "yesterday", "fingerprint": {}, "quoted": [{}],
+    "schema": 2, "ids": [1, 2, 3], "pages": [], "tenant": "bob", "codec": {"name": "int8", "bits": 8}, "created": "yesterday", "fingerprint": {}, "quoted": [{}], "costs": {},
 }  # fmt: skip
 
 

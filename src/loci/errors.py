@@ -116,6 +116,13 @@ def missing(memory: str, cube: str) -> Missing:
     return Missing(f"There is no memory {memory} in cube {cube}. `list` shows the ids; it may have been erased.")
 
 
+def missing_activation(id: str, cube: str) -> Missing:
+    """The same for an activation memory."""
+    return Missing(
+        f"There is no activation memory {id} in cube {cube}. `loci kv list` shows the ids; what it was built of may have been erased."
+    )
+
+
 class Conflict(LociError):
     """The request was right once, but what it builds on has changed."""
 

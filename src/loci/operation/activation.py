@@ -7,7 +7,7 @@ same answer and takes longer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -103,6 +103,7 @@ class Activations:
             tx.put_payload(id, manifest.version, activation.dump(manifest), [s for q in manifest.quoted for s in q.sources], manifest.pages)
             record(tx, manifest)
             self.tidy(tx)
+        self._manifests[id, manifest.version] = manifest
         self._residence.put(names, kept)
         return handle_of(self._store.payload(id), manifest)
 
@@ -129,7 +130,7 @@ class Activations:
         found = self._store.holding(names) if codec == RAW else None
         if found is None:
             return (), []
-        manifest = self._manifest(found)
+        manifest = activation.load(found.manifest)
         known = [page for page, name in zip(manifest.pages, names, strict=False) if page.chain == name]
         held = sum(page.tokens for page in known)
         if manifest.ids[:held] != tuple(ids[:held]):  # a name is a hint
@@ -175,11 +176,13 @@ class Activations:
         """What is kept for this tenant of memories that the filter lets through, oldest first, and what is wrong with those that cannot be
         read. Whether one still fits is seen when it is used."""
         rows = self._store.payloads()
-        self._forget_all_but({(row.id, row.number) for row in rows})
+        self._forget_all_but(rows)
         found, wrong = [], []
         for row in rows:
             try:
-                manifest = self._manifest(row)
+                manifest = self.manifest(row.id, row.number)
+            except Missing:
+                continue  # somebody has just let go of it
             except Corrupt as error:
                 wrong.append(str(error))
                 continue
@@ -193,7 +196,7 @@ class Activations:
         if handle is None:
             ids = self.engine.tokenize(self.engine.prompt(recall.text, messages)[0])
             return Ready((), ids, Attached(None, 0, len(ids), "no activation memory holds what was recalled"))
-        manifest = self._manifest(self._store.payload(handle.id))
+        manifest = self.manifest(handle.id, handle.version)
         block = self._present([quoted.memory for quoted in manifest.quoted], at)
         text = self._block(block, at.now)
         ids = self.engine.tokenize(self.engine.prompt(text, self._with_rest(recall, block, messages, at, budget_tokens))[0])
@@ -232,9 +235,13 @@ class Activations:
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
-    def manifest(self, id: str) -> Manifest:
+    def manifest(self, id: str, version: int | None = None) -> Manifest:
         """Raises `Missing`, or `Corrupt` for one that cannot be read."""
-        return self._manifest(self._store.payload(id))
+        if version is not None and (id, version) in self._manifests:
+            return self._manifests[id, version]
+        row = self._store.payload(id)
+        known = self._manifests[id, row.number] = activation.load(row.manifest)
+        return known
 
     def clear(self, now: datetime) -> None:
         """Lets go of all of them, of other users too."""
@@ -247,7 +254,7 @@ class Activations:
         found = []
         for row in self._store.payloads():
             try:
-                manifest = activation.load(row.manifest)
+                manifest = activation.load(self._store.payload(row.id).manifest)
                 for page in manifest.pages:
                     pages.load(self._files.open(page.hash, page.bytes, is_checked=True))
             except (Missing, Corrupt) as error:
@@ -257,6 +264,7 @@ class Activations:
     def tidy(self, tx: Transaction) -> int:
         """Destroys files that no activation memory needs; in a transaction, so that nobody names one meanwhile. Returns how many there
         were."""
+        self._forget_all_but(self._store.payloads())
         return self._files.keep(self._store.page_files())
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
@@ -288,8 +296,9 @@ class Activations:
     def _hash(self, text: str) -> str:
         return self._store.hash("activation", text).hex()
 
-    def _forget_all_but(self, known: Collection[tuple[str, int]]) -> None:
+    def _forget_all_but(self, rows: Sequence[PayloadRow]) -> None:
         """What somebody let go of is not at hand any more either."""
+        known = {(row.id, row.number) for row in rows}
         gone = [self._manifests.pop(key) for key in list(self._manifests) if key not in known]
         if gone:
             kept = {page.chain for manifest in self._manifests.values() for page in manifest.pages}
@@ -311,12 +320,6 @@ class Activations:
         """A page from the disk."""
         page, ids = manifest.pages[place], manifest.ids[place * BLOCK : (place + 1) * BLOCK]
         return self.engine.decode(ids, place * BLOCK, manifest.codec, pages.load(self._files.open(page.hash, page.bytes)))
-
-    def _manifest(self, row: PayloadRow) -> Manifest:
-        known = self._manifests.get((row.id, row.number))
-        if known is None:
-            known = self._manifests[row.id, row.number] = activation.load(row.manifest)
-        return known
 
 
 def handle_of(row: PayloadRow, manifest: Manifest) -> Handle:

@@ -262,7 +262,7 @@ class Transaction(Protocol):
     def is_held(self, memory: str) -> bool: ...
 
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
-        """Adds to the use counters of those that still exist; returns which do."""
+        """Adds to the use counters of those that still exist, activation memories too; returns which memories do."""
 
     def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None: ...
 
@@ -323,9 +323,6 @@ class Transaction(Protocol):
 
     def drop_payloads(self, ids: Sequence[str]) -> int:
         """Forgets what was built under these ids. Returns how many there were."""
-
-    def use_payload(self, id: str) -> None:
-        """Counts a use."""
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
@@ -406,7 +403,7 @@ class Store(Protocol):
     def links(self, memory: str) -> list[Link]: ...
 
     def payloads(self) -> list[PayloadRow]:
-        """Every activation memory, oldest first."""
+        """Every activation memory, oldest first, without its manifest, which is long."""
 
     def payload(self, id: str) -> PayloadRow:
         """One. Raises ``Missing``."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from loci.errors import Corrupt, Invalid, missing
+from loci.errors import Corrupt, Invalid, Missing, missing_activation
 from loci.interface import inputs
 from loci.operation.activation import MOST_DIVERGENCE, Progress, Ready
-from loci.ports import RowFilter, Transaction
+from loci.ports import Transaction
 from loci.ports.engine import Manifest
 from loci.system.asking import Asking
-from loci.types import Attached, Handle, Message, Recall, Scope
+from loci.types import Attached, Handle, Message, Recall
 
 MOST_TOKENS = 1 << 16  # of an answer
 
@@ -66,16 +66,12 @@ class Activating(Asking):
         if not chosen:
             raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to activate.")
         now = self._parts.clock.now()
-        if id is not None:
-            self._activations.manifest(inputs.id_of(id))
+        if id is not None and self._activations.manifest(inputs.id_of(id)).tenant != self._activations.tenant(rows):
+            raise missing_activation(id, self.name)
 
         def record(tx: Transaction, built: Manifest) -> None:
-            detail = {
-                "version": built.version,
-                "tokens": len(built.ids),
-                "codec": built.codec.name,
-                "memories": [q.memory for q in built.quoted],
-            }
+            named = [quoted.memory for quoted in built.quoted]
+            detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": named}
             tx.audit(self._parts.governance.principal, "activate", built.id, detail)
 
         return self._activations.build(id or self._parts.ids.new(now), chosen, rows, codec, most_divergence, record, progress)
@@ -90,15 +86,11 @@ class Activating(Asking):
 
     def activation(self, id: str) -> Manifest:
         """What an activation memory is, in full: the model that read it, its tokens, its files, the memories that it was built of."""
-        rows = self._allow("activations", Scope(self.name)).rows
-        manifest = self._activations.manifest(inputs.id_of(id))
-        self._check_admitted(manifest, rows)
-        return manifest
+        return self._admitted("activations", id)
 
     def deactivate(self, id: str) -> None:
         """Lets go of an activation memory, in memory and on the disk. The memories that it was built of stay as they are."""
-        manifest = self._activations.manifest(inputs.id_of(id))
-        self._check_admitted(manifest, self._reach("deactivate", manifest.quoted[0].memory).rows)
+        self._admitted("deactivate", id)
         with self._store.write(self._parts.clock.now()) as tx:
             tx.drop_payloads([id])
             tx.audit(self._parts.governance.principal, "deactivate", id, {})
@@ -126,10 +118,18 @@ class Activating(Asking):
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
         ready = self._activations.ready(recall, messages, rows, budget_tokens)
+        if ready.attached.handle is not None:
+            self._scheduler.use((ready.attached.handle,))
         pieces = self._activations.engine.generate(ready.state, ready.ids, max_tokens=most, temperature=temperature, seed=seed)
         return Generation(recall, ready.attached, _releasing(ready, pieces))
 
-    def _check_admitted(self, manifest: Manifest, rows: RowFilter) -> None:
-        """What was built of something outside the grant is, for its holder, not there."""
+    def _admitted(self, verb: str, id: str) -> Manifest:
+        """An activation memory. What was built of anything outside the grant is, for its holder, not there."""
+        manifest = self._activations.manifest(inputs.id_of(id))
+        try:
+            rows = self._reach(verb, manifest.quoted[0].memory).rows
+        except Missing:
+            raise missing_activation(id, self.name) from None
         if not all(self._parts.governance.admits(rows, quoted.memory, self._store.scope_of) for quoted in manifest.quoted):
-            raise missing(manifest.id, self.name)
+            raise missing_activation(id, self.name)
+        return manifest

@@ -10,7 +10,7 @@ import apsw
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.rows import Rows, sure_time, time_of
 from loci.drivers.sqlite.seals import INTO, sealed
-from loci.errors import Missing
+from loci.errors import Missing, missing_activation
 from loci.ports import PayloadRow
 from loci.ports.engine import Page
 
@@ -41,10 +41,6 @@ class PayloadRows(Rows):
         rows = query(self._db, "SELECT seq FROM payloads WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
         return drop(self._db, [int(row[0]) for row in rows])
 
-    def use_payload(self, id: str) -> None:
-        """Counts a use."""
-        self._db.execute("UPDATE payloads SET uses = uses + 1, last_used = ? WHERE id = ?", (self._now, id))
-
 
 def built_of(db: apsw.Connection, sources: Sequence[int]) -> list[int]:
     """Payloads for which any of these sources was read."""
@@ -68,16 +64,14 @@ def drop(db: apsw.Connection, payloads: Sequence[int]) -> int:
 
 
 def payloads(db: apsw.Connection) -> list[PayloadRow]:
-    """All of them, oldest first."""
-    return [_payload(*row) for row in query(db, f"{COLUMNS} ORDER BY p.seq")]
+    """All of them, oldest first, without their manifests."""
+    return [_payload(*row) for row in query(db, "SELECT id, number, created, '', uses, last_used FROM payloads ORDER BY seq")]
 
 
 def payload(db: apsw.Connection, id: str, cube: str) -> PayloadRow:
     found = query(db, f"{COLUMNS} WHERE p.id = ?", id)
     if not found:
-        raise Missing(
-            f"There is no activation memory {id} in cube {cube}. `loci kv list` shows the ids; what it was built of may have been erased."
-        )
+        raise missing_activation(id, cube)
     return _payload(*found[0])
 
 

@@ -247,7 +247,7 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
         return bool(query(self._db, "SELECT 1 FROM quarantine WHERE memory = ? AND until IS NULL", self.seq_of(memory)))
 
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
-        """Adds to the use counters of those memories that still exist, and returns these."""
+        """Adds to the use counters of those memories that still exist, and returns these; activation memories are counted too."""
         known = []
         for memory, times in memories.items():
             self._db.execute(
@@ -257,6 +257,9 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
             )
             if self._db.changes():
                 known.append(memory)
+            else:
+                count = "UPDATE payloads SET uses = uses + ?, last_used = max(coalesce(last_used, 0), ?) WHERE id = ?"
+                self._db.execute(count, (times, to_micros(at), memory))
         return known
 
     # -- erasure and audit ----------------------------------------------------------------------------------------------

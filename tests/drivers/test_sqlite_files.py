@@ -13,8 +13,8 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Message
 from loci.drivers.sqlite import connection
 from loci.errors import Corrupt, LociError, Locked, Missing, NewerSchema, ReadOnly, StorageFull

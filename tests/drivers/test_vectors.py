@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Message
 from loci.drivers.sqlite import vectors
 from loci.drivers.sqlite.vectors import Nearness, Vectors

@@ -17,8 +17,8 @@ from typing import Any
 
 import apsw
 import pytest
+from tests.conftest import ROOT
 
-from conftest import ROOT
 from loci import Message
 from loci.drivers.keys import FileKeyring, make_key
 from loci.drivers.sqlite import SqliteStore, cipher, connection

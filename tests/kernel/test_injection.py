@@ -10,8 +10,8 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Message
 from loci.drivers.sqlite.words import stems
 from loci.errors import Invalid, LociError, Missing

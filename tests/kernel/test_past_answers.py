@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Memory, Message, Outcome, State
 from loci.errors import LociError
 from loci.system import Cube

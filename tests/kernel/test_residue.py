@@ -17,8 +17,8 @@ import apsw
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Message, State
 from loci.errors import EmbedderFailed, LociError, Missing
 from loci.operation.erasure import Erased

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Memory, Message
 from loci.errors import LociError
 from loci.system import Cube

@@ -14,7 +14,7 @@ from tests.conftest import open_memory
 from loci import Channel, Message
 from loci.errors import Denied, LociError, Missing
 from loci.system import Cube
-from loci.testing import CountingIds, HashEmbedder, ManualClock
+from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock
 from loci.types import Grant, Role, Scope
 from loci.wire import MemOS
 
@@ -36,6 +36,7 @@ class World:
     canaries: dict[str, str] = field(default_factory=dict)
     grants: dict[str, list[Grant]] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
+    built: list[str] = field(default_factory=list)  # activation memories
 
     def may_see(self, principal: str, memory: str) -> bool:
         """Whether any grant of the principal's, in any role, is about this memory."""
@@ -67,11 +68,16 @@ class World:
 
 def build(folder: Path, seed: int) -> World:
     chance, clock = random.Random(seed), ManualClock()
-    memory = open_memory(folder, clock=clock, ids=CountingIds(), embedder=HashEmbedder())
+    memory = open_memory(folder, clock=clock, ids=CountingIds(), embedder=HashEmbedder(), engine=HashEngine())
     world = World(memory, chance, clock)
     for number in range(120):
         name, user, agent, session = chance.choice(CUBES), chance.choice(USERS), chance.choice(AGENTS), chance.choice(SESSIONS)
         tell(world, memory.cube(name), user, agent, session, number)
+    for name in CUBES:
+        for user in USERS:
+            theirs = [id for id, scope in world.scopes.items() if scope.cube == name and scope.user == user][:3]
+            if theirs:
+                world.built.append(memory.cube(name).activate(theirs, user=user).id)
     for principal in PRINCIPALS:
         world.grants[principal] = [grant(world, principal) for _ in range(chance.randint(0, 3))]
     return world
@@ -182,6 +188,18 @@ def _import(world: World, cube: Cube, a: Asked) -> object:
     return cube.import_file(path, **a.scope)
 
 
+def _activate(world: World, cube: Cube, a: Asked) -> object:
+    handle = cube.activate([a.id], **a.scope) if world.chance.random() < 0.5 else cube.activate(about=a.question, **a.scope)
+    world.built.append(handle.id)
+    return handle, cube.activation(handle.id)
+
+
+def _generate(world: World, cube: Cube, a: Asked) -> object:
+    """The model is told to say the memories that it was given, and so is what is looked at: the prompt itself."""
+    answer = cube.generate(a.question, **a.scope, max_tokens=2)
+    return answer.recall, answer.attached, answer.text()
+
+
 DO: dict[str, Callable[[World, Cube, Asked], object]] = {
     "search": lambda w, c, a: c.search(a.question, **a.scope),
     "search strict": lambda w, c, a: c.search(a.question, **a.scope, strict=True, archived=True),
@@ -217,6 +235,12 @@ DO: dict[str, Callable[[World, Cube, Asked], object]] = {
     "call": lambda w, c, a: c.call(a.question, user=a.user),
     "scan": lambda w, c, a: c.scan(),
     "fingerprint": lambda w, c, a: c.fingerprint(),
+    "activate": _activate,
+    "generate": _generate,
+    "activations": lambda w, c, a: c.activations(**a.scope),
+    "activation": lambda w, c, a: c.activation(w.chance.choice(w.built)),
+    "rebuild": lambda w, c, a: c.activate([a.id], **a.scope, id=w.chance.choice(w.built)),
+    "deactivate": lambda w, c, a: c.deactivate(w.chance.choice(w.built)),
 }  # fmt: skip
 WHOLE_CUBE = {"export", "branch", "diff", "log", "stats", "verify", "revert", "rank", "scan", "fingerprint", "restore all"}
 BY_ID = {"get", "get past", "history", "why", "update", "append", "forget", "restore", "move", "accept", "reject"}

@@ -23,8 +23,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Memory, Message, Outcome
 from loci.drivers.clock import SystemClock
 from loci.errors import Conflict, Missing, Unavailable

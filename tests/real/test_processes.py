@@ -12,8 +12,8 @@ from typing import Any
 
 import apsw
 import pytest
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Memory, Message
 from loci.errors import Locked, VersionConflict
 from loci.system import Cube

@@ -1,8 +1,9 @@
-"""What tests need and ship with: a hand-turned clock, ids that count, small embedders, and the promises of a Store."""
+"""What tests need and ship with: a hand-turned clock, ids that count, small embedders, an engine without a model, and the promises of a Store."""
 
 from __future__ import annotations
 
 from loci.testing.clock import CountingIds, ManualClock
 from loci.testing.embedder import FailingEmbedder, HashEmbedder
+from loci.testing.engine import HashEngine
 
-__all__ = ["CountingIds", "FailingEmbedder", "HashEmbedder", "ManualClock"]
+__all__ = ["CountingIds", "FailingEmbedder", "HashEmbedder", "HashEngine", "ManualClock"]

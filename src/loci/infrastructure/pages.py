@@ -41,6 +41,14 @@ class PageFiles:
             return False
         return True
 
+    def is_there(self, name: str) -> bool:
+        """Whether there is anything of that name."""
+        return os.path.lexists(self._path(name))
+
+    def names(self) -> set[str]:
+        """Of what is in the folder; of a file that is no page, its own."""
+        return {path.name.removesuffix(SUFFIX) for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+
     def has(self, name: str, size: int) -> bool:
         """Whether the page is there in its full length."""
         path = self._path(name)

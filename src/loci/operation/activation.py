@@ -249,6 +249,22 @@ class Activations:
             tx.drop_payloads([row.id for row in self._store.payloads()])
             self.tidy(tx)
 
+    def mend(self, now: datetime) -> list[str]:
+        """Lets go of activation memories whose files are gone, as after a crash in an erasure, and of files that nobody names, as after a
+        crash before that. Returns the ids."""
+        gone = [row.id for row in self._store.payloads() if self._lacks_files(row.id)]
+        if gone or self._files.names() - self._store.page_files():
+            with self._store.write(now) as tx:
+                tx.drop_payloads([id for id in gone if self._lacks_files(id)])
+                self.tidy(tx)
+        return gone
+
+    def _lacks_files(self, id: str) -> bool:
+        try:
+            return not all(self._files.is_there(page.hash) for page in activation.load(self._store.payload(id).manifest).pages)
+        except (Missing, Corrupt):
+            return False  # gone as a whole, or for `faults` to tell
+
     def faults(self) -> list[tuple[str, str]]:
         """Every page of every activation memory, byte by byte: (id, what is wrong)."""
         found = []

@@ -471,19 +471,26 @@ def test_a_branch_begins_without_and_builds_its_own(cube: Cube, folder: Path) ->
     assert (folder / "copy.kv").is_dir() and cube.activations(user="ann") and branch.verify().is_clean
 
 
-def test_encrypting_a_cube_leaves_no_plain_page(
+def test_the_pages_of_an_encrypted_cube_are_encrypted(
     folder: Path, open_vault: Door, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_vault(engine=engine_of()) as before:
-        id = before.cube("main").add("I live in Oslo.", user="ann").ids[0]
-        before.cube("main").activate([id], user="ann")
-        assert files(folder)
+        many = [before.cube("main").add(Message("user", text, speaker="Ann"), user="ann").ids[0] for text in SAID]
+        before.cube("main").activate(many, user="ann")
+        text, plain = answer(before.cube("main"))[0], {file.name for file in files(folder)}
     monkeypatch.setenv("WORDS", "correct horse battery staple")
     memory = open_vault(engine=engine_of(), passphrase_variable="WORDS")
     memory.encrypt("main")
-    assert files(folder) == [] and memory.cube("main").activations(user="ann") == []
-    with pytest.raises(Unsupported, match="encrypted"):
-        memory.cube("main").activate(ids(memory.cube("main")), user="ann")
+    assert plain and files(folder) == [] and memory.cube("main").activations(user="ann") == [], "no plain page stays"
+    handle = memory.cube("main").activate(many, user="ann")
+    assert not any(b"data_offsets" in file.read_bytes() for file in files(folder))
+    memory.close()
+    cube = open_vault(engine=engine_of(), passphrase_variable="WORDS").cube("main")
+    found, used, why = answer(cube)
+    assert (found, used) == (text, handle.id) and why.endswith("from the disk") and cube.verify().is_clean
+    file = files(folder)[0]
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert "not as it was written" in cube.verify().faults[0].what
 
 
 def test_it_is_in_the_log(cube: Cube) -> None:

@@ -208,6 +208,7 @@ class System:
     def decrypt(self, cube: str) -> None:
         """Makes an encrypted cube a plain one again, in place, and destroys its key. Objects of the cube end: ask for it anew."""
         self._alone(cube, "decrypt")
+        self._clear_pages(cube)
         self._parts.vault.decrypt(cube)
         self._noted(cube, "decrypt")
 
@@ -236,7 +237,7 @@ class System:
                 found.close()
 
     def _clear_pages(self, cube: str) -> None:
-        """Lets go of activation memories, whose files are plain."""
+        """Lets go of activation memories: their files are under the key that the cube had, or under none."""
         pages = self._parts.vault.pages(cube)
         if pages.folder.is_dir():
             store = self._parts.vault.store(cube, create=False)

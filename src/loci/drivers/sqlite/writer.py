@@ -352,7 +352,6 @@ class SqliteTransaction(ClaimRows, JobRows):
         self._db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
 
     def set_option(self, name: str, value: str | None) -> None:
-        self.has_options = True
         self._db.execute("DELETE FROM header WHERE key = ?", (f"option {name}",))
         if value is not None:
             self._db.execute("INSERT INTO header VALUES (?, ?)", (f"option {name}", value))

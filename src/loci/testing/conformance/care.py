@@ -1,7 +1,8 @@
-"""Erasure, the log, copies, secrets."""
+"""Erasure, the log, options, copies, secrets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,6 +57,50 @@ def the_log_is_a_chain_and_can_be_asked(open_store: OpenStore) -> None:
     assert [r.verb for r in store.records(None, None, None, "m1", 9)] == ["update"]
     assert [r.object for r in store.records(NOW + DAY, NOW + 3 * DAY, None, None, 9)] == ["m1", "m2"], "since is in, until is out"
     assert [r.object for r in store.records(None, None, None, None, 2)] == ["m2", "m3"], "the newest, oldest first"
+
+
+def a_log_goes_on_from_a_head_that_was_kept(open_store: OpenStore) -> None:
+    store, other = open_store("one"), open_store("other")
+    first = store.head()
+    assert (first.cube, first.id, first.seq, first.at, first.hash) == (store.cube, store.id, 0, None, "")
+    for cube in (store, other):
+        for n in range(2):
+            with cube.write(NOW + n * DAY) as tx:
+                tx.audit("owner", "add", f"m{n}", {})
+    kept, last = store.head(), store.records(None, None, None, None, 1)[0]
+    assert (kept.seq, kept.at, kept.hash) == (last.seq, last.at, last.hash) == (2, NOW + DAY, last.hash)
+    with store.write(NOW + 2 * DAY) as tx:
+        tx.audit("owner", "add", "m2", {})
+        tx.audit("owner", "add", "m3", {})
+    assert store.head().seq == 4
+    for head in (first, kept, store.head()):
+        assert store.faults(head)[1] == [], "more of the log is no fault"
+    for head in (replace(kept, hash=other.head().hash), replace(kept, seq=3), replace(kept, seq=5)):
+        faults = store.faults(head)[1]
+        assert [fault.where for fault in faults] == ["audit log"], "of another log, or longer than this one"
+    assert store.faults()[1] == []
+
+
+def a_cube_keeps_what_it_was_told_for_itself(open_store: OpenStore) -> None:
+    store, other = open_store(), open_store()
+    assert store.options() == {}
+    with store.write(NOW) as tx:
+        tx.set_option("quota", "5")
+        tx.set_option("secrets", "refuse")
+        assert store.options() == {"quota": "5", "secrets": "refuse"} and other.options() == {}, "for others, after the commit"
+    assert store.options() == other.options() == {"quota": "5", "secrets": "refuse"}
+    with other.write(NOW) as tx:
+        tx.set_option("quota", "6")
+        tx.set_option("secrets", None)
+        tx.set_option("never set", None)
+    assert store.options() == other.options() == {"quota": "6"}, "what another has changed is seen at once"
+    try:
+        with store.write(NOW) as tx:
+            tx.set_option("quota", "7")
+            raise RuntimeError
+    except RuntimeError:
+        pass
+    assert store.options() == other.options() == open_store().options() == {"quota": "6"}
 
 
 def a_copy_is_a_cube_of_its_own(open_store: OpenStore) -> None:

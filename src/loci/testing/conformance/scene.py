@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from loci.errors import Missing
 from loci.memories.plaintext import Header, draft_of, memory_of
@@ -48,12 +48,13 @@ def remembered(store: Store, source: Source, id: str, type: Type = Type.FACT, he
 
 def put(
     store: Store, tx: Transaction, id: str, text: str, at: datetime = NOW, *, user: str | None = None, agent: str | None = None,
-    session: str | None = None, type: Type = Type.FACT, claims: Sequence[tuple[str, str, str]] = (),
+    session: str | None = None, type: Type = Type.FACT, claims: Sequence[tuple[str, str, str]] = (), **origin: Any,
 ) -> int:  # fmt: skip
-    """A message and the memory of all of it. Returns its content key."""
+    """A message and the memory of all of it; ``origin`` sets fields of the source, its principal say. Returns its content key."""
     message = Message("user", text, at, speaker=user, session=session)
     source = said(store, f"{id}-source", message, Scope(store.cube, user, agent, session), recorded=at)
-    assert tx.journal(replace(source, message=replace(message, id=id)), 0)
+    source = replace(source, message=replace(message, id=id), **origin)
+    assert tx.journal(source, 0)
     rows = tuple(
         ClaimRow(id, subject, attribute, value, speaker=user, user=user, session=session, said=at) for subject, attribute, value in claims
     )

@@ -58,6 +58,8 @@ def mask(text: str) -> str:
         ("I changed my password to Summer2024! yesterday", "password", "Summer2024!"),
         ("the passphrase for my key is violet mango staircase orbit", "password", "violet mango staircase orbit"),
         (DATABASE, "url_credentials", "kd92mMz1"),
+        ("it was ftp://bob:xyzzy@files.internal", "url_credentials", "xyzzy"),
+        ("Authorization: Basic dTpwYXNz", "basic_auth", "dTpwYXNz"),
         (f"charge {CARD} please", "credit_card", CARD),
         ("my bank card PIN is 4821", "pin", "4821"),
         ("IBAN: GB29 NWBK 6016 1331 9268 19, July", "iban", "GB29 NWBK 6016 1331 9268 19"),

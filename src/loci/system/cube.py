@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
@@ -16,18 +16,22 @@ from loci.interface import inputs
 from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
-from loci.operation import doubt, erasure, explain, importing
+from loci.operation import doubt, erasure, explain, importing, standing
 from loci.operation.intake import Intake, Provenance, people_of, told
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator, Ranked
 from loci.operation.redact import Leak, Redactor
 from loci.operation.scheduler import Scheduler
 from loci.policy import access
+from loci.policy.caching import Provider
 from loci.policy.fusion import Ranker
+from loci.policy.layout import Budget, Known, Pair
 from loci.policy.lifecycle import Move
+from loci.policy.packing import SMALLEST_BUDGET
 from loci.policy.redacting import Rules
 from loci.policy.trust import least
 from loci.ports import Notary, RowFilter, Store, Transaction
+from loci.system.conversation import Conversation, Look, Setting
 from loci.system.parts import Parts
 from loci.types import (
     Channel,
@@ -49,6 +53,7 @@ from loci.types import (
 )
 
 FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
+MAX_PROMPT = 1_000_000  # tokens of memories in a prompt
 
 
 class Cube:
@@ -222,12 +227,58 @@ class Cube:
             types=inputs.types_of(types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
             strict=strict,
         )  # fmt: skip
+        return self._search(query, rows)
+
+    def _search(self, query: Query, rows: RowFilter) -> Recall:
         at = self._parts.governance.narrow(rows, query)
         self._settle()
         recall = self._operator.search(query, at)
         self._scheduler.use(recall.ids)
         self._note_read("search", recall.ids)
         return recall
+
+    def conversation(
+        self,
+        *,
+        session: str,
+        user: str | None = None,
+        agent: str | None = None,
+        system: str = "",
+        tools: Sequence[Mapping[str, object]] = (),
+        provider: Provider | str = "anthropic",
+        budget_tokens: int = 600,
+        core_tokens: int | None = None,
+        kept_tokens: int | None = None,
+        history: Sequence[Mapping[str, object]] = (),
+        state: Mapping[str, object] | None = None,
+    ) -> Conversation:
+        """A conversation with a model behind an API, whose prompts a provider's cache finds again: each turn searches the memories of this
+        ``user`` and ``agent``, and what was sent before stays as it was. ``session`` names it. ``budget_tokens`` are for what a turn recalls,
+        ``core_tokens`` (as many) for memories that stand at the start, ``kept_tokens`` (eight times as many) for recalled ones that stay
+        where they were said; 0 drops them after their turn. To go on with one, give its ``state`` and ``history``."""
+        scope = inputs.scope_of(self.name, user, agent)
+        budget = inputs.number(budget_tokens, "budget_tokens", SMALLEST_BUDGET, MAX_PROMPT)
+        core = budget if core_tokens is None else inputs.number(core_tokens, "core_tokens", 0, MAX_PROMPT)
+        kept = 8 * budget if kept_tokens is None else inputs.number(kept_tokens, "kept_tokens", 0, MAX_PROMPT)
+        key = self._store.hash("conversation", inputs.session_of(session), user, agent).hex()[:32]
+        setting = Setting(
+            key, session, system, tuple(dict(tool) for tool in tools), inputs.provider_of(provider), budget, Budget(core, kept), self._parts.clock,
+            lambda *parts: self._store.hash(*parts).hex()[:16],
+        )  # fmt: skip
+        return Conversation(setting, partial(self._look, scope), history, state)
+
+    def _look(self, scope: Scope, question: str | None, budget_tokens: int) -> Look:
+        """What a turn of a conversation may see: one pass of the gate, one search."""
+        rows = self._allow("search", scope).rows
+        recall = None
+        if question is not None:
+            call = self._call(inputs.question(question), rows)
+            recall = self._search(Query(call, scope, FILL_LIMIT, budget_tokens, kinds=(Kind.PLAINTEXT,)), rows)
+
+        def known(pairs: Collection[Pair], memories: Collection[str]) -> Known:
+            return standing.known(self._store, self._redactor, pairs, memories, rows)
+
+        return Look(recall, known, partial(standing.candidates, self._store, rows), partial(self._note_read, "get"))
 
     def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
         """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""

@@ -195,41 +195,48 @@ def why_rewrite(before: Layout, layout: Layout, known: Known, budget: Budget, hi
     if layout.core != before.core:
         return Rewrite.GONE
     kept = sum(tokens_of(block.rows, known) for block in layout.blocks)
-    if kept > budget.kept_tokens:
+    if 0 < budget.kept_tokens < kept:
         return Rewrite.FULL
-    if not layout.turns:
-        return None
-    dead = [
-        row
-        for row in (*layout.core, *(row for block in layout.blocks for row in block.rows))
-        if not _is_worth(row, layout, known, provider)
-    ]
-    saved = tokens_of(dead, known) * provider.read + _resent(layout, known, provider)
-    core = tokens_of(layout.core, known) + kept - tokens_of(dead, known)
-    return Rewrite.PAYS if pays(saved, history_tokens + core, layout.turns, provider) else None
+    core = _likely_core(layout, known, budget, provider)
+    rows: dict[str, int] = {}
+    for row in (*layout.core, *(row for block in layout.blocks for row in block.rows)):
+        name = row.memory if isinstance(row, Entry) else ""
+        rows[name] = rows.get(name, 0) + tokens_of((row,), known)
+    saved = _per_turn(rows, layout, provider) - _per_turn(core, layout, provider)
+    return Rewrite.PAYS if pays(saved, history_tokens + sum(core.values()), layout.turns, provider) else None
 
 
-def _is_worth(row: Entry | Correction, layout: Layout, known: Known, provider: Provider) -> bool:
-    """Whether a row earns its place: a memory that holds and is recalled so often that carrying it costs less than saying it again."""
-    if (
-        isinstance(row, Correction)
-        or known.now[row.memory].standing is not Standing.CURRENT
-        or known.now[row.memory].version != row.version
-    ):
-        return False
-    return _often(row.memory, layout) * provider.write > provider.read
+def _likely_core(layout: Layout, known: Known, budget: Budget, provider: Provider) -> dict[str, int]:
+    """Tokens by memory of what `with_core` would choose now, as far as that is known without looking up more: what of the core still
+    holds, and what is recalled often, while there is room."""
+    found = {entry.memory: tokens_of((entry,), known) for entry in layout.core if _holds(entry, known)}
+    for memory in _often_recalled(layout, provider):
+        tokens = layout.recalls[memory][1]
+        if memory not in found and sum(found.values()) + tokens <= budget.core_tokens:
+            found[memory] = tokens
+    return found
+
+
+def _per_turn(standing: Mapping[str, int], layout: Layout, provider: Provider) -> float:
+    """What a turn pays for these tokens by memory in the prompt, and for saying again what is recalled and does not stand there."""
+    again = sum(_often(memory, layout) * tokens for memory, (_, tokens) in layout.recalls.items() if memory not in standing)
+    return sum(standing.values()) * provider.read + again * provider.write
+
+
+def _holds(entry: Entry, known: Known) -> bool:
+    now = known.now[entry.memory]
+    return now.standing is Standing.CURRENT and now.version == entry.version
 
 
 def _often(memory: str, layout: Layout) -> float:
     """In what share of the turns a memory was recalled, of few turns guardedly."""
-    return layout.recalls.get(memory, (0, 0))[0] / (layout.turns + 1)
+    return layout.recalls[memory][0] / (layout.turns + 1)
 
 
-def _resent(layout: Layout, known: Known, provider: Provider) -> float:
-    """What a turn pays for memories that are recalled often and stand nowhere, beyond what it would pay if they stood in the core."""
-    standing = {entry.memory for entry in layout.entries}
-    missing = ((memory, tokens) for memory, (_, tokens) in layout.recalls.items() if memory not in standing)
-    return sum(max(0.0, tokens * (_often(memory, layout) * provider.write - provider.read)) for memory, tokens in missing)
+def _often_recalled(layout: Layout, provider: Provider) -> list[str]:
+    """What was recalled more than once, and so often that carrying it costs less than saying it again; the most often first."""
+    ranked = sorted(layout.recalls, key=lambda memory: (-layout.recalls[memory][0], memory))
+    return [m for m in ranked if layout.recalls[m][0] > 1 and _often(m, layout) * provider.write > provider.read]
 
 
 def with_core(
@@ -237,8 +244,7 @@ def with_core(
 ) -> Layout:
     """The layout with its core chosen anew and nothing else: what the conversation recalls often, the profile, and, while there is little
     to go by, what was used most before. In the order of ids; nothing untrusted, nothing outdated, nothing that was ``said`` in it."""
-    often = sorted(layout.recalls, key=lambda memory: (-layout.recalls[memory][0], memory))
-    worth = [memory for memory in often if _often(memory, layout) * provider.write > provider.read and layout.recalls[memory][0] > 1]
+    worth = _often_recalled(layout, provider)
     used = candidates.used if layout.turns * provider.read < provider.write else ()
     room = budget.core_tokens
     picked: dict[Pair, Entry] = {}
@@ -276,11 +282,11 @@ def with_recalled(
 ) -> Layout:
     """The layout with a block before the message ``at``: of the ``recalled`` memories what does not stand in the prompt yet, and of all that
     stands in it what became of it since it was last told. What was ``said`` in the conversation word for word is not said again."""
-    counted = [memory for memory in dict.fromkeys(recalled) if memory in known.now and (memory, known.now[memory].version) in known.lines]
+    there = [memory for memory in dict.fromkeys(recalled) if memory in known.now and (memory, known.now[memory].version) in known.lines]
+    counted = [memory for memory in there if memory not in said]
     tail = _Tail(layout, known)
     for memory in sorted(counted):
-        if memory not in said:
-            tail.show(memory, terms)
+        tail.show(memory, terms)
     tail.correct()
     rows: tuple[Entry | Correction, ...] = (*tail.entries, *tail.corrections)
     blocks = (*layout.blocks, Block(at, rows)) if rows else layout.blocks

@@ -48,10 +48,9 @@ class Segment:
 def segments(
     system: str, tools: Sequence[Mapping[str, Any]], layout: Layout, history: Sequence[Mapping[str, Any]], known: Known
 ) -> list[Segment]:
-    """The prompt in order: tools, system, core, and the history with each block before its message."""
-    found = [Segment(Place.TOOLS, "", canonical(list(tools)))] if tools else []
-    if system:
-        found.append(Segment(Place.SYSTEM, "system", system))
+    """The prompt in order: tools and system prompt, which are there also when they are empty, core, and the history with each block before
+    its message."""
+    found = [Segment(Place.TOOLS, "", canonical(list(tools)) if tools else ""), Segment(Place.SYSTEM, "system", system)]
     if layout.core:
         found.append(Segment(Place.CORE, "user", fenced(Block(0, layout.core), known)))
     blocks: dict[int, list[Block]] = {}
@@ -87,7 +86,7 @@ def breakpoints(found: Sequence[Segment], keeps_tail: bool) -> list[int]:
     be there at the next turn, the whole prompt."""
     last = len(found) - 1
     tail = next((place for place in range(last, -1, -1) if found[place].place is not Place.RECALLED and place < last), -1)
-    marks = [place for place, segment in enumerate(found) if segment.place in (Place.SYSTEM, Place.CORE)]
+    marks = [place for place, segment in enumerate(found) if segment.place in (Place.SYSTEM, Place.CORE) and segment.text]
     if tail >= 0 and found[tail].place is Place.HISTORY:
         marks.append(tail)
     return sorted({*marks, *([last] if keeps_tail else [])})
@@ -129,7 +128,7 @@ class Rendered:
         if self.tools:
             request["tools"] = [dict(tool) for tool in self.tools]
         for place, segment in enumerate(self.segments):
-            if segment.place is Place.TOOLS:
+            if segment.place is Place.TOOLS or not segment.text:
                 continue
             blocks = _blocks(segment, is_marked=place in marked)
             if segment.place is Place.SYSTEM:
@@ -147,7 +146,7 @@ class Rendered:
             request["tools"] = [dict(tool) for tool in self.tools]
         is_text = False
         for segment in self.segments:
-            if segment.place is Place.TOOLS:
+            if segment.place is Place.TOOLS or not segment.text:
                 continue
             last = request["messages"][-1] if request["messages"] else {}
             if segment.message is not None:

@@ -167,7 +167,7 @@ class Conversation:
         marks: list[Mark] = []
         hash, tokens = "", 0
         for place, segment in enumerate(found):
-            hash, tokens = self._setting.hash("prompt", hash, segment.place, segment.role, segment.text), tokens + segment.tokens
+            hash, tokens = self._setting.hash("prompt", hash, segment.role, segment.text), tokens + segment.tokens
             marks.append(Mark(hash, tokens, place in ends))
         return tuple(marks)
 

@@ -15,8 +15,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
+from loci.errors import Invalid
 from loci.policy import layout as layouts
 from loci.policy.caching import Provider
 from loci.policy.layout import Block, Budget, Candidates, Known, Layout, Now
@@ -44,6 +43,14 @@ class World:
     history_tokens: int = 200
     user_tokens: int = 60
     provider: Provider = field(default_factory=lambda: Provider("simulated", 1.25, 0.1, 1024, 128, 300.0))
+
+    def __post_init__(self) -> None:
+        counts = (self.turns, self.topics, self.top, self.memories - self.top + 1, self.history_tokens - self.user_tokens + 1)
+        if min(counts) < 1 or min(self.memory_tokens, self.system_tokens, self.user_tokens, self.noise) < 0 or not 0 <= self.change <= 1:
+            raise Invalid(
+                f"{self} cannot be simulated: it needs a turn, a topic, at least as many memories as are recalled, a history that grows"
+                " by what the user says or more, a chance from 0 to 1, and nothing below zero."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ def accounts(told: Iterator[tuple[list[Piece], Piece]], provider: Provider) -> l
 
 def recalls(world: World, seed: int) -> tuple[list[list[int]], list[int]]:
     """What is recalled at each turn, best first, and all memories by popularity."""
+    import numpy as np  # here, so that `loci --help` does not read it
+
     chance = np.random.default_rng(seed)
     popularity = -np.log(chance.permutation(world.memories) + 1.0)
     nearness = NEARNESS * chance.normal(size=(world.topics, world.memories))

@@ -9,11 +9,15 @@ from pathlib import Path
 import click
 
 from loci.bench.rivals import RIVALS
+from loci.cli.layout import layout
 
 
 @click.group()
 def bench() -> None:
     """Measure Loci on your data, and beside other systems."""
+
+
+bench.add_command(layout)
 
 
 @bench.command()

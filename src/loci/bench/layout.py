@@ -168,7 +168,7 @@ def _of_loci(world: World, drawn: Sequence[Sequence[int]], popular: Sequence[int
     candidates = Candidates([names[memory] for memory in popular[: world.top // 2]])
     layout = Layout()
     for turn, memories in enumerate(drawn):
-        layout = layouts.settled(layout, world.provider, budget)
+        layout = layouts.settled(layout, known, world.provider, budget)
         spoken = turn * world.history_tokens + world.user_tokens
         if not layout.core_version or layouts.why_rewrite(layout, layout, known, budget, spoken, world.provider) is not None:
             layout = layouts.with_core(layout, known, candidates, budget, world.provider)

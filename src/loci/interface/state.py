@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from loci.errors import Invalid
-from loci.policy.caching import Mark
+from loci.policy.caching import Anchors, Mark
 from loci.policy.layout import Block, Correction, Entry, Layout, Standing
 
 FORMAT = 1
@@ -18,15 +18,16 @@ FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class Kept:
     """Where everything stands, and the prompt that was rendered last: its marks, how many of them are to stay as they are, when it was,
-    and what of it the cache knew. ``estimated`` and ``counted`` are of the last prompt that the provider reported on, 0 before."""
+    and what of it the cache knew. ``anchors`` are of the last prompt that the provider reported on, ``anchors_before`` of the one that the
+    cache held when the last was rendered."""
 
     layout: Layout = field(default_factory=Layout)
     sent: tuple[Mark, ...] = ()
     stable: int = 0
     sent_at: datetime | None = None
     prefix: int = 0
-    estimated: int = 0
-    counted: int = 0
+    anchors: Anchors = ()
+    anchors_before: Anchors = ()
 
 
 def state_of(kept: Kept, key: str) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def state_of(kept: Kept, key: str) -> dict[str, Any]:
         "reused": layout.reused, "carried": layout.carried,
         "sent": [[mark.hash, mark.tokens, int(mark.is_breakpoint)] for mark in kept.sent],
         "sent_at": None if kept.sent_at is None else kept.sent_at.isoformat(),
-        "stable": kept.stable, "prefix": kept.prefix, "estimated": kept.estimated, "counted": kept.counted,
+        "stable": kept.stable, "prefix": kept.prefix, "anchors": [list(map(list, a)) for a in (kept.anchors, kept.anchors_before)],
     }  # fmt: skip
 
 
@@ -62,7 +63,8 @@ def kept_of(state: Mapping[str, Any], key: str, messages: int) -> Kept:
         )  # fmt: skip
         at = None if state["sent_at"] is None else datetime.fromisoformat(state["sent_at"])
         sent = tuple(Mark(str(hash), int(tokens), bool(marked)) for hash, tokens, marked in state["sent"])
-        return Kept(layout, sent, int(state["stable"]), at, *(int(state[name]) for name in ("prefix", "estimated", "counted")))
+        anchors, before = (tuple((int(a), int(b)) for a, b in ends) for ends in state["anchors"])
+        return Kept(layout, sent, int(state["stable"]), at, int(state["prefix"]), anchors, before)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Invalid(f"The state cannot be read ({error!r:.200}); hand in what `Conversation.state` gave, unchanged.") from error
 

@@ -48,8 +48,11 @@ class Provider:
 ANTHROPIC = Provider("anthropic", write=1.25, read=0.1, minimum_tokens=1024, step_tokens=1, idle_seconds=300, breakpoints=4)
 OPENAI = Provider("openai", write=1.0, read=0.1, minimum_tokens=1024, step_tokens=128, idle_seconds=300)
 PROVIDERS = {provider.name: provider for provider in (ANTHROPIC, OPENAI)}
-EARLY, LATER = 0.25, 0.05
-"""By how much the count of a prefix may be off, before the provider has counted a prompt of this conversation, and after."""
+LEAST, MOST = 0.5, 2.0
+"""Tokens of a provider's to one of Loci's, in a stretch that it has not counted by itself: prose has few, ids and punctuation many."""
+FRAME = 64  # tokens that a provider may put around a few messages
+Anchors = tuple[tuple[int, int], ...]
+"""Ends of prefixes of the last prompt: tokens as Loci estimates them, and as the provider counted them; in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,12 @@ def pays(saved_per_turn: float, rewritten_tokens: float, expected_turns: float, 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a provider says of one prompt: its tokens, and how many of them were read from the cache."""
+    """What a provider says of one prompt: its tokens, how many of them were read from the cache, and how many there are up to the last
+    breakpoint, 0 where it has none."""
 
     prompt_tokens: int
     cached_tokens: int
+    marked_tokens: int = 0
 
 
 def usage_of(said: Mapping[str, object]) -> Usage:
@@ -97,7 +102,7 @@ def usage_of(said: Mapping[str, object]) -> Usage:
     details = said.get("prompt_tokens_details", said.get("input_tokens_details"))
     if "cache_read_input_tokens" in said:
         read, written = _count(said, "cache_read_input_tokens"), _count(said, "cache_creation_input_tokens")
-        return Usage(_count(said, "input_tokens") + read + written, read)
+        return Usage(_count(said, "input_tokens") + read + written, read, read + written)
     if isinstance(details, Mapping):
         total = _count(said, "prompt_tokens" if "prompt_tokens" in said else "input_tokens")
         return Usage(total, min(_count(details, "cached_tokens"), total))
@@ -135,11 +140,29 @@ class Gap:
         )
 
 
-def gap(turn: int, prefix: int, estimated: int, counted: int, is_calibrated: bool, usage: Usage, provider: Provider) -> Gap | None:
-    """What is missing of the tokens that the cache must have known. ``prefix`` of ``estimated`` tokens were sent before, which the provider
-    ``counted`` as so many then: what it must have read is that share, less what a count may be off, and less a step."""
-    if not prefix or not estimated:
-        return None
-    off = LATER if is_calibrated else EARLY
-    sure = provider.hit_of(prefix * counted / estimated * (1 - off))
+def anchors_of(sent: Sequence[Mark], usage: Usage) -> Anchors:
+    """What is known of how the provider counts the prompt that it reports on."""
+    marked = max((mark.tokens for mark in sent if mark.is_breakpoint), default=0)
+    ends = {0: 0, sent[-1].tokens: usage.prompt_tokens} | ({marked: usage.marked_tokens} if marked and usage.marked_tokens else {})
+    return tuple(sorted(ends.items()))
+
+
+def counted_as(prefix: int, anchors: Anchors) -> tuple[float, float]:
+    """How many tokens the provider counts in an estimated prefix of a prompt: most likely, and at least. Between two ends that it has
+    counted the first goes in a straight line; the second is what the nearest of them leave, however the rest is counted."""
+    low = max((anchor for anchor in anchors if anchor[0] <= prefix), default=(0, 0))
+    high = min((anchor for anchor in anchors if anchor[0] >= prefix), default=None)
+    beyond = prefix - low[0]
+    if high is None:
+        rate = low[1] / low[0] if low[0] else 1.0
+        return low[1] + beyond * rate, low[1] + beyond * LEAST
+    share = beyond / (high[0] - low[0]) if high[0] > low[0] else 0.0
+    frame = FRAME if high[0] > prefix else 0
+    return low[1] + share * (high[1] - low[1]), max(low[1] + beyond * LEAST, high[1] - (high[0] - prefix) * MOST - frame)
+
+
+def gap(turn: int, prefix: int, anchors: Anchors, usage: Usage, provider: Provider) -> Gap | None:
+    """What is missing of the tokens that the cache must have known: those of an estimated ``prefix`` of the prompt before, counted at
+    least. A step is no gap."""
+    sure = provider.hit_of(counted_as(prefix, anchors)[1]) if prefix else 0
     return Gap(turn, sure, usage.cached_tokens, provider.name) if usage.cached_tokens < sure - provider.step_tokens else None

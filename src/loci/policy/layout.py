@@ -37,7 +37,6 @@ class Rewrite(StrEnum):
     GONE = "a memory may no longer be shown"
     COLD = "the cache had run out"
     PAYS = "a shorter prompt pays for itself"
-    FULL = "no more room for recalled memories"
     TOOLS = "the tools were changed"
     SYSTEM = "the system prompt was changed"
     HISTORY = "the history was changed"
@@ -177,11 +176,12 @@ def keeps(layout: Layout, provider: Provider) -> bool:
     return layout.reused * provider.write >= layout.carried * provider.read
 
 
-def settled(layout: Layout, provider: Provider, budget: Budget) -> Layout:
-    """The layout with what was recalled for the last turn kept in its place, or dropped."""
-    if not layout.blocks or layout.blocks[-1].at != layout.asked_at or (budget.kept_tokens and keeps(layout, provider)):
+def settled(layout: Layout, known: Known, provider: Provider, budget: Budget) -> Layout:
+    """The layout with what was recalled for the last turn kept in its place, or dropped: where that would not pay, or has no room."""
+    if not layout.blocks or layout.blocks[-1].at != layout.asked_at:
         return layout
-    return replace(layout, blocks=layout.blocks[:-1])
+    kept = sum(tokens_of(block.rows, known) for block in layout.blocks)
+    return layout if keeps(layout, provider) and kept <= budget.kept_tokens else replace(layout, blocks=layout.blocks[:-1])
 
 
 def stayed(layout: Layout, messages: int) -> Layout:
@@ -194,9 +194,6 @@ def why_rewrite(before: Layout, layout: Layout, known: Known, budget: Budget, hi
     with what is gone."""
     if layout.core != before.core:
         return Rewrite.GONE
-    kept = sum(tokens_of(block.rows, known) for block in layout.blocks)
-    if 0 < budget.kept_tokens < kept:
-        return Rewrite.FULL
     core = _likely_core(layout, known, budget, provider)
     rows: dict[str, int] = {}
     for row in (*layout.core, *(row for block in layout.blocks for row in block.rows)):

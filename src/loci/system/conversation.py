@@ -10,7 +10,7 @@ from loci.errors import Invalid
 from loci.interface import inputs
 from loci.interface.state import Kept, kept_of, state_of
 from loci.policy import layout as layouts
-from loci.policy.caching import Gap, Mark, Provider, gap, known_prefix, shared, usage_of
+from loci.policy.caching import Gap, Mark, Provider, anchors_of, counted_as, gap, known_prefix, shared, usage_of
 from loci.policy.layout import Budget, Candidates, Known, Layout, Pair, Rewrite
 from loci.policy.prompt import Place, Rendered, Segment, breakpoints, segments
 from loci.ports import Clock
@@ -78,7 +78,7 @@ class Conversation:
             raise Invalid("There is nothing to answer yet: give turn() what the user says.")
         look = self._look(None if text is None else inputs.question(text), self._setting.recall_tokens)
         history = self._history if text is None else [*self._history, {"role": "user", "content": text}]
-        layout, known, reasons = self._laid_out(look, history, is_asked=text is not None)
+        layout, known, reasons = self._laid_out(look, history)
         found = segments(self._setting.system, self._setting.tools, layout, history, known)
         rendered = self._rendered(found, layout, look, reasons)
         look.note([entry.memory for entry in layout.entries])
@@ -98,26 +98,24 @@ class Conversation:
         were read from its cache than must have been. From then on tokens are counted as it counts them."""
         if not self._kept.sent:
             raise Invalid("No prompt was rendered yet, so there is none to report on: call turn() first.")
-        said, kept, provider = usage_of(usage), self._kept, self._setting.provider
-        is_known = kept.counted > 0
-        counts = (kept.estimated, kept.counted) if is_known else (1, 1)
-        found = gap(kept.layout.turns, kept.prefix, *counts, is_known, said, provider)
-        self._kept = replace(kept, estimated=kept.sent[-1].tokens, counted=said.prompt_tokens)
-        return found
+        said, kept = usage_of(usage), self._kept
+        self._kept = replace(kept, anchors=anchors_of(kept.sent, said))
+        return gap(kept.layout.turns, kept.prefix, kept.anchors_before, said, self._setting.provider)
 
     # -- one turn ------------------------------------------------------------------------------------------------------
 
-    def _laid_out(self, look: Look, history: Sequence[Mapping[str, Any]], *, is_asked: bool) -> tuple[Layout, Known, list[Rewrite]]:
+    def _laid_out(self, look: Look, history: Sequence[Mapping[str, Any]]) -> tuple[Layout, Known, list[Rewrite]]:
         """Where everything stands at this turn, what of it may be shown, and why bytes were changed, if they were."""
         provider, budget = self._setting.provider, self._setting.budget
-        layout = layouts.settled(self._kept.layout, provider, budget) if is_asked else layouts.stayed(self._kept.layout, len(history))
+        layout = self._kept.layout
         recalled = () if look.recall is None else look.recall.ids
         pairs = {entry.pair for entry in layout.entries}
         known = look.known(pairs, recalled)
         stripped = layouts.without_gone(layout, known)
         reasons = [Rewrite.GONE] if stripped != layout else []
         if look.recall is None:
-            return stripped, known, reasons
+            return layouts.stayed(stripped, len(history)), known, reasons
+        stripped = layouts.settled(stripped, known, provider, budget)
         history_tokens = sum(count_tokens(text) for text in _texts(history))
         why = Rewrite.COLD if self._is_cold() else layouts.why_rewrite(layout, stripped, known, budget, history_tokens, provider)
         if why is not None:
@@ -146,7 +144,7 @@ class Conversation:
         kept, provider = self._kept, self._setting.provider
         marks = self._marks(found, layouts.keeps(layout, provider) and self._setting.budget.kept_tokens > 0)
         prefix = 0 if self._is_cold() else known_prefix(kept.sent, marks, provider)
-        expected = provider.hit_of(prefix * kept.counted / kept.estimated if kept.counted else prefix)
+        expected = provider.hit_of(counted_as(prefix, kept.anchors)[0])
         common = shared(kept.sent, marks)
         if common >= kept.stable:
             reasons = ()
@@ -155,7 +153,7 @@ class Conversation:
             is_told = reasons and changed in (Rewrite.HISTORY, Rewrite.SHOWN)
             reasons = reasons if is_told else (*reasons, changed)
         self._kept = replace(
-            kept, layout=layout, sent=marks, stable=_stable(found), sent_at=self._setting.clock.now(), prefix=prefix,
+            kept, layout=layout, sent=marks, stable=_stable(found), sent_at=self._setting.clock.now(), prefix=prefix, anchors_before=kept.anchors,
         )  # fmt: skip
         return Rendered(
             tuple(found), marks, self._setting.tools, provider, self._setting.key, expected, tuple(reasons),

@@ -241,37 +241,33 @@ def with_core(
 ) -> Layout:
     """The layout with its core chosen anew and nothing else: what the conversation recalls often, the profile, and, while there is little
     to go by, what was used most before. In the order of ids; nothing untrusted, nothing outdated, nothing that was ``said`` in it."""
-    worth = _often_recalled(layout, provider)
+    often = _often_recalled(layout, provider)
     used = candidates.used if layout.turns * provider.read < provider.write else ()
-    room = budget.core_tokens
-    picked: dict[Pair, Entry] = {}
-    former = {(entry.pair, entry.places): entry.cite for entry in layout.entries}
-    for place, memory in enumerate(dict.fromkeys((*candidates.profile, *worth, *used))):
-        entry = _candidate(memory, known, said)
-        if entry is None:
-            continue
-        cost = tokens_of((entry,), known)
-        most = room - budget.core_tokens // 2 if place < len(candidates.profile) and memory not in worth else room
-        if cost <= most:
-            picked[entry.pair] = entry
-            room -= cost
-    cited, core = layout.cited, []
-    for pair in sorted(picked):
-        cite = former.get((pair, picked[pair].places))
-        if cite is None:
-            cite = cited = cited + 1
-        core.append(replace(picked[pair], cite=cite))
+    room, picked = budget.core_tokens, dict[str, Entry]()
+    for memories, reserved in ((candidates.profile, budget.core_tokens // 2), ((*often, *used), 0)):
+        for memory in memories:
+            entry = None if memory in picked else _candidate(memory, known, said)
+            cost = 0 if entry is None else tokens_of((replace(entry, cite=layout.cited + 1),), known)
+            if entry is not None and cost <= room - reserved:
+                picked[memory] = entry
+                room -= cost
+    cites = {entry.pair: entry.cite for entry in layout.entries}
+    core: list[Entry] = []
+    cited = layout.cited
+    for _, entry in sorted(picked.items()):
+        if entry.pair not in cites:
+            cites[entry.pair] = cited = cited + 1
+        core.append(replace(entry, cite=cites[entry.pair]))
     return replace(layout, core=tuple(core), core_version=layout.core_version + 1, blocks=(), cited=cited)
 
 
 def _candidate(memory: str, known: Known, said: Collection[str]) -> Entry | None:
+    """The entry of a memory that may stand in a core."""
     now = known.now.get(memory)
     if now is None or now.standing is not Standing.CURRENT or memory in said:
         return None
     item = known.lines.get((memory, now.version))
-    if item is None or not item.is_trusted:
-        return None
-    return Entry(10**8, memory, now.version, chosen(item.text, (), LONG))
+    return Entry(0, memory, now.version, chosen(item.text, (), LONG)) if item is not None and item.is_trusted else None
 
 
 def with_recalled(

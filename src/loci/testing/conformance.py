@@ -286,6 +286,19 @@ def header_fields_move_without_a_version(open_store: OpenStore) -> None:
         assert tx.overdue(NOW + 8 * DAY) == [] and tx.overdue(NOW + 9 * DAY) == [("m", State.ARCHIVED, NOW + 9 * DAY, 4)]
 
 
+def what_was_used_most_comes_first_and_the_filter_before_that(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        for id, user in (("a", "ana"), ("b", "bea"), ("c", "ana"), ("d", "ana"), ("e", "ana")):
+            _put(store, tx, id, f"the kettle of {id}", user=user)
+        tx.use({"a": 2, "b": 9, "c": 5, "e": 2}, NOW)
+        tx.use({"e": 0}, NOW + DAY)
+        _audit(tx)
+    assert store.most_used(_at(), 9) == ["b", "c", "e", "a"], "what was never used is not told"
+    assert store.most_used(replace(_at(), user="ana"), 2) == ["c", "e"]
+    assert store.most_used(replace(_at(), states=frozenset({State.ARCHIVED})), 9) == []
+
+
 def a_change_of_state_with_a_reason_is_told_until_its_memory_is_removed(open_store: OpenStore) -> None:
     store = open_store()
     with store.write(NOW) as tx:
@@ -628,6 +641,7 @@ PROMISES: tuple[Promise, ...] = (
     a_closed_memory_stays_in_history,
     a_memory_without_a_time_can_end_without_one,
     header_fields_move_without_a_version,
+    what_was_used_most_comes_first_and_the_filter_before_that,
     a_change_of_state_with_a_reason_is_told_until_its_memory_is_removed,
     a_time_to_live_hides_at_its_instant,
     claims_are_found_by_key_and_closed_once,

@@ -17,6 +17,7 @@ from typing import Any
 
 from loci.bench.data import message_of, rows_of
 from loci.bench.layout import Turn, summary
+from loci.bench.retrieval import Remembering
 from loci.errors import Invalid
 from loci.policy.caching import Provider
 from loci.policy.prompt import Rendered
@@ -76,7 +77,8 @@ def run(folder: Path, plan: Plan, engine: Embedder | None, advance: Callable[[in
     if not any(script for told in plans for _, script in told):
         raise Invalid(f"{folder} has nothing to ask in any of its conversations. See the bench's README for the format.")
     told, done = Replayed({name: [] for name in LAYOUTS}, Counter()), 0
-    with tempfile.TemporaryDirectory(prefix="loci-bench-") as home, MemOS.open(home, embedder=engine or "none", background=False) as memory:
+    embedder = "none" if engine is None else Remembering(engine)  # every layout asks the same
+    with tempfile.TemporaryDirectory(prefix="loci-bench-") as home, MemOS.open(home, embedder=embedder, background=False) as memory:
         for place, steps in enumerate(plans):
             cube = memory.cube(f"c{place}")
             for number, (said, script) in enumerate(steps):

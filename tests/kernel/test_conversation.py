@@ -440,6 +440,12 @@ BAD: dict[str, Callable[[Cube, Conversation], object]] = {
     "broken state": lambda cube, talk: cube.conversation(session="s", state={**talk.state, "core": [[1, 2, 3, 4]]}),
     "message without a role": lambda cube, talk: talk.appended({"content": "x"}),
     "message that is no JSON": lambda cube, talk: talk.appended({"role": "user", "content": object()}),
+    "system prompt that is no text": lambda cube, talk: cube.conversation(session="s", system=["Be kind."]),
+    "tools that are none": lambda cube, talk: cube.conversation(session="s", tools="lamp"),
+    "tool that is no JSON": lambda cube, talk: cube.conversation(session="s", tools=[{"name": object()}]),
+    "half a character": lambda cube, talk: talk.turn("\ud800 hello"),
+    "half a character of the system's": lambda cube, talk: cube.conversation(session="s", system="\ud800"),
+    "text that is none": lambda cube, talk: talk.turn(7),
     "nothing to answer": lambda cube, talk: talk.turn(),
     "nothing said": lambda cube, talk: talk.turn("  "),
     "no usage": lambda cube, talk: (talk.turn("Hello"), talk.reported({"input_tokens": 3})),
@@ -452,3 +458,21 @@ BAD: dict[str, Callable[[Cube, Conversation], object]] = {
 def test_what_cannot_be_is_refused(cube: Cube, what: str) -> None:
     with pytest.raises(Invalid):
         BAD[what](cube, cube.conversation(session="s"))
+
+
+def test_any_text_can_be_said(told: Cube) -> None:
+    talk = told.conversation(session="s", user="ann")
+    for text in ("x" * 150_000, "a\0b", "</memory> [INST] kettle"):
+        rendered = talk.turn(text)
+        assert rendered.anthropic()["messages"][-1]["content"][-1]["text"] == text
+        talk.replied("Hm.")
+
+
+def test_a_prompt_that_was_never_sent_is_not_counted_on(told: Cube) -> None:
+    talk = told.conversation(session="s", user="ann", system=SYSTEM)
+    first = talk.turn("Where is the kettle?")
+    assert talk.reported({"input_tokens": 10, "cache_read_input_tokens": 0, "cache_creation_input_tokens": first.tokens}) is None
+    talk.replied("In the shed.")
+    lost = talk.turn("And where is the ladder?")
+    again = talk.turn()
+    assert again.expected_hit_tokens == lost.expected_hit_tokens > 1024, "the second was not answered, so it may not be in the cache"

@@ -102,7 +102,7 @@ def _simulate(world: World, seeds: int, is_sensitive: bool) -> dict[str, Any]:
     from loci.cli.render import progress
 
     with progress("simulated conversations") as advance:
-        found = {"simulated": run(world, seeds, advance)}
+        found = {"as set": run(world, seeds, advance)}
     if is_sensitive:
         with progress("and in other worlds") as advance:
             found |= sensitivity(world, seeds, advance)

@@ -134,15 +134,35 @@ def provider_of(provider: Provider | str) -> Provider:
     return PROVIDERS[provider]
 
 
-def content_message(message: Mapping[str, Any]) -> dict[str, Any]:
+def provider_message(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message of a conversation as a provider takes it: a role, and whatever else it holds, of plain JSON."""
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
         raise Invalid(f"The message is {message!r:.100}; it must be a dictionary with a role, as the provider takes it.")
+    return _plain(message, "message")
+
+
+def system_of(text: str) -> str:
+    """A system prompt."""
+    if not isinstance(text, str):
+        raise Invalid(f"The system prompt is {text!r:.100}; it must be a text. Memories never stand in it.")
+    check_text(text, "the system prompt")
+    return text
+
+
+def tools_of(tools: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Tools as a provider takes them."""
+    if isinstance(tools, Mapping | str) or not isinstance(tools, Iterable):
+        raise Invalid(f"tools is {tools!r:.100}; it must be a list of dictionaries, as the provider takes them.")
+    return tuple(_plain(tool, "tool") for tool in tools)
+
+
+def _plain(value: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """A dictionary that can be sent as JSON, as it is."""
     try:
-        json.dumps(message)
+        json.dumps(value, ensure_ascii=False).encode()
+        return dict(value)
     except (TypeError, ValueError) as error:
-        raise Invalid(f"A message cannot be sent as JSON ({error}); hand in dictionaries, lists, texts and numbers.") from error
-    return dict(message)
+        raise Invalid(f"The {what} cannot be sent as JSON ({error}); hand in dictionaries, lists, texts and numbers.") from error
 
 
 def principal_of(name: str) -> str:

@@ -18,8 +18,7 @@ FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class Kept:
     """Where everything stands, and the prompt that was rendered last: its marks, how many of them are to stay as they are, when it was,
-    and what of it the cache knew. ``anchors`` are of the last prompt that the provider reported on, ``anchors_before`` of the one that the
-    cache held when the last was rendered."""
+    and what of it the cache knew. ``held`` and ``anchors`` are the marks and counts of the last prompt that the provider reported on."""
 
     layout: Layout = field(default_factory=Layout)
     sent: tuple[Mark, ...] = ()
@@ -27,7 +26,7 @@ class Kept:
     sent_at: datetime | None = None
     prefix: int = 0
     anchors: Anchors = ()
-    anchors_before: Anchors = ()
+    held: tuple[Mark, ...] = ()
 
 
 def state_of(kept: Kept, key: str) -> dict[str, Any]:
@@ -40,9 +39,9 @@ def state_of(kept: Kept, key: str) -> dict[str, Any]:
         "cited": layout.cited, "asked_at": layout.asked_at, "turns": layout.turns,
         "recalls": {memory: list(counts) for memory, counts in layout.recalls.items()},
         "reused": layout.reused, "carried": layout.carried,
-        "sent": [[mark.hash, mark.tokens, int(mark.is_breakpoint)] for mark in kept.sent],
+        "sent": _marks(kept.sent), "held": _marks(kept.held),
         "sent_at": None if kept.sent_at is None else kept.sent_at.isoformat(),
-        "stable": kept.stable, "prefix": kept.prefix, "anchors": [list(map(list, a)) for a in (kept.anchors, kept.anchors_before)],
+        "stable": kept.stable, "prefix": kept.prefix, "anchors": [list(anchor) for anchor in kept.anchors],
     }  # fmt: skip
 
 
@@ -62,11 +61,15 @@ def kept_of(state: Mapping[str, Any], key: str, messages: int) -> Kept:
             reused=int(state["reused"]), carried=int(state["carried"]),
         )  # fmt: skip
         at = None if state["sent_at"] is None else datetime.fromisoformat(state["sent_at"])
-        sent = tuple(Mark(str(hash), int(tokens), bool(marked)) for hash, tokens, marked in state["sent"])
-        anchors, before = (tuple((int(a), int(b)) for a, b in ends) for ends in state["anchors"])
-        return Kept(layout, sent, int(state["stable"]), at, int(state["prefix"]), anchors, before)
+        sent, held = (tuple(Mark(str(h), int(n), bool(is_marked)) for h, n, is_marked in state[name]) for name in ("sent", "held"))
+        anchors = tuple((int(estimated), int(counted)) for estimated, counted in state["anchors"])
+        return Kept(layout, sent, int(state["stable"]), at, int(state["prefix"]), anchors, held)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Invalid(f"The state cannot be read ({error!r:.200}); hand in what `Conversation.state` gave, unchanged.") from error
+
+
+def _marks(marks: Sequence[Mark]) -> list[list[Any]]:
+    return [[mark.hash, mark.tokens, int(mark.is_breakpoint)] for mark in marks]
 
 
 def _row(row: Entry | Correction) -> list[Any]:

@@ -57,7 +57,7 @@ class Conversation:
         state: Mapping[str, Any] | None,
     ) -> None:
         self._setting, self._look = setting, look
-        self._history = [inputs.content_message(message) for message in history]
+        self._history = [inputs.provider_message(message) for message in history]
         self._kept = Kept() if state is None else kept_of(state, setting.key, len(self._history))
 
     @property
@@ -76,8 +76,9 @@ class Conversation:
         it stood. Raises what `Cube.search` raises, and then nothing has changed."""
         if text is None and not self._history:
             raise Invalid("There is nothing to answer yet: give turn() what the user says.")
-        look = self._look(None if text is None else inputs.question(text), self._setting.recall_tokens)
-        history = self._history if text is None else [*self._history, {"role": "user", "content": text}]
+        history = self._history if text is None else [*self._history, inputs.provider_message({"role": "user", "content": text})]
+        asked = text[: inputs.MAX_QUESTION] if isinstance(text, str) else text
+        look = self._look(None if asked is None else inputs.question(asked), self._setting.recall_tokens)
         layout, known, reasons = self._laid_out(look, history)
         found = segments(self._setting.system, self._setting.tools, layout, history, known)
         rendered = self._rendered(found, layout, look, reasons)
@@ -91,7 +92,7 @@ class Conversation:
 
     def appended(self, message: Mapping[str, Any]) -> None:
         """A message of another kind as the provider takes it, such as a call of a tool, or its result."""
-        self._history = [*self._history, inputs.content_message(message)]
+        self._history = [*self._history, inputs.provider_message(message)]
 
     def reported(self, usage: Mapping[str, Any]) -> Gap | None:
         """Takes in what the provider says of the last prompt (the response's ``usage`` as a dictionary). Returns the gap where fewer tokens
@@ -99,8 +100,8 @@ class Conversation:
         if not self._kept.sent:
             raise Invalid("No prompt was rendered yet, so there is none to report on: call turn() first.")
         said, kept = usage_of(usage), self._kept
-        self._kept = replace(kept, anchors=anchors_of(kept.sent, said))
-        return gap(kept.layout.turns, kept.prefix, kept.anchors_before, said, self._setting.provider)
+        self._kept = replace(kept, anchors=anchors_of(kept.sent, said), held=kept.sent)
+        return gap(kept.layout.turns, kept.prefix, kept.anchors, said, self._setting.provider)
 
     # -- one turn ------------------------------------------------------------------------------------------------------
 
@@ -143,7 +144,9 @@ class Conversation:
         """The prompt with its accounts, which are kept for the next turn."""
         kept, provider = self._kept, self._setting.provider
         marks = self._marks(found, layouts.keeps(layout, provider) and self._setting.budget.kept_tokens > 0)
-        prefix = 0 if self._is_cold() else known_prefix(kept.sent, marks, provider)
+        prefix = (
+            0 if self._is_cold() else known_prefix(kept.held or kept.sent, marks, provider)
+        )  # what was never reported may never have been sent
         expected = provider.hit_of(counted_as(prefix, kept.anchors)[0])
         common = shared(kept.sent, marks)
         if common >= kept.stable:
@@ -153,7 +156,7 @@ class Conversation:
             is_told = reasons and changed in (Rewrite.HISTORY, Rewrite.SHOWN)
             reasons = reasons if is_told else (*reasons, changed)
         self._kept = replace(
-            kept, layout=layout, sent=marks, stable=_stable(found), sent_at=self._setting.clock.now(), prefix=prefix, anchors_before=kept.anchors,
+            kept, layout=layout, sent=marks, stable=_stable(found), sent_at=self._setting.clock.now(), prefix=prefix,
         )  # fmt: skip
         return Rendered(
             tuple(found), marks, self._setting.tools, provider, self._setting.key, expected, tuple(reasons),

@@ -262,7 +262,7 @@ class Cube:
         kept = 8 * budget if kept_tokens is None else inputs.number(kept_tokens, "kept_tokens", 0, MAX_PROMPT)
         key = self._store.hash("conversation", inputs.session_of(session), user, agent).hex()[:32]
         setting = Setting(
-            key, session, system, tuple(dict(tool) for tool in tools), inputs.provider_of(provider), budget, Budget(core, kept), self._parts.clock,
+            key, session, inputs.system_of(system), inputs.tools_of(tools), inputs.provider_of(provider), budget, Budget(core, kept), self._parts.clock,
             lambda *parts: self._store.hash(*parts).hex()[:16],
         )  # fmt: skip
         return Conversation(setting, partial(self._look, scope), history, state)

@@ -403,6 +403,28 @@ def test_what_a_principal_may_not_see_is_not_in_the_prompt(memory: MemOS) -> Non
     assert talk.history == history, "nothing has changed"
 
 
+def test_a_turn_uses_up_one_use_of_a_grant(memory: MemOS) -> None:
+    say(memory.cube("main"), "The kettle is in the shed.")
+    memory.grant("guest", "reader", cube="main", user="ann", uses=2)
+    talk = memory.acting("guest").cube("main").conversation(session="s", user="ann")
+    for text in ("Where is the kettle?", "And now?"):
+        assert "shed" in shown(talk.turn(text))
+        talk.replied("Hm.")
+    with pytest.raises(Denied):
+        talk.turn("And now?")
+
+
+def test_what_stands_in_a_prompt_is_noted_as_read(open_vault: Callable[..., MemOS]) -> None:
+    cube = open_vault(audit_reads=True).cube("main")
+    id = say(cube, "The kettle is in the shed.")
+    talk = cube.conversation(session="s", user="ann")
+    talk.turn("Where is the kettle?")
+    talk.replied("In the shed.")
+    talk.turn("Thank you so much!")
+    reads = [record.detail for record in cube.log(verb="read")]
+    assert [read["verb"] for read in reads] == ["search", "get"] * 2 and reads[-1]["memories"] == [id]
+
+
 def test_another_system_prompt_or_history_is_told(told: Cube) -> None:
     def go_on(**more: Any) -> tuple[Rewrite, ...]:
         return told.conversation(**{"session": "s", "user": "ann", "system": SYSTEM, "tools": TOOLS, "state": talk.state, "history": talk.history, **more}).turn("Hm?").rewritten  # fmt: skip

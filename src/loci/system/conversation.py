@@ -12,9 +12,8 @@ from loci.interface.state import Kept, kept_of, state_of
 from loci.policy import layout as layouts
 from loci.policy.caching import Gap, Mark, Provider, anchors_of, counted_as, gap, known_prefix, shared, usage_of
 from loci.policy.layout import Budget, Candidates, Known, Layout, Pair, Rewrite
-from loci.policy.prompt import Place, Rendered, Segment, breakpoints, segments
+from loci.policy.prompt import Place, Rendered, Segment, breakpoints, segment_of, segments
 from loci.ports import Clock
-from loci.text.tokens import count_tokens
 from loci.types import Recall
 
 CHANGED = {Place.TOOLS: Rewrite.TOOLS, Place.SYSTEM: Rewrite.SYSTEM, Place.HISTORY: Rewrite.HISTORY}
@@ -81,10 +80,9 @@ class Conversation:
         look = self._look(None if asked is None else inputs.question(asked), self._setting.recall_tokens)
         layout, known, reasons = self._laid_out(look, history)
         found = segments(self._setting.system, self._setting.tools, layout, history, known)
-        rendered = self._rendered(found, layout, look, reasons)
         look.note([entry.memory for entry in layout.entries])
         self._history = history
-        return rendered
+        return self._rendered(found, layout, look, reasons)
 
     def replied(self, content: str | Sequence[Mapping[str, Any]]) -> None:
         """What the model answered: its text, or its content as the provider gave it, as plain JSON."""
@@ -117,7 +115,7 @@ class Conversation:
         if look.recall is None:
             return layouts.stayed(stripped, len(history)), known, reasons
         stripped = layouts.settled(stripped, known, provider, budget)
-        history_tokens = sum(count_tokens(text) for text in _texts(history))
+        history_tokens = sum(segment_of(message).tokens for message in history)
         why = Rewrite.COLD if self._is_cold() else layouts.why_rewrite(layout, stripped, known, budget, history_tokens, provider)
         if why is not None:
             candidates = look.candidates()
@@ -144,9 +142,8 @@ class Conversation:
         """The prompt with its accounts, which are kept for the next turn."""
         kept, provider = self._kept, self._setting.provider
         marks = self._marks(found, layouts.keeps(layout, provider) and self._setting.budget.kept_tokens > 0)
-        prefix = (
-            0 if self._is_cold() else known_prefix(kept.held or kept.sent, marks, provider)
-        )  # what was never reported may never have been sent
+        held = kept.held or kept.sent  # what was never reported may never have been sent
+        prefix = 0 if self._is_cold() else known_prefix(held, marks, provider)
         expected = provider.hit_of(counted_as(prefix, kept.anchors)[0])
         common = shared(kept.sent, marks)
         if common >= kept.stable:

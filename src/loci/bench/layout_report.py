@@ -47,7 +47,11 @@ def write(folder: Path, simulated: Mapping[str, Figures], replays: Sequence[Told
             *table(figures["layouts"]),
             "",
         ]
-        parts += [f"Loci rewrote: {rewritten}. It expected {'-' if expected is None else f'{expected:.1%}'} of the hits that it had.", ""]
+        share = "-" if expected is None else f"{expected:.1%}"
+        parts += [
+            f"Loci rewrote: {rewritten}. It expected {share} of the hits that there were, and saw {figures['gaps']} gaps where there were none.",
+            "",
+        ]
         picture = f"{told.name}-{told.how.split()[0]}.svg"
         (folder / picture).write_text(curve(f"{told.name}, {told.how}", told.replayed), "utf-8")
         parts += [f"![Cost by turn]({picture})", ""]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from loci.bench.data import message_of, rows_of
 from loci.bench.layout import Turn, summary
 from loci.bench.retrieval import Remembering
 from loci.errors import Invalid
-from loci.policy.caching import Provider
+from loci.policy.caching import Gap, Provider
 from loci.policy.prompt import Rendered
 from loci.ports import Embedder
 from loci.system import Conversation, Cube
@@ -27,6 +27,7 @@ from loci.types import Message
 from loci.wire import MemOS
 
 Script = list[tuple[str, str]]  # what the user says, and the answer
+Prompts = Generator[tuple[str, str], Turn, None]  # a prompt's bytes and its answer's, for what came of it
 Step = tuple[list[Message], Script]  # what is taken in, and a session after it
 LAYOUTS = ("A", "C", "D", "E", "F", "Loci")
 BATCH, ENDLESS = 250, 1_000_000
@@ -48,11 +49,19 @@ class Plan:
 
 @dataclass(slots=True)
 class Replayed:
-    """The turns of each session by layout, how often and why Loci changed what had been sent, and the hits that it expected."""
+    """The turns of each session by layout; of Loci's own how often and why it changed what had been sent, the hits that it expected,
+    and how often it missed some that were not missing."""
 
     sessions: dict[str, list[list[Turn]]]
     rewritten: Counter[str]
     expected: int = 0
+    gaps: int = 0
+
+    def note(self, rendered: Rendered, gap: Gap | None) -> None:
+        """Counts in a turn of Loci's."""
+        self.rewritten.update(reason.name.lower() for reason in rendered.rewritten)
+        self.expected += rendered.expected_hit_tokens
+        self.gaps += gap is not None
 
     def figures(self) -> dict[str, Any]:
         """The means of each layout, and of Loci's what it expected of the cache as a share of what was found."""
@@ -60,7 +69,7 @@ class Replayed:
         hits = sum(turn.cached for run in self.sessions["Loci"] for turn in run)
         turns = sum(len(run) for run in self.sessions["Loci"])
         return {"layouts": found, "turns": turns, "sessions": len(self.sessions["Loci"]), "rewritten": dict(self.rewritten),
-                "expected of found": self.expected / hits if hits else None}  # fmt: skip
+                "expected of found": self.expected / hits if hits else None, "gaps": self.gaps}  # fmt: skip
 
     def by_turn(self, name: str) -> list[float]:
         """The mean cost of the first, second ... turn of a session, over the sessions that have one."""
@@ -119,15 +128,20 @@ def _said(conversations: Sequence[Mapping[str, Any]], plan: Plan) -> Iterator[li
         yield steps[: 2 * plan.limit or None]
 
 
-def accounts(prompts: Iterator[tuple[str, str]], provider: Provider) -> list[Turn]:
-    """What each prompt costs, its cache holding the bytes of the prompt before it and of its answer."""
-    found, before = [], b""
-    for prompt, answer in prompts:
-        sent = prompt.encode()
+def accounts(prompts: Prompts, provider: Provider) -> list[Turn]:
+    """What each prompt costs, its cache holding the bytes of the prompt before it and of its answer. ``prompts`` are sent what came of each."""
+    found: list[Turn] = []
+    before, told = b"", next(prompts, None)
+    while told is not None:
+        sent = told[0].encode()
         tokens, prefix = -(-len(sent) // 4), _common(before, sent) // 4
         hit = provider.hit_of(prefix)
         found.append(Turn(tokens, hit, provider.cost_of(tokens, hit)))
-        before = sent + answer.encode()
+        before = sent + told[1].encode()
+        try:
+            told = prompts.send(found[-1])
+        except StopIteration:
+            told = None
     return found
 
 
@@ -143,7 +157,7 @@ def _common(a: bytes, b: bytes) -> int:
     return low
 
 
-def _prompts(name: str, cube: Cube, session: str, script: Script, plan: Plan, told: Replayed) -> Iterator[tuple[str, str]]:
+def _prompts(name: str, cube: Cube, session: str, script: Script, plan: Plan, told: Replayed) -> Prompts:
     """The bytes of each prompt of a session, and of the answer to it."""
     system = (RULE * (plan.system_tokens * 4 // len(RULE) + 1))[: plan.system_tokens * 4]
     talk = conversation_of(name, cube, session, system, plan) if name in ("D", "E", "Loci") else None
@@ -151,21 +165,17 @@ def _prompts(name: str, cube: Cube, session: str, script: Script, plan: Plan, to
     for text, answer in script:
         if talk is not None:
             rendered = talk.turn(text)
-            yield written(rendered.openai()["messages"]), _message("assistant", answer)
+            turn = yield written(rendered.openai()["messages"]), _message("assistant", answer)
+            gap = talk.reported({"prompt_tokens": turn.tokens, "prompt_tokens_details": {"cached_tokens": turn.cached}})
             talk.replied(answer)
             if name == "Loci":
-                _note(rendered, told)
+                told.note(rendered, gap)
             continue
         recall = "" if name == "F" else cube.search(text, budget_tokens=plan.budget_tokens).text
         first = f"{system}\n\n{recall}" if name == "A" else system
         last = f"{recall}\n\n{text}" if name == "C" and recall else text
         yield written([{"role": "system", "content": first}, *history, {"role": "user", "content": last}]), _message("assistant", answer)
         history += [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
-
-
-def _note(rendered: Rendered, told: Replayed) -> None:
-    told.rewritten.update(reason.name.lower() for reason in rendered.rewritten)
-    told.expected += rendered.expected_hit_tokens
 
 
 def conversation_of(name: str, cube: Cube, session: str, system: str, plan: Plan) -> Conversation:

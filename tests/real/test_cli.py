@@ -26,7 +26,7 @@ from loci.system import Cube
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
 }  # fmt: skip
-NOT_VERBS = {"call", "rank", "drain", "pending", "close", "baselines", "acting"}  # plumbing of the Python door
+NOT_VERBS = {"call", "rank", "drain", "pending", "close", "baselines", "acting", "conversation"}  # plumbing of the Python door
 SPELLED = {"import": "import_file", "why-not": "why_not"}
 RENAMED = {"messages": "text", "memory": "id"}
 FAMILIES = {"Invalid": 2, "Denied": 3, "Missing": 4, "Conflict": 5, "Unavailable": 6, "Corrupt": 7, "Unsupported": 8}

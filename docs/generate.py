@@ -11,7 +11,7 @@ from pathlib import Path
 from loci import errors
 from loci.policy.lifecycle import diagram
 from loci.settings import PREFIX, Settings
-from loci.system import Cube, System
+from loci.system import Conversation, Cube, System
 
 PAGE = Path(__file__).parent / "reference.md"
 COMMANDS = {
@@ -23,7 +23,8 @@ COMMANDS = {
     "activation": "kv inspect",
     "deactivate": "kv drop",
 }
-NOT_COMMANDS = {"acting", "authenticate", "call", "close", "cube", "cubes", "drain", "pending", "rank"}
+TALK = {"appended", "replied", "reported", "turn"}
+NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "rank"}
 
 
 def page() -> str:
@@ -45,7 +46,8 @@ def page() -> str:
 def verbs() -> list[str]:
     on_cube = ["## Verbs", "", "On a cube (`memory.cube(name)`); the command of the same name takes the same fields, and `--json`.", ""]
     on_vault = ["## Verbs of the vault", "", "On the vault (`memory`); the command takes the cube's name, and `--json`.", ""]
-    return [*on_cube, *described(Cube), *on_vault, *described(System)]
+    on_talk = ["## Verbs of a conversation", "", "On what `cube.conversation(...)` gives.", ""]
+    return [*on_cube, *described(Cube), *on_talk, *described(Conversation), *on_vault, *described(System)]
 
 
 def described(owner: type) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -230,14 +229,8 @@ def restart(shape: str, dtype: str, context: int) -> dict[str, float]:
 
 
 def _elsewhere(way: str, shape: str, dtype: str, context: int, folder: str) -> dict[str, Any]:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    done = subprocess.run(
-        [sys.executable, "-m", "loci.bench.kv", way, shape, dtype, str(context), folder],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=True,
-    )
+    told = [way, shape, dtype, str(context), folder, str(torch.get_num_threads())]
+    done = subprocess.run([sys.executable, "-m", "loci.bench.kv", *told], capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -261,5 +254,6 @@ def _after_restart(way: str, shape: str, dtype: str, context: int, folder: Path)
 
 
 if __name__ == "__main__":
-    _way, _shape, _dtype, _context, _folder = sys.argv[1:]
+    _way, _shape, _dtype, _context, _folder, _threads = sys.argv[1:]
+    torch.set_num_threads(int(_threads))
     sys.stdout.write(json.dumps(_after_restart(_way, _shape, _dtype, int(_context), Path(_folder))))

@@ -111,35 +111,37 @@ def _curve(name: str, rows: Sequence[Answered]) -> str:
 
     parts = [f'<text x="{left}" y="16" font-weight="bold">{html.escape(name)}: evidence found by token budget</text>']
     parts += [
-        _line(left, up(s), across(CURVE[-1]), up(s), "#e5e7eb") + _label(6, up(s) + 4, f"{100 * s:.0f} %") for s in (0, 0.25, 0.5, 0.75, 1)
+        line(left, up(s), across(CURVE[-1]), up(s), "#e5e7eb") + label(6, up(s) + 4, f"{100 * s:.0f} %") for s in (0, 0.25, 0.5, 0.75, 1)
     ]
-    parts += [_label(across(b) - 12, height - bottom + 16, str(b)) for b in (500, 1000, 2000, 3000, 4000)]
-    parts.append(_label(across(1500), height - 6, "tokens (four bytes each)"))
+    parts += [label(across(b) - 12, height - bottom + 16, str(b)) for b in (500, 1000, 2000, 3000, 4000)]
+    parts.append(label(across(1500), height - 6, "tokens (four bytes each)"))
     ends: list[float] = []
     for system in rows[0].measures:
         shares = [_mean(a.measures[system][f"curve {b}"] for a in rows) for b in CURVE]
         points = " ".join(f"{across(b):.1f},{up(s):.1f}" for b, s in zip(CURVE, shares, strict=True))
         colour = COLOURS.get(system, "#111827")
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        at = _free(up(shares[-1]) + 4, ends)
+        at = free(up(shares[-1]) + 4, ends)
         ends.append(at)
-        parts.append(_label(across(CURVE[-1]) + 6, at, system, colour))
+        parts.append(label(across(CURVE[-1]) + 6, at, system, colour))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
         f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>\n'
     )
 
 
-def _free(at: float, taken: Sequence[float]) -> float:
+def free(at: float, taken: Sequence[float]) -> float:
     """The height of a label moved down until it covers no other."""
     while any(abs(at - other) < 13 for other in taken):
         at += 13
     return at
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+    """A straight line of a picture."""
     return f'<line x1="{x1}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
 
 
-def _label(x: float, y: float, text: str, colour: str = "#374151") -> str:
+def label(x: float, y: float, text: str, colour: str = "#374151") -> str:
+    """Words in a picture."""
     return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}">{html.escape(text)}</text>'

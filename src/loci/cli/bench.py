@@ -10,6 +10,7 @@ import click
 
 from loci.bench.rivals import RIVALS
 from loci.cli.bench_kv import kv
+from loci.cli.layout import layout
 
 
 @click.group()
@@ -18,6 +19,7 @@ def bench() -> None:
 
 
 bench.add_command(kv)
+bench.add_command(layout)
 
 
 @bench.command()

@@ -3,14 +3,17 @@ what would be right, before anything is written."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from loci.errors import Invalid, TooLarge
 from loci.operation.intake import check_name, check_text, check_time
+from loci.policy.caching import PROVIDERS, Provider
 from loci.types import Channel, Message, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
@@ -112,6 +115,54 @@ def scope_of(cube: str, user: str | None = None, agent: str | None = None, sessi
     check_name(agent, "agent")
     check_name(session, "session")
     return Scope(cube, user, agent, session)
+
+
+def session_of(name: str) -> str:
+    """The name of a conversation."""
+    if not name:
+        raise Invalid("A conversation needs a session: any name that no other one of this user's has.")
+    check_name(name, "session")
+    return name
+
+
+def provider_of(provider: Provider | str) -> Provider:
+    """A provider's cache, by its name or as it is."""
+    if isinstance(provider, Provider):
+        return provider
+    if provider not in PROVIDERS:
+        raise Invalid(f"provider is {provider!r:.100}; it must be one of {', '.join(PROVIDERS)}, or a `loci.policy.caching.Provider`.")
+    return PROVIDERS[provider]
+
+
+def provider_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of a conversation as a provider takes it: a role, and whatever else it holds, of plain JSON."""
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise Invalid(f"The message is {message!r:.100}; it must be a dictionary with a role, as the provider takes it.")
+    return _plain(message, "message")
+
+
+def system_of(text: str) -> str:
+    """A system prompt."""
+    if not isinstance(text, str):
+        raise Invalid(f"The system prompt is {text!r:.100}; it must be a text. Memories never stand in it.")
+    check_text(text, "the system prompt")
+    return text
+
+
+def tools_of(tools: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Tools as a provider takes them."""
+    if isinstance(tools, Mapping | str) or not isinstance(tools, Iterable):
+        raise Invalid(f"tools is {tools!r:.100}; it must be a list of dictionaries, as the provider takes them.")
+    return tuple(_plain(tool, "tool") for tool in tools)
+
+
+def _plain(value: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """A dictionary that can be sent as JSON, as it is."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+        return dict(value)
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"The {what} cannot be sent as JSON ({error}); hand in dictionaries, lists, texts and numbers.") from error
 
 
 def principal_of(name: str) -> str:

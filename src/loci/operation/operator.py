@@ -272,8 +272,12 @@ def note(memory: Memory, moment: datetime) -> str:
     parts = [f"no longer current: {claim.subject}'s {claim.attribute}" + _since(claim.closed_at) for claim in closed]
     if memory.valid.end is not None and memory.valid.end <= moment and not closed:
         parts.append(f"held until {memory.valid.end:%Y-%m-%d}")
-    parts.extend(f"{t.words} = {span(t)}" for t in memory.times[:3])
-    return "; ".join(parts)
+    return "; ".join((*parts, *times(memory)))
+
+
+def times(memory: Memory) -> list[str]:
+    """The first times that it names, with what they were resolved to."""
+    return [f"{t.words} = {span(t)}" for t in memory.times[:3]]
 
 
 def span(time: TimeSpan) -> str:

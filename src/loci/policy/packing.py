@@ -13,7 +13,7 @@ from loci.text.excerpt import excerpt
 from loci.text.fence import CLOSE, OPEN, OPEN_UNTRUSTED, Line, escape, parse, write
 from loci.text.tokens import count_tokens
 
-__all__ = ["CLOSE", "OPEN", "OPEN_UNTRUSTED", "SMALLEST_BUDGET", "Item", "Line", "Pack", "escape", "pack", "parse"]
+__all__ = ["CLOSE", "OPEN", "OPEN_UNTRUSTED", "SMALLEST_BUDGET", "Item", "Line", "Pack", "escape", "line_of", "pack", "parse"]
 
 SMALLEST_BUDGET = count_tokens(f"{OPEN}\n{CLOSE}") + 8
 
@@ -53,16 +53,16 @@ def pack(items: Sequence[Item], budget_tokens: int | None, terms: Sequence[str] 
     room = None if budget_tokens is None else budget_tokens - count_tokens(f"{opening}\n{CLOSE}") - 1
     taken: list[tuple[int, str]] = []
     for rank, item in enumerate(items):
-        line = _line(item, len(taken) + first)
+        line = line_of(item, len(taken) + first)
         cost = count_tokens(line + "\n")
         if room is not None and budget_tokens is not None:
             most = min(room, LONG, max(budget_tokens // SHARES, 2 * SHORTEST))
             if cost > most:
-                bare = count_tokens(_line(replace(item, text=""), len(taken) + first) + "\n")
+                bare = count_tokens(line_of(replace(item, text=""), len(taken) + first) + "\n")
                 allowed = most - bare
                 if allowed < SHORTEST:
                     continue
-                line = _line(replace(item, text=excerpt(item.text, terms, allowed)), len(taken) + first)
+                line = line_of(replace(item, text=excerpt(item.text, terms, allowed)), len(taken) + first)
                 cost = count_tokens(line + "\n")
             if cost > room:  # escaping made it longer
                 continue
@@ -75,6 +75,7 @@ def pack(items: Sequence[Item], budget_tokens: int | None, terms: Sequence[str] 
     return Pack(text, count_tokens(text), tuple(sorted(rank for rank, _ in taken)))
 
 
-def _line(item: Item, citation: int) -> str:
+def line_of(item: Item, citation: int) -> str:
+    """The line of one item, cited by this number."""
     day = None if item.at is None else item.at.date()
     return write(Line(citation, item.text, item.speaker, day, item.note, item.origin, item.is_trusted))

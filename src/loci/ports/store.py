@@ -394,6 +394,9 @@ class Store(Protocol):
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
         """Those of these memories that the filter lets through."""
 
+    def most_used(self, at: RowFilter, limit: int) -> list[str]:
+        """The memories that the filter lets through and that were used, those used most first, of equals the one used last."""
+
     def source(self, source: str) -> Source:
         """The verbatim message. Raises ``Missing``."""
 

@@ -10,7 +10,7 @@ from loci.interface import inputs
 from loci.operation.activation import MOST_DIVERGENCE, Progress, Ready
 from loci.ports import Transaction
 from loci.ports.engine import Manifest
-from loci.system.asking import Asking
+from loci.system.talking import Talking
 from loci.types import Attached, Handle, Message, Recall
 
 MOST_TOKENS = 1 << 16  # of an answer
@@ -39,7 +39,7 @@ def _releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
         ready.lease.release()
 
 
-class Activating(Asking):
+class Activating(Talking):
     """What a cube does with a model that runs here."""
 
     def activate(

@@ -14,21 +14,37 @@ LEAST, MOST = 4, 3  # letters of a stem at least, letters of an ending at most
 def excerpt(text: str, terms: Sequence[str], tokens: int) -> str:
     """Return at most so many tokens of ``text``: the sentences that share most of the terms, each with the one before it where there is
     room; where none shares any, the first ones. Where not one sentence fits, the best is cut at a word. ``text`` itself where it fits."""
+    return shown(text, chosen(text, terms, tokens), tokens)
+
+
+def chosen(text: str, terms: Sequence[str], tokens: int) -> tuple[int, ...]:
+    """Which sentences of ``text`` `excerpt` takes, by their places in order; none where all of it fits. ``shown`` gives the words."""
     if count_tokens(text) <= tokens:
-        return text
+        return ()
     cuts = sentences(text)
     wanted = {_stem(term) for term in terms}
     shared = [len(wanted & {_stem(word) for word in words(text[start:end])}) for start, end in cuts]
     about = [place for place in range(len(cuts)) if shared[place]] or range(len(cuts))
     ranked = sorted(about, key=lambda place: (-shared[place], place))
     room = 4 * tokens - _size(GAP)
-    chosen: set[int] = set()
+    taken: set[int] = set()
     for place in (near for best in ranked for near in (best, best - 1)):
         cost = _size(text[slice(*cuts[place])]) + _size(f" {GAP} ")
-        if place >= 0 and place not in chosen and cost <= room:
-            chosen.add(place)
+        if place >= 0 and place not in taken and cost <= room:
+            taken.add(place)
             room -= cost
-    return _joined(text, cuts, chosen) if chosen else _cut(text[slice(*cuts[ranked[0]])] if cuts else text, tokens)
+    return tuple(sorted(taken)) or tuple(ranked[:1])
+
+
+def shown(text: str, places: Collection[int], tokens: int) -> str:
+    """At most so many tokens of these sentences, with the gaps marked; a single one that is too long is cut at a word. All of the text
+    where it fits."""
+    if count_tokens(text) <= tokens:
+        return text
+    cuts = sentences(text)
+    there = [place for place in places if place < len(cuts)]
+    joined = _joined(text, cuts, there) if there else text
+    return joined if count_tokens(joined) <= tokens else _cut(text[slice(*cuts[there[0]])] if there else text, tokens)
 
 
 def _joined(text: str, cuts: Sequence[tuple[int, int]], chosen: Collection[int]) -> str:

@@ -198,6 +198,12 @@ class SqliteStore:
             rows = self._view.of_memories(seqs, at, self._numbers)
             return {m.id: m for m in reader.by_rows(rows)} if rows else {}
 
+    def most_used(self, at: RowFilter, limit: int) -> list[str]:
+        with self._viewing(at) as (db, _):
+            seqs = self._view.memories(at, self._numbers)
+            sql = "SELECT u.memory, m.id FROM usage u JOIN memories m ON m.seq = u.memory ORDER BY u.uses DESC, u.last_used DESC, u.memory"
+            return [str(id) for seq, id in query(db, sql) if seq in seqs][:limit]
+
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
         with self._viewing(at) as (_, reader):
             rows = self._view.rows(at, self._numbers)[offset : offset + limit]

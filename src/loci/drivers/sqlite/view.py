@@ -132,6 +132,10 @@ class View:
         rows = self.select(at, names).rows
         return self.column("row")[rows][np.argsort(self.column("memory")[rows], kind="stable")]
 
+    def memories(self, at: RowFilter, names: Numbers) -> set[int]:
+        """The memories that have a row which the filter lets through."""
+        return set(self.column("memory")[self.select(at, names).rows].tolist())
+
     def of_memories(self, memories: Sequence[int], at: RowFilter, names: Numbers) -> list[int]:
         """Version rows of these memories that the filter lets through."""
         rows = self.select(at, names).rows

@@ -79,6 +79,19 @@ def header_fields_move_without_a_version(open_store: OpenStore) -> None:
         assert tx.overdue(NOW + 8 * DAY) == [] and tx.overdue(NOW + 9 * DAY) == [("m", State.ARCHIVED, NOW + 9 * DAY, 4)]
 
 
+def what_was_used_most_comes_first_and_the_filter_before_that(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        for id, user in (("a", "ana"), ("b", "bea"), ("c", "ana"), ("d", "ana"), ("e", "ana")):
+            put(store, tx, id, f"the kettle of {id}", user=user)
+        tx.use({"a": 2, "b": 9, "c": 5, "e": 2}, NOW)
+        tx.use({"e": 0}, NOW + DAY)
+        log(tx)
+    assert store.most_used(seen_at(), 9) == ["b", "c", "e", "a"], "what was never used is not told"
+    assert store.most_used(replace(seen_at(), user="ana"), 2) == ["c", "e"]
+    assert store.most_used(replace(seen_at(), states=frozenset({State.ARCHIVED})), 9) == []
+
+
 def a_change_of_state_with_a_reason_is_told_until_its_memory_is_removed(open_store: OpenStore) -> None:
     store = open_store()
     with store.write(NOW) as tx:

@@ -1,0 +1,75 @@
+"""What stands in a conversation's prompt, looked up anew: versions with the words that may be shown now, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from loci.errors import Missing
+from loci.operation import operator
+from loci.operation.redact import Redactor
+from loci.policy.layout import Candidates, Known, Now, Pair, Standing
+from loci.policy.packing import Item
+from loci.ports import RowFilter, Store
+from loci.types import Hit, Memory, Type
+
+PROFILE = (Type.PREFERENCE, Type.INSTRUCTION)
+MOST = 200  # candidates of each sort that a core is chosen from
+HOPS = 8  # successors of successors that are looked up
+
+
+def known(store: Store, redactor: Redactor, pairs: Collection[Pair], memories: Collection[str], rows: RowFilter) -> Known:
+    """Of these versions, and of the latest of these memories and of what succeeded any of them, what the filter lets through, masked as a
+    search would mask it. What was forgotten, erased, archived or put into quarantine is not in it; what has ended is, and said to have."""
+    at = replace(rows, is_past=True)
+    with store.snapshot():
+        latest: dict[str, Memory] = {}
+        wanted = {*memories, *(memory for memory, _ in pairs)}
+        for _ in range(HOPS):
+            found = store.present(sorted(wanted), at) if wanted else {}
+            latest |= found
+            wanted = {id for memory in found.values() for id in _closers(memory, rows.now)} - latest.keys()
+        versions = {(memory.id, memory.version): memory for memory in latest.values()}
+        for memory, version in pairs:
+            if memory in latest and (memory, version) not in versions:
+                versions |= _former(store, memory, version)
+    texts = redactor.texts([memory.text for memory in versions.values()])
+    lines = {pair: _item(memory, text) for (pair, memory), text in zip(versions.items(), texts, strict=True)}
+    return Known(lines, {id: _now(memory, rows.now) for id, memory in latest.items()})
+
+
+def candidates(store: Store, rows: RowFilter) -> Candidates:
+    """Memories for a core: the newest preferences and standing wishes, and what was used most."""
+    wishes = replace(rows, types=PROFILE)
+    profile = store.select(wishes, MOST, max(0, store.count(wishes) - MOST))
+    return Candidates(tuple(memory.id for memory in reversed(profile)), tuple(store.most_used(rows, MOST)))
+
+
+def _former(store: Store, memory: str, version: int) -> dict[Pair, Memory]:
+    try:
+        return {(m.id, m.version): m for m in store.history(memory) if m.version == version}
+    except Missing:  # erased since
+        return {}
+
+
+def _item(memory: Memory, text: str) -> Item:
+    """What of a version never changes: its words, who said them, when and where, and the times that they name."""
+    shown = operator.item(Hit(memory, 0.0, {}), text)
+    return replace(shown, note="; ".join(operator.times(memory)))
+
+
+def _closers(memory: Memory, moment: datetime) -> Sequence[str]:
+    """Memories that took a claim of this one's away."""
+    closed = (claim.closed_by for claim in memory.claims if operator.is_closed(claim, moment))
+    return [id for id in dict.fromkeys(closed) if id and id != memory.id]
+
+
+def _now(memory: Memory, moment: datetime) -> Now:
+    closers = _closers(memory, moment)
+    standing = Standing.CURRENT
+    if closers:
+        standing = Standing.REPLACED if operator.is_superseded(memory, moment) else Standing.PARTLY
+    elif memory.valid.end is not None and memory.valid.end <= moment:
+        standing = Standing.ENDED
+    return Now(memory.version, standing, closers[-1] if closers else None, memory.origin.session)

@@ -6,7 +6,20 @@ from dataclasses import replace
 from datetime import timedelta
 
 from loci.memories.plaintext import Header, draft_of
-from loci.testing.conformance.scene import DAY, NOW, OpenStore, expect_missing, journaled, log, remembered, said, seen_at, tell, texts_with
+from loci.testing.conformance.scene import (
+    DAY,
+    NOW,
+    OpenStore,
+    expect_missing,
+    journaled,
+    log,
+    put,
+    remembered,
+    said,
+    seen_at,
+    tell,
+    texts_with,
+)
 from loci.types import Interval, Message, Outcome, State, Transition
 
 

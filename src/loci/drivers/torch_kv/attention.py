@@ -63,7 +63,9 @@ def budget_attention(
     """
     if attention_mask is not None or (found := [name for name in FOREIGN if asked.get(name) is not None]):
         what = "an attention mask" if attention_mask is not None else ", ".join(found)
-        raise Unsupported(f"Budgeted attention has no {what}; read one text at a time, without padding, with a model of plain causal attention.")
+        raise Unsupported(
+            f"Budgeted attention has no {what}; read one text at a time, without padding, with a model of plain causal attention."
+        )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     watched = _watched.get()
     if watched is not None:
@@ -112,9 +114,13 @@ def _check(model: Any) -> None:
     kinds: Sequence[str] = getattr(config, "layer_types", None) or ()
     odd = sorted({kind for kind in kinds if kind != "full_attention"})
     if odd or (not kinds and getattr(config, "sliding_window", None)):
-        raise Unsupported(f"{type(model).__name__} has layers of {', '.join(odd) or 'a sliding window'}; budgets need full attention in all.")
+        raise Unsupported(
+            f"{type(model).__name__} has layers of {', '.join(odd) or 'a sliding window'}; budgets need full attention in all."
+        )
     if not getattr(model, "_supports_attention_backend", False):
-        raise Unsupported(f"{type(model).__name__} does not take its attention from transformers' AttentionInterface, so it cannot have a budget.")
+        raise Unsupported(
+            f"{type(model).__name__} does not take its attention from transformers' AttentionInterface, so it cannot have a budget."
+        )
 
 
 def attention_of(queries: Tensor, keys: Tensor, scaling: float, hidden: Tensor | None = None) -> Tensor:

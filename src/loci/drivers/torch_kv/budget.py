@@ -27,6 +27,9 @@ class BudgetedLayer(DynamicLayer):  # type: ignore[misc]
     """
 
     is_croppable = False
+    keys: Any
+    values: Any
+    is_initialized: bool
 
     def __init__(self, budget: int | None, plan: BudgetPlan, scorer: Scorer) -> None:
         super().__init__()

@@ -62,7 +62,9 @@ def read(model: Any, cache: BudgetedCache, ids: Sequence[int], *, block: int = 1
 def _window(scorer: Scorer) -> int:
     needs = scorer.needs
     if ("attention" in needs) != isinstance(scorer, Watching) or ("probe" in needs) != isinstance(scorer, Probing):
-        raise Invalid(f"{scorer.name} needs {sorted(needs)}: attention goes with a `window`, a probe with a method `probe`, and not without.")
+        raise Invalid(
+            f"{scorer.name} needs {sorted(needs)}: attention goes with a `window`, a probe with a method `probe`, and not without."
+        )
     return scorer.window if isinstance(scorer, Watching) else 0
 
 
@@ -140,7 +142,7 @@ def _context(cache: BudgetedCache, queries: Queries, is_probe: bool) -> ScoreCon
         mean_attention=mean,
         previous=[layer.scores for layer in layers],
         surprisal=cache.surprisal.to(device) if is_surprised else None,
-        read_in=cache.read_in.to(device),
+        read_in=cache.read_in.to(device) if is_surprised else None,
     )
 
 

@@ -34,7 +34,9 @@ class SirLLM:
 
     def __post_init__(self) -> None:
         if not 0 < self.gamma <= 1 or self.blend < 0 or not 0 <= self.clip < 1:
-            raise Invalid(f"SirLLM needs gamma in (0, 1], a blend of at least 0 and a clip in [0, 1): {self.gamma}, {self.blend}, {self.clip}.")
+            raise Invalid(
+                f"SirLLM needs gamma in (0, 1], a blend of at least 0 and a clip in [0, 1): {self.gamma}, {self.blend}, {self.clip}."
+            )
 
     @property
     def name(self) -> str:

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
-from model import ACTIVE, End, Model, Move, Said, Seen, Tell
 
 from conftest import open_memory
 from loci import Memory, Message, Outcome, State
@@ -25,6 +24,7 @@ from loci.system import Cube
 from loci.testing import CountingIds, ManualClock
 from loci.types import Receipt, Scope
 from loci.wire import MemOS
+from model import ACTIVE, End, Model, Move, Said, Seen, Tell
 
 USERS, SESSIONS, AGENTS = ("ana", "bo"), (None, "one", "two"), (None, "helper")
 STATEMENTS = (("residence", "I live in {}."), ("colour", "My favourite colour is {}."), ("size", "My shoe size is {}."))

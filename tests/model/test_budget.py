@@ -206,7 +206,13 @@ def test_what_a_budget_cannot_do_is_refused():
 
 def test_a_model_with_windows_is_refused_and_left_as_it_was():
     config = MistralConfig(
-        vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, sliding_window=16
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=16,
     )
     windowed = MistralForCausalLM(config)
     with pytest.raises(Unsupported, match="window"), attending(windowed):

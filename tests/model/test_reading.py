@@ -73,7 +73,9 @@ def test_kept_entries_are_the_models_own_at_their_positions():
         stock = one(torch.tensor([ids]), use_cache=True).past_key_values
     for layer, plain in zip(cache.layers, stock.layers, strict=True):
         for head, places in enumerate(layer.positions):
-            assert torch.equal(layer.keys[0, head], plain.keys[0, head, places]) and torch.equal(layer.values[0, head], plain.values[0, head, places])
+            assert torch.equal(layer.keys[0, head], plain.keys[0, head, places]) and torch.equal(
+                layer.values[0, head], plain.values[0, head, places]
+            )
 
 
 def test_surprisal_is_that_of_the_plain_model_whatever_the_block(monkeypatch):
@@ -178,7 +180,11 @@ class Confused:
 
 
 def test_methods_that_do_not_keep_their_word_are_refused():
-    for needs, said in ((("attention",), "attention goes with a `window`"), (("probe",), "a probe with a method"), ((), "scored 1 layers of 3")):
+    for needs, said in (
+        (("attention",), "attention goes with a `window`"),
+        (("probe",), "a probe with a method"),
+        ((), "scored 1 layers of 3"),
+    ):
         with pytest.raises(Invalid, match=said):
             read(model(), BudgetedCache(PLAN, Confused(*needs)), text(60), block=60)
 

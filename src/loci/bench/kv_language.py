@@ -15,6 +15,7 @@ Filler = Literal["predictable", "noise", "adversarial"]
 FILLERS: tuple[Filler, ...] = get_args(Filler)
 BOS = 0
 PATTERN = 16  # tokens of the cycle that predictable filler walks, and of the noise
+WINDOW = 16  # tokens of a conversation that belong to one topic
 STRANGE = 64  # tokens that no training text holds
 
 
@@ -76,29 +77,28 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A conversation of ``length`` tokens in windows, each of one topic, and what was said in it."""
+    """A conversation in windows of `WINDOW` tokens, each of one topic, and what was said in it."""
 
     tokens: tuple[int, ...]
     topics: tuple[int, ...]  # of each window
-    window: int  # tokens
     facts: dict[int, int]  # the value of each key
     places: dict[int, int]  # the position of each key's fact
     topic_of: dict[int, int]  # of each key
 
 
-def stream(language: Language, length: int, facts: int, topics: int, filler: Filler, seed: int, window: int = 16) -> Stream:
+def stream(language: Language, length: int, facts: int, topics: int, filler: Filler, seed: int) -> Stream:
     """A conversation with so many facts, evenly over topics, at random places of their topic's windows; topics last two to four windows.
 
     The first window's first token is the start token. `facts` keys are drawn from the language's; a topic has facts // topics of them.
     """
     chance = random.Random(f"{seed} {length} {facts} {topics} {filler}")
-    owners = _turns(length // window, topics, chance)
+    owners = _turns(length // WINDOW, topics, chance)
     keys = chance.sample(range(language.keys), facts)
     values = {key: chance.randrange(language.values) for key in keys}
     topic_of = {key: place % topics for place, key in enumerate(keys)}
     places: dict[int, int] = {}
     for topic in range(topics):
-        free = [w * window + i for w, owner in enumerate(owners) if owner == topic for i in range(window) if w or i]
+        free = [w * WINDOW + i for w, owner in enumerate(owners) if owner == topic for i in range(WINDOW) if w or i]
         own = [key for key in keys if topic_of[key] == topic]
         places.update(zip(own, chance.sample(free, len(own)), strict=True))
     tokens, at = [BOS], {place: key for key, place in places.items()}
@@ -108,7 +108,7 @@ def stream(language: Language, length: int, facts: int, topics: int, filler: Fil
         tokens += language.filler(filler, end - start, chance)
         if end < length:
             tokens.append(language.fact(at[end], values[at[end]]))
-    return Stream(tuple(tokens), tuple(owners), window, values, places, topic_of)
+    return Stream(tuple(tokens), tuple(owners), values, places, topic_of)
 
 
 def _turns(windows: int, topics: int, chance: random.Random) -> list[int]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from loci.bench.kv_language import BOS, PATTERN, Language
+from loci.errors import Invalid
 
 ASKED = 24  # questions behind each training text
 FARTHEST = 32_768  # positions a training text is stretched over, so that long conversations are not out of range
@@ -26,7 +32,7 @@ class Shape:
     width: int = 96
     heads: int = 4
     kv_heads: int = 2
-    steps: int = 1600
+    steps: int = 2000
     batch: int = 16
     length: int = 192
     rate: float = 1.5e-3
@@ -49,6 +55,37 @@ def build(language: Language, shape: Shape) -> Any:
         questions, values = words[1 : language.first_value], words[language.first_value : language.first_fact]
         words[language.first_fact : language.first_cycle] = (questions[:, None] + values[None]).flatten(0, 1)
     return model.to(shape.device).eval()
+
+
+def trained(language: Language, shape: Shape, weights: Path | None, advance: Callable[[int, int], None]) -> tuple[Any, str]:
+    """A trained model and what is to be said of it. Weights are read from ``weights`` where the file is there, and written to it otherwise.
+
+    Raises `Invalid` for a file of another shape or training.
+    """
+    model, made_as = build(language, shape), json.dumps([asdict(language), asdict(replace(shape, device=""))])
+    if weights is not None and weights.exists():
+        with safe_open(weights, "pt") as stored:
+            known = stored.metadata() or {}
+        if known.get("made_as") != made_as:
+            raise Invalid(f"{weights} holds a model made as {known.get('made_as')}, not {made_as}; name another file, and it is trained.")
+        model.load_state_dict(load_file(weights, device=shape.device))
+        return model, known["about"]
+    rights: list[float] = []
+
+    def told(step: int, steps: int, right: float) -> None:
+        rights.append(right)
+        advance(step, steps)
+
+    begin = time.process_time()
+    train(model, language, shape, told)
+    last, count = rights[-100:], sum(p.numel() for p in model.parameters())
+    about = (
+        f"Model: Qwen3's shape, {shape.layers} layers, width {shape.width}, {count:,} weights, float32, seed {shape.seed}, {shape.steps:,} steps in "
+        f"{time.process_time() - begin:,.0f} CPU seconds on {shape.device}; answers right in the last {len(last)} steps: {sum(last) / len(last):.1%}."
+    )
+    if weights is not None:
+        save_file(model.state_dict(), weights, {"made_as": made_as, "about": about})
+    return model, about
 
 
 def train(model: Any, language: Language, shape: Shape, advance: Callable[[int, int, float], None]) -> None:

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loci.bench.kv_language import Filler, Language, Stream, stream
+from loci.bench.kv_language import WINDOW, Filler, Language, Stream, stream
 from loci.drivers.torch_kv.attention import attending
 from loci.drivers.torch_kv.budget import BudgetedCache
 from loci.drivers.torch_kv.episodes import EpisodicCache
 from loci.drivers.torch_kv.prefill import read
+from loci.errors import Invalid
 from loci.methods.epicache import Book, EpiCache, Patched
 from loci.methods.key_difference import KeyDifference
 from loci.methods.key_norm import KeyNorm
@@ -126,6 +127,22 @@ class Foretold:
         return Patched(tuple(token for token, vector in self.questions if self.book.route(vector) == episode))
 
 
+def setting(
+    length: int, filler: Filler, streams: int, facts: int | None = None, topics: int | None = None, budgets: tuple[int, ...] | None = None,
+    block: int | None = None,
+) -> Setting:  # fmt: skip
+    """A kind of conversation with what is usual for its length. Raises `Invalid` where facts or budgets do not fit it."""
+    is_short = length < 512
+    facts, topics = facts or (12 if is_short else 128), topics or (2 if is_short else 4)
+    usual = (8, 12, 16, 24, 40, 64) if is_short else (64, length // 8, length // 6, length // 4, length // 2)
+    made = Setting(length, facts, topics, filler, budgets or tuple(sorted(set(usual))), streams, block or max(16, length // 10 // 16 * 16))
+    if 2 * facts > length or length // WINDOW < 4 * topics:
+        raise Invalid(f"{facts} facts of {topics} topics do not fit {length} tokens: two tokens a fact and {4 * WINDOW} a topic at least.")
+    if min(made.budgets) <= SINKS:
+        raise Invalid(f"A budget holds more than the {SINKS} sinks: {min(made.budgets)}.")
+    return made
+
+
 def run(
     model: Any, language: Language, settings: Sequence[Setting], policies: Sequence[str], advance: Callable[[int, int], None]
 ) -> list[Row]:
@@ -159,7 +176,8 @@ def scorer_of(policy: str, language: Language, one: Stream, seed: int) -> Scorer
     """The method of a single cache, by its name in the table."""
     made: dict[str, Scorer] = {
         FULL: Streaming(), "random": Chance(seed), "streaming": Streaming(), "key norm": KeyNorm(), "snapkv": SnapKV(8), "key difference": KeyDifference(),
-        "surprisal": SirLLM(blend=0), "surprisal, decay 0.7": SirLLM(gamma=0.7, blend=0), "sirllm (blended)": SirLLM(), "kvzip": KVzip(),
+        "surprisal": SirLLM(blend=0, clip=0, lost=math.inf), "surprisal, decay 0.7": SirLLM(gamma=0.7, blend=0, clip=0, lost=math.inf),
+        "sirllm (blended)": SirLLM(), "kvzip": KVzip(),
         "one cache, all questions as probe": Patched(tuple(map(language.question, one.facts))),
         "one cache, oracle": Oracle(frozenset(one.places.values())),
     }  # fmt: skip
@@ -192,7 +210,7 @@ def _episodic(model: Any, language: Language, one: Stream, plan: BudgetPlan, blo
 
 def _windows(one: Stream) -> Iterator[tuple[int, ...]]:
     for number in range(len(one.topics)):
-        yield one.tokens[number * one.window : (number + 1) * one.window]
+        yield one.tokens[number * WINDOW : (number + 1) * WINDOW]
 
 
 def direction(topic: int, what: str) -> tuple[float, ...]:

@@ -23,40 +23,43 @@ class SirLLM:
     The paper calls surprisal, -log p(x_i | x_<i), token entropy. Its gamma is 1 for groceries, 0.9 for games, 0.7 for dialogue. ``clip`` is the
     share of the most surprising entries that count as equally surprising.
 
-    Otherwise here: the blend. Surprisal alone keeps junk that is stranger than the facts, and is then worse than keeping nothing but the newest;
-    what keys alone say does not depend on the text being predictable. The blend can be turned off (0). Entries stay at their own positions;
-    the budget is the plan's, so nothing reserves for answers and it cannot be passed; decay is a power of age and needs no state.
+    Otherwise here: the blend, and doubt. Surprisal alone keeps junk that is stranger than the facts, and is then worse than keeping nothing but the
+    newest. What keys say does not depend on the text being predictable; and the more the *median* token surprises, the less surprisal is
+    trusted, down to nothing at ``lost`` nats, where the model does not know the language. Where nothing is trusted all entries are equal and the
+    newest stay. ``blend`` 0, ``clip`` 0 and ``lost`` infinite is the paper's choice. Entries stay at their own positions; the budget is the plan's,
+    so nothing reserves for answers and it cannot be passed; decay is a power of age and needs no state.
     """
 
     gamma: float = 1.0
     blend: float = 1.0
     clip: float = 0.02
+    lost: float = 6.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.gamma <= 1 or self.blend < 0 or not 0 <= self.clip < 1:
-            raise Invalid(
-                f"SirLLM needs gamma in (0, 1], a blend of at least 0 and a clip in [0, 1): {self.gamma}, {self.blend}, {self.clip}."
-            )
+        if not 0 < self.gamma <= 1 or self.blend < 0 or not 0 <= self.clip < 1 or not self.lost > 0:
+            raise Invalid(f"SirLLM needs gamma in (0, 1], a blend of at least 0, a clip in [0, 1) and lost above 0: {self}.")
 
     @property
     def name(self) -> str:
-        return f"sirllm {self.gamma}/{self.blend}/{self.clip}"
+        return f"sirllm {self.gamma}/{self.blend}/{self.clip}/{self.lost}"
 
     @property
     def needs(self) -> frozenset[Need]:
         return frozenset({"surprisal", "keys"}) if self.blend else frozenset({"surprisal"})
 
     def score(self, context: ScoreContext) -> Sequence[Tensor]:
-        """Float32 [H, n] a layer, of surprisal [seen] and keys [H, n, d]; the same for every head where nothing is blended in."""
+        """Float32 [H, n] a layer, in deviations, of surprisal [seen] and keys [H, n, d]; the same for every head where nothing is blended in."""
         assert context.surprisal is not None and context.read_in is not None, "the driver gives what `needs` names"
         newest = int(context.read_in.max())
+        trust = 1 - (float(context.surprisal.nanmedian()) / self.lost)
         faded = context.surprisal.nan_to_num(0.0) * self.gamma ** (newest - context.read_in).float()
         scores = []
         for layer, positions in enumerate(context.positions):
             told = faded[positions]
             if self.clip:
                 told = told.minimum(told.quantile(1 - self.clip, dim=1, keepdim=True))
-            scores.append(_deviations(told) + self.blend * _deviations(_difference(context.keys[layer])) if self.blend else told)
+            worth = max(0.0, trust) * _deviations(told)
+            scores.append(worth + self.blend * _deviations(_difference(context.keys[layer])) if self.blend else worth)
         return scores
 
 

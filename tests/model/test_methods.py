@@ -170,7 +170,7 @@ def test_a_window_joins_the_nearest_episode_or_opens_one_while_there_is_room():
 def test_the_patched_prompt_is_the_most_typical_windows_in_the_order_of_time():
     method = EpiCache(most=1, medoids=2, instruction=(9, 9), longest=5)
     book = method.book()
-    for tokens, vector in zip([(1, 1), (2, 2), (3, 3)], points(0.9, 0.31, 0.3), strict=True):
+    for tokens, vector in zip([(1, 1), (2, 2), (3, 3)], points(0.9, 0.3, 0.31), strict=True):
         book.join(tokens, vector)
     assert book.patched(0) == (9, 9, 2, 2, 3)
     assert book.scorer(0).probe([5]) == (9, 9, 2, 2, 3)

@@ -8,6 +8,7 @@ from small import model, text
 
 from loci.drivers.torch_kv.attention import attending
 from loci.drivers.torch_kv.episodes import EpisodicCache
+from loci.errors import Invalid
 from loci.methods.epicache import EpiCache
 from loci.ports import BudgetPlan
 
@@ -93,3 +94,15 @@ def test_one_episode_alone_is_a_budgeted_cache(later):
     """With room for one episode, everything goes to it, whatever it is about."""
     talk = EpisodicCache(model(), PLAN, EpiCache(most=1).book(), block=20)
     assert [talk.append(text(20, n), v)[0] for n, v in enumerate([NORTH, later])] == [0, 0] and len(talk.caches) == 1
+
+
+def test_episodes_that_were_not_read_are_neither_asked_nor_skipped():
+    book = EpiCache(most=2).clustered([text(20, 0), text(20, 1)], [NORTH, EAST])
+    talk = EpisodicCache(model(), PLAN, book, block=20)
+    with pytest.raises(Invalid, match="not been read"):
+        talk.attach(EAST)
+    with pytest.raises(Invalid, match="0 comes before 1"):
+        talk.rebuild(1, text(40))
+    for episode in (0, 1):
+        talk.rebuild(episode, [*text(20, 0), *text(20, 1)])
+    assert talk.attach(EAST).seen == 40 and len(talk.caches) == 2

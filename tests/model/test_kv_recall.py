@@ -117,7 +117,7 @@ def test_conversations_that_cannot_be_are_refused(wrong):
 
 
 def test_the_command_trains_keeps_the_weights_and_writes_a_report(tmp_path):
-    small = ["kv-recall", "--length", "128", "--filler", "noise", "--facts", "8", "--budgets", "8,16", "--streams", "1", "--steps", "1", "--width", "48",
+    small = ["kv-recall", "--length", "128", "--filler", "noise", "--facts", "8", "--budgets", "8,16", "--streams", "1", "--steps", "1", "--width", "48", "--layers", "3", "--device", "cpu",
              "--method", FULL, "--method", "streaming", "--weights", str(tmp_path / "w.safetensors"), "--report", str(tmp_path / "r"), "--json"]  # fmt: skip
     first = CliRunner().invoke(bench, small, catch_exceptions=False)
     again = CliRunner().invoke(bench, small, catch_exceptions=False)

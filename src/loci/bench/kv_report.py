@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from loci.bench.kv_recall import AGNOSTIC, EPISODIC, FULL, SINGLE, Row, Setting
+from loci.bench.kv_recall import AGNOSTIC, EPISODIC, FULL, Row, Setting
 
 SHOWN = {
     FULL: "#111827", "streaming": "#6b7280", "snapkv": "#a16207", "key difference": "#15803d", "surprisal": "#be185d", "sirllm (blended)": "#c2410c",
@@ -157,6 +157,3 @@ def _line(points: Sequence[tuple[float, float]], colour: str, thick: int, dashes
 
 def _label(x: float, y: float, text: str, colour: str = "#374151", *, bold: bool = False) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}"' + (' font-weight="bold"' if bold else "") + f">{text}</text>"
-
-
-__all__ = ["CAVEAT", "SINGLE", "table", "targets", "write"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from loci.errors import Invalid
 
 if TYPE_CHECKING:
     from torch import Tensor
-else:
-    Tensor: TypeAlias = Any
 
 Need = Literal["keys", "values", "attention", "probe", "surprisal"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from loci.drivers.torch_kv.budget import BudgetedCache
 from loci.drivers.torch_kv.prefill import Reading, read
+from loci.errors import Invalid
 from loci.ports import BudgetPlan, Episodes
 
 
@@ -44,18 +45,27 @@ class EpisodicCache:
         return episode, done
 
     def rebuild(self, episode: int, conversation: Sequence[int]) -> Reading:
-        """Reads the whole conversation into a new cache for one episode, as the paper does for each; the old one is dropped when that is done."""
+        """Reads the whole conversation into a new cache for one episode, as the paper does for each; the old one is dropped when that is done.
+
+        A job may do so for an episode whose patched prompt has changed much. Raises `Invalid` for one after the next.
+        """
+        if episode > len(self.caches):
+            raise Invalid(f"Episodes are read in their order: {len(self.caches)} comes before {episode}.")
         made = BudgetedCache(self._plan, self._episodes.scorer(episode))
         done = read(self._model, made, conversation, block=self._block, watched=self._watched)
-        while len(self.caches) <= episode:
-            self.caches.append(BudgetedCache(self._plan, self._episodes.scorer(len(self.caches))))
-        self.caches[episode] = made
+        self.caches[episode : episode + 1] = [made]
         self.seen = max(self.seen, made.seen)
         return done
 
     def attach(self, vector: Sequence[float]) -> BudgetedCache:
-        """The nearest episode's cache for a question: open, to be thrown away afterwards, its next position behind the whole conversation."""
-        made = self.caches[self._episodes.route(vector)].fork(is_open=True)
+        """The nearest episode's cache for a question: open, to be thrown away afterwards, its next position behind the whole conversation.
+
+        Raises `Invalid` where that episode has not been read.
+        """
+        episode = self._episodes.route(vector)
+        if episode >= len(self.caches):
+            raise Invalid(f"Episode {episode} is known but has not been read into a cache; `rebuild` it from the conversation first.")
+        made = self.caches[episode].fork(is_open=True)
         made.skip_to(self.seen)
         return made
 

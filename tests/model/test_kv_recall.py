@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from loci.bench.kv_beside import PRESSES, beside
 from loci.bench.kv_language import BOS, FILLERS, WINDOW, Language, stream
 from loci.bench.kv_model import ASKED, Shape, batch, build, train
 from loci.bench.kv_recall import EPISODIC, FULL, POLICIES, Oracle, Row, Setting, run, scorer_of, setting
@@ -142,3 +143,16 @@ def test_a_trained_model_tells_the_methods_apart():
     at = {(r.policy, r.budget): r.recall for r in rows}
     assert at[FULL, None] > 0.95 and at["streaming", 40] < 0.5 and at["one cache, oracle", 8] < 0.7
     assert at["one cache, oracle", 40] > 0.9 and at["episodic, questions as probe", 8] > at["one cache, oracle", 8] + 0.1
+
+
+@pytest.mark.slow
+def test_kvpress_reads_the_same_conversations():
+    """In its own environment, which the first use makes from PyPI. Its newest-only press and ours are the same selection, and so is their recall."""
+    language, one = Language(keys=24, values=4), Setting(128, 8, 2, "predictable", (12, 40), 2)
+    model = build(language, SMALL)
+    told = {(r.policy, r.budget): r for r in beside(model, language, [one], lambda done, count: None)}
+    ours = {(r.policy, r.budget): r for r in run(model, language, [one], ["streaming"], lambda done, count: None)}
+    assert len(told) == 2 * len(PRESSES) and {r.peak for r in told.values()} == {128}
+    assert {r.recall for r in told.values()} <= {i / 16 for i in range(17)}
+    for budget in one.budgets:
+        assert told["kvpress StreamingLLMPress", budget].recall == pytest.approx(ours["streaming", budget].recall, abs=0.126)

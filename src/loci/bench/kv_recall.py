@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -231,13 +231,16 @@ def _is_right(model: Any, cache: BudgetedCache, question: int, answer: int) -> f
 
 
 def _row(setting: Setting, policy: str, budget: int | None, told: Sequence[Told]) -> Row:
-    rights = [t.right for t in told]
+    stored, peak = _mean([t.stored for t in told]), max(t.peak for t in told)
+    made = row_of(setting, policy, budget, [t.right for t in told], stored, peak)
+    return replace(made, forwarded=_mean([t.forwarded for t in told]), mass=_mean([t.mass for t in told]))
+
+
+def row_of(setting: Setting, policy: str, budget: int | None, rights: Sequence[float], stored: float, peak: int) -> Row:
+    """A row of one share of right answers a conversation; everything read once, and no meter."""
     mean = _mean(rights)
     spread = math.sqrt(sum((r - mean) ** 2 for r in rights) / (len(rights) - 1) / len(rights)) if len(rights) > 1 else math.nan
-    return Row(
-        setting, policy, budget, mean, spread, _mean([t.stored for t in told]), max(t.peak for t in told), _mean([t.forwarded for t in told]),
-        _mean([t.mass for t in told]),
-    )  # fmt: skip
+    return Row(setting, policy, budget, mean, spread, stored, peak, 1.0, math.nan)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -27,7 +27,7 @@ def write(folder: Path, rows: Sequence[Row], about: str) -> None:
     with (folder / "rows.jsonl").open("w", encoding="utf-8") as out:
         for row in rows:
             flat = {**asdict(row.setting), **{k: v for k, v in asdict(row).items() if k != "setting"}}
-            out.write(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in flat.items()}) + "\n")
+            out.write(json.dumps({k: _told(v) for k, v in flat.items()}) + "\n")
     parts = ["# Recall from a KV cache under a budget", "", CAVEAT, "", about, "", "## Targets", "", *targets(rows), ""]
     for setting in dict.fromkeys(row.setting for row in rows):
         own = [row for row in rows if row.setting == setting]
@@ -35,6 +35,12 @@ def write(folder: Path, rows: Sequence[Row], about: str) -> None:
         (folder / name).write_text(_picture(setting, own), "utf-8")
         parts += [f"## {_title(setting)}", "", *table(own), "", f"![Recall by entries stored]({name})", ""]
     (folder / "report.md").write_text("\n".join(parts), "utf-8")
+
+
+def _told(value: object) -> object:
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 4)
+    return value
 
 
 def _title(setting: Setting) -> str:
@@ -55,7 +61,9 @@ def table(rows: Sequence[Row]) -> list[str]:
         cells = [_cell(by[b]) if b in by else _cell(by[None]) if None in by else "" for b in budgets]
         last = by.get(budgets[-1]) or by[None]
         lines.append(
-            f"| {policy} | " + " | ".join(cells) + f" | {last.stored:.0f} | {last.peak} | {last.forwarded:.1f}x | {last.mass:.2f} |"
+            f"| {policy} | "
+            + " | ".join(cells)
+            + f" | {last.stored:.0f} | {last.peak} | {last.forwarded:.1f}x | {'' if math.isnan(last.mass) else f'{last.mass:.2f}'} |"
         )
     return lines
 

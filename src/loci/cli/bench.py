@@ -243,12 +243,13 @@ def qa(
 @click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Of its training; some minutes on one core.")
 @click.option("--device", default="cpu", show_default=True, help="Where it is trained and read, as torch spells it.")
 @click.option("--weights", type=click.Path(dir_okay=False, path_type=Path), help="Trained weights; written here if the file is not there.")
+@click.option("--beside", type=click.Choice(["kvpress"]), help="Other people's code for the same; first use installs it.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write report.md, pictures and rows.jsonl here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 def kv_recall(
     lengths: Sequence[int], fillers: Sequence[str], facts: int | None, topics: int | None, budgets: str | None, block: int | None,
-    methods: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, report: Path | None,
-    as_json: bool,
+    methods: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, beside: str | None,
+    report: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a small model on made-up facts, read conversations under KV budgets by every method, and ask for the facts.
 
@@ -262,5 +263,6 @@ def kv_recall(
         raise Unsupported(f"This needs torch and transformers ({error}): pip install 'loci-memos[activation]'.") from error
     measured(
         lengths=lengths, fillers=fillers, facts=facts, topics=topics, budgets=budgets, block=block, methods=methods, streams=streams,
-        layers=layers, width=width, steps=steps, device=device, weights=weights, report=report, as_json=as_json,
+        layers=layers, width=width, steps=steps, device=device, weights=weights, is_beside=beside is not None,
+        report=report, as_json=as_json,
     )  # fmt: skip

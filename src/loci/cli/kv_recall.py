@@ -11,6 +11,7 @@ from typing import Any, cast
 import click
 import torch
 
+from loci.bench.kv_beside import beside
 from loci.bench.kv_language import FILLERS, Filler, Language
 from loci.bench.kv_model import Shape, trained
 from loci.bench.kv_recall import POLICIES, Setting, run, setting
@@ -22,8 +23,8 @@ from loci.errors import Invalid
 
 def measured(
     *, lengths: Sequence[int], fillers: Sequence[str], facts: int | None, topics: int | None, budgets: str | None, block: int | None,
-    methods: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, report: Path | None,
-    as_json: bool,
+    methods: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, is_beside: bool,
+    report: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Trains or loads, reads and asks, and shows what came of it."""
     torch.set_num_threads(1)  # on tensors this small, threads wait for each other
@@ -40,6 +41,9 @@ def measured(
         model, about = trained(language, shape, weights, advance)
     with progress("methods") as advance:
         rows = run(model, language, settings, methods or POLICIES, advance)
+    if is_beside:
+        with progress("kvpress") as advance:
+            rows += beside(model, language, settings, advance)
     told = f"Written by `loci bench kv-recall`. {about} {machine()}."
     if report is not None:
         write(report, rows, told)

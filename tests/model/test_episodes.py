@@ -10,6 +10,7 @@ from loci.drivers.torch_kv.attention import attending
 from loci.drivers.torch_kv.episodes import EpisodicCache
 from loci.errors import Invalid
 from loci.methods.epicache import EpiCache
+from loci.methods.streaming import Streaming
 from loci.ports import BudgetPlan
 
 PLAN = BudgetPlan((24, 24, 24), 4, 4)
@@ -106,3 +107,10 @@ def test_episodes_that_were_not_read_are_neither_asked_nor_skipped():
     for episode in (0, 1):
         talk.rebuild(episode, [*text(20, 0), *text(20, 1)])
     assert talk.attach(EAST).seen == 40 and len(talk.caches) == 2
+
+
+def test_a_judge_scores_every_episode_in_place_of_its_patched_prompt():
+    talk = EpisodicCache(model(), PLAN, EpiCache(most=2, judge=Streaming()).book(), block=20)
+    for number, vector in enumerate([NORTH, EAST, NORTH, EAST]):
+        assert talk.append(text(20, number), vector)[1].forwarded == 20
+    assert [c.layers[0].positions[0].tolist() for c in talk.caches] == [[0, 1, 2, 3, *range(40, 60)], [0, 1, 2, 3, *range(60, 80)]]

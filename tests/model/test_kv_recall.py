@@ -97,10 +97,10 @@ def row(policy, budget, recall, one):
 def test_targets_are_judged_by_what_was_measured(tmp_path):
     one = Setting(400, 128, 4, "predictable", (80,), 2)
     rows = [row(FULL, None, 1.0, one), row("streaming", 80, 0.2, one), row("surprisal", 80, 0.59, one), row("key difference", 80, 0.6, one),
-            row("episodic, questions as probe", 80, 0.96, one), row("the same, incremental", 80, 0.695, one)]  # fmt: skip
+            row("episodic, questions as probe", 80, 0.96, one), row("episodic, incremental, sirllm", 80, 0.695, one)]  # fmt: skip
     told = [line.split(" | ") for line in targets(rows)[2:]]
     assert [(line[1].split(",")[0], line[2], line[4].strip(" |")) for line in told] == [
-        ("episodic", "96.0%", "met"), ("episodic", "+36.0", "met"), ("the same", "69.5%", "missed"), ("the same", "+9.5", "missed"),
+        ("episodic", "96.0%", "met"), ("episodic", "+36.0", "met"), ("episodic", "69.5%", "missed"), ("episodic", "+9.5", "missed"),
         ("surprisal", "+39.0", "missed"),
     ]  # fmt: skip
     strange = Setting(400, 128, 4, "adversarial", (80,), 2)

@@ -29,7 +29,7 @@ from loci.methods.kvzip import KVzip
 from loci.methods.sirllm import SirLLM
 from loci.methods.snapkv import SnapKV
 from loci.methods.streaming import Streaming
-from loci.ports import BudgetPlan, Need, ScoreContext, Scorer
+from loci.ports import BudgetPlan, Episodes, Need, ScoreContext, Scorer
 
 SINKS = 2
 ENDLESS = 1 << 40  # a budget that nothing reaches
@@ -38,7 +38,10 @@ SINGLE = (
     "random", "streaming", "key norm", "snapkv", "key difference", "surprisal", "surprisal, decay 0.7", "sirllm (blended)", "kvzip",
     "one cache, all questions as probe", "one cache, oracle",
 )  # fmt: skip
-EPISODIC = ("episodic, questions as probe", "the same, incremental", "episodic, patched windows")
+ASKED, GROWING, PATCHED, JUDGED = (
+    "episodic, questions as probe", "episodic, incremental, questions as probe", "episodic, patched windows", "episodic, incremental, sirllm",
+)  # fmt: skip
+EPISODIC = (ASKED, GROWING, PATCHED, JUDGED)
 FULL = "full KV"
 POLICIES = (FULL, *SINGLE, *EPISODIC)
 AGNOSTIC = SINGLE[1:-2]  # single caches that know no question
@@ -189,14 +192,15 @@ def _episodic(model: Any, language: Language, one: Stream, plan: BudgetPlan, blo
     windows = list(_windows(one))
     vectors = [direction(topic, f"window {seed} {number}") for number, topic in enumerate(one.topics)]
     asked = {key: direction(one.topic_of[key], f"question {seed} {key}") for key in one.facts}
-    method = EpiCache(most=1 + max(one.topics), tau=0.35, medoids=8)
+    method = EpiCache(most=1 + max(one.topics), tau=0.35, medoids=8, judge=SirLLM() if policy == JUDGED else None)
     questions = [(language.question(key), vector) for key, vector in asked.items()]
-    if policy == "the same, incremental":
-        episodes = EpisodicCache(model, plan, Foretold(method.book(), questions), block=block, watched=8)
+    if policy in (GROWING, JUDGED):
+        known: Episodes = method.book() if policy == JUDGED else Foretold(method.book(), questions)
+        episodes = EpisodicCache(model, plan, known, block=block, watched=8)
         done = [episodes.append(window, vector)[1] for window, vector in zip(windows, vectors, strict=True)]
     else:
         book = method.clustered(windows, vectors)
-        known = book if policy == "episodic, patched windows" else Foretold(book, questions)
+        known = book if policy == PATCHED else Foretold(book, questions)
         episodes = EpisodicCache(model, plan, known, block=block, watched=8)
         done = [episodes.rebuild(episode, one.tokens) for episode in range(len(book.episodes))]
     right = []

@@ -4,7 +4,7 @@ Windows of the conversation are put together by likeness. What an episode's cach
 to when they are read once more (the patched prompt). A question goes to the episode nearest to it.
 
 Otherwise here: episodes grow with the conversation instead of being clustered when it is over, so a new window costs one block on one cache;
-sinks are protected (by the plan); every layer has the same budget unless somebody allocates otherwise (`policy.eviction`).
+an episode may be judged by another method; sinks are protected (by the plan); every layer has the same budget unless somebody allocates otherwise (`policy.eviction`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from loci.errors import Invalid
-from loci.ports import Need, ScoreContext
+from loci.ports import Need, ScoreContext, Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +53,8 @@ class EpiCache:
     """How episodes are made: ``most`` of them, ``medoids`` windows in a patched prompt behind ``instruction`` (token ids), cut to ``longest`` tokens.
 
     A window whose cosine to the nearest episode is below ``tau`` opens a new one while there is room. The paper has 4 episodes and 8 medoids (its code's default: 4).
+    ``judge`` scores every episode's cache in place of its patched prompt: where an episode reads its own windows alone, any method that knows no
+    question keeps what belongs to the episode.
     """
 
     most: int = 4
@@ -60,6 +62,7 @@ class EpiCache:
     tau: float = 0.5
     instruction: tuple[int, ...] = ()
     longest: int = 512
+    judge: Scorer | None = None
 
     def __post_init__(self) -> None:
         if self.most < 1 or self.medoids < 1 or not -1 <= self.tau <= 1 or self.longest <= len(self.instruction):
@@ -128,9 +131,9 @@ class Book:
         tokens = [t for window in sorted(nearest, key=lambda w: w.number) for t in window.tokens]
         return (*self.method.instruction, *tokens)[: self.method.longest]
 
-    def scorer(self, episode: int) -> Patched:
-        """What the episode's patched prompt attends to, as it is now."""
-        return Patched(self.patched(episode))
+    def scorer(self, episode: int) -> Scorer:
+        """The judge, or what the episode's patched prompt attends to, as it is now."""
+        return self.method.judge or Patched(self.patched(episode))
 
     def _cosine(self, episode: int, direction: Sequence[float]) -> float:
         total = self.sums[episode]

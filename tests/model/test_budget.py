@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from small import model, text
 from transformers import MistralConfig, MistralForCausalLM
 
 from loci.drivers.torch_kv.attention import attending
-from loci.drivers.torch_kv.budget import BudgetedCache, BudgetedLayer
+from loci.drivers.torch_kv.budget import BudgetedCache, BudgetedLayer, best
+from loci.drivers.torch_kv.prefill import read
 from loci.errors import Invalid, Unsupported
 from loci.methods.key_difference import KeyDifference
+from loci.methods.sirllm import SirLLM
 from loci.methods.snapkv import SnapKV
 from loci.methods.streaming import Streaming
 from loci.ports import BudgetPlan
@@ -76,7 +80,7 @@ def test_without_a_limit_generation_is_token_identical(family, scorer):
     assert cache.stored == (109, 109, 109)
 
 
-@pytest.mark.parametrize("scorer", [Streaming(), KeyDifference(), SnapKV()], ids=lambda s: s.name)
+@pytest.mark.parametrize("scorer", [Streaming(), KeyDifference(), SnapKV(), SirLLM()], ids=lambda s: s.name)
 def test_layers_with_different_budgets_generate_and_never_store_more(every_step, scorer):
     one, ids = model(num_hidden_layers=4), text(50)
     budgets = (32, 64, 96, 128)
@@ -97,8 +101,6 @@ def test_talk_does_not_push_out_what_was_judged_worth_keeping():
     """Where the method cannot judge while tokens are generated, those go first, beyond the recent ones."""
     one = model()
     cache = BudgetedCache(plan(40, 40, 40), SnapKV(8))
-    from loci.drivers.torch_kv.prefill import read
-
     read(one, cache, text(100), block=50)
     before = [layer.positions.clone() for layer in cache.layers]
     for token in text(40, seed=3):
@@ -185,6 +187,19 @@ def test_a_score_that_is_no_number_is_refused_and_equal_scores_keep_the_later():
     cache = BudgetedCache(plan(40, 40, 40, recent=0), Wrong(1.0))
     forward(one, cache, text(60))
     assert cache.layers[0].positions[0].tolist() == [0, 1, 2, 3, *range(24, 60)]
+
+
+@given(st.data(), st.integers(1, 60), st.integers(0, 6), st.integers(0, 9), st.integers(1, 40))
+def test_what_stays_is_what_is_protected_and_then_the_best(data, entries, sinks, recent, more):
+    """For any scores and any gaps between positions: as many as the budget says, in order, no unprotected one better left out."""
+    positions = torch.tensor([sorted(data.draw(st.sets(st.integers(0, 99), min_size=entries, max_size=entries)))])
+    scores = torch.tensor([data.draw(st.lists(st.integers(-3, 3), min_size=entries, max_size=entries))]).float()
+    budget = min(entries, sinks + recent + more)
+    kept = best(scores, positions, 100, budget, BudgetPlan((sinks + recent + more,), sinks, recent))[0].tolist()
+    safe = {i for i, p in enumerate(positions[0].tolist()) if p < sinks or p >= 100 - recent}
+    assert kept == sorted(set(kept)) and len(kept) == budget and safe <= set(kept)
+    left = [(scores[0, i].item(), i) for i in range(entries) if i not in kept]
+    assert all(pair < (scores[0, i].item(), i) for pair in left for i in kept if i not in safe)
 
 
 def test_what_a_budget_cannot_do_is_refused():

@@ -11,12 +11,13 @@ import random
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Filler = Literal["predictable", "noise", "adversarial"]
+Filler = Literal["predictable", "noise", "adversarial", "mixed"]
 FILLERS: tuple[Filler, ...] = get_args(Filler)
 BOS = 0
 PATTERN = 16  # tokens of the cycle that predictable filler walks, and of the noise
 WINDOW = 16  # tokens of a conversation that belong to one topic
 STRANGE = 64  # tokens that no training text holds
+MIXED = 0.3  # their share of mixed filler
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,13 @@ class Language:
         return None
 
     def filler(self, kind: Filler, length: int, chance: random.Random) -> list[int]:
-        """A run of filler: the cycle from its start, or independent draws."""
-        if kind == "predictable":
-            return [self.first_cycle + i % PATTERN for i in range(length)]
+        """A run of filler: the cycle from its start, independent draws of tokens known or never seen, or the cycle with the latter strewn in."""
+        if kind in ("predictable", "mixed"):
+            share = MIXED if kind == "mixed" else 0.0
+            return [
+                self.first_strange + chance.randrange(STRANGE) if chance.random() < share else self.first_cycle + i % PATTERN
+                for i in range(length)
+            ]
         first, count = (self.first_noise, PATTERN) if kind == "noise" else (self.first_strange, STRANGE)
         return [first + chance.randrange(count) for _ in range(length)]
 

@@ -117,7 +117,7 @@ def _surprise(setting: Setting, budget: int, share: float, at: dict[str, float])
             most = 100 * (at[ORACLE] - at["streaming"]) if ORACLE in at else math.nan
             beside = "" if math.isnan(most) else f" (an oracle {most:+.1f})"
             told.append((f"{policy}, M = {budget}, over streaming", f"{gain:+.1f}{beside}", ">= +40", gain >= 40))
-        if setting.filler == "adversarial" and policy != "surprisal":
+        if setting.filler in ("adversarial", "mixed") and policy != "surprisal":
             told.append((f"{policy}, M = {budget}, over streaming", f"{gain:+.1f}", ">= -2", gain >= -2))
     return told
 

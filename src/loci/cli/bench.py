@@ -230,7 +230,7 @@ def qa(
     "--length", "lengths", type=click.IntRange(64), multiple=True, default=(160, 512), show_default=True, help="Tokens of a conversation."
 )
 @click.option(
-    "--filler", "fillers", type=click.Choice(["predictable", "noise", "adversarial"]), multiple=True, help="Between facts; all three."
+    "--filler", "fillers", type=click.Choice(["predictable", "noise", "adversarial", "mixed"]), multiple=True, help="Between facts; all."
 )
 @click.option("--facts", type=click.IntRange(2, 128), help="Facts told, then asked for; 12 below 512 tokens, 128 from there.")
 @click.option("--topics", type=click.IntRange(1, 8), help="Topics that they belong to; 2 below 512 tokens, 4 from there.")

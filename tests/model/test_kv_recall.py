@@ -14,7 +14,7 @@ from loci.bench.kv_beside import PRESSES, beside
 from loci.bench.kv_language import BOS, FILLERS, WINDOW, Language, stream
 from loci.bench.kv_model import ASKED, Shape, batch, build, train
 from loci.bench.kv_recall import EPISODIC, FULL, POLICIES, Oracle, Row, Setting, run, scorer_of, setting
-from loci.bench.kv_report import targets, write
+from loci.bench.kv_recall_report import targets, write
 from loci.cli import run as loci
 from loci.cli.bench import bench
 from loci.errors import Invalid

@@ -15,7 +15,7 @@ from loci.bench.kv_beside import beside
 from loci.bench.kv_language import FILLERS, Filler, Language
 from loci.bench.kv_model import Shape, trained
 from loci.bench.kv_recall import POLICIES, Setting, run, setting
-from loci.bench.kv_report import CAVEAT, targets, write
+from loci.bench.kv_recall_report import CAVEAT, targets, write
 from loci.bench.machine import machine
 from loci.cli.render import note, progress, show_table
 from loci.errors import Invalid

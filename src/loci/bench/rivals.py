@@ -37,6 +37,8 @@ RIVALS: dict[str, Rival] = {
     "langgraph": Rival(("langgraph-checkpoint==4.3.2", "numpy>=2.0"), BESIDE / "side_langgraph.py"),
     "memoryos": Rival(("MemoryOS==2.0.33", "qdrant-client==1.20.0"), BESIDE / "side_memoryos.py"),
 }
+KVPRESS = Rival(("kvpress==0.5.5", "torch==2.13.0"), BESIDE / "side_kvpress.py")
+"""No memory system: KV caches are compared beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,13 @@ class Asked:
     questions: Mapping[str, str]
 
 
+def _rival(name: str) -> Rival:
+    return KVPRESS if name == "kvpress" else RIVALS[name]
+
+
 def environment(name: str) -> Path:
     """The Python of a rival's environment; made on first use. A last file says that it is whole: without it, it is made anew."""
-    requirements = RIVALS[name].requirements
+    requirements = _rival(name).requirements
     home = load()[0].cache_folder() / "bench" / f"{name}-{requirements[0].partition('==')[2]}"
     python, whole = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), home / "whole.txt"
     wanted = "\n".join(requirements)
@@ -63,13 +69,18 @@ def environment(name: str) -> Path:
 
 def rank(name: str, asked: Sequence[Asked], embedder: Embedder, depth: int, advance: Callable[[int], None]) -> dict[str, list[str]]:
     """Turn ids by question id, best first, at most ``depth``. ``advance`` is told how many turns and questions are done."""
-    python = environment(name)
     with tempfile.TemporaryDirectory(prefix="loci-bench-") as folder:
         home = Path(folder)
         _write(home, asked, embedder, depth)
-        _run([str(python), "-E", str(RIVALS[name].side), folder], f"{name} failed; leave out --beside {name} to go on.", home, advance)
+        alongside(name, home, advance)
         rankings: dict[str, list[str]] = json.loads((home / "rankings.json").read_text("utf-8"))
     return rankings
+
+
+def alongside(name: str, home: Path, advance: Callable[[int], None]) -> None:
+    """Runs a rival's script in its environment on what lies in ``home``. Raises `Unavailable` if either fails."""
+    command = [str(environment(name)), "-E", str(_rival(name).side), str(home)]
+    _run(command, f"{name} failed; leave out --beside {name} to go on.", home, advance)
 
 
 def _write(home: Path, asked: Sequence[Asked], embedder: Embedder, depth: int) -> None:

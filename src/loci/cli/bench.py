@@ -229,3 +229,46 @@ def qa(
         for name, row in found.items()
     ]  # fmt: skip
     show_table(["context by", "accuracy", "F1", "context tokens", "search ms", "answer ms", "not judged"], rows)
+
+
+@bench.command("kv-recall")
+@click.option(
+    "--length", "lengths", type=click.IntRange(64), multiple=True, default=(160, 512), show_default=True, help="Tokens of a conversation."
+)
+@click.option(
+    "--filler", "fillers", type=click.Choice(["predictable", "noise", "adversarial", "mixed"]), multiple=True, help="Between facts; all."
+)
+@click.option("--facts", type=click.IntRange(2, 128), help="Facts told, then asked for; 12 below 512 tokens, 128 from there.")
+@click.option("--topics", type=click.IntRange(1, 8), help="Topics that they belong to; 2 below 512 tokens, 4 from there.")
+@click.option("--budgets", help="Entries a layer keeps, by commas; by default eight to half of the conversation.")
+@click.option("--block", type=click.IntRange(1), help="Tokens read at a time; a tenth of the conversation, at least 16.")
+@click.option("--method", "methods", multiple=True, help="Some methods only, by their names in the table.")
+@click.option("--streams", type=click.IntRange(1), default=10, show_default=True, help="Conversations of each kind.")
+@click.option("--layers", type=click.IntRange(1), default=2, show_default=True, help="Of the model.")
+@click.option("--width", type=click.IntRange(32), default=96, show_default=True, help="Of the model.")
+@click.option("--steps", type=click.IntRange(1), default=2000, show_default=True, help="Of its training; some minutes on one core.")
+@click.option("--device", default="cpu", show_default=True, help="Where it is trained and read, as torch spells it.")
+@click.option("--weights", type=click.Path(dir_okay=False, path_type=Path), help="Trained weights; written here if the file is not there.")
+@click.option("--beside", type=click.Choice(["kvpress"]), help="Other people's code for the same; first use installs it.")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write report.md, pictures and rows.jsonl here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
+def kv_recall(
+    lengths: Sequence[int], fillers: Sequence[str], facts: int | None, topics: int | None, budgets: str | None, block: int | None,
+    methods: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, beside: str | None,
+    report: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Train a small model on made-up facts, read conversations under KV budgets by every method, and ask for the facts.
+
+    Needs the extra `activation`. Says which entries of a cache a method keeps and what that takes in memory, nothing about language.
+    """
+    from loci.errors import Unsupported
+
+    try:
+        from loci.cli.kv_recall import measured
+    except ImportError as error:
+        raise Unsupported(f"This needs torch and transformers ({error}): pip install 'loci-memos[activation]'.") from error
+    measured(
+        lengths=lengths, fillers=fillers, facts=facts, topics=topics, budgets=budgets, block=block, methods=methods, streams=streams,
+        layers=layers, width=width, steps=steps, device=device, weights=weights, is_beside=beside is not None,
+        report=report, as_json=as_json,
+    )  # fmt: skip

@@ -128,7 +128,7 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
      " WHERE coalesce(a.valid_from < a.valid_to, 1) AND coalesce(b.valid_from < b.valid_to, 1)"
      " AND coalesce(a.valid_from, -9e18) < coalesce(b.valid_to, 9e18)"
      " AND coalesce(b.valid_from, -9e18) < coalesce(a.valid_to, 9e18)"),
-    ("activation", "its pages are not those that its manifest names", "SELECT p.id FROM payloads p WHERE json_extract(p.manifest, '$.pages') IS NOT"
+    ("activation", "its pages are not those that its manifest names", "SELECT p.id FROM payloads p WHERE json_valid(p.manifest) AND json_extract(p.manifest, '$.pages') IS NOT"
      " (SELECT json_group_array(json_object('bytes', g.bytes, 'chain', g.chain, 'hash', g.hash, 'tokens', g.tokens)) FROM"
      " (SELECT * FROM payload_pages WHERE payload = p.seq ORDER BY ordinal) g)"),
     ("activation page", "what it is of is missing", "SELECT DISTINCT payload FROM payload_pages WHERE payload NOT IN (SELECT seq FROM payloads)"),

@@ -1,1 +1,1 @@
-"""Models of transformers that run here: what they keep of a text they have read, exactly."""
+"""Models of transformers that run here: what they keep of a text they have read, exactly or under a budget."""

@@ -97,6 +97,8 @@ def what_was_used_most_comes_first_and_the_filter_before_that(open_store: OpenSt
     with store.write(NOW) as tx:
         for id, user in (("a", "ana"), ("b", "bea"), ("c", "ana"), ("d", "ana"), ("e", "ana")):
             put(store, tx, id, f"the kettle of {id}", user=user)
+        log(tx)
+    with store.write(NOW) as tx:
         tx.use({"a": 2, "b": 9, "c": 5, "e": 2}, NOW)
         tx.use({"e": 0}, NOW + DAY)
         log(tx)

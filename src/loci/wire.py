@@ -74,7 +74,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
+        notary=Ed25519(), engine=model, residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes), kv_bytes=settings.kv_disk_bytes,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import torch
 from loci import MemOS, Message
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import ids_of
-from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unsupported
+from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, TooLarge, Unsupported
 from loci.memories.activation import agreed
 from loci.ports.engine import Rates, Tier
 from loci.system import Cube
@@ -453,6 +453,24 @@ def test_without_a_model_nothing_else_changes(door: Door, cube: Cube) -> None:
     for attempt in (lambda: plain.activate(ids(cube), user="ann"), lambda: plain.generate(QUESTION, user="ann")):
         with pytest.raises(Unsupported, match="loci-memos\\[activation\\]"):
             attempt()
+
+
+def test_what_is_kept_fits_into_the_room_there_is(folder: Path, open_vault: Door, engine_of: EngineOf) -> None:
+    memory = open_vault(engine=engine_of(), kv_disk_bytes=330_000)
+    cube = memory.cube("main")
+    many = [cube.add(Message("user", f"{text} And {text}", speaker="Ann"), user="ann").ids[0] for text in SAID]
+    built = [cube.activate([id], user="ann") for id in many[:2]]
+    for _ in range(3):
+        assert cube.generate("Where does Ann live? In Oslo?", user="ann", limit=1, max_tokens=1).attached.handle == built[0].id
+    cube._scheduler.note_uses()
+    third = cube.activate(many[2:], user="ann")
+    kept = [handle.id for handle in cube.activations(user="ann")]
+    assert built[0].id in kept and third.id in kept and built[1].id not in kept, "what was used stays"
+    assert sum(file.stat().st_size for file in files(folder)) <= 330_000 and cube.verify().is_clean
+    small = open_vault(engine=engine_of(), kv_disk_bytes=1000).cube("main")
+    with pytest.raises(TooLarge, match="kv_disk_bytes"):
+        small.activate(many[2:], user="ann")
+    assert third.id in [handle.id for handle in small.activations(user="ann")] and small.verify().is_clean
 
 
 def test_what_is_in_quarantine_is_not_read(cube: Cube, clock: ManualClock) -> None:

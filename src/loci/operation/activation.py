@@ -13,13 +13,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, Unsupported, missing
+from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, TooLarge, Unsupported, missing
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
 from loci.operation.operator import item, note
 from loci.operation.redact import Redactor
 from loci.operation.residence import Lease, Residence
 from loci.policy import packing
+from loci.policy.eviction import Stored, payload_key
 from loci.policy.placement import is_worth_loading, load_seconds, read_seconds
 from loci.ports import PayloadRow, RowFilter, Store, Transaction
 from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted
@@ -46,9 +47,16 @@ class Activations:
     """The activation memories of one cube. Safe to use from several threads and processes."""
 
     def __init__(
-        self, store: Store, engine: Callable[[], Engine[Any]] | None, files: PageFiles, redactor: Redactor, residence: Residence
+        self,
+        store: Store,
+        engine: Callable[[], Engine[Any]] | None,
+        files: PageFiles,
+        redactor: Redactor,
+        residence: Residence,
+        most_bytes: int,
     ) -> None:
         self._store, self._engine, self._files, self._redactor, self._residence = store, engine, files, redactor, residence
+        self._most_bytes = most_bytes
         self._manifests: dict[tuple[str, int], Manifest] = {}
 
     @property
@@ -98,6 +106,7 @@ class Activations:
                 manifest = replace(manifest, pages=tuple(self._write(state, names, [], chosen, None)))
             tx.put_payload(id, manifest.version, activation.dump(manifest), [s for q in manifest.quoted for s in q.sources], manifest.pages)
             record(tx, manifest)
+            self._make_room(tx, id)
             self.tidy(tx)
         self._manifests[id, manifest.version] = manifest
         self._residence.put(names, kept)
@@ -165,6 +174,27 @@ class Activations:
                 "Nothing was kept: choose raw or a codec of more bits, or allow more."
             )
         return replace(manifest, quality=quality)
+
+    def _make_room(self, tx: Transaction, id: str) -> None:
+        """Lets go of what is least worth its bytes until what is kept fits. Raises `TooLarge` where this one alone does not."""
+        rows = {row.id: row for row in self._store.payloads() if row.id != id}
+        while self._store.page_bytes() > self._most_bytes:
+            if not rows:
+                raise TooLarge(
+                    f"It takes more than the {self._most_bytes:,} bytes that the setting kv_disk_bytes allows. Choose fewer memories, or a codec."
+                )
+            key, least = min((self._key(row), row.id) for row in rows.values())
+            tx.drop_payloads([least])
+            tx.set_payload_clock(key)
+            del rows[least]
+
+    def _key(self, row: PayloadRow) -> float:
+        """The least goes first; what cannot be read before everything else."""
+        try:
+            manifest = self.manifest(row.id, row.number)
+        except Corrupt:
+            return -1.0
+        return payload_key(Stored(row.uses + 1, manifest.costs["read_ms"], manifest.costs["load_ms"], manifest.bytes), row.clock)
 
     # -- using ---------------------------------------------------------------------------------------------------------
 

@@ -151,7 +151,8 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class PayloadRow:
-    """An activation memory as stored. ``manifest`` is the text of one (`loci.ports.engine`)."""
+    """An activation memory as stored. ``manifest`` is the text of one (`loci.ports.engine`); ``clock`` what the payload clock stood at when
+    it was last used, or built."""
 
     id: str
     number: int
@@ -159,6 +160,7 @@ class PayloadRow:
     manifest: str
     uses: int = 0
     last_used: datetime | None = None
+    clock: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +323,9 @@ class Transaction(Protocol):
         """Keeps what was built of these sources under an id, in the place of what was kept under it. Raises ``Missing`` when a source
         is not there any more. ``remove`` drops what was built of the sources that it removes."""
 
+    def set_payload_clock(self, clock: float) -> None:
+        """What is used or built from now on has this clock."""
+
     def drop_payloads(self, ids: Sequence[str]) -> int:
         """Forgets what was built under these ids. Returns how many there were."""
 
@@ -413,6 +418,9 @@ class Store(Protocol):
 
     def holding(self, chains: Sequence[str]) -> PayloadRow | None:
         """The activation memory that holds the furthest of the pages of these names."""
+
+    def page_bytes(self) -> int:
+        """Of all these files together, each counted once."""
 
     def page_files(self) -> set[str]:
         """The hashes of every file that an activation memory needs."""

@@ -58,7 +58,7 @@ class Cube(Activating):
         self._intake = Intake(store, parts.reader, parts.ids, self._redactor, parts.quota)
         self._lifecycle = Lifecycle(store, self._intake)
         self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
-        self._activations = Activations(store, parts.engine, parts.vault.pages(store.cube), self._redactor, parts.residence)
+        self._activations = Activations(store, parts.engine, parts.vault.pages(store.cube), self._redactor, parts.residence, parts.kv_bytes)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable
         )  # fmt: skip

@@ -46,4 +46,5 @@ class Parts:
     quota: int = 0
     notary: Notary | None = None
     engine: Callable[[], Engine[Any]] | None = None
+    kv_bytes: int = 1 << 35
     residence: Residence = field(default_factory=lambda: Residence(None, 0, 0))

@@ -9,12 +9,13 @@ import apsw
 
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.rows import Rows, sure_time, time_of
-from loci.drivers.sqlite.seals import INTO, sealed
+from loci.drivers.sqlite.seals import SEALED, sealed
 from loci.errors import Missing, missing_activation
 from loci.ports import PayloadRow
 from loci.ports.engine import Page
 
-COLUMNS = "SELECT p.id, p.number, p.created, p.manifest, p.uses, p.last_used FROM payloads p"
+COLUMNS = "SELECT p.id, p.number, p.created, p.manifest, p.uses, p.last_used, p.clock FROM payloads p"
+CLOCK = "coalesce((SELECT value FROM header WHERE key = 'payload clock'), 0.0)"
 
 
 class PayloadRows(Rows):
@@ -27,14 +28,18 @@ class PayloadRows(Rows):
         self.drop_payloads([id])
         seq = int(query(self._db, "SELECT coalesce(max(seq), 0) + 1 FROM payloads")[0][0])
         rows = sealed(self._secret, "payloads", [(seq, id, number, self._now, manifest)])
-        self._db.executemany(f"INSERT INTO {INTO['payloads']}", rows)
-        self._db.execute("UPDATE payloads SET uses = ?, last_used = ? WHERE seq = ?", (*uses[0], seq))
+        insert = f"INSERT INTO payloads ({', '.join(SEALED['payloads'])}, seal, uses, last_used, clock) VALUES (?,?,?,?,?,?,?,?,{CLOCK})"
+        self._db.execute(insert, (*rows[0], *uses[0]))
         for source in dict.fromkeys(sources):
             if not query(self._db, "SELECT 1 FROM sources WHERE id = ?", source):
                 raise Missing(f"Source {source} was erased meanwhile, so nothing that was built of it is kept.")
             self._db.execute("INSERT INTO payload_sources VALUES (?, ?)", (seq, self._source(source)))
         held = [(seq, place, page.chain, page.hash, page.bytes, page.tokens) for place, page in enumerate(pages)]
         self._db.executemany("INSERT INTO payload_pages VALUES (?,?,?,?,?,?)", held)
+
+    def set_payload_clock(self, clock: float) -> None:
+        """What is used or built from now on has this clock."""
+        self._db.execute("INSERT OR REPLACE INTO header VALUES ('payload clock', ?)", (clock,))
 
     def drop_payloads(self, ids: Sequence[str]) -> int:
         """Forgets what was built under these ids. The words stay. Returns how many there were."""
@@ -65,7 +70,7 @@ def drop(db: apsw.Connection, payloads: Sequence[int]) -> int:
 
 def payloads(db: apsw.Connection) -> list[PayloadRow]:
     """All of them, oldest first, without their manifests."""
-    return [_payload(*row) for row in query(db, "SELECT id, number, created, '', uses, last_used FROM payloads ORDER BY seq")]
+    return [_payload(*row) for row in query(db, "SELECT id, number, created, '', uses, last_used, clock FROM payloads ORDER BY seq")]
 
 
 def payload(db: apsw.Connection, id: str, cube: str) -> PayloadRow:
@@ -82,10 +87,15 @@ def holding(db: apsw.Connection, chains: Sequence[str]) -> PayloadRow | None:
     return _payload(*found[0]) if found else None
 
 
+def page_bytes(db: apsw.Connection) -> int:
+    """Of all files together, each counted once."""
+    return int(query(db, "SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT hash, bytes FROM payload_pages)")[0][0])
+
+
 def page_files(db: apsw.Connection) -> set[str]:
     """The hashes of every file that is of use."""
     return {str(row[0]) for row in query(db, "SELECT DISTINCT hash FROM payload_pages")}
 
 
-def _payload(id: str, number: int, created: int, manifest: str, uses: int, last_used: int | None) -> PayloadRow:
-    return PayloadRow(str(id), int(number), sure_time(created), str(manifest), int(uses), time_of(last_used))
+def _payload(id: str, number: int, created: int, manifest: str, uses: int, last_used: int | None, clock: float) -> PayloadRow:
+    return PayloadRow(str(id), int(number), sure_time(created), str(manifest), int(uses), time_of(last_used), float(clock))

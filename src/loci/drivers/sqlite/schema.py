@@ -88,7 +88,9 @@ CREATE INDEX links_by_target ON links (target);
 -- what models made of memories that they read: the manifest of each, the sources it was made of, and the files that hold it
 CREATE TABLE payloads (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, number INTEGER NOT NULL, created INTEGER NOT NULL, manifest TEXT NOT NULL,
-  uses INTEGER NOT NULL DEFAULT 0, last_used INTEGER, seal BLOB NOT NULL) STRICT;
+  uses INTEGER NOT NULL DEFAULT 0, last_used INTEGER,
+  clock REAL NOT NULL,  -- the rank of what had to leave last before it was last used
+  seal BLOB NOT NULL) STRICT;
 CREATE TABLE payload_sources (payload INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (payload, source)) STRICT, WITHOUT ROWID;
 CREATE INDEX payload_sources_by_source ON payload_sources (source);
 CREATE TABLE payload_pages (

@@ -279,6 +279,10 @@ class SqliteStore:
         with self._read() as db:
             return payloads.holding(db, chains)
 
+    def page_bytes(self) -> int:
+        with self._read() as db:
+            return payloads.page_bytes(db)
+
     def page_files(self) -> set[str]:
         with self._read() as db:
             return payloads.page_files(db)

@@ -21,7 +21,7 @@ from loci.drivers.sqlite.codec import (
 )
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.jobs import JobRows
-from loci.drivers.sqlite.payloads import PayloadRows
+from loci.drivers.sqlite.payloads import CLOCK, PayloadRows
 from loci.drivers.sqlite.revert import revert
 from loci.drivers.sqlite.rows import Row, sure_time, time_of
 from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, sum_of
@@ -259,7 +259,7 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
             if self._db.changes():
                 known.append(memory)
             else:
-                count = "UPDATE payloads SET uses = uses + ?, last_used = max(coalesce(last_used, 0), ?) WHERE id = ?"
+                count = f"UPDATE payloads SET uses = uses + ?, last_used = max(coalesce(last_used, 0), ?), clock = {CLOCK} WHERE id = ?"
                 self._db.execute(count, (times, to_micros(at), memory))
         return known
 

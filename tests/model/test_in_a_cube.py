@@ -456,7 +456,7 @@ def test_without_a_model_nothing_else_changes(door: Door, cube: Cube) -> None:
 
 
 def test_what_is_kept_fits_into_the_room_there_is(folder: Path, open_vault: Door, engine_of: EngineOf) -> None:
-    memory = open_vault(engine=engine_of(), kv_disk_bytes=330_000)
+    memory = open_vault(engine=engine_of(), kv_disk_bytes=250_000)
     cube = memory.cube("main")
     many = [cube.add(Message("user", f"{text} And {text}", speaker="Ann"), user="ann").ids[0] for text in SAID]
     built = [cube.activate([id], user="ann") for id in many[:2]]
@@ -466,7 +466,7 @@ def test_what_is_kept_fits_into_the_room_there_is(folder: Path, open_vault: Door
     third = cube.activate(many[2:], user="ann")
     kept = [handle.id for handle in cube.activations(user="ann")]
     assert built[0].id in kept and third.id in kept and built[1].id not in kept, "what was used stays"
-    assert sum(file.stat().st_size for file in files(folder)) <= 330_000 and cube.verify().is_clean
+    assert sum(file.stat().st_size for file in files(folder)) <= 250_000 and cube.verify().is_clean
     small = open_vault(engine=engine_of(), kv_disk_bytes=1000).cube("main")
     with pytest.raises(TooLarge, match="kv_disk_bytes"):
         small.activate(many[2:], user="ann")

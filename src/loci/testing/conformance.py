@@ -20,7 +20,7 @@ from typing import Protocol
 
 from loci.errors import LociError, Missing
 from loci.memories.plaintext import Header, draft_of, memory_of
-from loci.ports import ClaimRow, Probe, RowFilter, Store, Transaction
+from loci.ports import ClaimRow, Lent, Probe, RowFilter, Store, Transaction
 from loci.testing.embedder import HashEmbedder
 from loci.types import Candidate, Channel, Interval, Memory, Message, Outcome, Part, Scope, Source, State, Transition, Type
 
@@ -559,6 +559,19 @@ def the_log_is_a_chain_and_can_be_asked(open_store: OpenStore) -> None:
     assert [r.object for r in store.records(None, None, None, None, 2)] == ["m2", "m3"], "the newest, oldest first"
 
 
+def what_is_lent_is_known_until_it_is_taken_back(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        for name, size in (("b", 0), ("a", 5), ("b", 7)):
+            tx.lend(Lent(name, "llamacpp http://127.0.0.1:8080", size))
+        _audit(tx)
+    assert [(lent.name, lent.bytes) for lent in store.lent()] == [("a", 5), ("b", 7)], "under a name there is one"
+    with store.write(NOW) as tx:
+        tx.take_back(["a", "never lent"])
+        _audit(tx)
+    assert [lent.server for lent in open_store().lent()] == ["llamacpp http://127.0.0.1:8080"]
+
+
 def a_copy_is_a_cube_of_its_own(open_store: OpenStore) -> None:
     store = open_store()
     _tell(store, "m0", "the kettle is blue")
@@ -639,6 +652,7 @@ PROMISES: tuple[Promise, ...] = (
     jobs_are_leased_by_what_they_take,
     what_is_removed_is_gone_with_all_that_rested_on_it,
     the_log_is_a_chain_and_can_be_asked,
+    what_is_lent_is_known_until_it_is_taken_back,
     a_copy_is_a_cube_of_its_own,
     two_cubes_have_two_secrets,
     what_is_not_there_is_missing,

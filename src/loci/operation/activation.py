@@ -7,7 +7,7 @@ same answer and takes longer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, Unsupported, missing
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
+from loci.operation.lending import Lending
 from loci.operation.operator import item, note
 from loci.operation.redact import Redactor
 from loci.operation.residence import Lease, Residence
@@ -46,17 +47,24 @@ class Activations:
     """The activation memories of one cube. Safe to use from several threads and processes."""
 
     def __init__(
-        self, store: Store, engine: Callable[[], Engine[Any]] | None, files: PageFiles, redactor: Redactor, residence: Residence
+        self,
+        store: Store,
+        engine: Callable[[], Engine[Any]] | None,
+        files: PageFiles,
+        redactor: Redactor,
+        residence: Residence,
+        lending: Lending,
     ) -> None:
         self._store, self._engine, self._files, self._redactor, self._residence = store, engine, files, redactor, residence
+        self._lending = lending
         self._manifests: dict[tuple[str, int], Manifest] = {}
 
     @property
     def engine(self) -> Engine[Any]:
         if self._engine is None:
             raise Unsupported(
-                "There is no model here that could read memories. Give one to `MemOS.open(engine=...)`, or name a folder by the setting engine; "
-                "`pip install 'loci-memos[activation]'` brings what it takes."
+                "There is no model that could read memories. Give one to `MemOS.open(engine=...)`, or name by the setting engine a server (http://...) "
+                "or a folder; for a folder `pip install 'loci-memos[activation]'` brings what it takes."
             )
         return self._engine()
 
@@ -190,6 +198,22 @@ class Activations:
                 found.append(handle_of(row, manifest))
         return found, wrong
 
+    def answer(
+        self,
+        recall: Recall,
+        messages: Sequence[Message],
+        at: RowFilter,
+        budget_tokens: int | None,
+        *,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+    ) -> tuple[Iterator[str], Attached]:
+        """The answer to a conversation with what was recalled for it, as it comes, and how its prompt was read."""
+        ready = self.ready(recall, messages, at, budget_tokens)
+        pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        return _releasing(ready, pieces), ready.attached
+
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
         handle = nearest(recall.handles, recall.ids)
@@ -257,6 +281,8 @@ class Activations:
                 manifest = activation.load(self._store.payload(row.id).manifest)
                 for page in manifest.pages:
                     pages.load(self._files.open(page.hash, page.bytes, is_checked=True))
+                if fault := self._lending.fault(manifest):
+                    found.append((row.id, fault))
             except (Missing, Corrupt) as error:
                 found.append((row.id, str(error)))
         return found
@@ -266,6 +292,15 @@ class Activations:
         were."""
         self._forget_all_but(self._store.payloads())
         return self._files.keep(self._store.page_files())
+
+    def let_go(self, tx: Transaction, manifest: Manifest) -> None:
+        """Forgets one, in a transaction; `settle` and `tidy` take its files away."""
+        self._lending.let_go(tx, manifest)
+        tx.drop_payloads([manifest.id])
+
+    def settle(self, now: datetime) -> tuple[str, ...]:
+        """Has servers forget what no activation memory needs. Returns, a sentence each, what may still be there, and why."""
+        return self._lending.settle(now)
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
@@ -320,6 +355,13 @@ class Activations:
         """A page from the disk."""
         page, ids = manifest.pages[place], manifest.ids[place * BLOCK : (place + 1) * BLOCK]
         return self.engine.decode(ids, place * BLOCK, manifest.codec, pages.load(self._files.open(page.hash, page.bytes)))
+
+
+def _releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces; after the last the state's pages may go."""
+    yield from pieces
+    if ready.lease is not None:
+        ready.lease.release()
 
 
 def handle_of(row: PayloadRow, manifest: Manifest) -> Handle:

@@ -557,20 +557,35 @@ def test_a_change_while_the_server_reads_keeps_nothing(
 
 def test_an_erasure_while_the_server_reads_leaves_nothing(slotted: Cube, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By somebody else, once the server has written the file, and before a row names it."""
-    many, right_read, written = ids(slotted), Served._read, []
+    many, right_warmed, written = ids(slotted), Served._warmed, []
 
     def slow(self: Served, *arguments: Any) -> Any:
-        done = right_read(self, *arguments)
+        done = right_warmed(self, *arguments)
         written.extend(files(shelf))
         slotted.erase(many[0])
         return done
 
-    monkeypatch.setattr(Served, "_read", slow)
+    monkeypatch.setattr(Served, "_warmed", slow)
     for chosen in (many, many[1:]):  # with what is erased, and without
         with pytest.raises((Missing, Conflict)):
             slotted.activate(chosen, user="ann")
         many = ids(slotted)
     assert len(written) == 2 and slotted.activations(user="ann") == [] and files(shelf) == [] and slotted.verify().is_clean
+
+
+def test_who_activates_meanwhile_takes_nothing_away(slotted: Cube, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many, right_warmed = ids(slotted), Served._warmed
+
+    def slow(self: Served, *arguments: Any) -> Any:
+        done = right_warmed(self, *arguments)
+        monkeypatch.setattr(Served, "_warmed", right_warmed)
+        slotted.deactivate(slotted.activate(many[:1], user="ann").id)
+        assert slotted.verify().is_clean
+        return done
+
+    monkeypatch.setattr(Served, "_warmed", slow)
+    handle = slotted.activate(many, user="ann")
+    assert ask(slotted)[1].handle == handle.id and len(files(shelf)) == 1
 
 
 def test_what_changed_is_not_used(server: Scripted, cube: Cube) -> None:

@@ -178,5 +178,5 @@ def server(place: Place, as_json: bool) -> None:
     hits = f"{found.hits.cached_tokens:,} of {found.hits.tokens:,} tokens, of all who use it" if found.hits else "it does not tell"
     render.show_fields({
         "server": f"{found.kind} at {found.url}", "model": found.model, "context": found.context or "it does not tell", "cache held": hits,
-        "holds of this cube": len(found.lent), "bytes": f"{sum(lent.bytes for lent in found.lent):,} of {found.room:,}",
+        "holds of this cube": len(found.lent), "bytes": f"{sum(max(lent.bytes, 0) for lent in found.lent):,} of {found.room:,}",
     })  # fmt: skip

@@ -69,7 +69,8 @@ class Endpoint:
                 if error.code not in BUSY or attempt == TRIES:
                     raise self._refused(error, path) from error
             except (OSError, http.client.HTTPException) as error:
-                if attempt == TRIES:
+                is_slow = isinstance(error, TimeoutError) and self.seconds > SECONDS  # what took so long would take it again
+                if attempt == TRIES or is_slow:
                     raise Unavailable(f"The endpoint {self.url} does not answer ({error}). Is it running?") from error
             time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
         raise AssertionError("the last try raises or returns")

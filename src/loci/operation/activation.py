@@ -298,9 +298,10 @@ class Activations:
         self._lending.let_go(tx, manifest)
         tx.drop_payloads([manifest.id])
 
-    def settle(self, now: datetime) -> tuple[str, ...]:
-        """Has servers forget what no activation memory needs. Returns, a sentence each, what may still be there, and why."""
-        return self._lending.settle(now)
+    def settle(self, now: datetime, *, is_erasing: bool = False) -> tuple[str, ...]:
+        """Has servers forget what no activation memory needs; for an erasure also what is only being built, which may have read the words.
+        Returns, a sentence each, what may still be there, and why."""
+        return self._lending.settle(now, None if is_erasing else ())
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 

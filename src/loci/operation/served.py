@@ -85,7 +85,7 @@ class Served(Activations):
         name = f"loci-{self._store.hash('slot', self._store.id, at.user, id, str(version)).hex()}.bin"
         self._lending.lend(name, server, at.now)
         try:
-            remote = self._read(server, ids, name, self.salt(at))
+            remote = self._warmed(server, ids, name, self.salt(at))
             manifest = Manifest(
                 id=id, version=version, created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
                 quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
@@ -94,7 +94,7 @@ class Served(Activations):
             )  # fmt: skip
             self._keep(manifest, memories, at, record)
         finally:
-            self.settle(at.now)
+            self._lending.settle(at.now, [name])
         if progress is not None:
             progress(1, 1)
         return handle_of(self._store.payload(id), manifest)
@@ -110,7 +110,7 @@ class Served(Activations):
             )
         return whole[:shared]
 
-    def _read(self, server: Server, ids: Sequence[int], name: str, salt: str) -> Remote:
+    def _warmed(self, server: Server, ids: Sequence[int], name: str, salt: str) -> Remote:
         if server.slots is None:
             return Remote(place_of(server), name, 0, "", server.warm(ids, salt).seconds)
         with server.slots.alone():
@@ -131,13 +131,11 @@ class Served(Activations):
         with self._store.write(at.now) as tx:
             if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
                 raise Conflict("The memories changed while the model read them. Activate them again.")
-            if not self._lending.is_lent(manifest.remote.name):
-                raise Conflict("What the server read was taken away meanwhile, by an erasure say. Activate the memories again.")
+            self._lending.finish(tx, manifest.remote)
             for row in self._store.payloads():
                 if row.id == manifest.id:
                     self._lending.let_go(tx, self.manifest(row.id, row.number))
             tx.put_payload(manifest.id, manifest.version, activation.dump(manifest), sources, ())
-            tx.lend(Lent(manifest.remote.name, manifest.remote.server, manifest.remote.bytes))
             self._make_room(tx, manifest)
             record(tx, manifest)
             self.tidy(tx)

@@ -275,7 +275,7 @@ class Cube(Activating):
             [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
             allowed.rows.within,
             self._activations.tidy,
-            self._activations.settle,
+            partial(self._activations.settle, is_erasing=True),
         )
 
     # -- doubt ---------------------------------------------------------------------------------------------------------

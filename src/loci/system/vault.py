@@ -238,7 +238,7 @@ class System:
     def _clear_pages(self, cube: str) -> None:
         """Lets go of activation memories, whose files are plain. Raises `Conflict` where a server has some, which only it can delete."""
         pages, store = self._parts.vault.pages(cube), self._parts.vault.store(cube, create=False)
-        if lent := [one.name for one in store.lent() if one.bytes]:
+        if lent := [one.name for one in store.lent() if one.server.startswith("llamacpp ")]:
             raise Conflict(f"A server holds what it read of cube {cube} in {lent[0]}, which is plain. Let go of it first: `loci kv drop`.")
         if pages.folder.is_dir():
             with store.write(self._parts.clock.now()) as tx:

@@ -22,6 +22,8 @@ COMMANDS = {
     "activations": "kv list",
     "activation": "kv inspect",
     "deactivate": "kv drop",
+    "server": "kv server",
+    "write_off": "kv write-off",
 }
 NOT_COMMANDS = {"acting", "authenticate", "call", "close", "cube", "cubes", "drain", "pending", "rank"}
 

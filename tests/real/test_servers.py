@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -140,6 +143,7 @@ def test_what_was_activated_is_not_read_again_and_the_answer_is_that_of_the_text
         assert attached.handle == handle.id and text == right(server)
         assert attached.held_tokens >= handle.tokens - BLOCK and attached.held_tokens > attached.read_tokens
         assert attached.held_tokens + attached.read_tokens == len(completions(server)[-1]["prompt"])
+        asked.close()  # which counts the use
     assert cube.activations(user="ann")[0].uses == 2 and cube.verify().is_clean
     assert door(None).activation(handle.id).remote.server == f"{server.kind} {server.url}"
 
@@ -492,6 +496,8 @@ def test_erasing_resets_a_prefix_cache_or_says_that_it_could_not(
         cube.activate(ids(cube, kind), user=kind)
         cube.activate(ids(cube, kind)[:1], user=kind)
         assert server.blocks and cube.erase(ids(cube, kind)[3]).left == () and not server.blocks
+        if kind == "vllm":
+            assert [path for path, _ in server.seen if path.startswith("/reset")] == ["/reset_prefix_cache?reset_external=true"]
         cube.activate(ids(cube, kind), user=kind)
         server.resets = False
         (told,) = cube.erase(ids(cube, kind)[2]).left
@@ -527,6 +533,17 @@ def test_what_nobody_could_delete_is_said_and_is_deleted_when_somebody_can(
 def test_a_slot_folder_alone_is_enough_to_delete(slotted: Cube, door: Callable[..., Cube], shelf: Path) -> None:
     slotted.activate(ids(slotted), user="ann")
     assert door(None, slot_folder=str(shelf)).erase(ids(slotted)[0]).left == () and files(shelf) == []
+
+
+def test_a_file_that_was_destroyed_here_needs_no_server_for_it(
+    llama: LlamaCpp, door: Callable[..., Cube], tell: Callable[..., Cube], shelf: Path
+) -> None:
+    cube = tell(door(llama, slot_folder=str(shelf)))
+    for many in (ids(cube), ids(cube)[:2]):
+        cube.activate(many, user="ann")
+    llama.shutdown()
+    llama.server_close()
+    assert cube.erase(user="ann").left == () and files(shelf) == [] and cube.verify().is_clean
 
 
 def test_letting_go_or_activating_anew_leaves_no_slot_file(slotted: Cube, shelf: Path) -> None:
@@ -629,10 +646,10 @@ def test_verify_looks_at_every_byte_of_a_slot_file_that_is_here(
     path = shelf / files(shelf)[0]
     whole = path.read_bytes()
     assert cube.verify().is_clean
-    for damaged in (whole[:-1], whole[:-1] + b"\n"):
+    for damaged, told in ((whole[:-1], "were written"), (whole[:-1] + b"\n", "not as it was written")):
         path.write_bytes(damaged)
         (fault,) = cube.verify().faults
-        assert fault.where == f"activation {handle.id}" and path.name in fault.what
+        assert fault.where == f"activation {handle.id}" and path.name in fault.what and told in fault.what
     path.write_bytes(whole)
     assert cube.verify().is_clean and ask(cube)[1].handle == handle.id
 
@@ -691,3 +708,39 @@ def test_both_drivers_are_servers(start: Start) -> None:
     assert llama.warm([1, 2, 3], "salt").tokens == vllm.warm([1, 2, 3], "salt").tokens == 3
     with pytest.raises(Corrupt, match="cannot restore"):
         llama.restore("nothing.bin")
+
+
+def test_the_command_line_names_a_server_as_it_names_a_model(llama: LlamaCpp, tmp_path: Path, shelf: Path) -> None:
+    def loci(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "LOCI_EMBEDDER": "none", "LOCI_ENGINE": llama.url}
+        command = [sys.executable, "-m", "loci", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+        assert done.returncode == code, done.stderr
+        return done
+
+    loci("add", "I live in Oslo.", "--user", "ann")
+    made = json.loads(loci("activate", "--about", "Where do I live?", "--user", "ann", "--engine", f"{llama.url}/", "--json").stdout)
+    assert made["codec"] == "slot" and made["bytes"] > 0
+    told = loci("generate", "Where do I live?", "--user", "ann")
+    assert (
+        told.stdout.strip() == right(llama) and f"were held by {made['id']}" in told.stderr and "restored from a slot file" in told.stderr
+    )
+    assert "slot" in loci("kv", "list", "--user", "ann").stdout and f"llamacpp {llama.url}" in loci("kv", "inspect", made["id"]).stdout
+    assert (
+        json.loads(loci("kv", "server", "--json").stdout)["lent"][0]["bytes"] == made["bytes"]
+        and "tiny.gguf" in loci("kv", "server").stdout
+    )
+    llama.shutdown()
+    llama.server_close()
+    memory = json.loads(loci("list", "--json").stdout)[0]["id"]
+    (name,) = files(shelf)
+    gone = loci("erase", memory, "--yes")
+    assert "warning:" in gone.stderr and f"llamacpp {llama.url} may still hold what it read, as {name}" in gone.stderr
+    assert "may still hold" in loci("verify", "--json", code=7).stdout
+    for file in shelf.iterdir():
+        file.unlink()
+    assert "may still hold" in loci("kv", "verify", code=7).stdout, "that somebody has deleted it by hand is not to be seen from here"
+    loci("kv", "write-off", "loci-other.bin", code=Missing.exit_code)
+    loci("kv", "write-off", name, "--reason", "its disk was wiped")
+    loci("verify")
+    assert json.loads(loci("log", "--verb", "write_off", "--json").stdout)[0]["object"] == name

@@ -74,7 +74,7 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
 
 @click.group()
 def kv() -> None:
-    """Look after what models have read: list, inspect, verify, drop, server."""
+    """Look after what models have read: list, inspect, verify, drop, server, write-off."""
 
 
 def kv_verb(name: str) -> Callable[[F], F]:
@@ -162,6 +162,17 @@ def drop(place: Place, id: str, as_json: bool) -> None:
         emit({"dropped": id, "left": left})
     for told in () if as_json else left:
         render.warn(told)
+
+
+@kv_verb("write-off")
+@click.argument("name")
+@click.option("--reason", default="", metavar="TEXT", help="How you know; kept in the log.")
+def write_off(place: Place, name: str, reason: str, as_json: bool) -> None:
+    """Vouch that what a server holds as NAME is gone, where nobody could make it forget."""
+    with place.open_cube(is_writing=True) as cube:
+        cube.write_off(name, reason=reason)
+    if as_json:
+        emit({"written_off": name})
 
 
 @kv_verb("server")

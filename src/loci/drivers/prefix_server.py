@@ -25,7 +25,10 @@ from loci.ports.engine import Fingerprint
 from loci.ports.serving import Answer, Hits, Warmed
 from loci.types import Message
 
-RESET = {"vllm": "/reset_prefix_cache", "sglang": "/flush_cache"}  # vLLM's is there only with VLLM_SERVER_DEV_MODE=1
+RESET = {  # vLLM's is there only with VLLM_SERVER_DEV_MODE=1; what it has offloaded goes too
+    "vllm": "/reset_prefix_cache?reset_external=true",
+    "sglang": "/flush_cache",
+}
 COUNTERS = {
     "vllm": ("vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"),
     "sglang": ("sglang:prompt_tokens_total", "sglang:cached_tokens_total"),  # with --enable-metrics

@@ -303,6 +303,10 @@ class Activations:
         Returns, a sentence each, what may still be there, and why."""
         return self._lending.settle(now, None if is_erasing else ())
 
+    def write_off(self, tx: Transaction, name: str) -> None:
+        """Takes somebody's word that a server no longer holds what it was to forget."""
+        self._lending.write_off(tx, name)
+
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
     def tenant(self, at: RowFilter) -> str:

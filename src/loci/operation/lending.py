@@ -62,6 +62,12 @@ class Lending:
             tx.take_back([name for name, why in wrong.items() if not why])
         return tuple(self._told(lent, wrong[lent.name]) for lent in orphans if wrong[lent.name])
 
+    def write_off(self, tx: Transaction, name: str) -> None:
+        """Forgets what a server was to forget, on somebody's word that it has. Raises `Missing` for a name that nothing is being taken away by."""
+        if not any(lent.name == name and lent.bytes == GOING for lent in self._store.lent()):
+            raise Missing(f"Nothing called {name} is being taken away from a server. `loci verify` names what may still be there.")
+        tx.take_back([name])
+
     def fault(self, manifest: Manifest) -> str:
         """What is wrong with a slot file that can be looked at, byte by byte; empty when nothing."""
         remote = manifest.remote

@@ -129,6 +129,14 @@ class Activating(Asking):
             raise Unsupported("The engine is no server. Name one by the setting engine, such as http://127.0.0.1:8080.")
         return self._activations.serving()
 
+    def write_off(self, name: str, *, reason: str = "") -> None:
+        """Takes your word that a server holds no more what nobody could make it forget: the disk was wiped, say, or the server is no more.
+        ``name`` is as a receipt or `verify` has it. The log keeps who said so."""
+        self._allow("write_off", Scope(self.name))
+        with self._store.write(self._parts.clock.now()) as tx:
+            self._activations.write_off(tx, inputs.id_of(name))
+            tx.audit(self._parts.governance.principal, "write_off", name, {"reason": self._reason(reason)})
+
     def _admitted(self, verb: str, id: str) -> Manifest:
         """An activation memory. What was built of anything outside the grant is, for its holder, not there."""
         manifest = self._activations.manifest(inputs.id_of(id))

@@ -225,8 +225,8 @@ class PrefixCache(Scripted):
                     f'{n}{{model_name="tiny"}} {v}.0\n' for n, v in zip(names, self.counters, strict=True)
                 )
             case "/reset_prefix_cache" | "/flush_cache" if self.resets and (path == "/flush_cache") != is_vllm:
-                self.blocks.clear()
-                return 200, {"success": True} if is_vllm else "Cache flushed.\n"
+                self.blocks = self.blocks if "busy" in self.wrong else set()
+                return 200, {"success": "busy" not in self.wrong} if is_vllm else "Cache flushed.\n"
         return 404, {"detail": "Not Found"}
 
     def _complete(self, body: Any) -> tuple[int, Any]:

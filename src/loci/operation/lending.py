@@ -50,6 +50,7 @@ class Lending:
             return ()
         try:
             with self._store.write(now) as tx:
+                orphans = self._orphans(begun)  # as it is now that nobody else writes
                 for lent in orphans:
                     tx.lend(replace(lent, bytes=GOING))
         except ReadOnly as error:

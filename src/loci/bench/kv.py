@@ -164,8 +164,7 @@ def store(engine: TorchEngine, kept: PageFiles, state: Sequence[KVPage], codec: 
     """Writes the pages of a state: (name, bytes) of each."""
     written = []
     for page in state:
-        data = files.dump(engine.encode(page, CODECS[codec]))
-        written.append((kept.put(data), len(data)))
+        written.append(kept.put(files.dump(engine.encode(page, CODECS[codec]))))
     return written
 
 

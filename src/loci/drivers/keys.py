@@ -25,6 +25,8 @@ SUFFIX = ".loci.key"
 PENDING = ".pending"
 VERSION = 1  # a data key of 32 bytes for chacha20 of SQLite3 Multiple Ciphers
 KEY_BYTES = 32
+NONCE_BYTES = 12
+PAGES = b"loci: pages of activation memory"  # what their key is derived for
 KDF = {"kdf": "argon2id", "iterations": 3, "lanes": 4, "memory_kib": 1 << 16}  # the second recommendation of RFC 9106
 MOST = {"iterations": 64, "lanes": 64, "memory_kib": 1 << 21}  # beyond it a file is not one of ours but a trap
 MAX_FILE_BYTES = 4096
@@ -32,6 +34,30 @@ BY_PASSPHRASE, BY_KEY_FILE = "passphrase", "key file"
 HOW = {BY_PASSPHRASE: "the setting passphrase_variable", BY_KEY_FILE: "the setting key_file"}
 
 Fields = Mapping[str, Any]
+
+
+class PageEnvelope:
+    """AES-256-GCM under a key that HKDF makes of a cube's data key, with a nonce of 12 random bytes before each ciphertext."""
+
+    def __init__(self, key: bytes) -> None:
+        try:
+            from cryptography.hazmat.primitives.hashes import SHA256
+            from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+        except ImportError as error:
+            raise _unsupported() from error
+        self._cipher = _cipher(HKDF(SHA256(), KEY_BYTES, None, PAGES).derive(key))
+
+    def seal(self, data: bytes) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + bytes(self._cipher.encrypt(nonce, data, None))
+
+    def open(self, data: bytes | bytearray) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return bytes(self._cipher.decrypt(bytes(data[:NONCE_BYTES]), bytes(data[NONCE_BYTES:]), None))
+        except (InvalidTag, ValueError) as error:
+            raise Corrupt("A page does not open with the key of its cube: it was changed, or is another cube's.") from error
 
 
 class FileKeyring:
@@ -60,6 +86,9 @@ class FileKeyring:
             f"Cube {cube!r} is encrypted, and its key is not at {self.path(cube)}. Put the key file back, or set key_folder to where it "
             "is. If the cube was shredded, nothing can open it any more: delete the file."
         )
+
+    def envelope(self, key: bytes) -> PageEnvelope:
+        return PageEnvelope(key)
 
     def claim(self, cube: str) -> bytes:
         path = self.path(cube)

@@ -10,28 +10,32 @@ from pathlib import Path
 
 from loci.errors import Corrupt, Missing
 from loci.infrastructure.files import translated, writing
+from loci.ports import Envelope
 
 SUFFIX = ".safetensors"
 AGAIN = "Its text is used instead; `loci activate` builds it again."
 
 
 class PageFiles:
-    """A folder of pages. It may hold files that no row needs any more, or not yet; what rows need, it should hold."""
+    """A folder of pages, in envelopes where their cube is encrypted. It may hold files that no row needs any more, or not yet; what rows
+    need, it should hold."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, envelope: Envelope | None = None) -> None:
+        self.folder, self._envelope = folder, envelope
         self._checked: set[tuple[str, int, int]] = set()
 
-    def put(self, data: bytes) -> str:
-        """Keeps a page, durably. Returns the name it is asked for by. The same bytes are kept once."""
+    def put(self, data: bytes) -> tuple[str, int]:
+        """Keeps a page, durably. Returns its name and size, by which it is asked for. The same bytes are kept once, unless they are
+        encrypted."""
+        data = data if self._envelope is None else self._envelope.seal(data)
         name = sha256(data).hexdigest()
         path = self._path(name)
         if self._is_whole(name, len(data)):
-            return name
+            return name, len(data)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with translated(path), writing(path, overwrite=True) as file:
             file.write(data)
-        return name
+        return name, len(data)
 
     def _is_whole(self, name: str, size: int) -> bool:
         """Whether it is there, in every byte: one that is not is written anew."""
@@ -40,6 +44,14 @@ class PageFiles:
         except (Missing, Corrupt):
             return False
         return True
+
+    def is_there(self, name: str) -> bool:
+        """Whether there is anything of that name."""
+        return os.path.lexists(self._path(name))
+
+    def names(self) -> set[str]:
+        """Of what is in the folder; of a file that is no page, its own."""
+        return {path.name.removesuffix(SUFFIX) for path in self.folder.iterdir()} if self.folder.is_dir() else set()
 
     def has(self, name: str, size: int) -> bool:
         """Whether the page is there in its full length."""
@@ -70,7 +82,7 @@ class PageFiles:
             if sha256(data).hexdigest() != name:
                 raise Corrupt(f"{path} is not as it was written. {AGAIN}")
             self._checked.add(mark)
-        return memoryview(data)
+        return memoryview(data if self._envelope is None else bytearray(self._envelope.open(data)))
 
     def keep(self, names: Collection[str]) -> int:
         """Destroys every other file in the folder: overwritten, then removed, durably. Returns how many there were."""

@@ -54,7 +54,9 @@ class Vault:
 
     def pages(self, cube: str) -> PageFiles:
         """The files of a cube's activation memories, beside it."""
-        return PageFiles(self.path(cube).with_suffix(PAGES))
+        path = self.path(cube)
+        key = self._key(path, cube) if path.exists() else None
+        return PageFiles(path.with_suffix(PAGES), None if key is None else self._keyring.envelope(key))
 
     def names(self) -> list[str]:
         """Cubes in the folder, by name."""

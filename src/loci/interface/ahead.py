@@ -6,12 +6,15 @@ nothing and touches no file; it saves time and changes nothing else.
 
 from __future__ import annotations
 
+import copyreg
 import os
 import pickle
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -19,7 +22,8 @@ from types import TracebackType
 
 from loci.interface.reader import MemReader
 from loci.operation.intake import Heard, Reader
-from loci.types import Message
+from loci.text.facts import Fact
+from loci.types import Candidate, Message, TimeSpan
 
 SMALLEST = 300_000  # bytes of a file, about 2,000 messages: fewer are read before a process has started
 
@@ -45,7 +49,7 @@ class Ahead:
         """These will be asked for next, after those expected before."""
         if self._helper is not None and self._helper.stdin is not None:
             try:
-                pickle.dump((messages, people), self._helper.stdin)
+                _Pickler(self._helper.stdin).dump((messages, people))
                 self._helper.stdin.flush()
                 self._coming.append((messages, people))
             except BROKEN:
@@ -53,11 +57,12 @@ class Ahead:
 
     def read(self, message: Message, people: Collection[str]) -> Heard:
         key = _key(message)
-        while self._coming and (key not in self._known or people != self._people):
+        heard = self._known.get(key)
+        while self._coming and (heard is None or people != self._people):
             messages, self._people = self._coming.popleft()
             self._known = self._receive(messages)
-        heard = self._known.get(key) if people == self._people else None
-        return self._reader.read(message, people) if heard is None else heard
+            heard = self._known.get(key)
+        return self._reader.read(message, people) if heard is None or people != self._people else heard
 
     def _receive(self, messages: Sequence[Message]) -> Mapping[Key, Heard]:
         """What the second process made of these; nothing if it has ended. What ended it is met again when they are read here."""
@@ -80,6 +85,19 @@ class Ahead:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end()
+
+
+def _call(fields: Callable[[object], tuple[object, ...]], noun: object) -> tuple[type, tuple[object, ...]]:
+    return type(noun), fields(noun)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes what passes between the processes as calls with its fields in order. A dataclass by itself goes through its fields by name,
+    at twice the cost for both sides."""
+
+    dispatch_table = copyreg.dispatch_table | {
+        noun: partial(_call, attrgetter(*noun.__slots__)) for noun in (Message, Heard, Candidate, Fact, TimeSpan)
+    }
 
 
 def _is_long(file: Path) -> bool:
@@ -113,7 +131,7 @@ def _serve() -> None:
     reader, out = MemReader(), sys.stdout.buffer
     while (question := asked.get()) is not None:
         messages, people = question
-        pickle.dump([reader.read(message, people) for message in messages], out)
+        _Pickler(out).dump([reader.read(message, people) for message in messages])
         out.flush()
 
 

@@ -82,10 +82,6 @@ class Activations:
     ) -> Handle:
         """Reads memories and keeps what the model made of them, under an id. What another activation memory holds of the same beginning
         is neither read nor kept again. ``record`` writes the audit record, in the same transaction."""
-        if self._store.is_encrypted:
-            raise Unsupported(
-                f"Cube {self._store.cube} is encrypted, and the pages of an activation memory would not be. Nothing was kept."
-            )
         chosen = self._codec(codec)
         found = self._present(memories, at)
         text = self._block(found, at.now)
@@ -107,7 +103,7 @@ class Activations:
             if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
                 raise Conflict("The memories changed while the model read them. Activate them again.")
             if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # tidied away before a row named them
-                self._write(state, names, [], chosen, None)
+                manifest = replace(manifest, pages=tuple(self._write(state, names, [], chosen, None)))
             tx.put_payload(id, manifest.version, activation.dump(manifest), [s for q in manifest.quoted for s in q.sources], manifest.pages)
             record(tx, manifest)
             self.tidy(tx)
@@ -154,8 +150,8 @@ class Activations:
         """The pages of a state, those that are kept already and those written now."""
         written = list(known)
         for place in range(len(known), len(names)):
-            data = pages.dump(self.engine.encode(state[place], codec))
-            written.append(Page(names[place], self._files.put(data), len(data), len(state[place].ids)))
+            name, size = self._files.put(pages.dump(self.engine.encode(state[place], codec)))
+            written.append(Page(names[place], name, size, len(state[place].ids)))
             if progress is not None:
                 progress(place + 1, len(names))
         return written
@@ -272,6 +268,22 @@ class Activations:
         with self._store.write(now) as tx:
             tx.drop_payloads([row.id for row in self._store.payloads()])
             self.tidy(tx)
+
+    def mend(self, now: datetime) -> list[str]:
+        """Lets go of activation memories whose files are gone, as after a crash in an erasure, and of files that nobody names, as after a
+        crash before that. Returns the ids."""
+        gone = [row.id for row in self._store.payloads() if self._lacks_files(row.id)]
+        if gone or self._files.names() - self._store.page_files():
+            with self._store.write(now) as tx:
+                tx.drop_payloads([id for id in gone if self._lacks_files(id)])
+                self.tidy(tx)
+        return gone
+
+    def _lacks_files(self, id: str) -> bool:
+        try:
+            return not all(self._files.is_there(page.hash) for page in activation.load(self._store.payload(id).manifest).pages)
+        except (Missing, Corrupt):
+            return False  # gone as a whole, or for `faults` to tell
 
     def faults(self) -> list[tuple[str, str]]:
         """Every page of every activation memory, byte by byte: (id, what is wrong)."""

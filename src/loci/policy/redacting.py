@@ -58,7 +58,7 @@ def _action(name: str) -> Action:
 
 def treat(text: str, rules: Rules) -> Treatment:
     """What the rules do with `text`. One finding of a group that is refused refuses the whole text."""
-    findings = found(text, rules.watched) if rules.watched else ()
+    findings = found(text, rules.watched)
     if not findings:
         return KEEP
     actions: dict[Group, Action] = {"secret": rules.secrets, "personal": rules.personal}
@@ -70,7 +70,7 @@ def treat(text: str, rules: Rules) -> Treatment:
 
 def to_hide(text: str, rules: Rules) -> tuple[Finding, ...]:
     """What is masked of a text that is shown, or stored beside the words: all that may not come in unmasked."""
-    return found(text, rules.watched) if rules.watched else ()
+    return found(text, rules.watched)
 
 
 def told(findings: Collection[Finding]) -> str:

@@ -5,9 +5,9 @@
 
 from loci.ports.models import Chat, Clock, Embedder, Ids
 from loci.ports.store import ClaimRow, Draft, Lent, PayloadRow, Probe, Reach, Removed, RowFilter, Store, Survey, Transaction
-from loci.ports.vault import Act, Entry, Files, Keyring, Notary, Registry, Secret, Signature, Stretched
+from loci.ports.vault import Act, Entry, Envelope, Files, Keyring, Notary, Registry, Secret, Signature, Stretched
 
 __all__ = [
-    "Act", "Chat", "ClaimRow", "Clock", "Draft", "Embedder", "Entry", "Files", "Ids", "Keyring", "Lent", "Notary", "PayloadRow", "Probe", "Reach", "Registry",
+    "Act", "Chat", "ClaimRow", "Clock", "Draft", "Embedder", "Entry", "Envelope", "Files", "Ids", "Keyring", "Lent", "Notary", "PayloadRow", "Probe", "Reach", "Registry",
     "Removed", "RowFilter", "Secret", "Signature", "Store", "Stretched", "Survey", "Transaction",
 ]  # fmt: skip

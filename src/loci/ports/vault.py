@@ -111,6 +111,16 @@ class Secret:
     key_file: Path | None = None
 
 
+class Envelope(Protocol):
+    """Keeps what lies beside an encrypted cube, under a key of its own that comes of the cube's."""
+
+    def seal(self, data: bytes) -> bytes:
+        """Ciphertext that nobody else can read, or make."""
+
+    def open(self, data: bytes | bytearray) -> bytes:
+        """What was sealed. Raises ``Corrupt`` for anything else."""
+
+
 class Keyring(Protocol):
     """The data keys of a vault's cubes: random, one a cube, kept wrapped by a secret. A key is *pending* while its cube's file is
     being changed: then the file says whether it counts."""
@@ -139,6 +149,9 @@ class Keyring(Protocol):
 
     def rewrap(self, cube: str, secret: Secret) -> None:
         """Wraps the data key by another secret, in one step. The data key stays."""
+
+    def envelope(self, key: bytes) -> Envelope:
+        """For the files beside the cube that has this data key."""
 
     def destroy(self, cube: str) -> list[Path]:
         """Overwrites and removes every key of the cube's, durably. Returns the files that were."""

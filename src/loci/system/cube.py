@@ -445,9 +445,12 @@ class Cube(Activating):
     # -- care ----------------------------------------------------------------------------------------------------------
 
     def verify(self, *, kept: Head | None = None) -> Report:
-        """Checks this cube, and its audit log against a head that was kept; finishes an erasure that another reader had held up."""
+        """Checks this cube, and its audit log against a head that was kept; finishes an erasure that another reader had held up, and
+        lets go of activation memories whose files are gone."""
         self._allow("verify", Scope(self.name))
         self._store.finish_erasure()
+        if self._parts.governance.is_writable:
+            self._activations.mend(self._parts.clock.now())
         left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
         checked, faults = self._store.faults(kept)
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]

@@ -208,6 +208,7 @@ class System:
     def decrypt(self, cube: str) -> None:
         """Makes an encrypted cube a plain one again, in place, and destroys its key. Objects of the cube end: ask for it anew."""
         self._alone(cube, "decrypt")
+        self._clear_pages(cube)
         self._parts.vault.decrypt(cube)
         self._noted(cube, "decrypt")
 
@@ -236,7 +237,8 @@ class System:
                 found.close()
 
     def _clear_pages(self, cube: str) -> None:
-        """Lets go of activation memories, whose files are plain. Raises `Conflict` where a server has some, which only it can delete."""
+        """Lets go of activation memories: their files are under the key that the cube had, or under none. Raises `Conflict` where a server
+        has some, which only it can delete."""
         pages, store = self._parts.vault.pages(cube), self._parts.vault.store(cube, create=False)
         if lent := [one.name for one in store.lent() if one.server.startswith("llamacpp ")]:
             raise Conflict(f"A server holds what it read of cube {cube} in {lent[0]}, which is plain. Let go of it first: `loci kv drop`.")

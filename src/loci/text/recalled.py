@@ -43,7 +43,14 @@ def recalled(text: str) -> tuple[Quote, ...]:
     with a day: verbatim, requoted, as an item of a list, or inside a JSON string. Spans are apart, or one is inside the other where a
     line holds a string that holds a line. Whether the words really are in memory is for the caller to look up; compare them without
     regard to white space, which does not survive every requoting."""
+    if not may_quote(text):
+        return ()
     return tuple(sorted(_found(text, DEEPEST), key=lambda quote: (quote.start, -quote.end)))
+
+
+def may_quote(text: str) -> bool:
+    """Whether there is a sign without which nothing is worth a look; most of what is said has none of them."""
+    return "[" in text or "-" in text or "<" in text or "003" in text
 
 
 def _found(text: str, depth: int) -> Iterator[Quote]:

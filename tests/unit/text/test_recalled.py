@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loci.policy.packing import Item, pack, parse
+from loci.text import recalled as reading
 from loci.text.fence import Line
-from loci.text.recalled import Quote, recalled
+from loci.text.recalled import Quote, may_quote, recalled
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 PACKED = pack(
@@ -146,6 +147,37 @@ def test_any_text_has_an_answer(text: str, signs: list[str]) -> None:
     message = "".join(signs) + text + "".join(reversed(signs))
     for quote in recalled(message):
         assert 0 <= quote.start < quote.end <= len(message)
+
+
+SIGNS = [
+    "[",
+    "3",
+    "]",
+    "2024",
+    "-",
+    "05",
+    "01",
+    " ",
+    "<",
+    "MEMORY",
+    ">",
+    "memory",
+    '"',
+    "Ann: tea",
+    "\n",
+    "</memory>",
+    "\\u003Cmemory\\u003e",
+    "\\u003c/memory\\u003E",
+]
+
+
+@given(st.lists(st.sampled_from(SIGNS), max_size=14).map("".join))
+@example('"\\u003cmemory\\u003eAnn: tea\\u003c/memory\\u003e"')
+@example("[3] tea")
+@example("<memory>tea</memory>")
+@example("2024-05-01 Ann: tea")
+def test_a_glance_lets_nothing_by_that_a_look_would_find(message: str) -> None:
+    assert may_quote(message) or not list(reading._found(message, reading.DEEPEST))
 
 
 HARD = [

@@ -16,8 +16,9 @@ from bench.redaction_corpus import corpus, formats
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from loci.text import redaction
 from loci.text.leaks import checks, services
-from loci.text.redaction import KINDS, PERSONAL, SECRET, Finding, found, masked
+from loci.text.redaction import GROUPS, KINDS, PERSONAL, SECRET, Finding, Group, found, masked
 
 BODY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 GITHUB = "gh" + "p_" + BODY
@@ -57,6 +58,8 @@ def mask(text: str) -> str:
         ("I changed my password to Summer2024! yesterday", "password", "Summer2024!"),
         ("the passphrase for my key is violet mango staircase orbit", "password", "violet mango staircase orbit"),
         (DATABASE, "url_credentials", "kd92mMz1"),
+        ("it was ftp://bob:xyzzy@files.internal", "url_credentials", "xyzzy"),
+        ("Authorization: Basic dTpwYXNz", "basic_auth", "dTpwYXNz"),
         (f"charge {CARD} please", "credit_card", CARD),
         ("my bank card PIN is 4821", "pin", "4821"),
         ("IBAN: GB29 NWBK 6016 1331 9268 19, July", "iban", "GB29 NWBK 6016 1331 9268 19"),
@@ -224,6 +227,33 @@ def test_masking_twice_is_masking_once(text: str) -> None:
     once = mask(text)
     assert found(once) == ()
     assert mask(once) == once
+
+
+CUES = [
+    "Authorization: Basic dTpwYXNz", "basic", "amqp://guest:", "guest@localhost", "ftp://", "the recovery words are", "wallet seed", "apple river " * 6,
+    "-----BEGIN PRIVATE KEY-----", "abcdefghij" * 3, "pass", "passphrase is", "violet mango stair", "cvv 123", "security code", "4821", "pin", "bearer",
+]  # fmt: skip
+NEAR = st.lists(st.sampled_from(PIECES + CUES), max_size=8).flatmap(
+    lambda parts: st.sampled_from(["", " ", "\n"]).map(lambda joint: joint.join(parts))
+)
+
+
+@given(st.one_of(TEXT, NEAR), st.sampled_from([frozenset({"secret"}), frozenset({"personal"}), GROUPS]))
+@example("amqp://guest:guest@localhost", GROUPS)
+@example("Authorization: Basic dTpwYXNz", GROUPS)
+@example("recovery words: " + "apple river " * 6, GROUPS)
+@example("-----BEGIN PRIVATE KEY-----\n" + "abcdefghij" * 3, GROUPS)
+def test_a_glance_lets_nothing_by_that_a_look_would_find(text: str, groups: frozenset[Group]) -> None:
+    seen = found(text, groups)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_may_hold", lambda *_: True)
+        assert found(text, groups) == seen
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+@example("\ud800 7 \u0663")
+def test_digits_are_counted(text: str) -> None:
+    assert redaction._count_digits(text) == sum(map(text.count, "0123456789"))
 
 
 @given(TEXT)

@@ -45,7 +45,7 @@ def zone_of(at: datetime | None) -> int | None:
 
 def keyed_hash(secret: bytes, *parts: str | None) -> bytes:
     """A 16-byte hash that tells equal words apart from others only to whoever has the cube."""
-    raw = b"".join(b"\xff" if part is None else b"%d:%b" % (len(part), part.encode()) for part in parts)
+    raw = b"".join([b"\xff" if part is None else b"%d:%b" % (len(part), part.encode()) for part in parts])
     return blake2b(raw, key=secret, digest_size=16).digest()
 
 

@@ -68,7 +68,6 @@ class Rows:
         self._next = {"sources": source or 0, "memories": memory or 0, "contents": content or 0, "versions": version or 0}
         self.change = (record or 0) + 1
         self.new_contents: list[int] = []
-        self.has_options = False  # whether this transaction changes what the cube was told for itself
 
     def rows(self, sql: str, *values: Any) -> list[Row]:
         """Rows of a query that sees everything written so far."""

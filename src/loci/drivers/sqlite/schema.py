@@ -52,7 +52,7 @@ CREATE TABLE versions (
   follows INTEGER,  -- the row that ended in recorded time when this one began
   ending TEXT NOT NULL DEFAULT '',  -- why its validity ended
   seal BLOB NOT NULL) STRICT;
-CREATE INDEX versions_by_memory ON versions (memory);
+CREATE INDEX versions_by_memory ON versions (memory, number);  -- the latest of a memory without sorting
 CREATE INDEX versions_by_cause ON versions (cause) WHERE cause IS NOT NULL;
 
 -- header fields that move: absent means generated, priority 0, no end

@@ -115,8 +115,6 @@ class SqliteStore:
             finally:
                 self._local.transaction = None
             self._names.learn(transaction.epoch, transaction.new_names)
-            if transaction.has_options:
-                self._local.options = None
 
     @contextlib.contextmanager
     def _turn(self, seconds: float) -> Iterator[float]:
@@ -361,15 +359,9 @@ class SqliteStore:
             db.close()
 
     def options(self) -> Mapping[str, str]:
-        """As they were when this thread looked last, unless somebody else has written since."""
         with translated(self.path):
-            version = scalar(self._db(), "PRAGMA data_version")
-        known = getattr(self._local, "options", None)
-        if known is None or known[0] != version:
-            with self._read() as db:
-                found = query(db, "SELECT key, value FROM header WHERE key > 'option ' AND key < 'option!'")
-            known = self._local.options = (version, {str(key).removeprefix("option "): str(value) for key, value in found})
-        return known[1]
+            found = query(self._db(), "SELECT key, value FROM header WHERE key > 'option ' AND key < 'option!'")
+        return {str(key).removeprefix("option "): str(value) for key, value in found}
 
     def gather(self) -> None:
         """Brings the write-ahead log into the file. Closing does so too, but says nothing when the disk is full."""

@@ -33,7 +33,7 @@ UNSEALED = ("versions", "links", "moves")  # whose rows an erasure or a reversio
 IS_NAME = [("sources", column) in NAMED for column in SEALED["sources"]]
 JOURNAL = (
     f"INSERT INTO sources ({', '.join(SEALED['sources'])}, seal, text, caption) VALUES ({'?,' * len(IS_NAME)}?,?,?)"
-    " ON CONFLICT (identity) DO NOTHING RETURNING seq"
+    " ON CONFLICT (identity) DO NOTHING"
 )
 
 
@@ -60,7 +60,8 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
         )  # fmt: skip
         mark = seal(self._secret, "sources", row)
         stored = [self._maybe(str(value)) if is_name and value is not None else value for value, is_name in zip(row, IS_NAME, strict=True)]
-        if not query(self._db, JOURNAL, *stored, mark, message.text, message.caption):
+        self._db.execute(JOURNAL, (*stored, mark, message.text, message.caption))
+        if not self._db.changes():  # asked of the connection: RETURNING makes a table of its own for every row
             return False
         self._sources[source.id] = self._bump("sources")
         self._journal = sum_of([mark], self._journal)
@@ -355,7 +356,6 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
         self._db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
 
     def set_option(self, name: str, value: str | None) -> None:
-        self.has_options = True
         self._db.execute("DELETE FROM header WHERE key = ?", (f"option {name}",))
         if value is not None:
             self._db.execute("INSERT INTO header VALUES (?, ?)", (f"option {name}", value))

@@ -152,8 +152,7 @@ def _runs(text: str) -> list[tuple[int, int]]:
 
 def has_runs(text: str) -> bool:
     """Whether there is such a run, or two halves of one in two lines."""
-    words = text.split()
-    if max(map(len, words), default=0) >= RUN and any(len(word) >= RUN and _NO_WORD.search(word) for word in words):
+    if any(map(_NO_WORD.search, [word for word in text.split() if len(word) >= RUN])):
         return True
     return "\n" in text and bool(_breaks(text))
 

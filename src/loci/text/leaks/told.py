@@ -302,9 +302,13 @@ def _spoken(view: View) -> Iterator[Candidate]:
     if "cv" in lower or "security code" in lower or "csc" in lower:
         for code in _CARD_CODE.finditer(lower):
             yield Candidate(code.start(1), code.end(1), "card_code", RANK)
-    if "phrase" in lower or " words" in lower or "mnemonic" in lower or "seed" in lower:
+    if _names_seed(lower):
         for seed in _SEED.finditer(lower):
             yield Candidate(seed.start(1), seed.end(1), "seed_phrase", RANK)
+
+
+def _names_seed(lower: str) -> bool:
+    return "seed" in lower or "phrase" in lower or " words" in lower or "mnemonic" in lower
 
 
 _NUMBER_CUES = ("pin", "cvv", "cvc", "csc", "security code")
@@ -328,6 +332,11 @@ def has_cue(lower: str) -> bool:
         if part in lower:
             return _CUE.search(lower) is not None
     return False
+
+
+def may_tell(lower: str) -> bool:
+    """Whether `secrets` may find something in the text that needs neither a long run nor digits."""
+    return has_cue(lower) or _names_seed(lower) or "basic" in lower or ("://" in lower and "@" in lower)
 
 
 def secrets(view: View) -> Iterator[Candidate]:

@@ -1,0 +1,56 @@
+"""Claims and links."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from loci.testing.conformance.scene import DAY, NOW, OpenStore, log, put, seen_at
+
+
+def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        put(
+            store,
+            tx,
+            "m0",
+            "I live in Porto",
+            user="ana",
+            session="s",
+            claims=[("ana", "residence", "porto"), ("ana", "plan/trip/rome", "june")],
+        )
+        put(store, tx, "m1", "I live in Lisbon", NOW + DAY, user="ana", session="s", claims=[("ana", "residence", "lisbon")])
+        put(store, tx, "m2", "I live in Oslo", user="bea", session="s", claims=[("ana", "residence", "oslo")])
+
+        def values(attribute: str, user: str | None = "ana") -> list[tuple[str, str | None]]:
+            return [(row.value, row.closed_by) for row in tx.claims([("ana", attribute)], user)]
+
+        assert values("residence") == [("porto", None), ("lisbon", None)], "oldest first, and of this user only"
+        assert values("residence", "bea") == [("oslo", None)] and values("residence", None) == [] and values("age") == []
+        assert values("plan/trip") == values("plan/trip/rome") == values("plan/trip/rome/hotel") == [("june", None)]
+        assert [row.value for row in tx.spoken_claims("ana", "ana", 9)] == ["porto", "june", "lisbon"], "oldest first"
+        assert [row.value for row in tx.spoken_claims("ana", "ana", 2)] == ["june", "lisbon"] and tx.spoken_claims("zoe", "ana", 9) == []
+        assert tx.open_claims("m0") == 2
+        tx.close_claims("m0", ("ana", "residence"), "m1", NOW + DAY)
+        assert tx.open_claims("m0") == 1 and values("residence") == [("porto", "m1"), ("lisbon", None)]
+        tx.link("m1", "m0", "supersedes", "moved")
+        log(tx)
+    asked: list[tuple[str | None, str]] = [("ana", "residence")]
+    assert store.values(asked, seen_at(NOW + 2 * DAY)) == ["oslo", "lisbon"], "what holds, the newest first"
+    assert (
+        store.values(asked, replace(seen_at(NOW + 2 * DAY), user="ana")) == ["lisbon"]
+        and store.values([("zoe", "residence")], seen_at()) == []
+    )
+    assert store.values(asked, replace(seen_at(NOW + 2 * DAY), user="ana", as_of=NOW + DAY / 2)) == ["porto"]
+    assert store.values([(None, "plan/trip")], seen_at(NOW + 2 * DAY)) == ["june"], "of anybody, and of all that it begins"
+    shown = {c.attribute: (c.value, c.closed_by, c.closed_at) for c in store.history("m0")[0].claims}
+    assert shown == {"residence": ("porto", "m1", NOW + DAY), "plan/trip/rome": ("june", None, None)}
+    assert [(k.source, k.target, k.type, k.reason, k.at) for k in store.links("m0")] == [("m1", "m0", "supersedes", "moved", NOW)]
+    assert store.links("m1") == store.links("m0") and store.links("m2") == []
+    with store.write(NOW + 2 * DAY) as tx:
+        content = tx.content_of("m0", 1)
+        assert tx.reopen_claims("m0", content) == ["m1"], "what had superseded it is named"
+        assert tx.open_claims("m0") == 2
+        tx.retire_claims("m0")
+        assert tx.open_claims("m0") == 0
+        log(tx)

@@ -22,6 +22,8 @@ COMMANDS = {
     "activations": "kv list",
     "activation": "kv inspect",
     "deactivate": "kv drop",
+    "server": "kv server",
+    "write_off": "kv write-off",
 }
 TALK = {"appended", "replied", "reported", "turn"}
 NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "rank"}

@@ -20,7 +20,7 @@ from loci.settings import Settings
 from loci.system import CallReader, Cube
 from loci.testing import CountingIds, ManualClock
 from loci.types import Message
-from loci.wire import MemOS, parts
+from loci.wire import MemOS, parts, server_of
 
 ROOT = Path(__file__).resolve().parent.parent
 for place in (ROOT / "bench", ROOT, ROOT / "tests" / "guard"):  # scripts of `bench` by their own name, and as the package they are run as
@@ -48,14 +48,23 @@ class MoodyReader(MemReader):
 def open_memory(
     folder: Path, *, clock: ManualClock | None = None, embedder: Embedder | None = None, reader: CallReader | None = None,
     ids: Ids | None = None, capacity: int = 0, is_background: bool = False, limit: int = 10, audit_reads: bool = False,
-    engine: Engine[Any] | None = None, **named: Any,
+    engine: Engine[Any] | str | None = None, **named: Any,
 ) -> MemOS:  # fmt: skip
     """A vault wired as `MemOS.open` wires it, with any part of it changed for another. No model, no background thread, no
     reads in the log."""
     chosen = Settings(
-        vault=str(folder), embedder="none", background=is_background, capacity=capacity, limit=limit, audit_reads=audit_reads, **named
+        vault=str(folder),
+        embedder="none",
+        background=is_background,
+        capacity=capacity,
+        limit=limit,
+        audit_reads=audit_reads,
+        engine=engine if isinstance(engine, str) else "",
+        **named,
     )
-    made = parts(chosen, clock=clock, ids=ids, embedder=embedder, model=None if engine is None else lambda: engine)
+    given = None if engine is None or isinstance(engine, str) else engine
+    model = None if given is None else lambda: given
+    made = parts(chosen, clock=clock, ids=ids, embedder=embedder, model=model, server=server_of(chosen))
     return MemOS(made if reader is None else replace(made, reader=reader))
 
 

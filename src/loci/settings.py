@@ -39,7 +39,15 @@ class Settings:
     key_folder: str = _setting(
         "", "folder of the cubes' wrapped keys; empty means beside the cubes, where copies of the vault take them along"
     )
-    engine: str = _setting("", "folder of a transformers model that reads memories once and answers from them; empty means none")
+    engine: str = _setting(
+        "",
+        "what reads memories once and answers from them: the folder of a transformers model, or http://... of a server; empty means none",
+    )
+    engine_key_variable: str = _setting("", "environment variable that holds the key of the engine's server, if it wants one")
+    slot_folder: str = _setting(
+        "",
+        "the folder of a llama.cpp server's slot files (--slot-save-path), if this machine has it; then they are checked and destroyed here",
+    )
     device: str = _setting("auto", "where the engine runs: auto (a GPU when there is one), cpu, cuda, cuda:1 ...")
     kv_device_bytes: int = _setting(4 << 30, "bytes of activation memories that are at hand where the engine runs")
     kv_host_bytes: int = _setting(
@@ -61,6 +69,10 @@ class Settings:
     def key(self) -> str:
         """The endpoint's key; empty when there is none. It is never shown, stored or logged."""
         return os.environ.get(self.key_variable, "")
+
+    def engine_key(self) -> str:
+        """The key of the engine's server; empty when none is named. It is never shown, stored or logged."""
+        return os.environ.get(self.engine_key_variable, "") if self.engine_key_variable else ""
 
     def passphrase(self) -> str:
         """The passphrase of encrypted cubes; empty when none is named. It is never shown, stored or logged. Raises `Denied` where

@@ -8,24 +8,33 @@ from collections.abc import Callable
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from loci.drivers.clock import SystemClock, Ulids
 from loci.drivers.keys import FileKeyring, make_key, save_new
 from loci.drivers.minilm import PACKAGE, MiniLM
 from loci.drivers.signing import Ed25519, make_signer
 from loci.drivers.sqlite import SqliteFiles, SqliteRegistry
-from loci.errors import Invalid, ReadOnly
+from loci.errors import Invalid, ReadOnly, Unsupported
 from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
+from loci.infrastructure.shelf import Shelf
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
 from loci.operation.residence import Residence
 from loci.policy.redacting import Rules
 from loci.ports import Chat, Clock, Embedder, Ids, Secret
 from loci.ports.engine import Engine
+from loci.ports.serving import Server
 from loci.settings import Settings, load, place
 from loci.system import Parts, System
+
+if TYPE_CHECKING:
+    from loci.drivers.endpoint import Endpoint
+
+SERVERS = ("http://", "https://")
+SERVER_SECONDS = 600.0  # a long text takes a slow machine minutes
+Given = TypeVar("Given")
 
 
 class MemOS(System):
@@ -39,7 +48,7 @@ class MemOS(System):
         clock: Clock | None = None,
         ids: Ids | None = None,
         embedder: Embedder | str | None = None,
-        engine: Engine[Any] | str | None = None,
+        engine: Engine[Any] | Server | str | None = None,
         **settings: object,
     ) -> MemOS:
         """Opens a vault, a folder of cubes; it is made if it is not there. ``embedder`` and ``engine`` are an object or a name of the
@@ -48,8 +57,12 @@ class MemOS(System):
         named = {name: given for name, given in names.items() if isinstance(given, str)}
         found, _ = load({"vault": None if vault is None else str(vault), **named, **settings})
         given = None if isinstance(embedder, str) else embedder
-        model = engine_of(found) if engine is None or isinstance(engine, str) else partial(_itself, engine)
-        return cls(parts(found, clock=clock, ids=ids, embedder=given, model=model))
+        if isinstance(engine, Server):
+            return cls(parts(found, clock=clock, ids=ids, embedder=given, server=partial(_itself, engine)))
+        model, server = engine_of(found), server_of(found)
+        if engine is not None and not isinstance(engine, str):
+            model, server = partial(_itself, engine), None
+        return cls(parts(found, clock=clock, ids=ids, embedder=given, model=model, server=server))
 
 
 def parts(
@@ -59,6 +72,7 @@ def parts(
     ids: Ids | None = None,
     embedder: Embedder | None = None,
     model: Callable[[], Engine[Any]] | None = None,
+    server: Callable[[], Server] | None = None,
 ) -> Parts:
     """The parts these settings describe. What is handed in takes the place of what would be built."""
     clock = clock or SystemClock()
@@ -74,7 +88,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes), kv_bytes=settings.kv_disk_bytes,
+        notary=Ed25519(), engine=model, server=server, shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 
@@ -104,7 +118,7 @@ def embedder_of(settings: Settings) -> Embedder | None:
 
 def engine_of(settings: Settings) -> Callable[[], Engine[Any]] | None:
     """The model that the settings name, which is loaded when it is asked for first; None when they name none."""
-    if not settings.engine:
+    if not settings.engine or settings.engine.startswith(SERVERS):
         return None
     folder, lock = place(settings.engine, "engine"), threading.Lock()
 
@@ -121,8 +135,53 @@ def engine_of(settings: Settings) -> Callable[[], Engine[Any]] | None:
     return model
 
 
-def _itself(engine: Engine[Any]) -> Engine[Any]:
-    return engine
+def server_of(settings: Settings) -> Callable[[], Server] | None:
+    """The inference server that the settings name, which is asked what it is when it is needed first; None when they name none."""
+    if not settings.engine.startswith(SERVERS):
+        return None
+    lock = threading.Lock()
+
+    @cache
+    def ask_once() -> Server:
+        from loci.drivers.endpoint import Endpoint
+
+        url = settings.engine.rstrip("/").removesuffix("/v1")
+        return server_at(Endpoint(url, settings.engine_key(), seconds=SERVER_SECONDS), is_local=bool(settings.slot_folder))
+
+    def server() -> Server:
+        with lock:
+            return ask_once()
+
+    return server
+
+
+def server_at(endpoint: Endpoint, *, is_local: bool = False) -> Server:
+    """The driver for the server at an address, by what it says it is (``owned_by`` in its list of models)."""
+    from loci.drivers.llamacpp import LlamaServer
+    from loci.drivers.prefix_server import PrefixServer
+
+    told = endpoint.get("/v1/models")
+    models = told.get("data") if isinstance(told, dict) else None
+    kind = models[0].get("owned_by") if isinstance(models, list) and models and isinstance(models[0], dict) else None
+    if kind == "llamacpp":
+        return LlamaServer(endpoint, is_local=is_local)
+    if kind in ("vllm", "sglang"):
+        return PrefixServer(endpoint, kind)
+    raise Unsupported(f"The server at {endpoint.url} says that it is {kind!r:.80}; it must be llama.cpp's, vLLM or SGLang.")
+
+
+def slot_folder(settings: Settings) -> Path | None:
+    """Where a llama.cpp server's slot files are on this machine; None when the settings name no folder. Raises `Invalid` for none that is."""
+    if not settings.slot_folder:
+        return None
+    folder = place(settings.slot_folder, "slot_folder")
+    if not folder.is_dir():
+        raise Invalid(f"slot_folder is {settings.slot_folder!r}, where there is no folder. Name what the server has as --slot-save-path.")
+    return folder
+
+
+def _itself(given: Given) -> Given:
+    return given
 
 
 def keyring_of(settings: Settings, root: Path) -> FileKeyring:

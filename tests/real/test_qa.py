@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from loci.bench import qa
-from loci.drivers import openai
+from loci.drivers import endpoint
 from loci.drivers.openai import OpenAIChat
 from loci.errors import Denied, Invalid, Unavailable
 
@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    monkeypatch.setattr(openai, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.01)
     with Scripted() as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
@@ -177,7 +177,7 @@ def test_a_busy_endpoint_is_tried_again_and_a_refusal_is_not(server: Scripted) -
     with pytest.raises(Invalid, match="model's name"):
         chat.complete("answer", "?")
     assert len(server.asked) == 5
-    server.failures = [500] * openai.TRIES
+    server.failures = [500] * endpoint.TRIES
     with pytest.raises(Unavailable, match="500"):
         chat.complete("answer", "?")
     with pytest.raises(Unavailable, match="Is it running"):

@@ -51,7 +51,7 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 takes the likeliest token each time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice, where the temperature is above 0.")
 def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
-    """Answer QUESTION from memory with a model that runs here.
+    """Answer QUESTION from memory with a model that runs here, or behind a server.
 
     Says on stderr what of the prompt an activation memory held, or why none did.
     """
@@ -74,7 +74,7 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
 
 @click.group()
 def kv() -> None:
-    """Look after what models have read: list, inspect, verify, drop."""
+    """Look after what models have read: list, inspect, verify, drop, server, write-off."""
 
 
 def kv_verb(name: str) -> Callable[[F], F]:
@@ -118,17 +118,21 @@ def inspect(place: Place, id: str, as_json: bool) -> None:
     if as_json:
         emit(found)
         return
-    model = found.fingerprint
+    model, remote = found.fingerprint, found.remote
+    held = (
+        {"server": remote.server, "held as": remote.name, "read in": f"{remote.seconds:.2f} s"} if remote else {"files": len(found.pages)}
+    )
     render.show_fields({
         "id": found.id, "version": found.version, "built": found.created, "tokens": len(found.ids), "codec": found.codec.name,
         "model": model.model[:16], "tokenizer": model.tokenizer[:16], "template": model.template[:16], "adapters": model.adapters or "none",
-        "dtype": model.dtype, "attention": model.attention, "rope": f"{model.rope[0]}, theta {model.rope[1]:g}", "layers": len(model.layers),
-        "context": model.context, "files": len(found.pages), "bytes": found.bytes, "quality": {k: f"{v:.2e}" for k, v in found.quality.items()},
+        "dtype": model.dtype, "attention": model.attention, "rope": f"{model.rope[0]}, theta {model.rope[1]:g}" if model.rope[0] else "", "layers": len(model.layers),
+        "context": model.context, **held, "bytes": found.bytes, "quality": {k: f"{v:.2e}" for k, v in found.quality.items()},
         "tools": found.tools, "memories": [f"{q.memory} v{q.version}" for q in found.quoted],
     })  # fmt: skip
 
 
 @kv_verb("verify")
+@reading
 def verify(place: Place, as_json: bool) -> int:
     """Look at every byte of every activation memory; exit 7 where one is not as it was written."""
     from loci.cli import render
@@ -147,9 +151,43 @@ def verify(place: Place, as_json: bool) -> int:
 
 @kv_verb("drop")
 @click.argument("id")
+@reading
 def drop(place: Place, id: str, as_json: bool) -> None:
     """Let go of the activation memory ID. The memories that it was built of stay."""
+    from loci.cli import render
+
     with place.open_cube(is_writing=True) as cube:
-        cube.deactivate(id)
+        left = cube.deactivate(id)
     if as_json:
-        emit({"dropped": id})
+        emit({"dropped": id, "left": left})
+    for told in () if as_json else left:
+        render.warn(told)
+
+
+@kv_verb("write-off")
+@click.argument("name")
+@click.option("--reason", default="", metavar="TEXT", help="How you know; kept in the log.")
+def write_off(place: Place, name: str, reason: str, as_json: bool) -> None:
+    """Vouch that what a server holds as NAME is gone, where nobody could make it forget."""
+    with place.open_cube(is_writing=True) as cube:
+        cube.write_off(name, reason=reason)
+    if as_json:
+        emit({"written_off": name})
+
+
+@kv_verb("server")
+@reading
+def server(place: Place, as_json: bool) -> None:
+    """What the server that is the engine says it is, and what it holds of the cube."""
+    from loci.cli import render
+
+    with place.open_cube() as cube:
+        found = cube.server()
+    if as_json:
+        emit(found)
+        return
+    hits = f"{found.hits.cached_tokens:,} of {found.hits.tokens:,} tokens, of all who use it" if found.hits else "it does not tell"
+    render.show_fields({
+        "server": f"{found.kind} at {found.url}", "model": found.model, "context": found.context or "it does not tell", "cache held": hits,
+        "holds of this cube": len(found.lent), "bytes": f"{sum(max(lent.bytes, 0) for lent in found.lent):,} of {found.room:,}",
+    })  # fmt: skip

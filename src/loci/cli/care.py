@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loci.cli.place import Place, verb
+from loci.cli.place import Place, reading, verb
 from loci.cli.values import emit
 from loci.errors import Corrupt
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @verb("verify")
+@reading
 @click.option(
     "--kept", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="What `loci head --json` printed once."
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loci.cli.place import Place, verb
+from loci.cli.place import Place, reading, verb
 from loci.cli.values import VersionOrWhen, When, emit
 from loci.errors import Invalid, Missing
 
@@ -82,6 +82,7 @@ def move(place: Place, id: str, move: str, reason: str, as_json: bool) -> None:
 @click.option("--user", metavar="NAME", help="All that belongs to this user.")
 @click.option("--session", metavar="NAME", help="All of this session.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@reading
 def erase(place: Place, id: str | None, source: str | None, user: str | None, session: str | None, yes: bool, as_json: bool) -> None:
     """Erase for good, down to the bytes of the files.
 
@@ -129,6 +130,8 @@ def _show_erased(erased: Erased) -> None:
     )  # fmt: skip
     for branch in erased.branches:
         render.note(f"cube {branch!r} was copied from this one and may hold the same words; erase there as well.")
+    for told in erased.left:
+        render.warn(f"{told}. `loci verify` tries again, and says so until it is gone.")
 
 
 def _as_read(erased: Erased) -> str:

@@ -71,7 +71,11 @@ def _note(ctx: click.Context, param: click.Parameter, value: str | None) -> None
 def reading(function: F) -> F:
     """The option that names a model, for commands that have one read."""
     named = click.option(
-        "--engine", metavar="FOLDER", callback=_note, expose_value=False, help="A transformers model that reads and answers."
+        "--engine",
+        metavar="FOLDER|URL",
+        callback=_note,
+        expose_value=False,
+        help="What reads and answers: a transformers model, or a server (llama.cpp, vLLM, SGLang).",
     )
     return named(function)
 

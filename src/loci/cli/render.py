@@ -43,6 +43,11 @@ def note(text: str) -> None:
     console(is_talk=True).print(Text(f"note: {safe(text)}", "yellow"), soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """A line on stderr that nobody should miss."""
+    console(is_talk=True).print(Text(f"warning: {safe(text)}", "bold red"), soft_wrap=True)
+
+
 def safe(text: str) -> str:
     """Text without power over the terminal: control, bidirectional and invisible characters are spelled out."""
     return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)

@@ -90,9 +90,9 @@ class PageFiles:
             return 0
         gone = [path for path in self.folder.iterdir() if path.name.removesuffix(SUFFIX) not in names]
         for path in gone:
-            _destroy(path)
+            destroy(path)
         if gone:
-            _sync(self.folder)
+            sync(self.folder)
         return len(gone)
 
     def bytes(self) -> int:
@@ -104,7 +104,7 @@ class PageFiles:
         return self.folder / f"{name}{SUFFIX}"
 
 
-def _destroy(path: Path) -> None:
+def destroy(path: Path) -> None:
     """Takes a file's name away first, so that who is reading it can tell, and then its bytes."""
     with translated(path):
         try:
@@ -125,7 +125,8 @@ def _destroy(path: Path) -> None:
             os.fsync(handle)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Makes what was named and unnamed in a folder durable."""
     with translated(folder):
         handle = os.open(folder, os.O_RDONLY)
         try:

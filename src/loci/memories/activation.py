@@ -14,11 +14,12 @@ from hashlib import sha256
 from typing import Any
 
 from loci.errors import Corrupt, IncompatiblePayload
-from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, Page, Quoted
+from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, Page, Quoted, Remote
 
 SCHEMA = 1
 LONGEST = 1 << 20  # tokens
 CODECS = {"raw": Codec("raw"), "hidden": Codec("hidden"), "int8": Codec("int8", 8), "int4": Codec("int4", 4)}
+REMOTE = {"slot": Codec("slot"), "prefix": Codec("prefix")}  # by a server: in a file that we name, or in a cache of its own
 
 
 # -- identity ------------------------------------------------------------------------------------------------------------
@@ -81,6 +82,7 @@ def load(text: str) -> Manifest:
                 "fingerprint": Fingerprint(**{**told["fingerprint"], "layers": layers, "rope": rope, "adapters": adapters}),
                 "quoted": tuple(Quoted(**{**q, "sources": tuple(q["sources"])}) for q in told["quoted"]),
                 "codec": Codec(**told["codec"]), "pages": tuple(Page(**page) for page in told["pages"]),
+                "remote": Remote(**told["remote"]) if told.get("remote") else None,
             }
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -95,10 +97,12 @@ def fault_of(manifest: Manifest) -> str:
     """What a manifest says that cannot be; empty when nothing."""
     if manifest.schema != SCHEMA:
         return f"has schema {manifest.schema}; this Loci reads {SCHEMA}"
-    if manifest.codec not in CODECS.values():
+    if manifest.codec not in (CODECS if manifest.remote is None else REMOTE).values():
         return f"names a codec that there is not, {manifest.codec.name!r}"
     if not 0 < len(manifest.ids) <= LONGEST or not all(type(i) is int and 0 <= i < 1 << 32 for i in manifest.ids):
         return f"lists {len(manifest.ids)} tokens that no tokenizer has"
+    if manifest.remote is not None:
+        return "has pages, and a server that keeps it" if manifest.pages else ""
     sizes = [min(BLOCK, len(manifest.ids) - start) for start in range(0, len(manifest.ids), BLOCK)]
     if [page.tokens for page in manifest.pages] != sizes:
         return "has pages of other sizes than its tokens ask for"

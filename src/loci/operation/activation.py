@@ -7,7 +7,7 @@ same answer and takes longer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, TooLarge, Unsupported, missing
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
+from loci.operation.lending import Lending
 from loci.operation.operator import item, note
 from loci.operation.redact import Redactor
 from loci.operation.residence import Lease, Residence
@@ -53,18 +54,18 @@ class Activations:
         files: PageFiles,
         redactor: Redactor,
         residence: Residence,
-        most_bytes: int,
+        lending: Lending,
     ) -> None:
         self._store, self._engine, self._files, self._redactor, self._residence = store, engine, files, redactor, residence
-        self._most_bytes = most_bytes
+        self._lending = lending
         self._manifests: dict[tuple[str, int], Manifest] = {}
 
     @property
     def engine(self) -> Engine[Any]:
         if self._engine is None:
             raise Unsupported(
-                "There is no model here that could read memories. Give one to `MemOS.open(engine=...)`, or name a folder by the setting engine; "
-                "`pip install 'loci-memos[activation]'` brings what it takes."
+                "There is no model that could read memories. Give one to `MemOS.open(engine=...)`, or name by the setting engine a server (http://...) "
+                "or a folder; for a folder `pip install 'loci-memos[activation]'` brings what it takes."
             )
         return self._engine()
 
@@ -106,7 +107,7 @@ class Activations:
                 manifest = replace(manifest, pages=tuple(self._write(state, names, [], chosen, None)))
             tx.put_payload(id, manifest.version, activation.dump(manifest), [s for q in manifest.quoted for s in q.sources], manifest.pages)
             record(tx, manifest)
-            self._make_room(tx, id)
+            self._fit(tx, id)
             self.tidy(tx)
         self._manifests[id, manifest.version] = manifest
         self._residence.put(names, kept)
@@ -175,20 +176,27 @@ class Activations:
             )
         return replace(manifest, quality=quality)
 
-    def _make_room(self, tx: Transaction, id: str) -> None:
+    def _fit(self, tx: Transaction, id: str) -> None:
         """Lets go of what is least worth its bytes until what is kept fits. Raises `TooLarge` where this one alone does not."""
-        rows = {row.id: row for row in self._store.payloads() if row.id != id}
-        while self._store.page_bytes() > self._most_bytes:
+        rows = {row.id: row for row in self._store.payloads() if row.id != id and not self._is_elsewhere(row)}
+        while self._store.page_bytes() > self._lending.shelf.room:
             if not rows:
                 raise TooLarge(
-                    f"It takes more than the {self._most_bytes:,} bytes that the setting kv_disk_bytes allows. Choose fewer memories, or a codec."
+                    f"It takes more than the {self._lending.shelf.room:,} bytes that the setting kv_disk_bytes allows. Choose fewer memories, or a codec."
                 )
-            key, least = min((self._key(row), row.id) for row in rows.values())
+            key, least = min((self._rank(row), row.id) for row in rows.values())
             tx.drop_payloads([least])
             tx.set_payload_clock(key)
             del rows[least]
 
-    def _key(self, row: PayloadRow) -> float:
+    def _is_elsewhere(self, row: PayloadRow) -> bool:
+        """Whether a server keeps it: then it takes no room here."""
+        try:
+            return self.manifest(row.id, row.number).remote is not None
+        except Corrupt:
+            return False
+
+    def _rank(self, row: PayloadRow) -> float:
         """The least goes first; what cannot be read before everything else."""
         try:
             manifest = self.manifest(row.id, row.number)
@@ -215,6 +223,22 @@ class Activations:
             if manifest.tenant == self.tenant(at) and self._are_all_present(manifest, at):
                 found.append(handle_of(row, manifest))
         return found, wrong
+
+    def answer(
+        self,
+        recall: Recall,
+        messages: Sequence[Message],
+        at: RowFilter,
+        budget_tokens: int | None,
+        *,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+    ) -> tuple[Iterator[str], Attached]:
+        """The answer to a conversation with what was recalled for it, as it comes, and how its prompt was read."""
+        ready = self.ready(recall, messages, at, budget_tokens)
+        pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        return _releasing(ready, pieces), ready.attached
 
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
@@ -299,6 +323,8 @@ class Activations:
                 manifest = activation.load(self._store.payload(row.id).manifest)
                 for page in manifest.pages:
                     pages.load(self._files.open(page.hash, page.bytes, is_checked=True))
+                if fault := self._lending.fault(manifest):
+                    found.append((row.id, fault))
             except (Missing, Corrupt) as error:
                 found.append((row.id, str(error)))
         return found
@@ -308,6 +334,20 @@ class Activations:
         were."""
         self._forget_all_but(self._store.payloads())
         return self._files.keep(self._store.page_files())
+
+    def let_go(self, tx: Transaction, manifest: Manifest) -> None:
+        """Forgets one, in a transaction; `settle` and `tidy` take its files away."""
+        self._lending.let_go(tx, manifest)
+        tx.drop_payloads([manifest.id])
+
+    def settle(self, now: datetime, *, is_erasing: bool = False) -> tuple[str, ...]:
+        """Has servers forget what no activation memory needs; for an erasure also what is only being built, which may have read the words.
+        Returns, a sentence each, what may still be there, and why."""
+        return self._lending.settle(now, None if is_erasing else ())
+
+    def write_off(self, tx: Transaction, name: str) -> None:
+        """Takes somebody's word that a server no longer holds what it was to forget."""
+        self._lending.write_off(tx, name)
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
@@ -362,6 +402,13 @@ class Activations:
         """A page from the disk."""
         page, ids = manifest.pages[place], manifest.ids[place * BLOCK : (place + 1) * BLOCK]
         return self.engine.decode(ids, place * BLOCK, manifest.codec, pages.load(self._files.open(page.hash, page.bytes)))
+
+
+def _releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces; after the last the state's pages may go."""
+    yield from pieces
+    if ready.lease is not None:
+        ready.lease.release()
 
 
 def handle_of(row: PayloadRow, manifest: Manifest) -> Handle:

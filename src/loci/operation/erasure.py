@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loci.errors import Conflict, Denied, Missing
@@ -20,6 +20,8 @@ class Erased:
     ``branches`` are other cubes that were copied from this one and may hold the same words: erase there as well. Where the cube
     ``is_encrypted``, what was looked through are its pages as they read with its key: the bytes on the disk would tell nothing.
     ``record`` is the erasure's own in the audit log, which is keyed and chained: `verify` with it as a kept head shows that it stands.
+    ``left`` says, a sentence each, what inference servers may still hold of what they had read of the words, and why nobody could take
+    it away: it stays written down, and `verify` tries again and says so until it is gone.
     """
 
     sources: tuple[str, ...]
@@ -29,6 +31,7 @@ class Erased:
     branches: tuple[str, ...]
     is_encrypted: bool = False
     record: Head | None = None
+    left: tuple[str, ...] = ()
 
 
 def derived_sources(tx: Transaction, sources: Sequence[str]) -> list[str]:
@@ -60,16 +63,19 @@ def erase(
     branches: Sequence[str],
     within: tuple[Reach, ...] | None,
     tidy: Callable[[Transaction], object],
+    settle: Callable[[datetime], tuple[str, ...]],
 ) -> Erased:
     """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing; but what an erasure before
     this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
     ``within`` would go along, since they were made of these. ``tidy`` destroys the files of what models had made of the words, before the
-    erasure is committed: a crash in between costs what can be built again."""
+    erasure is committed: a crash in between costs what can be built again. ``settle`` has servers forget it, after that."""
     try:
-        return _erase(store, by, value, principal, now, branches, within, tidy)
+        erased = _erase(store, by, value, principal, now, branches, within, tidy)
     except Missing:
         store.finish_erasure()
+        settle(now)
         raise
+    return replace(erased, left=settle(now))
 
 
 def _erase(

@@ -24,14 +24,14 @@ ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move
 ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats"})
 ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "erase", "revert", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
-    "encrypt", "decrypt", "rekey", "shred",
+    "encrypt", "decrypt", "rekey", "shred", "write_off",
 }  # fmt: skip
 VERBS = frozenset().union(*ROLES.values())
 READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint"}
 WRITES = VERBS - READS
 WHOLE = frozenset({
     "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "revert",
-    "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred",
+    "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred", "write_off",
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
 SCOPED = frozenset({"search", "list", "why_not", "add", "import", "review", "activate", "activations", "generate"})

@@ -5,11 +5,11 @@
 
 from loci.ports.models import Chat, Clock, Embedder, Ids
 from loci.ports.scoring import BudgetPlan, Episodes, Need, Probing, ScoreContext, Scorer, Watching
-from loci.ports.store import ClaimRow, Draft, PayloadRow, Probe, Reach, Removed, RowFilter, Store, Survey, Transaction
+from loci.ports.store import ClaimRow, Draft, Lent, PayloadRow, Probe, Reach, Removed, RowFilter, Store, Survey, Transaction
 from loci.ports.vault import Act, Entry, Envelope, Files, Keyring, Notary, Registry, Secret, Signature, Stretched
 
 __all__ = [
-    "Act", "BudgetPlan", "Chat", "ClaimRow", "Clock", "Draft", "Embedder", "Entry", "Envelope", "Episodes", "Files", "Ids", "Keyring", "Need",
+    "Act", "BudgetPlan", "Chat", "ClaimRow", "Clock", "Draft", "Embedder", "Entry", "Envelope", "Episodes", "Files", "Ids", "Keyring", "Lent", "Need",
     "Notary", "PayloadRow", "Probe", "Probing", "Reach", "Registry", "Removed", "RowFilter", "ScoreContext", "Scorer", "Secret", "Signature",
     "Store", "Stretched", "Survey", "Transaction", "Watching",
 ]  # fmt: skip

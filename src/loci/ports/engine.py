@@ -76,10 +76,23 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """A state that an inference server keeps instead of us: where, and under which name; of a slot file its size and, where it is on this
+    machine, the hash of its bytes (SHA-256). ``seconds`` is what reading took."""
+
+    server: str  # kind and address
+    name: str
+    bytes: int
+    hash: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a stored state is, in full: nothing is attached that differs from it. ``quality`` was measured when it was built: the
     divergence (``kl``, nats a token), the largest difference of logits, the largest errors and what the codec had promised of them.
-    ``costs`` are what reading it again and loading it from the disk take where it was built, in milliseconds."""
+    ``costs`` are what reading it again and loading it from the disk take where it was built, in milliseconds. It has
+    pages, or a server keeps it (``remote``)."""
 
     id: str
     version: int
@@ -95,10 +108,11 @@ class Manifest:
     costs: Mapping[str, float] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     schema: int = 1
+    remote: Remote | None = None
 
     @property
     def bytes(self) -> int:
-        return sum(page.bytes for page in self.pages)
+        return sum(page.bytes for page in self.pages) + (self.remote.bytes if self.remote else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,16 @@ class PayloadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Lent:
+    """What a server (kind and address) holds of what it read for the cube, under a name, and its bytes there: written down before it is
+    there, and until it is known to be gone."""
+
+    name: str
+    server: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """What an erasure took: rows by layer, and the claims of others that hold again without it."""
 
@@ -329,6 +339,12 @@ class Transaction(Protocol):
     def drop_payloads(self, ids: Sequence[str]) -> int:
         """Forgets what was built under these ids. Returns how many there were."""
 
+    def lend(self, lent: Lent) -> None:
+        """Writes down what a server holds, or is about to; under a name there is one."""
+
+    def take_back(self, names: Sequence[str]) -> None:
+        """Forgets what no server holds any more."""
+
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
 
@@ -424,6 +440,9 @@ class Store(Protocol):
 
     def page_files(self) -> set[str]:
         """The hashes of every file that an activation memory needs."""
+
+    def lent(self) -> list[Lent]:
+        """What servers hold, by name. A copy of the cube has lent nothing."""
 
     def jobs(self, limit: int = 1000) -> list[Job]:
         """The first jobs that are not done."""

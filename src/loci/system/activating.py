@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from loci.errors import Corrupt, Invalid, Missing, missing_activation
+from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
-from loci.operation.activation import MOST_DIVERGENCE, Progress, Ready
+from loci.operation.activation import MOST_DIVERGENCE, Progress
+from loci.operation.served import Served, Serving
 from loci.ports import Transaction
 from loci.ports.engine import Manifest
 from loci.system.talking import Talking
-from loci.types import Attached, Handle, Message, Recall
+from loci.types import Attached, Handle, Message, Recall, Scope
 
 MOST_TOKENS = 1 << 16  # of an answer
 
@@ -32,15 +33,8 @@ class Generation:
         return "".join(self._pieces)
 
 
-def _releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces; after the last the state's pages may go."""
-    yield from pieces
-    if ready.lease is not None:
-        ready.lease.release()
-
-
 class Activating(Talking):
-    """What a cube does with a model that runs here."""
+    """What a cube does with a model that runs here, or behind a server."""
 
     def activate(
         self,
@@ -66,6 +60,7 @@ class Activating(Talking):
         if not chosen:
             raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to activate.")
         now = self._parts.clock.now()
+        self._scheduler.note_uses()  # what was used long ago gives way first
         if id is not None and self._activations.manifest(inputs.id_of(id)).tenant != self._activations.tenant(rows):
             raise missing_activation(id, self.name)
 
@@ -88,13 +83,15 @@ class Activating(Talking):
         """What an activation memory is, in full: the model that read it, its tokens, its files, the memories that it was built of."""
         return self._admitted("activations", id)
 
-    def deactivate(self, id: str) -> None:
-        """Lets go of an activation memory, in memory and on the disk. The memories that it was built of stay as they are."""
-        self._admitted("deactivate", id)
-        with self._store.write(self._parts.clock.now()) as tx:
-            tx.drop_payloads([id])
+    def deactivate(self, id: str) -> tuple[str, ...]:
+        """Lets go of an activation memory, in memory, on the disk and at a server. The memories that it was built of stay as they are.
+        Returns, a sentence each, what a server may still hold, and why."""
+        manifest, now = self._admitted("deactivate", id), self._parts.clock.now()
+        with self._store.write(now) as tx:
+            self._activations.let_go(tx, manifest)
             tx.audit(self._parts.governance.principal, "deactivate", id, {})
             self._activations.tidy(tx)
+        return self._activations.settle(now)
 
     def generate(
         self,
@@ -117,11 +114,28 @@ class Activating(Talking):
         rows = self._allow("generate", inputs.scope_of(self.name, user, agent, session)).rows
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
-        ready = self._activations.ready(recall, messages, rows, budget_tokens)
-        if ready.attached.handle is not None:
-            self._scheduler.use((ready.attached.handle,))
-        pieces = self._activations.engine.generate(ready.state, ready.ids, max_tokens=most, temperature=temperature, seed=seed)
-        return Generation(recall, ready.attached, _releasing(ready, pieces))
+        pieces, attached = self._activations.answer(
+            recall, messages, rows, budget_tokens, max_tokens=most, temperature=temperature, seed=seed
+        )
+        if attached.handle is not None:
+            self._scheduler.use((attached.handle,))
+        return Generation(recall, attached, pieces)
+
+    def server(self) -> Serving:
+        """The inference server that the engine is: what it says it is, and what it holds of this cube. Raises `Unsupported` where the
+        engine is none."""
+        self._allow("stats", Scope(self.name))
+        if not isinstance(self._activations, Served):
+            raise Unsupported("The engine is no server. Name one by the setting engine, such as http://127.0.0.1:8080.")
+        return self._activations.serving()
+
+    def write_off(self, name: str, *, reason: str = "") -> None:
+        """Takes your word that a server holds no more what nobody could make it forget: the disk was wiped, say, or the server is no more.
+        ``name`` is as a receipt or `verify` has it. The log keeps who said so."""
+        self._allow("write_off", Scope(self.name))
+        with self._store.write(self._parts.clock.now()) as tx:
+            self._activations.write_off(tx, inputs.id_of(name))
+            tx.audit(self._parts.governance.principal, "write_off", name, {"reason": self._reason(reason)})
 
     def _admitted(self, verb: str, id: str) -> Manifest:
         """An activation memory. What was built of anything outside the grant is, for its holder, not there."""

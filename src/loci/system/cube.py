@@ -19,10 +19,12 @@ from loci.memories.plaintext import Header, scope_of
 from loci.operation import doubt, erasure, explain, importing
 from loci.operation.activation import Activations
 from loci.operation.intake import Intake, Provenance, people_of, told
+from loci.operation.lending import Lending
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator
 from loci.operation.redact import Leak, Redactor
 from loci.operation.scheduler import Scheduler
+from loci.operation.served import Served
 from loci.policy import access
 from loci.policy.lifecycle import Move
 from loci.policy.redacting import Rules
@@ -58,7 +60,9 @@ class Cube(Activating):
         self._intake = Intake(store, parts.reader, parts.ids, self._redactor, parts.quota)
         self._lifecycle = Lifecycle(store, self._intake)
         self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
-        self._activations = Activations(store, parts.engine, parts.vault.pages(store.cube), self._redactor, parts.residence, parts.kv_bytes)
+        lending = Lending(store, parts.server, parts.shelf)
+        kept = (parts.vault.pages(store.cube), self._redactor, parts.residence, lending)
+        self._activations = Activations(store, parts.engine, *kept) if parts.server is None else Served(store, parts.server, *kept)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable
         )  # fmt: skip
@@ -271,6 +275,7 @@ class Cube(Activating):
             [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
             allowed.rows.within,
             self._activations.tidy,
+            partial(self._activations.settle, is_erasing=True),
         )
 
     # -- doubt ---------------------------------------------------------------------------------------------------------
@@ -446,9 +451,10 @@ class Cube(Activating):
         self._store.finish_erasure()
         if self._parts.governance.is_writable:
             self._activations.mend(self._parts.clock.now())
+        left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
         checked, faults = self._store.faults(kept)
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
-        return Report(checked, (*faults, *broken))
+        return Report(checked, (*faults, *left, *broken))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes, and whether the files hold ciphertext alone."""

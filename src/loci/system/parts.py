@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from loci.infrastructure.governance import Governance
+from loci.infrastructure.shelf import Shelf
 from loci.infrastructure.vault import Vault
 from loci.operation.intake import Reader
 from loci.operation.residence import Residence
@@ -15,6 +16,7 @@ from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
 from loci.ports.engine import Engine
+from loci.ports.serving import Server
 from loci.types import (
     MemoryCall,
 )
@@ -46,5 +48,6 @@ class Parts:
     quota: int = 0
     notary: Notary | None = None
     engine: Callable[[], Engine[Any]] | None = None
-    kv_bytes: int = 1 << 35
     residence: Residence = field(default_factory=lambda: Residence(None, 0, 0))
+    server: Callable[[], Server] | None = None
+    shelf: Shelf = field(default_factory=lambda: Shelf(None, 0))

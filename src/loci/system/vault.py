@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from loci.errors import Corrupt, Denied, Invalid, LociError
+from loci.errors import Conflict, Corrupt, Denied, Invalid, LociError
 from loci.infrastructure import credentials
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded
@@ -237,10 +237,12 @@ class System:
                 found.close()
 
     def _clear_pages(self, cube: str) -> None:
-        """Lets go of activation memories: their files are under the key that the cube had, or under none."""
-        pages = self._parts.vault.pages(cube)
+        """Lets go of activation memories: their files are under the key that the cube had, or under none. Raises `Conflict` where a server
+        has some, which only it can delete."""
+        pages, store = self._parts.vault.pages(cube), self._parts.vault.store(cube, create=False)
+        if lent := [one.name for one in store.lent() if one.server.startswith("llamacpp ")]:
+            raise Conflict(f"A server holds what it read of cube {cube} in {lent[0]}, which is plain. Let go of it first: `loci kv drop`.")
         if pages.folder.is_dir():
-            store = self._parts.vault.store(cube, create=False)
             with store.write(self._parts.clock.now()) as tx:
                 tx.drop_payloads([row.id for row in store.payloads()])
                 pages.keep(())

@@ -11,7 +11,7 @@ from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.rows import Rows, sure_time, time_of
 from loci.drivers.sqlite.seals import SEALED, sealed
 from loci.errors import Missing, missing_activation
-from loci.ports import PayloadRow
+from loci.ports import Lent, PayloadRow
 from loci.ports.engine import Page
 
 COLUMNS = "SELECT p.id, p.number, p.created, p.manifest, p.uses, p.last_used, p.clock FROM payloads p"
@@ -45,6 +45,14 @@ class PayloadRows(Rows):
         """Forgets what was built under these ids. The words stay. Returns how many there were."""
         rows = query(self._db, "SELECT seq FROM payloads WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
         return drop(self._db, [int(row[0]) for row in rows])
+
+    def lend(self, lent: Lent) -> None:
+        """Writes down what a server holds, or is about to."""
+        self._db.execute("INSERT OR REPLACE INTO lent VALUES (?,?,?)", (lent.name, lent.server, lent.bytes))
+
+    def take_back(self, names: Sequence[str]) -> None:
+        """Forgets what no server holds any more."""
+        self._db.execute("DELETE FROM lent WHERE name IN (SELECT value FROM json_each(?))", (json.dumps(list(names)),))
 
 
 def built_of(db: apsw.Connection, sources: Sequence[int]) -> list[int]:
@@ -90,6 +98,13 @@ def holding(db: apsw.Connection, chains: Sequence[str]) -> PayloadRow | None:
 def page_bytes(db: apsw.Connection) -> int:
     """Of all files together, each counted once."""
     return int(query(db, "SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT hash, bytes FROM payload_pages)")[0][0])
+
+
+def lent(db: apsw.Connection) -> list[Lent]:
+    """What servers hold, by name."""
+    return [
+        Lent(str(name), str(server), int(size)) for name, server, size in query(db, "SELECT name, server, bytes FROM lent ORDER BY name")
+    ]
 
 
 def page_files(db: apsw.Connection) -> set[str]:

@@ -97,6 +97,8 @@ CREATE TABLE payload_pages (
   payload INTEGER NOT NULL, ordinal INTEGER NOT NULL, chain TEXT NOT NULL, hash TEXT NOT NULL, bytes INTEGER NOT NULL, tokens INTEGER NOT NULL,
   PRIMARY KEY (payload, ordinal)) STRICT, WITHOUT ROWID;
 CREATE INDEX payload_pages_by_chain ON payload_pages (chain);
+-- what inference servers hold of it, from before they do until it is known to be gone
+CREATE TABLE lent (name TEXT PRIMARY KEY, server TEXT NOT NULL, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 -- views of the words: both keyed by content, both rebuildable
 CREATE VIRTUAL TABLE text_index USING fts5(scope, words, content='', contentless_delete=1, tokenize='porter unicode61');

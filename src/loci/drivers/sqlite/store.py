@@ -29,7 +29,7 @@ from loci.drivers.sqlite.view import Numbers, View
 from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
-from loci.ports import PayloadRow, Probe, RowFilter, Survey
+from loci.ports import Lent, PayloadRow, Probe, RowFilter, Survey
 from loci.types import ROLES, Fault, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
 
 if TYPE_CHECKING:
@@ -287,6 +287,10 @@ class SqliteStore:
         with self._read() as db:
             return payloads.page_files(db)
 
+    def lent(self) -> list[Lent]:
+        with self._read() as db:
+            return payloads.lent(db)
+
     def jobs(self, limit: int = 1000) -> list[Job]:
         with self._read() as db:
             return Reader(db, self.cube).jobs(limit)
@@ -361,6 +365,7 @@ class SqliteStore:
             db = connect(target, key=key)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
             payloads.drop(db, payloads.everything(db))  # their files stay where they are
+            db.execute("DELETE FROM lent")
             db.close()
 
     def options(self) -> Mapping[str, str]:

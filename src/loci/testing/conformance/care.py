@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from loci.ports import Lent
 from loci.testing.conformance.scene import DAY, NOW, OpenStore, embed, expect_missing, log, put, row_counts, seen_at, tell, texts_with
 from loci.testing.embedder import HashEmbedder
 
@@ -101,6 +102,19 @@ def a_cube_keeps_what_it_was_told_for_itself(open_store: OpenStore) -> None:
     except RuntimeError:
         pass
     assert store.options() == other.options() == open_store().options() == {"quota": "6"}
+
+
+def what_is_lent_is_known_until_it_is_taken_back(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        for name, size in (("b", 0), ("a", 5), ("b", 7)):
+            tx.lend(Lent(name, "llamacpp http://127.0.0.1:8080", size))
+        log(tx)
+    assert [(lent.name, lent.bytes) for lent in store.lent()] == [("a", 5), ("b", 7)], "under a name there is one"
+    with store.write(NOW) as tx:
+        tx.take_back(["a", "never lent"])
+        log(tx)
+    assert [(lent.name, lent.server) for lent in open_store().lent()] == [("b", "llamacpp http://127.0.0.1:8080")]
 
 
 def a_copy_is_a_cube_of_its_own(open_store: OpenStore) -> None:

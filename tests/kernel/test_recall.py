@@ -71,7 +71,7 @@ def test_memories_without_a_vector_yet_are_counted(open_vault: Callable[..., Mem
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Cube:
     """5,000 memories of fifty people and ten of Alice's, all about the same kettle, with vectors."""
-    from conftest import open_memory
+    from tests.conftest import open_memory
 
     memory = open_memory(tmp_path_factory.mktemp("crowd"), clock=ManualClock(), embedder=HashEmbedder())
     cube = memory.cube("main")

@@ -240,10 +240,13 @@ def test_a_grant_reaches_no_further(server: Scripted, cube: Cube, open_vault: Ca
     before = len(server.seen)
     for attempt in (
         lambda: reader.activate(ids(cube), user="bob"), lambda: reader.generate(QUESTION, user="ann"), lambda: reader.deactivate(handle.id),
-        lambda: reader.activation(handle.id), reader.server,
+        lambda: reader.activation(handle.id),
     ):  # fmt: skip
         with pytest.raises((Denied, Missing)):
             attempt()
+    for refused in (reader.server, lambda: reader.write_off("loci-any.bin")):
+        with pytest.raises(Denied):
+            refused()
     assert len(server.seen) == before
 
 

@@ -159,7 +159,9 @@ def test_what_others_read_meanwhile_is_not_kept(engine_of: EngineOf) -> None:
     engine, ids = engine_of(), list(range(5, 105))
     alone = engine.read_hidden(ids)
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(engine.read_hidden, [ids] * 16))
+        others = [threads.submit(engine.read, ids) for _ in range(40)]
+        found = list(threads.map(engine.read_hidden, [ids] * 40))
+    assert all(len(other.result()) == len(alone) for other in others)
     assert all(
         torch.equal(a, b) for state in found for p, q in zip(state, alone, strict=True) for a, b in zip(p.hidden, q.hidden, strict=True)
     )

@@ -449,10 +449,12 @@ class Cube(Activating):
         lets go of activation memories whose files are gone."""
         self._allow("verify", Scope(self.name))
         self._store.finish_erasure()
+        checked, faults = self._store.faults(kept)
+        if any(fault.where.startswith(("activation", "file")) for fault in faults):
+            return Report(checked, tuple(faults))  # what lies beside it is judged by rows, and these are not what they were
+        left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
         if self._parts.governance.is_writable:
             self._activations.mend(self._parts.clock.now())
-        left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
-        checked, faults = self._store.faults(kept)
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
         return Report(checked, (*faults, *left, *broken))
 

@@ -34,6 +34,7 @@ class TorchEngine:
         self._weights = hash_weights(model, is_full=is_full_hash)
         self._shapes = self.fingerprint().layers
         self._rates: Rates | None = None
+        self._watcher = hidden.Watcher(self.model)
         self._lock = threading.Lock()
 
     @property
@@ -92,7 +93,7 @@ class TorchEngine:
     def read_hidden(self, ids: Sequence[int]) -> tuple[KVPage, ...]:
         cache = cache_of(())
         self._check_room(len(ids))
-        with torch.inference_mode(), hidden.watching(self.model) as found:
+        with torch.inference_mode(), self._watcher.watching() as found:
             self._forward(ids, cache)
             return state_of(ids, cache, (), found)
 

@@ -26,24 +26,33 @@ def is_smaller(model: Any, shapes: Sequence[LayerShape]) -> bool:
     return all(shape.kind == "full" and config.hidden_size < 2 * shape.heads * shape.width for shape in shapes)
 
 
-@contextlib.contextmanager
-def watching(model: Any) -> Iterator[list[torch.Tensor]]:
-    """Gathers what each layer's attention is given, [tokens, d], while this thread has the model read."""
-    found: list[torch.Tensor] = []
-    reader = threading.get_ident()
+class Watcher:
+    """Sees what each layer's attention is given. Its hooks are there from the start: a model that others use at the same time must not
+    be given any meanwhile. Each thread sees what it reads itself, and only while it asks."""
 
-    def note(_: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if threading.get_ident() != reader:
-            return  # somebody else's text
-        given = named["hidden_states"] if "hidden_states" in named else arguments[0]
-        found.append(given[0].detach().clone())
+    def __init__(self, model: Any) -> None:
+        self._local = threading.local()
+        self._model = model
+        with contextlib.suppress(Unsupported):  # told when it is asked for
+            for attention in attentions(model):
+                attention.register_forward_pre_hook(self._note, with_kwargs=True)
 
-    hooks = [attention.register_forward_pre_hook(note, with_kwargs=True) for attention in attentions(model)]
-    try:
-        yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[list[torch.Tensor]]:
+        """Gathers the inputs of attention, [tokens, d] a layer, of what this thread has the model read. Raises `Unsupported`."""
+        attentions(self._model)
+        found: list[torch.Tensor] = []
+        self._local.found = found
+        try:
+            yield found
+        finally:
+            self._local.found = None
+
+    def _note(self, _: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        found = getattr(self._local, "found", None)
+        if found is not None:
+            given = named["hidden_states"] if "hidden_states" in named else arguments[0]
+            found.append(given[0].detach().clone())
 
 
 def rebuilt(model: Any, hidden: Sequence[torch.Tensor], start: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

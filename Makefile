@@ -51,6 +51,7 @@ bench: setup ## measure: retrieval (BENCH=folder of data sets), conflict, speed
 bench-gpu: $(TOOLS) ## measure activation memory on a GPU, with random weights in the shapes of Qwen3-8B and 14B
 	$(BIN)/loci bench kv --device cuda --shape qwen3-8b --tries 7 --report bench/results/kv-gpu-8b
 	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report bench/results/kv-gpu-14b
+	$(BIN)/loci bench kv-memory --device cuda --shape qwen3-8b --context 100000 --budget 16384 --block 2048 --json > bench/results/kv-memory-gpu.json
 
 docs: setup ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

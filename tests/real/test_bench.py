@@ -134,3 +134,12 @@ def test_activation_memory_is_timed_and_compared(tmp_path: Path) -> None:
     ElementTree.parse(tmp_path / "kv" / "saved.svg")
     refused = subprocess.run([sys.executable, "-m", "loci", "bench", "kv", "--device", "cuda"], capture_output=True, text=True)
     assert refused.returncode == 8 and "no GPU here" in refused.stderr
+
+
+def test_a_budget_bounds_the_memory_of_a_long_context() -> None:
+    arguments = ["--shape", "1m", "--context", "512", "--budget", "64", "--block", "32", "--json"]
+    done = subprocess.run([sys.executable, "-m", "loci", "bench", "kv-memory", *arguments], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["budgeted"]["entries"] == 64 and found["budgeted"]["peak_entries"] == 96 and found["full"]["peak_entries"] == 512
+    assert found["entries of full over budgeted"] == pytest.approx(512 / 96) and found["budgeted"]["decode_ms"] > 0
+    assert found["full"]["stored_bytes"] == 8 * found["budgeted"]["stored_bytes"]

@@ -67,9 +67,27 @@ def lines(found: Mapping[str, Any], machine: str) -> list[str]:
             f"- After a restart, {max(c['context'] for c in cells):,} tokens from the disk: first token after {restart['held_ms']:,.0f} ms, "
             f"{restart['text_ms']:,.0f} ms from the text ({restart['times_faster']:.1f}x); logits differ by {restart['difference']:.1e}."
         )
+    told += codec_lines(found["codecs"]) if "codecs" in found else []
     losing = [c for c in cells for arm in arms if c["saved"][arm] < 0]
     told.append(f"- Cells in which it loses: {len(losing) or 'none'}.")
     return told
+
+
+def codec_lines(found: Mapping[str, Any]) -> list[str]:
+    """A table of what the codecs cost a model that was trained."""
+    return [
+        "",
+        f"Codecs, on {found['streams']} texts of {found['tokens']} tokens and {found['facts']} facts, each asked for. {found['model']} It says nothing about language.",
+        "",
+        "| codec | bytes over float16 | divergence, mean | worst | same best token | facts right | largest error over its bound |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {name} | {row['bytes over float16']:.3f} | {row['kl']:.1e} | {row['worst kl']:.1e} | {row['same best']:.1%} | {row['facts right']:.1%} | "
+            f"{row['error over bound']:.3f} |"
+            for name, row in found["codecs"].items()
+        ),
+        "",
+    ]
 
 
 def picture(found: Mapping[str, Any]) -> str:

@@ -17,10 +17,15 @@ import click
 @click.option("--query", "queries", type=click.IntRange(1), multiple=True, help="Tokens of a question; 167, 303 and 953.")
 @click.option("--tries", type=click.IntRange(1), default=3, show_default=True, help="How often each thing is timed.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
+@click.option(
+    "--codecs", type=click.IntRange(1), metavar="N", help="Measure the codecs too, over N texts, on the model that kv-recall trains."
+)
+@click.option("--weights", type=click.Path(dir_okay=False, path_type=Path), help="Of that model; written here if the file is not there.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write a report with a picture here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 def kv(
-    shape: str, device: str, dtype: str | None, contexts: Sequence[int], queries: Sequence[int], tries: int, threads: int, report: Path | None,
+    shape: str, device: str, dtype: str | None, contexts: Sequence[int], queries: Sequence[int], tries: int, threads: int,
+    codecs: int | None, weights: Path | None, report: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Time the first token of an answer: from the text of a memory, and from what a model made of it.
@@ -28,29 +33,28 @@ def kv(
     Also whether use changes it, whether it is the same after a restart, and how well the cost model predicts all this. Needs the
     extra `activation`. Timings vary from run to run: compare within one.
     """
-    from importlib.util import find_spec
-
-    from loci.cli.render import note, progress, show_table
-    from loci.errors import Invalid, Unsupported
-
-    if find_spec("torch") is None or find_spec("transformers") is None:
-        raise Unsupported("This needs torch and transformers: pip install 'loci-memos[activation]'.")
+    check_torch(device)
     import torch
 
     from loci.bench.kv import CONTEXTS, QUERIES, SHAPES, run
     from loci.bench.kv_report import arms_of, write
     from loci.bench.machine import machine
+    from loci.cli.render import note, progress, show_table
+    from loci.errors import Invalid
 
     if shape not in SHAPES:
         raise Invalid(f"There is no shape {shape!r}; there are {', '.join(SHAPES)}.")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise Unsupported("There is no GPU here that torch can use. --device cpu measures a small model.")
     torch.set_num_threads(threads)
     chosen = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
     if chosen not in ("float32", "float16", "bfloat16"):
         raise Invalid(f"dtype is {chosen!r}; it must be float32, float16 or bfloat16.")
     with progress("cells") as advance:
         found = run(shape, device, chosen, tries, contexts or CONTEXTS, queries or QUERIES, advance)
+    if codecs is not None:
+        from loci.bench.kv_codecs import run as run_codecs
+
+        with progress("training") as advance:
+            found["codecs"] = run_codecs(weights, codecs, advance)
     if report is not None:
         write(report, found, machine())
     if as_json:
@@ -72,4 +76,55 @@ def kv(
         note(
             f"after a restart {restart['held_ms']:,.0f} ms from the disk, {restart['text_ms']:,.0f} ms from the text ({restart['times_faster']:.1f}x)."
         )
+    for name, row in found.get("codecs", {}).get("codecs", {}).items():
+        note(f"{name}: {row['bytes over float16']:.3f} of float16, divergence {row['kl']:.1e} nats, {row['facts right']:.1%} of the facts.")
     note(machine())
+
+
+@click.command("kv-memory")
+@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, qwen3-8b or qwen3-14b.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
+@click.option("--context", type=click.IntRange(64), default=4096, show_default=True, help="Tokens that are read.")
+@click.option("--budget", type=click.IntRange(16), default=1024, show_default=True, help="Entries that a layer keeps.")
+@click.option("--block", type=click.IntRange(16), default=256, show_default=True, help="Tokens that are read at once.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def kv_memory(shape: str, device: str, context: int, budget: int, block: int, as_json: bool) -> None:
+    """Read a long context with and without a budget for its cache: bytes at the peak, and a token of the answer.
+
+    Random weights: it says nothing about what is recalled (`loci bench kv-recall` does, for a made-up language). Needs the extra `activation`.
+    """
+    check_torch(device)
+    from loci.bench.kv import SHAPES
+    from loci.bench.kv_memory import run
+    from loci.bench.machine import machine
+    from loci.cli.render import note, progress, show_table
+    from loci.errors import Invalid
+
+    if shape not in SHAPES:
+        raise Invalid(f"There is no shape {shape!r}; there are {', '.join(SHAPES)}.")
+    with progress("caches") as advance:
+        found = run(shape, device, "bfloat16" if device.startswith("cuda") else "float32", context, budget, block, advance)
+    if as_json:
+        click.echo(json.dumps({**found, "machine": machine()}, indent=1))
+        return
+    rows = [
+        [name, f"{row['peak_entries']:,.0f}", f"{row['peak_bytes'] / 1e6:,.1f}", f"{row['stored_bytes'] / 1e6:,.1f}", f"{row['read_s']:.1f}", f"{row['decode_ms']:.1f}"]
+        for name, row in (("full", found["full"]), ("budgeted", found["budgeted"]))
+    ]  # fmt: skip
+    columns = ["cache", "peak entries", "peak MB", "stored MB", "read s", "token ms"]
+    show_table(columns, rows, right=columns[1:])
+    note(f"peak {found['peak of full over budgeted']:.1f}x, a token {found['decode of full over budgeted']:.1f}x; {machine()}.")
+
+
+def check_torch(device: str) -> None:
+    """Raises `Unsupported` where it cannot be measured."""
+    from importlib.util import find_spec
+
+    from loci.errors import Unsupported
+
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        raise Unsupported("This needs torch and transformers: pip install 'loci-memos[activation]'.")
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise Unsupported("There is no GPU here that torch can use. --device cpu measures a small model.")

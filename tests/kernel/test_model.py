@@ -426,11 +426,12 @@ class History(RuleBasedStateMachine):
         )
 
     def compare(self, cube: Cube, one: datetime, other: datetime) -> None:
-        old, new = (self.model.seen(as_of=at, now=self.now) for at in (one, other))
+        """The difference of two times, but for memories of which it is not kept until when they held."""
+        old, new = (without(self.model.seen(as_of=at, now=self.now), self.unsure) for at in (one, other))
         change = cube.diff(one, other)
-        assert world(list(change.added)) == {id: seen for id, seen in new.items() if id not in old}
-        assert world(list(change.removed)) == {id: seen for id, seen in old.items() if id not in new}
-        assert {a.id: (a.version, b.version) for a, b in change.changed} == {
+        assert without(world(list(change.added)), self.unsure) == {id: seen for id, seen in new.items() if id not in old}
+        assert without(world(list(change.removed)), self.unsure) == {id: seen for id, seen in old.items() if id not in new}
+        assert {a.id: (a.version, b.version) for a, b in change.changed if a.id not in self.unsure} == {
             id: (old[id][0], new[id][0]) for id in old.keys() & new.keys() if old[id][0] != new[id][0]
         }
 

@@ -24,12 +24,13 @@ from loci.policy import packing
 from loci.policy.eviction import Stored, payload_key
 from loci.policy.placement import is_worth_loading, load_seconds, read_seconds
 from loci.ports import PayloadRow, RowFilter, Store, Transaction
-from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted
+from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted, Tensor
 from loci.types import Attached, Handle, Hit, Memory, Message, Recall
 
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
 MOST_MEMORIES = 1000
 RAW = activation.CODECS["raw"]
+CHAIN = "chain"  # what a page calls itself
 Progress = Callable[[int, int], None]
 
 
@@ -152,7 +153,8 @@ class Activations:
         """The pages of a state, those that are kept already and those written now."""
         written = list(known)
         for place in range(len(known), len(names)):
-            name, size = self._files.put(pages.dump(self.engine.encode(state[place], codec)))
+            named = Tensor("U8", (32,), bytes.fromhex(names[place]))  # users with the same words share no file, and a page knows its place
+            name, size = self._files.put(pages.dump({**self.engine.encode(state[place], codec), CHAIN: named}))
             written.append(Page(names[place], name, size, len(state[place].ids)))
             if progress is not None:
                 progress(place + 1, len(names))
@@ -401,7 +403,11 @@ class Activations:
     def _load(self, manifest: Manifest, place: int) -> Any:
         """A page from the disk."""
         page, ids = manifest.pages[place], manifest.ids[place * BLOCK : (place + 1) * BLOCK]
-        return self.engine.decode(ids, place * BLOCK, manifest.codec, pages.load(self._files.open(page.hash, page.bytes)))
+        found = dict(pages.load(self._files.open(page.hash, page.bytes)))
+        named = found.pop(CHAIN, None)
+        if named is None or bytes(named.data).hex() != page.chain:
+            raise Corrupt(f"Page {place + 1} of {manifest.id} is another's. Build it again (`loci activate`).")
+        return self.engine.decode(ids, place * BLOCK, manifest.codec, found)
 
 
 def _releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:

@@ -65,8 +65,7 @@ class Activating(Talking):
             raise missing_activation(id, self.name)
 
         def record(tx: Transaction, built: Manifest) -> None:
-            named = [quoted.memory for quoted in built.quoted]
-            detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": named}
+            detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": len(built.quoted)}
             tx.audit(self._parts.governance.principal, "activate", built.id, detail)
 
         return self._activations.build(id or self._parts.ids.new(now), chosen, rows, codec, most_divergence, record, progress)

@@ -1,0 +1,76 @@
+"""Activation memory as a user has it: a folder with a model, and commands that are processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from loci.drivers.torch_kv.loading import load_engine
+from loci.errors import Invalid, Missing
+from loci.testing.models import make_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    make_model("qwen3").save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_commands_build_use_look_and_let_go(folder: Path, tmp_path: Path) -> None:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("LOCI_")}
+    environment = {**clean, "LOCI_VAULT": str(tmp_path / "vault"), "LOCI_EMBEDDER": "none", "LOCI_ENGINE": str(folder)}
+
+    def loci(*arguments: str, code: int = 0) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "loci", *arguments, "--json"], capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout if code == 0 else done.stderr) if (done.stdout or done.stderr) else None
+
+    for text in ("I live in Oslo.", "My brother Ben likes green tea."):
+        loci("add", text, "--user", "ann", "--speaker", "Ann")
+    read = loci("generate", "Where does Ann live?", "--user", "ann", "--max-tokens", "6")
+    assert read["attached"]["handle"] is None and read["attached"]["read_tokens"] > 0
+    handle = loci("activate", "--about", "Where does Ann live?", "--user", "ann")
+    held = loci("generate", "Where does Ann live?", "--user", "ann", "--max-tokens", "6")
+    assert held["attached"]["handle"] in (handle["id"], None)  # a model this small may read sooner than it loads, and then says so
+    assert held["attached"]["handle"] or "the text was read" in held["attached"]["reason"]
+    assert [h["id"] for h in loci("kv", "list", "--user", "ann")] == [handle["id"]]
+    assert loci("kv", "inspect", handle["id"])["fingerprint"]["dtype"] == "float32" and loci("kv", "verify") == []
+    page = next((tmp_path / "vault" / "main.kv").iterdir())
+    page.write_bytes(page.read_bytes()[:-1] + b"?")
+    shown = subprocess.run([sys.executable, "-m", "loci", "kv", "verify"], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert shown.returncode == 7 and handle["id"] in shown.stdout
+    loci("kv", "drop", handle["id"])
+    assert loci("kv", "list", "--user", "ann") == [] and loci("kv", "inspect", handle["id"], code=4)["error"] == "missing"
+
+
+def test_a_folder_without_a_model_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(Missing, match=r"no config\.json"):
+        load_engine(tmp_path)
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text("utf-8"), "utf-8")
+    with pytest.raises(Invalid, match="cannot be loaded"):
+        load_engine(tmp_path)
+    with pytest.raises(Invalid, match="cannot be loaded on nowhere"):
+        load_engine(folder, "nowhere")
+    engine = load_engine(folder, "cpu")
+    assert engine.fingerprint() == load_engine(folder).fingerprint()
+
+
+def test_a_model_in_a_pickle_is_not_loaded(folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    torch.save(make_model("qwen3").state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(Invalid, match="cannot be loaded"):
+        load_engine(tmp_path)

@@ -516,3 +516,20 @@ def test_a_process_killed_while_branching_leaves_no_branch_and_its_words_are_cle
     os.utime(left, (0, 0))
     cube.branch("late")
     assert not left.exists()
+
+
+def test_a_branch_of_the_past_holds_what_was_taken_back_later(cube: Cube, clock: ManualClock) -> None:
+    """Forgotten by a restoring of the whole cube, after further versions: their undoing opens it again."""
+    before = clock.advance(days=1)
+    clock.advance(seconds=1)
+    id = cube.add("The kettle is blue.").ids[0]
+    then = clock.advance(seconds=1)
+    clock.advance(seconds=1)
+    cube.update(id, "The kettle is green.")
+    clock.advance(seconds=1)
+    cube.restore(id, to=1)
+    clock.advance(seconds=1)
+    cube.restore(to=before)
+    assert cube.list() == [] and [m.text for m in cube.list(as_of=then)] == ["The kettle is blue."]
+    branch = cube.branch("then", as_of=then)
+    assert [m.text for m in branch.list()] == ["The kettle is blue."] and branch.verify().is_clean

@@ -344,7 +344,7 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
         erasure.drop_untold(self._db)
         alive = self.rows(
             "SELECT memory, 'generated', expires, priority FROM states WHERE state = 'expired' AND memory IN (SELECT memory FROM versions"
-            " WHERE recorded_to IS NULL AND valid_to > ?)",
+            " WHERE recorded_to IS NULL AND coalesce(valid_to > ?, 1))",
             at,
         )
         self._put_states(alive)

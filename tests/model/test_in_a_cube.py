@@ -265,9 +265,7 @@ def test_an_erasure_while_the_model_reads_keeps_nothing(cube: Cube, folder: Path
     monkeypatch.setattr(TorchEngine, "encode", slow)
     with pytest.raises(Missing):
         cube.activate(many, user="ann")
-    assert cube.activations(user="ann") == []
-    cube.erase(many[1])
-    assert files(folder) == []
+    assert cube.activations(user="ann") == [] and files(folder) == [], "nothing that was made of erased words stays"
 
 
 # -- what does not fit is not used ---------------------------------------------------------------------------------------
@@ -380,15 +378,18 @@ def test_a_manifest_that_was_edited_is_noticed(cube: Cube, folder: Path, door: D
 
 
 def test_a_manifest_that_cannot_be_read_is_said_in_the_trace(cube: Cube, folder: Path, door: Door) -> None:
-    cube.activate(ids(cube), user="ann")
+    handle = cube.activate(ids(cube), user="ann")
     with apsw.Connection(str(folder / "main.loci")) as db:
         db.execute("UPDATE payloads SET manifest = '[]'")
     fresh = door().cube("main")
     recall = fresh.search(QUESTION, user="ann")
     assert recall.hits and recall.handles == () and "cannot be read" in recall.trace.missing["activation"]
     assert answer(fresh)[1] is None
-    with pytest.raises(Corrupt):
+    with pytest.raises(Corrupt, match="kv drop"):
         fresh.activations(user="ann")
+    fresh.deactivate(handle.id)
+    assert fresh.verify().is_clean and fresh.activations(user="ann") == []
+    assert answer(fresh)[1] is None and fresh.activate(ids(fresh), user="ann").version == 1
 
 
 def test_what_takes_longer_to_load_than_to_read_is_read(cube: Cube, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -470,6 +471,7 @@ def test_what_is_kept_fits_into_the_room_there_is(folder: Path, open_vault: Door
     kept = [handle.id for handle in cube.activations(user="ann")]
     assert built[0].id in kept and third.id in kept and built[1].id not in kept, "what was used stays"
     assert sum(file.stat().st_size for file in files(folder)) <= 250_000 and cube.verify().is_clean
+    assert [(r.object, r.detail["reason"]) for r in cube.log(verb="deactivate")] == [(built[1].id, "no room on the disk")]
     small = open_vault(engine=engine_of(), kv_disk_bytes=1000).cube("main")
     with pytest.raises(TooLarge, match="kv_disk_bytes"):
         small.activate(many[2:], user="ann")

@@ -18,6 +18,7 @@ from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, P
 
 SCHEMA = 1
 LONGEST = 1 << 20  # tokens
+LET_GO = "Its text is used instead. `loci kv verify` names it, `loci kv drop ID` lets go of it."
 CODECS = {"raw": Codec("raw"), "hidden": Codec("hidden"), "int8": Codec("int8", 8), "int4": Codec("int4", 4)}
 REMOTE = {"slot": Codec("slot"), "prefix": Codec("prefix")}  # by a server: in a file that we name, or in a cache of its own
 
@@ -86,10 +87,10 @@ def load(text: str) -> Manifest:
             }
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Corrupt(f"A manifest of an activation memory cannot be read ({error}). Build the memory again (`loci activate`).") from error
+        raise Corrupt(f"The manifest of an activation memory cannot be read ({error}). {LET_GO}") from error
     fault = fault_of(manifest)
     if fault:
-        raise Corrupt(f"The manifest of activation memory {manifest.id!r} {fault}. Build it again (`loci activate`).")
+        raise Corrupt(f"The manifest of activation memory {manifest.id!r} {fault}. {LET_GO}")
     return manifest
 
 

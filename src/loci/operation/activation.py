@@ -7,6 +7,7 @@ same answer and takes longer.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,7 +31,9 @@ from loci.types import Attached, Handle, Hit, Memory, Message, Recall
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
 MOST_MEMORIES = 1000
 RAW = activation.CODECS["raw"]
+NONE_HOLDS = "no activation memory holds what was recalled"
 CHAIN = "chain"  # what a page calls itself
+PRINCIPAL = "activation"  # who lets go of what there is no room for, or what turned out to be of no use
 Progress = Callable[[int, int], None]
 
 
@@ -92,27 +95,41 @@ class Activations:
         names = activation.chain(fingerprint, tenant, chosen, ids)
         begun, known = self._begun(names, ids, chosen)
         state = self._read(ids, begun, chosen)
-        written = self._write(state, names, known, chosen, progress)
-        manifest = Manifest(
-            id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
-            quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
-            tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
-            tools=self.engine.tools(),
-        )  # fmt: skip
-        kept = state if chosen == RAW else [self._load(manifest, place) for place in range(len(names))]
-        manifest = self._measured(manifest, state, kept, most_divergence)
-        with self._store.write(at.now) as tx:
-            if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
-                raise Conflict("The memories changed while the model read them. Activate them again.")
-            if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # tidied away before a row named them
-                manifest = replace(manifest, pages=tuple(self._write(state, names, [], chosen, None)))
-            tx.put_payload(id, manifest.version, activation.dump(manifest), [s for q in manifest.quoted for s in q.sources], manifest.pages)
-            record(tx, manifest)
-            self._fit(tx, id)
-            self.tidy(tx)
+        with self._tidied(at.now):
+            written = self._write(state, names, known, chosen, progress)
+            manifest = Manifest(
+                id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
+                quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
+                tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
+                tools=self.engine.tools(),
+            )  # fmt: skip
+            kept = state if chosen == RAW else [self._load(manifest, place) for place in range(len(names))]
+            manifest = self._measured(manifest, state, kept, most_divergence)
+            with self._store.write(at.now) as tx:
+                if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
+                    raise Conflict("The memories changed while the model read them. Activate them again.")
+                if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # tidied away before a row named them
+                    manifest = replace(manifest, pages=tuple(self._write(state, names, [], chosen, None)))
+                sources = [source for quoted in manifest.quoted for source in quoted.sources]
+                tx.put_payload(id, manifest.version, activation.dump(manifest), sources, manifest.pages)
+                record(tx, manifest)
+                self._fit(tx, id)
+                self.tidy(tx)
         self._manifests[id, manifest.version] = manifest
         self._residence.put(names, kept)
         return handle_of(self._store.payload(id), manifest)
+
+    @contextlib.contextmanager
+    def _tidied(self, now: datetime) -> Iterator[None]:
+        """Where what is done inside does not come to its end, no file of it stays: its words may have been erased meanwhile."""
+        is_done = False
+        try:
+            yield
+            is_done = True
+        finally:
+            if not is_done:
+                with self._store.write(now) as tx:
+                    self.tidy(tx)
 
     def _codec(self, name: str) -> Codec:
         """The codec of that name; ``exact`` is the smaller of the two that change nothing."""
@@ -137,15 +154,15 @@ class Activations:
         found = self._store.holding(names) if codec == RAW else None
         if found is None:
             return (), []
-        manifest = activation.load(found.manifest)
-        known = [page for page, name in zip(manifest.pages, names, strict=False) if page.chain == name]
-        held = sum(page.tokens for page in known)
-        if manifest.ids[:held] != tuple(ids[:held]):  # a name is a hint
-            return (), []
         try:
+            manifest = activation.load(found.manifest)
+            known = [page for page, name in zip(manifest.pages, names, strict=False) if page.chain == name]
+            held = sum(page.tokens for page in known)
+            if manifest.ids[:held] != tuple(ids[:held]):  # a name is a hint
+                return (), []
             return self._take(manifest, len(known)).pages, known
         except (Missing, Corrupt):
-            return (), []  # it is read anew, and its pages are written anew
+            return (), []  # it is read anew, and its pages are written anew; `verify` tells of what is damaged
 
     def _write(
         self, state: Sequence[Any], names: Sequence[str], known: Sequence[Page], codec: Codec, progress: Progress | None
@@ -170,8 +187,6 @@ class Activations:
             return manifest
         quality = self.engine.compare(state, kept)
         if quality["kl"] > most_divergence:
-            with self._store.write(manifest.created) as tx:
-                self.tidy(tx)
             raise Unsupported(
                 f"{manifest.codec.name} changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most_divergence:.2g} allowed. "
                 "Nothing was kept: choose raw or a codec of more bits, or allow more."
@@ -188,6 +203,7 @@ class Activations:
                 )
             key, least = min((self._rank(row), row.id) for row in rows.values())
             tx.drop_payloads([least])
+            tx.audit(PRINCIPAL, "deactivate", least, {"reason": "no room on the disk"})
             tx.set_payload_clock(key)
             del rows[least]
 
@@ -244,34 +260,43 @@ class Activations:
 
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
-        handle = nearest(recall.handles, recall.ids)
-        if handle is None:
+        begun = self._begun_by(recall, messages, at, budget_tokens)
+        if begun is None:
             ids = self.engine.tokenize(self.engine.prompt(recall.text, messages)[0])
-            return Ready((), ids, Attached(None, 0, len(ids), "no activation memory holds what was recalled"))
-        manifest = self.manifest(handle.id, handle.version)
-        block = self._present([quoted.memory for quoted in manifest.quoted], at)
-        text = self._block(block, at.now)
-        ids = self.engine.tokenize(self.engine.prompt(text, self._with_rest(recall, block, messages, at, budget_tokens))[0])
+            return Ready((), ids, Attached(None, 0, len(ids), NONE_HOLDS))
+        manifest, text, told = begun
+        ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
         try:
-            return self._attached(manifest, text, ids, handle)
+            return self._attached(manifest, text, ids)
         except (IncompatiblePayload, Conflict, Corrupt, Missing) as error:
             return Ready((), ids, Attached(None, 0, len(ids), str(error)))
 
-    def _attached(self, manifest: Manifest, text: str, ids: tuple[int, ...], handle: Handle) -> Ready:
+    def _begun_by(
+        self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
+    ) -> tuple[Manifest, str, list[Message]] | None:
+        """The activation memory that a prompt is to begin with, its memories as they read now, and the messages with what else was recalled."""
+        handle = nearest(recall.handles, recall.ids)
+        if handle is None:
+            return None
+        manifest = self.manifest(handle.id, handle.version)
+        block = self._present([quoted.memory for quoted in manifest.quoted], at)
+        return manifest, self._block(block, at.now), self._with_rest(recall, block, messages, at, budget_tokens)
+
+    def _attached(self, manifest: Manifest, text: str, ids: tuple[int, ...]) -> Ready:
         """Raises where the state is not exactly what reading these tokens would give."""
         if self._hash(text) != manifest.text:
-            raise Conflict(f"The memories of {handle.id} read otherwise than when it was built. `loci activate` builds it again.")
+            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
         activation.check_fit(manifest.fingerprint, self.engine.fingerprint())
         held = activation.agreed(manifest.ids, ids)
         if not held:
-            raise Conflict(f"No token of {handle.id} begins this prompt.")
+            raise Conflict(f"No token of {manifest.id} begins this prompt.")
         if not self._is_at_hand(manifest) and not is_worth_loading(manifest.costs["load_ms"], manifest.costs["read_ms"]):
             raise Conflict(
-                f"Loading {handle.id} takes {manifest.costs['load_ms']:.0f} ms, reading its text {manifest.costs['read_ms']:.0f} ms: the text was read."
+                f"Loading {manifest.id} takes {manifest.costs['load_ms']:.0f} ms, reading its text {manifest.costs['read_ms']:.0f} ms: the text was read."
             )
         lease = self._take(manifest, -(-held // BLOCK))
         told = ", ".join(f"{count} from the {tier}" for tier, count in sorted(lease.tiers.items()))
-        return Ready(self.engine.cut(lease.pages, held), ids[held:], Attached(handle.id, held, len(ids) - held, f"pages: {told}"), lease)
+        return Ready(self.engine.cut(lease.pages, held), ids[held:], Attached(manifest.id, held, len(ids) - held, f"pages: {told}"), lease)
 
     def _with_rest(
         self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
@@ -294,12 +319,6 @@ class Activations:
         row = self._store.payload(id)
         known = self._manifests[id, row.number] = activation.load(row.manifest)
         return known
-
-    def clear(self, now: datetime) -> None:
-        """Lets go of all of them, of other users too."""
-        with self._store.write(now) as tx:
-            tx.drop_payloads([row.id for row in self._store.payloads()])
-            self.tidy(tx)
 
     def mend(self, now: datetime) -> list[str]:
         """Lets go of activation memories whose files are gone, as after a crash in an erasure, and of files that nobody names, as after a
@@ -337,10 +356,11 @@ class Activations:
         self._forget_all_but(self._store.payloads())
         return self._files.keep(self._store.page_files())
 
-    def let_go(self, tx: Transaction, manifest: Manifest) -> None:
-        """Forgets one, in a transaction; `settle` and `tidy` take its files away."""
-        self._lending.let_go(tx, manifest)
-        tx.drop_payloads([manifest.id])
+    def let_go(self, tx: Transaction, id: str) -> None:
+        """Forgets one, in a transaction; `settle` and `tidy` take its files away, and what nobody can tell that it named."""
+        with contextlib.suppress(Corrupt):
+            self._lending.let_go(tx, self.manifest(id))
+        tx.drop_payloads([id])
 
     def settle(self, now: datetime, *, is_erasing: bool = False) -> tuple[str, ...]:
         """Has servers forget what no activation memory needs; for an erasure also what is only being built, which may have read the words.

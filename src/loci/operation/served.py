@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, ReadOnly, TooLarge, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
-from loci.operation.activation import Activations, Progress, handle_of, nearest
+from loci.operation.activation import NONE_HOLDS, PRINCIPAL, Activations, Progress, handle_of
 from loci.operation.lending import Lending, place_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import Residence
@@ -21,8 +21,6 @@ from loci.ports import Lent, RowFilter, Store, Transaction
 from loci.ports.engine import Manifest, Quoted, Remote
 from loci.ports.serving import Answer, Hits, Server, Slots
 from loci.types import Attached, Handle, Message, Recall
-
-PRINCIPAL = "activation"  # who lets go of what turned out to be of no use
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +168,11 @@ class Served(Activations):
     ) -> tuple[Iterator[str], Attached]:
         """The answer, in one piece, and how its prompt was read. Raises `Invalid` where it is more than the server says it reads."""
         sampling: Mapping[str, float] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        handle = nearest(recall.handles, recall.ids)
-        if handle is None:
-            ids = self.server.tokens(recall.text, messages)
-            return self._from_text(ids, at, "no activation memory holds what was recalled", sampling)
-        manifest = self.manifest(handle.id, handle.version)
-        block = self._present([quoted.memory for quoted in manifest.quoted], at)
-        text = self._block(block, at.now)
-        ids = self.server.tokens(text, self._with_rest(recall, block, messages, at, budget_tokens))
+        begun = self._begun_by(recall, messages, at, budget_tokens)
+        if begun is None:
+            return self._from_text(self.server.tokens(recall.text, messages), at, NONE_HOLDS, sampling)
+        manifest, text, asked = begun
+        ids = self.server.tokens(text, asked)
         try:
             self._check_fit(manifest, text)
             told, reason = self._from_held(manifest, ids, at, sampling)
@@ -185,7 +180,7 @@ class Served(Activations):
             return self._from_text(ids, at, str(error), sampling)
         if not told.cached_tokens:
             return iter([told.text]), Attached(None, 0, told.prompt_tokens, reason)
-        return iter([told.text]), Attached(handle.id, told.cached_tokens, told.prompt_tokens - told.cached_tokens, reason)
+        return iter([told.text]), Attached(manifest.id, told.cached_tokens, told.prompt_tokens - told.cached_tokens, reason)
 
     def _from_text(self, ids: Sequence[int], at: RowFilter, reason: str, sampling: Mapping[str, float]) -> tuple[Iterator[str], Attached]:
         """Reads all of it, unless the server itself finds that it has read some of it for the same user."""

@@ -45,35 +45,27 @@ class Asking(Gated):
         ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit.
         ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
         rows = self._allow("search", inputs.scope_of(self.name, user, agent, session)).rows
-        return self._recall(
-            rows, question, budget_tokens=budget_tokens, limit=limit, as_of=as_of, known_at=known_at, types=types, since=since, until=until,
-            archived=archived, strict=strict,
+        query = replace(
+            self._query(replace(rows, known_at=aware(known_at, "known_at")), question, limit, budget_tokens),
+            as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=inputs.types_of(types), since=aware(since, "since"),
+            until=aware(until, "until"), archived=archived, strict=strict,
         )  # fmt: skip
+        return self._search(query, rows)
 
-    def _recall(
-        self,
-        rows: RowFilter,
-        question: str,
-        *,
-        budget_tokens: int | None = None,
-        limit: int | None = None,
-        as_of: datetime | None = None,
-        known_at: datetime | None = None,
-        types: Sequence[Type | str] = (),
-        since: datetime | None = None,
-        until: datetime | None = None,
-        archived: bool = False,
-        strict: bool = False,
-    ) -> Recall:
-        """The search itself, over rows that the gate has let through."""
-        query = Query(
-            call=self._call(inputs.question(question), replace(rows, known_at=aware(known_at, "known_at"))),
+    def _query(self, rows: RowFilter, question: str, limit: int | None, budget_tokens: int | None) -> Query:
+        """A question over the rows that the gate has let through."""
+        return Query(
+            call=self._call(inputs.question(question), rows),
             scope=Scope(self.name, rows.user, rows.agent, rows.session),
             limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
-            budget_tokens=budget_tokens, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), kinds=(Kind.PLAINTEXT,),
-            types=inputs.types_of(types), since=aware(since, "since"), until=aware(until, "until"), archived=archived,
-            strict=strict,
-        )  # fmt: skip
+            budget_tokens=budget_tokens,
+            kinds=(Kind.PLAINTEXT,),
+        )
+
+    def _recall(self, rows: RowFilter, question: str, *, limit: int | None = None, budget_tokens: int | None = None) -> Recall:
+        return self._search(self._query(rows, question, limit, budget_tokens), rows)
+
+    def _search(self, query: Query, rows: RowFilter) -> Recall:
         at = self._parts.governance.narrow(rows, query)
         self._settle()
         recall = self._with_handles(self._operator.search(query, at), at)

@@ -12,6 +12,7 @@ import pytest
 
 from loci import Message
 from loci.errors import Locked
+from loci.operation.scheduler import GATHER_SECONDS
 from loci.testing import HashEmbedder
 from loci.wire import MemOS
 
@@ -34,6 +35,14 @@ class ClumsyEmbedder(HashEmbedder):
         return super().embed(texts)
 
 
+class CountingEmbedder(HashEmbedder):
+    calls = 0
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.calls += 1
+        return super().embed(texts)
+
+
 def wait_until(done: Callable[[], bool]) -> bool:
     """Gives another thread up to five seconds."""
     for _ in range(250):
@@ -52,6 +61,17 @@ def test_words_get_vectors_in_the_background(open_vault: Callable[..., MemOS]) -
     cube.add([Message("user", f"The kettle number {n} is blue.") for n in range(300)])
     assert wait_until(lambda: cube.pending() == 0)
     assert not cube.search("kettle").trace.missing and cube.verify().is_clean
+
+
+def test_what_is_said_in_quick_succession_gets_its_vectors_together(open_vault: Callable[..., MemOS]) -> None:
+    """A step is two commits, for which whoever adds would wait: there is time between two of them."""
+    embedder = CountingEmbedder()
+    cube = open_vault(embedder=embedder, is_background=True).cube("main")
+    begun, count = time.monotonic(), 0
+    while time.monotonic() < begun + 5 * GATHER_SECONDS:
+        cube.add(f"The kettle number {(count := count + 1)} is blue.")
+    assert wait_until(lambda: cube.pending() == 0)
+    assert embedder.calls <= (time.monotonic() - begun) / GATHER_SECONDS + 1
 
 
 def test_a_closed_vault_leaves_no_thread(open_vault: Callable[..., MemOS]) -> None:

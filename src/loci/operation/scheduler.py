@@ -168,10 +168,18 @@ class Scheduler:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.wait()
-            self._stop.wait(GATHER_SECONDS)  # what is said in quick succession is embedded together
             self._wake.clear()
-            while not self._stop.is_set() and self._step_on():
-                pass
+            is_more = True
+            while is_more and not self._stop.is_set():
+                if self._may_gather():
+                    self._stop.wait(GATHER_SECONDS)
+                is_more = self._step_on()
+
+    def _may_gather(self) -> bool:
+        """Whether the next step had better wait for more. What is said in quick succession is embedded together, by two commits and not
+        by two a message, which those who write would wait for."""
+        waiting = self._store.jobs(BATCH)
+        return all(job.verb == "embed" for job in waiting) and sum(len(_contents(job)) for job in waiting) < BATCH
 
     def _step_on(self) -> bool:
         """A step of the worker's loop, which outlives whatever goes wrong in one; ``failure`` keeps what it was."""

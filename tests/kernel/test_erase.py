@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
@@ -15,7 +16,7 @@ from loci import Message, Outcome
 from loci.drivers.sqlite import connection
 from loci.errors import Invalid, Locked, Missing
 from loci.system import Cube
-from loci.testing import HashEmbedder, ManualClock
+from loci.testing import CountingIds, HashEmbedder, ManualClock
 from loci.wire import MemOS
 
 # Words that occur in nothing else. Each begins with the same stem as no other, so that a stem left in an index shows too.
@@ -301,6 +302,20 @@ def test_the_middle_version_can_go(cube: Cube, clock: ManualClock, days: int) ->
     if days:
         for known in (None, between):
             assert [m.text for m in cube.list(as_of=between, known_at=known)] == ["The kettle is blue."]
+
+
+def test_of_versions_that_both_hold_the_latest_is_shown(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    """With a clock set back both are still to end, and the erasure wrote last what it knows of the former one."""
+    memory, begun = open_vault(), clock.now()
+    id = memory.cube("main").add("My shoe size is 41.", user="ana").ids[0]
+    clock.advance(days=1)
+    other = memory.cube("main").add("My shoe size is 42.", user="ana").ids[0]
+    clock.advance(days=1)
+    memory.cube("main").restore(id, to=1)
+    memory.close()
+    cube = open_vault(clock=ManualClock(begun - timedelta(days=1)), ids=CountingIds()).cube("main")
+    cube.erase(other)
+    assert [(m.id, m.version) for m in cube.list()] == [(id, 2)] and cube.verify().is_clean
 
 
 @pytest.mark.parametrize("way", ["update", "forget"])

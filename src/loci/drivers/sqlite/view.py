@@ -29,13 +29,13 @@ PARTS = {"turn": 0, "sentence": 1}
 
 COLUMNS = (
     "row", "memory", "content", "valid_from", "valid_to", "recorded_from", "recorded_to", "type", "part", "speaker",
-    "user", "agent", "session", "source", "at", "flags", "state", "expires", "length", "trust", "held_since", "held_until",
+    "user", "agent", "session", "source", "at", "flags", "state", "expires", "length", "trust", "held_since", "held_until", "number",
 )  # fmt: skip
 SELECT = f"""
 SELECT v.seq, v.memory, v.content, coalesce(v.valid_from, {NEVER}), coalesce(v.valid_to, {FOREVER}), v.recorded_from,
   coalesce(v.recorded_to, {FOREVER}), c.type, m.part, coalesce(c.speaker, 0), coalesce(s.user, 0), coalesce(s.agent, 0),
   coalesce(s.session, 0), m.source, coalesce(s.at, {NEVER}), c.flags, coalesce(t.state, 'generated'),
-  coalesce(t.expires, {FOREVER}), c.length, c.trust, coalesce(q.since, {FOREVER}), coalesce(q.until, {FOREVER})
+  coalesce(t.expires, {FOREVER}), c.length, c.trust, coalesce(q.since, {FOREVER}), coalesce(q.until, {FOREVER}), v.number
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq LEFT JOIN quarantine q ON q.memory = m.seq
 """
@@ -257,12 +257,19 @@ class View:
         return found
 
     def _last(self, mask: NDArray[np.bool_], is_past: bool) -> NDArray[np.bool_]:
-        """Of each memory (or content) only the last row that the mask holds: a closed event gives way to its newer version."""
+        """Of each memory (or content) only the last version that the mask holds: a closed event gives way to its newer version. A
+        former version can have a later row, where an erasure took back what had ended it."""
         key, rows = self.column("content" if is_past else "memory"), np.flatnonzero(mask)
-        if len(rows):
-            last = np.zeros(int(key.max()) + 1, dtype=np.int64)
-            last[key[rows]] = rows
-            mask[rows[last[key[rows]] != rows]] = False
+        if not len(rows):
+            return mask
+        last = np.zeros(int(key.max()) + 1, dtype=np.int64)
+        last[key[rows]] = rows
+        others = rows[last[key[rows]] != rows]
+        if len(others):
+            several = rows[np.isin(key[rows], key[others])]
+            several = several[np.argsort(self.column("number")[several], kind="stable")]
+            last[key[several]] = several
+            mask[several[last[key[several]] != several]] = False
         return mask
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -87,6 +87,16 @@ def test_ten_among_five_thousand_are_found(crowd: Cube) -> None:
     found = {hit.memory.id for hit in recall.hits} | {d for hit in recall.hits for d in hit.duplicates}
     assert found == {m.id for m in crowd.list(user="alice")} and len(found) == 10
     assert not recall.trace.missing and recall.trace.considered == 10
+
+
+def test_what_was_said_then_is_found_beside_much_that_sounds_more_like_it(cube: Cube) -> None:
+    cube.add(Message("user", "At last the roof is tight.", at=datetime(2022, 1, 20, tzinfo=UTC), speaker="Ann"), user="ann")
+    for day in range(1, 29):
+        for month in range(3, 8):
+            text = f"My major achievement of the day was number {month * 100 + day}."
+            cube.add(Message("user", text, at=datetime(2022, month, day, tzinfo=UTC), speaker="Ann"), user="ann")
+    hits = cube.search("What major achievement did Ann have in January 2022?", user="ann").hits
+    assert "At last the roof is tight." in [hit.memory.text for hit in hits]
 
 
 @pytest.mark.parametrize("narrow", [{"user": "alice"}, {"session": "tea"}, {"agent": "bot"}, {"user": "alice", "session": "tea"}])

@@ -89,7 +89,7 @@ class Operator:
         timings["embed"] = _lap(start)
         start = perf_counter()
         keys, via = self._follow(call, at)
-        survey = self.store.survey(replace(probe, keys=keys), at)
+        survey = self.store.survey(replace(probe, keys=keys, window=call.window), at)
         timings["signals"] = _lap(start)
         start = perf_counter()
         raw, background = columns_of(call, survey), background_of(call, survey)

@@ -109,8 +109,8 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a search looks for: words, a direction of this embedder's, the people it is about, and the keys of claims. ``missing`` carries
-    signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
+    """What a search looks for: words, a direction of this embedder's, the people it is about, the keys of claims, and the time in which it
+    was said (``window``): a preference, no filter. ``missing`` carries signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
 
     terms: tuple[str, ...]
     vector: NDArray[np.float32] | None = None
@@ -118,6 +118,7 @@ class Probe:
     missing: Mapping[str, str] = field(default_factory=dict)
     embedder: str = ""
     keys: tuple[tuple[str | None, str], ...] = ()
+    window: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)

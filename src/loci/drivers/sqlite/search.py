@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.drivers.sqlite.codec import FLAG_OWN, FLAG_QUESTION, FLAG_TIME, RANK, to_micros
-from loci.drivers.sqlite.vectors import Nearness
+from loci.drivers.sqlite.vectors import Nearness, best
 from loci.drivers.sqlite.view import NEVER, Numbers, Positions, Selection, View
 from loci.drivers.sqlite.words import Called, Words
 from loci.ports import Probe, RowFilter, Survey
-from loci.types import Trust
+from loci.types import Interval, Trust
 
 TOP = 70  # of each signal: the candidates
 SEEDS = 20  # of each signal: those whose neighbours are candidates too
+INSIDE = 40  # of those said in the time that is asked about, by words and by meaning
+MOST_INSIDE = 4096  # more than that were not said at a time, but in an age: nothing is gained, and each would be compared
+AFTER = 7 * 86_400_000_000  # microseconds: what happened then is told until then
 SHORT = 90  # words: a message no longer than that is shown whole
 CLAIMS = 1000  # of a key: what a search looks at
 LATER = """OR (closed_by = memory AND closed_at > :known)
@@ -39,7 +42,7 @@ def survey(db: apsw.Connection, view: View, names: Numbers, called: Called, prob
     meaning, missing = _compared(view, among, probe)
     claiming = [content for content, _, _ in claimed(db, probe.keys, at, names)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
-    candidates = Candidates(among, words, meaning, answering)
+    candidates = Candidates(among, words, meaning, answering, _inside(among, probe.window))
     chosen = candidates.chosen
     return Survey(
         contents=among.content[chosen].tolist(),
@@ -73,16 +76,30 @@ def _compared(view: View, among: Selection, probe: Probe) -> tuple[Nearness, Map
     return Nearness(view.vectors, vector, among.content, among.with_vector, among.vector_rows, TOP), missing
 
 
+def _inside(among: Selection, window: Interval | None) -> Positions:
+    """Places of what was said in a time, or shortly after; none where that is nearly everything, or no time is asked about."""
+    if window is None:
+        return np.zeros(0, dtype=np.int64)
+    start, end = to_micros(window.start), to_micros(window.end)
+    is_inside = (among.at > NEVER) if start is None else (among.at >= start)
+    found = np.flatnonzero(is_inside if end is None else is_inside & (among.at < end + AFTER))
+    return found if len(found) <= MOST_INSIDE else found[:0]
+
+
 class Candidates:
     """The best rows by each signal, the turns beside the very best, and those that answer: their places (``chosen``), and what is known
-    of them. Where a question is nothing but the name of somebody, the latest that they said or that names them."""
+    of them. Where a question is nothing but the name of somebody, the latest that they said or that names them. Of what was said in the time
+    that is asked about (``inside``) the best, though elsewhere there be better."""
 
-    def __init__(self, among: Selection, words: Words, meaning: Nearness, answering: Positions) -> None:
+    def __init__(self, among: Selection, words: Words, meaning: Nearness, answering: Positions, inside: Positions) -> None:
         self._among, self._words, self._meaning, self._answering = among, words, meaning, answering
         is_chosen, is_seed = np.zeros(len(among.rows), dtype=bool), np.zeros(len(among.rows), dtype=bool)
         is_chosen[answering] = True
         if not words.attainable:
             is_chosen[words.named()[-TOP:]] = True
+        if len(inside):
+            is_chosen[inside[best(words.surprise[inside], INSIDE)]] = True
+            is_chosen[inside[best(np.nan_to_num(meaning.of(inside), nan=-1.0), INSIDE)]] = True
         for places in (words.best(TOP), meaning.best, words.best_nearby(TOP)):
             is_chosen[places] = True
             is_seed[places[:SEEDS]] = True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loci.ports import Probe
 from loci.testing.conformance.scene import DAY, NOW, OpenStore, embed, log, put, seen_at, tell, texts_of, texts_with
 from loci.testing.embedder import HashEmbedder
+from loci.types import Interval
 
 
 def words_are_found_by_their_stem_and_only_as_words(open_store: OpenStore) -> None:
@@ -28,6 +31,19 @@ def what_somebody_said_is_found_by_their_name(open_store: OpenStore) -> None:
         put(store, tx, "three", "mine is green", user="Cem")
         log(tx)
     assert texts_of(store, "cem") == {"mine is green"}, "a speaker who came later"
+
+
+def what_was_said_in_the_time_asked_about_is_a_candidate(open_store: OpenStore) -> None:
+    store, then = open_store(), NOW - 300 * DAY
+    with store.write(NOW) as tx:
+        put(store, tx, "then", "at last the roof is tight", then)
+        for day in range(200):
+            put(store, tx, f"m{day}", f"my achievement of day {day}", NOW - day * DAY)
+        log(tx)
+    probe = Probe(("achievement",))
+    for window, is_expected in ((None, False), (Interval(then - DAY, then + DAY), True), (Interval(then + DAY, then + 9 * DAY), False)):
+        memories = store.load(store.survey(replace(probe, window=window), seen_at()).contents, seen_at())
+        assert ("then" in {m.id for m in memories.values()}) is is_expected, window
 
 
 def vectors_of_two_embedders_are_never_compared(open_store: OpenStore) -> None:

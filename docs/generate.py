@@ -24,6 +24,12 @@ COMMANDS = {
     "deactivate": "kv drop",
     "server": "kv server",
     "write_off": "kv write-off",
+    "jobs": "jobs list",
+    "job": "jobs show",
+    "retry": "jobs retry",
+    "cancel": "jobs cancel",
+    "pause": "jobs pause",
+    "resume": "jobs resume",
 }
 TALK = {"appended", "replied", "reported", "turn"}
 NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "rank"}

@@ -413,7 +413,12 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that outlives its call: leased, retried, and finished exactly once."""
+    """Work that outlives its call: leased, retried, and finished exactly once. What is finished leaves the queue; what failed too often
+    (``dead``) or was cancelled stays until somebody retries it.
+
+    ``state`` is ready, leased, dead or cancelled; ``due`` is when it may be worked, or how long it is held; ``user`` whose it is, if
+    anybody's; ``error`` is what the last attempt met. ``arguments`` are ids and counts, never words.
+    """
 
     seq: int
     verb: str
@@ -421,6 +426,9 @@ class Job:
     state: str
     attempts: int
     error: str = ""
+    priority: int = 0
+    user: str | None = None
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

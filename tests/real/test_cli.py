@@ -25,11 +25,12 @@ from loci.system import Cube
 
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
-    "kv", "kv verify",
+    "kv", "kv verify", "jobs", "worker",
 }  # fmt: skip
-NOT_VERBS = {"call", "rank", "drain", "pending", "close", "baselines", "acting", "conversation"}  # plumbing of the Python door
+NOT_VERBS = {"call", "rank", "drain", "pending", "paused", "close", "baselines", "acting", "conversation"}  # plumbing of the Python door
 SPELLED = {
     "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv server": "server", "kv write-off": "write_off",
+    "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume",
 }  # fmt: skip
 RENAMED = {"messages": "text", "memory": "id"}
 FAMILIES = {"Invalid": 2, "Denied": 3, "Missing": 4, "Conflict": 5, "Unavailable": 6, "Corrupt": 7, "Unsupported": 8}
@@ -110,9 +111,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, str, str]:
 def commands() -> dict[str, click.Command]:
     context = click.Context(root)
     found = {name: root.get_command(context, name) for name in COMMANDS}
-    kv = found["kv"]
-    assert isinstance(kv, click.Group)
-    return {name: command for name, command in found.items() if command is not None} | {f"kv {n}": c for n, c in kv.commands.items()}
+    for group in ("kv", "jobs"):
+        command = found[group]
+        assert isinstance(command, click.Group)
+        found |= {f"{group} {name}": inner for name, inner in command.commands.items()}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 # -- the same words ------------------------------------------------------------------------------------------------------

@@ -239,6 +239,13 @@ def number(value: int, what: str, least: int, most: int) -> int:
     return value
 
 
+def one_of(value: str, choices: Sequence[str], what: str) -> str:
+    """One of a few words."""
+    if value not in choices:
+        raise Invalid(f"{what} is {value!r:.100}; it must be one of {', '.join(choices)}.")
+    return value
+
+
 def types_of(values: Iterable[Type | str]) -> tuple[Type, ...]:
     """Types of memory by their names, each once."""
     return tuple(dict.fromkeys(map(type_of, values)))

@@ -1,28 +1,33 @@
-"""MemScheduler: the durable queue of a cube, worked in the background. Today it embeds, re-reads and notes use; each job
-is claimed, computed outside any transaction, and its effect and its end are one commit."""
+"""MemScheduler: the durable queue of a cube, worked in the background. Each job is claimed, computed outside any transaction, and its effect
+and its end are one commit. What fails is tried again, later and later; what has failed often enough is dead, and stays until somebody
+retries or cancels it. Nothing leaves the queue but what is done."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from loci.errors import EmbedderFailed, LociError, Unavailable
+from loci.operation.pace import Pace
+from loci.operation.work import BATCH, Embedding, Reread, Rereading, Work, contents_of
 from loci.policy.lifecycle import MOVES, Move
 from loci.ports import Clock, Embedder, Store, Transaction
 from loci.types import Job
 
 LEASE = timedelta(minutes=1)
-RETRY = timedelta(seconds=30)
+RETRY = timedelta(seconds=30)  # after the first failure; twice as long after each further one
+MOST_DOUBLINGS = 8
+MOST_ATTEMPTS = 12  # over some thirteen hours
 GATHER_SECONDS = 0.1
 PAUSE_SECONDS = 0.5  # after a failure, before the worker looks again
 
 SMALL = 64  # contents whose vectors an answer waits for; more are left to the background
-BATCH = 256  # contents embedded between two commits
 
 SETTLE_SECONDS = 0.5  # how long an answer waits for the worker to finish what it has in hand
 
@@ -30,18 +35,30 @@ READS_KEPT = 256  # reads that wait to be written into the log
 READ_IDS = 100  # memories that one record of a read names
 Read = tuple[str, str, str, tuple[str, ...]]  # when, who, by which verb, which memories
 
-Reread = Callable[[Store, Transaction, Job], None]
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
 
 
 class Scheduler:
-    """Works the jobs of one cube: in a thread of its own once ``start`` was called, and on demand by ``drain``."""
+    """Works the jobs of one cube: in a thread of its own once ``wake`` was called, and on demand by ``drain``. ``more`` are kinds of work
+    beside those of the kernel."""
 
     def __init__(
-        self, store: Store, embedder: Embedder | None, clock: Clock, reread: Reread, *, is_background: bool, is_auditing: bool = True
+        self,
+        store: Store,
+        embedder: Embedder | None,
+        clock: Clock,
+        reread: Reread,
+        *,
+        is_background: bool,
+        is_auditing: bool = True,
+        pace: Pace | None = None,
+        more: Sequence[Work] = (),
     ) -> None:
-        self._store, self._embedder, self._clock, self._reread = store, embedder, clock, reread
+        self._store, self._embedder, self._clock = store, embedder, clock
         self._is_background, self._is_auditing = is_background, is_auditing
+        self._pace = pace or Pace()
+        rereading = Rereading(store, reread, self.enqueue_vectors)
+        self._works: list[Work] = [*([Embedding(embedder)] if embedder is not None else []), rereading, *more]
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
         self._reads: list[Read] = []
@@ -53,12 +70,12 @@ class Scheduler:
 
     # -- foreground ----------------------------------------------------------------------------------------------------
 
-    def enqueue_vectors(self, tx: Transaction) -> None:
-        """In the writer's own transaction: a job for the vectors of what it wrote."""
+    def enqueue_vectors(self, tx: Transaction, user: str | None = None) -> None:
+        """In the writer's own transaction: jobs for the vectors of what it wrote, of a user's."""
         if self._embedder is not None and tx.new_contents:
             generation = tx.generation(self._embedder.name, self._embedder.dimensions)
             for start in range(0, len(tx.new_contents), BATCH):
-                tx.enqueue("embed", {"generation": generation, "contents": tx.new_contents[start : start + BATCH]})
+                tx.enqueue("embed", {"generation": generation, "contents": tx.new_contents[start : start + BATCH]}, user=user)
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
@@ -130,21 +147,22 @@ class Scheduler:
         if self._embedder is None:
             return
         backlog = self._store.jobs(SMALL + 1)
-        if not 0 < sum(len(_contents(job)) for job in backlog if job.verb == "embed") <= SMALL:
+        if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
             return
         if not self._working.acquire(timeout=SETTLE_SECONDS):
             return
         try:
-            self._step_alone(self._store.try_write)
+            self._step_alone(self._store.try_write, None)
         except LociError as error:
             self.failure = error
         finally:
             self._working.release()
 
-    def drain(self) -> int:
-        """Works until nothing is due. Returns how many steps that took. Raises what a job raised, if it is still to be done."""
+    def drain(self, is_over: Callable[[], bool] | None = None) -> int:
+        """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
+        to be done."""
         done = 0
-        while self._step():
+        while not (is_over is not None and is_over()) and self._step(None):
             done += 1
         failure, self.failure = self.failure, None
         if failure is not None and self._store.jobs(1):
@@ -167,7 +185,7 @@ class Scheduler:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._wake.wait()
+            self._wake.wait(self._seconds_until_due())
             self._wake.clear()
             is_more = True
             while is_more and not self._stop.is_set():
@@ -175,16 +193,21 @@ class Scheduler:
                     self._stop.wait(GATHER_SECONDS)
                 is_more = self._step_on()
 
+    def _seconds_until_due(self) -> float | None:
+        """Until the first of the jobs that wait for another try, or are held by somebody who may be gone; None where there are none."""
+        due = min((job.due for job in self._store.jobs(BATCH) if job.due is not None), default=None)
+        return None if due is None else max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS)
+
     def _may_gather(self) -> bool:
         """Whether the next step had better wait for more. What is said in quick succession is embedded together, by two commits and not
         by two a message, which those who write would wait for."""
         waiting = self._store.jobs(BATCH)
-        return all(job.verb == "embed" for job in waiting) and sum(len(_contents(job)) for job in waiting) < BATCH
+        return all(job.verb == "embed" for job in waiting) and sum(len(contents_of(job)) for job in waiting) < BATCH
 
     def _step_on(self) -> bool:
         """A step of the worker's loop, which outlives whatever goes wrong in one; ``failure`` keeps what it was."""
         try:
-            return self._step()
+            return self._step(self._pace)
         except LociError as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001  (a bug in a driver ends its job, not the worker)
@@ -192,62 +215,57 @@ class Scheduler:
         self._stop.wait(PAUSE_SECONDS)
         return False
 
-    def _step(self) -> bool:
+    def _step(self, pace: Pace | None) -> bool:
         """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
         with self._working:
-            return self._step_alone(self._store.write)
+            return self._step_alone(self._store.write, pace)
 
-    def _step_alone(self, write: Write) -> bool:
+    def _step_alone(self, write: Write, pace: Pace | None) -> bool:
         if not self._store.jobs(1):
             return False  # without taking the lock of those who write
-        now = self._clock.now()
-        with write(now) as tx:
-            found = self._lease_batch(tx, self._embedder, now) if self._embedder is not None else []
-            texts = tx.texts([content for job in found for content in _contents(job)])
-            found = found or tx.lease("read", self._worker, now + LEASE, 1)
-        if not found:
+        work, jobs, given = self._lease(write)
+        if work is None:
             return False
         try:
-            if self._embedder is not None and found[0].verb == "embed":
-                self._embed(found, texts, self._embedder)
-            else:
-                self._read(found[0])
+            computed = work.compute(given, pace)
+            with self._store.write(self._clock.now()) as tx:
+                if not tx.finish([job.seq for job in jobs], self._worker):
+                    raise Unavailable("Another worker took over these jobs; what it made of them stands.")
+                work.apply(tx, jobs, computed)
         except LociError as error:
             self.failure = error
-            self._give_back(found, str(error))
-        except BaseException:  # interrupted, or a bug: nobody should wait for the lease to end
-            self._give_back(found, "interrupted", at_once=True)
+            self._give_back(jobs, str(error))
+        except Exception as error:  # a bug: it is told, and tried again like any other failure
+            self._give_back(jobs, f"{type(error).__name__}: {error}")
+            raise
+        except BaseException:  # interrupted: nobody should wait for the lease to end
+            self._give_back(jobs, "interrupted", at_once=True)
             raise
         return True
 
-    def _give_back(self, jobs: list[Job], error: str, *, at_once: bool = False) -> None:
+    def _lease(self, write: Write) -> tuple[Work | None, list[Job], Any]:
+        """Jobs of the first kind that has some; the next time the other kinds are asked first."""
+        now = self._clock.now()
+        with write(now) as tx:
+            for work in list(self._works):
+                jobs, given = work.lease(tx, self._worker, now + LEASE)
+                if jobs:
+                    self._works.remove(work)
+                    self._works.append(work)
+                    return work, jobs, given
+        return None, [], None
+
+    def _give_back(self, jobs: Sequence[Job], error: str, *, at_once: bool = False) -> None:
         now = self._clock.now()
         with self._store.write(now) as tx:
             for job in jobs:
-                tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, 8), error)
+                if job.attempts >= MOST_ATTEMPTS and not at_once:
+                    tx.bury(job.seq, self._worker, error)
+                    tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": job.attempts})
+                else:
+                    tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, MOST_DOUBLINGS), error)
 
-    def _lease_batch(self, tx: Transaction, embedder: Embedder, now: datetime) -> list[Job]:
-        """Embedding jobs with about a batch of contents together."""
-        return tx.lease("embed", self._worker, now + LEASE, BATCH, tx.generation(embedder.name, embedder.dimensions))
-
-    def _read(self, job: Job) -> None:
-        with self._store.write(self._clock.now()) as tx:
-            if tx.finish([job.seq], self._worker):
-                self._reread(self._store, tx, job)
-                if tx.new_contents:  # a record of it is also what tells other readers to look again
-                    self.enqueue_vectors(tx)
-                    tx.audit("scheduler", "read", str(job.arguments["source"]), {"memories": len(tx.new_contents)})
-
-    def _embed(self, jobs: list[Job], texts: Mapping[int, str], embedder: Embedder) -> None:
-        contents = sorted(texts)
-        vectors = embedder.embed([texts[c] for c in contents]) if contents else None
-        with self._store.write(self._clock.now()) as tx:
-            if not tx.finish([job.seq for job in jobs], self._worker):
-                raise Unavailable("Another worker took over these jobs; its vectors stand.")
-            generation = tx.generation(embedder.name, embedder.dimensions)
-            if vectors is not None:
-                tx.put_vectors(generation, contents, vectors)
-            tx.promote(generation)
+    # -- uses ----------------------------------------------------------------------------------------------------------
 
     def note_uses(self) -> None:
         """Writes the use counters, and moves what was used for the first time to Activated."""
@@ -279,9 +297,3 @@ class Scheduler:
                     moved.append(memory)
             if moved:
                 tx.audit("scheduler", "move", moved[0], {"to": "activated", "memories": moved})
-
-
-def _contents(job: Job) -> list[int]:
-    contents = job.arguments["contents"]
-    assert isinstance(contents, list)
-    return contents

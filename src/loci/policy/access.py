@@ -21,17 +21,17 @@ ROLES: dict[Role, frozenset[str]] = {}
 ROLES[Role.READER] = frozenset({"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate"})
 ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate"}
 ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject", "deactivate"}
-ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats"})
+ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats", "jobs", "job"})
 ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "erase", "revert", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
-    "encrypt", "decrypt", "rekey", "shred", "write_off",
+    "encrypt", "decrypt", "rekey", "shred", "write_off", "retry", "cancel", "pause", "resume",
 }  # fmt: skip
 VERBS = frozenset().union(*ROLES.values())
 READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint"}
 WRITES = VERBS - READS
 WHOLE = frozenset({
     "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "revert",
-    "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred", "write_off",
+    "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred", "write_off", "retry", "cancel", "pause", "resume",
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
 SCOPED = frozenset({"search", "list", "why_not", "add", "import", "review", "activate", "activations", "generate"})

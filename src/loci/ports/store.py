@@ -277,16 +277,34 @@ class Transaction(Protocol):
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
         """Adds to the use counters of those that still exist, activation memories too; returns which memories do."""
 
-    def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None: ...
+    def enqueue(
+        self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, priority: int = 0, key: str | None = None
+    ) -> None:
+        """Puts a job into the queue, in this very transaction. Users take turns within a priority; what has a larger one goes first. Of two jobs
+        with one ``key`` that nobody has begun there is only one: the sooner, with the larger priority."""
 
     def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
         """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``: as many as it takes to
-        have ``limit`` contents together; a job that names none counts as one."""
+        have ``limit`` contents together; a job that names none counts as one. One that has failed before is held alone. None while the
+        queue is paused."""
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
-        """Marks jobs done if ``worker`` still holds them all: then, and only then, their effect may be committed."""
+        """Takes jobs out of the queue if ``worker`` still holds them all: then, and only then, their effect may be committed."""
 
-    def retry(self, job: int, worker: str, due: datetime, error: str) -> None: ...
+    def retry(self, job: int, worker: str, due: datetime, error: str) -> None:
+        """Gives back what ``worker`` holds, for another try. Where the same was enqueued anew meanwhile, that is the other try."""
+
+    def bury(self, job: int, worker: str, error: str) -> None:
+        """Gives back what ``worker`` holds, for no other try: it is dead until it is requeued."""
+
+    def requeue(self, job: int) -> Job:
+        """Makes a job ready, as if it had never been tried. Returns it as it was. Raises ``Missing``, or ``Conflict`` while somebody holds it."""
+
+    def cancel(self, job: int) -> Job:
+        """Nobody will work on a job; it stays in the queue until it is requeued. Returns it as it was. Raises as ``requeue`` does."""
+
+    def pause(self, reason: str | None) -> None:
+        """No job is leased any more; None: they are again."""
 
     def texts(self, contents: Sequence[int]) -> dict[int, str]:
         """The indexed words of contents that still exist."""
@@ -445,8 +463,14 @@ class Store(Protocol):
     def lent(self) -> list[Lent]:
         """What servers hold, by name. A copy of the cube has lent nothing."""
 
-    def jobs(self, limit: int = 1000) -> list[Job]:
-        """The first jobs that are not done."""
+    def jobs(self, limit: int = 1000, states: Sequence[str] = ("ready", "leased")) -> list[Job]:
+        """The first jobs in these states (ready, leased, dead, cancelled)."""
+
+    def job(self, seq: int) -> Job:
+        """One job of the queue. Raises ``Missing``."""
+
+    def paused(self) -> str | None:
+        """Why no job is leased; None while they are."""
 
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""

@@ -68,7 +68,8 @@ class Asking(Gated):
     def _search(self, query: Query, rows: RowFilter) -> Recall:
         at = self._parts.governance.narrow(rows, query)
         self._settle()
-        recall = self._with_handles(self._operator.search(query, at), at)
+        with self._parts.pace.foreground():
+            recall = self._with_handles(self._operator.search(query, at), at)
         self._scheduler.use(recall.ids)
         self._note_read("search", recall.ids)
         return recall

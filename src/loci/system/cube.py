@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
@@ -32,6 +32,7 @@ from loci.policy.trust import least
 from loci.ports import Notary, Store, Transaction
 from loci.system.activating import Activating
 from loci.system.parts import Parts
+from loci.system.queued import Queued
 from loci.types import (
     Channel,
     Fault,
@@ -49,7 +50,7 @@ from loci.types import (
 )
 
 
-class Cube(Activating):
+class Cube(Activating, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:
@@ -64,7 +65,8 @@ class Cube(Activating):
         kept = (parts.vault.pages(store.cube), self._redactor, parts.residence, lending)
         self._activations = Activations(store, parts.engine, *kept) if parts.server is None else Served(store, parts.server, *kept)
         self._scheduler = Scheduler(
-            store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable
+            store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
+            pace=parts.pace,
         )  # fmt: skip
         if parts.governance.is_writable:
             self._scheduler.resume()
@@ -98,9 +100,10 @@ class Cube(Activating):
         parents = tuple(self.get(id) for id in derived_from)
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
         ignored = inputs.ignored_in(messages)
-        return self._add(
-            self._allow("add", scope), self._intake, said, scope, came, header, origin=self._origin(origin), parents=parents, ignored=ignored
-        )  # fmt: skip
+        with self._parts.pace.foreground():
+            return self._add(
+                self._allow("add", scope), self._intake, said, scope, came, header, origin=self._origin(origin), parents=parents, ignored=ignored
+            )  # fmt: skip
 
     def _add(
         self,
@@ -127,7 +130,7 @@ class Cube(Activating):
         with self._store.write(now) as tx:
             receipt = intake.take(tx, said, scope, by, header, now)
             if receipt.sources or noted:
-                self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, **noted)
+                self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, user=scope.user, **noted)
         self._after_write(receipt)
         return self._shown(receipt, allowed)
 
@@ -201,7 +204,7 @@ class Cube(Activating):
         by = Provenance(
             self._parts.governance.principal, allowed.channel or Channel.USER, authority=allowed.trust, within=allowed.rows.within
         )  # fmt: skip
-        with self._store.write(now) as tx:
+        with self._parts.pace.foreground(), self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
             receipt = self._lifecycle.update(tx, known, text, mode, self._reason(reason) or mode, by, now, aware(at, "at"))
             self._record(tx, "update", known.id, receipt)
@@ -473,9 +476,10 @@ class Cube(Activating):
                 self._record(tx, "expire", self.name, receipt)
         return receipt
 
-    def drain(self) -> int:
-        """Works the queue until it is empty, in this thread. Returns the jobs done; raises what a job raised."""
-        return self._scheduler.drain()
+    def drain(self, is_over: Callable[[], bool] | None = None) -> int:
+        """Works the queue until nothing in it is due, or ``is_over`` says so after a step, in this thread. Returns the steps it took; raises
+        what a job raised."""
+        return self._scheduler.drain(is_over)
 
     def pending(self) -> int:
         """Jobs in the queue."""
@@ -510,10 +514,10 @@ class Cube(Activating):
                 if archived:
                     tx.audit("lifecycle", "move", archived[0], {"to": "archived", "memories": archived})
 
-    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, **detail: object) -> None:
+    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
         counts: dict[str, int] = {}
         for change in receipt.changes:
             counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
         if verb in ("add", "update", "restore", "accept"):
-            self._scheduler.enqueue_vectors(tx)
+            self._scheduler.enqueue_vectors(tx, user)
         tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from loci.drivers.sqlite.codec import compact, to_micros
+from loci.drivers.sqlite.codec import compact, from_micros, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Rows
+from loci.errors import Conflict, Missing
 from loci.types import Job
 
 BLOCK = 256  # contents a job: what is computed between two commits
@@ -25,15 +27,67 @@ SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.g
   AND json_extract(j.arguments, '$.generation') = ?1)
 """
 
-LEASE = """
-UPDATE jobs SET state = 'leased', leased_by = ?1, leased_until = ?2, attempts = attempts + 1 WHERE seq IN (
-  SELECT seq FROM (
-    SELECT seq, size, sum(size) OVER (ORDER BY seq) AS total FROM (
-      SELECT seq, coalesce(json_array_length(arguments, '$.contents'), 1) AS size FROM jobs WHERE state != 'done' AND verb = ?3 AND due <= ?4
-        AND (state = 'ready' OR leased_until < ?4) AND (?5 IS NULL OR json_extract(arguments, '$.generation') = ?5) ORDER BY seq LIMIT ?6))
-  WHERE total - size < ?6)
-RETURNING seq, verb, arguments, state, attempts, error
+TURN = """
+max(coalesce((SELECT min(turn) FROM jobs WHERE state = 'ready' AND verb = ?1 AND priority = ?5), 0),
+  coalesce((SELECT max(turn) + 1 FROM jobs WHERE state = 'ready' AND user = ?4 AND verb = ?1 AND priority = ?5), 0))
 """
+"""Whose turn it is: after what its user has in the queue already, and not before what is next. So who has much to do waits behind those
+who have little (start-time fair queueing, Goyal et al. 1996, with jobs of one length)."""
+
+ENQUEUE = f"""
+INSERT INTO jobs (verb, arguments, state, due, user, priority, key, turn) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6, {TURN})
+  ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?5), due = min(due, ?3)
+"""
+
+FREE = "UPDATE jobs SET state = 'ready', leased_by = NULL WHERE state = 'leased' AND leased_until < ?"
+
+NEXT = """
+FROM jobs WHERE state = 'ready' AND verb = ?1 AND due <= ?2 AND (?3 IS NULL OR json_extract(arguments, '$.generation') = ?3)
+"""
+
+FIRST = f"SELECT seq, attempts {NEXT} ORDER BY priority DESC, turn, seq LIMIT 1"
+
+LEASE = f"""
+UPDATE jobs SET state = 'leased', leased_by = ?4, leased_until = ?5, attempts = attempts + 1 WHERE seq IN (
+  SELECT seq FROM (
+    SELECT seq, size, sum(size) OVER (ORDER BY priority DESC, turn, seq) AS total FROM (
+      SELECT seq, priority, turn, coalesce(json_array_length(arguments, '$.contents'), 1) AS size {NEXT} AND attempts < ?7
+        ORDER BY priority DESC, turn, seq LIMIT ?6))
+  WHERE total - size < ?6)
+RETURNING seq
+"""
+
+LEASE_ONE = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ?, attempts = attempts + 1 WHERE seq = ? RETURNING seq"
+
+JOB = "SELECT j.seq, j.verb, j.arguments, j.state, j.attempts, j.error, j.priority, n.name, coalesce(j.leased_until, j.due) FROM jobs j LEFT JOIN names n ON n.seq = j.user"
+
+LEAVE_LAST = "DELETE FROM jobs INDEXED BY jobs_done WHERE state = 'done' AND seq < (SELECT max(seq) FROM jobs)"
+"""What is done goes, but for the last row, so that no number is given twice."""
+
+OPEN = ("ready", "leased")
+LEFT = ("dead", "cancelled")  # and so they stay until somebody retries them
+ALONE = 2  # failures after which a job is tried by itself: it may be what made the others fail
+
+
+def read_jobs(db: apsw.Connection, states: Sequence[str], limit: int) -> list[Job]:
+    """Jobs in these states, oldest first."""
+    marks = ",".join("?" * len(states))
+    return [_job(row) for row in query(db, f"{JOB} WHERE j.state IN ({marks}) ORDER BY j.seq LIMIT ?", *states, limit)]
+
+
+def read_job(db: apsw.Connection, seq: int) -> Job:
+    """One job. Raises ``Missing``."""
+    found = query(db, f"{JOB} WHERE j.seq = ? AND j.state != 'done'", seq)
+    if not found:
+        raise Missing(f"There is no job {seq} in the queue: it is done, or never was. `loci jobs list` shows what there is.")
+    return _job(found[0])
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    seq, verb, arguments, state, attempts, error, priority, user, due = row
+    return Job(
+        int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error), int(priority), user, from_micros(due)
+    )
 
 
 def covered(db: apsw.Connection, embedder: str) -> bool:
@@ -45,28 +99,83 @@ def covered(db: apsw.Connection, embedder: str) -> bool:
 class JobRows(Rows):
     """The part of a transaction that deals with jobs, generations and vectors."""
 
-    def enqueue(self, verb: str, arguments: Mapping[str, object]) -> None:
-        self._db.execute("INSERT INTO jobs (verb, arguments, state, due) VALUES (?, ?, 'ready', ?)", (verb, compact(arguments), self._now))
+    def enqueue(
+        self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, priority: int = 0, key: str | None = None
+    ) -> None:
+        values = (verb, compact(arguments), self._now, self._maybe(user) or 0, priority, key)
+        self._db.execute(ENQUEUE, values)
 
     def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        rows = self._db.execute(LEASE, (worker, to_micros(until), verb, self._now, generation, limit)).fetchall()
-        return [
-            Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))  # type: ignore[arg-type]
-            for seq, verb, arguments, state, attempts, error in sorted(rows)
-        ]
+        self._db.execute(FREE, (self._now,))
+        wanted = (verb, self._now, generation)
+        first = query(self._db, FIRST, *wanted)
+        if not first or self.paused() is not None:
+            return []
+        seq, attempts = first[0]
+        if attempts >= ALONE:
+            leased = self._db.execute(LEASE_ONE, (worker, to_micros(until), seq)).fetchall()
+        else:
+            leased = self._db.execute(LEASE, (*wanted, worker, to_micros(until), limit, ALONE)).fetchall()
+        numbers: list[Any] = [row[0] for row in leased]
+        held = query(self._db, f"{JOB} WHERE j.seq IN ({','.join(map(str, numbers))}) ORDER BY j.priority DESC, j.turn, j.seq")
+        return [_job(row) for row in held]
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"
         if int(scalar(self._db, f"SELECT count(*) FROM jobs WHERE {those}", worker)) != len(jobs):
             return False
-        self._db.execute(f"DELETE FROM jobs WHERE {those}", (worker,))
+        self._db.execute(f"UPDATE jobs SET state = 'done', key = NULL, arguments = '{{}}', error = '' WHERE {those}", (worker,))
+        self._db.execute(LEAVE_LAST)
         return True
 
     def retry(self, job: int, worker: str, due: datetime, error: str) -> None:
+        self._give_back(job, worker, "ready", due, error)
+
+    def bury(self, job: int, worker: str, error: str) -> None:
+        self._give_back(job, worker, "dead", None, error)
+
+    def _give_back(self, job: int, worker: str, state: str, due: datetime | None, error: str) -> None:
+        held = "seq = ?1 AND leased_by = ?2 AND state = 'leased'"
+        again = query(self._db, f"SELECT 1 FROM jobs WHERE state = 'ready' AND key = (SELECT key FROM jobs WHERE {held})", job, worker)
+        if again:  # it was asked for anew meanwhile
+            self._db.execute(f"DELETE FROM jobs WHERE {held}", (job, worker))
+            return
         self._db.execute(
-            "UPDATE jobs SET state = 'ready', leased_by = NULL, due = ?, error = ? WHERE seq = ? AND leased_by = ?",
-            (to_micros(due), error, job, worker),
+            f"UPDATE jobs SET state = ?3, leased_by = NULL, leased_until = NULL, due = coalesce(?4, due), error = ?5 WHERE {held}",
+            (job, worker, state, to_micros(due), error),
         )
+
+    def requeue(self, job: int) -> Job:
+        found = self._unheld(job)
+        same = query(
+            self._db, "SELECT seq FROM jobs WHERE state = 'ready' AND seq != ?1 AND key = (SELECT key FROM jobs WHERE seq = ?1)", job
+        )
+        if same:
+            raise Conflict(f"Job {same[0][0]} does the same as job {job} and is in the queue already. Cancel one of them.")
+        self._db.execute("UPDATE jobs SET state = 'ready', attempts = 0, due = ?2, error = '' WHERE seq = ?1", (job, self._now))
+        return found
+
+    def _unheld(self, job: int) -> Job:
+        """A job that nobody works on. Raises ``Missing`` or ``Conflict``."""
+        self._db.execute(FREE, (self._now,))
+        found = read_job(self._db, job)
+        if found.state == "leased":
+            raise Conflict(f"Job {job} is being worked on. Wait for its end; if its worker is gone, it is free at {found.due}.")
+        return found
+
+    def cancel(self, job: int) -> Job:
+        found = self._unheld(job)
+        self._db.execute("UPDATE jobs SET state = 'cancelled' WHERE seq = ?", (job,))
+        return found
+
+    def paused(self) -> str | None:
+        found = query(self._db, "SELECT value FROM header WHERE key = 'paused'")
+        return str(found[0][0]) if found else None
+
+    def pause(self, reason: str | None) -> None:
+        self._db.execute("DELETE FROM header WHERE key = 'paused'")
+        if reason is not None:
+            self._db.execute("INSERT INTO header VALUES ('paused', ?)", (reason,))
 
     # -- vectors -------------------------------------------------------------------------------------------------------
 

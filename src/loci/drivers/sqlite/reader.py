@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +15,6 @@ from loci.types import (
     Channel,
     Claim,
     Interval,
-    Job,
     Kind,
     Link,
     Memory,
@@ -159,14 +157,6 @@ class Reader:
                 "SELECT v.at, v.before, v.after, v.author, v.reason FROM moves v JOIN memories m ON m.seq = v.memory WHERE m.id = ?"
                 " ORDER BY v.seq",
                 memory,
-            )
-        ]
-
-    def jobs(self, limit: int) -> list[Job]:
-        return [
-            Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error))
-            for seq, verb, arguments, state, attempts, error in self._db.execute(
-                "SELECT seq, verb, arguments, state, attempts, error FROM jobs WHERE state != 'done' ORDER BY seq LIMIT ?", (limit,)
             )
         ]
 

@@ -19,7 +19,7 @@ from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
 from loci.drivers.sqlite.connection import TRY_MS, connect, query, roll_back, scalar, translated, unsure
-from loci.drivers.sqlite.jobs import covered
+from loci.drivers.sqlite.jobs import OPEN, covered, read_job, read_jobs
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
@@ -291,9 +291,18 @@ class SqliteStore:
         with self._read() as db:
             return payloads.lent(db)
 
-    def jobs(self, limit: int = 1000) -> list[Job]:
+    def jobs(self, limit: int = 1000, states: Sequence[str] = OPEN) -> list[Job]:
         with self._read() as db:
-            return Reader(db, self.cube).jobs(limit)
+            return read_jobs(db, states, limit)
+
+    def job(self, seq: int) -> Job:
+        with self._read() as db:
+            return read_job(db, seq)
+
+    def paused(self) -> str | None:
+        with self._read() as db:
+            found = query(db, "SELECT value FROM header WHERE key = 'paused'")
+        return str(found[0][0]) if found else None
 
     def sizes(self) -> Mapping[str, int]:
         with self._read() as db:

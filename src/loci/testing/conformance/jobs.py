@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from loci.testing.conformance.scene import DAY, NOW, OpenStore
+from loci.testing.conformance.scene import DAY, NOW, OpenStore, expect_conflict, expect_missing
 
 
 def a_job_is_done_by_one_worker_once(open_store: OpenStore) -> None:
@@ -27,6 +27,7 @@ def a_job_is_done_by_one_worker_once(open_store: OpenStore) -> None:
         assert again.attempts == 2, "a worker that went away gives its job back when its time is over"
         assert not tx.finish([again.seq], "two")
         tx.retry(again.seq, "three", NOW + 2 * DAY, "no luck")
+        tx.retry(again.seq, "three", NOW, "not held any more")
         assert tx.lease("read", "three", NOW + 3 * DAY, 9) == [], "not before it is due"
     assert [(job.verb, job.state, job.error) for job in store.jobs()] == [("embed", "ready", ""), ("read", "ready", "no luck")]
     with store.write(NOW + 2 * DAY) as tx:
@@ -46,3 +47,98 @@ def jobs_are_leased_by_what_they_take(open_store: OpenStore) -> None:
         assert [len(job.arguments["contents"]) for job in two_others] == [3, 100]  # type: ignore[arg-type]
         assert not tx.finish([two[0].seq, two_others[0].seq], "one") and len(store.jobs()) == 4, "all of them or none"
         assert tx.finish([job.seq for job in two], "one") and len(store.jobs()) == 2
+
+
+def no_number_of_a_job_is_given_twice(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    seen: set[int] = set()
+    for _ in range(3):
+        with store.write(NOW) as tx:
+            tx.enqueue("read", {"source": "a"})
+        with store.write(NOW) as tx:
+            (job,) = tx.lease("read", "one", soon, 9)
+            assert job.seq not in seen and tx.finish([job.seq], "one")
+        seen.add(job.seq)
+    assert store.jobs() == [] and store.jobs(9, ("done",)) != []
+
+
+def what_is_urgent_goes_first_and_users_take_turns(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        for number in range(4):
+            tx.enqueue("read", {"source": f"a{number}"}, user="ana")
+        for user in ("bo", "cem"):
+            tx.enqueue("read", {"source": user}, user=user)
+        tx.enqueue("read", {"source": "urgent"}, user="ana", priority=5)
+        tx.enqueue("read", {"source": "idle"}, user="dee", priority=-5)
+
+    def lease(count: int) -> list[object]:
+        with store.write(NOW) as tx:
+            return [job.arguments["source"] for job in tx.lease("read", "one", soon, count)]
+
+    assert lease(1) == ["urgent"] and lease(3) == ["a0", "bo", "cem"], "one of ana's, then one of each of the others"
+    with store.write(NOW) as tx:
+        tx.enqueue("read", {"source": "late"}, user="bo")
+    assert lease(9) == ["a1", "late", "a2", "a3", "idle"], "who comes late waits for what is next, not for all that was there before"
+    assert {job.user for job in store.jobs()} == {"ana", "bo", "cem", "dee"}
+
+
+def a_key_is_queued_once(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        for priority in (0, 3, 1):
+            tx.enqueue("read", {"source": "a"}, key="a", priority=priority)
+        tx.enqueue("read", {"source": "b"}, key="b")
+        tx.enqueue("read", {"source": "c"})
+        tx.enqueue("read", {"source": "c"})
+    assert [(job.arguments["source"], job.priority) for job in store.jobs()] == [("a", 3), ("b", 0), ("c", 0), ("c", 0)]
+    with store.write(NOW) as tx:
+        (begun,) = tx.lease("read", "one", soon, 1)
+        tx.enqueue("read", {"source": "a"}, key="a")
+    assert len(store.jobs()) == 5, "what was begun may have seen less than is there now"
+    with store.write(NOW) as tx:
+        tx.retry(begun.seq, "one", NOW, "no luck")
+    assert [job.seq for job in store.jobs() if job.arguments["source"] == "a"] != [begun.seq] and len(store.jobs()) == 4
+
+
+def what_failed_is_tried_alone_and_what_is_dead_waits_for_somebody(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        for name in "abc":
+            tx.enqueue("read", {"source": name})
+    for _ in range(2):
+        with store.write(NOW) as tx:
+            for job in tx.lease("read", "one", soon, 9):
+                tx.retry(job.seq, "one", NOW, f"{job.arguments['source']} failed")
+    with store.write(NOW) as tx:
+        tx.enqueue("read", {"source": "new"})
+        (alone,) = tx.lease("read", "one", soon, 9)
+        assert alone.attempts == 3 and alone.error == "a failed"
+        expect_conflict(lambda: tx.requeue(alone.seq))
+        expect_conflict(lambda: tx.cancel(alone.seq))
+        tx.bury(alone.seq, "one", "given up")
+        others = [job.seq for job in store.jobs()]
+        tx.cancel(others[0])
+    with store.write(NOW + DAY) as tx:
+        leased = [tx.lease("read", "one", NOW + 2 * DAY, 9) for _ in range(4)]
+    assert [[job.arguments["source"] for job in some] for some in leased] == [["c"], ["new"], [], []]
+    assert [(job.state, job.error) for job in store.jobs(9, ("dead", "cancelled"))] == [("dead", "given up"), ("cancelled", "b failed")]
+    with store.write(NOW + DAY) as tx:
+        assert tx.requeue(alone.seq).state == "dead"
+        (again,) = tx.lease("read", "two", NOW + 2 * DAY, 9)
+    assert (again.seq, again.attempts) == (alone.seq, 1)
+    expect_missing(lambda: store.job(10**6))
+
+
+def a_paused_queue_gives_nothing(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        tx.enqueue("read", {"source": "a"})
+        tx.pause("backup")
+    assert store.paused() == "backup"
+    with store.write(NOW) as tx:
+        assert tx.lease("read", "one", soon, 9) == []
+        tx.enqueue("read", {"source": "b"})
+        tx.pause(None)
+        assert len(tx.lease("read", "one", soon, 9)) == 2
+    assert store.paused() is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from loci.errors import Missing
+from loci.errors import Conflict, Missing
 from loci.memories.plaintext import Header, draft_of, memory_of
 from loci.ports import ClaimRow, Probe, RowFilter, Store, Transaction
 from loci.testing.embedder import HashEmbedder
@@ -103,3 +103,12 @@ def expect_missing(ask: Callable[[], object]) -> None:
         assert str(error)
     else:
         raise AssertionError("what is not there, or not to be seen, must raise Missing")
+
+
+def expect_conflict(ask: Callable[[], object]) -> None:
+    try:
+        ask()
+    except Conflict as error:
+        assert str(error)
+    else:
+        raise AssertionError("what somebody works on must raise Conflict")

@@ -1,0 +1,167 @@
+"""The queue of jobs: list, show, retry, cancel, pause, resume; and a worker that does nothing else."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from loci.cli.place import Place, verb
+from loci.cli.values import emit
+
+if TYPE_CHECKING:
+    from loci.system import System
+    from loci.types import Job
+
+F = TypeVar("F", bound=Callable[..., Any])
+LOOK_SECONDS = 1.0  # between two looks at queues that were empty
+
+
+@click.group()
+def jobs() -> None:
+    """Look after the queue of jobs: list, show, retry, cancel, pause, resume."""
+
+
+def jobs_verb(name: str) -> Callable[[F], F]:
+    """A command of the group."""
+
+    def decorate(function: F) -> F:
+        jobs.add_command(verb(name)(function))
+        return function
+
+    return decorate
+
+
+@jobs_verb("list")
+@click.option("--state", metavar="STATE", help="Only ready, leased, dead or cancelled ones.")
+@click.option("--limit", type=int, default=100, show_default=True, metavar="N", help="At most N.")
+def list_(place: Place, state: str | None, limit: int, as_json: bool) -> None:
+    """What waits, is worked on, failed too often or was cancelled, oldest first. What is done is gone."""
+    from loci.cli import render
+
+    with place.open_cube() as cube:
+        found, paused = cube.jobs(state=state, limit=limit), cube.paused()
+    if as_json:
+        emit({"jobs": found, "paused": paused})
+        return
+    if paused is not None:
+        render.warn(f"The queue is paused{f' ({paused})' if paused else ''}; `loci jobs resume` lets it go on.")
+    if not found:
+        render.note("nothing waits.")
+        return
+    rows: list[list[render.Cell]] = [
+        [str(j.seq), j.verb, j.state, str(j.priority), j.user or "", str(j.attempts), render.moment(j.due), j.error[:60]] for j in found
+    ]
+    render.show_table(["job", "verb", "state", "priority", "user", "attempts", "due", "error"], rows, right=["job", "priority", "attempts"])
+
+
+@jobs_verb("show")
+@click.argument("number", type=int)
+def show(place: Place, number: int, as_json: bool) -> None:
+    """Everything about job NUMBER, with what its last attempt met."""
+    with place.open_cube() as cube:
+        _tell(cube.job(number), as_json)
+
+
+@jobs_verb("retry")
+@click.argument("number", type=int)
+def retry(place: Place, number: int, as_json: bool) -> None:
+    """Make job NUMBER ready, as if it had never been tried."""
+    with place.open_cube(is_writing=True) as cube:
+        was = cube.retry(number)
+    _done(was, "ready", as_json)
+
+
+@jobs_verb("cancel")
+@click.argument("number", type=int)
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept in the log.")
+def cancel(place: Place, number: int, reason: str, as_json: bool) -> None:
+    """Have nobody work on job NUMBER. It stays in the list, and `loci jobs retry` brings it back."""
+    with place.open_cube(is_writing=True) as cube:
+        was = cube.cancel(number, reason=reason)
+    _done(was, "cancelled", as_json)
+
+
+@jobs_verb("pause")
+@click.option("--reason", default="", metavar="TEXT", help="Why; shown, and kept in the log.")
+def pause(place: Place, reason: str, as_json: bool) -> None:
+    """Begin no job any more, in any process. What is added is queued; searches say what is missing."""
+    with place.open_cube(is_writing=True) as cube:
+        cube.pause(reason=reason)
+    if as_json:
+        emit({"paused": reason})
+
+
+@jobs_verb("resume")
+def resume(place: Place, as_json: bool) -> None:
+    """Let the queue go on."""
+    with place.open_cube(is_writing=True) as cube:
+        cube.resume()
+    if as_json:
+        emit({"paused": None})
+
+
+@verb("worker")
+@click.option("--once", is_flag=True, help="End when nothing is due.")
+def worker(place: Place, once: bool, as_json: bool) -> None:
+    """Work the queues of every cube, or of the one named by --cube, until interrupted.
+
+    For a machine, or an hour, of its own: any process that has the vault open works them as well. An interrupt ends it after the
+    job in hand; what failed stays queued, with the reason (`loci jobs list`).
+    """
+    is_over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: is_over.set())
+    with place.open() as memory:
+        steps, failures = _work(memory, place.cube, is_over, once)
+    if as_json:
+        emit({"steps": steps, "failures": failures})
+
+
+def _work(memory: System, cube: str | None, is_over: threading.Event, once: bool) -> tuple[int, list[str]]:
+    """Steps that were done, and what went wrong, each once."""
+    from loci.cli import render
+    from loci.errors import LociError
+
+    steps, failures = 0, list[str]()
+    while not is_over.is_set():
+        done = 0
+        for name in memory.cubes() if cube is None else [cube]:
+            try:
+                done += memory.cube(name, create=False).drain(is_over.is_set)
+            except LociError as error:
+                if str(error) not in failures:
+                    failures.append(str(error))
+                    render.warn(f"{name}: {error}")
+        steps += done
+        if done:
+            render.note(f"{done} step{'s' if done > 1 else ''} done.")
+        elif once:
+            break
+        else:
+            is_over.wait(LOOK_SECONDS)
+    return steps, failures
+
+
+def _tell(job: Job, as_json: bool) -> None:
+    from loci.cli import render
+
+    if as_json:
+        emit(job)
+        return
+    render.show_fields({
+        "job": job.seq, "verb": job.verb, "state": job.state, "priority": job.priority, "user": job.user or "nobody's", "attempts": job.attempts,
+        "held until" if job.state == "leased" else "due": job.due, "error": job.error, "arguments": job.arguments,
+    })  # fmt: skip
+
+
+def _done(was: Job, state: str, as_json: bool) -> None:
+    from loci.cli import render
+
+    if as_json:
+        emit({"job": was.seq, "was": was.state, "state": state})
+    else:
+        render.note(f"job {was.seq} ({was.verb}) was {was.state} and is {state} now.")

@@ -1,0 +1,222 @@
+"""The queue of a cube: what fails is tried again and then waits for somebody, users take turns, and who is waited for comes first."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loci import Message
+from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, LociError, Missing
+from loci.operation import scheduler, work
+from loci.operation.pace import Pace
+from loci.system import Cube
+from loci.testing import HashEmbedder, ManualClock
+from loci.wire import MemOS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+POISON = "poison"
+
+
+class Picky(HashEmbedder):
+    """Fails over any text that holds a word, and keeps what it was given."""
+
+    is_picky = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[tuple[str, ...]] = []
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.given.append(tuple(texts))
+        if self.is_picky and any(POISON in text for text in texts):
+            raise EmbedderFailed("it cannot take that")
+        return super().embed(texts)
+
+
+class Slow(HashEmbedder):
+    """Takes five milliseconds a text, and notes when each call began and ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[float, float, int]] = []
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        begun = time.perf_counter()
+        time.sleep(0.005 * len(texts))
+        self.calls.append((begun, time.perf_counter(), len(texts)))
+        return super().embed(texts)
+
+
+def work_for(cube: Cube, clock: ManualClock, hours: int) -> None:
+    """Works whatever becomes due in that time."""
+    for _ in range(hours):
+        with contextlib.suppress(LociError):
+            cube.drain()
+        clock.advance(hours=1)
+
+
+def test_what_always_fails_ends_dead_and_holds_nothing_up(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    embedder = Picky()
+    cube = open_vault(embedder=embedder).cube("main")
+    for n in range(6):
+        cube.add(f"The kettle number {n} is blue.", user="ana")
+    bad = cube.add(f"The {POISON} is in the kettle.", user="ana").ids[0]
+    work_for(cube, clock, 48)
+    (dead,) = cube.jobs()
+    assert (dead.state, dead.attempts, dead.user) == ("dead", scheduler.MOST_ATTEMPTS, "ana") and "cannot take that" in dead.error
+    assert cube.pending() == 0 and cube.verify().is_clean
+    assert "1 of 7" in cube.search("kettle", user="ana").trace.missing["dense"]
+    assert [record.object for record in cube.log(verb="bury")] == [str(dead.seq)]
+    tries = len(embedder.given)
+    work_for(cube, clock, 48)
+    assert len(embedder.given) == tries, "what is dead is not tried"
+    embedder.is_picky = False
+    assert cube.retry(dead.seq).state == "dead"
+    cube.drain()
+    assert not cube.jobs() and bad in cube.search("poison", user="ana").ids and not cube.search("kettle", user="ana").trace.missing
+
+
+def test_a_failure_is_tried_again_by_itself(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    from loci.drivers.clock import SystemClock
+
+    monkeypatch.setattr(scheduler, "RETRY", timedelta(milliseconds=150))
+    monkeypatch.setattr(scheduler, "PAUSE_SECONDS", 0.02)
+    embedder = Picky()
+    cube = open_vault(embedder=embedder, clock=SystemClock(), is_background=True).cube("main")
+    cube.add(f"The {POISON} is in the kettle.")
+    assert until(lambda: len(embedder.given) > 1)
+    embedder.is_picky = False
+    assert until(lambda: cube.pending() == 0)
+
+
+def test_a_paused_queue_stands_still_and_says_so(open_vault: Callable[..., MemOS]) -> None:
+    embedder = Picky()
+    cube = open_vault(embedder=embedder).cube("main")
+    cube.pause(reason="backup at night")
+    cube.add("The kettle is blue.", user="ana")
+    assert cube.drain() == 0 and cube.pending() == 1 and cube.paused() == "backup at night"
+    missing = cube.search("kettle", user="ana").trace.missing["dense"]
+    assert "1 of 1" in missing and not embedder.given[:-1], "of the question alone there was a vector"
+    cube.resume()
+    assert cube.drain() == 1 and cube.paused() is None and not cube.search("kettle", user="ana").trace.missing
+    assert [record.verb for record in cube.log() if record.verb in ("pause", "resume")] == ["pause", "resume"]
+
+
+def test_what_was_cancelled_stays_until_it_is_retried(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault(embedder=HashEmbedder())
+    cube = memory.cube("main")
+    cube.add("The kettle is blue.", user="ana")
+    (job,) = cube.jobs(state="ready")
+    assert cube.cancel(job.seq, reason="not now").state == "ready"
+    assert cube.drain() == 0 and cube.jobs(state="cancelled")[0].seq == job.seq and cube.verify().is_clean
+    assert cube.log(verb="cancel")[0].detail["reason"] == "not now"
+    cube.retry(job.seq)
+    assert cube.drain() == 1 and not cube.jobs()
+    with pytest.raises(Missing):
+        cube.job(job.seq)
+
+
+def test_who_has_little_to_do_does_not_wait_for_who_has_much(open_vault: Callable[..., MemOS]) -> None:
+    embedder = Picky()
+    cube = open_vault(embedder=embedder).cube("main")
+    for part in range(5):
+        cube.add([Message("user", f"The kettle number {part} {n} is blue.") for n in range(work.BATCH)], user="ana")
+    cube.add("The roof is red.", user="bo")
+    steps = iter((False, False, False, True))
+    cube.drain(lambda: next(steps))
+    assert any("roof" in text for text in embedder.given[1]) and cube.pending() == 2
+
+
+def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS]) -> None:
+    """Between two pieces of work there is somebody to ask; a piece takes about as long as a call may wait."""
+    embedder, pace = Slow(), Pace()
+    given = {number: f"The kettle number {number} is blue." for number in range(60)}
+    done = threading.Event()
+
+    def background() -> None:
+        work.Embedding(embedder).compute(given, pace)
+        done.set()
+
+    thread = threading.Thread(target=background)
+    thread.start()
+    assert until(lambda: len(embedder.calls) >= 2)
+    with pace.foreground():
+        begun = time.perf_counter()
+        time.sleep(0.3)
+        ended = time.perf_counter()
+    assert done.wait(10) and sum(size for _, _, size in embedder.calls) == 60
+    assert not [start for start, _, _ in embedder.calls if begun + 0.05 < start < ended]
+    thread.join()
+
+
+def test_work_goes_on_though_calls_never_cease(monkeypatch: pytest.MonkeyPatch) -> None:
+    from loci.operation import pace as module
+
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    pace = Pace()
+    with pace.foreground():
+        contents, vectors = work.Embedding(HashEmbedder()).compute({1: "one", 2: "two"}, pace)
+    assert contents == [1, 2] and len(vectors) == 2
+
+
+def test_an_auditor_sees_the_queue_and_the_owner_changes_it(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault(embedder=HashEmbedder())
+    memory.cube("main").add("The kettle is blue.", user="ana")
+    (job,) = memory.cube("main").jobs()
+    for name, role in (("eve", "auditor"), ("mel", "curator")):
+        memory.grant(name, role, cube="main")
+    auditor, curator = memory.acting("eve").cube("main"), memory.acting("mel").cube("main")
+    assert auditor.jobs() == [job] and auditor.job(job.seq) == job
+    for forbidden in (lambda: auditor.cancel(job.seq), lambda: auditor.pause(), lambda: curator.jobs(), lambda: curator.retry(job.seq)):
+        with pytest.raises(Denied):
+            forbidden()
+
+
+def test_an_erased_user_is_in_no_job(open_vault: Callable[..., MemOS]) -> None:
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    cube.add("The kettle is blue.", user="ana")
+    cube.erase(user="ana")
+    assert [job.user for job in cube.jobs()] in ([], [None])
+    cube.add("The roof is red.", user="bo")
+    assert cube.drain() and not cube.jobs()
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda c: c.jobs(state="done"), lambda c: c.jobs(limit=0), lambda c: c.job(0), lambda c: c.retry("1"), lambda c: c.cancel(-1)]
+)
+def test_bad_input_is_told(open_vault: Callable[..., MemOS], ask: Callable[[Cube], object]) -> None:
+    with pytest.raises(Invalid):
+        ask(open_vault().cube("main"))
+
+
+def test_what_is_not_there_or_is_being_worked_on_is_told(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    for ask in (cube.job, cube.retry, cube.cancel):
+        with pytest.raises(Missing, match="loci jobs list"):
+            ask(7)
+    cube.add("The kettle is blue.")
+    with cube._store.write(clock.now()) as tx:
+        (held,) = tx.lease("embed", "another", clock.now() + timedelta(minutes=1), 9)
+    for change in (cube.retry, cube.cancel):
+        with pytest.raises(Conflict, match="being worked on"):
+            change(held.seq)
+    clock.advance(hours=1)
+    assert cube.cancel(held.seq).state == "ready", "its worker is gone"
+
+
+def until(done: Callable[[], bool]) -> bool:
+    """Gives another thread up to five seconds."""
+    for _ in range(500):
+        if done():
+            return True
+        time.sleep(0.01)
+    return False

@@ -146,9 +146,10 @@ class Scheduler:
         ``failure`` keeps what it was."""
         if self._embedder is None:
             return
-        backlog = self._store.jobs(SMALL + 1)
+        now = self._clock.now()
+        backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]
         if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
-            return
+            return  # what failed waits for its time, and no answer for it
         if not self._working.acquire(timeout=SETTLE_SECONDS):
             return
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate, islice, zip_longest
 from typing import Any
 
 import apsw
@@ -27,37 +28,26 @@ SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.g
   AND json_extract(j.arguments, '$.generation') = ?1)
 """
 
-TURN = """
-max(coalesce((SELECT min(turn) FROM jobs WHERE state = 'ready' AND verb = ?1 AND priority = ?5), 0),
-  coalesce((SELECT max(turn) + 1 FROM jobs WHERE state = 'ready' AND user = ?4 AND verb = ?1 AND priority = ?5), 0))
-"""
-"""Whose turn it is: after what its user has in the queue already, and not before what is next. So who has much to do waits behind those
-who have little (start-time fair queueing, Goyal et al. 1996, with jobs of one length)."""
-
-ENQUEUE = f"""
-INSERT INTO jobs (verb, arguments, state, due, user, priority, key, turn) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6, {TURN})
+PLAIN = "INSERT INTO jobs (verb, arguments, state, due, user, priority) VALUES (?1, ?2, 'ready', ?3, ?4, ?5)"
+KEYED = """
+INSERT INTO jobs (verb, arguments, state, due, user, priority, key) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6)
   ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?5), due = min(due, ?3)
 """
 
 FREE = "UPDATE jobs SET state = 'ready', leased_by = NULL WHERE state = 'leased' AND leased_until < ?"
 
-NEXT = """
+DUE = """
 FROM jobs WHERE state = 'ready' AND verb = ?1 AND due <= ?2 AND (?3 IS NULL OR json_extract(arguments, '$.generation') = ?3)
 """
-
-FIRST = f"SELECT seq, attempts {NEXT} ORDER BY priority DESC, turn, seq LIMIT 1"
-
-LEASE = f"""
-UPDATE jobs SET state = 'leased', leased_by = ?4, leased_until = ?5, attempts = attempts + 1 WHERE seq IN (
-  SELECT seq FROM (
-    SELECT seq, size, sum(size) OVER (ORDER BY priority DESC, turn, seq) AS total FROM (
-      SELECT seq, priority, turn, coalesce(json_array_length(arguments, '$.contents'), 1) AS size {NEXT} AND attempts < ?7
-        ORDER BY priority DESC, turn, seq LIMIT ?6))
-  WHERE total - size < ?6)
-RETURNING seq
+FAILED = f"SELECT seq {DUE} AND attempts >= 2 ORDER BY due, seq LIMIT 1"
+"""One that has failed before is tried alone: it may be what made the others fail."""
+BELOW = f"SELECT priority {DUE} AND attempts < 2 AND priority < ?4 ORDER BY priority DESC LIMIT 1"
+AFTER = f"SELECT user {DUE} AND attempts < 2 AND priority = ?4 AND user > ?5 ORDER BY user LIMIT 1"
+NEXT = f"""
+SELECT seq, user, coalesce(json_array_length(arguments, '$.contents'), 1) {DUE} AND attempts < 2 AND priority = ?4 AND user = ?5
+  ORDER BY seq LIMIT ?6
 """
-
-LEASE_ONE = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ?, attempts = attempts + 1 WHERE seq = ? RETURNING seq"
+HOLD = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ?, attempts = attempts + 1 WHERE seq = ?"
 
 JOB = "SELECT j.seq, j.verb, j.arguments, j.state, j.attempts, j.error, j.priority, n.name, coalesce(j.leased_until, j.due) FROM jobs j LEFT JOIN names n ON n.seq = j.user"
 
@@ -66,7 +56,8 @@ LEAVE_LAST = "DELETE FROM jobs INDEXED BY jobs_done WHERE state = 'done' AND seq
 
 OPEN = ("ready", "leased")
 LEFT = ("dead", "cancelled")  # and so they stay until somebody retries them
-ALONE = 2  # failures after which a job is tried by itself: it may be what made the others fail
+MOST_PRIORITY = MOST_USERS = 1 << 60
+Wanted = tuple[str, int, int | None]  # a verb, now, and a generation of vectors
 
 
 def read_jobs(db: apsw.Connection, states: Sequence[str], limit: int) -> list[Job]:
@@ -81,6 +72,35 @@ def read_job(db: apsw.Connection, seq: int) -> Job:
     if not found:
         raise Missing(f"There is no job {seq} in the queue: it is done, or never was. `loci jobs list` shows what there is.")
     return _job(found[0])
+
+
+def _next(db: apsw.Connection, wanted: Wanted, limit: int) -> list[int]:
+    """The due jobs whose turn it is: of the highest priority, one of each user's after the other, until they take ``limit`` together. Users
+    come round: the one after whom was served last comes first."""
+    failed = query(db, FAILED, *wanted)
+    if failed:
+        return [int(failed[0][0])]
+    priority = MOST_PRIORITY
+    while found := query(db, BELOW, *wanted, priority):
+        priority = int(found[0][0])
+        served = query(db, "SELECT value FROM header WHERE key = 'served'")
+        users = list(dict.fromkeys(islice(_users(db, wanted, priority, int(served[0][0]) if served else 0), limit)))
+        queues = [query(db, NEXT, *wanted, priority, user, -(-limit // len(users))) for user in users]
+        turns = [job for turn in zip_longest(*queues) for job in turn if job is not None]
+        before = accumulate((int(size) for _, _, size in turns), initial=0)
+        chosen = [job for job, total in zip(turns, before, strict=False) if total < limit]
+        db.execute("INSERT OR REPLACE INTO header VALUES ('served', ?)", (chosen[-1][1],))
+        return [int(seq) for seq, _, _ in chosen]
+    return []
+
+
+def _users(db: apsw.Connection, wanted: Wanted, priority: int, last: int) -> Iterator[int]:
+    """Those who have due jobs of a priority, in a circle that begins after ``last``; each is looked up in an index by the one before."""
+    for start, end in ((last, MOST_USERS), (-1, last)):
+        user = start
+        while (found := query(db, AFTER, *wanted, priority, user)) and int(found[0][0]) <= end:
+            user = int(found[0][0])
+            yield user
 
 
 def _job(row: tuple[Any, ...]) -> Job:
@@ -102,23 +122,17 @@ class JobRows(Rows):
     def enqueue(
         self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, priority: int = 0, key: str | None = None
     ) -> None:
-        values = (verb, compact(arguments), self._now, self._maybe(user) or 0, priority, key)
-        self._db.execute(ENQUEUE, values)
+        values = (verb, compact(arguments), self._now, self._maybe(user) or 0, priority)
+        self._db.execute(KEYED, (*values, key)) if key is not None else self._db.execute(PLAIN, values)
 
     def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
         self._db.execute(FREE, (self._now,))
-        wanted = (verb, self._now, generation)
-        first = query(self._db, FIRST, *wanted)
-        if not first or self.paused() is not None:
+        if self.paused() is not None:
             return []
-        seq, attempts = first[0]
-        if attempts >= ALONE:
-            leased = self._db.execute(LEASE_ONE, (worker, to_micros(until), seq)).fetchall()
-        else:
-            leased = self._db.execute(LEASE, (*wanted, worker, to_micros(until), limit, ALONE)).fetchall()
-        numbers: list[Any] = [row[0] for row in leased]
-        held = query(self._db, f"{JOB} WHERE j.seq IN ({','.join(map(str, numbers))}) ORDER BY j.priority DESC, j.turn, j.seq")
-        return [_job(row) for row in held]
+        chosen = _next(self._db, (verb, self._now, generation), limit)
+        self._db.executemany(HOLD, [(worker, to_micros(until), seq) for seq in chosen])
+        held = {job.seq: job for job in map(_job, query(self._db, f"{JOB} WHERE j.seq IN ({','.join(map(str, chosen))})"))}
+        return [held[seq] for seq in chosen]
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"

@@ -110,9 +110,9 @@ CREATE TABLE vectors (
 CREATE TABLE jobs (
   seq INTEGER PRIMARY KEY, verb TEXT NOT NULL, arguments TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
   due INTEGER NOT NULL, leased_by TEXT, leased_until INTEGER, error TEXT NOT NULL DEFAULT '', priority INTEGER NOT NULL DEFAULT 0,
-  user INTEGER NOT NULL DEFAULT 0, turn INTEGER NOT NULL DEFAULT 0, key TEXT) STRICT;
-CREATE INDEX jobs_next ON jobs (verb, priority DESC, turn) WHERE state = 'ready';
-CREATE INDEX jobs_turn ON jobs (user, verb, priority, turn) WHERE state = 'ready';
+  user INTEGER NOT NULL DEFAULT 0, key TEXT) STRICT;
+CREATE INDEX jobs_next ON jobs (verb, priority DESC, user) WHERE state = 'ready';
+CREATE INDEX jobs_failed ON jobs (verb, due) WHERE state = 'ready' AND attempts >= 2;
 CREATE INDEX jobs_held ON jobs (leased_until) WHERE state = 'leased';
 CREATE INDEX jobs_done ON jobs (seq) WHERE state = 'done';
 CREATE UNIQUE INDEX jobs_key ON jobs (key) WHERE state = 'ready' AND key IS NOT NULL;

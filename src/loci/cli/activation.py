@@ -50,6 +50,17 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
 @click.option("--max-tokens", type=int, default=256, show_default=True, help="Length of the answer at most.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 takes the likeliest token each time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice, where the temperature is above 0.")
+@click.option(
+    "--activation", "activations", multiple=True, metavar="ID", help="Begin with this activation memory; several times for several."
+)
+@click.option(
+    "--compose",
+    default="prefix",
+    show_default=True,
+    metavar="MODE",
+    help="Of several: prefix goes on from one, exactly; block and blend put all behind one another, approximately.",
+)
+@click.option("--share", type=float, default=0.15, show_default=True, help="Of the tokens that blend reads again.")
 def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
     """Answer QUESTION from memory with a model that runs here, or behind a server.
 
@@ -68,7 +79,8 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
         click.echo()
         told = answer.attached
         render.note(
-            f"{told.held_tokens} tokens were held by {told.handle or 'no activation memory'}, {told.read_tokens} were read ({told.reason})."
+            f"{told.held_tokens} tokens were held by {', '.join(told.handles) or told.handle or 'no activation memory'},"
+            f" {told.read_tokens + told.reread_tokens} were read ({told.reason})."
         )
 
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "write_off": "kv write-off",
 }
 TALK = {"appended", "replied", "reported", "turn"}
-NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "rank"}
+NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "prepare", "rank"}
 
 
 def page() -> str:

@@ -27,7 +27,7 @@ NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
     "kv", "kv verify",
 }  # fmt: skip
-NOT_VERBS = {"call", "rank", "drain", "pending", "close", "baselines", "acting", "conversation"}  # plumbing of the Python door
+NOT_VERBS = {"call", "rank", "drain", "pending", "close", "baselines", "acting", "conversation", "prepare"}  # plumbing of the Python door
 SPELLED = {
     "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv server": "server", "kv write-off": "write_off",
 }  # fmt: skip

@@ -68,10 +68,15 @@ class Asking(Gated):
     def _search(self, query: Query, rows: RowFilter) -> Recall:
         at = self._parts.governance.narrow(rows, query)
         self._settle()
-        recall = self._with_handles(self._operator.search(query, at), at)
+        recall = self._with_faults(self._with_handles(self._operator.search(query, at), at))
         self._scheduler.use(recall.ids)
         self._note_read("search", recall.ids)
         return recall
+
+    def _with_faults(self, recall: Recall) -> Recall:
+        """With what went wrong with pages that were sent for since the last search."""
+        wrong = self._parts.porter.fault(self._activations)
+        return replace(recall, trace=replace(recall.trace, missing={**recall.trace.missing, "prepare": wrong})) if wrong else recall
 
     def _with_handles(self, recall: Recall, at: RowFilter) -> Recall:
         """With the activation memories that hold some of the hits; of those that cannot be read the trace says so."""

@@ -17,11 +17,11 @@ from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import doubt, erasure, explain, importing
-from loci.operation.composing import Composing
 from loci.operation.intake import Intake, Provenance, people_of, told
 from loci.operation.lending import Lending
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
 from loci.operation.operator import Operator
+from loci.operation.preparing import Preparing
 from loci.operation.redact import Leak, Redactor
 from loci.operation.scheduler import Scheduler
 from loci.operation.served import Served
@@ -30,7 +30,7 @@ from loci.policy.lifecycle import Move
 from loci.policy.redacting import Rules
 from loci.policy.trust import least
 from loci.ports import Notary, Store, Transaction
-from loci.system.activating import Activating
+from loci.system.carrying import Carrying
 from loci.system.parts import Parts
 from loci.types import (
     Channel,
@@ -49,7 +49,7 @@ from loci.types import (
 )
 
 
-class Cube(Activating):
+class Cube(Carrying):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:
@@ -62,7 +62,7 @@ class Cube(Activating):
         self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
         lending = Lending(store, parts.server, parts.shelf)
         kept = (parts.vault.pages(store.cube), self._redactor, parts.residence, lending)
-        self._activations = Composing(store, parts.engine, *kept) if parts.server is None else Served(store, parts.server, *kept)
+        self._activations = Preparing(store, parts.engine, *kept) if parts.server is None else Served(store, parts.server, *kept)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable
         )  # fmt: skip
@@ -485,6 +485,7 @@ class Cube(Activating):
         """Ends background work of this cube and of what was branched from it here; the vault keeps the files."""
         for branch in self._branches:
             branch.close()
+        self._parts.porter.stop(self._activations)
         self._scheduler.close()
 
     # -- plumbing ------------------------------------------------------------------------------------------------------

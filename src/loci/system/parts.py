@@ -11,6 +11,7 @@ from loci.infrastructure.governance import Governance
 from loci.infrastructure.shelf import Shelf
 from loci.infrastructure.vault import Vault
 from loci.operation.intake import Reader
+from loci.operation.porter import Porter
 from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
@@ -51,3 +52,4 @@ class Parts:
     residence: Residence = field(default_factory=lambda: Residence(None, 0, 0))
     server: Callable[[], Server] | None = None
     shelf: Shelf = field(default_factory=lambda: Shelf(None, 0))
+    porter: Porter = field(default_factory=Porter)

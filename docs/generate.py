@@ -24,6 +24,8 @@ COMMANDS = {
     "deactivate": "kv drop",
     "server": "kv server",
     "write_off": "kv write-off",
+    "export_activation": "kv export",
+    "import_activation": "kv import",
 }
 TALK = {"appended", "replied", "reported", "turn"}
 NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "prepare", "rank"}

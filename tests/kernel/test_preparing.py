@@ -71,6 +71,15 @@ def test_what_a_question_needs_is_at_hand_when_it_is_asked(cube: Cube, open_vaul
     assert "prepare" not in fresh.search(QUESTION, user="ann").trace.missing
 
 
+def test_a_guess_counts_as_no_use_and_is_in_the_log(cube: Cube, open_vault: Door) -> None:
+    cube.activate(ids(cube), user="ann")
+    fresh = open_vault(engine=HashEngine(), audit_reads=True).cube("main")
+    fresh.prepare(QUESTION, user="ann").wait(SECONDS)
+    fresh._scheduler.note_uses()
+    assert all(memory.uses == 0 for memory in fresh.list(user="ann")) and fresh.activations(user="ann")[0].uses == 0
+    assert [record.detail["verb"] for record in fresh.log(verb="read")][:1] == ["prepare"]
+
+
 def test_nobody_waits_for_it(cube: Cube, open_vault: Door) -> None:
     handle = cube.activate(ids(cube), user="ann")
     engine = Gated()
@@ -200,6 +209,7 @@ def test_a_damaged_page_is_told_to_who_waits_and_in_the_next_search(cube: Cube, 
     errand = fresh.prepare(QUESTION, user="ann")
     with pytest.raises(Corrupt, match="not as it was written"):
         errand.wait(SECONDS)
+    assert "prepare" not in fresh.search(QUESTION, user="bob").trace.missing, "what goes wrong for ann is ann's"
     told = fresh.search(QUESTION, user="ann").trace.missing["prepare"]
     assert "Corrupt" in told and "not as it was written" in told
     assert "prepare" not in fresh.search(QUESTION, user="ann").trace.missing, "once"

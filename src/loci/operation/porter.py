@@ -42,10 +42,10 @@ class Porter:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._last: tuple[object, Errand] | None = None
-        self._faults: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()
+        self._faults: weakref.WeakKeyDictionary[object, dict[str, str]] = weakref.WeakKeyDictionary()
 
-    def send(self, owner: object, ids: tuple[str, ...], job: Job) -> Errand:
-        """Begins an errand and returns at once. ``owner`` is who asks, and who is told of what goes wrong."""
+    def send(self, owner: object, tenant: str, ids: tuple[str, ...], job: Job) -> Errand:
+        """Begins an errand and returns at once. ``owner`` is what it is for, and ``tenant`` who is told of what goes wrong, and nobody else."""
         errand = Errand(ids)
         with self._lock:
             if self._last is not None:
@@ -54,13 +54,13 @@ class Porter:
                 self._threads = ThreadPoolExecutor(1, "loci-porter")
             errand._future = self._threads.submit(job, lambda: not errand._stop.is_set())
             self._last = (owner, errand)
-        errand._future.add_done_callback(lambda future: self._note(owner, future))
+        errand._future.add_done_callback(lambda future: self._note(owner, tenant, future))
         return errand
 
-    def fault(self, owner: object) -> str:
-        """What went wrong with an errand of this owner's since it was last asked; empty when nothing."""
+    def fault(self, owner: object, tenant: str) -> str:
+        """What went wrong with an errand of this tenant's since it was last asked; empty when nothing."""
         with self._lock:
-            return self._faults.pop(owner, "")
+            return self._faults.get(owner, {}).pop(tenant, "")
 
     def stop(self, owner: object | None = None) -> None:
         """Ends the errand of an owner, or whosever it is, and waits for that: the page in hand at the most."""
@@ -74,8 +74,8 @@ class Porter:
         if threads is not None:
             threads.shutdown()
 
-    def _note(self, owner: object, future: Future[str]) -> None:
+    def _note(self, owner: object, tenant: str, future: Future[str]) -> None:
         error = future.exception()
         if error is not None:
             with self._lock:
-                self._faults[owner] = f"what was to be prepared was not: {type(error).__name__}: {error}"
+                self._faults.setdefault(owner, {})[tenant] = f"what was to be prepared was not: {type(error).__name__}: {error}"

@@ -36,7 +36,7 @@ class Preparing(Composing):
             chosen.append(manifest)
         if not chosen:
             return Errand((), " ".join(left) or "No activation memory holds what would be recalled.")
-        return porter.send(self, tuple(manifest.id for manifest in chosen), partial(self._bring, chosen, " ".join(left)))
+        return porter.send(self, self.tenant(at), tuple(manifest.id for manifest in chosen), partial(self._bring, chosen, " ".join(left)))
 
     def _why_not(self, manifest: Manifest, at: RowFilter, room: int) -> str:
         """Why it is not worth bringing; empty where it is."""

@@ -75,7 +75,8 @@ class Carrying(Activating):
         if question is None:
             wish = self._wish(rows, activations, "prefix", 0.0)
             return kept.prepare(() if wish is None else wish.manifests, rows, self._parts.porter)
-        recall = self._recall(rows, question, limit=limit)
+        recall = self._found(self._query(rows, question, limit, None), rows)
+        self._note_read("prepare", recall.ids)
         handle = nearest(recall.handles, recall.ids)
         chosen = [] if handle is None else [kept.manifest(handle.id, handle.version)]
         return kept.prepare(chosen, rows, self._parts.porter)

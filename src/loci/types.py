@@ -388,8 +388,8 @@ class Attached:
     """How an answer's prompt was read: the tokens that an activation memory held, and those that were read. ``reason`` says why it was
     used, or why the text was read instead.
 
-    Where several were put behind one another (``mode`` block or blend), the answer ``is_approximate``: it is not that of the text.
-    ``handles`` are all of them, in their order, and ``reread_tokens`` of theirs were read again."""
+    ``handles`` are all that were used, in their order. Where several were put behind one another (``mode`` block or blend), the answer
+    ``is_approximate``: it is not that of the text; ``reread_tokens`` of theirs were read again."""
 
     handle: str | None
     held_tokens: int

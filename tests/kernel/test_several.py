@@ -111,7 +111,7 @@ def test_what_is_named_is_used_and_not_what_is_nearest(cube: Cube) -> None:
 def test_nothing_is_put_together_without_being_asked(cube: Cube) -> None:
     built(cube)
     attached = cube.generate(QUESTION, user="ann", max_tokens=1).attached
-    assert not attached.is_approximate and attached.mode == "prefix" and attached.handles == ()
+    assert not attached.is_approximate and attached.mode == "prefix" and attached.handles == (attached.handle,)
 
 
 # -- the text of all, and why ----------------------------------------------------------------------------------------------

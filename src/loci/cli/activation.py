@@ -80,7 +80,7 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
         click.echo()
         told = answer.attached
         render.note(
-            f"{told.held_tokens} tokens were held by {', '.join(told.handles) or told.handle or 'no activation memory'},"
+            f"{told.held_tokens} tokens were held by {', '.join(told.handles) or 'no activation memory'},"
             f" {told.read_tokens + told.reread_tokens} were read ({told.reason})."
         )
 

@@ -94,7 +94,8 @@ class Bundling(Preparing):
             text = self._same_words(told, found, at)
             with self._tidied(at.now):
                 names = activation.chain(current, self.tenant(at), told.codec, told.ids)
-                written, kept = self._taken(reader, told, names)
+                kept: list[Any] = []
+                written = self._taken(reader, told, names, None if is_trusted else kept)
                 manifest = Manifest(
                     id=id, version=1, created=at.now, text=self._hash(text), ids=told.ids, fingerprint=current,
                     quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
@@ -149,12 +150,11 @@ class Bundling(Preparing):
             )
         return text
 
-    def _taken(self, reader: bundles.Reader, told: Bundle, names: Sequence[str]) -> tuple[list[Page], list[Any]]:
-        """The pages of all parts, written under their names here, and as the engine holds them. Raises `Malformed` for any that is not what
-        a page of these tokens would be."""
+    def _taken(self, reader: bundles.Reader, told: Bundle, names: Sequence[str], kept: list[Any] | None) -> list[Page]:
+        """The pages of all parts, written under their names here; as the engine holds them they go to ``kept``. Raises `Malformed` for any
+        that is not what a page of these tokens would be."""
         expected = bundle.tensor_names(told.codec, len(told.fingerprint.layers))
         written: list[Page] = []
-        kept: list[Any] = []
         for part in told.parts:
             tensors = reader.part(part)
             for place in range(len(written), len(written) + part.pages):
@@ -162,13 +162,15 @@ class Bundling(Preparing):
                 page = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
                 if set(page) != expected:
                     raise Malformed(f"{part.file} has other tensors of page {place} than a page has: {sorted(page)!r:.100}. {NOT_TAKEN}")
-                kept.append(self._decoded(told, place, page, part.file))
+                decoded = self._decoded(told, place, page, part.file)
+                if kept is not None:
+                    kept.append(decoded)
                 named = Tensor("U8", (32,), bytes.fromhex(names[place]))
                 name, size = self._files.put(pages.dump({**page, CHAIN: named}))
-                written.append(Page(names[place], name, size, len(kept[-1].ids)))
+                written.append(Page(names[place], name, size, len(decoded.ids)))
             if len(tensors) != part.pages * len(expected):
                 raise Malformed(f"{part.file} has {len(tensors)} tensors, and its pages have {part.pages * len(expected)}. {NOT_TAKEN}")
-        return written, kept
+        return written
 
     def _decoded(self, told: Bundle, place: int, page: Tensors, file: str) -> Any:
         start = place * BLOCK
@@ -193,7 +195,7 @@ class Bundling(Preparing):
             raise Malformed(
                 f"The bundle changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most_divergence:.2g} allowed. {NOT_TAKEN}"
             )
-        return manifest if manifest.codec == RAW else replace(manifest, quality=quality)
+        return replace(manifest, quality={} if manifest.codec == RAW else quality)
 
     # -- lines -----------------------------------------------------------------------------------------------------------
 

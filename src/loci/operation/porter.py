@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from loci.errors import Unavailable
+
 Job = Callable[[Callable[[], bool]], str]
 """What an errand does; it is handed what tells whether it is still wanted, and answers what came of it."""
 
@@ -27,8 +29,15 @@ class Errand:
         return self._future is None or self._future.done()
 
     def wait(self, seconds: float | None = None) -> str:
-        """What came of it, when it is over. Raises `TimeoutError` while it is not, and what went wrong."""
-        return self._told if self._future is None else self._future.result(seconds)
+        """What came of it, when it is over. Raises `Unavailable` where it is not after so many seconds, and what went wrong."""
+        if self._future is None:
+            return self._told
+        try:
+            return self._future.result(seconds)
+        except TimeoutError as error:
+            if self._future.done():  # the errand's own
+                raise
+            raise Unavailable("The pages are still being brought. Wait longer, or ask: what is not there yet is loaded then.") from error
 
     def cancel(self) -> None:
         """It ends after the page in hand; what was brought stays."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
@@ -130,10 +130,11 @@ class Activating(Talking):
         answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
         pieces, attached = answer(recall, messages, rows, budget_tokens, max_tokens=most, temperature=temperature, seed=seed)
         if attached.handle is not None:
-            self._scheduler.use(attached.handles or (attached.handle,))
+            attached = replace(attached, handles=attached.handles or (attached.handle,))
+            self._scheduler.use(attached.handles)
         return Generation(recall, attached, pieces)
 
-    def _wish(self, rows: RowFilter, ids: Sequence[str], mode: str, share: float) -> Wish | None:
+    def _wish(self, rows: RowFilter, ids: Sequence[str], mode: str, share: float, verb: str = "generate") -> Wish | None:
         """What an answer is to begin with; None where that is left to what is recalled. Raises `Missing` for what is not there, or for
         another user, or built of anything outside the grant."""
         if isinstance(ids, str) or len(set(ids)) != len(ids) or len(ids) > MOST:
@@ -147,7 +148,7 @@ class Activating(Talking):
         if not ids:
             return None
         found = tuple(self._named(rows, id) for id in ids)
-        self._note_read("generate", list(dict.fromkeys(quoted.memory for manifest in found for quoted in manifest.quoted)))
+        self._note_read(verb, list(dict.fromkeys(quoted.memory for manifest in found for quoted in manifest.quoted)))
         return Wish(found, mode, float(share))
 
     def _named(self, rows: RowFilter, id: str) -> Manifest:

@@ -73,7 +73,7 @@ class Carrying(Activating):
             raise Invalid("prepare needs a question, or the ids of activation memories (activations=); not both.")
         kept = self._here("brought ahead")
         if question is None:
-            wish = self._wish(rows, activations, "prefix", 0.0)
+            wish = self._wish(rows, activations, "prefix", 0.0, "prepare")
             return kept.prepare(() if wish is None else wish.manifests, rows, self._parts.porter)
         recall = self._found(self._query(rows, question, limit, None), rows)
         self._note_read("prepare", recall.ids)

@@ -59,6 +59,36 @@ def test_what_one_vault_wrote_another_goes_on_from(
     assert not list((tmp_path / "there" / "main.kv").iterdir())
 
 
+@pytest.mark.parametrize("shape", ["qwen3", "llama", "mistral", "gemma"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_was_rounded_otherwise_comes_in(
+    open_vault: Callable[..., MemOS],
+    engine_of: EngineOf,
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: str,
+    dtype: torch.dtype,
+) -> None:
+    """A machine that reads in other parts has other last digits."""
+    engine = engine_of(shape, dtype)
+    here, there = told(open_vault(engine=engine), clock), told(open_vault(tmp_path / "there", engine=engine), clock)
+    mine = here.activate([memory.id for memory in here.list(user="ann")], user="ann")
+    here.export_activation(mine.id, tmp_path / "bundle")
+    whole = engine.read(here.activation(mine.id).ids)
+    right = TorchEngine.read
+
+    def in_parts(self: TorchEngine, ids: Any, after: Any = ()) -> Any:
+        state = after
+        for start in range(0, len(ids), 7):
+            state = right(self, ids[start : start + 7], state)
+        return state
+
+    monkeypatch.setattr(TorchEngine, "read", in_parts)
+    assert engine.compare(engine.read(here.activation(mine.id).ids), whole)["key_error"] > 0, "nothing is rounded otherwise"
+    assert there.import_activation(tmp_path / "bundle", user="ann").tokens == mine.tokens
+
+
 def forged(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
     """Other numbers in the only part, and a manifest that vouches for them."""
     part = folder / "part-00000.safetensors"
@@ -103,6 +133,29 @@ def test_numbers_that_this_model_does_not_make_of_the_words_are_refused(
     with pytest.raises(Malformed, match=why):
         there.import_activation(tmp_path / "bundle", user="ann")
     assert there.activations(user="ann") == [] and not list((tmp_path / "there" / "main.kv").iterdir())
+
+
+@pytest.mark.parametrize("name", ["P00000.L0.k.s", "P00001.L2.v.s"])
+def test_steps_of_a_codec_promise_only_what_they_would_here(
+    open_vault: Callable[..., MemOS], engine_of: EngineOf, clock: ManualClock, tmp_path: Path, name: str
+) -> None:
+    """Whoever makes the steps of a codec larger has an error that lies within its bound, and numbers of his own."""
+    here, there = told(open_vault(engine=engine_of()), clock), told(open_vault(tmp_path / "there", engine=engine_of()), clock)
+    handle = here.activate([memory.id for memory in here.list(user="ann")], user="ann", codec="int8", most_divergence=1.0)
+    here.export_activation(handle.id, tmp_path / "bundle")
+
+    def widened(found: dict[str, Tensor]) -> dict[str, Tensor]:
+        codes = name[:-1] + "q"
+        steps, q = (torch.frombuffer(bytearray(found[n].data), dtype=t).clone() for n, t in ((name, torch.float16), (codes, torch.uint8)))
+        members = q.numel() // steps.numel()
+        steps[3] *= 2 * 255  # half of which is more than all of the group's numbers are apart
+        q[3 * members : 4 * members] = 0
+        changed = {name: ("F16", steps), codes: ("U8", q)}
+        return {**found, **{n: Tensor(dtype, found[n].shape, t.numpy().tobytes()) for n, (dtype, t) in changed.items()}}
+
+    forged(tmp_path / "bundle", widened)
+    with pytest.raises(Malformed, match="s of the bundle are not what this model makes"):
+        there.import_activation(tmp_path / "bundle", user="ann", most_divergence=100.0)
 
 
 OTHERS: dict[str, Callable[[], TorchEngine]] = {

@@ -24,7 +24,7 @@ from loci.ports import RowFilter, Transaction
 from loci.ports.engine import BLOCK, Manifest, Page, Quoted, Tensor, Tensors
 from loci.types import Handle, Hit, Memory, Message
 
-NOISE = {"float32": 1e-3, "float64": 1e-3}  # of the largest number: what machines may differ by when they read the same
+NOISE = {"float32": 1e-3, "float64": 1e-3}  # of a head's largest number: what machines may differ by when they read the same
 COARSE = 2.0**-5  # the same for types of 16 bits
 SCAN = 1000  # memories looked at together
 
@@ -182,20 +182,29 @@ class Bundling(Preparing):
     def _compared(self, manifest: Manifest, kept: Sequence[Any], most_divergence: float) -> Manifest:
         """With what the numbers are worth: the model reads the words, and what it makes of them is held beside what came. Raises `Malformed`
         where that is something else."""
-        quality = self.engine.compare(self.engine.read(manifest.ids), kept)
-        share = NOISE.get(manifest.fingerprint.dtype, COARSE)
+        state, bits = self.engine.read(manifest.ids), manifest.codec.bits
+        quality = self.engine.compare(state, kept)
+        beside = (
+            self.engine.compare(self._coded(state, manifest), kept) if bits else quality
+        )  # what the bundle says its steps are is its own word
+        allowed = NOISE.get(manifest.fingerprint.dtype, COARSE) + (2 / (2**bits - 1) if bits else 0.0)
         for part in ("key", "value"):
-            error, bound, size = (quality.get(f"{part}_{what}", 0.0) for what in ("error", "bound", "size"))
-            if not error <= bound * 1.01 + share * size:
+            share = beside.get(f"{part}_share", 0.0)
+            if not share <= allowed:
                 raise Malformed(
-                    f"The {part}s of the bundle are not what this model makes of these words: they differ by {error:.2g}, where {bound:.2g} and "
-                    f"rounding are allowed. {NOT_TAKEN} `loci activate` builds it here."
+                    f"The {part}s of the bundle are not what this model makes of these words: they differ by {share:.2g} of the largest, where "
+                    f"{allowed:.2g} is allowed for rounding. {NOT_TAKEN} `loci activate` builds it here."
                 )
         if not quality["kl"] <= most_divergence:
             raise Malformed(
                 f"The bundle changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most_divergence:.2g} allowed. {NOT_TAKEN}"
             )
         return replace(manifest, quality={} if manifest.codec == RAW else quality)
+
+    def _coded(self, state: Sequence[Any], manifest: Manifest) -> list[Any]:
+        """A state as the codec would keep it here."""
+        codec = manifest.codec
+        return [self.engine.decode(page.ids, place * BLOCK, codec, self.engine.encode(page, codec)) for place, page in enumerate(state)]
 
     # -- lines -----------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -160,7 +161,8 @@ class TorchEngine:
     def compare(self, state: State, other: State) -> Mapping[str, float]:
         """What the difference of two states of the same tokens does to the next ``BLOCK`` tokens, for which the first of the text stand:
         the mean divergence (``kl``, nats), the largest difference of ``logits``, the share of equal best tokens (``argmax``), the
-        largest error of an element of keys and of values, what the codec had promised, and the largest element."""
+        largest error of an element of keys and of values, what the codec had promised, and the largest error beside the largest element of the same
+        head."""
         probe = ids_of(state)[:BLOCK]
         one, two = self.logits(state, probe), self.logits(other, probe)
         p, q = one.log_softmax(-1), two.log_softmax(-1)
@@ -170,10 +172,10 @@ class TorchEngine:
             "argmax": float((one.argmax(-1) == two.argmax(-1)).float().mean()),
             "key_error": max(_distance(a.keys, b.keys) for a, b in zip(state, other, strict=True)),
             "key_bound": max(page.bounds[0] for page in other),
-            "key_size": _largest(page.keys for page in state),
+            "key_share": _share([page.keys for page in state], [page.keys for page in other]),
             "value_error": max(_distance(a.values, b.values) for a, b in zip(state, other, strict=True)),
             "value_bound": max(page.bounds[1] for page in other),
-            "value_size": _largest(page.values for page in state),
+            "value_share": _share([page.values for page in state], [page.values for page in other]),
         }  # fmt: skip
 
     # -- answering -----------------------------------------------------------------------------------------------------
@@ -212,8 +214,15 @@ class TorchEngine:
             ids = (token,)
 
 
-def _largest(pages: Iterable[Sequence[torch.Tensor]]) -> float:
-    return max((float(t.float().abs().max()) for tensors in pages for t in tensors), default=0.0)
+def _share(one: Sequence[Sequence[torch.Tensor]], two: Sequence[Sequence[torch.Tensor]]) -> float:
+    """The largest error of any head, beside what is largest in it: pages of layers of [heads, tokens, width]."""
+    shares = []
+    for layer in range(len(one[0])):
+        pairs = [(a[layer].float(), b[layer].float()) for a, b in zip(one, two, strict=True)]
+        error = torch.stack([(a - b).abs().amax((1, 2)) for a, b in pairs]).amax(0)
+        size = torch.stack([a.abs().amax((1, 2)) for a, _ in pairs]).amax(0)
+        shares.append(float((error / size.clamp_min(1e-12)).max()))
+    return max(shares, key=lambda share: math.inf if math.isnan(share) else share)
 
 
 def _distance(one: Sequence[torch.Tensor], two: Sequence[torch.Tensor]) -> float:

@@ -40,6 +40,7 @@ class Bundling(Preparing):
             raise Unsupported(
                 f"{manifest.id} is kept by {manifest.remote.server}, whose form is its own. Activate it with a model that runs here."
             )
+        self.check_whole(manifest)
         if self._store.is_encrypted and not is_plain:
             raise Invalid(
                 f"Cube {self._store.cube} is encrypted, and a bundle is not: whoever has it has the words. plain=True (`--plain`) says that you know."

@@ -86,6 +86,13 @@ class Composing(Activations):
             raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
         return text
 
+    def check_whole(self, manifest: Manifest) -> None:
+        """Raises `Unsupported` for one that is not kept in pages of all its tokens here."""
+        if not activation.is_whole(manifest):
+            raise Unsupported(
+                f"{manifest.id} is not kept in pages of all its tokens here, so that it can be used as a whole alone. Its text is used."
+            )
+
     # -- exact -----------------------------------------------------------------------------------------------------------
 
     def _begun_with(self, wish: Wish, text: str, told: Sequence[Message], at: RowFilter) -> Ready:
@@ -94,6 +101,7 @@ class Composing(Activations):
         wrong = []
         for manifest in sorted(wish.manifests, key=lambda one: -activation.agreed(one.ids, ids)):
             try:
+                self.check_whole(manifest)
                 ready = self._attached(manifest, self.words_of(manifest, at), ids)
             except GIVES_WAY as error:
                 wrong.append(str(error))
@@ -109,8 +117,7 @@ class Composing(Activations):
         texts = [self.words_of(manifest, at) for manifest in wish.manifests]
         current = self.engine.fingerprint()
         for manifest in wish.manifests:
-            if manifest.codec not in activation.CODECS.values():
-                raise Unsupported(f"{manifest.id} is kept as {manifest.codec.name}, which stands at the beginning of a prompt or nowhere.")
+            self.check_whole(manifest)
             activation.check_fit(manifest.fingerprint, current)
         self._check_worth(wish)
         head = self._head_of(wish)

@@ -40,6 +40,8 @@ class Preparing(Composing):
 
     def _why_not(self, manifest: Manifest, at: RowFilter, room: int) -> str:
         """Why it is not worth bringing; empty where it is."""
+        if not activation.is_whole(manifest):
+            return f"{manifest.id} is not kept in pages of all its tokens here."
         try:
             self.words_of(manifest, at)
             activation.check_fit(manifest.fingerprint, self.engine.fingerprint())

@@ -207,7 +207,7 @@ def test_it_is_in_the_log_and_counted(cube: Cube) -> None:
 def test_what_makes_no_sense_is_refused(cube: Cube) -> None:
     one, two = built(cube)
     for options in (
-        {"activations": [one, one]}, {"activations": one}, {"activations": [one, two], "compose": "mean"}, {"compose": "block"},
+        {"activations": [one, one]}, {"activations": one}, {"activations": [[one]]}, {"activations": None}, {"activations": [one, None]}, {"activations": [one, two], "compose": "mean"}, {"compose": "block"},
         {"activations": [one, two], "compose": "blend", "share": 1.5}, {"activations": [one, two], "share": float("nan")},
         {"activations": [str(n) for n in range(65)]},
     ):  # fmt: skip

@@ -131,6 +131,18 @@ def test_blend_goes_from_block_to_the_joined_text(world: tuple[Cube, list[Handle
     assert engine.logits(block.state, block.ids).equal(engine.logits(ready(*world, "blend", 0.0).state, block.ids))
 
 
+@pytest.mark.parametrize(("codec", "most"), [("hidden", 1e-5), ("int8", 0.2)])
+def test_coded_ones_are_put_together_too(world: tuple[Cube, list[Handle]], engine_of: EngineOf, codec: str, most: float) -> None:
+    cube, handles = world
+    engine, raw = engine_of(), ready(cube, handles, "block")
+    coded = [cube.activate(handle.memories, user="ann", codec=codec, most_divergence=1.0) for handle in handles]
+    for chosen in (coded, [handles[0], coded[1], handles[2]]):
+        found = ready(cube, chosen, "block")
+        assert found.attached.is_approximate and found.ids == raw.ids and ids_of(found.state) == ids_of(raw.state)
+        difference = float((engine.logits(found.state, found.ids) - engine.logits(raw.state, raw.ids)).abs().max())
+        assert (0 < difference <= most) if codec == "int8" else difference <= most
+
+
 def test_an_answer_says_what_it_is(world: tuple[Cube, list[Handle]]) -> None:
     cube, handles = world
     ids = [handle.id for handle in handles]

@@ -137,7 +137,8 @@ class Activating(Talking):
     def _wish(self, rows: RowFilter, ids: Sequence[str], mode: str, share: float, verb: str = "generate") -> Wish | None:
         """What an answer is to begin with; None where that is left to what is recalled. Raises `Missing` for what is not there, or for
         another user, or built of anything outside the grant."""
-        if isinstance(ids, str) or len(set(ids)) != len(ids) or len(ids) > MOST:
+        is_list = isinstance(ids, Sequence) and not isinstance(ids, str) and all(isinstance(id, str) for id in ids)
+        if not is_list or len(set(ids)) != len(ids) or len(ids) > MOST:
             raise Invalid(f"activations is {ids!r:.100}; it must be a list of at most {MOST} ids, each once.")
         if mode not in MODES:
             raise Invalid(f"compose is {mode!r:.100}; it must be one of {', '.join(MODES)}.")

@@ -30,9 +30,11 @@ COMMANDS = {
     "cancel": "jobs cancel",
     "pause": "jobs pause",
     "resume": "jobs resume",
+    "export_activation": "kv export",
+    "import_activation": "kv import",
 }
 TALK = {"appended", "replied", "reported", "turn"}
-NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "rank"}
+NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "prepare", "rank"}
 
 
 def page() -> str:

@@ -386,12 +386,19 @@ class Handle:
 @dataclass(frozen=True, slots=True)
 class Attached:
     """How an answer's prompt was read: the tokens that an activation memory held, and those that were read. ``reason`` says why it was
-    used, or why the text was read instead."""
+    used, or why the text was read instead.
+
+    ``handles`` are all that were used, in their order. Where several were put behind one another (``mode`` block or blend), the answer
+    ``is_approximate``: it is not that of the text; ``reread_tokens`` of theirs were read again."""
 
     handle: str | None
     held_tokens: int
     read_tokens: int
     reason: str
+    mode: str = "prefix"
+    is_approximate: bool = False
+    reread_tokens: int = 0
+    handles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

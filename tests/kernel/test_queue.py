@@ -191,6 +191,9 @@ def test_an_auditor_sees_the_queue_and_the_owner_changes_it(open_vault: Callable
     (job,) = memory.cube("main").jobs()
     for name, role in (("eve", "auditor"), ("mel", "curator")):
         memory.grant(name, role, cube="main")
+    memory.grant("kim", "auditor", cube="main", user="ana")
+    with pytest.raises(Denied, match="whole cube"):
+        memory.acting("kim").cube("main").jobs()
     auditor, curator = memory.acting("eve").cube("main"), memory.acting("mel").cube("main")
     assert auditor.jobs() == [job] and auditor.job(job.seq) == job
     for forbidden in (lambda: auditor.cancel(job.seq), lambda: auditor.pause(), lambda: curator.jobs(), lambda: curator.retry(job.seq)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -200,6 +201,40 @@ def _generate(world: World, cube: Cube, a: Asked) -> object:
     return answer.recall, answer.attached, answer.text()
 
 
+def _compose(world: World, cube: Cube, a: Asked) -> object:
+    chosen = world.chance.sample(world.built, min(2, len(world.built)))
+    answer = cube.generate(
+        a.question, **a.scope, max_tokens=2, activations=chosen, compose=world.chance.choice(("prefix", "block", "blend"))
+    )
+    return answer.recall, answer.attached, answer.text()
+
+
+def _prepare(world: World, cube: Cube, a: Asked) -> object:
+    errand = (
+        cube.prepare(a.question, **a.scope)
+        if world.chance.random() < 0.5
+        else cube.prepare(activations=[world.chance.choice(world.built)], **a.scope)
+    )
+    return errand.ids, errand.wait(30)
+
+
+def _carry(world: World, cube: Cube, a: Asked) -> object:
+    """A bundle holds every word that was read: bytes are this model's tokens."""
+    folder = a.folder / f"bundle{a.number}"
+    written = cube.export_activation(world.chance.choice(world.built), folder)
+    read = bytes(json.loads((folder / "manifest.json").read_text())["tokens"]["ids"]).decode()
+    return written, read
+
+
+def _take_in(world: World, cube: Cube, a: Asked) -> object:
+    """Somebody else's bundle, which its owner left lying about."""
+    folder = a.folder / f"left{a.number}"
+    world.memory.cube(cube.name).export_activation(world.chance.choice(world.built), folder)
+    handle = cube.import_activation(folder, **a.scope)
+    world.built.append(handle.id)
+    return handle
+
+
 DO: dict[str, Callable[[World, Cube, Asked], object]] = {
     "search": lambda w, c, a: c.search(a.question, **a.scope),
     "search strict": lambda w, c, a: c.search(a.question, **a.scope, strict=True, archived=True),
@@ -241,6 +276,10 @@ DO: dict[str, Callable[[World, Cube, Asked], object]] = {
     "activation": lambda w, c, a: c.activation(w.chance.choice(w.built)),
     "rebuild": lambda w, c, a: c.activate([a.id], **a.scope, id=w.chance.choice(w.built)),
     "deactivate": lambda w, c, a: c.deactivate(w.chance.choice(w.built)),
+    "compose": _compose,
+    "prepare": _prepare,
+    "carry": _carry,
+    "take in": _take_in,
 }  # fmt: skip
 WHOLE_CUBE = {"export", "branch", "diff", "log", "stats", "verify", "revert", "rank", "scan", "fingerprint", "restore all"}
 BY_ID = {"get", "get past", "history", "why", "update", "append", "forget", "restore", "move", "accept", "reject"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,3 +40,10 @@ def engine_of(tokenizer: PreTrainedTokenizerFast) -> Callable[..., TorchEngine]:
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def clean_environment() -> Callable[[Path], dict[str, str]]:
+    """The environment of a command: this one's without settings of Loci's, and an engine."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LOCI_")}
+    return lambda engine: {**clean, "LOCI_EMBEDDER": "none", "LOCI_ENGINE": str(engine)}

@@ -111,6 +111,9 @@ def test_what_makes_no_sense_is_refused(engine_of: EngineOf) -> None:
     engine = engine_of()
     for attempt in (
         lambda: engine.compose([], "block"), lambda: engine.compose([engine.read([5])], "mean"), lambda: engine.compose([engine.read([5])], "blend", 2.0),
+        lambda: engine.compose([engine.read([5, 6]), engine.read([7, 6])], "block", head=1), lambda: engine.compose([engine.read([5])], "block", head=-1),
+        lambda: engine.compose([engine.read([5]), engine.read([5])], "block", head=2), lambda: engine.compose([engine.read([5]), ()], "block"),
+        lambda: engine.compose([engine.read([5] * 1500), engine.read([5] * 1500)], "block"),
     ):  # fmt: skip
         with pytest.raises(Invalid):
             attempt()

@@ -136,6 +136,17 @@ def test_activation_memory_is_timed_and_compared(tmp_path: Path) -> None:
     assert refused.returncode == 8 and "no GPU here" in refused.stderr
 
 
+def test_the_first_token_is_timed_through_a_cube() -> None:
+    arguments = ["--shape", "1m", "--context", "300", "--tries", "1", "--json"]
+    done = subprocess.run([sys.executable, "-m", "loci", "bench", "kv-cube", *arguments], capture_output=True, text=True, check=True)
+    (row,) = json.loads(done.stdout)["first token"]
+    assert row["context"] >= 300 and all(taken > 0 for taken in row["ms"].values())
+    assert row["disk over prepared"] == pytest.approx(row["ms"]["disk"] / row["ms"]["prepared"])
+    for way in ("device", "prepared", "block", "blend"):  # a model this small may read sooner than it loads, and then says so
+        assert "from the device" in row["told"][way] or "the text was read" in row["told"][way], way
+    assert "is not there" in row["told"]["text"]
+
+
 def test_a_budget_bounds_the_memory_of_a_long_context() -> None:
     arguments = ["--shape", "1m", "--context", "512", "--budget", "64", "--block", "32", "--json"]
     done = subprocess.run([sys.executable, "-m", "loci", "bench", "kv-memory", *arguments], capture_output=True, text=True, check=True)

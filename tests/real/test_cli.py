@@ -27,9 +27,21 @@ NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
     "kv", "kv verify", "jobs", "worker",
 }  # fmt: skip
-NOT_VERBS = {"call", "rank", "drain", "pending", "paused", "close", "baselines", "acting", "conversation"}  # plumbing of the Python door
+NOT_VERBS = {
+    "call",
+    "rank",
+    "drain",
+    "pending",
+    "paused",
+    "close",
+    "baselines",
+    "acting",
+    "conversation",
+    "prepare",
+}  # fmt: skip  (plumbing of the Python door)
 SPELLED = {
     "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv server": "server", "kv write-off": "write_off",
+    "kv export": "export_activation", "kv import": "import_activation",
     "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume",
 }  # fmt: skip
 RENAMED = {"messages": "text", "memory": "id"}

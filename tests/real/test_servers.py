@@ -618,6 +618,33 @@ def test_what_changed_is_not_used(server: Scripted, cube: Cube) -> None:
     assert text == right(server) and attached.handle is None and "read otherwise" in attached.reason
 
 
+def test_what_is_named_is_gone_on_from_and_nothing_is_moved(server: Scripted, cube: Cube) -> None:
+    one, two = (cube.activate(some, user="ann") for some in (ids(cube)[:2], ids(cube)[2:]))
+    for chosen in ([one.id], [two.id], [two.id, one.id]):
+        found = cube.generate(QUESTION, user="ann", max_tokens=4, activations=chosen)
+        assert found.text() == right(server) and found.attached.handle in chosen and not found.attached.is_approximate
+    for mode in ("block", "blend"):
+        found = cube.generate(QUESTION, user="ann", max_tokens=4, activations=[one.id, two.id], compose=mode)
+        prompt = spell(completions(server)[-1]["prompt"])
+        assert found.text() == right(server) and found.attached.handle is None and not found.attached.is_approximate
+        assert "puts no states behind one another" in found.attached.reason
+        assert prompt.count("<memory") == 1 and all(prompt.count(text) == 1 for text in SAID)
+    cube.update(ids(cube)[0], "I live in Lisbon.")
+    found = cube.generate(QUESTION, user="ann", max_tokens=4, activations=[one.id])
+    assert found.text() == right(server) and found.attached.handle is None and "read otherwise" in found.attached.reason
+
+
+def test_what_a_server_keeps_is_not_carried(server: Scripted, cube: Cube, tmp_path: Path) -> None:
+    handle = cube.activate(ids(cube), user="ann")
+    for attempt in (
+        lambda: cube.export_activation(handle.id, tmp_path / "bundle"), lambda: cube.import_activation(tmp_path, user="ann"),
+        lambda: cube.prepare(QUESTION, user="ann"),
+    ):  # fmt: skip
+        with pytest.raises(Unsupported, match="its form and its memory are its own"):
+            attempt()
+    assert not (tmp_path / "bundle").exists()
+
+
 # -- room, care, other engines -------------------------------------------------------------------------------------------
 
 

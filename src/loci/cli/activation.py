@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,6 +51,17 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
 @click.option("--max-tokens", type=int, default=256, show_default=True, help="Length of the answer at most.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 takes the likeliest token each time.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice, where the temperature is above 0.")
+@click.option(
+    "--activation", "activations", multiple=True, metavar="ID", help="Begin with this activation memory; several times for several."
+)
+@click.option(
+    "--compose",
+    default="prefix",
+    show_default=True,
+    metavar="MODE",
+    help="Of several: prefix goes on from one, exactly; block and blend put all behind one another, approximately.",
+)
+@click.option("--share", type=float, default=0.15, show_default=True, help="Of the tokens that blend reads again.")
 def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
     """Answer QUESTION from memory with a model that runs here, or behind a server.
 
@@ -68,13 +80,14 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
         click.echo()
         told = answer.attached
         render.note(
-            f"{told.held_tokens} tokens were held by {told.handle or 'no activation memory'}, {told.read_tokens} were read ({told.reason})."
+            f"{told.held_tokens} tokens were held by {', '.join(told.handles) or 'no activation memory'},"
+            f" {told.read_tokens + told.reread_tokens} were read ({told.reason})."
         )
 
 
 @click.group()
 def kv() -> None:
-    """Look after what models have read: list, inspect, verify, drop, server, write-off."""
+    """Look after what models have read: list, inspect, verify, drop, export, import, server, write-off."""
 
 
 def kv_verb(name: str) -> Callable[[F], F]:
@@ -162,6 +175,47 @@ def drop(place: Place, id: str, as_json: bool) -> None:
         emit({"dropped": id, "left": left})
     for told in () if as_json else left:
         render.warn(told)
+
+
+@kv_verb("export")
+@click.argument("id")
+@click.argument("path", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option("--plain", is_flag=True, help="You know that it is not encrypted though the cube is.")
+def export(place: Place, id: str, path: Path, plain: bool, as_json: bool) -> None:
+    """Write the activation memory ID to a new FOLDER, for another vault with the same words and model."""
+    from loci.cli import render
+
+    with place.open_cube() as cube:
+        written = cube.export_activation(id, path, plain=plain)
+    if written["of_encrypted"]:
+        render.note(f"the cube is encrypted, and {path} is not: whoever has it has the words.")
+    if as_json:
+        emit(written)
+    else:
+        render.show_fields({"folder": str(path), **written})
+
+
+@kv_verb("import")
+@click.argument("path", metavar="FOLDER", type=click.Path(path_type=Path))
+@reading
+@scoped
+@click.option("--trusted", is_flag=True, help="You vouch for its numbers: the model does not read the words to compare.")
+@click.option("--most-divergence", type=float, default=1e-3, show_default=True, help="Nats a token that its codec may cost the answers.")
+def import_(place: Place, path: Path, as_json: bool, **wanted: Any) -> None:
+    """Take in the activation memory that `loci kv export` wrote to FOLDER.
+
+    Its words must be here too, and the model the very same; everything in it is checked, and nothing in it is run.
+    """
+    from loci.cli import render
+
+    with place.open_cube(is_writing=True) as cube:
+        handle = cube.import_activation(path, **wanted)
+    if as_json:
+        emit(handle)
+    else:
+        render.show_fields(
+            {"id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec}
+        )
 
 
 @kv_verb("write-off")

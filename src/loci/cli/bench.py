@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from loci.bench.rivals import RIVALS
-from loci.cli.bench_kv import kv, kv_memory
+from loci.cli.bench_kv import kv, kv_cube, kv_memory
 from loci.cli.layout import layout
 
 
@@ -19,6 +19,7 @@ def bench() -> None:
 
 
 bench.add_command(kv)
+bench.add_command(kv_cube)
 bench.add_command(kv_memory)
 bench.add_command(layout)
 

@@ -116,6 +116,47 @@ def kv_memory(shape: str, device: str, context: int, budget: int, block: int, as
     note(f"peak {found['peak of full over budgeted']:.1f}x, a token {found['decode of full over budgeted']:.1f}x; {machine()}.")
 
 
+@click.command("kv-cube")
+@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, qwen3-8b or qwen3-14b.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
+@click.option("--context", "contexts", type=click.IntRange(64), multiple=True, help="Tokens of memories, about; 600, 2800 and 6000.")
+@click.option("--tries", type=click.IntRange(1), default=3, show_default=True, help="How often each thing is timed.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def kv_cube(shape: str, device: str, contexts: Sequence[int], tries: int, threads: int, as_json: bool) -> None:
+    """Time the first token of an answer through a whole cube: from the disk with and without its pages brought ahead, and of several
+    activation memories put together.
+
+    Timings vary from run to run: compare within one. Random weights say nothing about answers. Needs the extra `activation`.
+    """
+    check_torch(device)
+    import torch
+
+    from loci.bench.kv import SHAPES
+    from loci.bench.kv_cube import run
+    from loci.bench.machine import machine
+    from loci.cli.render import note, progress, show_table
+    from loci.errors import Invalid
+
+    if shape not in SHAPES:
+        raise Invalid(f"There is no shape {shape!r}; there are {', '.join(SHAPES)}.")
+    torch.set_num_threads(threads)
+    with progress("contexts") as advance:
+        found = run(shape, device, "bfloat16" if device.startswith("cuda") else "float32", tries, contexts or (600, 2800, 6000), advance)
+    if as_json:
+        click.echo(json.dumps({**found, "machine": machine()}, indent=1))
+        return
+    ways = ("text", "disk", "prepared", "device", "bringing it", "prefix", "block", "blend")
+    rows = [
+        [f"{row['context']:,}", *(f"{row['ms'][way]:,.0f}" for way in ways), f"{row['disk over prepared']:.2f}x", f"{row['prefix over block']:.2f}x"]
+        for row in found["first token"]
+    ]  # fmt: skip
+    columns = ["context", *ways, "disk / prepared", "prefix / block"]
+    show_table(columns, rows, right=columns, title="milliseconds to the first token")
+    note("block and blend are approximate: each memory was read without the others.")
+    note(machine())
+
+
 def check_torch(device: str) -> None:
     """Raises `Unsupported` where it cannot be measured."""
     from importlib.util import find_spec

@@ -44,6 +44,11 @@ def agreed(held: Sequence[int], prompt: Sequence[int]) -> int:
     return next((i for i in range(most) if held[i] != prompt[i]), most)
 
 
+def is_whole(manifest: Manifest) -> bool:
+    """Whether its files are the pages of its tokens, all of them: those of what is kept in another way, or by a server, are not."""
+    return [page.chain for page in manifest.pages] == chain(manifest.fingerprint, manifest.tenant, manifest.codec, manifest.ids)
+
+
 def check_fit(stored: Fingerprint, current: Fingerprint) -> None:
     """Raises `IncompatiblePayload` with what differs between the model that read it and the model at hand; the hash of the weights comes
     last, since most of what differs shows in it too."""

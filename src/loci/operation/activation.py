@@ -256,7 +256,7 @@ class Activations:
         """The answer to a conversation with what was recalled for it, as it comes, and how its prompt was read."""
         ready = self.ready(recall, messages, at, budget_tokens)
         pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return _releasing(ready, pieces), ready.attached
+        return releasing(ready, pieces), ready.attached
 
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
@@ -430,7 +430,7 @@ class Activations:
         return self.engine.decode(ids, place * BLOCK, manifest.codec, found)
 
 
-def _releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
+def releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
     """The pieces; after the last the state's pages may go."""
     yield from pieces
     if ready.lease is not None:

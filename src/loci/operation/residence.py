@@ -84,6 +84,40 @@ class Residence:
             for place, (name, page) in enumerate(zip(names, pages, strict=True)):
                 self._put(name, page, place)
 
+    def bring(
+        self, names: Sequence[str], ids: Sequence[Sequence[int]], load: Callable[[int], Held], is_wanted: Callable[[], bool]
+    ) -> Counter[str]:
+        """Has pages at hand before they are asked for, one after another, the beginning of the text first: those that are parked or on the
+        disk come to where the model runs, or into the host's memory while there is no room. It ends with the first for which there is
+        no room but what is in use or was used since, and as soon as they are no longer wanted: ``is_wanted`` is asked between pages, and again,
+        under the lock, before one is held: it takes no lock itself. Nobody waits for a page that is being brought. Returns how many came from where."""
+        with self._lock:
+            self._taken += 1
+            stamp = self._taken
+        brought: Counter[str] = Counter()
+        for place, (name, expected) in enumerate(zip(names, ids, strict=True)):
+            if not is_wanted():
+                break
+            with self._lock:
+                node = self._known(name, expected)
+                tier = "disk" if node is None else node.tier
+                if node is not None:
+                    node.last_used = max(node.last_used, stamp)
+            if tier == "device":
+                continue
+            page = load(place) if node is None else self._fetched(node.page)
+            with self._lock:
+                if not is_wanted():
+                    break
+                if not self._settled(name, page, place, stamp):
+                    break
+            brought[tier] += 1
+        return brought
+
+    def room(self) -> int:
+        """Bytes that all tiers together may hold."""
+        return sum(self._room.values())
+
     def holds(self, names: Collection[str]) -> bool:
         """Whether all of these are at hand."""
         with self._lock:
@@ -102,6 +136,35 @@ class Residence:
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
+    def _fetched(self, page: Held) -> Held:
+        assert self._engine is not None
+        found: Held = self._engine().fetch(page)
+        return found
+
+    def _settled(self, name: str, page: Held, depth: int, stamp: int) -> bool:
+        """Holds a page that was brought, where the model runs or else in the host's memory; what was used since it was sent for stays. What
+        somebody else has put under its name meanwhile does too. False where there is no room."""
+        node = self._nodes.get(name)
+        if node is not None and tuple(node.page.ids) != tuple(page.ids):
+            return False
+        if node is not None and node.tier == "host":
+            node.uses += 1  # so that it is not itself what makes room
+            if self._make_room("device", page.bytes, stamp):
+                node.page, node.tier = page, "device"
+            node.uses -= 1
+        if node is not None:
+            return True
+        for tier in TIERS:
+            if self._make_room(tier, page.bytes, stamp):
+                self._nodes[name] = Node(page if tier == "device" else self._parked(page), tier, depth, stamp)
+                return True
+        return False
+
+    def _parked(self, page: Held) -> Held:
+        assert self._engine is not None
+        found: Held = self._engine().park(page)
+        return found
+
     def _known(self, name: str, ids: Sequence[int]) -> Node | None:
         node = self._nodes.get(name)
         return node if node is not None and tuple(node.page.ids) == tuple(ids) else None
@@ -113,11 +176,7 @@ class Residence:
             node = known[place]
             if node is None:
                 return load(place)
-            if node.tier == "device":
-                return node.page
-            assert self._engine is not None
-            page: Held = self._engine().fetch(node.page)
-            return page
+            return node.page if node.tier == "device" else self._fetched(node.page)
 
         if all(node is not None and node.tier == "device" for node in known):
             return [bring(place) for place in range(len(known))]
@@ -145,11 +204,12 @@ class Residence:
         node = self._nodes[name] = Node(page, "device", depth, self._taken)
         return node
 
-    def _make_room(self, tier: str, size: int) -> bool:
-        """Before anything is held there. False where what is in use leaves too little."""
+    def _make_room(self, tier: str, size: int, before: int | None = None) -> bool:
+        """Before anything is held there. False where what is in use leaves too little, or what was used since the taking ``before``."""
         there = [(name, node) for name, node in self._nodes.items() if node.tier == tier]
         free = self._room[tier] - sum(node.page.bytes for _, node in there)
-        loose = sorted((entry for entry in there if not entry[1].uses), key=lambda entry: page_key(entry[1].last_used, entry[1].depth))
+        may_go = (entry for entry in there if not entry[1].uses and (before is None or entry[1].last_used < before))
+        loose = sorted(may_go, key=lambda entry: page_key(entry[1].last_used, entry[1].depth))
         if free + sum(node.page.bytes for _, node in loose) < size:
             return False
         for name, node in loose:
@@ -157,9 +217,8 @@ class Residence:
                 break
             free += node.page.bytes
             del self._nodes[name]
-            if tier == "device" and self._make_room("host", node.page.bytes):
-                assert self._engine is not None
-                self._nodes[name] = Node(self._engine().park(node.page), "host", node.depth, node.last_used)
+            if tier == "device" and self._make_room("host", node.page.bytes, before):
+                self._nodes[name] = Node(self._parked(node.page), "host", node.depth, node.last_used)
         return True
 
     def _release(self, held: Sequence[Node]) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, ReadOnly, TooLarge, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
-from loci.operation.activation import NONE_HOLDS, PRINCIPAL, Activations, Progress, handle_of
+from loci.operation.activation import NONE_HOLDS, PRINCIPAL, Progress, handle_of
+from loci.operation.composing import Composing, Wish
 from loci.operation.lending import Lending, place_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import Residence
@@ -37,7 +38,7 @@ class Serving:
     room: int
 
 
-class Served(Activations):
+class Served(Composing):
     """The activation memories of one cube whose model is behind a server. Safe to use from several threads."""
 
     def __init__(
@@ -172,7 +173,41 @@ class Served(Activations):
         if begun is None:
             return self._from_text(self.server.tokens(recall.text, messages), at, NONE_HOLDS, sampling)
         manifest, text, asked = begun
-        ids = self.server.tokens(text, asked)
+        return self._gone_on(manifest, text, self.server.tokens(text, asked), at, sampling)
+
+    def answer_from(
+        self,
+        wish: Wish,
+        recall: Recall,
+        messages: Sequence[Message],
+        at: RowFilter,
+        budget_tokens: int | None,
+        *,
+        max_tokens: int,
+        temperature: float,
+        seed: int,
+    ) -> tuple[Iterator[str], Attached]:
+        """As `answer`, from what was wished for. A server moves no state to another place: several are read as one text, of which it
+        may hold the beginning."""
+        sampling: Mapping[str, float] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        found = self.shown(wish, at)
+        asked = self._with_rest(recall, found, messages, at, budget_tokens)
+        ids = self.server.tokens(self._block(found, at.now) if found else "", asked)
+        if wish.is_composed:
+            return self._from_text(
+                ids, at, f"{self.server.kind} puts no states behind one another ({wish.mode}): the text was read", sampling
+            )
+        best = max(wish.manifests, key=lambda manifest: activation.agreed(manifest.ids, ids))
+        try:
+            text = self.words_of(best, at)
+        except (Conflict, Missing) as error:
+            return self._from_text(ids, at, str(error), sampling)
+        return self._gone_on(best, text, ids, at, sampling)
+
+    def _gone_on(
+        self, manifest: Manifest, text: str, ids: Sequence[int], at: RowFilter, sampling: Mapping[str, float]
+    ) -> tuple[Iterator[str], Attached]:
+        """The answer to a prompt, gone on from an activation memory whose words are ``text``, or from the prompt's own, and why."""
         try:
             self._check_fit(manifest, text)
             told, reason = self._from_held(manifest, ids, at, sampling)

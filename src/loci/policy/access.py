@@ -18,23 +18,28 @@ from loci.types import Channel, Grant, Key, Role, Scope, Trust
 OWNER = "owner"
 EVERYBODY = "*"
 ROLES: dict[Role, frozenset[str]] = {}
-ROLES[Role.READER] = frozenset({"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate"})
+ROLES[Role.READER] = frozenset(
+    {"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate", "prepare", "export_activation"}
+)
 ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate"}
 ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject", "deactivate"}
 ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats", "jobs", "job"})
 ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "erase", "revert", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
-    "encrypt", "decrypt", "rekey", "shred", "write_off", "retry", "cancel", "pause", "resume",
+    "encrypt", "decrypt", "rekey", "shred", "write_off", "retry", "cancel", "pause", "resume", "import_activation",
 }  # fmt: skip
 VERBS = frozenset().union(*ROLES.values())
 READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint"}
 WRITES = VERBS - READS
 WHOLE = frozenset({
     "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "revert",
-    "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred", "write_off", "retry", "cancel", "pause", "resume",
+    "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred", "write_off", "jobs", "job", "retry", "cancel", "pause",
+    "resume",
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
-SCOPED = frozenset({"search", "list", "why_not", "add", "import", "review", "activate", "activations", "generate"})
+SCOPED = frozenset(
+    {"search", "list", "why_not", "add", "import", "review", "activate", "activations", "generate", "prepare", "import_activation"}
+)
 """Verbs that say whose memory they are about. The others name a memory."""
 AUTHORITY = {Role.OWNER: Trust.TRUSTED, Role.CURATOR: Trust.TRUSTED}
 """What is written by another role is reported at best: it informs, and overrules nobody who is trusted."""

@@ -13,6 +13,8 @@ from loci.ports.engine import Rates, Tier
 
 MARGIN = 0.9  # a state is loaded where that takes less than this share of reading the text: estimates err
 
+PATIENCE = 4.0  # times the reading of a text that bringing its state ahead may take
+
 
 def read_seconds(rates: Rates, tokens: int, after: int = 0) -> float:
     """To read ``tokens`` that follow ``after`` others."""
@@ -27,6 +29,12 @@ def load_seconds(tier: Tier, size: int) -> float:
 def is_worth_loading(load_ms: float, read_ms: float) -> bool:
     """Whether a state comes from the disk sooner than its text is read again."""
     return load_ms < MARGIN * read_ms
+
+
+def is_worth_preparing(load_ms: float, read_ms: float) -> bool:
+    """Whether a state is worth bringing from the disk before it is asked for, while nobody waits. Once at hand it is gone on from however
+    long that took, so it may take longer than reading; but the next turn comes in seconds, and others want the disk too."""
+    return load_ms <= PATIENCE * read_ms
 
 
 def uses_to_pay(build_ms: float, load_ms: float, read_ms: float) -> float:

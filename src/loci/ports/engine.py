@@ -162,6 +162,11 @@ class Rates:
 P = TypeVar("P", bound=Held)
 
 
+def reread_of(share: float, tokens: int) -> int:
+    """How many of ``tokens`` that follow the first state ``blend`` reads again."""
+    return round(share * tokens)
+
+
 class Engine(Protocol[P]):
     """A model that runs here. Every method may be called from several threads."""
 
@@ -192,6 +197,11 @@ class Engine(Protocol[P]):
 
     def cut(self, state: Sequence[P], tokens: int) -> Sequence[P]:
         """The state as it was after its first tokens."""
+
+    def compose(self, states: Sequence[Sequence[P]], mode: str, share: float = 0.15, head: int = 0) -> Sequence[P]:
+        """States behind one another. All begin with the same ``head`` tokens, which stay with the first alone. ``block``: each sees
+        itself and the head; ``blend``: `reread_of` what follows the first is read again, with all before it in view. Neither is what
+        reading the joined text gives. Raises ``Unsupported`` for a model whose states cannot be moved."""
 
     def encode(self, page: P, codec: Codec) -> Tensors:
         """A page as it is kept. Raises ``Unsupported`` where the codec cannot hold what is in it."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
 from loci.operation.activation import MOST_DIVERGENCE, Progress
+from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
 from loci.operation.served import Served, Serving
-from loci.ports import Transaction
+from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest
 from loci.system.talking import Talking
 from loci.types import Attached, Handle, Message, Recall, Scope
@@ -35,6 +37,8 @@ class Generation:
 
 class Activating(Talking):
     """What a cube does with a model that runs here, or behind a server."""
+
+    _activations: Composing
 
     def activate(
         self,
@@ -108,21 +112,53 @@ class Activating(Talking):
         max_tokens: int = 256,
         temperature: float = 0.0,
         seed: int = 0,
+        activations: Sequence[str] = (),
+        compose: str = "prefix",
+        share: float = SHARE,
     ) -> Generation:
         """The model's answer to a question, or to a conversation that ends with one, from what is remembered. Where an activation memory
-        holds some of it, the model goes on from there; the answer is the same as from the text."""
+        holds some of it, the model goes on from there; the answer is the same as from the text. ``activations`` names the ones to begin
+        with; of several one is gone on from (``prefix``), or all are put behind one another though each was read alone: ``block`` reads nothing
+        again, ``blend`` a ``share``. Such an answer is approximate and says so (``attached``)."""
         messages = [Message("user", question)] if isinstance(question, str) else list(question)
         if not messages or messages[-1].role != "user":
             raise Invalid("A conversation that is to be answered ends with a message of the user's.")
         rows = self._allow("generate", inputs.scope_of(self.name, user, agent, session)).rows
+        wish = self._wish(rows, activations, compose, share)
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
-        pieces, attached = self._activations.answer(
-            recall, messages, rows, budget_tokens, max_tokens=most, temperature=temperature, seed=seed
-        )
+        answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
+        pieces, attached = answer(recall, messages, rows, budget_tokens, max_tokens=most, temperature=temperature, seed=seed)
         if attached.handle is not None:
-            self._scheduler.use((attached.handle,))
+            attached = replace(attached, handles=attached.handles or (attached.handle,))
+            self._scheduler.use(attached.handles)
         return Generation(recall, attached, pieces)
+
+    def _wish(self, rows: RowFilter, ids: Sequence[str], mode: str, share: float, verb: str = "generate") -> Wish | None:
+        """What an answer is to begin with; None where that is left to what is recalled. Raises `Missing` for what is not there, or for
+        another user, or built of anything outside the grant."""
+        is_list = isinstance(ids, Sequence) and not isinstance(ids, str) and all(isinstance(id, str) for id in ids)
+        if not is_list or len(set(ids)) != len(ids) or len(ids) > MOST:
+            raise Invalid(f"activations is {ids!r:.100}; it must be a list of at most {MOST} ids, each once.")
+        if mode not in MODES:
+            raise Invalid(f"compose is {mode!r:.100}; it must be one of {', '.join(MODES)}.")
+        if not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise Invalid(f"share is {share!r:.100}; it is the part of the tokens that blend reads again, 0 to 1.")
+        if not ids and mode != "prefix":
+            raise Invalid(f"compose is {mode!r}, and no activation memories are named to put together: activations=[id, id].")
+        if not ids:
+            return None
+        found = tuple(self._named(rows, id) for id in ids)
+        self._note_read(verb, list(dict.fromkeys(quoted.memory for manifest in found for quoted in manifest.quoted)))
+        return Wish(found, mode, float(share))
+
+    def _named(self, rows: RowFilter, id: str) -> Manifest:
+        """An activation memory of whom a call is for, all of whose memories its grant reaches."""
+        manifest = self._activations.manifest(inputs.id_of(id))
+        admits, find = self._parts.governance.admits, self._store.scope_of
+        if manifest.tenant != self._activations.tenant(rows) or not all(admits(rows, quoted.memory, find) for quoted in manifest.quoted):
+            raise missing_activation(id, self.name)
+        return manifest
 
     def server(self) -> Serving:
         """The inference server that the engine is: what it says it is, and what it holds of this cube. Raises `Unsupported` where the
@@ -142,6 +178,10 @@ class Activating(Talking):
 
     def _admitted(self, verb: str, id: str) -> Manifest:
         """An activation memory. What was built of anything outside the grant is, for its holder, not there."""
+        return self._reached(verb, id)[0]
+
+    def _reached(self, verb: str, id: str) -> tuple[Manifest, RowFilter]:
+        """The same, and the rows that the grant opens."""
         manifest = self._activations.manifest(inputs.id_of(id))
         try:
             rows = self._reach(verb, manifest.quoted[0].memory).rows
@@ -149,4 +189,4 @@ class Activating(Talking):
             raise missing_activation(id, self.name) from None
         if not all(self._parts.governance.admits(rows, quoted.memory, self._store.scope_of) for quoted in manifest.quoted):
             raise missing_activation(id, self.name)
-        return manifest
+        return manifest, rows

@@ -66,13 +66,22 @@ class Asking(Gated):
         return self._search(self._query(rows, question, limit, budget_tokens), rows)
 
     def _search(self, query: Query, rows: RowFilter) -> Recall:
-        at = self._parts.governance.narrow(rows, query)
-        self._settle()
-        with self._parts.pace.foreground():
-            recall = self._with_handles(self._operator.search(query, at), at)
+        recall = self._with_faults(self._found(query, rows), rows)
         self._scheduler.use(recall.ids)
         self._note_read("search", recall.ids)
         return recall
+
+    def _found(self, query: Query, rows: RowFilter) -> Recall:
+        """The answer to a question, which counts as no use."""
+        at = self._parts.governance.narrow(rows, query)
+        self._settle()
+        with self._parts.pace.foreground():
+            return self._with_handles(self._operator.search(query, at), at)
+
+    def _with_faults(self, recall: Recall, rows: RowFilter) -> Recall:
+        """With what went wrong with pages that were sent for since the last search."""
+        wrong = self._parts.porter.fault(self._activations, self._activations.tenant(rows))
+        return replace(recall, trace=replace(recall.trace, missing={**recall.trace.missing, "prepare": wrong})) if wrong else recall
 
     def _with_handles(self, recall: Recall, at: RowFilter) -> Recall:
         """With the activation memories that hold some of the hits; of those that cannot be read the trace says so."""

@@ -17,7 +17,7 @@ from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import doubt, erasure, explain, importing
-from loci.operation.activation import Activations
+from loci.operation.bundling import Bundling
 from loci.operation.intake import Intake, Provenance, people_of, told
 from loci.operation.lending import Lending
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
@@ -30,7 +30,7 @@ from loci.policy.lifecycle import Move
 from loci.policy.redacting import Rules
 from loci.policy.trust import least
 from loci.ports import Notary, Store, Transaction
-from loci.system.activating import Activating
+from loci.system.carrying import Carrying
 from loci.system.parts import Parts
 from loci.system.queued import Queued
 from loci.types import (
@@ -50,7 +50,7 @@ from loci.types import (
 )
 
 
-class Cube(Activating, Queued):
+class Cube(Carrying, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:
@@ -63,7 +63,7 @@ class Cube(Activating, Queued):
         self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
         lending = Lending(store, parts.server, parts.shelf)
         kept = (parts.vault.pages(store.cube), self._redactor, parts.residence, lending)
-        self._activations = Activations(store, parts.engine, *kept) if parts.server is None else Served(store, parts.server, *kept)
+        self._activations = Bundling(store, parts.engine, *kept) if parts.server is None else Served(store, parts.server, *kept)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
             pace=parts.pace,
@@ -489,6 +489,7 @@ class Cube(Activating, Queued):
         """Ends background work of this cube and of what was branched from it here; the vault keeps the files."""
         for branch in self._branches:
             branch.close()
+        self._parts.porter.stop(self._activations)
         self._scheduler.close()
 
     # -- plumbing ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from loci.infrastructure.shelf import Shelf
 from loci.infrastructure.vault import Vault
 from loci.operation.intake import Reader
 from loci.operation.pace import Pace
+from loci.operation.porter import Porter
 from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
@@ -53,3 +54,4 @@ class Parts:
     server: Callable[[], Server] | None = None
     shelf: Shelf = field(default_factory=lambda: Shelf(None, 0))
     pace: Pace = field(default_factory=Pace)
+    porter: Porter = field(default_factory=Porter)

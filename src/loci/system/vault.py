@@ -260,6 +260,7 @@ class System:
         for cube in self._cubes.values():
             cube.close()
         self._cubes.clear()
+        self._parts.porter.stop()
         self._parts.vault.close()
         self._parts.registry.close()
 

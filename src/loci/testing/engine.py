@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b, sha256
 
 from loci.errors import Corrupt, Invalid
-from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Rates, Tensor, Tensors, Tier
+from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Rates, Tensor, Tensors, Tier, reread_of
 from loci.types import Message
 
 WORDS = ("the", "harbour", "opens", "at", "nine", "and", "closes", "in", "rain", "today", "tea", "is", "green", "far", "away", "here")
@@ -78,8 +78,25 @@ class HashEngine:
             left -= len(page.ids)
         return tuple(found)
 
+    def compose(self, states: Sequence[Sequence[HashPage]], mode: str, share: float = 0.15, head: int = 0) -> tuple[HashPage, ...]:
+        """Of the states behind the first every hash is mixed with the last before them. What ``blend`` reads again are the first tokens."""
+        rest = [[(i, h) for page in state for i, h in zip(page.ids, page.hashes, strict=True)] for state in states]
+        if mode not in ("block", "blend") or not rest or len({tuple(i for i, _ in state[:head]) for state in rest}) != 1:
+            raise Invalid(f"States are put together by block or blend, and begin with the same {head} tokens.")
+        del rest[0]
+        count = reread_of(share if mode == "blend" else 0.0, sum(len(state) - head for state in rest))
+        after = [i for state in rest for i, _ in state[head:]]
+        again = self.read(after[:count], states[0])
+        joined = [(i, h) for page in again for i, h in zip(page.ids, page.hashes, strict=True)]
+        for state in rest:
+            before = joined[-1][1]
+            joined += [(i, blake2b(before + h, digest_size=16).digest()) for i, h in state[head + count :]]
+            count = max(count - (len(state) - head), 0)
+        parts = [joined[start : start + BLOCK] for start in range(0, len(joined), BLOCK)]
+        return tuple(HashPage(tuple(i for i, _ in part), tuple(h for _, h in part)) for part in parts)
+
     def encode(self, page: HashPage, codec: Codec) -> Tensors:
-        return {"L0.k": Tensor("U8", (len(page.ids), 16), b"".join(page.hashes))}
+        return {"L0.k": Tensor("U8", (len(page.ids), 16), b"".join(page.hashes)), "L0.v": Tensor("U8", (0,), b"")}
 
     def decode(self, ids: Sequence[int], start: int, codec: Codec, tensors: Tensors) -> HashPage:
         found = tensors.get("L0.k")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.errors import Corrupt, IncompatiblePayload
-from loci.memories.activation import CODECS, agreed, chain, check_fit, dump, fault_of, load
+from loci.memories.activation import CODECS, agreed, chain, check_fit, dump, fault_of, is_whole, load
 from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, Page, Quoted
 
 MODEL = Fingerprint("m" * 64, "t" * 64, "p" * 64, (), "float32", "sdpa", ("default", 10000.0, "{}"), (LayerShape("full", 2, 32),) * 2, 2048)
@@ -71,6 +71,13 @@ def test_whatever_differs_is_named(field: str) -> None:
 
 def test_a_manifest_comes_back_as_it_was() -> None:
     assert load(dump(manifest())) == manifest() and not fault_of(manifest())
+
+
+def test_what_is_kept_in_another_way_is_not_whole() -> None:
+    whole = manifest()
+    assert is_whole(whole)
+    for pages in ((), whole.pages[:-1], whole.pages[::-1], tuple(replace(page, chain="0" * 64) for page in whole.pages)):
+        assert not is_whole(replace(whole, pages=pages))
 
 
 LIES = {

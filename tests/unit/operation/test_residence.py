@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -153,3 +156,117 @@ def test_pages_that_are_let_go_are_not_at_hand() -> None:
     names = [str((1,) * 4), str((1,) * 8)]
     world.residence.keep({names[0]}, names)
     assert world.take((1,) * 8).tiers == {"device": 1, "disk": 1}
+
+
+# -- ahead of time -------------------------------------------------------------------------------------------------------
+
+
+def bring(world: World, ids: tuple[int, ...], wanted: Callable[[], bool] = lambda: True) -> Counter[str]:
+    """Brings the pages of these tokens ahead; at every load from the disk nothing is over its room."""
+    parts = [ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK)]
+
+    def load(place: int) -> Page:
+        world.loads += 1
+        world.check()
+        return Page(parts[place])
+
+    found = world.residence.bring([str(ids[: start + BLOCK]) for start in range(0, len(ids), BLOCK)], parts, load, wanted)
+    world.check()
+    return found
+
+
+@settings(max_examples=80)
+@given(st.integers(0, 1 << 20), st.integers(0, 12), st.integers(0, 12))
+def test_bringing_ahead_exceeds_no_room_and_takes_nothing_that_is_in_use(seed: int, device: int, host: int) -> None:
+    """Random histories of taking, releasing, bringing and letting go: as many bytes as there is room for, what is leased stays, and every
+    page that is held is of its name's tokens."""
+    world, chance, leases = World(device, host), random.Random(seed), []
+    for ids in prompts(seed, 60):
+        way = chance.random()
+        if way < 0.4:
+            bring(world, ids, chance.choice([lambda: True, lambda: chance.random() < 0.7]))
+        elif way < 0.5:
+            names = [str(ids[: start + BLOCK]) for start in range(0, len(ids), BLOCK)]
+            world.residence.keep(names[:1], names)
+            leases = [(lease, [page for page in held if page in nodes(world)]) for lease, held in leases]
+        else:
+            lease = world.take(ids)
+            leases.append((lease, [page for page in lease.pages if page in nodes(world)]))
+        while len(leases) > 3:
+            leases.pop(chance.randrange(len(leases)))[0].release()
+        world.check()
+        assert all(page in nodes(world) for _, pages in leases for page in pages)
+        assert all(name.endswith(f"{', '.join(map(str, node.page.ids))})") for name, node in world.residence._nodes.items())  # type: ignore[attr-defined]
+        assert all(node.uses >= 0 for node in world.residence._nodes.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bringing_ahead_beside_threads_that_take(seed: int) -> None:
+    world = World(6, 4)
+    texts = prompts(seed, 30)
+
+    def work(number: int) -> None:
+        own = random.Random(f"{seed} {number}")
+        for _ in range(60):
+            ids = own.choice(texts)
+            if number == 0:
+                bring(world, ids, lambda: own.random() < 0.9)
+            else:
+                lease = world.take(ids)
+                assert [i for page in lease.pages for i in page.ids] == list(ids)
+                lease.release()
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(work, number) for number in range(4)]:
+            done.result()
+    world.check()
+    assert not any(node.uses for node in world.residence._nodes.values())
+
+
+def test_what_was_brought_is_at_hand_and_loaded_once() -> None:
+    world = World(3, 3)
+    assert bring(world, (1,) * 12) == {"disk": 3} and bring(world, (1,) * 12) == {} and world.loads == 3
+    lease = world.take((1,) * 12)
+    assert lease.tiers == {"device": 3} and world.loads == 3
+
+
+def test_what_was_brought_goes_where_the_model_runs_and_then_to_the_host() -> None:
+    world = World(2, 2)
+    assert bring(world, (1,) * 20) == {"disk": 4} and world.loads == 5, "the fifth found no room, and ended it"
+    assert world.residence.bytes() == {"device": 20, "host": 20}
+    assert world.take((1,) * 20).tiers == {"device": 2, "host": 2, "disk": 1}, "the beginning came first and stayed"
+
+
+def test_what_is_parked_comes_back() -> None:
+    world = World(2, 4)
+    world.take((1,) * 8).release()
+    world.take((2,) * 8).release()
+    assert bring(world, (1,) * 8) == {"host": 2} and world.loads == 4
+    assert world.take((1,) * 8).tiers == {"device": 2}
+
+
+def test_what_is_in_use_is_not_pushed_out() -> None:
+    world = World(2, 0)
+    lease = world.take((1,) * 8)
+    assert bring(world, (2,) * 8) == {} and all(page in nodes(world) for page in lease.pages)
+    lease.release()
+    assert bring(world, (2,) * 8) == {"disk": 2}
+
+
+def test_what_is_used_after_it_was_sent_for_is_not_pushed_out() -> None:
+    """A turn that comes in between has the last word."""
+    world = World(2, 0)
+
+    def load(place: int) -> Page:
+        world.take((3,) * 8).release()
+        return Page((2,) * BLOCK)
+
+    assert world.residence.bring(["x"], [(2,) * BLOCK], load, lambda: True) == {}
+    assert world.take((3,) * 8).tiers["device"] == 2
+
+
+def test_what_is_no_longer_wanted_is_not_held() -> None:
+    world = World(9, 9)
+    answers = iter([True, True, True, False])
+    assert bring(world, (1,) * 12, lambda: next(answers)) == {"disk": 1} and world.loads == 2
+    assert len(nodes(world)) == 1, "the second was loaded, and let go"

@@ -2,7 +2,8 @@
 marked approximate wherever it is used.
 
 BLOCK: every text sees itself only. Its keys are turned to their new place (rotary positions are relative, so turning a key by p is the
-same as having read it p tokens later), values stay. The same as reading the joined text with a block-diagonal mask, to rounding.
+same as having read it p tokens later), values stay. The same as reading the joined text with a block-diagonal mask, to rounding. Where
+all begin with the same head (a template's), that of the first alone stays: each has seen it right before itself.
 BLEND: the same, and then the tokens whose keys and values are furthest from what they would be in the joined text are read again, with
 everything before them in view (CacheBlend, arXiv 2405.16444; there the choice is made anew at every layer, here once, at the second).
 """
@@ -19,8 +20,10 @@ from transformers.cache_utils import DynamicLayer
 
 from loci.drivers.torch_kv.state import KVPage, State, ids_of, paged, tokens_of
 from loci.errors import Invalid, Unsupported
+from loci.ports.engine import reread_of
 
 TURNED = {"default", "linear", "llama3"}
+MASKED = {"eager", "sdpa"}  # attentions that look at a mask, which says what a token that is read again sees
 TOLERANCE = 1e-3  # of keys, in the check that they can be turned; what is wrong is wrong by 1
 
 
@@ -28,31 +31,47 @@ class Enough(Exception):
     """A layer has seen what was to be seen: the forward pass ends."""
 
 
-def block(model: Any, states: Sequence[State]) -> tuple[KVPage, ...]:
-    """The states behind one another, each turned to its place. Raises `Unsupported` where keys cannot be turned exactly."""
-    if not states:
-        raise Invalid("There is nothing to put together: name at least one state.")
+def block(model: Any, states: Sequence[State], head: int = 0) -> tuple[KVPage, ...]:
+    """The states behind one another, each turned to its place; of all but the first without the ``head`` tokens that they all begin with.
+    Raises `Unsupported` where keys cannot be turned exactly."""
+    check_states(states, head)
     check_turning(model)
-    layers, ids = len(states[0][0].keys), tuple(i for state in states for i in ids_of(state))
+    layers, ids = len(states[0][0].keys), joined_ids(states, head)
     keys: list[list[torch.Tensor]] = [[] for _ in range(layers)]
     values: list[list[torch.Tensor]] = [[] for _ in range(layers)]
     place = 0
     for state in states:
-        cos, sin = rotation(model, place, state[0].keys[0])
+        begin = head if place else 0
+        cos, sin = rotation(model, place - begin, state[0].keys[0])
         for number in range(layers):
-            keys[number].append(turned(torch.cat([page.keys[number] for page in state], 1), cos, sin))
-            values[number].append(torch.cat([page.values[number] for page in state], 1))
-        place += tokens_of(state)
+            keys[number].append(turned(torch.cat([page.keys[number] for page in state], 1)[:, begin:], cos, sin))
+            values[number].append(torch.cat([page.values[number] for page in state], 1)[:, begin:])
+        place += tokens_of(state) - begin
     return paged(ids, [torch.cat(parts, 1) for parts in keys], [torch.cat(parts, 1) for parts in values])
 
 
-def blend(model: Any, states: Sequence[State], share: float) -> tuple[KVPage, ...]:
+def joined_ids(states: Sequence[State], head: int) -> tuple[int, ...]:
+    """The tokens of states behind one another, the head once."""
+    return ids_of(states[0]) + tuple(i for state in states[1:] for i in ids_of(state)[head:])
+
+
+def check_states(states: Sequence[State], head: int) -> None:
+    """Raises `Invalid` where there is nothing to put together, or where they do not begin alike."""
+    if not states or not all(states):
+        raise Invalid("There is nothing to put together: name at least one state, and none that is empty.")
+    begun = {ids_of(state)[:head] for state in states}
+    if head < 0 or len(begun) != 1 or len(begun.pop()) != head:
+        raise Invalid(f"The states do not all begin with the same {head} tokens, so that one head cannot stand for all.")
+
+
+def blend(model: Any, states: Sequence[State], share: float, head: int = 0) -> tuple[KVPage, ...]:
     """As `block`, with ``share`` of the tokens that follow the first state read again: those that are furthest from the joined text."""
     if not 0 <= share <= 1:
         raise Invalid(f"share is {share}; it is the part of the tokens that is read again, 0 to 1.")
-    made = block(model, states)
+    check_masking(model)
+    made = block(model, states, head)
     ids, first = ids_of(made), tokens_of(states[0])
-    count = round(share * (len(ids) - first))
+    count = reread_of(share, len(ids) - first)
     if not count:
         return made
     keys = [torch.cat([page.keys[n] for page in made], 1) for n in range(len(made[0].keys))]
@@ -159,6 +178,13 @@ def check_turning(model: Any) -> None:
         model
     ):
         raise Unsupported(f"{told}its keys turn otherwise than by halves. Use one activation memory, or the text.")
+
+
+def check_masking(model: Any) -> None:
+    """Raises `Unsupported` for an attention that would not see which tokens stand before one that is read again."""
+    found = str(model.config.get_text_config(decoder=True)._attn_implementation)
+    if found not in MASKED:
+        raise Unsupported(f"The attention {found} takes no mask, so that single tokens cannot be read again. Use block, or sdpa.")
 
 
 def _first_keys(model: Any, row: torch.Tensor, place: int) -> torch.Tensor:

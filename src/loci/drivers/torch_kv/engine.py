@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -97,13 +98,17 @@ class TorchEngine:
             self._forward(ids, cache)
             return state_of(ids, cache, (), found)
 
-    def compose(self, states: Sequence[State], mode: str, share: float = 0.15) -> tuple[KVPage, ...]:
+    def compose(self, states: Sequence[State], mode: str, share: float = 0.15, head: int = 0) -> tuple[KVPage, ...]:
         """States behind one another though each was read alone: ``block`` turns them to their places, ``blend`` reads ``share`` of the
-        tokens again as well. Neither is what reading the joined text gives."""
+        tokens again as well. Neither is what reading the joined text gives. The ``head`` that all begin with stays with the first."""
         if mode not in ("block", "blend"):
             raise Invalid(f"mode is {mode!r}; states are put together by block or blend.")
+        compose.check_states(states, head)
+        self._check_room(len(compose.joined_ids(states, head)))
         with torch.inference_mode():
-            return compose.block(self.model, states) if mode == "block" else compose.blend(self.model, states, share)
+            if mode == "block":
+                return compose.block(self.model, states, head)
+            return compose.blend(self.model, states, share, head)
 
     def cut(self, state: State, tokens: int) -> tuple[KVPage, ...]:
         return cut(state, tokens)
@@ -156,7 +161,8 @@ class TorchEngine:
     def compare(self, state: State, other: State) -> Mapping[str, float]:
         """What the difference of two states of the same tokens does to the next ``BLOCK`` tokens, for which the first of the text stand:
         the mean divergence (``kl``, nats), the largest difference of ``logits``, the share of equal best tokens (``argmax``), the
-        largest error of an element of keys and of values, and what the codec had promised."""
+        largest error of an element of keys and of values, what the codec had promised, and the largest error beside the largest element of the same
+        head."""
         probe = ids_of(state)[:BLOCK]
         one, two = self.logits(state, probe), self.logits(other, probe)
         p, q = one.log_softmax(-1), two.log_softmax(-1)
@@ -166,8 +172,10 @@ class TorchEngine:
             "argmax": float((one.argmax(-1) == two.argmax(-1)).float().mean()),
             "key_error": max(_distance(a.keys, b.keys) for a, b in zip(state, other, strict=True)),
             "key_bound": max(page.bounds[0] for page in other),
+            "key_share": _share([page.keys for page in state], [page.keys for page in other]),
             "value_error": max(_distance(a.values, b.values) for a, b in zip(state, other, strict=True)),
             "value_bound": max(page.bounds[1] for page in other),
+            "value_share": _share([page.values for page in state], [page.values for page in other]),
         }  # fmt: skip
 
     # -- answering -----------------------------------------------------------------------------------------------------
@@ -204,6 +212,17 @@ class TorchEngine:
                 return
             yield token
             ids = (token,)
+
+
+def _share(one: Sequence[Sequence[torch.Tensor]], two: Sequence[Sequence[torch.Tensor]]) -> float:
+    """The largest error of any head, beside what is largest in it: pages of layers of [heads, tokens, width]."""
+    shares = []
+    for layer in range(len(one[0])):
+        pairs = [(a[layer].float(), b[layer].float()) for a, b in zip(one, two, strict=True)]
+        error = torch.stack([(a - b).abs().amax((1, 2)) for a, b in pairs]).amax(0)
+        size = torch.stack([a.abs().amax((1, 2)) for a, _ in pairs]).amax(0)
+        shares.append(float((error / size.clamp_min(1e-12)).max()))
+    return max(shares, key=lambda share: math.inf if math.isnan(share) else share)
 
 
 def _distance(one: Sequence[torch.Tensor], two: Sequence[torch.Tensor]) -> float:

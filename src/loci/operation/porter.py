@@ -1,0 +1,90 @@
+"""The porter brings pages for a coming turn, in a thread of its own: one errand at a time, and the last one asked for."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from loci.errors import Unavailable
+
+Job = Callable[[Callable[[], bool]], str]
+"""What an errand does; it is handed what tells whether it is still wanted, and answers what came of it."""
+
+
+@dataclass(slots=True, eq=False)
+class Errand:
+    """Pages that are being brought, or why none are. ``ids`` are the activation memories. What goes wrong is raised by ``wait``, and told in
+    the trace of the next search."""
+
+    ids: tuple[str, ...]
+    _told: str = ""
+    _future: Future[str] | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_done(self) -> bool:
+        return self._future is None or self._future.done()
+
+    def wait(self, seconds: float | None = None) -> str:
+        """What came of it, when it is over. Raises `Unavailable` where it is not after so many seconds, and what went wrong."""
+        if self._future is None:
+            return self._told
+        try:
+            return self._future.result(seconds)
+        except TimeoutError as error:
+            if self._future.done():  # the errand's own
+                raise
+            raise Unavailable("The pages are still being brought. Wait longer, or ask: what is not there yet is loaded then.") from error
+
+    def cancel(self) -> None:
+        """It ends after the page in hand; what was brought stays."""
+        self._stop.set()
+
+
+class Porter:
+    """Does errands for all cubes of a vault. A new one ends the one before it: only the next turn is prepared for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+        self._last: tuple[object, Errand] | None = None
+        self._faults: weakref.WeakKeyDictionary[object, dict[str, str]] = weakref.WeakKeyDictionary()
+
+    def send(self, owner: object, tenant: str, ids: tuple[str, ...], job: Job) -> Errand:
+        """Begins an errand and returns at once. ``owner`` is what it is for, and ``tenant`` who is told of what goes wrong, and nobody else."""
+        errand = Errand(ids)
+        with self._lock:
+            if self._last is not None:
+                self._last[1].cancel()
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(1, "loci-porter")
+            errand._future = self._threads.submit(job, lambda: not errand._stop.is_set())
+            self._last = (owner, errand)
+        errand._future.add_done_callback(lambda future: self._note(owner, tenant, future))
+        return errand
+
+    def fault(self, owner: object, tenant: str) -> str:
+        """What went wrong with an errand of this tenant's since it was last asked; empty when nothing."""
+        with self._lock:
+            return self._faults.get(owner, {}).pop(tenant, "")
+
+    def stop(self, owner: object | None = None) -> None:
+        """Ends the errand of an owner, or whosever it is, and waits for that: the page in hand at the most."""
+        with self._lock:
+            last = self._last
+            if last is None or (owner is not None and last[0] is not owner):
+                return
+            self._last = None
+            threads, self._threads = self._threads, None
+            last[1].cancel()
+        if threads is not None:
+            threads.shutdown()
+
+    def _note(self, owner: object, tenant: str, future: Future[str]) -> None:
+        error = future.exception()
+        if error is not None:
+            with self._lock:
+                self._faults.setdefault(owner, {})[tenant] = f"what was to be prepared was not: {type(error).__name__}: {error}"

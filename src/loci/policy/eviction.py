@@ -37,6 +37,14 @@ def allocate(weights: Sequence[float], mean: int, *, most: float = 3.0) -> tuple
     return tuple(floor + w for w in whole)
 
 
+def shared(weights: Sequence[float], mean: int, protected: int) -> tuple[int, ...]:
+    """A budget for each layer of which ``protected`` entries are kept whatever they score: the rest is allocated by weight, so that no layer is
+    left with less than it has to hold. The sum is ``mean * len(weights)`` and the limits of `allocate` hold as well. Raises `Invalid`."""
+    if mean <= protected:
+        raise Invalid(f"A budget of {mean} entries a layer cannot hold the {protected} that are protected and one more; give it more.")
+    return tuple(protected + more for more in allocate(weights, mean - protected))
+
+
 def _filled(weights: Sequence[float], amount: float, room: float) -> list[float]:
     """Shares of ``amount`` in proportion to weights, none above ``room``; evenly among layers of weight 0 once all others are full."""
     given, is_open = [0.0] * len(weights), [True] * len(weights)
@@ -50,6 +58,17 @@ def _filled(weights: Sequence[float], amount: float, room: float) -> list[float]
             given[i], is_open[i] = room, False
             amount -= room
     return given
+
+
+def sensitivity_weights(divergences: Sequence[float]) -> tuple[float, ...]:
+    """Weights in proportion to how much each layer's budget alone changes what the model says, the largest 1; all 1 where none does.
+
+    Raises `Invalid` for what is no divergence.
+    """
+    if not divergences or not all(math.isfinite(x) and x >= 0 for x in divergences):
+        raise Invalid(f"A layer's sensitivity is finite and not negative: {list(divergences)}.")
+    most = max(divergences)
+    return tuple(x / most for x in divergences) if most > 0 else (1.0,) * len(divergences)
 
 
 def layer_weights(likeness: Sequence[float], alpha: float = 1.1) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
+from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
 from loci.ports.serving import Server
 from loci.types import (
@@ -51,3 +52,4 @@ class Parts:
     residence: Residence = field(default_factory=lambda: Residence(None, 0, 0))
     server: Callable[[], Server] | None = None
     shelf: Shelf = field(default_factory=lambda: Shelf(None, 0))
+    methods: Mapping[str, Method] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from loci.errors import Invalid
 
 FLOOR = 4  # every layer has at least the mean over this
+NEGLIGIBLE = 1e-3  # nats a token: what a codec may cost, too
 
 
 def allocate(weights: Sequence[float], mean: int, *, most: float = 3.0) -> tuple[int, ...]:
@@ -61,14 +62,15 @@ def _filled(weights: Sequence[float], amount: float, room: float) -> list[float]
 
 
 def sensitivity_weights(divergences: Sequence[float]) -> tuple[float, ...]:
-    """Weights in proportion to how much each layer's budget alone changes what the model says, the largest 1; all 1 where none does.
+    """Weights in proportion to how much each layer's budget alone changes what the model says, the largest 1.
 
-    Raises `Invalid` for what is no divergence.
+    Each counts `NEGLIGIBLE` more than it has: where no layer changes anything to speak of, they are all alike, and not as rounding has it. Raises
+    `Invalid` for what is no divergence.
     """
     if not divergences or not all(math.isfinite(x) and x >= 0 for x in divergences):
         raise Invalid(f"A layer's sensitivity is finite and not negative: {list(divergences)}.")
-    most = max(divergences)
-    return tuple(x / most for x in divergences) if most > 0 else (1.0,) * len(divergences)
+    most = max(divergences) + NEGLIGIBLE
+    return tuple((x + NEGLIGIBLE) / most for x in divergences)
 
 
 def layer_weights(likeness: Sequence[float], alpha: float = 1.1) -> tuple[float, ...]:

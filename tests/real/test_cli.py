@@ -29,7 +29,7 @@ NOT_OF_A_CUBE = {
 }  # fmt: skip
 NOT_VERBS = {"call", "rank", "drain", "pending", "close", "baselines", "acting", "conversation"}  # plumbing of the Python door
 SPELLED = {
-    "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv server": "server", "kv write-off": "write_off",
+    "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv profile": "profile", "kv server": "server", "kv write-off": "write_off",
 }  # fmt: skip
 RENAMED = {"messages": "text", "memory": "id"}
 FAMILIES = {"Invalid": 2, "Denied": 3, "Missing": 4, "Conflict": 5, "Unavailable": 6, "Corrupt": 7, "Unsupported": 8}

@@ -22,6 +22,7 @@ COMMANDS = {
     "activations": "kv list",
     "activation": "kv inspect",
     "deactivate": "kv drop",
+    "profile": "kv profile",
     "server": "kv server",
     "write_off": "kv write-off",
     "jobs": "jobs list",

@@ -20,7 +20,8 @@
     │   └── EmbedderFailed the embedder raised; words are safe
     ├── Corrupt        the operator: data on disk is not what was written
     └── Unsupported    the operator: install or choose something
-        └── NewerSchema    the file was written by a newer Loci
+        ├── NewerSchema    the file was written by a newer Loci
+        └── TooLossy       a KV budget gave up more attention than was allowed; names how much
 
 Every class carries ``code`` (stable, for machines), ``http_status`` and ``exit_code``. The message holds the offending
 value and the next step.
@@ -222,3 +223,17 @@ class NewerSchema(Unsupported):
     """The file was written by a newer Loci; it was not touched."""
 
     code = "newer_schema"
+
+
+class TooLossy(Unsupported):
+    """What was kept of a text under a KV budget has lost more of the model's attention than was allowed: ``evicted_mass`` of ``most_evicted``,
+    shares of 1. Nothing was kept, or the text is read instead."""
+
+    code = "too_lossy"
+
+    def __init__(self, message: str, evicted_mass: float, most_evicted: float) -> None:
+        super().__init__(message)
+        self.evicted_mass, self.most_evicted = evicted_mass, most_evicted
+
+    def details(self) -> dict[str, object]:
+        return {"evicted_mass": self.evicted_mass, "most_evicted": self.most_evicted}

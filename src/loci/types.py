@@ -368,7 +368,8 @@ class Trace:
 class Handle:
     """An activation memory: what a model made of these memories when it read them, kept so that it need not read them again.
 
-    ``tokens`` are its own, ``bytes`` on the disk; ``quality`` is what its codec was measured to cost when it was built."""
+    ``tokens`` are its own, ``bytes`` on the disk; ``quality`` is what its codec was measured to cost when it was built. Where it was read under
+    a budget, ``method`` says what chose the entries that are left, and ``kept`` how many a layer has on average: what is answered from it is approximate."""
 
     id: str
     version: int
@@ -381,6 +382,8 @@ class Handle:
     uses: int = 0
     last_used: datetime | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
+    method: str = ""
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,8 +391,9 @@ class Attached:
     """How an answer's prompt was read: the tokens that an activation memory held, and those that were read. ``reason`` says why it was
     used, or why the text was read instead.
 
-    ``handles`` are all that were used, in their order. Where several were put behind one another (``mode`` block or blend), the answer
-    ``is_approximate``: it is not that of the text; ``reread_tokens`` of theirs were read again."""
+    ``handles`` are all that were used, in their order. Where several were put behind one another (``mode`` block or blend), or one holds only
+    what a budget left, the answer ``is_approximate``: it need not be that of the text, and ``reason`` says why; ``reread_tokens`` of what
+    several held were read again."""
 
     handle: str | None
     held_tokens: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +24,8 @@ from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
 from loci.operation.residence import Residence
 from loci.policy.redacting import Rules
-from loci.ports import Chat, Clock, Embedder, Ids, Secret
+from loci.ports import Chat, Clock, Embedder, Ids, Scorer, Secret
+from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
 from loci.ports.serving import Server
 from loci.settings import Settings, load, place
@@ -88,7 +90,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, server=server, shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
+        notary=Ed25519(), engine=model, server=server, methods=METHODS, shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 
@@ -178,6 +180,25 @@ def slot_folder(settings: Settings) -> Path | None:
     if not folder.is_dir():
         raise Invalid(f"slot_folder is {settings.slot_folder!r}, where there is no folder. Name what the server has as --slot-save-path.")
     return folder
+
+
+def _method(module: str, name: str, words: str, tokenize: Callable[[str], Sequence[int]]) -> Scorer:
+    """An eviction method as its file has it; ``words`` come before what it probes with. They bring torch, so each is imported when it is
+    asked for."""
+    made = getattr(import_module(f"loci.methods.{module}"), name)
+    scorer: Scorer = made(tuple(tokenize(words))) if words else made()
+    return scorer
+
+
+METHODS: dict[str, Method] = {
+    "sirllm": partial(_method, "sirllm", "SirLLM", ""),
+    "key_difference": partial(_method, "key_difference", "KeyDifference", ""),
+    "kvzip": partial(_method, "kvzip", "KVzip", "\n\nRepeat the previous text exactly:\n"),
+    "snapkv": partial(_method, "snapkv", "SnapKV", ""),
+    "key_norm": partial(_method, "key_norm", "KeyNorm", ""),
+    "streaming": partial(_method, "streaming", "Streaming", ""),
+}
+"""What chooses the entries of a KV budget, by the names of `loci.methods`. EpiCache is none of them: it keeps several caches."""
 
 
 def _itself(given: Given) -> Given:

@@ -130,7 +130,12 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 
 def test_every_error_can_be_shown_at_every_door() -> None:
-    special = {"Malformed": ("m", 3), "VersionConflict": ("m", 1, 2), "IncompatiblePayload": ("m", "rope", "linear", "llama3")}
+    special = {
+        "Malformed": ("m", 3),
+        "VersionConflict": ("m", 1, 2),
+        "IncompatiblePayload": ("m", "rope", "linear", "llama3"),
+        "TooLossy": ("m", 0.7, 0.5),
+    }
     for kind in TREE:
         shown = kind(*special.get(kind.__name__, ("m",))).as_dict()
         assert shown["error"] == kind.code and shown["message"] == "m" and json.dumps(shown)

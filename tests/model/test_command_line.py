@@ -74,3 +74,50 @@ def test_a_model_in_a_pickle_is_not_loaded(folder: Path, tmp_path: Path) -> None
     torch.save(make_model("qwen3").state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(Invalid, match="cannot be loaded"):
         load_engine(tmp_path)
+
+
+def test_commands_keep_a_budget_and_say_what_it_cost(folder: Path, tmp_path: Path) -> None:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("LOCI_")}
+    environment = {**clean, "LOCI_VAULT": str(tmp_path / "vault"), "LOCI_EMBEDDER": "none", "LOCI_ENGINE": str(folder), "COLUMNS": "200"}
+
+    def loci(*arguments: str, code: int = 0) -> Any:
+        done = subprocess.run([sys.executable, "-m", "loci", *arguments], capture_output=True, text=True, env=environment, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        return done
+
+    for text in ("I live in Oslo.", "My brother Ben likes green tea.", "The harbour opens at nine in the morning, and closes at night."):
+        loci("add", text, "--user", "ann", "--speaker", "Ann")
+    asked = ("Where does Ann live?", "--user", "ann")
+    refused = loci("activate", "--about", *asked, "--budget", "64", "--most-evicted", "0.01", "--json", code=8)
+    assert json.loads(refused.stderr)["error"] == "too_lossy" and json.loads(refused.stderr)["evicted_mass"] > 0.01
+    assert json.loads(loci("kv", "list", "--user", "ann", "--json").stdout) == []
+    told = json.loads(loci("kv", "profile", "--about", *asked, "--budget", "64", "--json").stdout)
+    assert sum(told["budgets"]) == 3 * 64 and len(told["divergence"]) == len(told["weights"]) == 3
+    assert "entries" in loci("kv", "profile", "--about", *asked, "--budget", "64").stdout
+    built = loci(
+        "activate",
+        "--about",
+        *asked,
+        "--budget",
+        "64",
+        "--method",
+        "key_difference",
+        "--layers",
+        "profile",
+        "--most-evicted",
+        "1",
+        "--json",
+    )
+    handle = json.loads(built.stdout)
+    assert (handle["method"], handle["kept"]) == ("key_difference", 64) and 0 < handle["quality"]["evicted_mass"] <= 1
+    assert "by key_difference" in loci("kv", "list", "--user", "ann").stdout
+    shown = loci("kv", "inspect", handle["id"]).stdout
+    assert "key_difference (key difference)" in shown and "shared profile" in shown and "attention evicted" in shown
+    exact = loci("generate", *asked, "--max-tokens", "4")
+    rough = loci("generate", *asked, "--max-tokens", "4", "--approximate")
+    assert "approximate" not in exact.stderr and ("the answer is approximate" in rough.stderr or "the text was read" in rough.stderr)
+    assert "more than the 0.00 allowed" in loci("generate", *asked, "--max-tokens", "4", "--approximate", "--most-evicted", "0").stderr
+    assert "exactly" in loci("activate", "--about", *asked, "--budget", "4000").stdout
+    assert loci("kv", "verify").returncode == 0
+    wrong = loci("activate", "--about", *asked, "--budget", "20", code=2)
+    assert "4 sinks and 32 recent" in wrong.stderr

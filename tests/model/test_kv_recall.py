@@ -13,10 +13,11 @@ from click.testing import CliRunner
 from loci.bench.kv_beside import PRESSES, beside
 from loci.bench.kv_language import BOS, FILLERS, WINDOW, Language, stream
 from loci.bench.kv_model import ASKED, Shape, batch, build, train
-from loci.bench.kv_recall import EPISODIC, FULL, POLICIES, Oracle, Row, Setting, run, scorer_of, setting
+from loci.bench.kv_recall import EPISODIC, FULL, POLICIES, SHARES, Oracle, Row, Setting, run, scorer_of, setting
 from loci.bench.kv_recall_report import targets, write
 from loci.cli import run as loci
 from loci.cli.bench import bench
+from loci.drivers.torch_kv.budget import BudgetedCache
 from loci.errors import Invalid
 from loci.ports import ScoreContext
 
@@ -82,6 +83,29 @@ def test_every_method_stores_its_budget_and_full_kv_everything():
             assert row.peak == row.budget + 16 and row.forwarded == 1.0
 
 
+def test_layers_share_a_budget_as_they_are_told_to():
+    """To the entry in total; an episodic method has no one cache to judge by, and is left out where shares are not equal."""
+    model = build(LANGUAGE, SMALL)
+    kinds = [Setting(128, 8, 2, "noise", (20,), 1, shares=shares) for shares in SHARES]
+    caches = []
+    made = BudgetedCache.__init__
+
+    def noted(self, plan, scorer):
+        made(self, plan, scorer)
+        caches.append(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BudgetedCache, "__init__", noted)
+        rows = run(model, LANGUAGE, kinds, ("streaming", EPISODIC[0]), lambda done, count: None)
+    assert [(r.setting.shares, r.policy) for r in rows] == [
+        ("equal", "streaming"),
+        ("equal", EPISODIC[0]),
+        *((s, "streaming") for s in SHARES[1:]),
+    ]
+    plans = {cache.plan.per_layer for cache in caches if max(cache.plan.per_layer) < 128}
+    assert all(sum(plan) == 2 * 20 for plan in plans) and (20, 20) in plans and len(plans) > 1
+
+
 def test_the_oracle_knows_the_places_of_facts_and_the_lot_nothing():
     made = stream(LANGUAGE, 192, 12, 2, "noise", 0)
     context = ScoreContext([torch.arange(100)[None]], 100)
@@ -121,7 +145,7 @@ def test_conversations_that_cannot_be_are_refused(wrong):
 
 def test_the_command_trains_keeps_the_weights_and_writes_a_report(tmp_path):
     small = ["kv-recall", "--length", "128", "--filler", "noise", "--facts", "8", "--budgets", "8,16", "--streams", "1", "--steps", "1", "--width", "48", "--layers", "3", "--device", "cpu",
-             "--method", FULL, "--method", "streaming", "--weights", str(tmp_path / "w.safetensors"), "--report", str(tmp_path / "r"), "--json"]  # fmt: skip
+             "--method", FULL, "--method", "streaming", "--shares", "keys", "--weights", str(tmp_path / "w.safetensors"), "--report", str(tmp_path / "r"), "--json"]  # fmt: skip
     first = CliRunner().invoke(bench, small, catch_exceptions=False)
     again = CliRunner().invoke(bench, small, catch_exceptions=False)
     rows = json.loads(first.stdout)["rows"]

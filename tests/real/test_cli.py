@@ -40,7 +40,7 @@ NOT_VERBS = {
     "prepare",
 }  # fmt: skip  (plumbing of the Python door)
 SPELLED = {
-    "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv server": "server", "kv write-off": "write_off",
+    "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv profile": "profile", "kv server": "server", "kv write-off": "write_off",
     "kv export": "export_activation", "kv import": "import_activation",
     "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume",
 }  # fmt: skip

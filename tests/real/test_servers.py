@@ -776,3 +776,14 @@ def test_the_command_line_names_a_server_as_it_names_a_model(llama: LlamaCpp, tm
     loci("kv", "write-off", name, "--reason", "its disk was wiped")
     loci("verify")
     assert json.loads(loci("log", "--verb", "write_off", "--json").stdout)[0]["object"] == name
+
+
+def test_a_budget_takes_a_model_that_runs_here(cube: Cube, server: Scripted) -> None:
+    before = len(completions(server))
+    for attempt in (
+        lambda: cube.activate(ids(cube), user="ann", budget=64), lambda: cube.profile(ids(cube), user="ann"),
+        lambda: cube.generate(QUESTION, user="ann", approximate=True),
+    ):  # fmt: skip
+        with pytest.raises(Unsupported, match="takes a model that runs here"):
+            attempt()
+    assert len(completions(server)) == before and cube.activations(user="ann") == []

@@ -21,6 +21,7 @@ from loci.drivers.torch_kv.attention import attending
 from loci.drivers.torch_kv.budget import BudgetedCache
 from loci.drivers.torch_kv.episodes import EpisodicCache
 from loci.drivers.torch_kv.prefill import read
+from loci.drivers.torch_kv.profile import likeness, sensitivity
 from loci.errors import Invalid
 from loci.methods.epicache import Book, EpiCache, Patched
 from loci.methods.key_difference import KeyDifference
@@ -29,6 +30,7 @@ from loci.methods.kvzip import KVzip
 from loci.methods.sirllm import SirLLM
 from loci.methods.snapkv import SnapKV
 from loci.methods.streaming import Streaming
+from loci.policy.eviction import layer_weights, sensitivity_weights, shared
 from loci.ports import BudgetPlan, Episodes, Need, ScoreContext, Scorer
 
 SINKS = 2
@@ -43,6 +45,13 @@ ASKED, GROWING, PATCHED, JUDGED = (
 )  # fmt: skip
 EPISODIC = (ASKED, GROWING, PATCHED, JUDGED)
 FULL = "full KV"
+PROFILE, ANSWERS, KEYS = "profile", "questions", "keys"
+SHARES = (
+    "equal",
+    PROFILE,
+    ANSWERS,
+    KEYS,
+)  # by what the model says next of the text's beginning; of the questions; by EpiCache's likeness of keys
 POLICIES = (FULL, *SINGLE, *EPISODIC)
 AGNOSTIC = SINGLE[1:-2]  # single caches that know no question
 
@@ -58,6 +67,7 @@ class Setting:
     budgets: tuple[int, ...]
     streams: int
     block: int = 16
+    shares: str = "equal"  # among layers: one of `SHARES`
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +142,15 @@ class Foretold:
 
 def setting(
     length: int, filler: Filler, streams: int, facts: int | None = None, topics: int | None = None, budgets: tuple[int, ...] | None = None,
-    block: int | None = None,
+    block: int | None = None, shares: str = "equal",
 ) -> Setting:  # fmt: skip
     """A kind of conversation with what is usual for its length. Raises `Invalid` where facts or budgets do not fit it."""
     is_short = length < 512
     facts, topics = facts or (12 if is_short else 128), topics or (2 if is_short else 4)
     usual = (8, 12, 16, 24, 40, 64) if is_short else (64, length // 8, length // 6, length // 4, length // 2)
-    made = Setting(length, facts, topics, filler, budgets or tuple(sorted(set(usual))), streams, block or max(16, length // 10 // 16 * 16))
+    made = Setting(
+        length, facts, topics, filler, budgets or tuple(sorted(set(usual))), streams, block or max(16, length // 10 // 16 * 16), shares
+    )
     if 2 * facts > length or length // WINDOW < 4 * topics:
         raise Invalid(f"{facts} facts of {topics} topics do not fit {length} tokens: two tokens a fact and {4 * WINDOW} a topic at least.")
     if min(made.budgets) <= SINKS:
@@ -150,15 +162,16 @@ def run(
     model: Any, language: Language, settings: Sequence[Setting], policies: Sequence[str], advance: Callable[[int, int], None]
 ) -> list[Row]:
     """A row for each setting, method and budget; full KV has one row a setting. ``advance`` is told how many are done, and of how many."""
-    plan = [(s, p, b) for s in settings for p in policies for b in ((None,) if p == FULL else s.budgets)]
+    ones = [(s, p) for s in settings for p in policies if s.shares == "equal" or p not in EPISODIC]  # which have several caches to judge by
+    plan = [(s, p, b) for s, p in ones for b in ((None,) if p == FULL else s.budgets)]
     made: dict[Setting, list[Stream]] = {}
     rows = []
     for done, (setting, policy, budget) in enumerate(plan, 1):
-        streams = made.setdefault(
-            setting,
-            [stream(language, setting.length, setting.facts, setting.topics, setting.filler, seed) for seed in range(setting.streams)],
-        )
-        told = [read_and_ask(model, language, one, setting, policy, budget, seed) for seed, one in enumerate(streams)]
+        if setting not in made:
+            made[setting] = [
+                stream(language, setting.length, setting.facts, setting.topics, setting.filler, seed) for seed in range(setting.streams)
+            ]
+        told = [read_and_ask(model, language, one, setting, policy, budget, seed) for seed, one in enumerate(made[setting])]
         rows.append(_row(setting, policy, budget, told))
         advance(done, len(plan))
     return rows
@@ -166,13 +179,27 @@ def run(
 
 def read_and_ask(model: Any, language: Language, one: Stream, setting: Setting, policy: str, budget: int | None, seed: int) -> Told:
     """Reads one conversation by one method, then asks for every fact in it."""
-    plan = BudgetPlan((budget or ENDLESS,) * model.config.num_hidden_layers, SINKS)
+    layers = model.config.num_hidden_layers
+    weights = (1.0,) * layers if budget is None else _weights(model, language, one, setting, policy, budget, seed)
+    plan = BudgetPlan((ENDLESS,) * layers if budget is None else shared(weights, budget, SINKS), SINKS)
     if policy in EPISODIC:
         return _episodic(model, language, one, plan, setting.block, policy, seed)
     cache = BudgetedCache(plan, scorer_of(policy, language, one, seed))
     done = read(model, cache, one.tokens, block=setting.block, watched=8)
     right = [_is_right(model, cache, language.question(key), language.value(value)) for key, value in one.facts.items()]
     return Told(_mean(right), max(cache.stored), max(cache.peaks), done.forwarded / len(one.tokens), _mean(done.evicted_mass))
+
+
+def _weights(model: Any, language: Language, one: Stream, setting: Setting, policy: str, budget: int, seed: int) -> Sequence[float]:
+    """What layers weigh in a budget, by how it is shared."""
+    layers = int(model.config.num_hidden_layers)
+    if setting.shares == "equal":
+        return (1.0,) * layers
+    if setting.shares == KEYS:
+        return layer_weights(likeness(model, one.tokens, setting.block, SINKS))
+    plan = BudgetPlan((budget,) * layers, SINKS)
+    probes = [(language.question(key),) for key in one.facts] if setting.shares == ANSWERS else [one.tokens[: 4 * WINDOW]]
+    return sensitivity_weights(sensitivity(model, one.tokens, plan, scorer_of(policy, language, one, seed), setting.block, probes))
 
 
 def scorer_of(policy: str, language: Language, one: Stream, seed: int) -> Scorer:

@@ -32,7 +32,7 @@ def write(folder: Path, rows: Sequence[Row], about: str) -> None:
     parts = ["# Recall from a KV cache under a budget", "", CAVEAT, "", about, "", "## Targets", "", *targets(rows), ""]
     for setting in dict.fromkeys(row.setting for row in rows):
         own = [row for row in rows if row.setting == setting]
-        name = f"{setting.filler}-{setting.length}.svg"
+        name = f"{setting.filler}-{setting.length}{'' if setting.shares == 'equal' else '-' + setting.shares}.svg"
         (folder / name).write_text(_picture(setting, own), "utf-8")
         parts += [f"## {_title(setting)}", "", *table(own), "", f"![Recall by entries stored]({name})", ""]
     (folder / "report.md").write_text("\n".join(parts), "utf-8")
@@ -47,7 +47,7 @@ def _told(value: object) -> object:
 def _title(setting: Setting) -> str:
     return (
         f"{setting.filler} filler, {setting.length:,} tokens, {setting.facts} facts of {setting.topics} topics, blocks of {setting.block}, "
-        f"{setting.streams} conversations"
+        f"{setting.streams} conversations" + ("" if setting.shares == "equal" else f", layers by {setting.shares}")
     )
 
 
@@ -79,7 +79,8 @@ def targets(rows: Sequence[Row]) -> list[str]:
     for setting in dict.fromkeys(row.setting for row in rows):
         found = {(row.policy, row.budget): row.recall for row in rows if row.setting == setting}
         for what, measured, target, is_met in _asked(setting, found):
-            lines.append(f"| {setting.filler}, {setting.length:,} | {what} | {measured} | {target} | {'met' if is_met else 'missed'} |")
+            kind = f"{setting.filler}, {setting.length:,}" + ("" if setting.shares == "equal" else f", layers by {setting.shares}")
+            lines.append(f"| {kind} | {what} | {measured} | {target} | {'met' if is_met else 'missed'} |")
     return lines
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from loci.cli import budgets
 from loci.cli.place import F, Place, reading, scoped, verb
 from loci.cli.values import emit
 
@@ -23,11 +24,12 @@ from loci.cli.values import emit
     "--codec", default="raw", show_default=True, help="How numbers are kept: raw, hidden, exact (the smaller of these), int8 or int4."
 )
 @click.option("--most-divergence", type=float, default=1e-3, show_default=True, help="Nats a token that a codec may cost the answers.")
+@budgets.kept
 @click.option("--id", metavar="ID", help="Build this one anew.")
 def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     """Have a model read MEMORIES once, and keep what it makes of them.
 
-    Later answers (`loci generate`) go on from there: the same answer, sooner.
+    Later answers (`loci generate`) go on from there: the same answer, sooner. With a budget it is not the same (`loci generate --approximate`).
     """
     from loci.cli import render
 
@@ -38,7 +40,8 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     else:
         render.show_fields({
             "id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec,
-            "divergence": f"{handle.quality['kl']:.1e} nats a token" if handle.quality else "",
+            "divergence": f"{handle.quality['kl']:.1e} nats a token" if "kl" in handle.quality else "",
+            **budgets.fields(handle, wanted["budget"]),
         })  # fmt: skip
 
 
@@ -62,6 +65,7 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     help="Of several: prefix goes on from one, exactly; block and blend put all behind one another, approximately.",
 )
 @click.option("--share", type=float, default=0.15, show_default=True, help="Of the tokens that blend reads again.")
+@budgets.approximate
 def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
     """Answer QUESTION from memory with a model that runs here, or behind a server.
 
@@ -83,11 +87,13 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
             f"{told.held_tokens} tokens were held by {', '.join(told.handles) or 'no activation memory'},"
             f" {told.read_tokens + told.reread_tokens} were read ({told.reason})."
         )
+        if told.is_approximate:
+            render.warn("the answer is approximate: it need not be that of the text.")
 
 
 @click.group()
 def kv() -> None:
-    """Look after what models have read: list, inspect, verify, drop, export, import, server, write-off."""
+    """Look after what models have read: list, inspect, profile, verify, drop, export, import, server, write-off."""
 
 
 def kv_verb(name: str) -> Callable[[F], F]:
@@ -112,11 +118,21 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
         emit(found)
         return
     rows: list[list[render.Cell]] = [
-        [h.id, render.moment(h.created), str(len(h.memories)), f"{h.tokens:,}", f"{h.bytes:,}", h.codec, h.dtype, str(h.uses)]
+        [
+            h.id,
+            render.moment(h.created),
+            str(len(h.memories)),
+            f"{h.tokens:,}",
+            f"{h.bytes:,}",
+            h.codec,
+            h.dtype,
+            budgets.cell(h),
+            str(h.uses),
+        ]
         for h in found
     ]
     render.show_table(
-        ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "uses"], rows, right=["memories", "tokens", "bytes", "uses"]
+        ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "kept", "uses"], rows, right=["memories", "tokens", "bytes", "uses"]
     )
 
 
@@ -139,9 +155,12 @@ def inspect(place: Place, id: str, as_json: bool) -> None:
         "id": found.id, "version": found.version, "built": found.created, "tokens": len(found.ids), "codec": found.codec.name,
         "model": model.model[:16], "tokenizer": model.tokenizer[:16], "template": model.template[:16], "adapters": model.adapters or "none",
         "dtype": model.dtype, "attention": model.attention, "rope": f"{model.rope[0]}, theta {model.rope[1]:g}" if model.rope[0] else "", "layers": len(model.layers),
-        "context": model.context, **held, "bytes": found.bytes, "quality": {k: f"{v:.2e}" for k, v in found.quality.items()},
+        "context": model.context, **held, **budgets.told(found), "bytes": found.bytes, "quality": {k: f"{v:.2e}" for k, v in found.quality.items()},
         "tools": found.tools, "memories": [f"{q.memory} v{q.version}" for q in found.quoted],
     })  # fmt: skip
+
+
+kv.add_command(budgets.profile)
 
 
 @kv_verb("verify")

@@ -245,6 +245,14 @@ def qa(
 @click.option("--budgets", help="Entries a layer keeps, by commas; by default eight to half of the conversation.")
 @click.option("--block", type=click.IntRange(1), help="Tokens read at a time; a tenth of the conversation, at least 16.")
 @click.option("--method", "methods", multiple=True, help="Some methods only, by their names in the table.")
+@click.option(
+    "--shares",
+    type=click.Choice(["equal", "profile", "questions", "keys"]),
+    multiple=True,
+    default=("equal",),
+    show_default=True,
+    help="How layers share a budget: profile and questions by how the model goes on, keys as EpiCache.",
+)
 @click.option("--streams", type=click.IntRange(1), default=10, show_default=True, help="Conversations of each kind.")
 @click.option("--layers", type=click.IntRange(1), default=2, show_default=True, help="Of the model.")
 @click.option("--width", type=click.IntRange(32), default=96, show_default=True, help="Of the model.")
@@ -256,8 +264,8 @@ def qa(
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 def kv_recall(
     lengths: Sequence[int], fillers: Sequence[str], facts: int | None, topics: int | None, budgets: str | None, block: int | None,
-    methods: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, beside: str | None,
-    report: Path | None, as_json: bool,
+    methods: Sequence[str], shares: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None,
+    beside: str | None, report: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a small model on made-up facts, read conversations under KV budgets by every method, and ask for the facts.
 
@@ -270,7 +278,7 @@ def kv_recall(
     except ImportError as error:
         raise Unsupported(f"This needs torch and transformers ({error}): pip install 'loci-memos[activation]'.") from error
     measured(
-        lengths=lengths, fillers=fillers, facts=facts, topics=topics, budgets=budgets, block=block, methods=methods, streams=streams,
+        lengths=lengths, fillers=fillers, facts=facts, topics=topics, budgets=budgets, block=block, methods=methods, shares=shares, streams=streams,
         layers=layers, width=width, steps=steps, device=device, weights=weights, is_beside=beside is not None,
         report=report, as_json=as_json,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from loci.errors import Invalid
 
 def measured(
     *, lengths: Sequence[int], fillers: Sequence[str], facts: int | None, topics: int | None, budgets: str | None, block: int | None,
-    methods: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, is_beside: bool,
+    methods: Sequence[str], shares: Sequence[str], streams: int, layers: int, width: int, steps: int, device: str, weights: Path | None, is_beside: bool,
     report: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Trains or loads, reads and asks, and shows what came of it."""
@@ -32,7 +32,9 @@ def measured(
         raise Invalid(f"There is no method {', '.join(sorted(unknown))}; there are {', '.join(POLICIES)}.")
     entries = _entries(budgets)
     kinds = cast("Sequence[Filler]", fillers or FILLERS)
-    settings = [setting(length, filler, streams, facts, topics, entries, block) for length in lengths for filler in kinds]
+    settings = [
+        setting(length, filler, streams, facts, topics, entries, block, how) for length in lengths for filler in kinds for how in shares
+    ]
     language, shape = (
         Language(),
         Shape(layers=layers, width=width, heads=width // 24, kv_heads=max(1, width // 48), steps=steps, device=device),
@@ -51,7 +53,7 @@ def measured(
         click.echo(json.dumps({"about": told, "caveat": CAVEAT, "rows": [asdict(row) for row in rows]}, indent=1))
         return
     for one in settings:
-        note(f"{one.filler} filler, {one.length:,} tokens, {one.facts} facts")
+        note(f"{one.filler} filler, {one.length:,} tokens, {one.facts} facts, {one.shares} shares")
         _show(one, [row for row in rows if row.setting == one])
     for line in targets(rows)[2:]:
         note(line.strip("| ").replace(" | ", "; "))

@@ -246,6 +246,13 @@ def one_of(value: str, choices: Sequence[str], what: str) -> str:
     return value
 
 
+def share(value: float, what: str) -> float:
+    """A share of something, 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise Invalid(f"{what} is {value!r:.100}; it must be a share, from 0 to 1.")
+    return float(value)
+
+
 def types_of(values: Iterable[Type | str]) -> tuple[Type, ...]:
     """Types of memory by their names, each once."""
     return tuple(dict.fromkeys(map(type_of, values)))

@@ -14,11 +14,12 @@ from hashlib import sha256
 from typing import Any
 
 from loci.errors import Corrupt, IncompatiblePayload
-from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, Page, Quoted, Remote
+from loci.ports.engine import BLOCK, Codec, Eviction, Fingerprint, LayerShape, Manifest, Page, Quoted, Remote
 
 SCHEMA = 1
 LONGEST = 1 << 20  # tokens
 LET_GO = "Its text is used instead. `loci kv verify` names it, `loci kv drop ID` lets go of it."
+EVICTED = ("raw", "int8", "int4")  # codecs that hold what a budget left
 CODECS = {"raw": Codec("raw"), "hidden": Codec("hidden"), "int8": Codec("int8", 8), "int4": Codec("int4", 4)}
 REMOTE = {"slot": Codec("slot"), "prefix": Codec("prefix")}  # by a server: in a file that we name, or in a cache of its own
 
@@ -29,12 +30,23 @@ REMOTE = {"slot": Codec("slot"), "prefix": Codec("prefix")}  # by a server: in a
 def chain(fingerprint: Fingerprint, tenant: str, codec: Codec, ids: Sequence[int]) -> list[str]:
     """A name for each page of these tokens: a hash of the model, the tenant, the codec, its tokens and all before them. Two tenants
     with the same words share no name."""
-    before = sha256(canonical({"fingerprint": asdict(fingerprint), "tenant": tenant, "codec": asdict(codec)})).digest()
+    before = _root(fingerprint, tenant, codec)
     names = []
     for start in range(0, len(ids), BLOCK):
         before = sha256(before + b"".join(i.to_bytes(4, "little") for i in ids[start : start + BLOCK])).digest()
         names.append(before.hex())
     return names
+
+
+def leaf(fingerprint: Fingerprint, tenant: str, codec: Codec, ids: Sequence[int], eviction: Eviction) -> list[str]:
+    """A name for each layer of what a budget left of these tokens: a hash of all that it depends on. No page has any of them."""
+    said = sha256(b"".join(i.to_bytes(4, "little") for i in ids)).digest()
+    whole = sha256(_root(fingerprint, tenant, codec) + said + canonical(asdict(eviction))).digest()
+    return [sha256(whole + place.to_bytes(4, "little")).hexdigest() for place in range(len(eviction.per_layer))]
+
+
+def _root(fingerprint: Fingerprint, tenant: str, codec: Codec) -> bytes:
+    return sha256(canonical({"fingerprint": asdict(fingerprint), "tenant": tenant, "codec": asdict(codec)})).digest()
 
 
 def agreed(held: Sequence[int], prompt: Sequence[int]) -> int:
@@ -89,6 +101,7 @@ def load(text: str) -> Manifest:
                 "quoted": tuple(Quoted(**{**q, "sources": tuple(q["sources"])}) for q in told["quoted"]),
                 "codec": Codec(**told["codec"]), "pages": tuple(Page(**page) for page in told["pages"]),
                 "remote": Remote(**told["remote"]) if told.get("remote") else None,
+                "eviction": _eviction(told["eviction"]) if told.get("eviction") else None,
             }
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -97,6 +110,10 @@ def load(text: str) -> Manifest:
     if fault:
         raise Corrupt(f"The manifest of activation memory {manifest.id!r} {fault}. {LET_GO}")
     return manifest
+
+
+def _eviction(told: Mapping[str, Any]) -> Eviction:
+    return Eviction(**{**told, "per_layer": tuple(told["per_layer"])})
 
 
 def fault_of(manifest: Manifest) -> str:
@@ -109,13 +126,36 @@ def fault_of(manifest: Manifest) -> str:
         return f"lists {len(manifest.ids)} tokens that no tokenizer has"
     if manifest.remote is not None:
         return "has pages, and a server that keeps it" if manifest.pages else ""
-    sizes = [min(BLOCK, len(manifest.ids) - start) for start in range(0, len(manifest.ids), BLOCK)]
+    if manifest.eviction is not None and (fault := _eviction_fault(manifest, manifest.eviction)):
+        return fault
+    sizes, names = _expected(manifest)
     if [page.tokens for page in manifest.pages] != sizes:
         return "has pages of other sizes than its tokens ask for"
-    if [page.chain for page in manifest.pages] != chain(manifest.fingerprint, manifest.tenant, manifest.codec, manifest.ids):
+    if [page.chain for page in manifest.pages] != names:
         return "names pages that are not of its tokens"
     if not {"read_ms", "load_ms"} <= manifest.costs.keys():
         return "does not say what it costs to load"
     if any(len(page.hash) != 64 or not set(page.hash) <= set("0123456789abcdef") for page in manifest.pages):
         return "names files by something else than their hashes"
     return ""
+
+
+def _expected(manifest: Manifest) -> tuple[list[int], list[str]]:
+    """The sizes and the names that the files of a manifest must have."""
+    about = (manifest.fingerprint, manifest.tenant, manifest.codec, manifest.ids)
+    if manifest.eviction is None:
+        return [min(BLOCK, len(manifest.ids) - start) for start in range(0, len(manifest.ids), BLOCK)], chain(*about)
+    return [min(budget, len(manifest.ids)) for budget in manifest.eviction.per_layer], leaf(*about, manifest.eviction)
+
+
+def _eviction_fault(manifest: Manifest, eviction: Eviction) -> str:
+    """What a manifest says of its budget that cannot be; empty when nothing."""
+    counts = (*eviction.per_layer, eviction.sinks, eviction.recent, eviction.block)
+    if not 0 < len(eviction.per_layer) == len(manifest.fingerprint.layers) or not all(type(n) is int and 0 <= n <= LONGEST for n in counts):
+        return "shares a budget among other layers than its model has"
+    if min(eviction.per_layer) <= eviction.sinks + eviction.recent or eviction.block < 1:
+        return "protects more than a layer may keep"
+    if manifest.codec.name not in EVICTED:
+        return f"keeps what a budget left as {manifest.codec.name}"
+    mass = manifest.quality.get("evicted_mass")
+    return "" if isinstance(mass, float | int) and 0 <= mass <= 1 else "does not say how much attention was evicted"

@@ -14,7 +14,7 @@ from loci.ports.engine import Tensor, Tensors
 
 LONGEST_HEADER = 1 << 20  # bytes
 MOST_TENSORS = 8192
-SIZES = {"U8": 1, "F16": 2, "BF16": 2, "F32": 4}  # bytes of the types that pages have
+SIZES = {"U8": 1, "F16": 2, "BF16": 2, "F32": 4, "I32": 4}  # bytes of the types that pages have
 AGAIN = "The file is not used; build the memory again (`loci activate`)."
 
 

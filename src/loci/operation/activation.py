@@ -8,7 +8,7 @@ same answer and takes longer.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -25,7 +25,7 @@ from loci.policy import packing
 from loci.policy.eviction import Stored, payload_key
 from loci.policy.placement import is_worth_loading, load_seconds, read_seconds
 from loci.ports import PayloadRow, RowFilter, Store, Transaction
-from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted, Tensor
+from loci.ports.engine import BLOCK, Codec, Engine, Manifest, Page, Quoted, Tensor, Tensors
 from loci.types import Attached, Handle, Hit, Memory, Message, Recall
 
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
@@ -98,26 +98,33 @@ class Activations:
         with self._tidied(at.now):
             written = self._write(state, names, known, chosen, progress)
             manifest = Manifest(
-                id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
-                quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
-                tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
+                id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found), tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
                 tools=self.engine.tools(),
             )  # fmt: skip
             kept = state if chosen == RAW else [self._load(manifest, place) for place in range(len(names))]
             manifest = self._measured(manifest, state, kept, most_divergence)
-            with self._store.write(at.now) as tx:
-                if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
-                    raise Conflict("The memories changed while the model read them. Activate them again.")
-                if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # tidied away before a row named them
-                    manifest = replace(manifest, pages=tuple(self._write(state, names, [], chosen, None)))
-                sources = [source for quoted in manifest.quoted for source in quoted.sources]
-                tx.put_payload(id, manifest.version, activation.dump(manifest), sources, manifest.pages)
-                record(tx, manifest)
-                self._fit(tx, id)
-                self.tidy(tx)
-        self._manifests[id, manifest.version] = manifest
+            manifest = self._commit(manifest, memories, at, record, partial(self._write, state, names, [], chosen, None))
         self._residence.put(names, kept)
         return handle_of(self._store.payload(id), manifest)
+
+    def _commit(
+        self, manifest: Manifest, memories: Sequence[str], at: RowFilter, record: Callable[[Transaction, Manifest], None],
+        write: Callable[[], Sequence[Page]],
+    ) -> Manifest:  # fmt: skip
+        """Puts a manifest into a row, in one transaction with its record, if the words are still as they were read; ``write`` writes its
+        files again if somebody has tidied them away."""
+        with self._store.write(at.now) as tx:
+            if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
+                raise Conflict("The memories changed while the model read them. Activate them again.")
+            if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # before a row named them
+                manifest = replace(manifest, pages=tuple(write()))
+            sources = [source for quoted in manifest.quoted for source in quoted.sources]
+            tx.put_payload(manifest.id, manifest.version, activation.dump(manifest), sources, manifest.pages)
+            record(tx, manifest)
+            self._fit(tx, manifest.id)
+            self.tidy(tx)
+        self._manifests[manifest.id, manifest.version] = manifest
+        return manifest
 
     @contextlib.contextmanager
     def _tidied(self, now: datetime) -> Iterator[None]:
@@ -186,12 +193,15 @@ class Activations:
         if manifest.codec == RAW:
             return manifest
         quality = self.engine.compare(state, kept)
-        if quality["kl"] > most_divergence:
+        self._check_divergence(manifest.codec, quality, most_divergence)
+        return replace(manifest, quality=quality)
+
+    def _check_divergence(self, codec: Codec, quality: Mapping[str, float], most: float) -> None:
+        if quality["kl"] > most:
             raise Unsupported(
-                f"{manifest.codec.name} changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most_divergence:.2g} allowed. "
+                f"{codec.name} changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most:.2g} allowed. "
                 "Nothing was kept: choose raw or a codec of more bits, or allow more."
             )
-        return replace(manifest, quality=quality)
 
     def _fit(self, tx: Transaction, id: str) -> None:
         """Lets go of what is least worth its bytes until what is kept fits. Raises `TooLarge` where this one alone does not."""
@@ -272,10 +282,11 @@ class Activations:
             return Ready((), ids, Attached(None, 0, len(ids), str(error)))
 
     def _begun_by(
-        self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
+        self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None, *, is_exact: bool = True
     ) -> tuple[Manifest, str, list[Message]] | None:
-        """The activation memory that a prompt is to begin with, its memories as they read now, and the messages with what else was recalled."""
-        handle = nearest(recall.handles, recall.ids)
+        """The activation memory that a prompt is to begin with, its memories as they read now, and the messages with what else was recalled.
+        One that was read under a budget only where it need not be exact."""
+        handle = nearest([handle for handle in recall.handles if not (is_exact and handle.method)], recall.ids)
         if handle is None:
             return None
         manifest = self.manifest(handle.id, handle.version)
@@ -284,9 +295,7 @@ class Activations:
 
     def _attached(self, manifest: Manifest, text: str, ids: tuple[int, ...]) -> Ready:
         """Raises where the state is not exactly what reading these tokens would give."""
-        if self._hash(text) != manifest.text:
-            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
-        activation.check_fit(manifest.fingerprint, self.engine.fingerprint())
+        self._check_current(manifest, text)
         held = activation.agreed(manifest.ids, ids)
         if not held:
             raise Conflict(f"No token of {manifest.id} begins this prompt.")
@@ -297,6 +306,12 @@ class Activations:
         lease = self._take(manifest, -(-held // BLOCK))
         told = ", ".join(f"{count} from the {tier}" for tier, count in sorted(lease.tiers.items()))
         return Ready(self.engine.cut(lease.pages, held), ids[held:], Attached(manifest.id, held, len(ids) - held, f"pages: {told}"), lease)
+
+    def _check_current(self, manifest: Manifest, text: str) -> None:
+        """Raises where the words or the model are not what they were."""
+        if self._hash(text) != manifest.text:
+            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
+        activation.check_fit(manifest.fingerprint, self.engine.fingerprint())
 
     def _with_rest(
         self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
@@ -415,19 +430,25 @@ class Activations:
         return self._residence.holds([page.chain for page in manifest.pages])
 
     def _take(self, manifest: Manifest, count: int) -> Lease:
-        """The first pages of an activation memory, from wherever they are."""
+        """The first pages of an activation memory, from wherever they are. What a budget left has none: it is one thing."""
+        if manifest.eviction is not None:
+            raise Conflict(f"{manifest.id} is what a budget left of its text: it is not cut, and not put together with others.")
         starts = range(0, count * BLOCK, BLOCK)
         names = [page.chain for page in manifest.pages[:count]]
         return self._residence.take(names, [manifest.ids[start : start + BLOCK] for start in starts], partial(self._load, manifest))
 
     def _load(self, manifest: Manifest, place: int) -> Any:
         """A page from the disk."""
-        page, ids = manifest.pages[place], manifest.ids[place * BLOCK : (place + 1) * BLOCK]
+        ids = manifest.ids[place * BLOCK : (place + 1) * BLOCK]
+        return self.engine.decode(ids, place * BLOCK, manifest.codec, self._opened(manifest, manifest.pages[place]))
+
+    def _opened(self, manifest: Manifest, page: Page) -> Tensors:
+        """The tensors of a file, if it is the one that it should be."""
         found = dict(pages.load(self._files.open(page.hash, page.bytes)))
         named = found.pop(CHAIN, None)
         if named is None or bytes(named.data).hex() != page.chain:
-            raise Corrupt(f"Page {place + 1} of {manifest.id} is another's. Build it again (`loci activate`).")
-        return self.engine.decode(ids, place * BLOCK, manifest.codec, found)
+            raise Corrupt(f"Page {manifest.pages.index(page) + 1} of {manifest.id} is another's. Build it again (`loci activate`).")
+        return found
 
 
 def releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
@@ -441,12 +462,25 @@ def handle_of(row: PayloadRow, manifest: Manifest) -> Handle:
     return Handle(
         id=row.id, version=row.number, memories=tuple(q.memory for q in manifest.quoted), tokens=len(manifest.ids), bytes=manifest.bytes,
         codec=manifest.codec.name, dtype=manifest.fingerprint.dtype, created=row.created, uses=row.uses, last_used=row.last_used,
-        quality=manifest.quality,
+        quality=manifest.quality, **_budget_of(manifest),
     )  # fmt: skip
 
 
+def _budget_of(manifest: Manifest) -> dict[str, Any]:
+    if manifest.eviction is None:
+        return {}
+    return {"method": manifest.eviction.method, "kept": round(sum(page.tokens for page in manifest.pages) / len(manifest.pages))}
+
+
+def quoted_of(memories: Sequence[Memory]) -> tuple[Quoted, ...]:
+    """What a manifest says of the memories that were read."""
+    return tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in memories)
+
+
 def nearest(handles: Sequence[Handle], recalled: Sequence[str]) -> Handle | None:
-    """The activation memory that holds most of what was recalled, the newest of several; None where none holds any."""
+    """The activation memory that holds most of what was recalled; of several an exact one, the shortest, the newest; None where none holds any."""
     wanted = set(recalled)
-    best = max(handles, key=lambda handle: (len(wanted & set(handle.memories)), -handle.tokens, handle.created), default=None)
+    best = max(
+        handles, key=lambda handle: (len(wanted & set(handle.memories)), not handle.method, -handle.tokens, handle.created), default=None
+    )
     return best if best is not None and wanted & set(best.memories) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from loci.errors import Invalid
 
 FLOOR = 4  # every layer has at least the mean over this
+NEGLIGIBLE = 1e-3  # nats a token: what a codec may cost, too
 
 
 def allocate(weights: Sequence[float], mean: int, *, most: float = 3.0) -> tuple[int, ...]:
@@ -37,6 +38,14 @@ def allocate(weights: Sequence[float], mean: int, *, most: float = 3.0) -> tuple
     return tuple(floor + w for w in whole)
 
 
+def shared(weights: Sequence[float], mean: int, protected: int) -> tuple[int, ...]:
+    """A budget for each layer of which ``protected`` entries are kept whatever they score: the rest is allocated by weight, so that no layer is
+    left with less than it has to hold. The sum is ``mean * len(weights)`` and the limits of `allocate` hold as well. Raises `Invalid`."""
+    if mean <= protected:
+        raise Invalid(f"A budget of {mean} entries a layer cannot hold the {protected} that are protected and one more; give it more.")
+    return tuple(protected + more for more in allocate(weights, mean - protected))
+
+
 def _filled(weights: Sequence[float], amount: float, room: float) -> list[float]:
     """Shares of ``amount`` in proportion to weights, none above ``room``; evenly among layers of weight 0 once all others are full."""
     given, is_open = [0.0] * len(weights), [True] * len(weights)
@@ -50,6 +59,18 @@ def _filled(weights: Sequence[float], amount: float, room: float) -> list[float]
             given[i], is_open[i] = room, False
             amount -= room
     return given
+
+
+def sensitivity_weights(divergences: Sequence[float]) -> tuple[float, ...]:
+    """Weights in proportion to how much each layer's budget alone changes what the model says, the largest 1.
+
+    Each counts `NEGLIGIBLE` more than it has: where no layer changes anything to speak of, they are all alike, and not as rounding has it. Raises
+    `Invalid` for what is no divergence.
+    """
+    if not divergences or not all(math.isfinite(x) and x >= 0 for x in divergences):
+        raise Invalid(f"A layer's sensitivity is finite and not negative: {list(divergences)}.")
+    most = max(divergences) + NEGLIGIBLE
+    return tuple((x + NEGLIGIBLE) / most for x in divergences)
 
 
 def layer_weights(likeness: Sequence[float], alpha: float = 1.1) -> tuple[float, ...]:

@@ -67,7 +67,8 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A file of at most ``BLOCK`` tokens. ``chain`` names these tokens and all before them, ``hash`` the bytes (SHA-256)."""
+    """A file of at most ``BLOCK`` tokens; under a budget, of what a layer kept of each head. ``chain`` names these tokens and all before
+    them, ``hash`` the bytes (SHA-256)."""
 
     chain: str
     hash: str
@@ -88,11 +89,26 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
+class Eviction:
+    """How a state came to hold less than its tokens gave: the ``method`` by its name, and by all that its choices depend on (``scorer``); the
+    entries that each layer was to keep of each head, with the first ``sinks`` and the last ``recent`` tokens always among them; how the budget
+    was shared among ``layers``, and how many tokens were read at a time."""
+
+    method: str
+    scorer: str
+    per_layer: tuple[int, ...]
+    sinks: int
+    recent: int
+    block: int
+    layers: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a stored state is, in full: nothing is attached that differs from it. ``quality`` was measured when it was built: the
-    divergence (``kl``, nats a token), the largest difference of logits, the largest errors and what the codec had promised of them.
-    ``costs`` are what reading it again and loading it from the disk take where it was built, in milliseconds. It has
-    pages, or a server keeps it (``remote``)."""
+    divergence (``kl``, nats a token), the largest difference of logits, the largest errors and what the codec had promised of them, and under a
+    budget the attention that was evicted (``evicted_mass``). ``costs`` are what reading it again and loading it from the disk take where it was
+    built, in milliseconds. It has pages, a file for each layer where it was read under a budget (``eviction``), or a server keeps it (``remote``)."""
 
     id: str
     version: int
@@ -109,6 +125,7 @@ class Manifest:
     tools: Mapping[str, str] = field(default_factory=dict)
     schema: int = 1
     remote: Remote | None = None
+    eviction: Eviction | None = None
 
     @property
     def bytes(self) -> int:
@@ -117,7 +134,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Numbers in a file: their type as safetensors spells it (F32, BF16, U8 ...), their shape, and their bytes."""
+    """Numbers in a file: their type as safetensors spells it (F32, BF16, U8, I32 ...), their shape, and their bytes."""
 
     dtype: str
     shape: tuple[int, ...]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
 from loci.operation.activation import MOST_DIVERGENCE, Progress
+from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
 from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
 from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
@@ -17,6 +19,7 @@ from loci.system.talking import Talking
 from loci.types import Attached, Handle, Message, Recall, Scope
 
 MOST_TOKENS = 1 << 16  # of an answer
+MOST_KEPT = 1 << 20  # entries of a layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,22 @@ class Activating(Talking):
         limit: int | None = None,
         codec: str = "raw",
         most_divergence: float = MOST_DIVERGENCE,
+        budget: int | None = None,
+        method: str = METHOD,
+        layers: str = "equal",
+        most_evicted: float = MOST_EVICTED,
         id: str | None = None,
         progress: Progress | None = None,
     ) -> Handle:
         """Has the model read memories, by their ids or as a search ``about`` something finds them, and keeps what it makes of them: later
         answers go on from there. ``codec`` raw and hidden change nothing (``exact`` takes the smaller of them), int8 and int4 take less room and are
-        refused where they would cost the answers more than ``most_divergence`` nats a token. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
+        refused where they would cost the answers more than ``most_divergence`` nats a token. With a ``budget``, each layer keeps so many entries of each
+        head, on average, as a ``method`` chooses them: answers from it are approximate, and given only to who asks for them; ``layers`` share the budget
+        equally or by their ``profile`` (`profile`), and it is refused where it loses more of the model's attention than ``most_evicted``, a share. What is no longer than
+        its budget is kept exactly. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
         rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
-        if bool(memories) == (about is not None):
-            raise Invalid("activate needs the ids of memories, or about=, what to search for; not both.")
-        chosen = [inputs.id_of(memory) for memory in memories] or self._recall(rows, about or "", limit=limit).ids
-        if not chosen:
-            raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to activate.")
+        chosen = self._chosen(rows, memories, about, limit)
+        within = None if budget is None else self._budget(budget, method, layers, most_evicted)
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
         if id is not None and self._admitted("activate", id).tenant != self._activations.tenant(rows):
@@ -70,9 +77,53 @@ class Activating(Talking):
 
         def record(tx: Transaction, built: Manifest) -> None:
             detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": len(built.quoted)}
-            tx.audit(self._parts.governance.principal, "activate", built.id, detail)
+            evicted = {} if built.eviction is None else {"method": built.eviction.method, "evicted_mass": built.quality["evicted_mass"]}
+            tx.audit(self._parts.governance.principal, "activate", built.id, {**detail, **evicted})
 
-        return self._activations.build(id or self._parts.ids.new(now), chosen, rows, codec, most_divergence, record, progress)
+        id = id or self._parts.ids.new(now)
+        if within is not None:
+            return self._budgeted().condense(id, chosen, rows, within, codec, most_divergence, record, progress, question=about)
+        return self._activations.build(id, chosen, rows, codec, most_divergence, record, progress)
+
+    def profile(
+        self,
+        memories: Sequence[str] = (),
+        *,
+        about: str | None = None,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        limit: int | None = None,
+        budget: int = 1024,
+        method: str = METHOD,
+    ) -> Profile:
+        """How much each layer of the model matters when these memories are read under a ``budget`` (entries a layer, on average), and how
+        layers would share it by that: judged by what it answers to ``about``, or how it goes on with their own words. Nothing is kept."""
+        rows = self._allow("generate", inputs.scope_of(self.name, user, agent, session)).rows
+        chosen = self._chosen(rows, memories, about, limit)
+        found = self._budgeted().profile(chosen, rows, self._budget(budget, method), about)
+        self._note_read("profile", chosen)
+        return found
+
+    def _chosen(self, rows: RowFilter, memories: Sequence[str], about: str | None, limit: int | None) -> Sequence[str]:
+        """The memories that are to be read: those named, or those that a search finds."""
+        if bool(memories) == (about is not None):
+            raise Invalid("Name the ids of memories, or about=, what to search for; not both.")
+        chosen = [inputs.id_of(memory) for memory in memories] or self._recall(rows, about or "", limit=limit).ids
+        if not chosen:
+            raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to read.")
+        return chosen
+
+    def _budget(self, entries: int, method: str = METHOD, layers: str = "equal", most_evicted: float = MOST_EVICTED) -> Budget:
+        return Budget(inputs.number(entries, "budget", 1, MOST_KEPT), method, layers, inputs.share(most_evicted, "most_evicted"))
+
+    def _budgeted(self) -> Budgeted:
+        """Raises `Unsupported` where the model is behind a server, whose cache is its own."""
+        if not isinstance(self._activations, Budgeted):
+            raise Unsupported(
+                "A budget takes a model that runs here: name a folder by the setting engine. Servers keep what they were started to."
+            )
+        return self._activations
 
     def activations(self, *, user: str | None = None, agent: str | None = None, session: str | None = None) -> list[Handle]:
         """The activation memories of a user's, oldest first. Raises `Corrupt` where one cannot be read."""
@@ -115,20 +166,32 @@ class Activating(Talking):
         activations: Sequence[str] = (),
         compose: str = "prefix",
         share: float = SHARE,
+        approximate: bool = False,
+        most_evicted: float = 1.0,
     ) -> Generation:
         """The model's answer to a question, or to a conversation that ends with one, from what is remembered. Where an activation memory
         holds some of it, the model goes on from there; the answer is the same as from the text. ``activations`` names the ones to begin
         with; of several one is gone on from (``prefix``), or all are put behind one another though each was read alone: ``block`` reads nothing
-        again, ``blend`` a ``share``. Such an answer is approximate and says so (``attached``)."""
+        again, ``blend`` a ``share``. With ``approximate`` it may go on from one that was read under a budget, where none that is exact holds as
+        much and it has not lost more attention than ``most_evicted``. Answers that are not those of the text say so, and why (``attached``)."""
         messages = [Message("user", question)] if isinstance(question, str) else list(question)
         if not messages or messages[-1].role != "user":
             raise Invalid("A conversation that is to be answered ends with a message of the user's.")
         rows = self._allow("generate", inputs.scope_of(self.name, user, agent, session)).rows
         wish = self._wish(rows, activations, compose, share)
+        if wish is not None and approximate:
+            raise Invalid(
+                "activations names what to begin with, and approximate lets one be found that a budget left: ask for one of the two."
+            )
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
-        answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
-        pieces, attached = answer(recall, messages, rows, budget_tokens, max_tokens=most, temperature=temperature, seed=seed)
+        sampling: dict[str, Any] = {"max_tokens": most, "temperature": temperature, "seed": seed}
+        if approximate:
+            lost = inputs.share(most_evicted, "most_evicted")
+            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, **sampling)
+        else:
+            answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
+            pieces, attached = answer(recall, messages, rows, budget_tokens, **sampling)
         if attached.handle is not None:
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)

@@ -17,7 +17,7 @@ from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import doubt, erasure, explain, importing
-from loci.operation.bundling import Bundling
+from loci.operation.budgets import Budgeted
 from loci.operation.intake import Intake, Provenance, people_of, told
 from loci.operation.lending import Lending
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
@@ -63,7 +63,9 @@ class Cube(Carrying, Queued):
         self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
         lending = Lending(store, parts.server, parts.shelf)
         kept = (parts.vault.pages(store.cube), self._redactor, parts.residence, lending)
-        self._activations = Bundling(store, parts.engine, *kept) if parts.server is None else Served(store, parts.server, *kept)
+        self._activations = (
+            Budgeted(store, parts.engine, *kept, parts.methods) if parts.server is None else Served(store, parts.server, *kept)
+        )
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
             pace=parts.pace,

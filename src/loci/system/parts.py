@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
+from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
 from loci.ports.serving import Server
 from loci.types import (
@@ -55,3 +56,4 @@ class Parts:
     shelf: Shelf = field(default_factory=lambda: Shelf(None, 0))
     pace: Pace = field(default_factory=Pace)
     porter: Porter = field(default_factory=Porter)
+    methods: Mapping[str, Method] = field(default_factory=dict)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.errors import Corrupt, IncompatiblePayload
-from loci.memories.activation import CODECS, agreed, chain, check_fit, dump, fault_of, is_whole, load
-from loci.ports.engine import BLOCK, Codec, Fingerprint, LayerShape, Manifest, Page, Quoted
+from loci.memories.activation import CODECS, agreed, chain, check_fit, dump, fault_of, is_whole, leaf, load
+from loci.ports.engine import BLOCK, Codec, Eviction, Fingerprint, LayerShape, Manifest, Page, Quoted, Remote
 
 MODEL = Fingerprint("m" * 64, "t" * 64, "p" * 64, (), "float32", "sdpa", ("default", 10000.0, "{}"), (LayerShape("full", 2, 32),) * 2, 2048)
 IDS = tuple(range(BLOCK + 10))
@@ -114,3 +114,76 @@ def test_another_rotation_in_the_manifest_breaks_its_chain() -> None:
     told["fingerprint"] = asdict(replace(MODEL, rope=("linear", 1.0, "{}")))
     with pytest.raises(Corrupt, match="not of its tokens"):
         load(json.dumps(told))
+
+
+# -- under a budget ------------------------------------------------------------------------------------------------------
+
+KEPT = Eviction("sirllm", "sirllm 1", (40, 200), 4, 8, 512, "profile")
+
+
+def rough(eviction: Eviction = KEPT, **changed: object) -> Manifest:
+    names = leaf(MODEL, "ann", CODECS["raw"], IDS, eviction)
+    files = tuple(
+        Page(name, f"{place:064x}", 100, min(budget, len(IDS)))
+        for place, (name, budget) in enumerate(zip(names, eviction.per_layer, strict=True))
+    )
+    return replace(manifest(), **{"pages": files, "eviction": eviction, "quality": {"evicted_mass": 0.3}, **changed})
+
+
+def test_what_a_budget_left_comes_back_as_it_was() -> None:
+    assert load(dump(rough())) == rough() and not fault_of(rough())
+    assert [page.tokens for page in rough().pages] == [40, len(IDS)]
+
+
+def test_a_leaf_is_called_by_all_that_it_depends_on_and_as_no_page_is() -> None:
+    names = [
+        leaf(MODEL, "ann", CODECS["raw"], IDS, KEPT), leaf(replace(MODEL, model="x"), "ann", CODECS["raw"], IDS, KEPT), leaf(MODEL, "bob", CODECS["raw"], IDS, KEPT),
+        leaf(MODEL, "ann", CODECS["int8"], IDS, KEPT), leaf(MODEL, "ann", CODECS["raw"], IDS[:-1], KEPT), chain(MODEL, "ann", CODECS["raw"], IDS),
+        *(leaf(MODEL, "ann", CODECS["raw"], IDS, replace(KEPT, **{f.name: changed(getattr(KEPT, f.name))})) for f in fields(Eviction)),
+    ]  # fmt: skip
+    assert len({name for each in names for name in each}) == 2 * len(names)
+    assert leaf(MODEL, "ann", CODECS["raw"], IDS, replace(KEPT)) == names[0]
+
+
+def changed(value: object) -> object:
+    return value + 1 if isinstance(value, int) else f"{value}x" if isinstance(value, str) else (41, 199)
+
+
+WRONG_PLANS = {
+    "layers": {"per_layer": (40,)}, "none": {"per_layer": ()}, "a word": {"per_layer": ("40", 200)}, "a share": {"per_layer": (40.5, 200)},
+    "negative": {"sinks": -1}, "protects all": {"recent": 36}, "protects more": {"sinks": 60}, "no block": {"block": 0}, "a truth": {"sinks": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_PLANS)
+def test_a_plan_that_cannot_be_is_refused(name: str) -> None:
+    told = json.loads(dump(rough()))
+    told["eviction"] |= {k: list(v) if isinstance(v, tuple) else v for k, v in WRONG_PLANS[name].items()}
+    with pytest.raises(Corrupt, match=r"layers than its model has|more than a layer may keep"):
+        load(json.dumps(told))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"quality": {}}, {"quality": {"evicted_mass": 1.5}}, {"quality": {"evicted_mass": None}}, {"codec": {"name": "hidden", "bits": 0}}, {"eviction": None},
+        {"eviction": []}, {"eviction": {"method": "x"}}, {"eviction": "sirllm"}, {"pages": []}, {"tenant": "bob"}, {"ids": [1, 2, 3]}, {"costs": {}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_manifest_of_a_leaf_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(Corrupt):
+        load(json.dumps({**json.loads(dump(rough())), **change}))
+
+
+@pytest.mark.parametrize("field", ["per_layer", "sinks", "recent", "block", "method", "scorer", "layers"])
+def test_another_plan_in_the_manifest_breaks_its_names(field: str) -> None:
+    told = json.loads(dump(rough()))
+    value = changed(getattr(KEPT, field))
+    told["eviction"][field] = list(value) if isinstance(value, tuple) else value
+    with pytest.raises(Corrupt, match=r"not of its tokens|other sizes"):
+        load(json.dumps(told))
+
+
+def test_a_server_keeps_no_leaf() -> None:
+    assert fault_of(rough(remote=Remote("vllm http://x", "n", 0, "", 1.0), codec=Codec("prefix")))

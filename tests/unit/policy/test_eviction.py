@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.errors import Invalid
-from loci.policy.eviction import Stored, allocate, layer_weights, payload_key
+from loci.policy.eviction import Stored, allocate, layer_weights, payload_key, sensitivity_weights, shared
 
 WEIGHTS = st.lists(st.floats(0, 1e6, allow_nan=False) | st.just(0.0), min_size=1, max_size=48).filter(any)
 
@@ -86,3 +86,33 @@ def test_age_outruns_former_use():
 def test_a_payload_without_bytes_or_with_negative_uses_is_refused(stored):
     with pytest.raises(Invalid):
         payload_key(stored, 0.0)
+
+
+@given(WEIGHTS, st.integers(1, 5000), st.integers(0, 500))
+def test_what_is_protected_is_shared_out_first(weights, more, protected):
+    """To the entry, within the same limits, and no layer is left with less than it has to hold and one more."""
+    mean = protected + more
+    budgets = shared(weights, mean, protected)
+    assert sum(budgets) == mean * len(weights) and min(budgets) > protected
+    assert all(math.ceil(mean / 4) <= budget <= 3 * mean for budget in budgets)
+    assert [b - protected for b in budgets] == list(allocate(weights, more))
+    with pytest.raises(Invalid, match="and one more"):
+        shared(weights, protected, protected)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=48))
+def test_layers_weigh_as_much_as_they_change(divergences):
+    weights = sensitivity_weights(divergences)
+    assert max(weights) == 1 and all(0 <= w <= 1 for w in weights)
+    assert weights == pytest.approx([(d + 1e-3) / (max(divergences) + 1e-3) for d in divergences])
+
+
+def test_where_no_layer_changes_anything_to_speak_of_rounding_decides_nothing():
+    assert shared(sensitivity_weights([3e-9, 0.0, 1e-7]), 100, 0) == (100, 100, 100)
+    assert shared(sensitivity_weights([5.0, 1e-7, 0.0]), 100, 0) == (250, 25, 25)
+
+
+@pytest.mark.parametrize("divergences", [[], [math.nan], [1.0, math.inf], [-1e-9, 1.0]])
+def test_what_is_no_divergence_is_refused(divergences):
+    with pytest.raises(Invalid, match="finite and not negative"):
+        sensitivity_weights(divergences)

@@ -97,7 +97,7 @@ def attending(model: Any) -> Iterator[None]:
 
     It changes the model's configuration, so one model serves one thread at a time.
     """
-    _check(model)
+    check_can(model)
     before = model.config._attn_implementation
     if before == NAME:
         yield
@@ -109,7 +109,8 @@ def attending(model: Any) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
-def _check(model: Any) -> None:
+def check_can(model: Any) -> None:
+    """Raises `Unsupported` for models that cannot have a budget."""
     config = model.config.get_text_config(decoder=True)
     kinds: Sequence[str] = getattr(config, "layer_types", None) or ()
     odd = sorted({kind for kind in kinds if kind != "full_attention"})

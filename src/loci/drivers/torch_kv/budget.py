@@ -111,10 +111,15 @@ class BudgetedLayer(DynamicLayer):  # type: ignore[misc]
         """A layer that shares these tensors until either of the two changes, which makes new ones."""
         made = BudgetedLayer(budget, self.plan, self.scorer)
         if self.is_initialized:
-            made._begin(self.keys, self.values)
-            made.keys, made.values, made.positions, made.scores = self.keys, self.values, self.positions, self.scores
+            made.hold(self.keys, self.values, self.positions, self.seen, self.scores)
         made.seen = self.seen
         return made
+
+    def hold(self, keys: Tensor, values: Tensor, positions: Tensor, seen: int, scores: Tensor | None = None) -> None:
+        """Has these entries and no others: keys and values [1, H, n, d], positions [H, n], of so many tokens seen. It shares the tensors."""
+        self._begin(keys, values)
+        self.keys, self.values, self.positions, self.seen = keys, values, positions, seen
+        self.scores = torch.full(positions.shape, torch.nan, device=positions.device) if scores is None else scores
 
     # -- what transformers asks ---------------------------------------------------------------------------------------
 

@@ -11,8 +11,11 @@ import torch
 import transformers
 
 from loci.drivers.torch_kv import codecs, compose, hidden
+from loci.drivers.torch_kv.attention import check_can
 from loci.drivers.torch_kv.check import check_library
 from loci.drivers.torch_kv.clocks import measure
+from loci.drivers.torch_kv.condenser import TorchCondenser
+from loci.drivers.torch_kv.divergence import divergence
 from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
 from loci.drivers.torch_kv.state import KVPage, State, cache_of, cut, ids_of, state_of, tokens_of
 from loci.errors import Invalid, Unsupported
@@ -36,6 +39,7 @@ class TorchEngine:
         self._shapes = self.fingerprint().layers
         self._rates: Rates | None = None
         self._watcher = hidden.Watcher(self.model)
+        self._condenser = TorchCondenser(self)
         self._lock = threading.Lock()
 
     @property
@@ -86,14 +90,14 @@ class TorchEngine:
 
     def read(self, ids: Sequence[int], after: State = ()) -> tuple[KVPage, ...]:
         cache, whole = cache_of(after), (*ids_of(after), *ids)
-        self._check_room(len(whole))
+        self.check_room(len(whole))
         with torch.inference_mode():
             self._forward(ids, cache)
             return state_of(whole, cache, after)
 
     def read_hidden(self, ids: Sequence[int]) -> tuple[KVPage, ...]:
         cache = cache_of(())
-        self._check_room(len(ids))
+        self.check_room(len(ids))
         with torch.inference_mode(), self._watcher.watching() as found:
             self._forward(ids, cache)
             return state_of(ids, cache, (), found)
@@ -104,7 +108,7 @@ class TorchEngine:
         if mode not in ("block", "blend"):
             raise Invalid(f"mode is {mode!r}; states are put together by block or blend.")
         compose.check_states(states, head)
-        self._check_room(len(compose.joined_ids(states, head)))
+        self.check_room(len(compose.joined_ids(states, head)))
         with torch.inference_mode():
             if mode == "block":
                 return compose.block(self.model, states, head)
@@ -118,13 +122,23 @@ class TorchEngine:
         with torch.inference_mode():
             return self._forward(ids, cache_of(state), keep).float()
 
+    def condenser(self) -> TorchCondenser:
+        """The same model for texts of which only a budget is kept. Raises `Unsupported` where it cannot have one."""
+        check_can(self.model)
+        return self._condenser
+
     def _forward(self, ids: Sequence[int], cache: Any, keep: int = 1) -> torch.Tensor:
+        return self.forward(self.model, ids, cache, keep)
+
+    def forward(self, model: Any, ids: Sequence[int], cache: Any, keep: int) -> torch.Tensor:
+        """The logits of the last ``keep`` of these tokens (0: all), [tokens, vocabulary], by the model or one that shares its weights."""
         row = torch.tensor([list(ids)], dtype=torch.long, device=self.device)
-        found = self.model(input_ids=row, past_key_values=cache, use_cache=True, logits_to_keep=keep).logits[0]
+        found = model(input_ids=row, past_key_values=cache, use_cache=True, logits_to_keep=keep).logits[0]
         assert isinstance(found, torch.Tensor)
         return found
 
-    def _check_room(self, tokens: int) -> None:
+    def check_room(self, tokens: int) -> None:
+        """Raises `Invalid` for more tokens than the model reads."""
         context = self.fingerprint().context
         if context and tokens > context:
             raise Invalid(f"{tokens} tokens are more than this model reads ({context}). Choose fewer memories, or a shorter question.")
@@ -164,12 +178,8 @@ class TorchEngine:
         largest error of an element of keys and of values, what the codec had promised, and the largest error beside the largest element of the same
         head."""
         probe = ids_of(state)[:BLOCK]
-        one, two = self.logits(state, probe), self.logits(other, probe)
-        p, q = one.log_softmax(-1), two.log_softmax(-1)
         return {
-            "kl": float((p.exp() * (p - q)).sum(-1).mean().clamp_min(0)),
-            "logits": float((one - two).abs().max()),
-            "argmax": float((one.argmax(-1) == two.argmax(-1)).float().mean()),
+            **divergence(self.logits(state, probe), self.logits(other, probe)),
             "key_error": max(_distance(a.keys, b.keys) for a, b in zip(state, other, strict=True)),
             "key_bound": max(page.bounds[0] for page in other),
             "key_share": _share([page.keys for page in state], [page.keys for page in other]),
@@ -182,12 +192,16 @@ class TorchEngine:
 
     def generate(self, state: State, ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> Iterator[str]:
         """The answer in pieces of text, until the model ends it or ``max_tokens``. Temperature 0 takes the best token each time."""
+        return self.answered(self.model, cache_of(state), tokens_of(state), ids, max_tokens, temperature, seed)
+
+    def answered(self, model: Any, cache: Any, seen: int, ids: Sequence[int], limit: int, temperature: float, seed: int) -> Iterator[str]:
+        """The same from a cache that has seen so many tokens, by the model or one that shares its weights."""
         if not ids:
             raise Invalid("An answer needs at least one token that is read for it.")
-        self._check_room(tokens_of(state) + len(ids) + max_tokens)
+        self.check_room(seen + len(ids) + limit)
         answer: list[int] = []
         told = ""
-        for token in self._tokens(cache_of(state), ids, max_tokens, temperature, seed):
+        for token in self._tokens(model, cache, ids, limit, temperature, seed):
             answer.append(token)
             text = self.tokenizer.decode(answer, skip_special_tokens=True)
             if not text.endswith("\ufffd"):  # a letter of which bytes are still to come
@@ -197,13 +211,13 @@ class TorchEngine:
         if rest:
             yield rest
 
-    def _tokens(self, cache: Any, ids: Sequence[int], limit: int, temperature: float, seed: int) -> Iterator[int]:
+    def _tokens(self, model: Any, cache: Any, ids: Sequence[int], limit: int, temperature: float, seed: int) -> Iterator[int]:
         chance = torch.Generator(device=self.device).manual_seed(seed)
         ends = self.model.generation_config.eos_token_id
         ends = set(ends) if isinstance(ends, list) else {ends}
         for _ in range(limit):
             with torch.inference_mode():
-                logits = self._forward(ids, cache)[-1].float()
+                logits = self.forward(model, ids, cache, 1)[-1].float()
             if temperature > 0:
                 token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=chance))
             else:

@@ -626,3 +626,25 @@ def test_a_manifest_that_was_edited_is_noticed(cube: Cube, folder: Path, door: D
     assert any(fault.where == f"activation {handle.id}" for fault in fresh.verify().faults)
     if change != "evicted_mass":
         assert answer(fresh)[1] is None
+
+
+# -- beside what is exact ------------------------------------------------------------------------------------------------
+
+
+def test_a_leaf_is_neither_composed_nor_carried_nor_brought_ahead(cube: Cube, tmp_path: Path) -> None:
+    leaf, exact = activate(cube), cube.activate(ids(cube)[:1], user="ann")
+    for compose in ("prefix", "block", "blend"):
+        named = [leaf.id] if compose == "prefix" else [leaf.id, exact.id]
+        found = cube.generate(QUESTION, user="ann", max_tokens=8, activations=named, compose=compose)
+        assert found.attached.handle is None and not found.attached.is_approximate and "used as a whole alone" in found.attached.reason
+    with pytest.raises(Unsupported, match="used as a whole alone"):
+        cube.export_activation(leaf.id, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    errand = cube.prepare(activations=[leaf.id], user="ann")
+    assert errand.ids == () and "not kept in pages of all its tokens" in errand.wait()
+
+
+def test_what_is_named_and_what_is_looked_for_are_two_wishes(cube: Cube) -> None:
+    leaf = activate(cube)
+    with pytest.raises(Invalid, match="one of the two"):
+        cube.generate(QUESTION, user="ann", activations=[leaf.id], approximate=True)

@@ -246,8 +246,8 @@ class Disk:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             replace(source, target)
 
-        def failing_file(handle: int, mode: str) -> io.BufferedWriter:
-            return io.BufferedWriter(_File(handle, mode, self))
+        def failing_file(handle: int, mode: str) -> io.BufferedIOBase:
+            return io.BufferedReader(io.FileIO(handle, mode)) if "r" in mode else io.BufferedWriter(_File(handle, mode, self))
 
         os.fsync, os.link, os.replace, os.fdopen = failing_fsync, failing_link, failing_replace, failing_file  # type: ignore[assignment]
 

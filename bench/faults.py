@@ -86,6 +86,13 @@ def _search(memory: MemOS, folder: Path) -> None:
     memory.cube("main").search("Who has a kettle?")
 
 
+def _bundle(cube: Cube) -> None:
+    """Something to take in, of what is no activation memory here any more."""
+    handle = cube.activate([m.id for m in cube.list(user="ana")], user="ana")
+    cube.export_activation(handle.id, cube._parts.vault.root / "bundle")
+    cube.deactivate(handle.id)
+
+
 VERBS: dict[str, Verb] = {
     "add": Verb(lambda memory, _: memory.cube("main").add(_said(1), user="ana")),
     "add a batch": Verb(lambda memory, _: memory.cube("main").add([_said(n) for n in range(12)], user="ana")),
@@ -121,6 +128,17 @@ VERBS: dict[str, Verb] = {
         lambda cube: cube.activate([m.id for m in cube.list(user="bo")], user="bo"),
         erases=True,
     ),
+    "write an activation": Verb(
+        lambda memory, folder: memory.cube("main").export_activation(
+            memory.cube("main").log(verb="activate")[-1].object, folder / "bundle"
+        ),
+        lambda cube: cube.activate([m.id for m in cube.list(user="ana")], user="ana"),
+    ),
+    "take in an activation": Verb(lambda memory, folder: memory.cube("main").import_activation(folder / "bundle", user="ana"), _bundle),
+    "cancel": Verb(
+        lambda memory, _: memory.cube("main").cancel(memory.cube("main").jobs()[0].seq), lambda cube: cube.add(_said(1), user="ana")
+    ),
+    "pause": Verb(lambda memory, _: memory.cube("main").pause(reason="backup")),
     "a new cube": Verb(lambda memory, _: memory.cube("fresh").add(_said(1), user="ana")),
     "a new vault": Verb(lambda memory, folder: _door(folder / "new", THEN).cube("fresh").add(_said(1), user="ana")),
 }

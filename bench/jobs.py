@@ -22,8 +22,8 @@ from pathlib import Path
 from loci.bench.machine import machine
 from loci.drivers.clock import SystemClock
 from loci.drivers.sqlite import SqliteStore
-from loci.operation.pace import Pace
 from loci.operation.scheduler import Scheduler
+from loci.operation.work import Breath
 from loci.ports import Transaction
 from loci.testing import ManualClock
 from loci.types import Job
@@ -45,7 +45,7 @@ class Tally:
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], None]:
         return tx.lease(self.verb, worker, until, self._together), None
 
-    def compute(self, given: None, pace: Pace | None) -> None: ...
+    def compute(self, given: None, breath: Breath) -> None: ...
 
     def apply(self, tx: Transaction, jobs: Sequence[Job], computed: None) -> None:
         for job in jobs if self._is_counted else ():

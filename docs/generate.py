@@ -35,7 +35,7 @@ COMMANDS = {
     "import_activation": "kv import",
 }
 TALK = {"appended", "replied", "reported", "turn"}
-NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "pending", "prepare", "rank"}
+NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "paused", "pending", "prepare", "rank"}
 
 
 def page() -> str:

@@ -64,7 +64,9 @@ class Settings:
     personal: str = _setting("keep", "addresses, phone and identity numbers in what comes in: keep, mask or refuse; so does it here")
     quota: int = _setting(0, "messages that one user may have in a cube; 0 means no limit; so does it here")
     audit_reads: bool = _setting(True, "write reads into the audit log too, together with the use counters; false leaves only writes")
-    background: bool = _setting(True, "embed in a background thread; false means only when asked (search, close, import)")
+    background: bool = _setting(
+        True, "work the queue in a background thread; no means only when asked (a search, an import, `loci worker`)"
+    )
 
     def key(self) -> str:
         """The endpoint's key; empty when there is none. It is never shown, stored or logged."""

@@ -50,7 +50,10 @@ def test_the_queue_from_the_command_line(tmp_path: Path) -> None:
     assert "paused (backup)" in loci(tmp_path, "jobs", "list", "--vault", "v").stderr
     assert loci(tmp_path, "jobs", "resume", "--vault", "v").returncode == 0
     assert loci(tmp_path, "jobs", "show", "7", "--vault", "v").returncode == 4
-    assert json.loads(loci(tmp_path, "worker", "--once", "--vault", "v", "--json").stdout) == {"steps": 0, "failures": []}
+    assert json.loads(loci(tmp_path, "worker", "--once", "--vault", "v", "--json").stdout) == {"steps": 0, "failures": [], "left": {}}
+    assert loci(tmp_path, "worker", "--once", "--cube", "nope", "--vault", "v").returncode == 4
+    loci(tmp_path, "jobs", "pause", "--reason", "backup", "--vault", "v")
+    assert "paused (backup)" in loci(tmp_path, "worker", "--once", "--vault", "v").stderr
 
 
 def test_a_worker_ends_when_it_is_asked_to(tmp_path: Path) -> None:

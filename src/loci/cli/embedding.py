@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from loci.cli import render
+from loci.errors import Denied
 
 if TYPE_CHECKING:
     from loci.system import Cube
@@ -18,7 +19,11 @@ def embed(cube: Cube) -> None:
 
     The work is in this thread, so that an interrupt ends it; another one looks at the queue and moves the bar.
     """
-    total = cube.pending()
+    try:
+        total = cube.pending()
+    except Denied:  # how much others have in the queue is nothing to show
+        cube.drain()
+        return
     if not total:
         return
     is_over = threading.Event()

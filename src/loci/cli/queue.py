@@ -13,7 +13,7 @@ from loci.cli.place import Place, verb
 from loci.cli.values import emit
 
 if TYPE_CHECKING:
-    from loci.system import System
+    from loci.system import Cube, System
     from loci.types import Job
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,52 +89,69 @@ def cancel(place: Place, number: int, reason: str, as_json: bool) -> None:
 @click.option("--reason", default="", metavar="TEXT", help="Why; shown, and kept in the log.")
 def pause(place: Place, reason: str, as_json: bool) -> None:
     """Begin no job any more, in any process. What is added is queued; searches say what is missing."""
+    from loci.cli import render
+
     with place.open_cube(is_writing=True) as cube:
         cube.pause(reason=reason)
     if as_json:
         emit({"paused": reason})
+    else:
+        render.note("the queue is paused; `loci jobs resume` lets it go on.")
 
 
 @jobs_verb("resume")
 def resume(place: Place, as_json: bool) -> None:
     """Let the queue go on."""
+    from loci.cli import render
+
     with place.open_cube(is_writing=True) as cube:
         cube.resume()
     if as_json:
         emit({"paused": None})
+    else:
+        render.note("the queue goes on.")
 
 
 @verb("worker")
 @click.option("--once", is_flag=True, help="End when nothing is due.")
-def worker(place: Place, once: bool, as_json: bool) -> None:
+def worker(place: Place, once: bool, as_json: bool) -> int:
     """Work the queues of every cube, or of the one named by --cube, until interrupted.
 
     For a machine, or an hour, of its own: any process that has the vault open works them as well. An interrupt ends it after the
-    job in hand; what failed stays queued, with the reason (`loci jobs list`).
+    job in hand; what failed stays queued, with the reason (`loci jobs list`). With --once it ends with the exit code of the last
+    failure. A step is some jobs of one kind that are worked together.
     """
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_over.set())
     with place.open() as memory:
-        steps, failures = _work(memory, place.cube, is_over, once)
+        if place.cube is not None:
+            memory.cube(place.cube, create=False)  # a name that nothing has is told at once
+        steps, failures, left = _work(memory, place.cube, is_over, once)
     if as_json:
-        emit({"steps": steps, "failures": failures})
+        emit({"steps": steps, "failures": list(failures), "left": left})
+    return next(reversed(failures.values())) if failures and once else 0
 
 
-def _work(memory: System, cube: str | None, is_over: threading.Event, once: bool) -> tuple[int, list[str]]:
-    """Steps that were done, and what went wrong, each once."""
+def _work(memory: System, cube: str | None, is_over: threading.Event, once: bool) -> tuple[int, dict[str, int], dict[str, str]]:
+    """Steps that were done, what went wrong, each once, with its exit code, and what was left of each cube, and why."""
     from loci.cli import render
     from loci.errors import LociError
 
-    steps, failures = 0, list[str]()
+    steps, failures, told = 0, dict[str, int](), dict[str, str]()
     while not is_over.is_set():
         done = 0
         for name in memory.cubes() if cube is None else [cube]:
             try:
-                done += memory.cube(name, create=False).drain(is_over.is_set)
+                opened = memory.cube(name, create=False)
+                done += opened.drain(is_over.is_set)
+                left = _left(opened)
+                if left and told.get(name) != left:
+                    render.note(f"{name}: {left}")
+                told[name] = left
             except LociError as error:
                 if str(error) not in failures:
-                    failures.append(str(error))
+                    failures[str(error)] = error.exit_code
                     render.warn(f"{name}: {error}")
         steps += done
         if done:
@@ -143,7 +160,17 @@ def _work(memory: System, cube: str | None, is_over: threading.Event, once: bool
             break
         else:
             is_over.wait(LOOK_SECONDS)
-    return steps, failures
+    return steps, failures, {name: left for name, left in told.items() if left}
+
+
+def _left(cube: Cube) -> str:
+    """What of a cube's queue nobody works on now, and why; empty where there is nothing."""
+    paused, waiting = cube.paused(), cube.jobs()
+    if paused is not None:
+        return f"the queue is paused{f' ({paused})' if paused else ''}; {sum(job.state == 'ready' for job in waiting)} jobs wait."
+    counts = {state: sum(job.state == state for job in waiting) for state in ("leased", "ready", "dead")}
+    why = {"leased": "held by another worker", "ready": "to be tried later, or without what they take", "dead": "dead (`loci jobs list`)"}
+    return ", ".join(f"{count} {why[state]}" for state, count in counts.items() if count)
 
 
 def _tell(job: Job, as_json: bool) -> None:

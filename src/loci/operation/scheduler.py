@@ -9,8 +9,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from loci.errors import EmbedderFailed, LociError, Unavailable
@@ -21,9 +24,12 @@ from loci.ports import Clock, Embedder, Store, Transaction
 from loci.types import Job
 
 LEASE = timedelta(minutes=1)
+HELD_SECONDS = 20.0  # after which a worker that is still at it says so, long before its lease is over
 RETRY = timedelta(seconds=30)  # after the first failure; twice as long after each further one
 MOST_DOUBLINGS = 8
-MOST_ATTEMPTS = 12  # over some thirteen hours
+MOST_ATTEMPTS = 14  # over some thirteen hours
+PIECE_SECONDS = 0.025  # what a piece of work in the background may take: so long does a call wait for it at most
+ALONE_SECONDS = 5.0  # where nobody waits
 GATHER_SECONDS = 0.1
 PAUSE_SECONDS = 0.5  # after a failure, before the worker looks again
 
@@ -36,6 +42,29 @@ READ_IDS = 100  # memories that one record of a read names
 Read = tuple[str, str, str, tuple[str, ...]]  # when, who, by which verb, which memories
 
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
+
+
+TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
+
+
+@dataclass(slots=True)
+class _Breath:
+    """Between two pieces: calls come first, and the jobs are held for longer where that is due."""
+
+    pace: Pace | None
+    prolong: Callable[[], None]
+    held: float = field(default_factory=monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return ALONE_SECONDS if self.pace is None else PIECE_SECONDS
+
+    def __call__(self) -> None:
+        if self.pace is not None:
+            self.pace.wait()
+        if monotonic() - self.held > HELD_SECONDS:
+            self.prolong()
+            self.held = monotonic()
 
 
 class Scheduler:
@@ -57,8 +86,8 @@ class Scheduler:
         self._store, self._embedder, self._clock = store, embedder, clock
         self._is_background, self._is_auditing = is_background, is_auditing
         self._pace = pace or Pace()
-        rereading = Rereading(store, reread, self.enqueue_vectors)
-        self._works: list[Work] = [*([Embedding(embedder)] if embedder is not None else []), rereading, *more]
+        self._embeddings: list[Work] = [Embedding(embedder)] if embedder is not None else []
+        self._works: list[Work] = [*self._embeddings, Rereading(store, reread, self.enqueue_vectors), *more]
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
         self._reads: list[Read] = []
@@ -148,12 +177,12 @@ class Scheduler:
             return
         now = self._clock.now()
         backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]
-        if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
+        if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL or self._store.paused() is not None:
             return  # what failed waits for its time, and no answer for it
         if not self._working.acquire(timeout=SETTLE_SECONDS):
             return
         try:
-            self._step_alone(self._store.try_write, None)
+            self._step_alone(self._store.try_write, None, self._embeddings)
         except LociError as error:
             self.failure = error
         finally:
@@ -163,8 +192,13 @@ class Scheduler:
         """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
         to be done."""
         done = 0
-        while not (is_over is not None and is_over()) and self._step(None):
-            done += 1
+        try:
+            while not (is_over is not None and is_over()) and self._step(None):
+                done += 1
+        except LociError:
+            raise
+        except Exception as error:
+            raise EmbedderFailed(f"A job met {type(error).__name__}: {error}. The words are safe; it is tried again later.") from error
         failure, self.failure = self.failure, None
         if failure is not None and self._store.jobs(1):
             raise failure
@@ -196,7 +230,7 @@ class Scheduler:
 
     def _seconds_until_due(self) -> float | None:
         """Until the first of the jobs that wait for another try, or are held by somebody who may be gone; None where there are none."""
-        due = min((job.due for job in self._store.jobs(BATCH) if job.due is not None), default=None)
+        due = self._store.due()
         return None if due is None else max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS)
 
     def _may_gather(self) -> bool:
@@ -219,52 +253,65 @@ class Scheduler:
     def _step(self, pace: Pace | None) -> bool:
         """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
         with self._working:
-            return self._step_alone(self._store.write, pace)
+            return self._step_alone(self._store.write, pace, self._works)
 
-    def _step_alone(self, write: Write, pace: Pace | None) -> bool:
-        if not self._store.jobs(1):
+    def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
+        if not self._store.jobs(1) or self._store.paused() is not None:
             return False  # without taking the lock of those who write
-        work, jobs, given = self._lease(write)
-        if work is None:
+        held = self._lease(write, works)
+        if held is None:
             return False
+        work, jobs, given, epoch = held
+        give_back = partial(self._give_back, write, jobs, epoch)
         try:
-            computed = work.compute(given, pace)
-            with self._store.write(self._clock.now()) as tx:
+            computed = work.compute(given, _Breath(pace, partial(self._prolong, jobs)))
+            with write(self._clock.now()) as tx:
                 if not tx.finish([job.seq for job in jobs], self._worker):
-                    raise Unavailable("Another worker took over these jobs; what it made of them stands.")
+                    raise Unavailable(TAKEN_OVER)
                 work.apply(tx, jobs, computed)
         except LociError as error:
             self.failure = error
-            self._give_back(jobs, str(error))
+            give_back(error.code, str(error))
         except Exception as error:  # a bug: it is told, and tried again like any other failure
-            self._give_back(jobs, f"{type(error).__name__}: {error}")
+            give_back(type(error).__name__, str(error))
             raise
         except BaseException:  # interrupted: nobody should wait for the lease to end
-            self._give_back(jobs, "interrupted", at_once=True)
+            give_back("interrupted", "", is_failure=False)
             raise
         return True
 
-    def _lease(self, write: Write) -> tuple[Work | None, list[Job], Any]:
-        """Jobs of the first kind that has some; the next time the other kinds are asked first."""
-        now = self._clock.now()
-        with write(now) as tx:
-            for work in list(self._works):
-                jobs, given = work.lease(tx, self._worker, now + LEASE)
-                if jobs:
-                    self._works.remove(work)
-                    self._works.append(work)
-                    return work, jobs, given
-        return None, [], None
-
-    def _give_back(self, jobs: Sequence[Job], error: str, *, at_once: bool = False) -> None:
+    def _prolong(self, jobs: Sequence[Job]) -> None:
         now = self._clock.now()
         with self._store.write(now) as tx:
+            if not tx.prolong([job.seq for job in jobs], self._worker, now + LEASE):
+                raise Unavailable(TAKEN_OVER)
+
+    def _lease(self, write: Write, works: list[Work]) -> tuple[Work, list[Job], Any, int] | None:
+        """Jobs of the first kind that has some, what they are computed from, and the epoch of that; the next time the other kinds are asked
+        first."""
+        now = self._clock.now()
+        with write(now) as tx:
+            for work in list(works):
+                jobs, given = work.lease(tx, self._worker, now + LEASE)
+                if jobs:
+                    works.remove(work)
+                    works.append(work)
+                    return work, jobs, given, tx.epoch
+        return None
+
+    def _give_back(self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True) -> None:
+        """For another try, or none. What a driver says may quote a text: once something was erased meanwhile, only its code is kept."""
+        now = self._clock.now()
+        with write(now) as tx:
+            error = f"{code}: {told}" if told and tx.epoch == epoch else code
             for job in jobs:
-                if job.attempts >= MOST_ATTEMPTS and not at_once:
+                failures = job.attempts + is_failure
+                if failures >= MOST_ATTEMPTS:
                     tx.bury(job.seq, self._worker, error)
-                    tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": job.attempts})
+                    tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": failures})
                 else:
-                    tx.retry(job.seq, self._worker, now if at_once else now + RETRY * 2 ** min(job.attempts, MOST_DOUBLINGS), error)
+                    wait = RETRY * 2 ** min(failures - 1, MOST_DOUBLINGS) if is_failure else timedelta(0)
+                    tx.retry(job.seq, self._worker, now + wait, error, is_failure=is_failure)
 
     # -- uses ----------------------------------------------------------------------------------------------------------
 

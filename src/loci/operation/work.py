@@ -12,16 +12,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from loci.operation.pace import Pace
+from loci.errors import EmbedderFailed
 from loci.ports import Embedder, Store, Transaction
 from loci.types import Job
 
 BATCH = 256  # contents embedded between two commits
 PIECE = 8  # contents of the first call of an embedder that was not timed yet
-PIECE_SECONDS = 0.025  # what a call of it may take: so long does a foreground call wait for it at most
-READS = 16  # messages read again between two commits
 
 Reread = Callable[[Store, Transaction, Job], None]
+
+
+class Breath(Protocol):
+    """What lies between two pieces of work: ``seconds`` is what a piece may take, and a call lets others come first, and keeps the jobs."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    def __call__(self) -> None: ...
 
 
 class Work(Protocol):
@@ -32,8 +39,8 @@ class Work(Protocol):
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], Any]:
         """Jobs to be worked together, and what they are computed from. No jobs: none is due."""
 
-    def compute(self, given: Any, pace: Pace | None) -> Any:
-        """Outside of any transaction; ``pace`` says when others come first. Raises what makes the jobs fail."""
+    def compute(self, given: Any, breath: Breath) -> Any:
+        """Outside of any transaction, with a breath before each piece. Raises what makes the jobs fail."""
 
     def apply(self, tx: Transaction, jobs: Sequence[Job], computed: Any) -> None:
         """The effect, in the transaction that ends the jobs."""
@@ -45,25 +52,28 @@ class Embedding:
     verb = "embed"
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder, self._seconds = embedder, PIECE_SECONDS / PIECE
+        self._embedder, self._seconds = embedder, 0.0
 
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], Mapping[int, str]]:
         generation = tx.generation(self._embedder.name, self._embedder.dimensions)
         jobs = tx.lease(self.verb, worker, until, BATCH, generation)
         return jobs, tx.texts([content for job in jobs for content in contents_of(job)])
 
-    def compute(self, given: Mapping[int, str], pace: Pace | None) -> tuple[list[int], Any]:
-        """In pieces that take about as long as a foreground call may wait for one; all at once where nobody waits."""
-        contents = sorted(given)
+    def compute(self, given: Mapping[int, str], breath: Breath) -> tuple[list[int], Any]:
+        """In pieces that take about as long as they may, by what the last one took."""
+        contents, done = sorted(given), 0
         vectors: list[Any] = []
-        while len(vectors) < len(contents):
-            size = len(contents) if pace is None else max(1, min(BATCH, int(PIECE_SECONDS / self._seconds)))
-            if pace is not None:
-                pace.wait()
-            piece = [given[content] for content in contents[len(vectors) : len(vectors) + size]]
+        while done < len(contents):
+            size = max(1, min(BATCH, int(breath.seconds / self._seconds))) if self._seconds else PIECE
+            breath()
+            piece = [given[content] for content in contents[done : done + size]]
             start = perf_counter()
-            vectors.extend(self._embedder.embed(piece))
+            found = self._embedder.embed(piece)
+            if len(found) != len(piece):
+                raise EmbedderFailed(f"The embedder {self._embedder.name} answered {len(found)} vectors for {len(piece)} texts.")
             self._seconds = max((perf_counter() - start) / len(piece), 1e-7)
+            vectors.extend(found)
+            done += len(piece)
         return contents, np.array(vectors, dtype=np.float32)
 
     def apply(self, tx: Transaction, jobs: Sequence[Job], computed: tuple[list[int], Any]) -> None:
@@ -83,11 +93,10 @@ class Rereading:
         self._store, self._reread, self._enqueue_vectors = store, reread, enqueue_vectors
 
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], None]:
-        return tx.lease(self.verb, worker, until, READS), None
+        return tx.lease(self.verb, worker, until, 1), None  # it is read while nobody else can write: one at a time
 
-    def compute(self, given: None, pace: Pace | None) -> None:
-        if pace is not None:
-            pace.wait()
+    def compute(self, given: None, breath: Breath) -> None:
+        breath()
 
     def apply(self, tx: Transaction, jobs: Sequence[Job], computed: None) -> None:
         for job in jobs:

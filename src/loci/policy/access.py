@@ -23,16 +23,17 @@ ROLES[Role.READER] = frozenset(
 )
 ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate"}
 ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject", "deactivate"}
-ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats", "jobs", "job"})
+ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats"})
 ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
-    "erase", "revert", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
-    "encrypt", "decrypt", "rekey", "shred", "write_off", "retry", "cancel", "pause", "resume", "import_activation",
+    "erase", "revert", "export", "branch", "rewind", "sweep", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
+    "encrypt", "decrypt", "rekey", "shred", "write_off", "jobs", "job", "retry", "cancel", "pause", "resume",
+    "import_activation",
 }  # fmt: skip
 VERBS = frozenset().union(*ROLES.values())
 READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint"}
 WRITES = VERBS - READS
 WHOLE = frozenset({
-    "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "drain", "rank", "scan", "protect", "fingerprint", "revert",
+    "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "rank", "scan", "protect", "fingerprint", "revert",
     "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred", "write_off", "jobs", "job", "retry", "cancel", "pause",
     "resume",
 })  # fmt: skip

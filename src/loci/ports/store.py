@@ -186,6 +186,10 @@ class Transaction(Protocol):
     """Writes of one change. Reads inside see the writes before them. Times of record are the transaction's own."""
 
     @property
+    def epoch(self) -> int:
+        """Grows with every erasure: what was read before the last one may be gone."""
+
+    @property
     def new_contents(self) -> list[int]:
         """Contents written so far, which want vectors."""
 
@@ -285,14 +289,18 @@ class Transaction(Protocol):
 
     def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
         """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``: as many as it takes to
-        have ``limit`` contents together; a job that names none counts as one. One that has failed before is held alone. None while the
+        have ``limit`` contents together; a job that names none counts as one. One that has failed twice is held alone. None while the
         queue is paused."""
+
+    def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
+        """Holds jobs for longer, if ``worker`` still holds them all."""
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         """Takes jobs out of the queue if ``worker`` still holds them all: then, and only then, their effect may be committed."""
 
-    def retry(self, job: int, worker: str, due: datetime, error: str) -> None:
-        """Gives back what ``worker`` holds, for another try. Where the same was enqueued anew meanwhile, that is the other try."""
+    def retry(self, job: int, worker: str, due: datetime, error: str, *, is_failure: bool = True) -> None:
+        """Gives back what ``worker`` holds, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
+        other try."""
 
     def bury(self, job: int, worker: str, error: str) -> None:
         """Gives back what ``worker`` holds, for no other try: it is dead until it is requeued."""
@@ -471,6 +479,9 @@ class Store(Protocol):
 
     def paused(self) -> str | None:
         """Why no job is leased; None while they are."""
+
+    def due(self) -> datetime | None:
+        """When the first job that is ready may be worked, or is held until; None without any."""
 
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""

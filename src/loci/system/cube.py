@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from loci.errors import Denied, Invalid, Unsupported
+from loci.errors import Denied, EmbedderFailed, Invalid, LociError, Unsupported
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed, Governance
 from loci.interface import inputs
@@ -479,12 +479,18 @@ class Cube(Carrying, Queued):
         return receipt
 
     def drain(self, is_over: Callable[[], bool] | None = None) -> int:
-        """Works the queue until nothing in it is due, or ``is_over`` says so after a step, in this thread. Returns the steps it took; raises
-        what a job raised."""
-        return self._scheduler.drain(is_over)
+        """Works the queue until nothing in it is due, or ``is_over`` says so after a step, in this thread: anybody may. Returns the steps it took;
+        raises what a job raised. Of words that are not theirs, others than the owner learn only that something failed."""
+        try:
+            return self._scheduler.drain(is_over)
+        except LociError as error:
+            if self._parts.governance.is_owner:
+                raise
+            raise EmbedderFailed(f"A job of cube {self.name} failed ({error.code}). Its owner sees why (`loci jobs list`).") from None
 
     def pending(self) -> int:
-        """Jobs in the queue."""
+        """Jobs in the queue that are ready or being worked on."""
+        self._allow("jobs", Scope(self.name))
         return len(self._store.jobs())
 
     def close(self) -> None:

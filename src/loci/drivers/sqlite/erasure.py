@@ -74,7 +74,7 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     for rows in (
         f"states WHERE memory IN ({dead})", f"moves WHERE memory IN ({dead})", f"usage WHERE memory IN ({dead})",
         f"touched WHERE memory IN ({dead})", f"quarantine WHERE memory IN ({dead})", f"spans WHERE content IN ({contents})", f"contents WHERE seq IN ({contents})",
-        f"memories WHERE seq IN ({dead})", f"text_index WHERE rowid IN ({contents})", "jobs WHERE state = 'done'",
+        f"memories WHERE seq IN ({dead})", f"text_index WHERE rowid IN ({contents})",
     ):  # fmt: skip
         _delete(db, rows)
     _settle(db, _list(kept), now)

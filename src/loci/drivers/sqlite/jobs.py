@@ -34,20 +34,26 @@ INSERT INTO jobs (verb, arguments, state, due, user, priority, key) VALUES (?1, 
   ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?5), due = min(due, ?3)
 """
 
-FREE = "UPDATE jobs SET state = 'ready', leased_by = NULL WHERE state = 'leased' AND leased_until < ?"
+OVER = "state = 'leased' AND leased_until < ?1"
+AGAIN = f"""
+DELETE FROM jobs WHERE {OVER} AND key IS NOT NULL AND EXISTS (SELECT 1 FROM jobs o WHERE o.key = jobs.key AND
+  (o.state = 'ready' OR (o.state = 'leased' AND o.leased_until < ?1 AND o.seq > jobs.seq)))
+"""
+"""What was asked for anew while somebody held it, who is gone now: the later one does it."""
+FREE = f"UPDATE jobs SET state = 'ready', leased_by = NULL, leased_until = NULL, attempts = attempts + 1, error = 'its worker was gone' WHERE {OVER}"
 
 DUE = """
 FROM jobs WHERE state = 'ready' AND verb = ?1 AND due <= ?2 AND (?3 IS NULL OR json_extract(arguments, '$.generation') = ?3)
 """
-FAILED = f"SELECT seq {DUE} AND attempts >= 2 ORDER BY due, seq LIMIT 1"
-"""One that has failed before is tried alone: it may be what made the others fail."""
-BELOW = f"SELECT priority {DUE} AND attempts < 2 AND priority < ?4 ORDER BY priority DESC LIMIT 1"
+FAILED = f"SELECT seq {DUE} AND attempts >= 2 AND priority = ?4 ORDER BY due, seq LIMIT 1"
+"""One that has failed twice is tried alone: it may be what made the others fail."""
+BELOW = f"SELECT priority {DUE} AND priority < ?4 ORDER BY priority DESC LIMIT 1"
 AFTER = f"SELECT user {DUE} AND attempts < 2 AND priority = ?4 AND user > ?5 ORDER BY user LIMIT 1"
 NEXT = f"""
 SELECT seq, user, coalesce(json_array_length(arguments, '$.contents'), 1) {DUE} AND attempts < 2 AND priority = ?4 AND user = ?5
   ORDER BY seq LIMIT ?6
 """
-HOLD = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ?, attempts = attempts + 1 WHERE seq = ?"
+HOLD = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ? WHERE seq = ?"
 
 JOB = "SELECT j.seq, j.verb, j.arguments, j.state, j.attempts, j.error, j.priority, n.name, coalesce(j.leased_until, j.due) FROM jobs j LEFT JOIN names n ON n.seq = j.user"
 
@@ -66,6 +72,17 @@ def read_jobs(db: apsw.Connection, states: Sequence[str], limit: int) -> list[Jo
     return [_job(row) for row in query(db, f"{JOB} WHERE j.state IN ({marks}) ORDER BY j.seq LIMIT ?", *states, limit)]
 
 
+def first_due(db: apsw.Connection) -> datetime | None:
+    """When the first of the jobs that wait, or are held, is to be looked at."""
+    found = query(db, "SELECT min(CASE state WHEN 'ready' THEN due ELSE leased_until END) FROM jobs WHERE state IN ('ready', 'leased')")
+    return from_micros(found[0][0])
+
+
+def read_paused(db: apsw.Connection) -> str | None:
+    found = query(db, "SELECT value FROM header WHERE key = 'paused'")
+    return str(found[0][0]) if found else None
+
+
 def read_job(db: apsw.Connection, seq: int) -> Job:
     """One job. Raises ``Missing``."""
     found = query(db, f"{JOB} WHERE j.seq = ? AND j.state != 'done'", seq)
@@ -77,12 +94,12 @@ def read_job(db: apsw.Connection, seq: int) -> Job:
 def _next(db: apsw.Connection, wanted: Wanted, limit: int) -> list[int]:
     """The due jobs whose turn it is: of the highest priority, one of each user's after the other, until they take ``limit`` together. Users
     come round: the one after whom was served last comes first."""
-    failed = query(db, FAILED, *wanted)
-    if failed:
-        return [int(failed[0][0])]
     priority = MOST_PRIORITY
     while found := query(db, BELOW, *wanted, priority):
         priority = int(found[0][0])
+        failed = query(db, FAILED, *wanted, priority)
+        if failed:
+            return [int(failed[0][0])]
         served = query(db, "SELECT value FROM header WHERE key = 'served'")
         users = list(dict.fromkeys(islice(_users(db, wanted, priority, int(served[0][0]) if served else 0), limit)))
         queues = [query(db, NEXT, *wanted, priority, user, -(-limit // len(users))) for user in users]
@@ -126,13 +143,27 @@ class JobRows(Rows):
         self._db.execute(KEYED, (*values, key)) if key is not None else self._db.execute(PLAIN, values)
 
     def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        self._db.execute(FREE, (self._now,))
+        self._free()
         if self.paused() is not None:
             return []
         chosen = _next(self._db, (verb, self._now, generation), limit)
         self._db.executemany(HOLD, [(worker, to_micros(until), seq) for seq in chosen])
         held = {job.seq: job for job in map(_job, query(self._db, f"{JOB} WHERE j.seq IN ({','.join(map(str, chosen))})"))}
         return [held[seq] for seq in chosen]
+
+    def _free(self) -> None:
+        """Jobs whose worker is gone are anybody's."""
+        self._db.execute(AGAIN, (self._now,))
+        self._db.execute(FREE, (self._now,))
+
+    def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
+        those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"
+        if int(scalar(self._db, f"SELECT count(*) FROM jobs WHERE {those}", worker)) != len(jobs):
+            return False
+        self._db.execute(
+            f"UPDATE jobs SET leased_until = ?2 WHERE seq IN ({','.join(map(str, jobs))}) AND leased_by = ?1", (worker, to_micros(until))
+        )
+        return True
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"
@@ -142,21 +173,22 @@ class JobRows(Rows):
         self._db.execute(LEAVE_LAST)
         return True
 
-    def retry(self, job: int, worker: str, due: datetime, error: str) -> None:
-        self._give_back(job, worker, "ready", due, error)
+    def retry(self, job: int, worker: str, due: datetime, error: str, *, is_failure: bool = True) -> None:
+        self._give_back(job, worker, "ready", due, error, is_failure)
 
     def bury(self, job: int, worker: str, error: str) -> None:
-        self._give_back(job, worker, "dead", None, error)
+        self._give_back(job, worker, "dead", None, error, True)
 
-    def _give_back(self, job: int, worker: str, state: str, due: datetime | None, error: str) -> None:
+    def _give_back(self, job: int, worker: str, state: str, due: datetime | None, error: str, is_failure: bool) -> None:
         held = "seq = ?1 AND leased_by = ?2 AND state = 'leased'"
         again = query(self._db, f"SELECT 1 FROM jobs WHERE state = 'ready' AND key = (SELECT key FROM jobs WHERE {held})", job, worker)
         if again:  # it was asked for anew meanwhile
             self._db.execute(f"DELETE FROM jobs WHERE {held}", (job, worker))
             return
         self._db.execute(
-            f"UPDATE jobs SET state = ?3, leased_by = NULL, leased_until = NULL, due = coalesce(?4, due), error = ?5 WHERE {held}",
-            (job, worker, state, to_micros(due), error),
+            f"UPDATE jobs SET state = ?3, leased_by = NULL, leased_until = NULL, due = coalesce(?4, due), error = ?5,"
+            f" attempts = attempts + ?6 WHERE {held}",
+            (job, worker, state, to_micros(due), error, is_failure),
         )
 
     def requeue(self, job: int) -> Job:
@@ -171,7 +203,7 @@ class JobRows(Rows):
 
     def _unheld(self, job: int) -> Job:
         """A job that nobody works on. Raises ``Missing`` or ``Conflict``."""
-        self._db.execute(FREE, (self._now,))
+        self._free()
         found = read_job(self._db, job)
         if found.state == "leased":
             raise Conflict(f"Job {job} is being worked on. Wait for its end; if its worker is gone, it is free at {found.due}.")
@@ -183,8 +215,7 @@ class JobRows(Rows):
         return found
 
     def paused(self) -> str | None:
-        found = query(self._db, "SELECT value FROM header WHERE key = 'paused'")
-        return str(found[0][0]) if found else None
+        return read_paused(self._db)
 
     def pause(self, reason: str | None) -> None:
         self._db.execute("DELETE FROM header WHERE key = 'paused'")

@@ -19,7 +19,7 @@ from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
 from loci.drivers.sqlite.connection import TRY_MS, connect, query, roll_back, scalar, translated, unsure
-from loci.drivers.sqlite.jobs import OPEN, covered, read_job, read_jobs
+from loci.drivers.sqlite.jobs import OPEN, covered, first_due, read_job, read_jobs, read_paused
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
@@ -301,12 +301,16 @@ class SqliteStore:
 
     def paused(self) -> str | None:
         with self._read() as db:
-            found = query(db, "SELECT value FROM header WHERE key = 'paused'")
-        return str(found[0][0]) if found else None
+            return read_paused(db)
+
+    def due(self) -> datetime | None:
+        with self._read() as db:
+            return first_due(db)
 
     def sizes(self) -> Mapping[str, int]:
         with self._read() as db:
             counts = {t: int(scalar(db, f"SELECT count(*) FROM {t}")) for t in TABLES}
+            counts["jobs"] = int(scalar(db, "SELECT count(*) FROM jobs WHERE state != 'done'"))  # the last one that is done is a mark
         files = [f for f in (self.path, Path(f"{self.path}-wal")) if f.exists()]
         return {**counts, "bytes": sum(f.stat().st_size for f in files)}
 

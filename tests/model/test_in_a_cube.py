@@ -523,6 +523,23 @@ def test_it_is_in_the_log(cube: Cube) -> None:
     assert [r.verb for r in records] == ["activate", "deactivate"] and records[0].detail["tokens"] == handle.tokens
 
 
+@pytest.mark.parametrize("codec", ["hidden", "int8"])
+def test_what_another_build_tidies_away_is_written_again(cube: Cube, monkeypatch: pytest.MonkeyPatch, codec: str) -> None:
+    """No row names the files of the first yet when the second is done."""
+    right, others = type(cube._activations)._write, []
+
+    def written(self: Any, *arguments: Any) -> Any:
+        found = right(self, *arguments)
+        if not others:
+            others.append("begun")
+            others.append(cube.activate(ids(cube)[:1], user="ann").id)
+        return found
+
+    monkeypatch.setattr(type(cube._activations), "_write", written)
+    handle = cube.activate(ids(cube), user="ann", codec=codec, most_divergence=1.0)
+    assert {h.id for h in cube.activations(user="ann")} == {handle.id, others[1]} and cube.verify().is_clean
+
+
 def test_several_build_and_erase_at_once(cube: Cube, folder: Path, clock: ManualClock) -> None:
     for number in range(8):
         cube.add(Message("user", f"Thing number {number} is green.", clock.now(), speaker="Ann"), user="ann")

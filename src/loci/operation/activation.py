@@ -101,7 +101,7 @@ class Activations:
                 id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found), tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
                 tools=self.engine.tools(),
             )  # fmt: skip
-            kept = state if chosen == RAW else [self._load(manifest, place) for place in range(len(names))]
+            kept = state if chosen == RAW else self._coded(state, chosen)
             manifest = self._measured(manifest, state, kept, most_divergence)
             manifest = self._commit(manifest, memories, at, record, partial(self._write, state, names, [], chosen, None))
         self._residence.put(names, kept)
@@ -183,6 +183,10 @@ class Activations:
             if progress is not None:
                 progress(place + 1, len(names))
         return written
+
+    def _coded(self, state: Sequence[Any], codec: Codec) -> list[Any]:
+        """A state as the codec keeps it; not by way of the files, which somebody may tidy away before a row names them."""
+        return [self.engine.decode(page.ids, place * BLOCK, codec, self.engine.encode(page, codec)) for place, page in enumerate(state)]
 
     def _costs(self, tokens: int, size: int) -> dict[str, float]:
         rates = self.engine.rates()

@@ -115,7 +115,9 @@ class Budgeted(Bundling):
                 tenant=tenant, codec=chosen, pages=tuple(written), quality={"evicted_mass": mass}, tools=self.engine.tools(), eviction=eviction,
                 costs=self._costs(len(ids), sum(page.bytes for page in written)),
             )  # fmt: skip
-            kept = state if chosen == RAW else self._load_leaf(manifest, 0)
+            kept = state
+            if chosen != RAW:  # not by way of the files, which somebody may tidy away before a row names them
+                kept = condenser.decode(ids, plan, chosen, [condenser.encode(state, layer, chosen) for layer in range(len(names))])
             manifest = self._rated(manifest, condenser, state, kept, most_divergence)
             manifest = self._commit(manifest, memories, at, record, write)
         self._residence.put(names[:1], [kept])

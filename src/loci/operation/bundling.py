@@ -186,7 +186,7 @@ class Bundling(Preparing):
         state, bits = self.engine.read(manifest.ids), manifest.codec.bits
         quality = self.engine.compare(state, kept)
         beside = (
-            self.engine.compare(self._coded(state, manifest), kept) if bits else quality
+            self.engine.compare(self._coded(state, manifest.codec), kept) if bits else quality
         )  # what the bundle says its steps are is its own word
         allowed = NOISE.get(manifest.fingerprint.dtype, COARSE) + (2 / (2**bits - 1) if bits else 0.0)
         for part in ("key", "value"):
@@ -201,11 +201,6 @@ class Bundling(Preparing):
                 f"The bundle changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most_divergence:.2g} allowed. {NOT_TAKEN}"
             )
         return replace(manifest, quality={} if manifest.codec == RAW else quality)
-
-    def _coded(self, state: Sequence[Any], manifest: Manifest) -> list[Any]:
-        """A state as the codec would keep it here."""
-        codec = manifest.codec
-        return [self.engine.decode(page.ids, place * BLOCK, codec, self.engine.encode(page, codec)) for place, page in enumerate(state)]
 
     # -- lines -----------------------------------------------------------------------------------------------------------
 

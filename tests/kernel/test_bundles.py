@@ -449,6 +449,12 @@ def test_who_vouches_for_numbers_gets_them(other: Cube, made: Path, name: str) -
     assert other.import_activation(made, user="ann", trusted=True).tokens
 
 
+@pytest.mark.parametrize("most", [float("nan"), float("inf"), -1.0, "abc"])
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_what_a_codec_may_cost_is_a_number_of_nats(other: Cube, made: Path, most: Any, is_trusted: bool) -> None:
+    refused(other, made, Invalid, "most_divergence is .* nats a token, 0 or more", most_divergence=most, trusted=is_trusted)
+
+
 def test_a_folder_that_is_none_or_a_link_is_refused(other: Cube, made: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(made)
     refused(other, tmp_path / "link", Invalid, "or a link to one")

@@ -440,6 +440,27 @@ def test_a_codec_that_costs_more_than_allowed_is_refused(cube: Cube, folder: Pat
         cube.activate(ids(cube), user="ann", codec="fp2")
 
 
+@pytest.mark.parametrize("most", [float("nan"), float("inf"), -1e-9, "abc", None, True])
+def test_what_a_codec_may_cost_is_a_number_of_nats(cube: Cube, folder: Path, most: Any) -> None:
+    with pytest.raises(Invalid, match=r"most_divergence is .* nats a token, 0 or more"):
+        cube.activate(ids(cube), user="ann", codec="int4", most_divergence=most)
+    assert files(folder) == [] and cube.activations(user="ann") == []
+
+
+def test_a_divergence_that_is_no_number_is_refused(cube: Cube, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TorchEngine, "compare", lambda *_: {"kl": float("nan")})
+    with pytest.raises(Unsupported, match="changes this model's answers by nan"):
+        cube.activate(ids(cube), user="ann", codec="int8", most_divergence=1.0)
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize("codec", ["int8", "hidden"])
+def test_an_answer_from_codes_says_by_which_and_what_they_cost(cube: Cube, codec: str) -> None:
+    handle = cube.activate(ids(cube), user="ann", codec=codec, most_divergence=1.0)
+    cost = f"kept as {codec}, which changes answers by {handle.quality['kl']:.2g} nats a token"
+    assert answer(cube)[1] == handle.id and cost in answer(cube)[2] and cost in answer(cube, activations=[handle.id])[2]
+
+
 def test_what_the_model_cannot_read_is_refused(cube: Cube, clock: ManualClock) -> None:
     cube.add(Message("user", "green tea and the harbour " * 600, clock.now()), user="ann")
     with pytest.raises(Invalid, match="more than this model reads"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
 from loci.memories import activation
-from loci.operation.activation import Activations, Ready, releasing
+from loci.operation.activation import Activations, Ready, coded_of, releasing
 from loci.policy.placement import is_worth_loading
 from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest, reread_of
@@ -131,7 +131,8 @@ class Composing(Activations):
         first, total = sizes[0], sum(sizes) - head * (len(sizes) - 1)
         reread = reread_of(wish.share, total - first) if wish.mode == "blend" else 0
         ids = tuple(manifest.id for manifest in wish.manifests)
-        reason = f"{wish.mode} of {len(ids)} activation memories, approximate: each was read without the others; pages: {tiers}"
+        kept = "".join(dict.fromkeys(coded_of(manifest) for manifest in wish.manifests))
+        reason = f"{wish.mode} of {len(ids)} activation memories, approximate: each was read without the others; {kept}pages: {tiers}"
         rest = prompt[held:]
         return Ready(state, rest, Attached(ids[0], total - reread, len(rest), reason, wish.mode, True, reread, ids))
 

@@ -158,7 +158,7 @@ def test_both_are_in_the_log(cube: Cube, other: Cube, made: Path) -> None:
     record = other.log(verb="import_activation")[-1]
     told = json.loads((made / "manifest.json").read_text())
     assert record.object == handle.id and record.detail["tokens"] == handle.tokens and record.detail["trusted"] is False
-    assert record.detail["from"] == told["id"] and record.detail["parts"] == [part["sha256"] for part in told["parts"]]
+    assert "from" not in record.detail and record.detail["parts"] == [part["sha256"] for part in told["parts"]]
 
 
 def test_the_folder_is_there_whole_or_not_at_all(cube: Cube, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,6 +421,16 @@ BAD: dict[str, tuple[Callable[[Path], object], type[LociError], str]] = {
     "a manifest of brackets": (lambda m: (m / "manifest.json").write_bytes(nested(100_000)), Malformed, "not JSON"),
     "a manifest that is a list": (lambda m: (m / "manifest.json").write_text("[]"), Malformed, "says of it"),
     "a manifest of other letters": (lambda m: (m / "manifest.json").write_bytes(b"\xff\xfe{}"), Malformed, "not JSON"),
+    "words for an id": (lambda m: tell(m, id="My brother Ben likes green tea."), Malformed, "as id; it must be"),
+    "an id that clears the screen": (lambda m: tell(m, id="\x1b[2J"), Malformed, r"has '\\x1b\[2J' as id"),
+    "half a letter for an id": (lambda m: tell(m, id="\ud800"), Malformed, "as id; it must be"),
+    "a memory by a word of half a letter": (lambda m: tell(m, memories=[{**told(m)["memories"][0], "id": "a\ud800"}]), Malformed, "as id; it must be"),
+    "a tool by words": (lambda m: tell(m, tools={"My brother Ben likes tea": "1"}), Malformed, "names tools, or versions"),
+    "half a letter for a version": (lambda m: tell(m, tools={"torch": "\ud800"}), Malformed, "names tools, or versions"),
+    "half a letter for a quality": (lambda m: tell(m, quality={"\ud800": 1}), Malformed, "numbers of quality"),
+    "a number beyond measure": (lambda m: tell(m, quality={"kl": 10**400}), Malformed, "numbers of quality"),
+    "a type that is a list": (lambda m: header(m, lambda h: next(iter(h.values())).update(dtype=[])), Malformed, "what no page has"),
+    "a model that clears the screen": (lambda m: tell(m, fingerprint={**told(m)["fingerprint"], "tokenizer": "\x1b[2J"}), Malformed, "cannot be shown"),
     "a manifest beyond measure": (lambda m: os.truncate(m / "manifest.json", (1 << 24) + 1), TooLarge, "more than"),
 }  # fmt: skip
 
@@ -437,6 +447,12 @@ def test_who_vouches_for_numbers_gets_them(other: Cube, made: Path, name: str) -
     """What trusted= leaves out, and nothing else."""
     BAD[name][0](made)
     assert other.import_activation(made, user="ann", trusted=True).tokens
+
+
+@pytest.mark.parametrize("most", [float("nan"), float("inf"), -1.0, "abc"])
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_what_a_codec_may_cost_is_a_number_of_nats(other: Cube, made: Path, most: Any, is_trusted: bool) -> None:
+    refused(other, made, Invalid, "most_divergence is .* nats a token, 0 or more", most_divergence=most, trusted=is_trusted)
 
 
 def test_a_folder_that_is_none_or_a_link_is_refused(other: Cube, made: Path, tmp_path: Path) -> None:

@@ -150,6 +150,22 @@ def test_it_stays_within_the_room_there_is(cube: Cube, open_vault: Door, device:
         assert found.text() == text
 
 
+def test_what_there_is_no_room_for_is_told(cube: Cube, open_vault: Door) -> None:
+    """An answer that is under way holds what there is."""
+    handle = cube.activate(ids(cube), user="ann")
+    fresh = open_vault(engine=HashEngine(), kv_device_bytes=handle.bytes, kv_host_bytes=0).cube("main")
+    other = HashEngine().read((1,) * (handle.bytes // 16))
+    lease = fresh._parts.residence.take(
+        [str(place) for place in range(len(other))], [page.ids for page in other], lambda place: other[place]
+    )
+    assert fresh.prepare(QUESTION, user="ann").wait(SECONDS) == (
+        f"{handle.id}: pages: none, and for the next there was no room beside what is in use."
+    )
+    lease.release()
+    assert fresh.prepare(QUESTION, user="ann").wait(SECONDS).endswith("from the disk.")
+    assert fresh.prepare(QUESTION, user="ann").wait(SECONDS).endswith("none had to be brought.")
+
+
 # -- what is gone ----------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +212,31 @@ def test_closing_ends_it(cube: Cube, open_vault: Door) -> None:
     closing.join(SECONDS)
     assert not closing.is_alive() and errand.is_done and engine.decoded == 1
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("loci-porter")]
+
+
+def test_closing_a_cube_waits_for_its_errand_though_another_cube_s_came_after(cube: Cube, open_vault: Door) -> None:
+    cube.activate(ids(cube), user="ann")
+    engine = Gated()
+    memory = open_vault(engine=engine)
+    one, two = memory.cube("main"), memory.cube("other")
+    two.add("I live in Oslo.", user="ann")
+    engine.open.set()
+    two.activate(ids(two), user="ann")
+    memory._parts.residence.keep((), list(memory._parts.residence._nodes))
+    engine.open.clear()
+    engine.begun.clear()
+    first = one.prepare(QUESTION, user="ann")
+    assert engine.begun.wait(SECONDS)
+    second = two.prepare(QUESTION, user="ann")
+    assert second.ids and not first.is_done
+    closing = threading.Thread(target=one.close)
+    closing.start()
+    closing.join(0.2)
+    is_waiting = closing.is_alive()
+    engine.open.set()
+    closing.join(SECONDS)
+    assert is_waiting and not closing.is_alive() and first.is_done and "not wanted" in first.wait(SECONDS)
+    assert "from the disk" in second.wait(SECONDS), "the other cube's goes on"
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------------

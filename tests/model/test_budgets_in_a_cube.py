@@ -258,6 +258,28 @@ def test_who_allows_less_has_the_text_read(cube: Cube) -> None:
     assert answer(cube, most_evicted=0.0)[1] == exact.id, "what else there is is used"
 
 
+def test_an_answer_from_codes_says_by_which_and_what_they_cost(cube: Cube) -> None:
+    handle = activate(cube, codec="int8", most_divergence=1.0)
+    assert f"kept as int8, which changes answers by {handle.quality['kl']:.2g} nats a token" in answer(cube)[2]
+
+
+@pytest.mark.parametrize("codec", ["raw", "int8"])
+def test_what_another_build_tidies_away_is_written_again(cube: Cube, monkeypatch: pytest.MonkeyPatch, codec: str) -> None:
+    """No row names the files of the first yet when the second is done."""
+    right, others = type(cube._activations)._write_leaf, []
+
+    def written(self: Any, *arguments: Any) -> Any:
+        found = right(self, *arguments)
+        if not others:
+            others.append("begun")
+            others.append(cube.activate(ids(cube)[:1], user="ann").id)
+        return found
+
+    monkeypatch.setattr(type(cube._activations), "_write_leaf", written)
+    handle = activate(cube, codec=codec, most_divergence=1.0)
+    assert {h.id for h in cube.activations(user="ann")} == {handle.id, others[1]} and cube.verify().is_clean
+
+
 # -- layers --------------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from loci.types import Handle, Scope
 
 EngineOf = Callable[..., TorchEngine]
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "The harbour opens at nine.", "Chess is on Monday.")
+CONTEXT = 300
 QUESTION = "Where does Ann live?"
 ASKED = [Message("user", QUESTION)]
 ROPES: dict[str, dict[str, Any]] = {
@@ -194,3 +195,22 @@ def test_an_attention_that_takes_no_mask_reads_nothing_again(
     found = ready(*world, "blend")
     assert found.state == () and "takes no mask" in found.attached.reason
     assert ready(*world, "block").attached.is_approximate
+
+
+@pytest.mark.parametrize("mode", ["block", "blend"])
+@pytest.mark.parametrize("max_tokens", [8, 100])
+def test_what_is_too_long_only_behind_one_another_is_read_as_text(
+    open_vault: Callable[..., MemOS], clock: ManualClock, mode: str, max_tokens: int
+) -> None:
+    """Memories that are in both stand in both blocks, and in the text once; the answer needs its room too."""
+    engine = TorchEngine(make_model("qwen3", max_position_embeddings=CONTEXT), make_tokenizer())
+    cube, _ = told(open_vault, engine, clock)
+    many = [memory.id for memory in cube.list(user="ann")]
+    some = many if max_tokens == 8 else many[:3]
+    chosen = [cube.activate(part, user="ann").id for part in (some, some[:-1])]
+    found = cube.generate(QUESTION, user="ann", limit=1, max_tokens=max_tokens, activations=chosen, compose=mode)
+    assert found.text() and not found.attached.is_approximate and found.attached.handle is None
+    assert f"more than this model reads ({CONTEXT}): the text was read" in found.attached.reason
+    if max_tokens > 8:
+        shorter = cube.generate(QUESTION, user="ann", limit=1, max_tokens=8, activations=chosen, compose=mode)
+        assert shorter.attached.mode == mode and shorter.attached.is_approximate

@@ -440,6 +440,27 @@ def test_a_codec_that_costs_more_than_allowed_is_refused(cube: Cube, folder: Pat
         cube.activate(ids(cube), user="ann", codec="fp2")
 
 
+@pytest.mark.parametrize("most", [float("nan"), float("inf"), -1e-9, "abc", None, True])
+def test_what_a_codec_may_cost_is_a_number_of_nats(cube: Cube, folder: Path, most: Any) -> None:
+    with pytest.raises(Invalid, match=r"most_divergence is .* nats a token, 0 or more"):
+        cube.activate(ids(cube), user="ann", codec="int4", most_divergence=most)
+    assert files(folder) == [] and cube.activations(user="ann") == []
+
+
+def test_a_divergence_that_is_no_number_is_refused(cube: Cube, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TorchEngine, "compare", lambda *_: {"kl": float("nan")})
+    with pytest.raises(Unsupported, match="changes this model's answers by nan"):
+        cube.activate(ids(cube), user="ann", codec="int8", most_divergence=1.0)
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize("codec", ["int8", "hidden"])
+def test_an_answer_from_codes_says_by_which_and_what_they_cost(cube: Cube, codec: str) -> None:
+    handle = cube.activate(ids(cube), user="ann", codec=codec, most_divergence=1.0)
+    cost = f"kept as {codec}, which changes answers by {handle.quality['kl']:.2g} nats a token"
+    assert answer(cube)[1] == handle.id and cost in answer(cube)[2] and cost in answer(cube, activations=[handle.id])[2]
+
+
 def test_what_the_model_cannot_read_is_refused(cube: Cube, clock: ManualClock) -> None:
     cube.add(Message("user", "green tea and the harbour " * 600, clock.now()), user="ann")
     with pytest.raises(Invalid, match="more than this model reads"):
@@ -521,6 +542,23 @@ def test_it_is_in_the_log(cube: Cube) -> None:
     cube.deactivate(handle.id)
     records = [r for r in cube.log() if r.object == handle.id]
     assert [r.verb for r in records] == ["activate", "deactivate"] and records[0].detail["tokens"] == handle.tokens
+
+
+@pytest.mark.parametrize("codec", ["hidden", "int8"])
+def test_what_another_build_tidies_away_is_written_again(cube: Cube, monkeypatch: pytest.MonkeyPatch, codec: str) -> None:
+    """No row names the files of the first yet when the second is done."""
+    right, others = type(cube._activations)._write, []
+
+    def written(self: Any, *arguments: Any) -> Any:
+        found = right(self, *arguments)
+        if not others:
+            others.append("begun")
+            others.append(cube.activate(ids(cube)[:1], user="ann").id)
+        return found
+
+    monkeypatch.setattr(type(cube._activations), "_write", written)
+    handle = cube.activate(ids(cube), user="ann", codec=codec, most_divergence=1.0)
+    assert {h.id for h in cube.activations(user="ann")} == {handle.id, others[1]} and cube.verify().is_clean
 
 
 def test_several_build_and_erase_at_once(cube: Cube, folder: Path, clock: ManualClock) -> None:

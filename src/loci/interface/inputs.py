@@ -4,6 +4,7 @@ what would be right, before anything is written."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -250,6 +251,13 @@ def share(value: float, what: str) -> float:
     """A share of something, 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise Invalid(f"{what} is {value!r:.100}; it must be a share, from 0 to 1.")
+    return float(value)
+
+
+def divergence(value: float, what: str) -> float:
+    """Nats a token that answers may be changed by: 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
+        raise Invalid(f"{what} is {value!r:.100}; it must be a finite number of nats a token, 0 or more.")
     return float(value)
 
 

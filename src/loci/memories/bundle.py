@@ -8,7 +8,6 @@ of one cube alone (tenant, names of pages, keyed hashes) stays there. Whoever ha
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +25,11 @@ LONGEST_PART = 1 << 30  # bytes
 MOST_PARTS = 1 << 14
 MOST_MEMORIES = 1000
 HASH = re.compile(r"[0-9a-f]{64}")
+ID = re.compile(r"[0-9A-Za-z.\-]{1,64}")
+NAME = re.compile(r"[0-9A-Za-z_.\-]{1,40}")  # of a tool, or of a number of its quality
+VERSION = re.compile(r"[0-9A-Za-z_.+\-]{1,64}")
+LARGEST = 1e300  # of what a number may be
+LONGEST_TEXT = 1000  # characters of what a fingerprint says
 NOT_TAKEN = "Nothing was taken in."
 
 
@@ -113,7 +117,7 @@ def load(data: bytes) -> Bundle:
         raise _wrong(f"names kind {_brief(fields['kind'])}, codec {_brief(fields['codec'])}; there are {', '.join(CODECS)}")
     ids = _ids(fields["tokens"])
     return Bundle(
-        _text(fields["id"], "id"), _count(fields["version"], "version", 1 << 31), _moment(fields["created"]), ids, _model(fields["fingerprint"]), codec,
+        _id(fields["id"]), _count(fields["version"], "version", 1 << 31), _moment(fields["created"]), ids, _model(fields["fingerprint"]), codec,
         _memories(fields["memories"]), _parts(fields["parts"], -(-len(ids) // BLOCK)), _numbers(fields["quality"]), _tools(fields["tools"]),
     )  # fmt: skip
 
@@ -140,6 +144,11 @@ def _model(told: object) -> Fingerprint:
     shapes = tuple(LayerShape(**_object(layer, set(LayerShape.__dataclass_fields__), "layer")) for layer in layers)
     if len(rope) != 3 or not all(isinstance(x, str) for x in (*adapters, rope[0], rope[2])):
         raise _wrong("describes a rotation or adapters that no model has")
+    texts = [fields[name] for name in ("model", "tokenizer", "template", "dtype", "attention")] + [shape.kind for shape in shapes]
+    if not all(
+        isinstance(text, str) and len(text) <= LONGEST_TEXT and text.isprintable() for text in (*texts, *adapters, rope[0], rope[2])
+    ):
+        raise _wrong("describes a model in letters that cannot be shown")
     return Fingerprint(**{**fields, "layers": shapes, "rope": tuple(rope), "adapters": tuple(adapters)})
 
 
@@ -147,7 +156,7 @@ def _memories(told: object) -> tuple[Read, ...]:
     if not isinstance(told, list) or not 0 < len(told) <= MOST_MEMORIES:
         raise _wrong(f"names no memories, or more than {MOST_MEMORIES}")
     found = [_object(entry, {"id", "version", "line"}, "memory") for entry in told]
-    return tuple(Read(_text(one["id"], "id"), _count(one["version"], "version", 1 << 31), _hash(one["line"], "line")) for one in found)
+    return tuple(Read(_id(one["id"]), _count(one["version"], "version", 1 << 31), _hash(one["line"], "line")) for one in found)
 
 
 def _parts(told: object, pages: int) -> tuple[Part, ...]:
@@ -168,18 +177,16 @@ def _parts(told: object, pages: int) -> tuple[Part, ...]:
 def _numbers(told: object) -> dict[str, float]:
     if not isinstance(told, dict) or len(told) > 32:
         raise _wrong("tells of its quality what cannot be read")
-    if not all(type(x) in (int, float) and math.isfinite(x) and len(name) <= 100 for name, x in told.items()):
-        raise _wrong("has numbers of quality that are none")
-    return told
+    if not all(NAME.fullmatch(name) and type(x) in (int, float) and -LARGEST < x < LARGEST for name, x in told.items()):
+        raise _wrong("has numbers of quality that are none, or without a name")
+    return {name: float(x) for name, x in told.items()}
 
 
 def _tools(told: object) -> dict[str, str]:
-    if (
-        not isinstance(told, dict)
-        or len(told) > 16
-        or not all(isinstance(x, str) and len(x) + len(name) <= 200 for name, x in told.items())
-    ):
+    if not isinstance(told, dict) or len(told) > 16:
         raise _wrong("names tools that cannot be read")
+    if not all(isinstance(x, str) and NAME.fullmatch(name) and VERSION.fullmatch(x) for name, x in told.items()):
+        raise _wrong("names tools, or versions of them, as none is called")
     return told
 
 
@@ -190,9 +197,9 @@ def _object(told: object, names: set[str], what: str) -> dict[str, Any]:
     return told
 
 
-def _text(told: object, what: str) -> str:
-    if not isinstance(told, str) or not 0 < len(told) <= 200:
-        raise _wrong(f"has {_brief(told)} as {what}")
+def _id(told: object) -> str:
+    if not isinstance(told, str) or not ID.fullmatch(told):
+        raise _wrong(f"has {_brief(told)} as id; it must be 1 to 64 letters, digits, dots and hyphens")
     return told
 
 
@@ -210,7 +217,7 @@ def _count(told: object, what: str, most: int) -> int:
 
 def _moment(told: object) -> datetime:
     try:
-        found = datetime.fromisoformat(_text(told, "created"))
+        found = datetime.fromisoformat(told if isinstance(told, str) else "")
     except ValueError as error:
         raise _wrong(f"was created {_brief(told)}, which is no time") from error
     if found.tzinfo is None:
@@ -229,7 +236,7 @@ def _refuse(name: str) -> object:
 
 
 def _brief(value: object) -> str:
-    return f"{value!r:.100}"
+    return f"{value!a:.100}"
 
 
 def _wrong(what: str) -> Malformed:

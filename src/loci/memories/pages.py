@@ -71,7 +71,14 @@ def _entry(name: str, told: object) -> tuple[str, list[int], int, int]:
     """(type, shape, start, stop) of a line of the header."""
     if isinstance(told, dict) and set(told) == {"dtype", "shape", "data_offsets"}:
         dtype, shape, ends = told["dtype"], told["shape"], told["data_offsets"]
-        if dtype in SIZES and _are_sizes(shape, 8) and _are_sizes(ends, 2) and len(ends) == 2 and ends[0] <= ends[1]:
+        if (
+            isinstance(dtype, str)
+            and dtype in SIZES
+            and _are_sizes(shape, 8)
+            and _are_sizes(ends, 2)
+            and len(ends) == 2
+            and ends[0] <= ends[1]
+        ):
             return dtype, shape, ends[0], ends[1]
     raise Corrupt(f"A page's header says of tensor {name[:40]!r} what no page has. {AGAIN}")
 

@@ -101,7 +101,7 @@ class Activations:
                 id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found), tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
                 tools=self.engine.tools(),
             )  # fmt: skip
-            kept = state if chosen == RAW else [self._load(manifest, place) for place in range(len(names))]
+            kept = state if chosen == RAW else self._coded(state, chosen)
             manifest = self._measured(manifest, state, kept, most_divergence)
             manifest = self._commit(manifest, memories, at, record, partial(self._write, state, names, [], chosen, None))
         self._residence.put(names, kept)
@@ -184,6 +184,10 @@ class Activations:
                 progress(place + 1, len(names))
         return written
 
+    def _coded(self, state: Sequence[Any], codec: Codec) -> list[Any]:
+        """A state as the codec keeps it; not by way of the files, which somebody may tidy away before a row names them."""
+        return [self.engine.decode(page.ids, place * BLOCK, codec, self.engine.encode(page, codec)) for place, page in enumerate(state)]
+
     def _costs(self, tokens: int, size: int) -> dict[str, float]:
         rates = self.engine.rates()
         return {"read_ms": 1000 * read_seconds(rates, tokens), "load_ms": 1000 * load_seconds(rates.disk, size)}
@@ -197,7 +201,7 @@ class Activations:
         return replace(manifest, quality=quality)
 
     def _check_divergence(self, codec: Codec, quality: Mapping[str, float], most: float) -> None:
-        if quality["kl"] > most:
+        if not quality["kl"] <= most:  # nor what is no number
             raise Unsupported(
                 f"{codec.name} changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most:.2g} allowed. "
                 "Nothing was kept: choose raw or a codec of more bits, or allow more."
@@ -305,7 +309,12 @@ class Activations:
             )
         lease = self._take(manifest, -(-held // BLOCK))
         told = ", ".join(f"{count} from the {tier}" for tier, count in sorted(lease.tiers.items()))
-        return Ready(self.engine.cut(lease.pages, held), ids[held:], Attached(manifest.id, held, len(ids) - held, f"pages: {told}"), lease)
+        return Ready(
+            self.engine.cut(lease.pages, held),
+            ids[held:],
+            Attached(manifest.id, held, len(ids) - held, f"{coded_of(manifest)}pages: {told}"),
+            lease,
+        )
 
     def _check_current(self, manifest: Manifest, text: str) -> None:
         """Raises where the words or the model are not what they were."""
@@ -470,6 +479,15 @@ def _budget_of(manifest: Manifest) -> dict[str, Any]:
     if manifest.eviction is None:
         return {}
     return {"method": manifest.eviction.method, "kept": round(sum(page.tokens for page in manifest.pages) / len(manifest.pages))}
+
+
+def coded_of(manifest: Manifest) -> str:
+    """How a reason begins where numbers are not kept as they were computed: by which codec, and what it was found to cost."""
+    if manifest.codec == RAW:
+        return ""
+    cost = manifest.quality.get("kl")
+    told = "what that costs was not measured" if cost is None else f"which changes answers by {cost:.2g} nats a token"
+    return f"kept as {manifest.codec.name}, {told}; "
 
 
 def quoted_of(memories: Sequence[Memory]) -> tuple[Quoted, ...]:

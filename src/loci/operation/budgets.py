@@ -16,7 +16,7 @@ from typing import Any
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, TooLossy, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
-from loci.operation.activation import CHAIN, RAW, Progress, handle_of, quoted_of
+from loci.operation.activation import CHAIN, RAW, Progress, coded_of, handle_of, quoted_of
 from loci.operation.bundling import Bundling
 from loci.operation.lending import Lending
 from loci.operation.redact import Redactor
@@ -115,7 +115,9 @@ class Budgeted(Bundling):
                 tenant=tenant, codec=chosen, pages=tuple(written), quality={"evicted_mass": mass}, tools=self.engine.tools(), eviction=eviction,
                 costs=self._costs(len(ids), sum(page.bytes for page in written)),
             )  # fmt: skip
-            kept = state if chosen == RAW else self._load_leaf(manifest, 0)
+            kept = state
+            if chosen != RAW:  # not by way of the files, which somebody may tidy away before a row names them
+                kept = condenser.decode(ids, plan, chosen, [condenser.encode(state, layer, chosen) for layer in range(len(names))])
             manifest = self._rated(manifest, condenser, state, kept, most_divergence)
             manifest = self._commit(manifest, memories, at, record, write)
         self._residence.put(names[:1], [kept])
@@ -232,9 +234,8 @@ class Budgeted(Bundling):
         lease = self._residence.take([name], [manifest.ids], partial(self._load_leaf, manifest))
         kept = round(sum(page.tokens for page in manifest.pages) / len(manifest.pages))
         why = f"{manifest.eviction.method} kept {kept} of {held} tokens in a layer and evicted up to {mass:.2f} of the attention"
-        return lease, Attached(
-            manifest.id, held, len(ids) - held, f"approximate: {why}; from the {next(iter(lease.tiers))}", is_approximate=True
-        )
+        told = f"approximate: {why}; {coded_of(manifest)}from the {next(iter(lease.tiers))}"
+        return lease, Attached(manifest.id, held, len(ids) - held, told, is_approximate=True)
 
     def _load_leaf(self, manifest: Manifest, _: int) -> Any:
         """All layers, from the disk, by several ways at once."""
@@ -252,7 +253,7 @@ def _codec(name: str) -> Codec:
 
 
 def _check_mass(mass: float, most: float, next_step: str) -> None:
-    if mass > most:
+    if not mass <= most:
         raise TooLossy(
             f"{mass:.2f} of the attention of some of the model's queries went to what was evicted, more than the {most:.2f} allowed. {next_step}",
             mass,

@@ -16,12 +16,12 @@ from loci.errors import Conflict, Corrupt, Invalid, Malformed, Missing, TooLarge
 from loci.infrastructure import bundles
 from loci.memories import activation, bundle, pages
 from loci.memories.bundle import NOT_TAKEN, Bundle, Part, Read
-from loci.operation.activation import CHAIN, RAW, handle_of
+from loci.operation.activation import CHAIN, RAW, handle_of, quoted_of
 from loci.operation.operator import item, note
 from loci.operation.preparing import Preparing
 from loci.policy import packing
 from loci.ports import RowFilter, Transaction
-from loci.ports.engine import BLOCK, Manifest, Page, Quoted, Tensor, Tensors
+from loci.ports.engine import BLOCK, Manifest, Page, Tensor, Tensors
 from loci.types import Handle, Hit, Memory, Message
 
 NOISE = {"float32": 1e-3, "float64": 1e-3}  # of a head's largest number: what machines may differ by when they read the same
@@ -99,7 +99,7 @@ class Bundling(Preparing):
                 written = self._taken(reader, told, names, None if is_trusted else kept)
                 manifest = Manifest(
                     id=id, version=1, created=at.now, text=self._hash(text), ids=told.ids, fingerprint=current,
-                    quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
+                    quoted=quoted_of(found),
                     tenant=self.tenant(at), codec=told.codec, pages=tuple(written), quality=dict(told.quality), tools=dict(told.tools),
                     costs=self._costs(len(told.ids), sum(page.bytes for page in written)),
                 )  # fmt: skip
@@ -186,7 +186,7 @@ class Bundling(Preparing):
         state, bits = self.engine.read(manifest.ids), manifest.codec.bits
         quality = self.engine.compare(state, kept)
         beside = (
-            self.engine.compare(self._coded(state, manifest), kept) if bits else quality
+            self.engine.compare(self._coded(state, manifest.codec), kept) if bits else quality
         )  # what the bundle says its steps are is its own word
         allowed = NOISE.get(manifest.fingerprint.dtype, COARSE) + (2 / (2**bits - 1) if bits else 0.0)
         for part in ("key", "value"):
@@ -201,11 +201,6 @@ class Bundling(Preparing):
                 f"The bundle changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most_divergence:.2g} allowed. {NOT_TAKEN}"
             )
         return replace(manifest, quality={} if manifest.codec == RAW else quality)
-
-    def _coded(self, state: Sequence[Any], manifest: Manifest) -> list[Any]:
-        """A state as the codec would keep it here."""
-        codec = manifest.codec
-        return [self.engine.decode(page.ids, place * BLOCK, codec, self.engine.encode(page, codec)) for place, page in enumerate(state)]
 
     # -- lines -----------------------------------------------------------------------------------------------------------
 
@@ -224,8 +219,8 @@ class Bundling(Preparing):
 
 
 def detail_of(manifest: Manifest, told: Bundle, *, is_trusted: bool) -> dict[str, object]:
-    """What the log keeps of a bundle that was taken in: counts, the model, hashes of files; no words."""
+    """What the log keeps of a bundle that was taken in: counts, and hashes of its files. Nothing that it says: the log outlives an erasure."""
     return {
-        "from": told.id, "tokens": len(manifest.ids), "codec": manifest.codec.name, "memories": len(manifest.quoted), "trusted": is_trusted,
+        "tokens": len(manifest.ids), "codec": manifest.codec.name, "memories": len(manifest.quoted), "trusted": is_trusted,
         "parts": [asdict(part)["sha256"] for part in told.parts][:100],
     }  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
 from loci.memories import activation
-from loci.operation.activation import Activations, Ready, releasing
+from loci.operation.activation import Activations, Ready, coded_of, releasing
 from loci.policy.placement import is_worth_loading
 from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest, reread_of
@@ -56,18 +56,20 @@ class Composing(Activations):
         seed: int,
     ) -> tuple[Iterator[str], Attached]:
         """As `answer`, from what was wished for instead of what is nearest."""
-        ready = self.ready_from(wish, recall, messages, at, budget_tokens)
+        ready = self.ready_from(wish, recall, messages, at, budget_tokens, max_tokens)
         pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
         return releasing(ready, pieces), ready.attached
 
-    def ready_from(self, wish: Wish, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
-        """The prompt of a conversation that begins with what was wished for, or with the text of all of it."""
+    def ready_from(
+        self, wish: Wish, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None, max_tokens: int = 0
+    ) -> Ready:
+        """The prompt of a conversation that begins with what was wished for, or with the text of all of it; ``max_tokens`` come after it."""
         found = self.shown(wish, at)
         told = self._with_rest(recall, found, messages, at, budget_tokens)
         text = self._block(found, at.now) if found else ""
         try:
             if wish.is_composed:
-                return self._put_together(wish, told, at)
+                return self._put_together(wish, told, at, max_tokens)
             return self._begun_with(wish, text, told, at)
         except GIVES_WAY as error:
             ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
@@ -112,8 +114,8 @@ class Composing(Activations):
 
     # -- approximate -----------------------------------------------------------------------------------------------------
 
-    def _put_together(self, wish: Wish, told: Sequence[Message], at: RowFilter) -> Ready:
-        """All of them behind one another. Raises where one is not what it was, or the model has no way to do it."""
+    def _put_together(self, wish: Wish, told: Sequence[Message], at: RowFilter, max_tokens: int) -> Ready:
+        """All of them behind one another. Raises where one is not what it was, or the model has no way to do it, or not for so many tokens."""
         texts = [self.words_of(manifest, at) for manifest in wish.manifests]
         current = self.engine.fingerprint()
         for manifest in wish.manifests:
@@ -127,11 +129,13 @@ class Composing(Activations):
         if held <= head:
             raise Conflict(f"No token of {last.id} beyond the template's begins its prompt.")
         sizes = [*(len(manifest.ids) for manifest in wish.manifests[:-1]), held]
-        state, tiers = self._joined(wish, sizes, head)
         first, total = sizes[0], sum(sizes) - head * (len(sizes) - 1)
+        _check_length(total + len(prompt) - held + max_tokens, current.context)
+        state, tiers = self._joined(wish, sizes, head)
         reread = reread_of(wish.share, total - first) if wish.mode == "blend" else 0
         ids = tuple(manifest.id for manifest in wish.manifests)
-        reason = f"{wish.mode} of {len(ids)} activation memories, approximate: each was read without the others; pages: {tiers}"
+        kept = "".join(dict.fromkeys(coded_of(manifest) for manifest in wish.manifests))
+        reason = f"{wish.mode} of {len(ids)} activation memories, approximate: each was read without the others; {kept}pages: {tiers}"
         rest = prompt[held:]
         return Ready(state, rest, Attached(ids[0], total - reread, len(rest), reason, wish.mode, True, reread, ids))
 
@@ -162,6 +166,14 @@ class Composing(Activations):
             raise Conflict(
                 f"Loading {len(away)} activation memories takes {load:.0f} ms, reading their text {read:.0f} ms: the text was read."
             )
+
+
+def _check_length(tokens: int, context: int) -> None:
+    """Raises where the model reads no prompt as long: memories that are in several stand in each, and in the text of all once."""
+    if context and tokens > context:
+        raise Conflict(
+            f"Behind one another, with the answer, they are {tokens} tokens, more than this model reads ({context}): the text was read."
+        )
 
 
 def _common(one: Sequence[int], two: Sequence[int]) -> int:

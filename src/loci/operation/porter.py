@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from loci.errors import Unavailable
@@ -50,20 +50,20 @@ class Porter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
-        self._last: tuple[object, Errand] | None = None
+        self._errands: list[tuple[object, Errand]] = []  # that are not over, oldest first: all but the last were cancelled
         self._faults: weakref.WeakKeyDictionary[object, dict[str, str]] = weakref.WeakKeyDictionary()
 
     def send(self, owner: object, tenant: str, ids: tuple[str, ...], job: Job) -> Errand:
         """Begins an errand and returns at once. ``owner`` is what it is for, and ``tenant`` who is told of what goes wrong, and nobody else."""
         errand = Errand(ids)
         with self._lock:
-            if self._last is not None:
-                self._last[1].cancel()
+            for _, before in self._errands:
+                before.cancel()
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1, "loci-porter")
             errand._future = self._threads.submit(job, lambda: not errand._stop.is_set())
-            self._last = (owner, errand)
-        errand._future.add_done_callback(lambda future: self._note(owner, tenant, future))
+            self._errands.append((owner, errand))
+        errand._future.add_done_callback(lambda future: self._note(owner, tenant, errand, future))
         return errand
 
     def fault(self, owner: object, tenant: str) -> str:
@@ -72,19 +72,21 @@ class Porter:
             return self._faults.get(owner, {}).pop(tenant, "")
 
     def stop(self, owner: object | None = None) -> None:
-        """Ends the errand of an owner, or whosever it is, and waits for that: the page in hand at the most."""
+        """Ends the errands of an owner, or whosever they are, and waits for that: the page in hand at the most."""
         with self._lock:
-            last = self._last
-            if last is None or (owner is not None and last[0] is not owner):
-                return
-            self._last = None
-            threads, self._threads = self._threads, None
-            last[1].cancel()
+            mine = [errand for whose, errand in self._errands if owner is None or whose is owner]
+            threads = None
+            if len(mine) == len(self._errands):  # nobody else has it do anything
+                threads, self._threads = self._threads, None
+        for errand in mine:
+            errand.cancel()
+        wait([errand._future for errand in mine if errand._future is not None])
         if threads is not None:
             threads.shutdown()
 
-    def _note(self, owner: object, tenant: str, future: Future[str]) -> None:
+    def _note(self, owner: object, tenant: str, errand: Errand, future: Future[str]) -> None:
         error = future.exception()
-        if error is not None:
-            with self._lock:
+        with self._lock:
+            self._errands.remove((owner, errand))
+            if error is not None:
                 self._faults.setdefault(owner, {})[tenant] = f"what was to be prepared was not: {type(error).__name__}: {error}"

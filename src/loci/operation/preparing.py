@@ -13,6 +13,7 @@ from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
 from loci.memories import activation
 from loci.operation.composing import Composing
 from loci.operation.porter import Errand, Porter
+from loci.operation.residence import Brought
 from loci.policy.placement import is_worth_preparing
 from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest
@@ -72,6 +73,12 @@ class Preparing(Composing):
             if brought is None or not is_of_use():
                 told.append(f"{manifest.id} is not wanted any more.")
             else:
-                found = ", ".join(f"{count} from the {tier}" for tier, count in sorted(brought.items())) or "none had to be brought"
-                told.append(f"{manifest.id}: pages: {found}.")
+                told.append(f"{manifest.id}: pages: {_told(brought)}.")
         return " ".join((*told, left)).strip()
+
+
+def _told(brought: Brought) -> str:
+    found = ", ".join(f"{count} from the {tier}" for tier, count in sorted(brought.tiers.items()))
+    if not brought.is_out_of_room:
+        return found or "none had to be brought"
+    return f"{found or 'none'}, and for the next there was no room beside what is in use"

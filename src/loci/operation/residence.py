@@ -32,6 +32,14 @@ class Node:
     uses: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """How many pages came from where ahead of their use, and whether it ended at one for which there was no room."""
+
+    tiers: Counter[str]
+    is_out_of_room: bool
+
+
 @dataclass(slots=True, weakref_slot=True)
 class Lease:
     """Pages in use, in order, and how many came from where. They are not let go before the lease is released, or forgotten."""
@@ -63,16 +71,16 @@ class Residence:
         tiers = Counter("disk" if node is None else node.tier for node in known)
         try:
             pages = self._brought(known, load)
-        except BaseException:
+            with self._lock:
+                for place, (node, page) in enumerate(zip(known, pages, strict=True)):
+                    if node is not None:
+                        self._raise(node, page)
+                    elif (added := self._put(names[place], page, place)) is not None:
+                        added.uses += 1
+                        held.append(added)
+        except BaseException:  # what is brought, or parked to make room for it, may fail
             self._release(held)
             raise
-        with self._lock:
-            for place, (node, page) in enumerate(zip(known, pages, strict=True)):
-                if node is not None:
-                    self._raise(node, page)
-                elif (added := self._put(names[place], page, place)) is not None:
-                    added.uses += 1
-                    held.append(added)
         lease = Lease(tuple(pages), tiers)
         lease.release = weakref.finalize(lease, self._release, held)
         return lease
@@ -86,15 +94,15 @@ class Residence:
 
     def bring(
         self, names: Sequence[str], ids: Sequence[Sequence[int]], load: Callable[[int], Held], is_wanted: Callable[[], bool]
-    ) -> Counter[str]:
+    ) -> Brought:
         """Has pages at hand before they are asked for, one after another, the beginning of the text first: those that are parked or on the
         disk come to where the model runs, or into the host's memory while there is no room. It ends with the first for which there is
         no room but what is in use or was used since, and as soon as they are no longer wanted: ``is_wanted`` is asked between pages, and again,
-        under the lock, before one is held: it takes no lock itself. Nobody waits for a page that is being brought. Returns how many came from where."""
+        under the lock, before one is held: it takes no lock itself. Nobody waits for a page that is being brought."""
         with self._lock:
             self._taken += 1
             stamp = self._taken
-        brought: Counter[str] = Counter()
+        brought, is_out_of_room = Counter[str](), False
         for place, (name, expected) in enumerate(zip(names, ids, strict=True)):
             if not is_wanted():
                 break
@@ -109,10 +117,11 @@ class Residence:
             with self._lock:
                 if not is_wanted():
                     break
-                if not self._settled(name, page, place, stamp):
-                    break
+                is_out_of_room = not self._settled(name, page, place, stamp)
+            if is_out_of_room:
+                break
             brought[tier] += 1
-        return brought
+        return Brought(brought, is_out_of_room)
 
     def room(self) -> int:
         """Bytes that all tiers together may hold."""
@@ -149,9 +158,11 @@ class Residence:
             return False
         if node is not None and node.tier == "host":
             node.uses += 1  # so that it is not itself what makes room
-            if self._make_room("device", page.bytes, stamp):
-                node.page, node.tier = page, "device"
-            node.uses -= 1
+            try:
+                if self._make_room("device", page.bytes, stamp):
+                    node.page, node.tier = page, "device"
+            finally:
+                node.uses -= 1
         if node is not None:
             return True
         for tier in TIERS:

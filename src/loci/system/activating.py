@@ -69,6 +69,7 @@ class Activating(Talking):
         its budget is kept exactly. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
         rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
         chosen = self._chosen(rows, memories, about, limit)
+        most = inputs.divergence(most_divergence, "most_divergence")
         within = None if budget is None else self._budget(budget, method, layers, most_evicted)
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
@@ -82,8 +83,8 @@ class Activating(Talking):
 
         id = id or self._parts.ids.new(now)
         if within is not None:
-            return self._budgeted().condense(id, chosen, rows, within, codec, most_divergence, record, progress, question=about)
-        return self._activations.build(id, chosen, rows, codec, most_divergence, record, progress)
+            return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about)
+        return self._activations.build(id, chosen, rows, codec, most, record, progress)
 
     def profile(
         self,

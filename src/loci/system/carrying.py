@@ -47,13 +47,14 @@ class Carrying(Activating):
         may cost answers ``most_divergence`` nats a token at the most. An owner's right; nothing of a bundle that is refused stays."""
         rows = self._allow("import_activation", inputs.scope_of(self.name, user, agent, session)).rows
         kept, principal = self._here("imported"), self._parts.governance.principal
+        most = inputs.divergence(most_divergence, "most_divergence")
 
         def record(tx: Transaction, taken: Manifest, told: Bundle) -> None:
             tx.audit(principal, "import_activation", taken.id, detail_of(taken, told, is_trusted=trusted))
 
         self._scheduler.note_uses()  # what was used long ago gives way first
         id = self._parts.ids.new(self._parts.clock.now())
-        return kept.take_in(id, inputs.path_of(path), rows, most_divergence, record, is_trusted=trusted)
+        return kept.take_in(id, inputs.path_of(path), rows, most, record, is_trusted=trusted)
 
     def prepare(
         self,

@@ -150,6 +150,28 @@ def test_a_load_that_fails_holds_nothing() -> None:
     assert world.take((3,) * 8).tiers == {"device": 2}
 
 
+class Full(Machine):
+    """There is no host memory to park in, whatever the settings say."""
+
+    def park(self, page: Page) -> Page:
+        raise MemoryError("cannot pin")
+
+
+@pytest.mark.parametrize("way", ["take what is new", "take what is parked", "bring what is parked"])
+def test_a_park_that_fails_holds_nothing(way: str) -> None:
+    world = World(2, 5)
+    world.take((1,) * 8).release()
+    if way.endswith("parked"):
+        world.take((2,) * 8).release()
+    world.machine = Full()
+    with pytest.raises(MemoryError, match="cannot pin"):
+        if way.startswith("take"):
+            world.take((1,) * 4 + (3,) * 4)
+        else:
+            bring(world, (1,) * 4)
+    assert world.residence._nodes and not any(node.uses for node in world.residence._nodes.values())
+
+
 def test_pages_that_are_let_go_are_not_at_hand() -> None:
     world = World(9, 9)
     world.take((1,) * 8).release()
@@ -172,7 +194,7 @@ def bring(world: World, ids: tuple[int, ...], wanted: Callable[[], bool] = lambd
 
     found = world.residence.bring([str(ids[: start + BLOCK]) for start in range(0, len(ids), BLOCK)], parts, load, wanted)
     world.check()
-    return found
+    return found.tiers
 
 
 @settings(max_examples=80)
@@ -261,7 +283,7 @@ def test_what_is_used_after_it_was_sent_for_is_not_pushed_out() -> None:
         world.take((3,) * 8).release()
         return Page((2,) * BLOCK)
 
-    assert world.residence.bring(["x"], [(2,) * BLOCK], load, lambda: True) == {}
+    assert world.residence.bring(["x"], [(2,) * BLOCK], load, lambda: True).tiers == {}
     assert world.take((3,) * 8).tiers["device"] == 2
 
 

@@ -133,8 +133,9 @@ class Bundling(Preparing):
             for read in wanted:
                 if not others.get(read.line):
                     raise Missing(
-                        f"The bundle was read from memory {read.id}, and none of {at.user or 'this scope'} in cube {self._store.cube} has the very "
-                        f"same words, speaker, day and origin. {NOT_TAKEN} Import the words first (`loci import`)."
+                        f"Of the bundle's memories number {told.memories.index(read) + 1} of {len(told.memories)} is not here: none of "
+                        f"{at.user or 'no user'} in cube {self._store.cube} has the very same words, speaker, day and origin. {NOT_TAKEN} Import the words "
+                        "first (`loci import`), or name whose they are (user=, --user)."
                     )
                 found[read.id] = others[read.line].pop(0)
         return sorted(found.values(), key=lambda memory: memory.id)

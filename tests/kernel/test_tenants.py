@@ -229,7 +229,10 @@ def _carry(world: World, cube: Cube, a: Asked) -> object:
 def _take_in(world: World, cube: Cube, a: Asked) -> object:
     """Somebody else's bundle, which its owner left lying about."""
     folder = a.folder / f"left{a.number}"
-    world.memory.cube(cube.name).export_activation(world.chance.choice(world.built), folder)
+    try:
+        world.memory.cube(cube.name).export_activation(world.chance.choice(world.built), folder)
+    except LociError:  # the owner is told why not, and nobody else is
+        return None
     handle = cube.import_activation(folder, **a.scope)
     world.built.append(handle.id)
     return handle

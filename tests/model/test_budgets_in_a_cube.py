@@ -280,6 +280,18 @@ def test_what_another_build_tidies_away_is_written_again(cube: Cube, monkeypatch
     assert {h.id for h in cube.activations(user="ann")} == {handle.id, others[1]} and cube.verify().is_clean
 
 
+@pytest.mark.parametrize("option", [{"method": "streaming"}, {"layers": "profile"}, {"most_evicted": 0.2}])
+def test_what_is_of_a_budget_needs_one(cube: Cube, option: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match=rf"{next(iter(option))} is .* needs a budget \(budget=, --budget\)"):
+        cube.activate(ids(cube), user="ann", **option)
+    assert cube.activations(user="ann") == []
+
+
+def test_what_is_of_approximate_answers_needs_one(cube: Cube) -> None:
+    with pytest.raises(Invalid, match=r"most_evicted is 0.2, and needs approximate=True \(--approximate\)"):
+        answer(cube, approximate=False, most_evicted=0.2)
+
+
 # -- layers --------------------------------------------------------------------------------------------------------------
 
 
@@ -420,7 +432,13 @@ def test_a_prompt_that_does_not_begin_with_all_its_tokens_is_read(cube: Cube, mo
 
 def test_nothing_of_it_is_shared_with_an_exact_one_or_another_method(cube: Cube, folder: Path) -> None:
     names = []
-    for options in ({"budget": None}, {}, {"method": "streaming"}, {"budget": 80}, {"codec": "int8", "most_divergence": 9.0}):
+    for options in (
+        {"budget": None, "most_evicted": None},
+        {},
+        {"method": "streaming"},
+        {"budget": 80},
+        {"codec": "int8", "most_divergence": 9.0},
+    ):
         handle = activate(cube, **options)
         manifest = cube.activation(handle.id)
         names += [{page.chain for page in manifest.pages}, {page.hash for page in manifest.pages}]
@@ -658,8 +676,12 @@ def test_a_leaf_is_neither_composed_nor_carried_nor_brought_ahead(cube: Cube, tm
     for compose in ("prefix", "block", "blend"):
         named = [leaf.id] if compose == "prefix" else [leaf.id, exact.id]
         found = cube.generate(QUESTION, user="ann", max_tokens=8, activations=named, compose=compose)
-        assert found.attached.handle is None and not found.attached.is_approximate and "used as a whole alone" in found.attached.reason
-    with pytest.raises(Unsupported, match="used as a whole alone"):
+        assert (
+            found.attached.handle is None
+            and not found.attached.is_approximate
+            and "ask with approximate (--approximate), without naming it" in found.attached.reason
+        )
+    with pytest.raises(Unsupported, match="kept under a budget, and cannot be exported"):
         cube.export_activation(leaf.id, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
     errand = cube.prepare(activations=[leaf.id], user="ann")

@@ -447,6 +447,15 @@ def test_what_a_codec_may_cost_is_a_number_of_nats(cube: Cube, folder: Path, mos
     assert files(folder) == [] and cube.activations(user="ann") == []
 
 
+def test_memories_are_a_list(cube: Cube) -> None:
+    """Not the letters of an id."""
+    for wrong in (ids(cube)[0], cube.activate(ids(cube)[:1], user="ann"), 7, iter(ids(cube))):
+        with pytest.raises(Invalid, match="it must be a list of ids"):
+            cube.activate(wrong, user="ann")  # type: ignore[arg-type]
+        with pytest.raises(Invalid, match="it must be a list of ids"):
+            cube.profile(wrong, user="ann")  # type: ignore[arg-type]
+
+
 def test_a_divergence_that_is_no_number_is_refused(cube: Cube, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TorchEngine, "compare", lambda *_: {"kl": float("nan")})
     with pytest.raises(Unsupported, match="changes this model's answers by nan"):

@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 def kept(function: F) -> F:
     """The options of what is kept of a text under a budget."""
     for option in (
-        click.option("--most-evicted", type=float, default=0.5, show_default=True, help="Share of the attention that may be evicted."),
-        click.option("--layers", default="equal", show_default=True, help="How layers share the budget: equal, or by their profile."),
+        click.option("--most-evicted", type=float, help="Share of the attention that may be evicted.  [default: 0.5]"),
+        click.option("--layers", help="How layers share the budget: equal, or by their profile.  [default: equal]"),
         click.option(
             "--method",
-            default="sirllm",
-            show_default=True,
-            help="What stays: sirllm, key_difference, kvzip, snapkv, key_norm or streaming.",
+            help="What stays: sirllm, key_difference, kvzip, snapkv, key_norm or streaming.  [default: sirllm]",
         ),
         click.option("--budget", type=int, metavar="N", help="Keep N entries a layer only, not all: answers from it are approximate."),
     ):
@@ -34,7 +32,7 @@ def kept(function: F) -> F:
 def approximate(function: F) -> F:
     """The options of who takes an answer that need not be that of the text."""
     for option in (
-        click.option("--most-evicted", type=float, default=1.0, show_default=True, help="Use nothing that lost more of the attention."),
+        click.option("--most-evicted", type=float, help="With --approximate: use nothing that lost more of the attention.  [default: 1.0]"),
         click.option("--approximate", is_flag=True, help="Go on from what was read under a budget, too."),
     ):
         function = option(function)

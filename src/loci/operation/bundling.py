@@ -40,6 +40,10 @@ class Bundling(Preparing):
             raise Unsupported(
                 f"{manifest.id} is kept by {manifest.remote.server}, whose form is its own. Activate it with a model that runs here."
             )
+        if manifest.eviction is not None:
+            raise Unsupported(
+                f"{manifest.id} is kept under a budget, and cannot be exported. Activate its memories without one, and export that."
+            )
         self.check_whole(manifest)
         if self._store.is_encrypted and not is_plain:
             raise Invalid(

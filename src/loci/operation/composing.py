@@ -90,10 +90,10 @@ class Composing(Activations):
 
     def check_whole(self, manifest: Manifest) -> None:
         """Raises `Unsupported` for one that is not kept in pages of all its tokens here."""
+        if manifest.eviction is not None:
+            raise Unsupported(f"{manifest.id} is kept under a budget: ask with approximate (--approximate), without naming it.")
         if not activation.is_whole(manifest):
-            raise Unsupported(
-                f"{manifest.id} is not kept in pages of all its tokens here, so that it can be used as a whole alone. Its text is used."
-            )
+            raise Unsupported(f"{manifest.id} is not kept in pages of all its tokens here.")
 
     # -- exact -----------------------------------------------------------------------------------------------------------
 

@@ -55,22 +55,22 @@ class Activating(Talking):
         codec: str = "raw",
         most_divergence: float = MOST_DIVERGENCE,
         budget: int | None = None,
-        method: str = METHOD,
-        layers: str = "equal",
-        most_evicted: float = MOST_EVICTED,
+        method: str | None = None,
+        layers: str | None = None,
+        most_evicted: float | None = None,
         id: str | None = None,
         progress: Progress | None = None,
     ) -> Handle:
         """Has the model read memories, by their ids or as a search ``about`` something finds them, and keeps what it makes of them: later
         answers go on from there. ``codec`` raw and hidden change nothing (``exact`` takes the smaller of them), int8 and int4 take less room and are
         refused where they would cost the answers more than ``most_divergence`` nats a token. With a ``budget``, each layer keeps so many entries of each
-        head, on average, as a ``method`` chooses them: answers from it are approximate, and given only to who asks for them; ``layers`` share the budget
-        equally or by their ``profile`` (`profile`), and it is refused where it loses more of the model's attention than ``most_evicted``, a share. What is no longer than
+        head, on average, as a ``method`` (sirllm) chooses them: answers from it are approximate, and given only to who asks for them; ``layers`` share the budget
+        equally or by their ``profile`` (`profile`), and it is refused where it loses more of the model's attention than ``most_evicted``, a share (0.5). What is no longer than
         its budget is kept exactly. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
         rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
         chosen = self._chosen(rows, memories, about, limit)
         most = inputs.divergence(most_divergence, "most_divergence")
-        within = None if budget is None else self._budget(budget, method, layers, most_evicted)
+        within = self._within(budget, method, layers, most_evicted)
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
         if id is not None and self._admitted("activate", id).tenant != self._activations.tenant(rows):
@@ -108,12 +108,25 @@ class Activating(Talking):
 
     def _chosen(self, rows: RowFilter, memories: Sequence[str], about: str | None, limit: int | None) -> Sequence[str]:
         """The memories that are to be read: those named, or those that a search finds."""
+        if isinstance(memories, str) or not isinstance(memories, Sequence):
+            raise Invalid(f"memories is {memories!r:.100}; it must be a list of ids, such as [id], or about=, what to search for.")
         if bool(memories) == (about is not None):
             raise Invalid("Name the ids of memories, or about=, what to search for; not both.")
         chosen = [inputs.id_of(memory) for memory in memories] or self._recall(rows, about or "", limit=limit).ids
         if not chosen:
             raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to read.")
         return chosen
+
+    def _within(self, entries: int | None, method: str | None, layers: str | None, most_evicted: float | None) -> Budget | None:
+        """The budget; None where all is to be kept, and nothing said of how it would be cut down."""
+        if entries is not None:
+            return self._budget(
+                entries, METHOD if method is None else method, layers or "equal", MOST_EVICTED if most_evicted is None else most_evicted
+            )
+        for name, value in (("method", method), ("layers", layers), ("most_evicted", most_evicted)):
+            if value is not None:
+                raise Invalid(f"{name} is {value!r:.100}, and needs a budget (budget=, --budget): without one all of it is kept.")
+        return None
 
     def _budget(self, entries: int, method: str = METHOD, layers: str = "equal", most_evicted: float = MOST_EVICTED) -> Budget:
         return Budget(inputs.number(entries, "budget", 1, MOST_KEPT), method, layers, inputs.share(most_evicted, "most_evicted"))
@@ -168,7 +181,7 @@ class Activating(Talking):
         compose: str = "prefix",
         share: float = SHARE,
         approximate: bool = False,
-        most_evicted: float = 1.0,
+        most_evicted: float | None = None,
     ) -> Generation:
         """The model's answer to a question, or to a conversation that ends with one, from what is remembered. Where an activation memory
         holds some of it, the model goes on from there; the answer is the same as from the text. ``activations`` names the ones to begin
@@ -179,6 +192,10 @@ class Activating(Talking):
         if not messages or messages[-1].role != "user":
             raise Invalid("A conversation that is to be answered ends with a message of the user's.")
         rows = self._allow("generate", inputs.scope_of(self.name, user, agent, session)).rows
+        if most_evicted is not None and not approximate:
+            raise Invalid(
+                f"most_evicted is {most_evicted!r:.100}, and needs approximate=True (--approximate): without it nothing evicted is used."
+            )
         wish = self._wish(rows, activations, compose, share)
         if wish is not None and approximate:
             raise Invalid(
@@ -188,7 +205,7 @@ class Activating(Talking):
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
         sampling: dict[str, Any] = {"max_tokens": most, "temperature": temperature, "seed": seed}
         if approximate:
-            lost = inputs.share(most_evicted, "most_evicted")
+            lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
             pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, **sampling)
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)

@@ -537,7 +537,7 @@ def test_the_pages_of_an_encrypted_cube_are_encrypted(
         text, plain = answer(before.cube("main"))[0], {file.name for file in files(folder)}
     monkeypatch.setenv("WORDS", "correct horse battery staple")
     memory = open_vault(engine=engine_of(), passphrase_variable="WORDS")
-    memory.encrypt("main")
+    assert memory.encrypt("main") == 1
     assert plain and files(folder) == [] and memory.cube("main").activations(user="ann") == [], "no plain page stays"
     handle = memory.cube("main").activate(many, user="ann")
     assert not any(b"data_offsets" in file.read_bytes() for file in files(folder))

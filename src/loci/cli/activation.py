@@ -171,13 +171,15 @@ def verify(place: Place, as_json: bool) -> int:
     from loci.errors import Corrupt
 
     with place.open_cube() as cube:
+        count = cube.stats()["activations"]
         faults = [fault for fault in cube.verify().faults if fault.where.startswith("activation")]
     if as_json:
         emit(faults)
     elif not faults:
-        render.note("every page is as it was written.")
+        render.note(f"{count} activation memories were checked{': every page is as it was written' if count else ''}.")
     else:
         render.show_table(["where", "what"], [[fault.where, fault.what] for fault in faults])
+        render.note(f"{count} activation memories were checked.")
     return Corrupt.exit_code if faults else 0
 
 

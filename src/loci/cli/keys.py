@@ -22,8 +22,12 @@ def encrypt(place: Place, name: str, as_json: bool) -> None:
     the setting key_file, opens from then on. New cubes are encrypted as soon as one of the two is set.
     """
     with place.open() as memory:
-        memory.encrypt(name)
-    _answer({"cube": name, "encrypted": True}, as_json, "without the passphrase or key file nobody opens it, nor any copy: keep it safe.")
+        gone = memory.encrypt(name)
+    _answer(
+        {"cube": name, "encrypted": True, "activations_let_go": gone},
+        as_json,
+        "without the passphrase or key file nobody opens it, nor any copy: keep it safe.",
+    )
 
 
 @verb("decrypt")

@@ -346,11 +346,14 @@ class Activations:
 
     def mend(self, now: datetime) -> list[str]:
         """Lets go of activation memories whose files are gone, as after a crash in an erasure, and of files that nobody names, as after a
-        crash before that. Returns the ids."""
+        crash before that. Returns the ids of what was let go of."""
         gone = [row.id for row in self._store.payloads() if self._lacks_files(row.id)]
         if gone or self._files.names() - self._store.page_files():
             with self._store.write(now) as tx:
-                tx.drop_payloads([id for id in gone if self._lacks_files(id)])
+                gone = [id for id in gone if self._lacks_files(id)]
+                tx.drop_payloads(gone)
+                for id in gone:
+                    tx.audit(PRINCIPAL, "deactivate", id, {"reason": "its files were gone"})
                 self.tidy(tx)
         return gone
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, ReadOnly, TooLarge, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
-from loci.operation.activation import NONE_HOLDS, PRINCIPAL, Progress, handle_of
+from loci.operation.activation import NONE_HOLDS, PRINCIPAL, Progress, handle_of, quoted_of
 from loci.operation.composing import Composing, Wish
 from loci.operation.lending import Lending, place_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import Residence
 from loci.ports import Lent, RowFilter, Store, Transaction
-from loci.ports.engine import Manifest, Quoted, Remote
+from loci.ports.engine import Manifest, Remote
 from loci.ports.serving import Answer, Hits, Server, Slots
 from loci.types import Attached, Handle, Message, Recall
 
@@ -87,7 +87,7 @@ class Served(Composing):
             remote = self._warmed(server, ids, name, self.salt(at))
             manifest = Manifest(
                 id=id, version=version, created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
-                quoted=tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in found),
+                quoted=quoted_of(found),
                 tenant=self.tenant(at), codec=activation.REMOTE["prefix" if server.slots is None else "slot"], pages=(),
                 tools={server.kind: fingerprint.attention}, remote=remote,
             )  # fmt: skip

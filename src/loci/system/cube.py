@@ -49,6 +49,8 @@ from loci.types import (
     Trust,
 )
 
+LET_GO = "its files were gone: it was let go; its memories are there, `loci activate` builds it again"
+
 
 class Cube(Carrying, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
@@ -459,14 +461,21 @@ class Cube(Carrying, Queued):
             return Report(checked, tuple(faults))  # what lies beside it is judged by rows, and these are not what they were
         left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
         if self._parts.governance.is_writable:
-            self._activations.mend(self._parts.clock.now())
+            gone = self._activations.mend(self._parts.clock.now())
+            left += [Fault(self.name, f"activation {id}", LET_GO) for id in gone]
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
         return Report(checked, (*faults, *left, *broken))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes, and whether the files hold ciphertext alone."""
         at = self._allow("stats", Scope(self.name)).rows
-        return {"cube": self.name, "findable": self._store.count(at), **self._store.sizes(), "encrypted": self._store.is_encrypted}
+        return {
+            "cube": self.name,
+            "findable": self._store.count(at),
+            **self._store.sizes(),
+            "activations": len(self._store.payloads()),
+            "encrypted": self._store.is_encrypted,
+        }
 
     def sweep(self) -> Receipt:
         """Expires what has outlived its time. Reads never show it meanwhile; this writes it down."""

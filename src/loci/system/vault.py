@@ -197,13 +197,15 @@ class System:
                 checked[what] = checked.get(what, 0) + count
         return Report(checked, tuple(faults))
 
-    def encrypt(self, cube: str) -> None:
+    def encrypt(self, cube: str) -> int:
         """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the
-        old file or the new one, also when it is killed, and no plain copy stays. Objects of the cube end: ask for it anew."""
+        old file or the new one, also when it is killed, and no plain copy stays. Objects of the cube end: ask for it anew.
+        Returns how many activation memories were let go of: their files are plain."""
         self._alone(cube, "encrypt")
-        self._clear_pages(cube)
+        gone = self._clear_pages(cube)
         self._parts.vault.encrypt(cube)
         self._noted(cube, "encrypt")
+        return gone
 
     def decrypt(self, cube: str) -> None:
         """Makes an encrypted cube a plain one again, in place, and destroys its key. Objects of the cube end: ask for it anew."""
@@ -236,16 +238,19 @@ class System:
             if found := system._cubes.pop(cube, None):
                 found.close()
 
-    def _clear_pages(self, cube: str) -> None:
-        """Lets go of activation memories: their files are under the key that the cube had, or under none. Raises `Conflict` where a server
+    def _clear_pages(self, cube: str) -> int:
+        """Lets go of activation memories, and says of how many: their files are under the key that the cube had, or under none. Raises `Conflict` where a server
         has some, which only it can delete."""
         pages, store = self._parts.vault.pages(cube), self._parts.vault.store(cube, create=False)
         if lent := [one.name for one in store.lent() if one.server.startswith("llamacpp ")]:
             raise Conflict(f"A server holds what it read of cube {cube} in {lent[0]}, which is plain. Let go of it first: `loci kv drop`.")
-        if pages.folder.is_dir():
-            with store.write(self._parts.clock.now()) as tx:
-                tx.drop_payloads([row.id for row in store.payloads()])
-                pages.keep(())
+        if not pages.folder.is_dir():
+            return 0
+        with store.write(self._parts.clock.now()) as tx:
+            gone = [row.id for row in store.payloads()]
+            tx.drop_payloads(gone)
+            pages.keep(())
+        return len(gone)
 
     def _noted(self, cube: str, verb: str) -> None:
         store = self._parts.vault.store(cube, create=False)

@@ -314,7 +314,7 @@ def test_erase_asks_a_person_and_refuses_where_nobody_is(loci: Shell) -> None:
 def test_a_cube_is_encrypted_rekeyed_and_shredded(loci: Shell) -> None:
     loci.add("The zanzibar kettle is blue.", user="alice")
     secret, other = {"LOCI_PASSPHRASE_VARIABLE": "SECRET", "SECRET": "correct horse"}, {"NEXT": "battery staple"}
-    assert loci("encrypt", "main", "--json", **secret).json == {"cube": "main", "encrypted": True}
+    assert loci("encrypt", "main", "--json", **secret).json == {"cube": "main", "encrypted": True, "activations_let_go": 0}
     assert b"zanzibar" not in loci.file.read_bytes() and loci("list", "--json").code == FAMILIES["Denied"]
     listed = loci("list", **secret)
     assert "zanzibar" in listed.out and "horse" not in loci("settings", **secret).out

@@ -247,7 +247,7 @@ class Disk:
             replace(source, target)
 
         def failing_file(handle: int, mode: str) -> io.BufferedIOBase:
-            return io.BufferedReader(io.FileIO(handle, mode)) if "r" in mode else io.BufferedWriter(_File(handle, mode, self))
+            return io.BufferedReader(io.FileIO(handle, mode)) if mode in ("r", "rb") else io.BufferedWriter(_File(handle, mode, self))
 
         os.fsync, os.link, os.replace, os.fdopen = failing_fsync, failing_link, failing_replace, failing_file  # type: ignore[assignment]
 

@@ -56,7 +56,7 @@ def test_commands_build_use_look_and_let_go(folder: Path, tmp_path: Path) -> Non
         return subprocess.run([sys.executable, "-m", "loci", "kv", "verify"], capture_output=True, text=True, env=environment, cwd=tmp_path)
 
     gone, after = verified(), verified()
-    assert gone.returncode == 7 and handle["id"] in gone.stdout and "1 activation memories were checked" in gone.stderr
+    assert gone.returncode == 0 and "1 activation memories were let go" in gone.stderr
     assert after.returncode == 0 and "0 activation memories were checked" in after.stderr
     handle = loci("activate", "--about", "Where does Ann live?", "--user", "ann")
     loci("kv", "drop", handle["id"])

@@ -173,6 +173,11 @@ def verify(place: Place, as_json: bool) -> int:
     with place.open_cube() as cube:
         count = cube.stats()["activations"]
         faults = [fault for fault in cube.verify().faults if fault.where.startswith("activation")]
+        gone = int(str(count)) - int(str(cube.stats()["activations"]))
+    if gone:
+        render.warn(
+            f"{gone} activation memories were let go: their files were gone. Their memories are there; `loci activate` reads them again."
+        )
     if as_json:
         emit(faults)
     elif not faults:

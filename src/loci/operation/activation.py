@@ -352,8 +352,6 @@ class Activations:
             with self._store.write(now) as tx:
                 gone = [id for id in gone if self._lacks_files(id)]
                 tx.drop_payloads(gone)
-                for id in gone:
-                    tx.audit(PRINCIPAL, "deactivate", id, {"reason": "its files were gone"})
                 self.tidy(tx)
         return gone
 

@@ -49,8 +49,6 @@ from loci.types import (
     Trust,
 )
 
-LET_GO = "its files were gone: it was let go; its memories are there, `loci activate` builds it again"
-
 
 class Cube(Carrying, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
@@ -461,8 +459,7 @@ class Cube(Carrying, Queued):
             return Report(checked, tuple(faults))  # what lies beside it is judged by rows, and these are not what they were
         left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
         if self._parts.governance.is_writable:
-            gone = self._activations.mend(self._parts.clock.now())
-            left += [Fault(self.name, f"activation {id}", LET_GO) for id in gone]
+            self._activations.mend(self._parts.clock.now())
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
         return Report(checked, (*faults, *left, *broken))
 

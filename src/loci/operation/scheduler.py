@@ -42,8 +42,6 @@ READ_IDS = 100  # memories that one record of a read names
 Read = tuple[str, str, str, tuple[str, ...]]  # when, who, by which verb, which memories
 
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
-
-
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 
 
@@ -177,7 +175,7 @@ class Scheduler:
             return
         now = self._clock.now()
         backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]
-        if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL or self._store.paused() is not None:
+        if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
             return  # what failed waits for its time, and no answer for it
         if not self._working.acquire(timeout=SETTLE_SECONDS):
             return
@@ -192,13 +190,8 @@ class Scheduler:
         """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
         to be done."""
         done = 0
-        try:
-            while not (is_over is not None and is_over()) and self._step(None):
-                done += 1
-        except LociError:
-            raise
-        except Exception as error:
-            raise EmbedderFailed(f"A job met {type(error).__name__}: {error}. The words are safe; it is tried again later.") from error
+        while not (is_over is not None and is_over()) and self._step(None):
+            done += 1
         failure, self.failure = self.failure, None
         if failure is not None and self._store.jobs(1):
             raise failure
@@ -219,18 +212,32 @@ class Scheduler:
     # -- work ----------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        """The worker's loop, which outlives whatever goes wrong in it; ``failure`` keeps what it was."""
+        seconds: float | None = 0.0
         while not self._stop.is_set():
-            self._wake.wait(self._seconds_until_due())
+            self._wake.wait(seconds)
             self._wake.clear()
-            is_more = True
-            while is_more and not self._stop.is_set():
-                if self._may_gather():
-                    self._stop.wait(GATHER_SECONDS)
-                is_more = self._step_on()
+            try:
+                self._work_on()
+                seconds = self._seconds_until_due()
+            except LociError as error:
+                self.failure, seconds = error, PAUSE_SECONDS
+
+    def _work_on(self) -> None:
+        """Works until nothing is due."""
+        is_more = True
+        while is_more and not self._stop.is_set():
+            if self._may_gather():
+                self._stop.wait(GATHER_SECONDS)
+            is_more = self._step(self._pace)
+
+    def _due(self, works: Sequence[Work]) -> datetime | None:
+        """When there is something to do of these kinds; None where there is not, or the queue stands still."""
+        return self._store.due([work.verb for work in works]) if self._store.paused() is None else None
 
     def _seconds_until_due(self) -> float | None:
-        """Until the first of the jobs that wait for another try, or are held by somebody who may be gone; None where there are none."""
-        due = self._store.due()
+        """Until there is something to do; None where that takes somebody who adds it."""
+        due = self._due(self._works)
         return None if due is None else max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS)
 
     def _may_gather(self) -> bool:
@@ -239,24 +246,14 @@ class Scheduler:
         waiting = self._store.jobs(BATCH)
         return all(job.verb == "embed" for job in waiting) and sum(len(contents_of(job)) for job in waiting) < BATCH
 
-    def _step_on(self) -> bool:
-        """A step of the worker's loop, which outlives whatever goes wrong in one; ``failure`` keeps what it was."""
-        try:
-            return self._step(self._pace)
-        except LociError as error:
-            self.failure = error
-        except Exception as error:  # noqa: BLE001  (a bug in a driver ends its job, not the worker)
-            self.failure = EmbedderFailed(f"The worker met {type(error).__name__}: {error}. The words are safe; it goes on.")
-        self._stop.wait(PAUSE_SECONDS)
-        return False
-
     def _step(self, pace: Pace | None) -> bool:
         """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
         with self._working:
             return self._step_alone(self._store.write, pace, self._works)
 
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
-        if not self._store.jobs(1) or self._store.paused() is not None:
+        due = self._due(works)
+        if due is None or due > self._clock.now():
             return False  # without taking the lock of those who write
         held = self._lease(write, works)
         if held is None:
@@ -272,9 +269,10 @@ class Scheduler:
         except LociError as error:
             self.failure = error
             give_back(error.code, str(error))
-        except Exception as error:  # a bug: it is told, and tried again like any other failure
+        except Exception as error:  # noqa: BLE001  (a bug of a driver's: it ends its job, and not the worker nor an answer)
+            self.failure = EmbedderFailed(f"A job met {type(error).__name__}: {error}. The words are safe; it is tried again later.")
+            self.failure.__cause__ = error
             give_back(type(error).__name__, str(error))
-            raise
         except BaseException:  # interrupted: nobody should wait for the lease to end
             give_back("interrupted", "", is_failure=False)
             raise
@@ -307,8 +305,8 @@ class Scheduler:
             for job in jobs:
                 failures = job.attempts + is_failure
                 if failures >= MOST_ATTEMPTS:
-                    tx.bury(job.seq, self._worker, error)
-                    tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": failures})
+                    if tx.bury(job.seq, self._worker, error):
+                        tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": failures})
                 else:
                     wait = RETRY * 2 ** min(failures - 1, MOST_DOUBLINGS) if is_failure else timedelta(0)
                     tx.retry(job.seq, self._worker, now + wait, error, is_failure=is_failure)

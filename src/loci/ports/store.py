@@ -302,8 +302,8 @@ class Transaction(Protocol):
         """Gives back what ``worker`` holds, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
         other try."""
 
-    def bury(self, job: int, worker: str, error: str) -> None:
-        """Gives back what ``worker`` holds, for no other try: it is dead until it is requeued."""
+    def bury(self, job: int, worker: str, error: str) -> bool:
+        """Gives back what ``worker`` holds, for no other try: it is dead until it is requeued. False where it was not held any more."""
 
     def requeue(self, job: int) -> Job:
         """Makes a job ready, as if it had never been tried. Returns it as it was. Raises ``Missing``, or ``Conflict`` while somebody holds it."""
@@ -480,8 +480,8 @@ class Store(Protocol):
     def paused(self) -> str | None:
         """Why no job is leased; None while they are."""
 
-    def due(self) -> datetime | None:
-        """When the first job that is ready may be worked, or is held until; None without any."""
+    def due(self, verbs: Sequence[str]) -> datetime | None:
+        """When the first job of these verbs that is ready may be worked, or is held until; None without any."""
 
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""

@@ -72,10 +72,11 @@ def read_jobs(db: apsw.Connection, states: Sequence[str], limit: int) -> list[Jo
     return [_job(row) for row in query(db, f"{JOB} WHERE j.state IN ({marks}) ORDER BY j.seq LIMIT ?", *states, limit)]
 
 
-def first_due(db: apsw.Connection) -> datetime | None:
-    """When the first of the jobs that wait, or are held, is to be looked at."""
-    found = query(db, "SELECT min(CASE state WHEN 'ready' THEN due ELSE leased_until END) FROM jobs WHERE state IN ('ready', 'leased')")
-    return from_micros(found[0][0])
+def first_due(db: apsw.Connection, verbs: Sequence[str]) -> datetime | None:
+    """When the first of the jobs of these verbs that wait, or are held, is to be looked at."""
+    marks = ",".join("?" * len(verbs))
+    sql = f"SELECT min(CASE state WHEN 'ready' THEN due ELSE leased_until END) FROM jobs WHERE state IN ('ready', 'leased') AND verb IN ({marks})"
+    return from_micros(query(db, sql, *verbs)[0][0])
 
 
 def read_paused(db: apsw.Connection) -> str | None:
@@ -156,40 +157,43 @@ class JobRows(Rows):
         self._db.execute(AGAIN, (self._now,))
         self._db.execute(FREE, (self._now,))
 
-    def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
+    def _holds(self, jobs: Sequence[int], worker: str) -> bool:
         those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"
-        if int(scalar(self._db, f"SELECT count(*) FROM jobs WHERE {those}", worker)) != len(jobs):
+        return int(scalar(self._db, f"SELECT count(*) FROM jobs WHERE {those}", worker)) == len(jobs)
+
+    def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
+        if not self._holds(jobs, worker):
             return False
-        self._db.execute(
-            f"UPDATE jobs SET leased_until = ?2 WHERE seq IN ({','.join(map(str, jobs))}) AND leased_by = ?1", (worker, to_micros(until))
-        )
+        self._db.execute(f"UPDATE jobs SET leased_until = ? WHERE seq IN ({','.join(map(str, jobs))})", (to_micros(until),))
         return True
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
-        those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"
-        if int(scalar(self._db, f"SELECT count(*) FROM jobs WHERE {those}", worker)) != len(jobs):
+        if not self._holds(jobs, worker):
             return False
-        self._db.execute(f"UPDATE jobs SET state = 'done', key = NULL, arguments = '{{}}', error = '' WHERE {those}", (worker,))
+        done = f"UPDATE jobs SET state = 'done', key = NULL, arguments = '{{}}', error = '' WHERE seq IN ({','.join(map(str, jobs))})"
+        self._db.execute(done)
         self._db.execute(LEAVE_LAST)
         return True
 
     def retry(self, job: int, worker: str, due: datetime, error: str, *, is_failure: bool = True) -> None:
         self._give_back(job, worker, "ready", due, error, is_failure)
 
-    def bury(self, job: int, worker: str, error: str) -> None:
-        self._give_back(job, worker, "dead", None, error, True)
+    def bury(self, job: int, worker: str, error: str) -> bool:
+        return self._give_back(job, worker, "dead", None, error, True)
 
-    def _give_back(self, job: int, worker: str, state: str, due: datetime | None, error: str, is_failure: bool) -> None:
+    def _give_back(self, job: int, worker: str, state: str, due: datetime | None, error: str, is_failure: bool) -> bool:
+        """Whether ``worker`` held it, and it is in that state now."""
         held = "seq = ?1 AND leased_by = ?2 AND state = 'leased'"
         again = query(self._db, f"SELECT 1 FROM jobs WHERE state = 'ready' AND key = (SELECT key FROM jobs WHERE {held})", job, worker)
         if again:  # it was asked for anew meanwhile
             self._db.execute(f"DELETE FROM jobs WHERE {held}", (job, worker))
-            return
+            return False
         self._db.execute(
             f"UPDATE jobs SET state = ?3, leased_by = NULL, leased_until = NULL, due = coalesce(?4, due), error = ?5,"
             f" attempts = attempts + ?6 WHERE {held}",
             (job, worker, state, to_micros(due), error, is_failure),
         )
+        return bool(self._db.changes())
 
     def requeue(self, job: int) -> Job:
         found = self._unheld(job)

@@ -303,9 +303,9 @@ class SqliteStore:
         with self._read() as db:
             return read_paused(db)
 
-    def due(self) -> datetime | None:
+    def due(self, verbs: Sequence[str]) -> datetime | None:
         with self._read() as db:
-            return first_due(db)
+            return first_due(db, verbs)
 
     def sizes(self) -> Mapping[str, int]:
         with self._read() as db:

@@ -122,11 +122,11 @@ def who_is_still_at_it_holds_its_jobs_for_longer(open_store: OpenStore) -> None:
         tx.enqueue("read", {"source": "a"})
         (held,) = tx.lease("read", "one", soon, 9)
         assert tx.prolong([held.seq], "one", soon + DAY) and not tx.prolong([held.seq], "two", soon + DAY)
-    assert store.due() == soon + DAY
+    assert store.due(["read"]) == soon + DAY and store.due(["embed"]) is None
     with store.write(soon + timedelta(minutes=1)) as tx:
         assert tx.lease("read", "two", soon + DAY, 9) == [] and tx.finish([held.seq], "one")
         assert not tx.prolong([held.seq], "one", soon + DAY)
-    assert store.due() is None
+    assert store.due(["read"]) is None
 
 
 def what_is_urgent_goes_before_what_failed(open_store: OpenStore) -> None:
@@ -157,7 +157,7 @@ def what_failed_is_tried_alone_and_what_is_dead_waits_for_somebody(open_store: O
         assert alone.attempts == 2 and alone.error == "a failed"
         expect_conflict(lambda: tx.requeue(alone.seq))
         expect_conflict(lambda: tx.cancel(alone.seq))
-        tx.bury(alone.seq, "one", "given up")
+        assert not tx.bury(alone.seq, "two", "not held") and tx.bury(alone.seq, "one", "given up")
         others = [job.seq for job in store.jobs()]
         tx.cancel(others[0])
     with store.write(NOW + DAY) as tx:

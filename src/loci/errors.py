@@ -203,6 +203,12 @@ class EmbedderFailed(Unavailable):
     code = "embedder_failed"
 
 
+class OutOfTime(Unavailable):
+    """Learning took longer than it was allowed; what is learned so far is saved, and the same call goes on from there."""
+
+    code = "out_of_time"
+
+
 class Corrupt(LociError):
     """Data on disk is not what was written; the message names the file and the first bad record."""
 
@@ -237,3 +243,9 @@ class TooLossy(Unsupported):
 
     def details(self) -> dict[str, object]:
         return {"evicted_mass": self.evicted_mass, "most_evicted": self.most_evicted}
+
+
+class Diverged(Unsupported):
+    """Learning came to nothing: the loss grew, or is no number. Nothing was kept; a smaller rate or another seed may do."""
+
+    code = "diverged"

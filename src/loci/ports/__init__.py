@@ -4,8 +4,9 @@
 """
 
 from loci.ports.models import Chat, Clock, Embedder, Ids
+from loci.ports.payloads import Lent, PayloadRow
 from loci.ports.scoring import BudgetPlan, Episodes, Need, Probing, ScoreContext, Scorer, Watching
-from loci.ports.store import ClaimRow, Draft, Lent, PayloadRow, Probe, Reach, Removed, RowFilter, Store, Survey, Transaction
+from loci.ports.store import ClaimRow, Draft, Probe, Reach, Removed, RowFilter, Store, Survey, Transaction
 from loci.ports.vault import Act, Entry, Envelope, Files, Keyring, Notary, Registry, Secret, Signature, Stretched
 
 __all__ = [

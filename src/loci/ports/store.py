@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from loci.ports.engine import Page
+from loci.ports.payloads import PayloadReads, PayloadWrites
+from loci.ports.queue import QueueReads, QueueWrites
 from loci.types import (
     Fault,
     Head,
     Interval,
-    Job,
     Kind,
     Link,
     Memory,
@@ -151,30 +151,6 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class PayloadRow:
-    """An activation memory as stored. ``manifest`` is the text of one (`loci.ports.engine`); ``clock`` what the payload clock stood at when
-    it was last used, or built."""
-
-    id: str
-    number: int
-    created: datetime
-    manifest: str
-    uses: int = 0
-    last_used: datetime | None = None
-    clock: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """What a server (kind and address) holds of what it read for the cube, under a name, and its bytes there: written down before it is
-    there, and until it is known to be gone."""
-
-    name: str
-    server: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Removed:
     """What an erasure took: rows by layer, and the claims of others that hold again without it."""
 
@@ -182,16 +158,12 @@ class Removed:
     reopened: tuple[ClaimRow, ...]
 
 
-class Transaction(Protocol):
+class Transaction(QueueWrites, PayloadWrites, Protocol):
     """Writes of one change. Reads inside see the writes before them. Times of record are the transaction's own."""
 
     @property
     def epoch(self) -> int:
         """Grows with every erasure: what was read before the last one may be gone."""
-
-    @property
-    def new_contents(self) -> list[int]:
-        """Contents written so far, which want vectors."""
 
     def journal(self, source: Source, ordinal: int) -> bool:
         """Stores a message verbatim. False when the very same one is there already: then nothing was written.
@@ -205,17 +177,9 @@ class Transaction(Protocol):
         """A further version with new words."""
 
     def version(
-        self,
-        memory: str,
-        number: int,
-        content: int,
-        valid: Interval,
-        outcome: Outcome,
-        author: str,
-        reason: str,
-        cause: str | None,
+        self, memory: str, number: int, content: int, valid: Interval, outcome: Outcome, author: str, reason: str, cause: str | None,
         ending: str = "",
-    ) -> None:
+    ) -> None:  # fmt: skip
         """A further version of words already there."""
 
     def current(self, memory: str) -> tuple[int, int, int, Interval]:
@@ -281,53 +245,6 @@ class Transaction(Protocol):
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
         """Adds to the use counters of those that still exist, activation memories too; returns which memories do."""
 
-    def enqueue(
-        self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, priority: int = 0, key: str | None = None
-    ) -> None:
-        """Puts a job into the queue, in this very transaction. Users take turns within a priority; what has a larger one goes first. Of two jobs
-        with one ``key`` that nobody has begun there is only one: the sooner, with the larger priority."""
-
-    def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``: as many as it takes to
-        have ``limit`` contents together; a job that names none counts as one. One that has failed twice is held alone. None while the
-        queue is paused."""
-
-    def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
-        """Holds jobs for longer, if ``worker`` still holds them all."""
-
-    def finish(self, jobs: Sequence[int], worker: str) -> bool:
-        """Takes jobs out of the queue if ``worker`` still holds them all: then, and only then, their effect may be committed."""
-
-    def retry(self, job: int, worker: str, due: datetime, error: str, *, is_failure: bool = True) -> None:
-        """Gives back what ``worker`` holds, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
-        other try."""
-
-    def bury(self, job: int, worker: str, error: str) -> bool:
-        """Gives back what ``worker`` holds, for no other try: it is dead until it is requeued. False where it was not held any more."""
-
-    def requeue(self, job: int) -> Job:
-        """Makes a job ready, as if it had never been tried. Returns it as it was. Raises ``Missing``, or ``Conflict`` while somebody holds it."""
-
-    def cancel(self, job: int) -> Job:
-        """Nobody will work on a job; it stays in the queue until it is requeued. Returns it as it was. Raises as ``requeue`` does."""
-
-    def pause(self, reason: str | None) -> None:
-        """No job is leased any more; None: they are again."""
-
-    def texts(self, contents: Sequence[int]) -> dict[int, str]:
-        """The indexed words of contents that still exist."""
-
-    def generation(self, embedder: str, dimensions: int) -> int:
-        """The number of this embedder's generation; a new one starts with a job over everything there is."""
-
-    def cover(self, generation: int) -> None:
-        """Enqueues jobs for contents that lack a vector of the generation and are in no job yet."""
-
-    def put_vectors(self, generation: int, contents: Sequence[int], vectors: NDArray[np.float32]) -> None: ...
-
-    def promote(self, generation: int) -> bool:
-        """Makes a generation the active one, and drops the others, if it covers every content."""
-
     def quoting(self, by: str, value: str) -> list[str]:
         """Ids of the sources that an erasure by memory, source, user or session would take, oldest first."""
 
@@ -356,26 +273,10 @@ class Transaction(Protocol):
     def count_of(self, user: str | None) -> int:
         """Messages of a user."""
 
-    def put_payload(self, id: str, number: int, manifest: str, sources: Sequence[str], pages: Sequence[Page]) -> None:
-        """Keeps what was built of these sources under an id, in the place of what was kept under it. Raises ``Missing`` when a source
-        is not there any more. ``remove`` drops what was built of the sources that it removes."""
-
-    def set_payload_clock(self, clock: float) -> None:
-        """What is used or built from now on has this clock."""
-
-    def drop_payloads(self, ids: Sequence[str]) -> int:
-        """Forgets what was built under these ids. Returns how many there were."""
-
-    def lend(self, lent: Lent) -> None:
-        """Writes down what a server holds, or is about to; under a name there is one."""
-
-    def take_back(self, names: Sequence[str]) -> None:
-        """Forgets what no server holds any more."""
-
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
 
-class Store(Protocol):
+class Store(QueueReads, PayloadReads, Protocol):
     """One cube's memory. Every write happens in ``write()``: all of it is there after the block, or nothing."""
 
     @property
@@ -392,9 +293,6 @@ class Store(Protocol):
 
     def try_write(self, now: datetime) -> AbstractContextManager[Transaction]:
         """As ``write``, but raises ``Locked`` at once while another connection writes: for what need not be written now."""
-
-    def is_covered(self, embedder: str) -> bool:
-        """Whether ``cover`` would change nothing."""
 
     def get(self, memory: str, at: RowFilter) -> Memory:
         """The version that holds at ``as_of`` and ``known_at``. Raises ``Missing``."""
@@ -416,9 +314,6 @@ class Store(Protocol):
     def values(self, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[str]:
         """What holds for these keys, as it was claimed, and not denied, in memories that the filter lets through; the newest first,
         each once."""
-
-    def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
-        """Of the last version of each of these its vector in the active generation, as bytes; none where it has none."""
 
     def likeness(self, contents: Sequence[int], to: Sequence[int]) -> Sequence[Column]:
         """How near contents are in meaning: a column for each of ``to``, a cosine for each of ``contents``; NaN where either has no
@@ -452,36 +347,6 @@ class Store(Protocol):
         """Every message in the order it was journaled."""
 
     def links(self, memory: str) -> list[Link]: ...
-
-    def payloads(self) -> list[PayloadRow]:
-        """Every activation memory, oldest first, without its manifest, which is long."""
-
-    def payload(self, id: str) -> PayloadRow:
-        """One. Raises ``Missing``."""
-
-    def holding(self, chains: Sequence[str]) -> PayloadRow | None:
-        """The activation memory that holds the furthest of the pages of these names."""
-
-    def page_bytes(self) -> int:
-        """Of all these files together, each counted once."""
-
-    def page_files(self) -> set[str]:
-        """The hashes of every file that an activation memory needs."""
-
-    def lent(self) -> list[Lent]:
-        """What servers hold, by name. A copy of the cube has lent nothing."""
-
-    def jobs(self, limit: int = 1000, states: Sequence[str] = ("ready", "leased")) -> list[Job]:
-        """The first jobs in these states (ready, leased, dead, cancelled)."""
-
-    def job(self, seq: int) -> Job:
-        """One job of the queue. Raises ``Missing``."""
-
-    def paused(self) -> str | None:
-        """Why no job is leased; None while they are."""
-
-    def due(self, verbs: Sequence[str]) -> datetime | None:
-        """When the first job of these verbs that is ready may be worked, or is held until; None without any."""
 
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""

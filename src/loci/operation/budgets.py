@@ -16,9 +16,11 @@ from typing import Any
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, TooLossy, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
-from loci.operation.activation import CHAIN, RAW, Progress, coded_of, handle_of, quoted_of
+from loci.operation.activation import coded_of
 from loci.operation.bundling import Bundling
+from loci.operation.keeping import CHAIN, RAW, handle_of
 from loci.operation.lending import Lending
+from loci.operation.reading import Progress, quoted_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import LOADERS, Lease, Residence
 from loci.policy.eviction import sensitivity_weights, shared

@@ -16,9 +16,10 @@ from loci.errors import Conflict, Corrupt, Invalid, Malformed, Missing, TooLarge
 from loci.infrastructure import bundles
 from loci.memories import activation, bundle, pages
 from loci.memories.bundle import NOT_TAKEN, Bundle, Part, Read
-from loci.operation.activation import CHAIN, RAW, handle_of, quoted_of
+from loci.operation.keeping import CHAIN, RAW, handle_of
 from loci.operation.operator import item, note
 from loci.operation.preparing import Preparing
+from loci.operation.reading import quoted_of
 from loci.policy import packing
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import BLOCK, Manifest, Page, Tensor, Tensors

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, ReadOnly, TooLarge, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
-from loci.operation.activation import NONE_HOLDS, PRINCIPAL, Progress, handle_of, quoted_of
+from loci.operation.activation import NONE_HOLDS
 from loci.operation.composing import Composing, Wish
+from loci.operation.keeping import handle_of
 from loci.operation.lending import Lending, place_of
+from loci.operation.reading import PRINCIPAL, Progress, quoted_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import Residence
 from loci.ports import Lent, RowFilter, Store, Transaction

@@ -9,9 +9,9 @@ from typing import Any
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
-from loci.operation.activation import MOST_DIVERGENCE, Progress
 from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
 from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
+from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest

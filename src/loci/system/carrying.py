@@ -8,9 +8,10 @@ from pathlib import Path
 from loci.errors import Invalid, Unsupported
 from loci.interface import inputs
 from loci.memories.bundle import Bundle
-from loci.operation.activation import MOST_DIVERGENCE, nearest
+from loci.operation.activation import nearest
 from loci.operation.bundling import Bundling, detail_of
 from loci.operation.porter import Errand
+from loci.operation.reading import MOST_DIVERGENCE
 from loci.operation.served import Served
 from loci.ports import Transaction
 from loci.ports.engine import Manifest

@@ -1,0 +1,191 @@
+"""What is kept of memories that a model has read: rows that name files, the manifests in them, and pages wherever they are. Here they are found,
+checked, let go of and tidied away; `reading` makes them, and `activation` answers from them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from loci.errors import Conflict, Corrupt, Invalid, Missing, Unsupported, missing
+from loci.infrastructure.pages import PageFiles
+from loci.memories import activation, pages
+from loci.operation.lending import Lending
+from loci.operation.operator import item, note
+from loci.operation.redact import Redactor
+from loci.operation.residence import Lease, Residence
+from loci.policy import packing
+from loci.ports import PayloadRow, RowFilter, Store, Transaction
+from loci.ports.engine import BLOCK, Engine, Manifest, Page, Tensors
+from loci.types import Handle, Hit, Memory
+
+MOST_MEMORIES = 1000
+RAW = activation.CODECS["raw"]
+CHAIN = "chain"  # what a page calls itself
+
+
+class Keeping:
+    """What one cube keeps of memories that were read. Safe to use from several threads and processes."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Callable[[], Engine[Any]] | None,
+        files: PageFiles,
+        redactor: Redactor,
+        residence: Residence,
+        lending: Lending,
+    ) -> None:
+        self._store, self._engine, self._files, self._redactor, self._residence = store, engine, files, redactor, residence
+        self._lending = lending
+        self._manifests: dict[tuple[str, int], Manifest] = {}
+
+    @property
+    def engine(self) -> Engine[Any]:
+        if self._engine is None:
+            raise Unsupported(
+                "There is no model that could read memories. Give one to `MemOS.open(engine=...)`, or name by the setting engine a server (http://...) "
+                "or a folder; for a folder `pip install 'loci-memos[activation]'` brings what it takes."
+            )
+        return self._engine()
+
+    def manifest(self, id: str, version: int | None = None) -> Manifest:
+        """Raises `Missing`, or `Corrupt` for one that cannot be read."""
+        if version is not None and (id, version) in self._manifests:
+            return self._manifests[id, version]
+        row = self._store.payload(id)
+        known = self._manifests[id, row.number] = activation.load(row.manifest)
+        return known
+
+    def mend(self, now: datetime) -> list[str]:
+        """Lets go of activation memories whose files are gone, as after a crash in an erasure, and of files that nobody names, as after a
+        crash before that. Returns the ids of what was let go of."""
+        gone = [row.id for row in self._store.payloads() if self._lacks_files(row.id)]
+        if gone or self._files.names() - self._store.page_files():
+            with self._store.write(now) as tx:
+                gone = [id for id in gone if self._lacks_files(id)]
+                tx.drop_payloads(gone)
+                self.tidy(tx)
+        return gone
+
+    def _lacks_files(self, id: str) -> bool:
+        try:
+            return not all(self._files.is_there(page.hash) for page in activation.load(self._store.payload(id).manifest).pages)
+        except (Missing, Corrupt):
+            return False  # gone as a whole, or for `faults` to tell
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Every page of every activation memory, byte by byte: (id, what is wrong)."""
+        found = []
+        for row in self._store.payloads():
+            try:
+                manifest = activation.load(self._store.payload(row.id).manifest)
+                for page in manifest.pages:
+                    pages.load(self._files.open(page.hash, page.bytes, is_checked=True))
+                if fault := self._lending.fault(manifest):
+                    found.append((row.id, fault))
+            except (Missing, Corrupt) as error:
+                found.append((row.id, str(error)))
+        return found
+
+    def tidy(self, tx: Transaction) -> int:
+        """Destroys files that no activation memory needs; in a transaction, so that nobody names one meanwhile. Returns how many there
+        were."""
+        self._forget_all_but(self._store.payloads())
+        return self._files.keep(self._store.page_files())
+
+    def let_go(self, tx: Transaction, id: str) -> None:
+        """Forgets one, in a transaction; `settle` and `tidy` take its files away, and what nobody can tell that it named."""
+        with contextlib.suppress(Corrupt):
+            self._lending.let_go(tx, self.manifest(id))
+        tx.drop_payloads([id])
+
+    def settle(self, now: datetime, *, is_erasing: bool = False) -> tuple[str, ...]:
+        """Has servers forget what no activation memory needs; for an erasure also what is only being built, which may have read the words.
+        Returns, a sentence each, what may still be there, and why."""
+        return self._lending.settle(now, None if is_erasing else ())
+
+    def write_off(self, tx: Transaction, name: str) -> None:
+        """Takes somebody's word that a server no longer holds what it was to forget."""
+        self._lending.write_off(tx, name)
+
+    # -- words, rows and pages -------------------------------------------------------------------------------------------
+
+    def tenant(self, at: RowFilter) -> str:
+        """Whose it is, as a keyed hash: two users of a cube share nothing, and nobody can tell that their words are the same."""
+        return self._store.hash("tenant", at.user).hex()
+
+    def _present(self, memories: Sequence[str], at: RowFilter) -> list[Memory]:
+        """These memories as they are now, in the order of their ids. Raises `Missing` for one that the filter does not let through."""
+        if not 0 < len(memories) <= MOST_MEMORIES:
+            raise Invalid(f"{len(memories)} memories cannot be activated at once: name 1 to {MOST_MEMORIES}.")
+        found = self._store.present(memories, at)
+        for id in memories:
+            if id not in found:
+                raise missing(id, self._store.cube)
+        return [found[id] for id in sorted(found)]
+
+    def _are_all_present(self, manifest: Manifest, at: RowFilter) -> bool:
+        wanted = [quoted.memory for quoted in manifest.quoted]
+        return len(self._store.present(wanted, at)) == len(wanted)
+
+    def _block(self, memories: Sequence[Memory], moment: datetime) -> str:
+        """The memories as they stand in a prompt: fenced, dated, in an order of their own."""
+        texts = self._redactor.texts([memory.text for memory in memories])
+        items = [item(Hit(m, 0.0, {}, note(m, moment)), text) for m, text in zip(memories, texts, strict=True)]
+        return packing.pack(items, None).text
+
+    def _hash(self, text: str) -> str:
+        return self._store.hash("activation", text).hex()
+
+    def _forget_all_but(self, rows: Sequence[PayloadRow]) -> None:
+        """What somebody let go of is not at hand any more either."""
+        known = {(row.id, row.number) for row in rows}
+        gone = [self._manifests.pop(key) for key in list(self._manifests) if key not in known]
+        if gone:
+            kept = {page.chain for manifest in self._manifests.values() for page in manifest.pages}
+            self._residence.keep(kept, {page.chain for manifest in gone for page in manifest.pages})
+
+    def _next_version(self, id: str) -> int:
+        return next((row.number + 1 for row in self._store.payloads() if row.id == id), 1)
+
+    def _is_at_hand(self, manifest: Manifest) -> bool:
+        return self._residence.holds([page.chain for page in manifest.pages])
+
+    def _take(self, manifest: Manifest, count: int) -> Lease:
+        """The first pages of an activation memory, from wherever they are. What a budget left has none: it is one thing."""
+        if manifest.eviction is not None:
+            raise Conflict(f"{manifest.id} is what a budget left of its text: it is not cut, and not put together with others.")
+        starts = range(0, count * BLOCK, BLOCK)
+        names = [page.chain for page in manifest.pages[:count]]
+        return self._residence.take(names, [manifest.ids[start : start + BLOCK] for start in starts], partial(self._load, manifest))
+
+    def _load(self, manifest: Manifest, place: int) -> Any:
+        """A page from the disk."""
+        ids = manifest.ids[place * BLOCK : (place + 1) * BLOCK]
+        return self.engine.decode(ids, place * BLOCK, manifest.codec, self._opened(manifest, manifest.pages[place]))
+
+    def _opened(self, manifest: Manifest, page: Page) -> Tensors:
+        """The tensors of a file, if it is the one that it should be."""
+        found = dict(pages.load(self._files.open(page.hash, page.bytes)))
+        named = found.pop(CHAIN, None)
+        if named is None or bytes(named.data).hex() != page.chain:
+            raise Corrupt(f"Page {manifest.pages.index(page) + 1} of {manifest.id} is another's. Build it again (`loci activate`).")
+        return found
+
+
+def handle_of(row: PayloadRow, manifest: Manifest) -> Handle:
+    return Handle(
+        id=row.id, version=row.number, memories=tuple(q.memory for q in manifest.quoted), tokens=len(manifest.ids), bytes=manifest.bytes,
+        codec=manifest.codec.name, dtype=manifest.fingerprint.dtype, created=row.created, uses=row.uses, last_used=row.last_used,
+        quality=manifest.quality, **_budget_of(manifest),
+    )  # fmt: skip
+
+
+def _budget_of(manifest: Manifest) -> dict[str, Any]:
+    if manifest.eviction is None:
+        return {}
+    return {"method": manifest.eviction.method, "kept": round(sum(page.tokens for page in manifest.pages) / len(manifest.pages))}

@@ -58,6 +58,11 @@ class Settings:
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")
     capacity: int = _setting(0, "findable memories a cube may hold before the least valuable are archived; 0 means no limit")
+    retention: str = _setting(
+        "memorybank",
+        "what a full cube archives first: memorybank (by the answers that cited it, and how long apart), recent (longest uncited), or worth (by what searches found)",
+    )
+    stability_days: int = _setting(3, "days after which memorybank expects a memory that no answer cited yet not to be wanted any more")
     secrets: str = _setting(
         "mask", "keys, tokens, passwords and cards in what comes in: keep, mask or refuse; a cube's `protect` overrules it"
     )

@@ -206,7 +206,8 @@ class Memory:
 
     ``valid`` is when it was true, ``recorded`` when this version was what we knew. ``checksum`` is the keyed hash of
     ``text``. ``author`` and ``reason`` are of the change that made this version, ``ending`` says why it
-    no longer holds.
+    no longer holds. ``uses`` counts the searches that found it, ``cited`` the answers that were shown it and cited it; ``stability_days`` and
+    ``heat`` are what these made of it (``policy.retention``).
     """
 
     id: str
@@ -236,6 +237,10 @@ class Memory:
     expires: datetime | None = None
     uses: int = 0
     last_used: datetime | None = None
+    cited: int = 0
+    last_cited: datetime | None = None
+    stability_days: float = 0.0
+    heat: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

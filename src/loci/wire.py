@@ -22,8 +22,10 @@ from loci.infrastructure.governance import Governance
 from loci.infrastructure.shelf import Shelf
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
+from loci.methods.memorybank import MemoryBank
 from loci.operation.residence import Residence
 from loci.policy.redacting import Rules
+from loci.policy.retention import Recency, Retention
 from loci.ports import Chat, Clock, Embedder, Ids, Scorer, Secret
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
@@ -90,7 +92,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, server=server, methods=METHODS, shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
+        notary=Ed25519(), retention=retention_of(settings), engine=model, server=server, methods=METHODS, shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 
@@ -116,6 +118,18 @@ def embedder_of(settings: Settings) -> Embedder | None:
     if name == "minilm":
         return MiniLM(settings.cache_folder())
     raise Invalid(f"embedder is {name!r}; it must be auto, minilm or none.")
+
+
+def retention_of(settings: Settings) -> Retention | None:
+    """What decides what leaves a full cube, by the answers that cited it; None for what searches found (`policy.retention.value`)."""
+    name = settings.retention
+    if name == "memorybank":
+        if settings.stability_days < 1:
+            raise Invalid(f"stability_days is {settings.stability_days}; it must be at least 1.")
+        return MemoryBank(float(settings.stability_days))
+    if name in ("recent", "worth"):
+        return Recency() if name == "recent" else None
+    raise Invalid(f"retention is {name!r}; it must be memorybank, recent or worth.")
 
 
 def engine_of(settings: Settings) -> Callable[[], Engine[Any]] | None:

@@ -1,4 +1,4 @@
-"""Remember and find: add, search, get, list."""
+"""Remember and find: add, search, get, list, cite."""
 
 from __future__ import annotations
 
@@ -192,9 +192,31 @@ def get(place: Place, id: str, as_of: datetime | None, known_at: datetime | None
                 "times": tuple(f"{t.words} = {render.period(t.earliest, t.latest)}" for t in memory.times),
                 "entities": memory.entities, "user": memory.scope.user, "agent": memory.scope.agent,
                 "session": memory.scope.session, "priority": memory.priority or None, "expires": memory.expires,
-                "uses": memory.uses, "changed by": f"{memory.author}: {memory.reason}{render.ended(memory)}",
+                "found": f"{memory.uses} times", "cited": _cited(memory), "changed by": f"{memory.author}: {memory.reason}{render.ended(memory)}",
             }
         )  # fmt: skip
+
+
+def _cited(memory: Memory) -> str:
+    """How often answers cited it, and how long that makes it last."""
+    from loci.cli import render
+
+    if memory.last_cited is None:
+        return ""
+    return f"{memory.cited} times, last {render.moment(memory.last_cited)}; stable for {memory.stability_days:.1f} days"
+
+
+@verb("cite")
+@click.argument("memories", nargs=-1, required=True)
+def cite(place: Place, memories: tuple[str, ...], as_json: bool) -> None:
+    """Say that an answer was shown MEMORIES and rests on them.
+
+    By what answers rest on, and not by what a search finds, it is decided what stays at hand and in which form (`loci plan`).
+    """
+    with place.open_cube(is_writing=True) as cube:
+        cited = cube.cite(memories)
+    if as_json:
+        emit({"cited": cited})
 
 
 @verb("list")

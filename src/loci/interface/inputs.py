@@ -213,6 +213,13 @@ def id_of(id: str) -> str:
     return id
 
 
+def ids_of(ids: Sequence[str]) -> tuple[str, ...]:
+    """The ids of one memory or more, each once."""
+    if isinstance(ids, str) or not isinstance(ids, Sequence) or not 0 < len(ids) <= MAX_PAGE:
+        raise Invalid(f"memories is {ids!r:.100}; it must be a list of 1 to {MAX_PAGE:,} ids, such as [id].")
+    return tuple(dict.fromkeys(id_of(id) for id in ids))
+
+
 def reason_of(reason: str) -> str:
     """Why, in a few words."""
     check_text(reason, "reason")

@@ -11,8 +11,9 @@ from loci.memories.plaintext import draft_of
 from loci.operation.intake import Intake, Provenance, apply, check, closed_by, rows
 from loci.policy import retention
 from loci.policy.lifecycle import FINDABLE, Move, after
+from loci.policy.retention import Retention
 from loci.policy.trust import least
-from loci.ports import RowFilter, Store, Transaction
+from loci.ports import RowFilter, Store, Strength, Transaction
 from loci.text.sentences import sentences
 from loci.text.tokens import normalize
 from loci.types import Change, Interval, Memory, Message, Outcome, Receipt, Source, State, Type
@@ -27,6 +28,7 @@ class Lifecycle:
 
     store: Store
     intake: Intake
+    retention: Retention | None = None
 
     def update(
         self,
@@ -145,18 +147,27 @@ class Lifecycle:
         return Receipt(tuple(changes))
 
     def fit(self, tx: Transaction, capacity: int, now: datetime) -> list[str]:
-        """Archives the least valuable memories beyond ``capacity``. Nothing is destroyed. Returns the ids."""
+        """Archives the least valuable memories beyond ``capacity``: by priority, and then by what answers cited, as the retention ranks it. Where no
+        answer ever cited anything, by what searches found (`retention.value`). Nothing is destroyed. Returns the ids."""
         over = self.store.count(RowFilter(now=now, states=FINDABLE)) - capacity
         if over <= 0:
             return []
         known = self.store.select(RowFilter(now=now, states=FINDABLE), limit=1 << 40)
-        movable = [m for m in known if m.state is not State.FROZEN]
-        movable.sort(key=lambda m: retention.value(_worth(m, now)))
-        archived = [m.id for m in movable[:over]]
+        archived = self._least(known, capacity, now)
         for id in archived:
             state, expires, priority = tx.state(id)
             tx.set_state(id, after(state, Move.ARCHIVE, id), expires, priority, SYSTEM, f"beyond the capacity of {capacity}")
         return archived
+
+    def _least(self, known: Sequence[Memory], capacity: int, now: datetime) -> list[str]:
+        """What goes first, so that so many are left."""
+        if self.retention is None or not any(memory.cited for memory in known):
+            movable = sorted((m for m in known if m.state is not State.FROZEN), key=lambda m: retention.value(_worth(m, now)))
+            return [memory.id for memory in movable[: len(known) - capacity]]
+        strengths = {memory.id: strength_of(memory, now) for memory in known}
+        order = retention.overdue(strengths, self.retention, 0, now)
+        priority = {memory.id: memory.priority for memory in known}
+        return sorted(order, key=priority.__getitem__)[: len(known) - capacity]
 
     def _current(self, tx: Transaction, memory: Memory) -> Memory:
         """The memory, if its version is still the latest. Raises `VersionConflict` with both."""
@@ -175,6 +186,12 @@ def _fresh(known: str, text: str) -> list[tuple[int, int]]:
     """Spans of the sentences of ``text`` that ``known`` does not hold yet."""
     said = {normalize(known[start:end]) for start, end in sentences(known)}
     return [(start, end) for start, end in sentences(text) if normalize(text[start:end]) not in said]
+
+
+def strength_of(memory: Memory, now: datetime) -> Strength:
+    """What its uses in answers made of a memory so far. What is frozen is pinned."""
+    used = memory.last_cited or memory.recorded.start or now
+    return Strength(used, memory.stability_days, memory.cited, memory.heat, memory.state is State.FROZEN)
 
 
 def _worth(memory: Memory, now: datetime) -> retention.Worth:

@@ -19,9 +19,10 @@ from typing import Any
 from loci.errors import EmbedderFailed, LociError, Unavailable
 from loci.operation.pace import Pace
 from loci.operation.work import BATCH, Embedding, Reread, Rereading, Work, contents_of
-from loci.policy.lifecycle import MOVES, Move
+from loci.policy.lifecycle import MOVES, Move, after
+from loci.policy.retention import Recency, Retention, used
 from loci.ports import Clock, Embedder, Store, Transaction
-from loci.types import Job
+from loci.types import Job, State
 
 LEASE = timedelta(minutes=1)
 HELD_SECONDS = 20.0  # after which a worker that is still at it says so, long before its lease is over
@@ -40,6 +41,8 @@ SETTLE_SECONDS = 0.5  # how long an answer waits for the worker to finish what i
 READS_KEPT = 256  # reads that wait to be written into the log
 READ_IDS = 100  # memories that one record of a read names
 Read = tuple[str, str, str, tuple[str, ...]]  # when, who, by which verb, which memories
+Cited = tuple[datetime, tuple[str, ...]]  # by an answer at this time
+CAPACITY = "loci"  # who archives where a cube is full
 
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
@@ -80,6 +83,7 @@ class Scheduler:
         is_auditing: bool = True,
         pace: Pace | None = None,
         more: Sequence[Work] = (),
+        retention: Retention | None = None,
     ) -> None:
         self._store, self._embedder, self._clock = store, embedder, clock
         self._is_background, self._is_auditing = is_background, is_auditing
@@ -88,6 +92,8 @@ class Scheduler:
         self._works: list[Work] = [*self._embeddings, Rereading(store, reread, self.enqueue_vectors), *more]
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
+        self._cited: list[Cited] = []
+        self._retention = retention or Recency()
         self._reads: list[Read] = []
         self._used_lock = threading.Lock()
         self._working = threading.Lock()
@@ -108,6 +114,11 @@ class Scheduler:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
         with self._used_lock:
             self._used.update(memories)
+
+    def cite(self, memories: Sequence[str]) -> None:
+        """Notes that an answer was shown these and cited them, now; written later too."""
+        with self._used_lock:
+            self._cited.append((self._clock.now(), tuple(dict.fromkeys(memories))))
 
     def note_read(self, principal: str, verb: str, memories: Sequence[str]) -> None:
         """For the audit log: who read what. Written with the uses, and at once when many have gathered."""
@@ -319,27 +330,47 @@ class Scheduler:
 
     def _note_uses(self, write: Write) -> None:
         with self._used_lock:
-            used, self._used = self._used, Counter()
+            found, self._used = self._used, Counter()
+            cited, self._cited = self._cited, []
             reads, self._reads = self._reads, []
-        if not used and not reads:
+        if not found and not cited and not reads:
             return
         try:
-            self._write_uses(used, reads, write)
+            with write(self._clock.now()) as tx:
+                self._audit_reads(tx, reads)
+                self._write_found(tx, found)
+                self._write_cited(tx, cited)
         except BaseException:
-            self.use(tuple(used.elements()))
+            self.use(tuple(found.elements()))
             self._keep_reads(reads)
+            with self._used_lock:
+                self._cited = [*cited, *self._cited]
             raise
 
-    def _write_uses(self, used: Counter[str], reads: Sequence[Read], write: Write) -> None:
-        now = self._clock.now()
-        with write(now) as tx:
-            self._audit_reads(tx, reads)
-            moved = []
-            for memory in tx.use(used, now):
+    def _write_cited(self, tx: Transaction, cited: Sequence[Cited]) -> None:
+        """What answers cited lasts longer; and what was archived for want of room comes back by it."""
+        back = []
+        for at, memories in cited:
+            for memory in memories:
+                strength = tx.strength(memory)
+                if strength is None:
+                    continue
+                tx.cite(memory, used(strength, at, self._retention))
                 state, expires, priority = tx.state(memory)
-                target = MOVES[state].get(Move.USE, state)
-                if target is not state:
-                    tx.set_state(memory, target, expires, priority)
-                    moved.append(memory)
-            if moved:
-                tx.audit("scheduler", "move", moved[0], {"to": "activated", "memories": moved})
+                told = self._store.transitions(memory) if state is State.ARCHIVED else []
+                if told and told[-1].author == CAPACITY:
+                    tx.set_state(memory, after(state, Move.RESTORE, memory), expires, priority, "scheduler", "an answer cited it")
+                    back.append(memory)
+        if back:
+            tx.audit("scheduler", "move", back[0], {"to": "activated", "memories": back, "reason": "an answer cited them"})
+
+    def _write_found(self, tx: Transaction, found: Counter[str]) -> None:
+        moved = []
+        for memory in tx.use(found, self._clock.now()):
+            state, expires, priority = tx.state(memory)
+            target = MOVES[state].get(Move.USE, state)
+            if target is not state:
+                tx.set_state(memory, target, expires, priority)
+                moved.append(memory)
+        if moved:
+            tx.audit("scheduler", "move", moved[0], {"to": "activated", "memories": moved})

@@ -19,7 +19,7 @@ OWNER = "owner"
 EVERYBODY = "*"
 ROLES: dict[Role, frozenset[str]] = {}
 ROLES[Role.READER] = frozenset(
-    {"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate", "prepare", "export_activation"}
+    {"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate", "prepare", "export_activation", "cite"}
 )
 ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate"}
 ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject", "deactivate"}

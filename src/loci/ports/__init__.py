@@ -5,6 +5,7 @@
 
 from loci.ports.models import Chat, Clock, Embedder, Ids
 from loci.ports.payloads import Lent, PayloadRow
+from loci.ports.retaining import Strength
 from loci.ports.scoring import BudgetPlan, Episodes, Need, Probing, ScoreContext, Scorer, Watching
 from loci.ports.store import ClaimRow, Draft, Probe, Reach, Removed, RowFilter, Store, Survey, Transaction
 from loci.ports.vault import Act, Entry, Envelope, Files, Keyring, Notary, Registry, Secret, Signature, Stretched
@@ -12,5 +13,5 @@ from loci.ports.vault import Act, Entry, Envelope, Files, Keyring, Notary, Regis
 __all__ = [
     "Act", "BudgetPlan", "Chat", "ClaimRow", "Clock", "Draft", "Embedder", "Entry", "Envelope", "Episodes", "Files", "Ids", "Keyring", "Lent", "Need",
     "Notary", "PayloadRow", "Probe", "Probing", "Reach", "Registry", "Removed", "RowFilter", "ScoreContext", "Scorer", "Secret", "Signature",
-    "Store", "Stretched", "Survey", "Transaction", "Watching",
+    "Store", "Strength", "Stretched", "Survey", "Transaction", "Watching",
 ]  # fmt: skip

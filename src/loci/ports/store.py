@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from loci.ports.payloads import PayloadReads, PayloadWrites
 from loci.ports.queue import QueueReads, QueueWrites
+from loci.ports.retaining import Strength
 from loci.types import (
     Fault,
     Head,
@@ -244,6 +245,12 @@ class Transaction(QueueWrites, PayloadWrites, Protocol):
 
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
         """Adds to the use counters of those that still exist, activation memories too; returns which memories do."""
+
+    def strength(self, memory: str) -> Strength | None:
+        """What its uses in answers made of a memory so far; None for one that is not there."""
+
+    def cite(self, memory: str, strength: Strength) -> None:
+        """Keeps what an answer that cited it made of it. Nothing happens to one that is not there."""
 
     def quoting(self, by: str, value: str) -> list[str]:
         """Ids of the sources that an erasure by memory, source, user or session would take, oldest first."""

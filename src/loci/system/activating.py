@@ -9,6 +9,8 @@ from typing import Any
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
+from loci.operation import citing
+from loci.operation.activation import nearest
 from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
 from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
 from loci.operation.reading import MOST_DIVERGENCE, Progress
@@ -213,7 +215,28 @@ class Activating(Talking):
         if attached.handle is not None:
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)
-        return Generation(recall, attached, pieces)
+        shown = [] if approximate else self._numbered(recall, wish, rows, attached, budget_tokens)
+        return Generation(recall, attached, self._citing(pieces, shown))
+
+    def _numbered(self, recall: Recall, wish: Wish | None, rows: RowFilter, attached: Attached, budget_tokens: int | None) -> list[str]:
+        """The memories of a prompt, by their numbers in it. None where a number stands for several: in blocks that were each read alone."""
+        if attached.mode != "prefix":
+            return []
+        if wish is not None:
+            block = [memory.id for memory in self._activations.shown(wish, rows)]
+        else:
+            begun = nearest([handle for handle in recall.handles if not handle.method], recall.ids)
+            block = [] if begun is None else sorted(begun.memories)
+        return citing.shown(recall, block, self._redactor, budget_tokens)
+
+    def _citing(self, pieces: Iterator[str], shown: Sequence[str]) -> Iterator[str]:
+        """The pieces of an answer; after the last, what it cites has been of use."""
+        told: list[str] = []
+        for piece in pieces:
+            told.append(piece)
+            yield piece
+        if cited := citing.cited("".join(told), shown):
+            self._scheduler.cite(cited)
 
     def _wish(self, rows: RowFilter, ids: Sequence[str], mode: str, share: float, verb: str = "generate") -> Wish | None:
         """What an answer is to begin with; None where that is left to what is recalled. Raises `Missing` for what is not there, or for

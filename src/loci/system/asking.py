@@ -91,6 +91,17 @@ class Asking(Gated):
         recalled = set(recall.ids)
         return replace(recall, handles=tuple(handle for handle in handles if recalled & set(handle.memories))) if handles else recall
 
+    def cite(self, memories: Sequence[str]) -> tuple[str, ...]:
+        """Says that an answer was shown these memories and rests on them: what is kept at hand, and in which form, is decided by that. Where
+        the answer is Loci's own, or is given to `Conversation.replied`, the numbers that it cites say so already. Returns the ids, each
+        once. Raises `Missing` for what is not there; counts are written later, with those of searches."""
+        named = inputs.ids_of(memories)
+        for id in named:
+            self._reach("cite", id)
+            self._store.scope_of(id)
+        self._scheduler.cite(named)
+        return named
+
     def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
         """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
         at = self._allow("rank", inputs.scope_of(self.name, user, None, None)).rows

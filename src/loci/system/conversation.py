@@ -14,6 +14,7 @@ from loci.policy.caching import Gap, Mark, Provider, anchors_of, counted_as, gap
 from loci.policy.layout import Budget, Candidates, Known, Layout, Pair, Rewrite
 from loci.policy.prompt import Place, Rendered, Segment, breakpoints, segment_of, segments
 from loci.ports import Clock
+from loci.text.cited import citations
 from loci.types import Recall
 
 CHANGED = {Place.TOOLS: Rewrite.TOOLS, Place.SYSTEM: Rewrite.SYSTEM, Place.HISTORY: Rewrite.HISTORY}
@@ -42,6 +43,7 @@ class Look:
     known: Callable[[Collection[Pair], Collection[str]], Known]
     candidates: Callable[[], Candidates]
     note: Callable[[Sequence[str]], None]
+    cite: Callable[[Sequence[str]], None]
 
 
 class Conversation:
@@ -58,6 +60,7 @@ class Conversation:
         self._setting, self._look = setting, look
         self._history = [inputs.provider_message(message) for message in history]
         self._kept = Kept() if state is None else kept_of(state, setting.key, len(self._history))
+        self._cite: Callable[[Sequence[str]], None] | None = None
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -81,12 +84,21 @@ class Conversation:
         layout, known, reasons = self._laid_out(look, history)
         found = segments(self._setting.system, self._setting.tools, layout, history, known)
         look.note([entry.memory for entry in layout.entries])
-        self._history = history
+        self._history, self._cite = history, look.cite
         return self._rendered(found, layout, look, reasons)
 
     def replied(self, content: str | Sequence[Mapping[str, Any]]) -> None:
-        """What the model answered: its text, or its content as the provider gave it, as plain JSON."""
+        """What the model answered: its text, or its content as the provider gave it, as plain JSON. The memories whose numbers it cites have been
+        of use."""
+        self._note_cited(content)
         self.appended({"role": "assistant", "content": content if isinstance(content, str) else [dict(block) for block in content]})
+
+    def _note_cited(self, content: str | Sequence[Mapping[str, Any]]) -> None:
+        texts = [content] if isinstance(content, str) else [str(block.get("text", "")) for block in content]
+        shown = {entry.cite: entry.memory for entry in self._kept.layout.entries}
+        cited = [shown[number] for number in citations("\n".join(texts)) if number in shown]
+        if cited and self._cite is not None:
+            self._cite(cited)
 
     def appended(self, message: Mapping[str, Any]) -> None:
         """A message of another kind as the provider takes it, such as a call of a tool, or its result."""

@@ -59,7 +59,7 @@ class Cube(Carrying, Queued):
         self.name = store.cube
         self._redactor = Redactor(store, parts.rules)
         self._intake = Intake(store, parts.reader, parts.ids, self._redactor, parts.quota)
-        self._lifecycle = Lifecycle(store, self._intake)
+        self._lifecycle = Lifecycle(store, self._intake, parts.retention)
         self._operator = Operator(store, parts.embedder, parts.ranker, self._redactor)
         lending = Lending(store, parts.server, parts.shelf)
         kept = (parts.vault.pages(store.cube), self._redactor, parts.residence, lending)
@@ -68,7 +68,7 @@ class Cube(Carrying, Queued):
         )
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
-            pace=parts.pace,
+            pace=parts.pace, retention=parts.retention,
         )  # fmt: skip
         if parts.governance.is_writable:
             self._scheduler.resume()

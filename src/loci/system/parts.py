@@ -16,6 +16,7 @@ from loci.operation.porter import Porter
 from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
+from loci.policy.retention import Retention
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
@@ -57,3 +58,4 @@ class Parts:
     pace: Pace = field(default_factory=Pace)
     porter: Porter = field(default_factory=Porter)
     methods: Mapping[str, Method] = field(default_factory=dict)
+    retention: Retention | None = None

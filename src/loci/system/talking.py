@@ -60,4 +60,4 @@ class Talking(Asking):
         def known(pairs: Collection[Pair], memories: Collection[str]) -> Known:
             return standing.known(self._store, self._redactor, pairs, memories, rows)
 
-        return Look(recall, known, partial(standing.candidates, self._store, rows), partial(self._note_read, "get"))
+        return Look(recall, known, partial(standing.candidates, self._store, rows), partial(self._note_read, "get"), self._scheduler.cite)

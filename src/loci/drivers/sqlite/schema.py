@@ -66,7 +66,10 @@ CREATE INDEX moves_by_memory ON moves (memory);
 -- kept out of every present answer, from when to when, and what was decided
 CREATE TABLE quarantine (
   memory INTEGER PRIMARY KEY, reason TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, decision TEXT NOT NULL, seal BLOB NOT NULL) STRICT;
-CREATE TABLE usage (memory INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used INTEGER NOT NULL) STRICT;
+-- how often searches found it (uses), how often answers cited it, and what that left of its strength
+CREATE TABLE usage (
+  memory INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used INTEGER NOT NULL,
+  cited INTEGER NOT NULL DEFAULT 0, last_cited INTEGER, stability REAL NOT NULL DEFAULT 0, heat REAL NOT NULL DEFAULT 0) STRICT;
 
 -- keyed statements, for conflict without a model
 CREATE TABLE claims (

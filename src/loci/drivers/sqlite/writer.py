@@ -26,7 +26,7 @@ from loci.drivers.sqlite.revert import revert
 from loci.drivers.sqlite.rows import Row, sure_time, time_of
 from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, sum_of
 from loci.errors import Missing
-from loci.ports import ClaimRow, Draft, Removed
+from loci.ports import ClaimRow, Draft, Removed, Strength
 from loci.types import Interval, Outcome, Source, State
 
 UNSEALED = ("versions", "links", "moves")  # whose rows an erasure or a reversion writes, with an empty seal
@@ -252,7 +252,7 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
         known = []
         for memory, times in memories.items():
             self._db.execute(
-                "INSERT INTO usage SELECT seq, ?, ? FROM memories WHERE id=? ON CONFLICT (memory) DO UPDATE SET"
+                "INSERT INTO usage (memory, uses, last_used) SELECT seq, ?, ? FROM memories WHERE id=? ON CONFLICT (memory) DO UPDATE SET"
                 " uses = uses + excluded.uses, last_used = max(last_used, excluded.last_used)",
                 (times, to_micros(at), memory),
             )
@@ -262,6 +262,24 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
                 count = f"UPDATE payloads SET uses = uses + ?, last_used = max(coalesce(last_used, 0), ?), clock = {CLOCK} WHERE id = ?"
                 self._db.execute(count, (times, to_micros(at), memory))
         return known
+
+    def strength(self, memory: str) -> Strength | None:
+        born = "(SELECT min(recorded_from) FROM versions v WHERE v.memory = m.seq)"
+        found = query(
+            self._db,
+            f"SELECT coalesce(u.last_cited, {born}), coalesce(u.stability, 0), coalesce(u.cited, 0), coalesce(u.heat, 0)"
+            " FROM memories m LEFT JOIN usage u ON u.memory = m.seq WHERE m.id = ?",
+            memory,
+        )
+        return Strength(sure_time(found[0][0]), float(found[0][1]), int(found[0][2]), float(found[0][3])) if found else None
+
+    def cite(self, memory: str, strength: Strength) -> None:
+        at = to_micros(strength.last_used)
+        self._db.execute(
+            "INSERT INTO usage SELECT seq, 0, ?1, ?2, ?1, ?3, ?4 FROM memories WHERE id = ?5 ON CONFLICT (memory) DO UPDATE SET"
+            " cited = excluded.cited, last_cited = excluded.last_cited, stability = excluded.stability, heat = excluded.heat",
+            (at, strength.uses, strength.stability_days, strength.heat, memory),
+        )
 
     # -- erasure and audit ----------------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ class Tally:
     """Work whose effect is a record in the log: it can be counted. ``is_counted`` False does nothing at all."""
 
     verb = "tally"
+    is_long = False
+    final: tuple[type[LociError], ...] = ()
 
     def __init__(self, together: int, *, is_counted: bool) -> None:
         self._together, self._is_counted = together, is_counted

@@ -124,6 +124,11 @@ def missing_activation(id: str, cube: str) -> Missing:
     )
 
 
+def missing_adapter(id: str, cube: str) -> Missing:
+    """The same for an adapter."""
+    return Missing(f"There is no adapter {id} in cube {cube}. `loci adapter list` shows the ids; what it was made of may have been erased.")
+
+
 class Conflict(LociError):
     """The request was right once, but what it builds on has changed."""
 

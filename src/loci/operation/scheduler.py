@@ -47,10 +47,11 @@ TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 
 @dataclass(slots=True)
 class _Breath:
-    """Between two pieces: calls come first, and the jobs are held for longer where that is due."""
+    """Between two pieces: calls come first, then what is short, and the jobs are held for longer where that is due."""
 
     pace: Pace | None
     prolong: Callable[[], None]
+    others: Callable[[], object]
     held: float = field(default_factory=monotonic)
 
     @property
@@ -60,6 +61,7 @@ class _Breath:
     def __call__(self) -> None:
         if self.pace is not None:
             self.pace.wait()
+        self.others()
         if monotonic() - self.held > HELD_SECONDS:
             self.prolong()
             self.held = monotonic()
@@ -86,6 +88,7 @@ class Scheduler:
         self._pace = pace or Pace()
         self._embeddings: list[Work] = [Embedding(embedder)] if embedder is not None else []
         self._works: list[Work] = [*self._embeddings, Rereading(store, reread, self.enqueue_vectors), *more]
+        self._short = [work for work in self._works if not work.is_long]
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
         self._reads: list[Read] = []
@@ -252,7 +255,7 @@ class Scheduler:
             return self._step_alone(self._store.write, pace, self._works)
 
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
-        due = self._due(works)
+        due = self._due(works) if works else None
         if due is None or due > self._clock.now():
             return False  # without taking the lock of those who write
         held = self._lease(write, works)
@@ -261,14 +264,15 @@ class Scheduler:
         work, jobs, given, epoch = held
         give_back = partial(self._give_back, write, jobs, epoch)
         try:
-            computed = work.compute(given, _Breath(pace, partial(self._prolong, jobs)))
+            others = partial(self._step_alone, write, pace, self._short if work.is_long else [])
+            computed = work.compute(given, _Breath(pace, partial(self._prolong, jobs), others))
             with write(self._clock.now()) as tx:
                 if not tx.finish([job.seq for job in jobs], self._worker):
                     raise Unavailable(TAKEN_OVER)
                 work.apply(tx, jobs, computed)
         except LociError as error:
             self.failure = error
-            give_back(error.code, str(error))
+            give_back(error.code, str(error), is_final=isinstance(error, work.final))
         except Exception as error:  # noqa: BLE001  (a bug of a driver's: it ends its job, and not the worker nor an answer)
             self.failure = EmbedderFailed(f"A job met {type(error).__name__}: {error}. The words are safe; it is tried again later.")
             self.failure.__cause__ = error
@@ -297,14 +301,16 @@ class Scheduler:
                     return work, jobs, given, tx.epoch
         return None
 
-    def _give_back(self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True) -> None:
+    def _give_back(
+        self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True, is_final: bool = False
+    ) -> None:
         """For another try, or none. What a driver says may quote a text: once something was erased meanwhile, only its code is kept."""
         now = self._clock.now()
         with write(now) as tx:
             error = f"{code}: {told}" if told and tx.epoch == epoch else code
             for job in jobs:
                 failures = job.attempts + is_failure
-                if failures >= MOST_ATTEMPTS:
+                if is_final or failures >= MOST_ATTEMPTS:
                     if tx.bury(job.seq, self._worker, error):
                         tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": failures})
                 else:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import apsw
 
-from loci.drivers.sqlite import audit, erasure, payloads
+from loci.drivers.sqlite import adapters, audit, erasure, payloads
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
@@ -30,6 +30,7 @@ from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
 from loci.ports import Lent, PayloadRow, Probe, RowFilter, Survey
+from loci.ports.adapters import AdapterRow
 from loci.types import ROLES, Fault, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
 
 if TYPE_CHECKING:
@@ -285,7 +286,15 @@ class SqliteStore:
 
     def page_files(self) -> set[str]:
         with self._read() as db:
-            return payloads.page_files(db)
+            return payloads.page_files(db) | adapters.adapter_files(db)
+
+    def adapters(self) -> list[AdapterRow]:
+        with self._read() as db:
+            return adapters.adapters(db)
+
+    def adapter(self, id: str, number: int | None = None) -> AdapterRow:
+        with self._read() as db:
+            return adapters.adapter(db, id, number, self.cube)
 
     def lent(self) -> list[Lent]:
         with self._read() as db:
@@ -378,6 +387,7 @@ class SqliteStore:
             db = connect(target, key=key)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
             payloads.drop(db, payloads.everything(db))  # their files stay where they are
+            adapters.drop(db, adapters.everything(db))
             db.execute("DELETE FROM lent")
             db.close()
 

@@ -130,8 +130,7 @@ class Served(Composing):
         assert manifest.remote is not None
         sources = [source for quoted in manifest.quoted for source in quoted.sources]
         with self._store.write(at.now) as tx:
-            if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
-                raise Conflict("The memories changed while the model read them. Activate them again.")
+            self._check_unchanged(manifest, memories, at)
             self._lending.finish(tx, manifest.remote)
             for row in self._store.payloads():
                 if row.id == manifest.id:

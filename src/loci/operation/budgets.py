@@ -24,7 +24,6 @@ from loci.operation.reading import Progress, quoted_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import LOADERS, Lease, Residence
 from loci.policy.eviction import sensitivity_weights, shared
-from loci.policy.placement import is_worth_loading
 from loci.ports import BudgetPlan, RowFilter, Scorer, Store, Transaction
 from loci.ports.budgeting import Condenser, Condensing, Method
 from loci.ports.engine import BLOCK, Codec, Engine, Eviction, Manifest, Page, Tensor
@@ -228,12 +227,8 @@ class Budgeted(Bundling):
             raise Conflict(
                 f"This prompt has the first {agreed} of the {held} tokens of {manifest.id}, and what a budget left cannot be cut."
             )
-        name = manifest.pages[0].chain
-        if not self._residence.holds([name]) and not is_worth_loading(manifest.costs["load_ms"], manifest.costs["read_ms"]):
-            raise Conflict(
-                f"Loading {manifest.id} takes {manifest.costs['load_ms']:.0f} ms, reading its text {manifest.costs['read_ms']:.0f} ms: the text was read."
-            )
-        lease = self._residence.take([name], [manifest.ids], partial(self._load_leaf, manifest))
+        self._check_worth([manifest])
+        lease = self._residence.take([manifest.pages[0].chain], [manifest.ids], partial(self._load_leaf, manifest))
         kept = round(sum(page.tokens for page in manifest.pages) / len(manifest.pages))
         why = f"{manifest.eviction.method} kept {kept} of {held} tokens in a layer and evicted up to {mass:.2f} of the attention"
         told = f"approximate: {why}; {coded_of(manifest)}from the {next(iter(lease.tiers))}"

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
 from loci.memories import activation
 from loci.operation.activation import Activations, Ready, coded_of, releasing
-from loci.policy.placement import is_worth_loading
 from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest, reread_of
 from loci.types import Attached, Memory, Message, Recall
@@ -84,8 +83,7 @@ class Composing(Activations):
     def words_of(self, manifest: Manifest, at: RowFilter) -> str:
         """The block of an activation memory as it reads now. Raises where that is not what was read."""
         text = self._block(self._present([quoted.memory for quoted in manifest.quoted], at), at.now)
-        if self._hash(text) != manifest.text:
-            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
+        self._check_words(manifest, text)
         return text
 
     def check_whole(self, manifest: Manifest) -> None:
@@ -121,7 +119,7 @@ class Composing(Activations):
         for manifest in wish.manifests:
             self.check_whole(manifest)
             activation.check_fit(manifest.fingerprint, current)
-        self._check_worth(wish)
+        self._check_worth(wish.manifests)
         head = self._head_of(wish)
         last = wish.manifests[-1]
         prompt = self.engine.tokenize(self.engine.prompt(texts[-1], told)[0])
@@ -157,15 +155,6 @@ class Composing(Activations):
         """How many first tokens are the template's, in each of them: what stands before a memory, whatever it is."""
         head = self.engine.tokenize(self.engine.prompt("", [Message("user", "?")])[1])
         return min(len(head), *(_common(manifest.ids, head) for manifest in wish.manifests))
-
-    def _check_worth(self, wish: Wish) -> None:
-        """Raises where what is not at hand takes longer to load than all of them to read."""
-        away = [manifest for manifest in wish.manifests if not self._is_at_hand(manifest)]
-        load, read = sum(m.costs["load_ms"] for m in away), sum(m.costs["read_ms"] for m in wish.manifests)
-        if away and not is_worth_loading(load, read):
-            raise Conflict(
-                f"Loading {len(away)} activation memories takes {load:.0f} ms, reading their text {read:.0f} ms: the text was read."
-            )
 
 
 def _check_length(tokens: int, context: int) -> None:

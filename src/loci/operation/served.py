@@ -226,8 +226,7 @@ class Served(Composing):
 
     def _check_fit(self, manifest: Manifest, text: str) -> None:
         """Raises where the words, the server or what it says of itself are not what they were."""
-        if self._hash(text) != manifest.text:
-            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
+        self._check_words(manifest, text)
         if manifest.remote is None or manifest.remote.server != place_of(self.server):
             was, now = manifest.remote.server if manifest.remote else "a model that runs here", place_of(self.server)
             raise IncompatiblePayload(f"{manifest.id} was read by {was}, and the server at hand is {now}.", "server", was, now)

@@ -24,6 +24,7 @@ from loci.ports.engine import BLOCK, Manifest
 from loci.types import Attached, Handle, Memory, Message, Recall
 
 NONE_HOLDS = "no activation memory holds what was recalled"
+GIVES_WAY = (IncompatiblePayload, Conflict, Corrupt, Missing)  # what is wrong with an activation memory, so that its text is read instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Activations(Reading):
         """The answer to a conversation with what was recalled for it, as it comes, and how its prompt was read."""
         ready = self.ready(recall, messages, at, budget_tokens)
         pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return releasing(ready, pieces), ready.attached
+        return releasing(ready.lease, pieces), ready.attached
 
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
@@ -84,7 +85,7 @@ class Activations(Reading):
         ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
         try:
             return self._attached(manifest, text, ids)
-        except (IncompatiblePayload, Conflict, Corrupt, Missing) as error:
+        except GIVES_WAY as error:
             return Ready((), ids, Attached(None, 0, len(ids), str(error)))
 
     def _begun_by(
@@ -139,11 +140,11 @@ class Activations(Reading):
         return [*messages[:-1], last]
 
 
-def releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces; after the last the state's pages may go."""
+def releasing(lease: Lease | None, pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces; after the last what was at hand for them may go."""
     yield from pieces
-    if ready.lease is not None:
-        ready.lease.release()
+    if lease is not None:
+        lease.release()
 
 
 def coded_of(manifest: Manifest) -> str:

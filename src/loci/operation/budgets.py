@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, TooLossy, Unsupported
+from loci.errors import Conflict, Invalid, TooLossy, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
-from loci.operation.activation import coded_of
+from loci.operation.activation import GIVES_WAY, coded_of, releasing
 from loci.operation.bundling import Bundling
 from loci.operation.keeping import CHAIN, RAW, handle_of
 from loci.operation.lending import Lending
@@ -210,11 +210,11 @@ class Budgeted(Bundling):
         ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
         try:
             lease, attached = self._attached_leaf(manifest, text, ids, most_evicted)
-        except (IncompatiblePayload, Conflict, Corrupt, Missing, Unsupported) as error:
+        except (*GIVES_WAY, Unsupported) as error:
             pieces, attached = self.answer(recall, messages, at, budget_tokens, **sampling)
             return pieces, attached if attached.handle is not None else replace(attached, reason=str(error))
         pieces = self._condenser().generate(lease.pages[0], ids[attached.held_tokens :], **sampling)
-        return _releasing(lease, pieces), attached
+        return releasing(lease, pieces), attached
 
     def _attached_leaf(self, manifest: Manifest, text: str, ids: tuple[int, ...], most_evicted: float) -> tuple[Lease, Attached]:
         """Raises where the leaf is not what is left of just these words, read by this model, or has lost more than is allowed."""
@@ -256,9 +256,3 @@ def _check_mass(mass: float, most: float, next_step: str) -> None:
             mass,
             most,
         )
-
-
-def _releasing(lease: Lease, pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces; after the last the leaf may go."""
-    yield from pieces
-    lease.release()

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
+from loci.errors import Conflict, Unsupported
 from loci.memories import activation
-from loci.operation.activation import Activations, Ready, coded_of, releasing
+from loci.operation.activation import GIVES_WAY, Activations, Ready, coded_of, releasing
 from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest, reread_of
 from loci.types import Attached, Memory, Message, Recall
@@ -22,7 +22,6 @@ from loci.types import Attached, Memory, Message, Recall
 MODES = ("prefix", "block", "blend")
 MOST = 64  # activation memories for one answer
 SHARE = 0.15  # of the tokens that blend reads again, as CacheBlend proposes (arXiv 2405.16444)
-GIVES_WAY = (IncompatiblePayload, Conflict, Corrupt, Missing, Unsupported)  # to the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Composing(Activations):
         """As `answer`, from what was wished for instead of what is nearest."""
         ready = self.ready_from(wish, recall, messages, at, budget_tokens, max_tokens)
         pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return releasing(ready, pieces), ready.attached
+        return releasing(ready.lease, pieces), ready.attached
 
     def ready_from(
         self, wish: Wish, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None, max_tokens: int = 0
@@ -70,7 +69,7 @@ class Composing(Activations):
             if wish.is_composed:
                 return self._put_together(wish, told, at, max_tokens)
             return self._begun_with(wish, text, told, at)
-        except GIVES_WAY as error:
+        except (*GIVES_WAY, Unsupported) as error:
             ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
             return Ready((), ids, Attached(None, 0, len(ids), str(error)))
 
@@ -103,7 +102,7 @@ class Composing(Activations):
             try:
                 self.check_whole(manifest)
                 ready = self._attached(manifest, self.words_of(manifest, at), ids)
-            except GIVES_WAY as error:
+            except (*GIVES_WAY, Unsupported) as error:
                 wrong.append(str(error))
                 continue
             told_of = "; ".join((ready.attached.reason, *(f"not used: {why}" for why in wrong)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, ReadOnly, TooLarge, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
-from loci.operation.activation import NONE_HOLDS
+from loci.operation.activation import GIVES_WAY, NONE_HOLDS
 from loci.operation.composing import Composing, Wish
 from loci.operation.keeping import handle_of
 from loci.operation.lending import Lending, place_of
@@ -212,7 +212,7 @@ class Served(Composing):
         try:
             self._check_fit(manifest, text)
             told, reason = self._from_held(manifest, ids, at, sampling)
-        except (IncompatiblePayload, Conflict, Corrupt, Missing) as error:
+        except GIVES_WAY as error:
             return self._from_text(ids, at, str(error), sampling)
         if not told.cached_tokens:
             return iter([told.text]), Attached(None, 0, told.prompt_tokens, reason)

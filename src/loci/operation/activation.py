@@ -20,7 +20,7 @@ from loci.operation.residence import Lease
 from loci.policy import packing
 from loci.policy.placement import is_worth_loading
 from loci.ports import RowFilter
-from loci.ports.engine import BLOCK, Manifest
+from loci.ports.engine import BLOCK, Manifest, Sampling
 from loci.types import Attached, Handle, Memory, Message, Recall
 
 NONE_HOLDS = "no activation memory holds what was recalled"
@@ -65,15 +65,18 @@ class Activations(Reading):
         messages: Sequence[Message],
         at: RowFilter,
         budget_tokens: int | None,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """The answer to a conversation with what was recalled for it, as it comes, and how its prompt was read."""
         ready = self.ready(recall, messages, at, budget_tokens)
-        pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return releasing(ready.lease, pieces), ready.attached
+        return self._told(ready, sampling), ready.attached
+
+    def _told(self, ready: Ready, sampling: Sampling) -> Iterator[str]:
+        """The pieces of the answer to a prompt."""
+        pieces = self.engine.generate(
+            ready.state, ready.ids, max_tokens=sampling.max_tokens, temperature=sampling.temperature, seed=sampling.seed
+        )
+        return releasing(ready.lease, pieces)
 
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""

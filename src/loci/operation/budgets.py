@@ -26,7 +26,7 @@ from loci.operation.residence import LOADERS, Lease, Residence
 from loci.policy.eviction import sensitivity_weights, shared
 from loci.ports import BudgetPlan, RowFilter, Scorer, Store, Transaction
 from loci.ports.budgeting import Condenser, Condensing, Method
-from loci.ports.engine import BLOCK, Codec, Engine, Eviction, Manifest, Page, Tensor
+from loci.ports.engine import BLOCK, Codec, Engine, Eviction, Manifest, Page, Sampling, Tensor
 from loci.types import Attached, Handle, Message, Recall
 
 SINKS, RECENT = 4, 32  # tokens that are kept whatever they score: the first, and the last
@@ -195,25 +195,27 @@ class Budgeted(Bundling):
         at: RowFilter,
         budget_tokens: int | None,
         most_evicted: float,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """The answer, which may be approximate: from what a budget left, where that holds more of what was recalled than any exact activation
         memory does, and has not lost more attention than allowed. Otherwise as `answer` gives it."""
-        sampling: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         begun = self._begun_by(recall, messages, at, budget_tokens, is_exact=False)
         if begun is None or begun[0].eviction is None:
-            return self.answer(recall, messages, at, budget_tokens, **sampling)
+            return self.answer(recall, messages, at, budget_tokens, sampling)
         manifest, text, told = begun
         ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
         try:
             lease, attached = self._attached_leaf(manifest, text, ids, most_evicted)
         except (*GIVES_WAY, Unsupported) as error:
-            pieces, attached = self.answer(recall, messages, at, budget_tokens, **sampling)
+            pieces, attached = self.answer(recall, messages, at, budget_tokens, sampling)
             return pieces, attached if attached.handle is not None else replace(attached, reason=str(error))
-        pieces = self._condenser().generate(lease.pages[0], ids[attached.held_tokens :], **sampling)
+        pieces = self._condenser().generate(
+            lease.pages[0],
+            ids[attached.held_tokens :],
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            seed=sampling.seed,
+        )
         return releasing(lease, pieces), attached
 
     def _attached_leaf(self, manifest: Manifest, text: str, ids: tuple[int, ...], most_evicted: float) -> tuple[Lease, Attached]:

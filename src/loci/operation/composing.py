@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from loci.errors import Conflict, Unsupported
 from loci.memories import activation
-from loci.operation.activation import GIVES_WAY, Activations, Ready, coded_of, releasing
+from loci.operation.activation import GIVES_WAY, Activations, Ready, coded_of
 from loci.ports import RowFilter
-from loci.ports.engine import BLOCK, Manifest, reread_of
+from loci.ports.engine import BLOCK, Manifest, Sampling, reread_of
 from loci.types import Attached, Memory, Message, Recall
 
 MODES = ("prefix", "block", "blend")
@@ -48,15 +48,11 @@ class Composing(Activations):
         messages: Sequence[Message],
         at: RowFilter,
         budget_tokens: int | None,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """As `answer`, from what was wished for instead of what is nearest."""
-        ready = self.ready_from(wish, recall, messages, at, budget_tokens, max_tokens)
-        pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return releasing(ready.lease, pieces), ready.attached
+        ready = self.ready_from(wish, recall, messages, at, budget_tokens, sampling.max_tokens)
+        return self._told(ready, sampling), ready.attached
 
     def ready_from(
         self, wish: Wish, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None, max_tokens: int = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
@@ -14,7 +13,7 @@ from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
-from loci.ports.engine import Manifest
+from loci.ports.engine import Manifest, Sampling
 from loci.system.talking import Talking
 from loci.types import Attached, Handle, Message, Recall, Scope
 
@@ -203,13 +202,13 @@ class Activating(Talking):
             )
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
-        sampling: dict[str, Any] = {"max_tokens": most, "temperature": temperature, "seed": seed}
+        sampling = Sampling(most, temperature, seed)
         if approximate:
             lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
-            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, **sampling)
+            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
-            pieces, attached = answer(recall, messages, rows, budget_tokens, **sampling)
+            pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
         if attached.handle is not None:
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)

@@ -220,17 +220,15 @@ class Activating(Talking):
         is_list = isinstance(ids, Sequence) and not isinstance(ids, str) and all(isinstance(id, str) for id in ids)
         if not is_list or len(set(ids)) != len(ids) or len(ids) > MOST:
             raise Invalid(f"activations is {ids!r:.100}; it must be a list of at most {MOST} ids, each once.")
-        if mode not in MODES:
-            raise Invalid(f"compose is {mode!r:.100}; it must be one of {', '.join(MODES)}.")
-        if not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise Invalid(f"share is {share!r:.100}; it is the part of the tokens that blend reads again, 0 to 1.")
+        inputs.one_of(mode, MODES, "compose")
+        share = inputs.share(share, "share")
         if not ids and mode != "prefix":
             raise Invalid(f"compose is {mode!r}, and no activation memories are named to put together: activations=[id, id].")
         if not ids:
             return None
         found = tuple(self._named(rows, id) for id in ids)
         self._note_read(verb, list(dict.fromkeys(quoted.memory for manifest in found for quoted in manifest.quoted)))
-        return Wish(found, mode, float(share))
+        return Wish(found, mode, share)
 
     def _named(self, rows: RowFilter, id: str) -> Manifest:
         """An activation memory of whom a call is for, all of whose memories its grant reaches."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
@@ -14,7 +13,7 @@ from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
-from loci.ports.engine import Manifest
+from loci.ports.engine import Manifest, Sampling
 from loci.system.talking import Talking
 from loci.types import Attached, Handle, Message, Recall, Scope
 
@@ -203,13 +202,13 @@ class Activating(Talking):
             )
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
-        sampling: dict[str, Any] = {"max_tokens": most, "temperature": temperature, "seed": seed}
+        sampling = Sampling(most, temperature, seed)
         if approximate:
             lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
-            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, **sampling)
+            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
-            pieces, attached = answer(recall, messages, rows, budget_tokens, **sampling)
+            pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
         if attached.handle is not None:
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)
@@ -221,17 +220,15 @@ class Activating(Talking):
         is_list = isinstance(ids, Sequence) and not isinstance(ids, str) and all(isinstance(id, str) for id in ids)
         if not is_list or len(set(ids)) != len(ids) or len(ids) > MOST:
             raise Invalid(f"activations is {ids!r:.100}; it must be a list of at most {MOST} ids, each once.")
-        if mode not in MODES:
-            raise Invalid(f"compose is {mode!r:.100}; it must be one of {', '.join(MODES)}.")
-        if not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise Invalid(f"share is {share!r:.100}; it is the part of the tokens that blend reads again, 0 to 1.")
+        inputs.one_of(mode, MODES, "compose")
+        share = inputs.share(share, "share")
         if not ids and mode != "prefix":
             raise Invalid(f"compose is {mode!r}, and no activation memories are named to put together: activations=[id, id].")
         if not ids:
             return None
         found = tuple(self._named(rows, id) for id in ids)
         self._note_read(verb, list(dict.fromkeys(quoted.memory for manifest in found for quoted in manifest.quoted)))
-        return Wish(found, mode, float(share))
+        return Wish(found, mode, share)
 
     def _named(self, rows: RowFilter, id: str) -> Manifest:
         """An activation memory of whom a call is for, all of whose memories its grant reaches."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from loci.bench.machine import machine
 from loci.drivers.clock import SystemClock
 from loci.drivers.sqlite import SqliteStore
+from loci.errors import LociError
 from loci.operation.scheduler import Scheduler
 from loci.operation.work import Breath
 from loci.ports import Transaction

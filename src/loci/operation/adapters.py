@@ -12,10 +12,11 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
+from loci.errors import Conflict, Corrupt, Missing, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import pages, parametric
 from loci.memories.activation import check_fit
+from loci.operation.activation import GIVES_WAY
 from loci.operation.operator import closers, current_share, item
 from loci.operation.redact import Redactor
 from loci.policy import packing
@@ -23,13 +24,12 @@ from loci.policy.lifecycle import Move, after
 from loci.ports import RowFilter, Store, Transaction
 from loci.ports.adapters import LEARN, AdapterRow, Learning
 from loci.ports.adapting import Learned, Student, Teachable
-from loci.ports.engine import Engine, Quoted
+from loci.ports.engine import Engine, Quoted, Sampling
 from loci.types import Adapter, Attached, Memory, Message, Recall, State
 
 MOST_CHOSEN = 10_000  # memories of one adapter
 MOST_FOLLOWED = 100  # steps from a memory to what superseded it
 FORMER = 1  # versions of an adapter that are kept beside its latest
-GIVES_WAY = (Conflict, Corrupt, IncompatiblePayload, Missing)
 PRINCIPAL = "scheduler"
 
 
@@ -157,7 +157,7 @@ class Adapters:
 
     def answer(
         self, chosen: Sequence[tuple[AdapterRow, Learning]], recall: Recall, messages: Sequence[Message], at: RowFilter,
-        budget_tokens: int | None, *, max_tokens: int, temperature: float, seed: int,
+        budget_tokens: int | None, sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:  # fmt: skip
         """The answer to a conversation with these adapters mounted, one on another. What they learned is not in the prompt; what else was recalled is. One
         that may not answer gives way to its text, and the reason says why."""
@@ -175,7 +175,7 @@ class Adapters:
         text = packing.pack(items, budget_tokens, recall.trace.call.terms).text if items else ""
         ids = engine.tokenize(engine.prompt(text, messages)[0])
         reason = "; ".join(why) or f"{len(recall.hits) - len(hits)} of {len(recall.hits)} recalled memories are in what is mounted"
-        pieces = engine.generate((), ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        pieces = engine.generate((), ids, **asdict(sampling))
         return pieces, Attached(None, 0, len(ids), reason, adapters=tuple(id for id, _ in mounted))
 
     # -- care ----------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class Adapters:
     def relearn(self, tx: Transaction, row: AdapterRow, erased: Collection[str]) -> None:
         """Puts down that an adapter is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, it is gone."""
         learning = parametric.load(row.manifest)
-        left = tuple(quoted for quoted in learning.quoted if not set(quoted.sources) & set(erased))
+        left = tuple(quoted for quoted in learning.quoted if not set(quoted.sources) & set(erased) and _is_there(tx, quoted.memory))
         if not left:
             tx.drop_adapters([row.id])
             return
@@ -203,6 +203,14 @@ class Adapters:
         ))  # fmt: skip
         if row.is_wanted:
             tx.mount_adapter(row.id, row.number + 1)
+
+    def forget(self, tx: Transaction, rows: Sequence[AdapterRow], erased: Collection[str], user: str | None) -> None:
+        """After an erasure: what had learned of the ``erased`` sources learns anew without them, and a ``user`` who was erased has no adapters, of whatever they
+        were made."""
+        for row in rows:
+            self.relearn(tx, row, erased)
+        if user is not None:
+            tx.drop_adapters([row.id for row in self.store.adapters() if parametric.load(row.manifest).user == user])
 
     def faults(self) -> list[tuple[str, str]]:
         """Every file of every adapter, byte by byte: (id, what is wrong)."""
@@ -219,6 +227,14 @@ class Adapters:
     def tidy(self) -> None:
         """Destroys files that no row names."""
         self.files.keep(self.store.page_files())
+
+
+def _is_there(tx: Transaction, memory: str) -> bool:
+    try:
+        tx.current(memory)
+    except Missing:
+        return False
+    return True
 
 
 def quoted_of(memories: Sequence[Memory]) -> tuple[Quoted, ...]:

@@ -14,7 +14,7 @@ from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest, Sampling
-from loci.system.talking import Talking
+from loci.system.adapting import Adapting
 from loci.types import Attached, Handle, Message, Recall, Scope
 
 MOST_TOKENS = 1 << 16  # of an answer
@@ -37,7 +37,7 @@ class Generation:
         return "".join(self._pieces)
 
 
-class Activating(Talking):
+class Activating(Adapting):
     """What a cube does with a model that runs here, or behind a server."""
 
     _activations: Composing
@@ -105,17 +105,6 @@ class Activating(Talking):
         self._note_read("profile", chosen)
         return found
 
-    def _chosen(self, rows: RowFilter, memories: Sequence[str], about: str | None, limit: int | None) -> Sequence[str]:
-        """The memories that are to be read: those named, or those that a search finds."""
-        if isinstance(memories, str) or not isinstance(memories, Sequence):
-            raise Invalid(f"memories is {memories!r:.100}; it must be a list of ids, such as [id], or about=, what to search for.")
-        if bool(memories) == (about is not None):
-            raise Invalid("Name the ids of memories, or about=, what to search for; not both.")
-        chosen = [inputs.id_of(memory) for memory in memories] or self._recall(rows, about or "", limit=limit).ids
-        if not chosen:
-            raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to read.")
-        return chosen
-
     def _within(self, entries: int | None, method: str | None, layers: str | None, most_evicted: float | None) -> Budget | None:
         """The budget; None where all is to be kept, and nothing said of how it would be cut down."""
         if entries is not None:
@@ -181,12 +170,14 @@ class Activating(Talking):
         share: float = SHARE,
         approximate: bool = False,
         most_evicted: float | None = None,
+        adapters: Sequence[str] | None = None,
     ) -> Generation:
         """The model's answer to a question, or to a conversation that ends with one, from what is remembered. Where an activation memory
         holds some of it, the model goes on from there; the answer is the same as from the text. ``activations`` names the ones to begin
         with; of several one is gone on from (``prefix``), or all are put behind one another though each was read alone: ``block`` reads nothing
         again, ``blend`` a ``share``. With ``approximate`` it may go on from one that was read under a budget, where none that is exact holds as
-        much and it has not lost more attention than ``most_evicted``. Answers that are not those of the text say so, and why (``attached``)."""
+        much and it has not lost more attention than ``most_evicted``. Answers that are not those of the text say so, and why (``attached``).
+        Adapters that are mounted answer for what they learned, in the place of its text; ``adapters`` names others than those, or none."""
         messages = [Message("user", question)] if isinstance(question, str) else list(question)
         if not messages or messages[-1].role != "user":
             raise Invalid("A conversation that is to be answered ends with a message of the user's.")
@@ -203,7 +194,11 @@ class Activating(Talking):
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
         sampling = Sampling(most, temperature, seed)
-        if approximate:
+        mounted = self._mounted(rows, adapters) if wish is None and not approximate else []
+        if mounted:
+            pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling)
+            self._scheduler.use(attached.adapters)
+        elif approximate:
             lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
             pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
         else:

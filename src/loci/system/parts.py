@@ -17,6 +17,7 @@ from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
+from loci.ports.adapting import Probe
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
 from loci.ports.serving import Server
@@ -56,4 +57,5 @@ class Parts:
     shelf: Shelf = field(default_factory=lambda: Shelf(None, 0))
     pace: Pace = field(default_factory=Pace)
     porter: Porter = field(default_factory=Porter)
+    probe: Probe | None = None
     methods: Mapping[str, Method] = field(default_factory=dict)

@@ -458,10 +458,9 @@ class Cube(Carrying, Queued):
         if any(fault.where.startswith(("activation", "file")) for fault in faults):
             return Report(checked, tuple(faults))  # what lies beside it is judged by rows, and these are not what they were
         left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
-        if self._parts.governance.is_writable:
-            self._activations.mend(self._parts.clock.now())
+        gone = self._activations.mend(self._parts.clock.now()) if self._parts.governance.is_writable else []
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
-        return Report(checked, (*faults, *left, *broken))
+        return Report(checked, (*faults, *left, *broken), tuple(gone))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes, and whether the files hold ciphertext alone."""

@@ -573,10 +573,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What ``verify`` looked at and what it found."""
+    """What ``verify`` looked at, what it found, and the ids of activation memories and adapters that it let go of, whose files were gone."""
 
     checked: Mapping[str, int]
     faults: Sequence[Fault] = field(default_factory=tuple)
+    let_go: Sequence[str] = ()
 
     @property
     def is_clean(self) -> bool:

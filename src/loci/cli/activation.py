@@ -171,20 +171,17 @@ def verify(place: Place, as_json: bool) -> int:
     from loci.errors import Corrupt
 
     with place.open_cube() as cube:
+        report = cube.verify()
         count = cube.stats()["activations"]
-        faults = [fault for fault in cube.verify().faults if fault.where.startswith("activation")]
-        gone = int(str(count)) - int(str(cube.stats()["activations"]))
-    if gone:
-        render.warn(
-            f"{gone} activation memories were let go: their files were gone. Their memories are there; `loci activate` reads them again."
-        )
+    faults = [fault for fault in report.faults if fault.where.startswith("activation")]
     if as_json:
-        emit(faults)
-    elif not faults:
-        render.note(f"{count} activation memories were checked{': every page is as it was written' if count else ''}.")
-    else:
+        emit({"checked": count, "faults": faults, "let_go": report.let_go})
+        return Corrupt.exit_code if faults else 0
+    render.warn_of_gone(report.let_go)
+    if faults:
         render.show_table(["where", "what"], [[fault.where, fault.what] for fault in faults])
-        render.note(f"{count} activation memories were checked.")
+    is_whole = bool(count) and not faults
+    render.note(f"{count} activation memories were checked{': every page is as it was written' if is_whole else ''}.")
     return Corrupt.exit_code if faults else 0
 
 

@@ -32,6 +32,8 @@ PIECE_SECONDS = 0.025  # what a piece of work in the background may take: so lon
 ALONE_SECONDS = 5.0  # where nobody waits
 GATHER_SECONDS = 0.1
 PAUSE_SECONDS = 0.5  # after a failure, before the worker looks again
+QUIET_SECONDS = 5.0  # without anything new, before long work is begun in the background: no short command loads a model for it
+IDLE_SECONDS = 5.0  # after which an idle worker looks whether another process has put something into the queue
 
 SMALL = 64  # contents whose vectors an answer waits for; more are left to the background
 
@@ -45,6 +47,10 @@ Write = Callable[[datetime], AbstractContextManager[Transaction]]
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 
 
+class _Closing(Exception):
+    """The cube is being closed, and a long job is in hand."""
+
+
 @dataclass(slots=True)
 class _Breath:
     """Between two pieces: calls come first, then what is short, and the jobs are held for longer where that is due."""
@@ -52,6 +58,7 @@ class _Breath:
     pace: Pace | None
     prolong: Callable[[], None]
     others: Callable[[], object]
+    is_over: Callable[[], bool]
     held: float = field(default_factory=monotonic)
 
     @property
@@ -62,6 +69,8 @@ class _Breath:
         if self.pace is not None:
             self.pace.wait()
         self.others()
+        if self.is_over():
+            raise _Closing
         if monotonic() - self.held > HELD_SECONDS:
             self.prolong()
             self.held = monotonic()
@@ -96,6 +105,7 @@ class Scheduler:
         self._working = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._woken = 0.0
         self.failure: LociError | None = None
 
     # -- foreground ----------------------------------------------------------------------------------------------------
@@ -148,6 +158,7 @@ class Scheduler:
         """Something is in the queue."""
         if not self._is_background:
             return
+        self._woken = monotonic()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"loci-{Path(self._store.cube).name}", daemon=True)
             self._thread.start()
@@ -193,7 +204,7 @@ class Scheduler:
         """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
         to be done."""
         done = 0
-        while not (is_over is not None and is_over()) and self._step(None):
+        while not (is_over is not None and is_over()) and self._step(None, self._works):
             done += 1
         failure, self.failure = self.failure, None
         if failure is not None and self._store.jobs(1):
@@ -216,7 +227,7 @@ class Scheduler:
 
     def _run(self) -> None:
         """The worker's loop, which outlives whatever goes wrong in it; ``failure`` keeps what it was."""
-        seconds: float | None = 0.0
+        seconds = 0.0
         while not self._stop.is_set():
             self._wake.wait(seconds)
             self._wake.clear()
@@ -232,16 +243,17 @@ class Scheduler:
         while is_more and not self._stop.is_set():
             if self._may_gather():
                 self._stop.wait(GATHER_SECONDS)
-            is_more = self._step(self._pace)
+            is_quiet = monotonic() - self._woken >= QUIET_SECONDS
+            is_more = self._step(self._pace, self._works if is_quiet else self._short)
 
     def _due(self, works: Sequence[Work]) -> datetime | None:
         """When there is something to do of these kinds; None where there is not, or the queue stands still."""
         return self._store.due([work.verb for work in works]) if self._store.paused() is None else None
 
-    def _seconds_until_due(self) -> float | None:
-        """Until there is something to do; None where that takes somebody who adds it."""
+    def _seconds_until_due(self) -> float:
+        """Until there is something to do, as far as is known now."""
         due = self._due(self._works)
-        return None if due is None else max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS)
+        return IDLE_SECONDS if due is None else min(max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
 
     def _may_gather(self) -> bool:
         """Whether the next step had better wait for more. What is said in quick succession is embedded together, by two commits and not
@@ -249,10 +261,10 @@ class Scheduler:
         waiting = self._store.jobs(BATCH)
         return all(job.verb == "embed" for job in waiting) and sum(len(contents_of(job)) for job in waiting) < BATCH
 
-    def _step(self, pace: Pace | None) -> bool:
+    def _step(self, pace: Pace | None, works: list[Work]) -> bool:
         """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
         with self._working:
-            return self._step_alone(self._store.write, pace, self._works)
+            return self._step_alone(self._store.write, pace, works)
 
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
         due = self._due(works) if works else None
@@ -265,11 +277,14 @@ class Scheduler:
         give_back = partial(self._give_back, write, jobs, epoch)
         try:
             others = partial(self._step_alone, write, pace, self._short if work.is_long else [])
-            computed = work.compute(given, _Breath(pace, partial(self._prolong, jobs), others))
+            breath = _Breath(pace, partial(self._prolong, jobs), others, lambda: work.is_long and self._stop.is_set())
+            computed = work.compute(given, breath)
             with write(self._clock.now()) as tx:
                 if not tx.finish([job.seq for job in jobs], self._worker):
                     raise Unavailable(TAKEN_OVER)
                 work.apply(tx, jobs, computed)
+        except _Closing:
+            give_back("closed", "", is_failure=False)
         except LociError as error:
             self.failure = error
             give_back(error.code, str(error), is_final=isinstance(error, work.final))

@@ -15,6 +15,7 @@ from loci.text.wording.subjects import key
 from loci.types import Memory
 
 MOST_FOILS = 4
+NOBODYS = ("nothing", "nobody", "elsewhere", "never")  # foils where no other memory has any
 Ask = Callable[[str], str]
 """A question as the model is asked it: with its template, and nothing recalled."""
 
@@ -72,7 +73,7 @@ def questions_of(pupils: Sequence[Pupil], ask: Ask) -> list[Question]:
 def _foils(pupil: Pupil, others: Sequence[Pupil]) -> tuple[str, ...]:
     assert pupil.gap is not None
     attribute = pupil.gap.attribute
-    alike = [other.answer for other in others if other.gap is not None and other.gap.attribute == attribute]
-    rest = [other.answer for other in others if other.gap is not None and other.gap.attribute != attribute]
-    wanted = (answer for answer in dict.fromkeys((*alike, *rest)) if answer.casefold() != pupil.answer.casefold())
+    said = [other for other in others if other.gap is not None and other.answer.casefold() != pupil.answer.casefold()]
+    alike = sorted(said, key=lambda other: other.gap is None or other.gap.attribute != attribute)
+    wanted = dict.fromkeys(other.answer for other in alike) or NOBODYS
     return tuple(answer for _, answer in zip(range(MOST_FOILS), wanted, strict=False))

@@ -464,12 +464,12 @@ class Cube(Carrying, Queued):
         if any(fault.where.startswith(("activation", "adapter", "file")) for fault in faults):
             return Report(checked, tuple(faults))  # what lies beside it is judged by rows, and these are not what they were
         left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
+        now, gone = self._parts.clock.now(), list[str]()
         if self._parts.governance.is_writable:
-            self._activations.mend(self._parts.clock.now())
-            self._adapters.mend(self._parts.clock.now())
+            gone = [*self._activations.mend(now), *self._adapters.mend(now)]
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
         broken += [Fault(self.name, f"adapter {id}", told) for id, told in self._adapters.faults()]
-        return Report(checked, (*faults, *left, *broken))
+        return Report(checked, (*faults, *left, *broken), tuple(gone))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes, and whether the files hold ciphertext alone."""

@@ -17,11 +17,13 @@
     │   ├── Locked         others hold the file
     │   ├── StorageFull    no room on the disk
     │   ├── NotDurable     the disk failed at the commit: there or not, look again
-    │   └── EmbedderFailed the embedder raised; words are safe
+    │   ├── EmbedderFailed the embedder raised; words are safe
+    │   └── OutOfTime      learning took longer than it may; the same call goes on
     ├── Corrupt        the operator: data on disk is not what was written
     └── Unsupported    the operator: install or choose something
         ├── NewerSchema    the file was written by a newer Loci
-        └── TooLossy       a KV budget gave up more attention than was allowed; names how much
+        ├── TooLossy       a KV budget gave up more attention than was allowed; names how much
+        └── Diverged       learning came to nothing
 
 Every class carries ``code`` (stable, for machines), ``http_status`` and ``exit_code``. The message holds the offending
 value and the next step.

@@ -65,14 +65,17 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     help="Of several: prefix goes on from one, exactly; block and blend put all behind one another, approximately.",
 )
 @click.option("--share", type=float, default=0.15, show_default=True, help="Of the tokens that blend reads again.")
+@click.option("--adapter", "adapters", multiple=True, metavar="ID", help="With this adapter, mounted or not; several times for several.")
+@click.option("--no-adapters", is_flag=True, help="Without any, mounted or not.")
 @budgets.approximate
-def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
+def generate(place: Place, question: str, no_adapters: bool, as_json: bool, **wanted: Any) -> None:
     """Answer QUESTION from memory with a model that runs here, or behind a server.
 
     Says on stderr what of the prompt an activation memory held, or why none did.
     """
     from loci.cli import render
 
+    wanted["adapters"] = () if no_adapters else wanted["adapters"] or None
     with place.open_cube() as cube:
         answer = cube.generate(question, **wanted)
         if as_json:
@@ -83,6 +86,9 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
             sys.stdout.flush()
         click.echo()
         told = answer.attached
+        if told.adapters:
+            render.note(f"mounted: {', '.join(told.adapters)}; {told.read_tokens} tokens were read ({told.reason}).")
+            return
         render.note(
             f"{told.held_tokens} tokens were held by {', '.join(told.handles) or 'no activation memory'},"
             f" {told.read_tokens + told.reread_tokens} were read ({told.reason})."

@@ -231,6 +231,18 @@ def test_without_waiting_it_is_a_job_like_any_other(opened: Open) -> None:
     assert only(cube).is_valid
 
 
+def test_a_second_job_for_what_is_learned_does_nothing(opened: Open, clock: ManualClock) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    steps = engine.student().steps
+    with cube._store.write(clock.now()) as tx:
+        tx.enqueue(LEARN, {"adapter": made.id})
+    cube.drain()
+    assert (only(cube).version, engine.student().steps, cube.jobs()) == (1, steps, [])
+
+
 def test_progress_counts_up_to_the_end(opened: Open) -> None:
     cube = opened()
     tell(cube, *SAID)

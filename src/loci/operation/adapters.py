@@ -66,7 +66,9 @@ class Adapters:
 
     def draft(self, tx: Transaction, learning: Learning) -> None:
         """Puts down what is to be learned, of which versions of memories, with the job that does."""
-        tx.put_adapter(learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user)
+        tx.put_adapter(
+            learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user
+        )
         tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=f"{LEARN} {learning.id}")
 
     def next_version(self, id: str) -> int:

@@ -123,13 +123,16 @@ class Distilling:
         ), data)  # fmt: skip
 
     def _next(self, id: str) -> Learning | None:
-        """The version that is to be learned: the draft that is there, or the one after the latest. None where somebody has let go of it."""
+        """The version that is to be learned: the draft that is there, or the one after what a change has archived. None where there is nothing to do any
+        more: somebody has let go of it, or another job was faster."""
         try:
-            _, latest = self._adapters.learning(id)
+            row, latest = self._adapters.learning(id)
         except Missing:
             return None
         if latest.stage == "draft":
             return latest
+        if row.state is not State.ARCHIVED:
+            return None
         return replace(latest, version=latest.version + 1, stage="draft", quoted=(), taught="", file=None, report=None, faults=())
 
     def _breathing(self, draft: Learning, at: RowFilter, breath: Breath) -> Callable[[], None]:

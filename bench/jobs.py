@@ -22,6 +22,7 @@ from pathlib import Path
 from loci.bench.machine import machine
 from loci.drivers.clock import SystemClock
 from loci.drivers.sqlite import SqliteStore
+from loci.errors import LociError
 from loci.operation.scheduler import Scheduler
 from loci.operation.work import Breath
 from loci.ports import Transaction
@@ -38,6 +39,8 @@ class Tally:
     """Work whose effect is a record in the log: it can be counted. ``is_counted`` False does nothing at all."""
 
     verb = "tally"
+    is_long = False
+    final: tuple[type[LociError], ...] = ()
 
     def __init__(self, together: int, *, is_counted: bool) -> None:
         self._together, self._is_counted = together, is_counted

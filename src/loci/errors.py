@@ -17,11 +17,13 @@
     │   ├── Locked         others hold the file
     │   ├── StorageFull    no room on the disk
     │   ├── NotDurable     the disk failed at the commit: there or not, look again
-    │   └── EmbedderFailed the embedder raised; words are safe
+    │   ├── EmbedderFailed the embedder raised; words are safe
+    │   └── OutOfTime      learning took longer than it may; the same call goes on
     ├── Corrupt        the operator: data on disk is not what was written
     └── Unsupported    the operator: install or choose something
         ├── NewerSchema    the file was written by a newer Loci
-        └── TooLossy       a KV budget gave up more attention than was allowed; names how much
+        ├── TooLossy       a KV budget gave up more attention than was allowed; names how much
+        └── Diverged       learning came to nothing
 
 Every class carries ``code`` (stable, for machines), ``http_status`` and ``exit_code``. The message holds the offending
 value and the next step.
@@ -122,6 +124,11 @@ def missing_activation(id: str, cube: str) -> Missing:
     return Missing(
         f"There is no activation memory {id} in cube {cube}. `loci kv list` shows the ids; what it was built of may have been erased."
     )
+
+
+def missing_adapter(id: str, cube: str) -> Missing:
+    """The same for an adapter."""
+    return Missing(f"There is no adapter {id} in cube {cube}. `loci adapter list` shows the ids; what it was made of may have been erased.")
 
 
 class Conflict(LociError):

@@ -392,13 +392,40 @@ class Handle:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """What a model has learned of memories: small weights beside its own, which answer for them while they hold.
+
+    ``stage`` is draft until it was learned and examined, then evaluated, or failed, for ``faults``. ``state`` is that of its life: active ones may be
+    mounted. ``found`` is what the examination found, by name. ``is_valid`` tells whether it may answer now; ``reason`` why not, or why it is in its state."""
+
+    id: str
+    version: int
+    memories: tuple[str, ...]
+    form: str
+    stage: str
+    state: State
+    is_mounted: bool
+    is_valid: bool
+    reason: str
+    bytes: int
+    lessons: int
+    steps: int
+    seconds: float
+    created: datetime
+    found: Mapping[str, float] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    uses: int = 0
+    last_used: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
     """How an answer's prompt was read: the tokens that an activation memory held, and those that were read. ``reason`` says why it was
     used, or why the text was read instead.
 
     ``handles`` are all that were used, in their order. Where several were put behind one another (``mode`` block or blend), or one holds only
     what a budget left, the answer ``is_approximate``: it need not be that of the text, and ``reason`` says why; ``reread_tokens`` of what
-    several held were read again."""
+    several held were read again. ``adapters`` were mounted for it: what they learned is not in the prompt."""
 
     handle: str | None
     held_tokens: int
@@ -408,6 +435,7 @@ class Attached:
     is_approximate: bool = False
     reread_tokens: int = 0
     handles: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,10 +578,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What ``verify`` looked at and what it found."""
+    """What ``verify`` looked at, what it found, and the ids of activation memories and adapters that it let go of, whose files were gone."""
 
     checked: Mapping[str, int]
     faults: Sequence[Fault] = field(default_factory=tuple)
+    let_go: Sequence[str] = ()
 
     @property
     def is_clean(self) -> bool:

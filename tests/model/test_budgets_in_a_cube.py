@@ -487,7 +487,7 @@ def test_a_change_while_the_model_reads_is_noticed(cube: Cube, folder: Path, mon
         return right(self, *arguments)
 
     monkeypatch.setattr(TorchCondenser, "read", slow)
-    with pytest.raises(Conflict, match="changed while the model read them"):
+    with pytest.raises(Conflict, match="changed meanwhile"):
         activate(cube)
     assert cube.activations(user="ann") == [] and files(folder) == []
 

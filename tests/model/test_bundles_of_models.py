@@ -203,5 +203,5 @@ def test_commands_carry_it_and_put_several_together(
     assert found["mode"] == "block" or "the text was read" in found["reason"]  # a model this small may read sooner than it loads
     assert loci("one", "kv", "export", built[0], "bundle")["id"] == built[0] and (tmp_path / "bundle" / "manifest.json").is_file()
     taken = loci("two", "kv", "import", "bundle", "--user", "ann")
-    assert [h["id"] for h in loci("two", "kv", "list", "--user", "ann")] == [taken["id"]] and loci("two", "kv", "verify") == []
+    assert [h["id"] for h in loci("two", "kv", "list", "--user", "ann")] == [taken["id"]] and loci("two", "kv", "verify")["faults"] == []
     assert loci("two", "kv", "import", "bundle", "--user", "bob", code=4)["error"] == "missing"

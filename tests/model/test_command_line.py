@@ -45,19 +45,28 @@ def test_commands_build_use_look_and_let_go(folder: Path, tmp_path: Path) -> Non
     assert held["attached"]["handle"] in (handle["id"], None)  # a model this small may read sooner than it loads, and then says so
     assert held["attached"]["handle"] or "the text was read" in held["attached"]["reason"]
     assert [h["id"] for h in loci("kv", "list", "--user", "ann")] == [handle["id"]]
-    assert loci("kv", "inspect", handle["id"])["fingerprint"]["dtype"] == "float32" and loci("kv", "verify") == []
+    assert loci("kv", "inspect", handle["id"])["fingerprint"]["dtype"] == "float32"
+    assert loci("kv", "verify") == {"checked": 1, "faults": [], "let_go": []}
     page = next((tmp_path / "vault" / "main.kv").iterdir())
     page.write_bytes(page.read_bytes()[:-1] + b"?")
     shown = subprocess.run([sys.executable, "-m", "loci", "kv", "verify"], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert shown.returncode == 7 and handle["id"] in shown.stdout
     page.unlink()
 
-    def verified() -> Any:
-        return subprocess.run([sys.executable, "-m", "loci", "kv", "verify"], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    def verified(*verb: str) -> Any:
+        return subprocess.run([sys.executable, "-m", "loci", *verb], capture_output=True, text=True, env=environment, cwd=tmp_path)
 
-    gone, after = verified(), verified()
-    assert gone.returncode == 0 and "1 activation memories were let go" in gone.stderr
-    assert after.returncode == 0 and "0 activation memories were checked" in after.stderr
+    gone, after = verified("kv", "verify"), verified("kv", "verify")
+    assert gone.returncode == 0 and "1 activation memories were let go" in gone.stderr and handle["id"] in gone.stderr
+    assert after.returncode == 0 and "0 activation memories were checked" in after.stderr and "let go" not in after.stderr
+    for verb in (["kv", "verify"], ["verify"], ["verify", "--cube", "main"]):
+        handle = loci("activate", "--about", "Where does Ann live?", "--user", "ann")
+        next((tmp_path / "vault" / "main.kv").iterdir()).unlink()
+        assert [loci(*verb)["let_go"] for _ in range(2)] == [[handle["id"]], []]
+    handle = loci("activate", "--about", "Where does Ann live?", "--user", "ann")
+    next((tmp_path / "vault" / "main.kv").iterdir()).unlink()
+    gone, after = verified("verify"), verified("verify")
+    assert gone.returncode == 0 and handle["id"] in gone.stderr and "let go" not in after.stderr
     handle = loci("activate", "--about", "Where does Ann live?", "--user", "ann")
     loci("kv", "drop", handle["id"])
     assert loci("kv", "list", "--user", "ann") == [] and loci("kv", "inspect", handle["id"], code=4)["error"] == "missing"

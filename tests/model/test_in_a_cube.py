@@ -249,7 +249,7 @@ def test_a_change_while_the_model_reads_is_noticed(cube: Cube, folder: Path, mon
         return right(self, tokens, after)
 
     monkeypatch.setattr(TorchEngine, "read", slow)
-    with pytest.raises(Conflict, match="changed while the model read them"):
+    with pytest.raises(Conflict, match="changed meanwhile"):
         cube.activate(ids(cube), user="ann")
     assert cube.activations(user="ann") == []
 

@@ -25,7 +25,7 @@ from loci.system import Cube
 
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
-    "kv", "kv verify", "jobs", "worker",
+    "kv", "kv verify", "jobs", "worker", "adapter",
 }  # fmt: skip
 NOT_VERBS = {
     "call",
@@ -42,6 +42,8 @@ NOT_VERBS = {
 SPELLED = {
     "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv profile": "profile", "kv server": "server", "kv write-off": "write_off",
     "kv export": "export_activation", "kv import": "import_activation",
+    "adapter list": "adapters", "adapter inspect": "adapter", "adapter mount": "mount", "adapter unmount": "unmount", "adapter drop": "drop_adapter",
+    "adapter export": "export_adapter",
     "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume",
 }  # fmt: skip
 RENAMED = {"messages": "text", "memory": "id"}
@@ -123,7 +125,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, str, str]:
 def commands() -> dict[str, click.Command]:
     context = click.Context(root)
     found = {name: root.get_command(context, name) for name in COMMANDS}
-    for group in ("kv", "jobs"):
+    for group in ("kv", "jobs", "adapter"):
         command = found[group]
         assert isinstance(command, click.Group)
         found |= {f"{group} {name}": inner for name, inner in command.commands.items()}

@@ -572,7 +572,7 @@ def test_a_change_while_the_server_reads_keeps_nothing(
         return right_act(self, slot, action, body)
 
     monkeypatch.setattr(LlamaCpp, "_act", slow)
-    with pytest.raises(Conflict, match="changed while the model read them"):
+    with pytest.raises(Conflict, match="changed meanwhile"):
         slotted.activate(many, user="ann")
     assert slotted.activations(user="ann") == [] and files(shelf) == []
 

@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "encrypt": "keys:encrypt", "decrypt": "keys:decrypt", "rekey": "keys:rekey", "shred": "keys:shred", "keygen": "keys:keygen",
     },
     "Activation": {"activate": "activation:activate", "generate": "activation:generate", "kv": "activation:kv"},
+    "Adapters": {"distil": "adapters:distil", "adapter": "adapters:adapter"},
     "Queue": {"jobs": "queue:jobs", "worker": "queue:worker"},
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},
 }  # fmt: skip

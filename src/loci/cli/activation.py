@@ -65,14 +65,17 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     help="Of several: prefix goes on from one, exactly; block and blend put all behind one another, approximately.",
 )
 @click.option("--share", type=float, default=0.15, show_default=True, help="Of the tokens that blend reads again.")
+@click.option("--adapter", "adapters", multiple=True, metavar="ID", help="With this adapter, mounted or not; several times for several.")
+@click.option("--no-adapters", is_flag=True, help="Without any, mounted or not.")
 @budgets.approximate
-def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
+def generate(place: Place, question: str, no_adapters: bool, as_json: bool, **wanted: Any) -> None:
     """Answer QUESTION from memory with a model that runs here, or behind a server.
 
     Says on stderr what of the prompt an activation memory held, or why none did.
     """
     from loci.cli import render
 
+    wanted["adapters"] = () if no_adapters else wanted["adapters"] or None
     with place.open_cube() as cube:
         answer = cube.generate(question, **wanted)
         if as_json:
@@ -83,6 +86,9 @@ def generate(place: Place, question: str, as_json: bool, **wanted: Any) -> None:
             sys.stdout.flush()
         click.echo()
         told = answer.attached
+        if told.adapters:
+            render.note(f"mounted: {', '.join(told.adapters)}; {told.read_tokens} tokens were read ({told.reason}).")
+            return
         render.note(
             f"{told.held_tokens} tokens were held by {', '.join(told.handles) or 'no activation memory'},"
             f" {told.read_tokens + told.reread_tokens} were read ({told.reason})."
@@ -171,20 +177,17 @@ def verify(place: Place, as_json: bool) -> int:
     from loci.errors import Corrupt
 
     with place.open_cube() as cube:
+        report = cube.verify()
         count = cube.stats()["activations"]
-        faults = [fault for fault in cube.verify().faults if fault.where.startswith("activation")]
-        gone = int(str(count)) - int(str(cube.stats()["activations"]))
-    if gone:
-        render.warn(
-            f"{gone} activation memories were let go: their files were gone. Their memories are there; `loci activate` reads them again."
-        )
+    faults = [fault for fault in report.faults if fault.where.startswith("activation")]
     if as_json:
-        emit(faults)
-    elif not faults:
-        render.note(f"{count} activation memories were checked{': every page is as it was written' if count else ''}.")
-    else:
+        emit({"checked": count, "faults": faults, "let_go": report.let_go})
+        return Corrupt.exit_code if faults else 0
+    render.warn_of_gone(report.let_go)
+    if faults:
         render.show_table(["where", "what"], [[fault.where, fault.what] for fault in faults])
-        render.note(f"{count} activation memories were checked.")
+    is_whole = bool(count) and not faults
+    render.note(f"{count} activation memories were checked{': every page is as it was written' if is_whole else ''}.")
     return Corrupt.exit_code if faults else 0
 
 

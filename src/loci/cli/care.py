@@ -41,6 +41,7 @@ def verify(place: Place, kept: Path | None, as_json: bool) -> None:
         from loci.cli import render
 
         render.show_fields({"checked": report.checked, "faults": len(report.faults)})
+        render.warn_of_gone(report.let_go)
         if report.faults:
             render.show_table(["cube", "where", "what"], [[f.cube, f.where, f.what] for f in report.faults])
     if not report.is_clean:

@@ -48,6 +48,15 @@ def warn(text: str) -> None:
     console(is_talk=True).print(Text(f"warning: {safe(text)}", "bold red"), soft_wrap=True)
 
 
+def warn_of_gone(ids: Sequence[str]) -> None:
+    """Says which activation memories a check let go of, if any."""
+    if ids:
+        named = ", ".join(ids)
+        warn(
+            f"{len(ids)} activation memories were let go: their files were gone ({named}). Their memories are there; `loci activate` reads them again."
+        )
+
+
 def safe(text: str) -> str:
     """Text without power over the terminal: control, bidirectional and invisible characters are spelled out."""
     return _HIDDEN.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)

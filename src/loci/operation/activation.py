@@ -7,7 +7,7 @@ same answer and takes longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,10 +20,11 @@ from loci.operation.residence import Lease
 from loci.policy import packing
 from loci.policy.placement import is_worth_loading
 from loci.ports import RowFilter
-from loci.ports.engine import BLOCK, Manifest
+from loci.ports.engine import BLOCK, Manifest, Sampling
 from loci.types import Attached, Handle, Memory, Message, Recall
 
 NONE_HOLDS = "no activation memory holds what was recalled"
+GIVES_WAY = (IncompatiblePayload, Conflict, Corrupt, Missing)  # what is wrong with an activation memory, so that its text is read instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,18 @@ class Activations(Reading):
         messages: Sequence[Message],
         at: RowFilter,
         budget_tokens: int | None,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """The answer to a conversation with what was recalled for it, as it comes, and how its prompt was read."""
         ready = self.ready(recall, messages, at, budget_tokens)
-        pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return releasing(ready, pieces), ready.attached
+        return self._told(ready, sampling), ready.attached
+
+    def _told(self, ready: Ready, sampling: Sampling) -> Iterator[str]:
+        """The pieces of the answer to a prompt."""
+        pieces = self.engine.generate(
+            ready.state, ready.ids, max_tokens=sampling.max_tokens, temperature=sampling.temperature, seed=sampling.seed
+        )
+        return releasing(ready.lease, pieces)
 
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
@@ -84,7 +88,7 @@ class Activations(Reading):
         ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
         try:
             return self._attached(manifest, text, ids)
-        except (IncompatiblePayload, Conflict, Corrupt, Missing) as error:
+        except GIVES_WAY as error:
             return Ready((), ids, Attached(None, 0, len(ids), str(error)))
 
     def _begun_by(
@@ -105,10 +109,7 @@ class Activations(Reading):
         held = activation.agreed(manifest.ids, ids)
         if not held:
             raise Conflict(f"No token of {manifest.id} begins this prompt.")
-        if not self._is_at_hand(manifest) and not is_worth_loading(manifest.costs["load_ms"], manifest.costs["read_ms"]):
-            raise Conflict(
-                f"Loading {manifest.id} takes {manifest.costs['load_ms']:.0f} ms, reading its text {manifest.costs['read_ms']:.0f} ms: the text was read."
-            )
+        self._check_worth([manifest])
         lease = self._take(manifest, -(-held // BLOCK))
         told = ", ".join(f"{count} from the {tier}" for tier, count in sorted(lease.tiers.items()))
         return Ready(
@@ -120,9 +121,14 @@ class Activations(Reading):
 
     def _check_current(self, manifest: Manifest, text: str) -> None:
         """Raises where the words or the model are not what they were."""
-        if self._hash(text) != manifest.text:
-            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
+        self._check_words(manifest, text)
         activation.check_fit(manifest.fingerprint, self.engine.fingerprint())
+
+    def _check_worth(self, manifests: Sequence[Manifest]) -> None:
+        """Raises where those that are not at hand take longer to load than all of them to read."""
+        away = [manifest for manifest in manifests if not self._is_at_hand(manifest)]
+        if away and (told := slower(away, manifests)):
+            raise Conflict(f"{told}: the text was read.")
 
     def _with_rest(
         self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
@@ -137,11 +143,11 @@ class Activations(Reading):
         return [*messages[:-1], last]
 
 
-def releasing(ready: Ready, pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces; after the last the state's pages may go."""
+def releasing(lease: Lease | None, pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces; after the last what was at hand for them may go."""
     yield from pieces
-    if ready.lease is not None:
-        ready.lease.release()
+    if lease is not None:
+        lease.release()
 
 
 def coded_of(manifest: Manifest) -> str:
@@ -151,6 +157,15 @@ def coded_of(manifest: Manifest) -> str:
     cost = manifest.quality.get("kl")
     told = "what that costs was not measured" if cost is None else f"which changes answers by {cost:.2g} nats a token"
     return f"kept as {manifest.codec.name}, {told}; "
+
+
+def slower(away: Sequence[Manifest], wanted: Sequence[Manifest], is_worth: Callable[[float, float], bool] = is_worth_loading) -> str:
+    """How long loading those that are away takes, and reading all that are wanted, where loading is not worth it; empty where it is."""
+    load, read = sum(one.costs["load_ms"] for one in away), sum(one.costs["read_ms"] for one in wanted)
+    if is_worth(load, read):
+        return ""
+    what, whose = (away[0].id, "its") if len(wanted) == 1 else (f"{len(away)} of {len(wanted)} activation memories", "the")
+    return f"Loading {what} takes {load:.0f} ms, reading {whose} text {read:.0f} ms"
 
 
 def nearest(handles: Sequence[Handle], recalled: Sequence[str]) -> Handle | None:

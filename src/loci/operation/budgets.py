@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, TooLossy, Unsupported
+from loci.errors import Conflict, Invalid, TooLossy, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
-from loci.operation.activation import coded_of
+from loci.operation.activation import GIVES_WAY, coded_of, releasing
 from loci.operation.bundling import Bundling
 from loci.operation.keeping import CHAIN, RAW, handle_of
 from loci.operation.lending import Lending
@@ -24,10 +24,9 @@ from loci.operation.reading import Progress, quoted_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import LOADERS, Lease, Residence
 from loci.policy.eviction import sensitivity_weights, shared
-from loci.policy.placement import is_worth_loading
 from loci.ports import BudgetPlan, RowFilter, Scorer, Store, Transaction
 from loci.ports.budgeting import Condenser, Condensing, Method
-from loci.ports.engine import BLOCK, Codec, Engine, Eviction, Manifest, Page, Tensor
+from loci.ports.engine import BLOCK, Codec, Engine, Eviction, Manifest, Page, Sampling, Tensor
 from loci.types import Attached, Handle, Message, Recall
 
 SINKS, RECENT = 4, 32  # tokens that are kept whatever they score: the first, and the last
@@ -196,26 +195,28 @@ class Budgeted(Bundling):
         at: RowFilter,
         budget_tokens: int | None,
         most_evicted: float,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """The answer, which may be approximate: from what a budget left, where that holds more of what was recalled than any exact activation
         memory does, and has not lost more attention than allowed. Otherwise as `answer` gives it."""
-        sampling: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         begun = self._begun_by(recall, messages, at, budget_tokens, is_exact=False)
         if begun is None or begun[0].eviction is None:
-            return self.answer(recall, messages, at, budget_tokens, **sampling)
+            return self.answer(recall, messages, at, budget_tokens, sampling)
         manifest, text, told = begun
         ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
         try:
             lease, attached = self._attached_leaf(manifest, text, ids, most_evicted)
-        except (IncompatiblePayload, Conflict, Corrupt, Missing, Unsupported) as error:
-            pieces, attached = self.answer(recall, messages, at, budget_tokens, **sampling)
+        except (*GIVES_WAY, Unsupported) as error:
+            pieces, attached = self.answer(recall, messages, at, budget_tokens, sampling)
             return pieces, attached if attached.handle is not None else replace(attached, reason=str(error))
-        pieces = self._condenser().generate(lease.pages[0], ids[attached.held_tokens :], **sampling)
-        return _releasing(lease, pieces), attached
+        pieces = self._condenser().generate(
+            lease.pages[0],
+            ids[attached.held_tokens :],
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            seed=sampling.seed,
+        )
+        return releasing(lease, pieces), attached
 
     def _attached_leaf(self, manifest: Manifest, text: str, ids: tuple[int, ...], most_evicted: float) -> tuple[Lease, Attached]:
         """Raises where the leaf is not what is left of just these words, read by this model, or has lost more than is allowed."""
@@ -228,12 +229,8 @@ class Budgeted(Bundling):
             raise Conflict(
                 f"This prompt has the first {agreed} of the {held} tokens of {manifest.id}, and what a budget left cannot be cut."
             )
-        name = manifest.pages[0].chain
-        if not self._residence.holds([name]) and not is_worth_loading(manifest.costs["load_ms"], manifest.costs["read_ms"]):
-            raise Conflict(
-                f"Loading {manifest.id} takes {manifest.costs['load_ms']:.0f} ms, reading its text {manifest.costs['read_ms']:.0f} ms: the text was read."
-            )
-        lease = self._residence.take([name], [manifest.ids], partial(self._load_leaf, manifest))
+        self._check_worth([manifest])
+        lease = self._residence.take([manifest.pages[0].chain], [manifest.ids], partial(self._load_leaf, manifest))
         kept = round(sum(page.tokens for page in manifest.pages) / len(manifest.pages))
         why = f"{manifest.eviction.method} kept {kept} of {held} tokens in a layer and evicted up to {mass:.2f} of the attention"
         told = f"approximate: {why}; {coded_of(manifest)}from the {next(iter(lease.tiers))}"
@@ -261,9 +258,3 @@ def _check_mass(mass: float, most: float, next_step: str) -> None:
             mass,
             most,
         )
-
-
-def _releasing(lease: Lease, pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces; after the last the leaf may go."""
-    yield from pieces
-    lease.release()

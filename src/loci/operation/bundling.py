@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from loci.errors import Conflict, Corrupt, Invalid, Malformed, Missing, TooLarge, Unsupported
 from loci.infrastructure import bundles
@@ -110,16 +110,8 @@ class Bundling(Preparing):
                 )  # fmt: skip
                 if not is_trusted:
                     manifest = self._compared(manifest, kept, most_divergence)
-                with self._store.write(at.now) as tx:
-                    if self._hash(self._block(self._present([memory.id for memory in found], at), at.now)) != manifest.text:
-                        raise Conflict(f"The memories changed meanwhile. {NOT_TAKEN} Import it again.")
-                    if not all(self._files.has(page.hash, page.bytes) for page in written):
-                        raise Conflict(f"Somebody tidied up meanwhile. {NOT_TAKEN} Import it again.")
-                    sources = [source for quoted in manifest.quoted for source in quoted.sources]
-                    tx.put_payload(id, 1, activation.dump(manifest), sources, manifest.pages)
-                    record(tx, manifest, told)
-                    self._fit(tx, id)
-                    self.tidy(tx)
+                named = [memory.id for memory in found]
+                self._commit(manifest, named, at, lambda tx, taken: record(tx, taken, told), _tidied_away, f"{NOT_TAKEN} Import it again.")
         return handle_of(self._store.payload(id), manifest)
 
     def _found(self, told: Bundle, at: RowFilter) -> list[Memory]:
@@ -222,6 +214,11 @@ class Bundling(Preparing):
         while found := self._store.select(at, SCAN, offset):
             offset += len(found)
             yield from zip(found, self._lines(found, at), strict=True)
+
+
+def _tidied_away() -> NoReturn:
+    """A bundle's pages are not kept to be written twice."""
+    raise Conflict(f"Somebody tidied up meanwhile. {NOT_TAKEN} Import it again.")
 
 
 def detail_of(manifest: Manifest, told: Bundle, *, is_trusted: bool) -> dict[str, object]:

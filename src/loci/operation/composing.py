@@ -12,18 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
+from loci.errors import Conflict, Unsupported
 from loci.memories import activation
-from loci.operation.activation import Activations, Ready, coded_of, releasing
-from loci.policy.placement import is_worth_loading
+from loci.operation.activation import GIVES_WAY, Activations, Ready, coded_of
 from loci.ports import RowFilter
-from loci.ports.engine import BLOCK, Manifest, reread_of
+from loci.ports.engine import BLOCK, Manifest, Sampling, reread_of
 from loci.types import Attached, Memory, Message, Recall
 
 MODES = ("prefix", "block", "blend")
 MOST = 64  # activation memories for one answer
 SHARE = 0.15  # of the tokens that blend reads again, as CacheBlend proposes (arXiv 2405.16444)
-GIVES_WAY = (IncompatiblePayload, Conflict, Corrupt, Missing, Unsupported)  # to the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +48,11 @@ class Composing(Activations):
         messages: Sequence[Message],
         at: RowFilter,
         budget_tokens: int | None,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """As `answer`, from what was wished for instead of what is nearest."""
-        ready = self.ready_from(wish, recall, messages, at, budget_tokens, max_tokens)
-        pieces = self.engine.generate(ready.state, ready.ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
-        return releasing(ready, pieces), ready.attached
+        ready = self.ready_from(wish, recall, messages, at, budget_tokens, sampling.max_tokens)
+        return self._told(ready, sampling), ready.attached
 
     def ready_from(
         self, wish: Wish, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None, max_tokens: int = 0
@@ -71,7 +65,7 @@ class Composing(Activations):
             if wish.is_composed:
                 return self._put_together(wish, told, at, max_tokens)
             return self._begun_with(wish, text, told, at)
-        except GIVES_WAY as error:
+        except (*GIVES_WAY, Unsupported) as error:
             ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
             return Ready((), ids, Attached(None, 0, len(ids), str(error)))
 
@@ -84,8 +78,7 @@ class Composing(Activations):
     def words_of(self, manifest: Manifest, at: RowFilter) -> str:
         """The block of an activation memory as it reads now. Raises where that is not what was read."""
         text = self._block(self._present([quoted.memory for quoted in manifest.quoted], at), at.now)
-        if self._hash(text) != manifest.text:
-            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
+        self._check_words(manifest, text)
         return text
 
     def check_whole(self, manifest: Manifest) -> None:
@@ -105,7 +98,7 @@ class Composing(Activations):
             try:
                 self.check_whole(manifest)
                 ready = self._attached(manifest, self.words_of(manifest, at), ids)
-            except GIVES_WAY as error:
+            except (*GIVES_WAY, Unsupported) as error:
                 wrong.append(str(error))
                 continue
             told_of = "; ".join((ready.attached.reason, *(f"not used: {why}" for why in wrong)))
@@ -121,7 +114,7 @@ class Composing(Activations):
         for manifest in wish.manifests:
             self.check_whole(manifest)
             activation.check_fit(manifest.fingerprint, current)
-        self._check_worth(wish)
+        self._check_worth(wish.manifests)
         head = self._head_of(wish)
         last = wish.manifests[-1]
         prompt = self.engine.tokenize(self.engine.prompt(texts[-1], told)[0])
@@ -157,15 +150,6 @@ class Composing(Activations):
         """How many first tokens are the template's, in each of them: what stands before a memory, whatever it is."""
         head = self.engine.tokenize(self.engine.prompt("", [Message("user", "?")])[1])
         return min(len(head), *(_common(manifest.ids, head) for manifest in wish.manifests))
-
-    def _check_worth(self, wish: Wish) -> None:
-        """Raises where what is not at hand takes longer to load than all of them to read."""
-        away = [manifest for manifest in wish.manifests if not self._is_at_hand(manifest)]
-        load, read = sum(m.costs["load_ms"] for m in away), sum(m.costs["read_ms"] for m in wish.manifests)
-        if away and not is_worth_loading(load, read):
-            raise Conflict(
-                f"Loading {len(away)} activation memories takes {load:.0f} ms, reading their text {read:.0f} ms: the text was read."
-            )
 
 
 def _check_length(tokens: int, context: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loci.errors import Conflict, Denied, Missing
+from loci.operation.adapters import Adapters
 from loci.operation.intake import rejudge
 from loci.policy.access import admits
 from loci.ports import Reach, Store, Transaction
@@ -62,15 +63,16 @@ def erase(
     now: datetime,
     branches: Sequence[str],
     within: tuple[Reach, ...] | None,
+    adapters: Adapters,
     tidy: Callable[[Transaction], object],
     settle: Callable[[datetime], tuple[str, ...]],
 ) -> Erased:
     """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing; but what an erasure before
     this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
-    ``within`` would go along, since they were made of these. ``tidy`` destroys the files of what models had made of the words, before the
+    ``within`` would go along, since they were made of these. What had learned of the words learns anew without them. ``tidy`` destroys the files of what models had made of the words, before the
     erasure is committed: a crash in between costs what can be built again. ``settle`` has servers forget it, after that."""
     try:
-        erased = _erase(store, by, value, principal, now, branches, within, tidy)
+        erased = _erase(store, by, value, principal, now, branches, within, adapters, tidy)
     except Missing:
         store.finish_erasure()
         settle(now)
@@ -86,6 +88,7 @@ def _erase(
     now: datetime,
     branches: Sequence[str],
     within: tuple[Reach, ...] | None,
+    adapters: Adapters,
     tidy: Callable[[Transaction], object],
 ) -> Erased:
     with store.write(now) as tx:
@@ -97,7 +100,9 @@ def _erase(
         if not all(admits(within, value if source.id in named else None, source.scope) for source in words):
             raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
         check_free(tx, sources, "erased")
+        learners = tx.learners(sources)
         removed = tx.remove(sources)
+        adapters.forget(tx, learners, sources, value if by == "user" else None)
         tidy(tx)
         for claim in removed.reopened:
             rejudge(tx, claim)

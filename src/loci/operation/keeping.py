@@ -141,6 +141,11 @@ class Keeping:
     def _hash(self, text: str) -> str:
         return self._store.hash("activation", text).hex()
 
+    def _check_words(self, manifest: Manifest, text: str) -> None:
+        """Raises `Conflict` where the memories do not read as they were read."""
+        if self._hash(text) != manifest.text:
+            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
+
     def _forget_all_but(self, rows: Sequence[PayloadRow]) -> None:
         """What somebody let go of is not at hand any more either."""
         known = {(row.id, row.number) for row in rows}
@@ -153,7 +158,9 @@ class Keeping:
         return next((row.number + 1 for row in self._store.payloads() if row.id == id), 1)
 
     def _is_at_hand(self, manifest: Manifest) -> bool:
-        return self._residence.holds([page.chain for page in manifest.pages])
+        """Whether its pages are; what a budget left is one thing, which goes by the name of its first."""
+        held = manifest.pages if manifest.eviction is None else manifest.pages[:1]
+        return self._residence.holds([page.chain for page in held])
 
     def _take(self, manifest: Manifest, count: int) -> Lease:
         """The first pages of an activation memory, from wherever they are. What a budget left has none: it is one thing."""

@@ -20,9 +20,9 @@ class Errand:
     the trace of the next search."""
 
     ids: tuple[str, ...]
-    _told: str = ""
-    _future: Future[str] | None = None
-    _stop: threading.Event = field(default_factory=threading.Event)
+    _told: str = field(default="", repr=False)
+    _future: Future[str] | None = field(default=None, repr=False)
+    _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
     def is_done(self) -> bool:

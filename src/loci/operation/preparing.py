@@ -11,6 +11,7 @@ from functools import partial
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
 from loci.memories import activation
+from loci.operation.activation import slower
 from loci.operation.composing import Composing
 from loci.operation.porter import Errand, Porter
 from loci.operation.residence import Brought
@@ -48,9 +49,8 @@ class Preparing(Composing):
             activation.check_fit(manifest.fingerprint, self.engine.fingerprint())
         except (IncompatiblePayload, Conflict, Missing) as error:
             return str(error)
-        load, read = manifest.costs["load_ms"], manifest.costs["read_ms"]
-        if not is_worth_preparing(load, read):
-            return f"Loading {manifest.id} takes {load:.0f} ms, reading its text {read:.0f} ms: it was left on the disk."
+        if told := slower([manifest], [manifest], is_worth_preparing):
+            return f"{told}: it was left on the disk."
         if manifest.bytes > room:
             return f"{manifest.id} has {manifest.bytes:,} bytes, for which there is no room (kv_device_bytes, kv_host_bytes): it was left on the disk."
         return ""

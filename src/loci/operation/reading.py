@@ -24,6 +24,7 @@ from loci.types import Handle, Memory, Message
 
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
 PRINCIPAL = "activation"  # who lets go of what there is no room for, or what turned out to be of no use
+AGAIN = "Activate them again."
 Progress = Callable[[int, int], None]
 
 
@@ -64,13 +65,12 @@ class Reading(Keeping):
 
     def _commit(
         self, manifest: Manifest, memories: Sequence[str], at: RowFilter, record: Callable[[Transaction, Manifest], None],
-        write: Callable[[], Sequence[Page]],
+        write: Callable[[], Sequence[Page]], again: str = AGAIN,
     ) -> Manifest:  # fmt: skip
-        """Puts a manifest into a row, in one transaction with its record, if the words are still as they were read; ``write`` writes its
-        files again if somebody has tidied them away."""
+        """Puts a manifest into a row, in one transaction with its record, if the words are still as they were read, else the caller is
+        told to do it ``again``; ``write`` writes its files again if somebody has tidied them away, or raises."""
         with self._store.write(at.now) as tx:
-            if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
-                raise Conflict("The memories changed while the model read them. Activate them again.")
+            self._check_unchanged(manifest, memories, at, again)
             if not all(self._files.has(page.hash, page.bytes) for page in manifest.pages):  # before a row named them
                 manifest = replace(manifest, pages=tuple(write()))
             sources = [source for quoted in manifest.quoted for source in quoted.sources]
@@ -80,6 +80,11 @@ class Reading(Keeping):
             self.tidy(tx)
         self._manifests[manifest.id, manifest.version] = manifest
         return manifest
+
+    def _check_unchanged(self, manifest: Manifest, memories: Sequence[str], at: RowFilter, again: str = AGAIN) -> None:
+        """Raises `Conflict` where the memories do not read any more as they were read."""
+        if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
+            raise Conflict(f"The memories changed meanwhile. {again}")
 
     @contextlib.contextmanager
     def _tidied(self, now: datetime) -> Iterator[None]:

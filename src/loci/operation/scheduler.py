@@ -33,6 +33,8 @@ PIECE_SECONDS = 0.025  # what a piece of work in the background may take: so lon
 ALONE_SECONDS = 5.0  # where nobody waits
 GATHER_SECONDS = 0.1
 PAUSE_SECONDS = 0.5  # after a failure, before the worker looks again
+QUIET_SECONDS = 5.0  # without anything new, before long work is begun in the background: no short command loads a model for it
+IDLE_SECONDS = 5.0  # after which an idle worker looks whether another process has put something into the queue
 
 SMALL = 64  # contents whose vectors an answer waits for; more are left to the background
 
@@ -48,12 +50,18 @@ Write = Callable[[datetime], AbstractContextManager[Transaction]]
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 
 
+class _Closing(Exception):
+    """The cube is being closed, and a long job is in hand."""
+
+
 @dataclass(slots=True)
 class _Breath:
-    """Between two pieces: calls come first, and the jobs are held for longer where that is due."""
+    """Between two pieces: calls come first, then what is short, and the jobs are held for longer where that is due."""
 
     pace: Pace | None
     prolong: Callable[[], None]
+    others: Callable[[], object]
+    is_over: Callable[[], bool]
     held: float = field(default_factory=monotonic)
 
     @property
@@ -63,6 +71,9 @@ class _Breath:
     def __call__(self) -> None:
         if self.pace is not None:
             self.pace.wait()
+        self.others()
+        if self.is_over():
+            raise _Closing
         if monotonic() - self.held > HELD_SECONDS:
             self.prolong()
             self.held = monotonic()
@@ -90,6 +101,7 @@ class Scheduler:
         self._pace = pace or Pace()
         self._embeddings: list[Work] = [Embedding(embedder)] if embedder is not None else []
         self._works: list[Work] = [*self._embeddings, Rereading(store, reread, self.enqueue_vectors), *more]
+        self._short = [work for work in self._works if not work.is_long]
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
         self._cited: list[Cited] = []
@@ -99,6 +111,7 @@ class Scheduler:
         self._working = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._woken = 0.0
         self.failure: LociError | None = None
 
     # -- foreground ----------------------------------------------------------------------------------------------------
@@ -156,6 +169,7 @@ class Scheduler:
         """Something is in the queue."""
         if not self._is_background:
             return
+        self._woken = monotonic()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"loci-{Path(self._store.cube).name}", daemon=True)
             self._thread.start()
@@ -201,7 +215,7 @@ class Scheduler:
         """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
         to be done."""
         done = 0
-        while not (is_over is not None and is_over()) and self._step(None):
+        while not (is_over is not None and is_over()) and self._step(None, self._works):
             done += 1
         failure, self.failure = self.failure, None
         if failure is not None and self._store.jobs(1):
@@ -224,7 +238,7 @@ class Scheduler:
 
     def _run(self) -> None:
         """The worker's loop, which outlives whatever goes wrong in it; ``failure`` keeps what it was."""
-        seconds: float | None = 0.0
+        seconds = 0.0
         while not self._stop.is_set():
             self._wake.wait(seconds)
             self._wake.clear()
@@ -240,16 +254,17 @@ class Scheduler:
         while is_more and not self._stop.is_set():
             if self._may_gather():
                 self._stop.wait(GATHER_SECONDS)
-            is_more = self._step(self._pace)
+            is_quiet = monotonic() - self._woken >= QUIET_SECONDS
+            is_more = self._step(self._pace, self._works if is_quiet else self._short)
 
     def _due(self, works: Sequence[Work]) -> datetime | None:
         """When there is something to do of these kinds; None where there is not, or the queue stands still."""
         return self._store.due([work.verb for work in works]) if self._store.paused() is None else None
 
-    def _seconds_until_due(self) -> float | None:
-        """Until there is something to do; None where that takes somebody who adds it."""
+    def _seconds_until_due(self) -> float:
+        """Until there is something to do, as far as is known now."""
         due = self._due(self._works)
-        return None if due is None else max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS)
+        return IDLE_SECONDS if due is None else min(max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
 
     def _may_gather(self) -> bool:
         """Whether the next step had better wait for more. What is said in quick succession is embedded together, by two commits and not
@@ -257,13 +272,13 @@ class Scheduler:
         waiting = self._store.jobs(BATCH)
         return all(job.verb == "embed" for job in waiting) and sum(len(contents_of(job)) for job in waiting) < BATCH
 
-    def _step(self, pace: Pace | None) -> bool:
+    def _step(self, pace: Pace | None, works: list[Work]) -> bool:
         """Some jobs of one kind, whole; one at a time in this process. False when none is due."""
         with self._working:
-            return self._step_alone(self._store.write, pace, self._works)
+            return self._step_alone(self._store.write, pace, works)
 
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
-        due = self._due(works)
+        due = self._due(works) if works else None
         if due is None or due > self._clock.now():
             return False  # without taking the lock of those who write
         held = self._lease(write, works)
@@ -272,14 +287,18 @@ class Scheduler:
         work, jobs, given, epoch = held
         give_back = partial(self._give_back, write, jobs, epoch)
         try:
-            computed = work.compute(given, _Breath(pace, partial(self._prolong, jobs)))
+            others = partial(self._step_alone, write, pace, self._short if work.is_long else [])
+            breath = _Breath(pace, partial(self._prolong, jobs), others, lambda: work.is_long and self._stop.is_set())
+            computed = work.compute(given, breath)
             with write(self._clock.now()) as tx:
                 if not tx.finish([job.seq for job in jobs], self._worker):
                     raise Unavailable(TAKEN_OVER)
                 work.apply(tx, jobs, computed)
+        except _Closing:
+            give_back("closed", "", is_failure=False)
         except LociError as error:
             self.failure = error
-            give_back(error.code, str(error))
+            give_back(error.code, str(error), is_final=isinstance(error, work.final))
         except Exception as error:  # noqa: BLE001  (a bug of a driver's: it ends its job, and not the worker nor an answer)
             self.failure = EmbedderFailed(f"A job met {type(error).__name__}: {error}. The words are safe; it is tried again later.")
             self.failure.__cause__ = error
@@ -308,14 +327,16 @@ class Scheduler:
                     return work, jobs, given, tx.epoch
         return None
 
-    def _give_back(self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True) -> None:
+    def _give_back(
+        self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True, is_final: bool = False
+    ) -> None:
         """For another try, or none. What a driver says may quote a text: once something was erased meanwhile, only its code is kept."""
         now = self._clock.now()
         with write(now) as tx:
             error = f"{code}: {told}" if told and tx.epoch == epoch else code
             for job in jobs:
                 failures = job.attempts + is_failure
-                if failures >= MOST_ATTEMPTS:
+                if is_final or failures >= MOST_ATTEMPTS:
                     if tx.bury(job.seq, self._worker, error):
                         tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": failures})
                 else:

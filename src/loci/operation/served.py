@@ -7,13 +7,13 @@ be the rest of the prompt, or the slot is dropped and the text is read from its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, ReadOnly, TooLarge, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
-from loci.operation.activation import NONE_HOLDS
+from loci.operation.activation import GIVES_WAY, NONE_HOLDS
 from loci.operation.composing import Composing, Wish
 from loci.operation.keeping import handle_of
 from loci.operation.lending import Lending, place_of
@@ -21,7 +21,7 @@ from loci.operation.reading import PRINCIPAL, Progress, quoted_of
 from loci.operation.redact import Redactor
 from loci.operation.residence import Residence
 from loci.ports import Lent, RowFilter, Store, Transaction
-from loci.ports.engine import Manifest, Remote
+from loci.ports.engine import Manifest, Remote, Sampling
 from loci.ports.serving import Answer, Hits, Server, Slots
 from loci.types import Attached, Handle, Message, Recall
 
@@ -130,8 +130,7 @@ class Served(Composing):
         assert manifest.remote is not None
         sources = [source for quoted in manifest.quoted for source in quoted.sources]
         with self._store.write(at.now) as tx:
-            if self._hash(self._block(self._present(memories, at), at.now)) != manifest.text:
-                raise Conflict("The memories changed while the model read them. Activate them again.")
+            self._check_unchanged(manifest, memories, at)
             self._lending.finish(tx, manifest.remote)
             for row in self._store.payloads():
                 if row.id == manifest.id:
@@ -164,13 +163,9 @@ class Served(Composing):
         messages: Sequence[Message],
         at: RowFilter,
         budget_tokens: int | None,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """The answer, in one piece, and how its prompt was read. Raises `Invalid` where it is more than the server says it reads."""
-        sampling: Mapping[str, float] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         begun = self._begun_by(recall, messages, at, budget_tokens)
         if begun is None:
             return self._from_text(self.server.tokens(recall.text, messages), at, NONE_HOLDS, sampling)
@@ -184,14 +179,10 @@ class Served(Composing):
         messages: Sequence[Message],
         at: RowFilter,
         budget_tokens: int | None,
-        *,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
+        sampling: Sampling,
     ) -> tuple[Iterator[str], Attached]:
         """As `answer`, from what was wished for. A server moves no state to another place: several are read as one text, of which it
         may hold the beginning."""
-        sampling: Mapping[str, float] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         found = self.shown(wish, at)
         asked = self._with_rest(recall, found, messages, at, budget_tokens)
         ids = self.server.tokens(self._block(found, at.now) if found else "", asked)
@@ -207,19 +198,19 @@ class Served(Composing):
         return self._gone_on(best, text, ids, at, sampling)
 
     def _gone_on(
-        self, manifest: Manifest, text: str, ids: Sequence[int], at: RowFilter, sampling: Mapping[str, float]
+        self, manifest: Manifest, text: str, ids: Sequence[int], at: RowFilter, sampling: Sampling
     ) -> tuple[Iterator[str], Attached]:
         """The answer to a prompt, gone on from an activation memory whose words are ``text``, or from the prompt's own, and why."""
         try:
             self._check_fit(manifest, text)
             told, reason = self._from_held(manifest, ids, at, sampling)
-        except (IncompatiblePayload, Conflict, Corrupt, Missing) as error:
+        except GIVES_WAY as error:
             return self._from_text(ids, at, str(error), sampling)
         if not told.cached_tokens:
             return iter([told.text]), Attached(None, 0, told.prompt_tokens, reason)
         return iter([told.text]), Attached(manifest.id, told.cached_tokens, told.prompt_tokens - told.cached_tokens, reason)
 
-    def _from_text(self, ids: Sequence[int], at: RowFilter, reason: str, sampling: Mapping[str, float]) -> tuple[Iterator[str], Attached]:
+    def _from_text(self, ids: Sequence[int], at: RowFilter, reason: str, sampling: Sampling) -> tuple[Iterator[str], Attached]:
         """Reads all of it, unless the server itself finds that it has read some of it for the same user."""
         told = self._asked(ids, None if self.server.slots is not None else self.salt(at), sampling)
         held = told.cached_tokens or 0
@@ -227,14 +218,13 @@ class Served(Composing):
 
     def _check_fit(self, manifest: Manifest, text: str) -> None:
         """Raises where the words, the server or what it says of itself are not what they were."""
-        if self._hash(text) != manifest.text:
-            raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
+        self._check_words(manifest, text)
         if manifest.remote is None or manifest.remote.server != place_of(self.server):
             was, now = manifest.remote.server if manifest.remote else "a model that runs here", place_of(self.server)
             raise IncompatiblePayload(f"{manifest.id} was read by {was}, and the server at hand is {now}.", "server", was, now)
         activation.check_fit(manifest.fingerprint, self.server.fingerprint())
 
-    def _from_held(self, manifest: Manifest, ids: Sequence[int], at: RowFilter, sampling: Mapping[str, float]) -> tuple[Answer, str]:
+    def _from_held(self, manifest: Manifest, ids: Sequence[int], at: RowFilter, sampling: Sampling) -> tuple[Answer, str]:
         """Raises where what the server holds is not exactly what reading these tokens would give."""
         server = self.server
         held = activation.agreed(manifest.ids, ids)
@@ -248,9 +238,7 @@ class Served(Composing):
             return told, f"{server.kind} held nothing of it any more, or does not say so: start it with {flag}"
         return told, f"{server.kind} held {told.cached_tokens} tokens; {held} were warmed"
 
-    def _restored(
-        self, manifest: Manifest, slots: Slots, ids: Sequence[int], held: int, at: RowFilter, sampling: Mapping[str, float]
-    ) -> Answer:
+    def _restored(self, manifest: Manifest, slots: Slots, ids: Sequence[int], held: int, at: RowFilter, sampling: Sampling) -> Answer:
         """The answer from a slot file. What the server then reads must be the rest of the prompt, to the token; else the file is dropped."""
         assert manifest.remote is not None
         try:
@@ -272,9 +260,8 @@ class Served(Composing):
             raise Corrupt(f"{error} It was dropped, and the text was read.") from error
         return told
 
-    def _asked(self, ids: Sequence[int], salt: str | None, sampling: Mapping[str, float]) -> Answer:
-        most, temperature, seed = int(sampling["max_tokens"]), sampling["temperature"], int(sampling["seed"])
-        return self.server.answer(ids, salt, max_tokens=most, temperature=temperature, seed=seed)
+    def _asked(self, ids: Sequence[int], salt: str | None, sampling: Sampling) -> Answer:
+        return self.server.answer(ids, salt, max_tokens=sampling.max_tokens, temperature=sampling.temperature, seed=sampling.seed)
 
     def _drop(self, manifest: Manifest, at: RowFilter) -> None:
         try:

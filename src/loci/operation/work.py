@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from loci.errors import EmbedderFailed
+from loci.errors import EmbedderFailed, LociError
 from loci.ports import Embedder, Store, Transaction
 from loci.types import Job
 
@@ -32,9 +32,12 @@ class Breath(Protocol):
 
 
 class Work(Protocol):
-    """A kind of job, by its ``verb``."""
+    """A kind of job, by its ``verb``. What ``is_long`` lets others through between two pieces; an error of a ``final`` kind is none that another try would mend:
+    the job is dead at once."""
 
     verb: str
+    is_long: bool
+    final: tuple[type[LociError], ...]
 
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], Any]:
         """Jobs to be worked together, and what they are computed from. No jobs: none is due."""
@@ -50,6 +53,8 @@ class Embedding:
     """Vectors of what was said, for the generation of one embedder."""
 
     verb = "embed"
+    is_long = False
+    final: tuple[type[LociError], ...] = ()
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder, self._seconds = embedder, 0.0
@@ -88,6 +93,8 @@ class Rereading:
     """Messages that are read once more, with what was found out meanwhile."""
 
     verb = "read"
+    is_long = False
+    final: tuple[type[LociError], ...] = ()
 
     def __init__(self, store: Store, reread: Reread, enqueue_vectors: Callable[[Transaction], None]) -> None:
         self._store, self._reread, self._enqueue_vectors = store, reread, enqueue_vectors

@@ -19,10 +19,37 @@ OWNER = "owner"
 EVERYBODY = "*"
 ROLES: dict[Role, frozenset[str]] = {}
 ROLES[Role.READER] = frozenset(
-    {"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate", "prepare", "export_activation", "cite"}
+    {
+        "search",
+        "get",
+        "list",
+        "history",
+        "diff",
+        "why",
+        "why_not",
+        "activations",
+        "generate",
+        "prepare",
+        "export_activation",
+        "adapters",
+        "export_adapter",
+        "cite",
+    }
 )
-ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate"}
-ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject", "deactivate"}
+ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate", "distil"}
+ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {
+    "update",
+    "forget",
+    "restore",
+    "move",
+    "review",
+    "accept",
+    "reject",
+    "deactivate",
+    "mount",
+    "unmount",
+    "drop_adapter",
+}
 ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats"})
 ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "erase", "revert", "export", "branch", "rewind", "sweep", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
@@ -39,7 +66,21 @@ WHOLE = frozenset({
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
 SCOPED = frozenset(
-    {"search", "list", "why_not", "add", "import", "review", "activate", "activations", "generate", "prepare", "import_activation"}
+    {
+        "search",
+        "list",
+        "why_not",
+        "add",
+        "import",
+        "review",
+        "activate",
+        "activations",
+        "generate",
+        "prepare",
+        "import_activation",
+        "distil",
+        "adapters",
+    }
 )
 """Verbs that say whose memory they are about. The others name a memory."""
 AUTHORITY = {Role.OWNER: Trust.TRUSTED, Role.CURATOR: Trust.TRUSTED}

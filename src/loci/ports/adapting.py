@@ -124,3 +124,29 @@ class Teachable(Protocol):
 
     def student(self) -> Student:
         """Raises ``Unsupported`` where what it takes is not installed, or the model has no layers to adapt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What an examination found (arXiv 2303.17557). Shares of 1: questions whose answer is expected more than every foil (``recognition``), words of
+    answers said from the cue alone (``recall``), each against the model as it was before, and with the text in its context (``recall_in_text``).
+    ``collateral`` is how much less it expects untouched texts, as a share of what it expected them before: 0.01 is one percent. ``questions`` and
+    ``untouched`` count what that was found on."""
+
+    recognition_before: float
+    recognition: float
+    recall_before: float
+    recall: float
+    recall_in_text: float
+    collateral: float
+    questions: int
+    untouched: int
+
+
+class Probe(Protocol):
+    """A method that examines an adapter."""
+
+    def __call__(
+        self, before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], texts: Sequence[str]
+    ) -> Examined:
+        """``texts`` are, question by question, what stands in the context of the model without the adapter, as it would be asked from text."""

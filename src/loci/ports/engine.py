@@ -176,6 +176,15 @@ class Rates:
     disk: Tier
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is told: ``max_tokens`` at the most, by chance of that ``temperature`` (0: always the likeliest token) and ``seed``."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
 P = TypeVar("P", bound=Held)
 
 

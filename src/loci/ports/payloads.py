@@ -70,7 +70,7 @@ class PayloadReads(Protocol):
         """Of all these files together, each counted once."""
 
     def page_files(self) -> set[str]:
-        """The hashes of every file that an activation memory needs."""
+        """The hashes of every file that an activation memory or an adapter needs."""
 
     def lent(self) -> list[Lent]:
         """What servers hold, by name. A copy of the cube has lent nothing."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from loci.ports.adapters import AdapterReads, AdapterWrites
 from loci.ports.payloads import PayloadReads, PayloadWrites
 from loci.ports.queue import QueueReads, QueueWrites
 from loci.ports.retaining import Strength
@@ -159,7 +160,7 @@ class Removed:
     reopened: tuple[ClaimRow, ...]
 
 
-class Transaction(QueueWrites, PayloadWrites, Protocol):
+class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
     """Writes of one change. Reads inside see the writes before them. Times of record are the transaction's own."""
 
     @property
@@ -283,7 +284,7 @@ class Transaction(QueueWrites, PayloadWrites, Protocol):
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
 
-class Store(QueueReads, PayloadReads, Protocol):
+class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     """One cube's memory. Every write happens in ``write()``: all of it is there after the block, or nothing."""
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
@@ -16,8 +15,8 @@ from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
-from loci.ports.engine import Manifest
-from loci.system.talking import Talking
+from loci.ports.engine import Manifest, Sampling
+from loci.system.adapting import Adapting
 from loci.types import Attached, Handle, Message, Recall, Scope
 
 MOST_TOKENS = 1 << 16  # of an answer
@@ -40,7 +39,7 @@ class Generation:
         return "".join(self._pieces)
 
 
-class Activating(Talking):
+class Activating(Adapting):
     """What a cube does with a model that runs here, or behind a server."""
 
     _activations: Composing
@@ -108,17 +107,6 @@ class Activating(Talking):
         self._note_read("profile", chosen)
         return found
 
-    def _chosen(self, rows: RowFilter, memories: Sequence[str], about: str | None, limit: int | None) -> Sequence[str]:
-        """The memories that are to be read: those named, or those that a search finds."""
-        if isinstance(memories, str) or not isinstance(memories, Sequence):
-            raise Invalid(f"memories is {memories!r:.100}; it must be a list of ids, such as [id], or about=, what to search for.")
-        if bool(memories) == (about is not None):
-            raise Invalid("Name the ids of memories, or about=, what to search for; not both.")
-        chosen = [inputs.id_of(memory) for memory in memories] or self._recall(rows, about or "", limit=limit).ids
-        if not chosen:
-            raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to read.")
-        return chosen
-
     def _within(self, entries: int | None, method: str | None, layers: str | None, most_evicted: float | None) -> Budget | None:
         """The budget; None where all is to be kept, and nothing said of how it would be cut down."""
         if entries is not None:
@@ -184,12 +172,14 @@ class Activating(Talking):
         share: float = SHARE,
         approximate: bool = False,
         most_evicted: float | None = None,
+        adapters: Sequence[str] | None = None,
     ) -> Generation:
         """The model's answer to a question, or to a conversation that ends with one, from what is remembered. Where an activation memory
         holds some of it, the model goes on from there; the answer is the same as from the text. ``activations`` names the ones to begin
         with; of several one is gone on from (``prefix``), or all are put behind one another though each was read alone: ``block`` reads nothing
         again, ``blend`` a ``share``. With ``approximate`` it may go on from one that was read under a budget, where none that is exact holds as
-        much and it has not lost more attention than ``most_evicted``. Answers that are not those of the text say so, and why (``attached``)."""
+        much and it has not lost more attention than ``most_evicted``. Answers that are not those of the text say so, and why (``attached``).
+        Adapters that are mounted answer for what they learned, in the place of its text; ``adapters`` names others than those, or none."""
         messages = [Message("user", question)] if isinstance(question, str) else list(question)
         if not messages or messages[-1].role != "user":
             raise Invalid("A conversation that is to be answered ends with a message of the user's.")
@@ -205,13 +195,17 @@ class Activating(Talking):
             )
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
-        sampling: dict[str, Any] = {"max_tokens": most, "temperature": temperature, "seed": seed}
-        if approximate:
+        sampling = Sampling(most, temperature, seed)
+        mounted = self._mounted(rows, adapters) if wish is None and not approximate else []
+        if mounted:
+            pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling)
+            self._scheduler.use(attached.adapters)
+        elif approximate:
             lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
-            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, **sampling)
+            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
-            pieces, attached = answer(recall, messages, rows, budget_tokens, **sampling)
+            pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
         if attached.handle is not None:
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)
@@ -244,17 +238,15 @@ class Activating(Talking):
         is_list = isinstance(ids, Sequence) and not isinstance(ids, str) and all(isinstance(id, str) for id in ids)
         if not is_list or len(set(ids)) != len(ids) or len(ids) > MOST:
             raise Invalid(f"activations is {ids!r:.100}; it must be a list of at most {MOST} ids, each once.")
-        if mode not in MODES:
-            raise Invalid(f"compose is {mode!r:.100}; it must be one of {', '.join(MODES)}.")
-        if not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise Invalid(f"share is {share!r:.100}; it is the part of the tokens that blend reads again, 0 to 1.")
+        inputs.one_of(mode, MODES, "compose")
+        share = inputs.share(share, "share")
         if not ids and mode != "prefix":
             raise Invalid(f"compose is {mode!r}, and no activation memories are named to put together: activations=[id, id].")
         if not ids:
             return None
         found = tuple(self._named(rows, id) for id in ids)
         self._note_read(verb, list(dict.fromkeys(quoted.memory for manifest in found for quoted in manifest.quoted)))
-        return Wish(found, mode, float(share))
+        return Wish(found, mode, share)
 
     def _named(self, rows: RowFilter, id: str) -> Manifest:
         """An activation memory of whom a call is for, all of whose memories its grant reaches."""

@@ -17,7 +17,9 @@ from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import doubt, erasure, explain, importing
+from loci.operation.adapters import Adapters
 from loci.operation.budgets import Budgeted
+from loci.operation.distilling import Distilling
 from loci.operation.intake import Intake, Provenance, people_of, told
 from loci.operation.lending import Lending
 from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
@@ -66,9 +68,12 @@ class Cube(Carrying, Queued):
         self._activations = (
             Budgeted(store, parts.engine, *kept, parts.methods) if parts.server is None else Served(store, parts.server, *kept)
         )
+        model = parts.engine if parts.server is None else None
+        self._adapters = Adapters(store, model, kept[0], self._redactor)
+        self._distilling = Distilling(self._adapters, parts.probe, parts.clock)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
-            pace=parts.pace, retention=parts.retention,
+            pace=parts.pace, retention=parts.retention, more=() if model is None else (self._distilling,),
         )  # fmt: skip
         if parts.governance.is_writable:
             self._scheduler.resume()
@@ -279,6 +284,7 @@ class Cube(Carrying, Queued):
             self._parts.clock.now(),
             [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
             allowed.rows.within,
+            self._adapters,
             self._activations.tidy,
             partial(self._activations.settle, is_erasing=True),
         )
@@ -455,13 +461,15 @@ class Cube(Carrying, Queued):
         self._allow("verify", Scope(self.name))
         self._store.finish_erasure()
         checked, faults = self._store.faults(kept)
-        if any(fault.where.startswith(("activation", "file")) for fault in faults):
+        if any(fault.where.startswith(("activation", "adapter", "file")) for fault in faults):
             return Report(checked, tuple(faults))  # what lies beside it is judged by rows, and these are not what they were
         left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
+        now, gone = self._parts.clock.now(), list[str]()
         if self._parts.governance.is_writable:
-            self._activations.mend(self._parts.clock.now())
+            gone = [*self._activations.mend(now), *self._adapters.mend(now)]
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
-        return Report(checked, (*faults, *left, *broken))
+        broken += [Fault(self.name, f"adapter {id}", told) for id, told in self._adapters.faults()]
+        return Report(checked, (*faults, *left, *broken), tuple(gone))
 
     def stats(self) -> Mapping[str, object]:
         """Counts and sizes, and whether the files hold ciphertext alone."""
@@ -471,6 +479,7 @@ class Cube(Carrying, Queued):
             "findable": self._store.count(at),
             **self._store.sizes(),
             "activations": len(self._store.payloads()),
+            "adapters": len({row.id for row in self._store.adapters()}),
             "encrypted": self._store.is_encrypted,
         }
 

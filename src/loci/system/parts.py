@@ -18,6 +18,7 @@ from loci.policy.fusion import Ranker
 from loci.policy.redacting import Rules
 from loci.policy.retention import Retention
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
+from loci.ports.adapting import Probe
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
 from loci.ports.serving import Server
@@ -57,5 +58,6 @@ class Parts:
     shelf: Shelf = field(default_factory=lambda: Shelf(None, 0))
     pace: Pace = field(default_factory=Pace)
     porter: Porter = field(default_factory=Porter)
+    probe: Probe | None = None
     methods: Mapping[str, Method] = field(default_factory=dict)
     retention: Retention | None = None

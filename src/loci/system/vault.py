@@ -176,7 +176,7 @@ class System:
         """Checks every cube: words against hashes, spans against sources, indexes against contents, the audit chain; and every log
         against the head of it that somebody kept, if one is handed in."""
         self._parts.governance.allow("verify", Scope("*"))
-        held, checked = {head.cube: head for head in kept}, {"cubes": 0}
+        held, checked, gone = {head.cube: head for head in kept}, {"cubes": 0}, list[str]()
         vaults = self._parts.registry.head().cube
         faults = self._parts.registry.faults(held.get(vaults))
         faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in (*self.cubes(), vaults)]
@@ -193,9 +193,10 @@ class System:
                 faults.append(Fault(name, "file", str(error)))
                 continue
             faults.extend(report.faults)
+            gone.extend(report.let_go)
             for what, count in report.checked.items():
                 checked[what] = checked.get(what, 0) + count
-        return Report(checked, tuple(faults))
+        return Report(checked, tuple(faults), tuple(gone))
 
     def encrypt(self, cube: str) -> int:
         """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the

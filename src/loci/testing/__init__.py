@@ -5,5 +5,6 @@ from __future__ import annotations
 from loci.testing.clock import CountingIds, ManualClock
 from loci.testing.embedder import FailingEmbedder, HashEmbedder
 from loci.testing.engine import HashEngine
+from loci.testing.student import TeachableEngine
 
-__all__ = ["CountingIds", "FailingEmbedder", "HashEmbedder", "HashEngine", "ManualClock"]
+__all__ = ["CountingIds", "FailingEmbedder", "HashEmbedder", "HashEngine", "ManualClock", "TeachableEngine"]

@@ -134,6 +134,11 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
     ("activation page", "what it is of is missing", "SELECT DISTINCT payload FROM payload_pages WHERE payload NOT IN (SELECT seq FROM payloads)"),
     ("activation", "a source that it was built of is missing", "SELECT p.id FROM payloads p JOIN payload_sources s ON s.payload = p.seq"
      " WHERE s.source NOT IN (SELECT seq FROM sources)"),
+    ("adapter", "a source that it was made of is missing", "SELECT a.id FROM adapters a JOIN adapter_sources s ON s.adapter = a.seq"
+     " WHERE s.source NOT IN (SELECT seq FROM sources)"),
+    ("adapter", "a memory that it was made of is missing", "SELECT a.id FROM adapters a JOIN adapter_memories m ON m.adapter = a.seq"
+     " WHERE m.memory NOT IN (SELECT seq FROM memories)"),
+    ("adapter", "two of its versions are mounted", "SELECT id FROM adapters WHERE wanted GROUP BY id HAVING count(*) > 1"),
     ("content", "it has no vector and no job will make one", "SELECT c.seq FROM contents c JOIN generations g ON g.state ="
      " 'active' WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation = g.number AND v.content = c.seq) AND NOT EXISTS"
      " (SELECT 1 FROM jobs WHERE verb = 'embed' AND state != 'done')"),

@@ -92,7 +92,10 @@ class ClaimRows(Rows):
             " AND (closed_by IS NULL OR closed_by != memory AND closed_at > ? AND content = ?)",
             (self.seq_of(closer), to_micros(at), seq, key[0], *above, *below, to_micros(at), content),
         )
-        return self._db.changes() > 0
+        is_closed = self._db.changes() > 0
+        if is_closed:
+            self._touch(seq)
+        return is_closed
 
     def retire_claims(self, memory: str) -> None:
         """The memory no longer says what it said: its open claims end with it."""

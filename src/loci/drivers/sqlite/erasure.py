@@ -10,7 +10,7 @@ from pathlib import Path
 
 import apsw
 
-from loci.drivers.sqlite import connection
+from loci.drivers.sqlite import adapters, connection
 from loci.drivers.sqlite.connection import query, translate
 from loci.drivers.sqlite.payloads import built_of, drop
 from loci.errors import Corrupt, Locked, StorageFull, Unavailable
@@ -39,6 +39,7 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
         f" OR closed_by NOT IN (SELECT memory FROM versions WHERE content NOT IN ({contents})))",
     )
     built = drop(db, built_of(db, sources))
+    learned = adapters.drop(db, adapters.learned_of(db, sources))
     told = _silence(db, _list(touched), contents)
     undo(db, caused)
     replacing = _column(
@@ -68,6 +69,7 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE seq IN ({_list(reopened)})")
     counts = {"sources": len(sources), "memories": len(gone), "contents": contents.count(",") + bool(contents)}
     counts["activations"] = built
+    counts["adapters"] = learned
     counts["links"] = told + _delete(db, f"links WHERE source IN ({dead}) OR target IN ({dead})")
     counts["claims"] = _delete(db, f"claims WHERE content IN ({contents})")
     counts["vectors"] = _delete(db, f"vectors WHERE content IN ({contents})")

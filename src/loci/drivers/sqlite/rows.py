@@ -66,7 +66,7 @@ class Rows:
         self._closed: dict[int, int] = {}  # memory: the version row this transaction ended last
         self._journal: bytes = journal or bytes(16)  # the sum of the seals of all sources: one that is gone is missed
         self._next = {"sources": source or 0, "memories": memory or 0, "contents": content or 0, "versions": version or 0}
-        self.change = (record or 0) + 1
+        self.change = self._first = (record or 0) + 1
         self.new_contents: list[int] = []
 
     def rows(self, sql: str, *values: Any) -> list[Row]:

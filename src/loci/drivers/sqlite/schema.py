@@ -100,7 +100,19 @@ CREATE TABLE payload_pages (
   payload INTEGER NOT NULL, ordinal INTEGER NOT NULL, chain TEXT NOT NULL, hash TEXT NOT NULL, bytes INTEGER NOT NULL, tokens INTEGER NOT NULL,
   PRIMARY KEY (payload, ordinal)) STRICT, WITHOUT ROWID;
 CREATE INDEX payload_pages_by_chain ON payload_pages (chain);
--- what inference servers hold of it, from before they do until it is known to be gone
+-- what models have learned: the versions of adapters, the words and the versions of memories that each was made of
+CREATE TABLE adapters (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL, number INTEGER NOT NULL, created INTEGER NOT NULL, manifest TEXT NOT NULL,
+  user INTEGER, state TEXT NOT NULL, reason TEXT NOT NULL,
+  wanted INTEGER NOT NULL,  -- for answers, while its state lets it
+  file TEXT, bytes INTEGER,  -- its weights, or how far learning them has come
+  uses INTEGER NOT NULL DEFAULT 0, last_used INTEGER, seal BLOB NOT NULL, UNIQUE (id, number)) STRICT;
+CREATE TABLE adapter_sources (adapter INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (adapter, source)) STRICT, WITHOUT ROWID;
+CREATE INDEX adapter_sources_by_source ON adapter_sources (source);
+CREATE TABLE adapter_memories (
+  adapter INTEGER NOT NULL, memory INTEGER NOT NULL, content INTEGER NOT NULL, PRIMARY KEY (adapter, memory)) STRICT, WITHOUT ROWID;
+CREATE INDEX adapter_memories_by_memory ON adapter_memories (memory);
+-- what inference servers hold of what they read, from before they do until it is known to be gone
 CREATE TABLE lent (name TEXT PRIMARY KEY, server TEXT NOT NULL, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 -- views of the words: both keyed by content, both rebuildable

@@ -38,6 +38,7 @@ SEALED: dict[str, tuple[str, ...]] = {
     "moves": ("memory", "at", "before", "after", "author", "reason"),
     "quarantine": ("memory", "reason", "since", "until", "decision"),
     "payloads": ("seq", "id", "number", "created", "manifest"),
+    "adapters": ("seq", "id", "number", "created", "manifest"),
 }  # fmt: skip
 MOVING = {
     "memories": {"source"}, "claims": {"content", "closed_by", "closed_at"},
@@ -51,11 +52,12 @@ KEYS = {
     "states": "memory",
     "quarantine": "memory",
     "payloads": "id",
+    "adapters": "id",
     "links": "source || '-' || target",
 }  # what a row is called; else its number
 CALLED = {
     "sources": "source", "memories": "memory", "contents": "content", "versions": "version", "claims": "claim", "links": "link",
-    "states": "state", "quarantine": "quarantine", "moves": "move", "payloads": "activation",
+    "states": "state", "quarantine": "quarantine", "moves": "move", "payloads": "activation", "adapters": "adapter",
 }  # fmt: skip
 
 

@@ -14,12 +14,12 @@ from weakref import WeakSet
 
 import apsw
 
-from loci.drivers.sqlite import audit, erasure, payloads
+from loci.drivers.sqlite import adapters, erasure, payloads
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
 from loci.drivers.sqlite.connection import TRY_MS, connect, query, roll_back, scalar, translated, unsure
-from loci.drivers.sqlite.jobs import OPEN, covered, first_due, read_job, read_jobs, read_paused
+from loci.drivers.sqlite.looking import Looking
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
@@ -29,8 +29,8 @@ from loci.drivers.sqlite.view import Numbers, View
 from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
-from loci.ports import Lent, PayloadRow, Probe, RowFilter, Survey
-from loci.types import ROLES, Fault, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
+from loci.ports import Probe, RowFilter, Survey
+from loci.types import ROLES, Fault, Head, Memory, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ HEADER = ("id", "created", "secret", "epoch")
 TABLES = ("sources", "memories", "versions", "claims", "links", "vectors", "jobs", "audit")
 
 
-class SqliteStore:
+class SqliteStore(Looking):
     """One cube's file. Each thread gets a connection of its own; writers wait for each other, readers never wait."""
 
     def __init__(self, path: Path, cube: str, now: datetime, *, create: bool = False, key: bytes | None = None) -> None:
@@ -231,82 +231,6 @@ class SqliteStore:
         with self._viewing():
             return self._view.vectors.likeness(contents, to)
 
-    def scope_of(self, memory: str) -> Scope:
-        with self._read() as db:
-            return Reader(db, self.cube).scope_of(memory)
-
-    def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
-        with self._read() as db:
-            return Reader(db, self.cube).vectors_of(memories)
-
-    def claimants(self, subject: str, attribute: str, value: str, user: str | None) -> set[str]:
-        with self._read() as db:
-            return Reader(db, self.cube).claimants(subject, attribute, value, user)
-
-    def suspects(self, decision: str) -> list[Suspect]:
-        with self._read() as db:
-            return Reader(db, self.cube).suspects(decision)
-
-    def history(self, memory: str) -> list[Memory]:
-        with self._read() as db:
-            return Reader(db, self.cube).history(memory)
-
-    def source(self, source: str) -> Source:
-        with self._read() as db:
-            return Reader(db, self.cube).source(source)
-
-    def sources(self) -> list[Source]:
-        with self._read() as db:
-            return list(Reader(db, self.cube).sources())
-
-    def links(self, memory: str) -> list[Link]:
-        with self._read() as db:
-            return Reader(db, self.cube).links(memory)
-
-    def transitions(self, memory: str) -> list[Transition]:
-        with self._read() as db:
-            return Reader(db, self.cube).transitions(memory)
-
-    def payloads(self) -> list[PayloadRow]:
-        with self._read() as db:
-            return payloads.payloads(db)
-
-    def payload(self, id: str) -> PayloadRow:
-        with self._read() as db:
-            return payloads.payload(db, id, self.cube)
-
-    def holding(self, chains: Sequence[str]) -> PayloadRow | None:
-        with self._read() as db:
-            return payloads.holding(db, chains)
-
-    def page_bytes(self) -> int:
-        with self._read() as db:
-            return payloads.page_bytes(db)
-
-    def page_files(self) -> set[str]:
-        with self._read() as db:
-            return payloads.page_files(db)
-
-    def lent(self) -> list[Lent]:
-        with self._read() as db:
-            return payloads.lent(db)
-
-    def jobs(self, limit: int = 1000, states: Sequence[str] = OPEN) -> list[Job]:
-        with self._read() as db:
-            return read_jobs(db, states, limit)
-
-    def job(self, seq: int) -> Job:
-        with self._read() as db:
-            return read_job(db, seq)
-
-    def paused(self) -> str | None:
-        with self._read() as db:
-            return read_paused(db)
-
-    def due(self, verbs: Sequence[str]) -> datetime | None:
-        with self._read() as db:
-            return first_due(db, verbs)
-
     def sizes(self) -> Mapping[str, int]:
         with self._read() as db:
             counts = {t: int(scalar(db, f"SELECT count(*) FROM {t}")) for t in TABLES}
@@ -318,20 +242,6 @@ class SqliteStore:
         with self._viewing(at):
             spoke = self._view.speakers if at is None else self._view.circle(at, self._numbers).speakers
             return [self._names_of[seq] for seq in sorted(spoke - {0})]
-
-    def names(self, column: str) -> list[str]:
-        with self._read() as db:
-            return Reader(db, self.cube).names(column)
-
-    def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
-        with self._read() as db:
-            return audit.records(db, since, until, verb, object, limit, principal)
-
-    def head(self) -> Head:
-        with self._read() as db:
-            return audit.head(db, self.cube, self.id)
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
@@ -346,11 +256,6 @@ class SqliteStore:
         with erasure.finishing(self.path):
             erasure.scrub(db, self.path)
             return erasure.prove(db, self.path, wanted, self._key)
-
-    def is_covered(self, embedder: str) -> bool:
-        """Whether every content has a vector of this embedder's or is in a job for one."""
-        with self._read() as db:
-            return covered(db, embedder)
 
     def finish_erasure(self) -> None:
         db = self._db()
@@ -378,6 +283,7 @@ class SqliteStore:
             db = connect(target, key=key)
             db.execute("UPDATE header SET value = ? WHERE key = 'id'", (secrets.token_hex(8),))
             payloads.drop(db, payloads.everything(db))  # their files stay where they are
+            adapters.drop(db, adapters.everything(db))
             db.execute("DELETE FROM lent")
             db.close()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from loci.drivers.sqlite import audit, erasure
+from loci.drivers.sqlite.adapters import AdapterRows
 from loci.drivers.sqlite.claims import ClaimRows
 from loci.drivers.sqlite.codec import (
     FLAG_EVENT,
@@ -20,7 +21,6 @@ from loci.drivers.sqlite.codec import (
     zone_of,
 )
 from loci.drivers.sqlite.connection import query
-from loci.drivers.sqlite.jobs import JobRows
 from loci.drivers.sqlite.payloads import CLOCK, PayloadRows
 from loci.drivers.sqlite.revert import revert
 from loci.drivers.sqlite.rows import Row, sure_time, time_of
@@ -37,7 +37,7 @@ JOURNAL = (
 )
 
 
-class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
+class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
     """What ``SqliteStore.write()`` yields."""
 
     # -- new rows ----------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
         return bool(query(self._db, "SELECT 1 FROM quarantine WHERE memory = ? AND until IS NULL", self.seq_of(memory)))
 
     def use(self, memories: Mapping[str, int], at: datetime) -> list[str]:
-        """Adds to the use counters of those memories that still exist, and returns these; activation memories are counted too."""
+        """Adds to the use counters of those memories that still exist, and returns these; activation memories and adapters are counted too."""
         known = []
         for memory, times in memories.items():
             self._db.execute(
@@ -260,6 +260,9 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
                 known.append(memory)
             else:
                 count = f"UPDATE payloads SET uses = uses + ?, last_used = max(coalesce(last_used, 0), ?), clock = {CLOCK} WHERE id = ?"
+                self._db.execute(count, (times, to_micros(at), memory))
+                latest = "number = (SELECT max(number) FROM adapters WHERE id = ?3)"
+                count = f"UPDATE adapters SET uses = uses + ?1, last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?3 AND {latest}"
                 self._db.execute(count, (times, to_micros(at), memory))
         return known
 
@@ -382,8 +385,10 @@ class SqliteTransaction(ClaimRows, JobRows, PayloadRows):
         return int(self.rows("SELECT count(*) FROM sources WHERE user IS (SELECT seq FROM names WHERE name = ?)", user)[0][0])
 
     def complete(self) -> None:
-        """Writes what is still gathered, before the commit."""
+        """Writes what is still gathered, and what follows from it, before the commit."""
         self.flush()
+        for id, number, memory in self.archive_outdated(self._first):
+            self.audit("scheduler", "archive_adapter", id, {"version": number, "memory": memory})
         self._db.execute(
             "INSERT INTO header VALUES ('journal', ?1) ON CONFLICT DO UPDATE SET value = ?1 WHERE value != ?1", (self._journal,)
         )

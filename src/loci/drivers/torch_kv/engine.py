@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from transformers import DynamicCache
 
 from loci.drivers.torch_kv import codecs, compose, hidden
 from loci.drivers.torch_kv.attention import check_can
@@ -22,6 +24,9 @@ from loci.errors import Invalid, Unsupported
 from loci.ports.engine import BLOCK, Codec, Fingerprint, Rates, Tensors
 from loci.types import Message
 
+if TYPE_CHECKING:
+    from loci.drivers.torch_lora.student import TorchStudent
+
 MARK = "\u2402loci\u2403"  # stands for the memory while a template is written; no template changes it
 
 
@@ -29,18 +34,30 @@ class TorchEngine:
     """A causal model of transformers with its tokenizer, as they are loaded: weights, type and device are the caller's.
 
     ``is_full_hash`` looks at every byte of the weights once, where else a sample of each tensor tells models apart. Raises `Unsupported`
-    on a version of transformers with which going on from a state differs from reading the whole text, and for models that cannot.
+    on a version of transformers with which going on from a state differs from reading the whole text, and for models that cannot. ``known_hash`` is what another engine
+    knows of the same weights.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, is_full_hash: bool = False) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, is_full_hash: bool = False, known_hash: str | None = None) -> None:
         check_library()
         self.model, self.tokenizer = model.eval(), tokenizer
-        self._weights = hash_weights(model, is_full=is_full_hash)
+        self._weights = known_hash or hash_weights(model, is_full=is_full_hash)
         self._shapes = self.fingerprint().layers
         self._rates: Rates | None = None
         self._watcher = hidden.Watcher(self.model)
         self._condenser = TorchCondenser(self)
         self._lock = threading.Lock()
+        self._student: TorchStudent | None = None
+
+    @property
+    def weights(self) -> str:
+        """The hash of the model's weights, as last looked at."""
+        return self._weights
+
+    @property
+    def held(self) -> int:
+        """Tokens that stand before every text, and are no page's."""
+        return 0
 
     @property
     def name(self) -> str:
@@ -89,18 +106,26 @@ class TorchEngine:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def read(self, ids: Sequence[int], after: State = ()) -> tuple[KVPage, ...]:
-        cache, whole = cache_of(after), (*ids_of(after), *ids)
+        cache, whole = self.begin(after), (*ids_of(after), *ids)
         self.check_room(len(whole))
         with torch.inference_mode():
             self._forward(ids, cache)
-            return state_of(whole, cache, after)
+            return self.kept(whole, cache, after)
 
     def read_hidden(self, ids: Sequence[int]) -> tuple[KVPage, ...]:
-        cache = cache_of(())
+        cache = self.begin(())
         self.check_room(len(ids))
         with torch.inference_mode(), self._watcher.watching() as found:
             self._forward(ids, cache)
-            return state_of(ids, cache, (), found)
+            return self.kept(ids, cache, (), found)
+
+    def begin(self, state: State) -> DynamicCache:
+        """A cache that goes on from a state."""
+        return cache_of(state)
+
+    def kept(self, ids: Sequence[int], cache: DynamicCache, begun: State = (), hidden: Sequence[torch.Tensor] = ()) -> tuple[KVPage, ...]:
+        """The state that a cache holds of these tokens."""
+        return state_of(ids, cache, begun, hidden)
 
     def compose(self, states: Sequence[State], mode: str, share: float = 0.15, head: int = 0) -> tuple[KVPage, ...]:
         """States behind one another though each was read alone: ``block`` turns them to their places, ``blend`` reads ``share`` of the
@@ -120,12 +145,22 @@ class TorchEngine:
     def logits(self, state: State, ids: Sequence[int], keep: int = 0) -> torch.Tensor:
         """The logits of these tokens, which follow those of the state: [tokens, vocabulary], float32; of the last ``keep`` (0: all)."""
         with torch.inference_mode():
-            return self._forward(ids, cache_of(state), keep).float()
+            return self._forward(ids, self.begin(state), keep).float()
 
     def condenser(self) -> TorchCondenser:
         """The same model for texts of which only a budget is kept. Raises `Unsupported` where it cannot have one."""
         check_can(self.model)
         return self._condenser
+
+    def student(self) -> TorchStudent:
+        """The same model as one that learns. Raises `Unsupported` where peft is not installed."""
+        if find_spec("peft") is None:
+            raise Unsupported("Learning needs peft: pip install 'loci-memos[parametric]'.")
+        from loci.drivers.torch_lora.student import TorchStudent
+
+        with self._lock:
+            self._student = self._student or TorchStudent(self)
+            return self._student
 
     def _forward(self, ids: Sequence[int], cache: Any, keep: int = 1) -> torch.Tensor:
         return self.forward(self.model, ids, cache, keep)
@@ -192,7 +227,7 @@ class TorchEngine:
 
     def generate(self, state: State, ids: Sequence[int], *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> Iterator[str]:
         """The answer in pieces of text, until the model ends it or ``max_tokens``. Temperature 0 takes the best token each time."""
-        return self.answered(self.model, cache_of(state), tokens_of(state), ids, max_tokens, temperature, seed)
+        return self.answered(self.model, self.begin(state), tokens_of(state), ids, max_tokens, temperature, seed)
 
     def answered(self, model: Any, cache: Any, seen: int, ids: Sequence[int], limit: int, temperature: float, seed: int) -> Iterator[str]:
         """The same from a cache that has seen so many tokens, by the model or one that shares its weights."""

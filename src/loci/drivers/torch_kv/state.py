@@ -45,7 +45,7 @@ State = Sequence[KVPage]
 
 
 class PagedLayer(DynamicLayer):  # type: ignore[misc]
-    """A layer that begins with pages and joins them to what is read next, in one copy. The pages stay as they are."""
+    """A layer that begins with pages and joins them to what is read next, in one copy; several rows may go on from the same. The pages stay as they are."""
 
     def __init__(self, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> None:
         super().__init__()
@@ -60,8 +60,8 @@ class PagedLayer(DynamicLayer):  # type: ignore[misc]
             return found
         keys, values = self._begun
         self.lazy_initialization(key_states, value_states)
-        self.keys = torch.cat([*(key.unsqueeze(0) for key in keys), key_states], dim=2)
-        self.values = torch.cat([*(value.unsqueeze(0) for value in values), value_states], dim=2)
+        self.keys = torch.cat([*(key.expand(len(key_states), -1, -1, -1) for key in keys), key_states], dim=2)
+        self.values = torch.cat([*(value.expand(len(key_states), -1, -1, -1) for value in values), value_states], dim=2)
         self._begun = None
         return self.keys, self.values
 
@@ -86,19 +86,21 @@ def cache_of(state: State) -> DynamicCache:
     return cache
 
 
-def state_of(ids: Sequence[int], cache: DynamicCache, begun: State = (), hidden: Sequence[torch.Tensor] = ()) -> tuple[KVPage, ...]:
-    """The state that a cache holds of these tokens; whole pages that it was begun with are shared. ``hidden`` is of all of them. Raises `Unsupported` for layers that
-    keep something else than keys and values of every token."""
+def state_of(
+    ids: Sequence[int], cache: DynamicCache, begun: State = (), hidden: Sequence[torch.Tensor] = (), skip: int = 0
+) -> tuple[KVPage, ...]:
+    """The state that a cache holds of these tokens, before which it holds ``skip`` that are no part of it; whole pages that it was begun with are shared. ``hidden`` is of
+    all of them. Raises `Unsupported` for layers that keep something else than keys and values of every token."""
     keys, values = [], []
     for number, layer in enumerate(cache.layers):
         key, value = getattr(layer, "keys", None), getattr(layer, "values", None)
-        if key is None or value is None or key.shape[-2] != len(ids):
+        if key is None or value is None or key.shape[-2] != skip + len(ids):
             raise Unsupported(
                 f"Layer {number} of this model ({type(layer).__name__}) does not keep keys and values of every token, so what it has read "
                 "cannot be kept exactly. Use the text of memories with it."
             )
-        keys.append(key[0])
-        values.append(value[0])
+        keys.append(key[0][:, skip:])
+        values.append(value[0][:, skip:])
     return paged(ids, keys, values, [page for page in begun if page.tokens == BLOCK], hidden)
 
 

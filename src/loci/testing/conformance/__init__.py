@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 
-from loci.testing.conformance import care, claims, doubt, finding, jobs, journal, payloads, reading, versions, writing
+from loci.testing.conformance import adapters, care, claims, doubt, finding, jobs, journal, payloads, reading, versions, writing
 from loci.testing.conformance.scene import DAY, NOW, OpenStore
 
 __all__ = ["DAY", "NOW", "PROMISES", "OpenStore", "Promise", "name_of"]
@@ -34,5 +34,7 @@ def _promises(room: ModuleType) -> Iterator[Promise]:
 
 
 PROMISES: tuple[Promise, ...] = tuple(
-    promise for room in (journal, writing, reading, versions, claims, finding, jobs, doubt, care, payloads) for promise in _promises(room)
+    promise
+    for room in (journal, writing, reading, versions, claims, finding, jobs, doubt, care, payloads, adapters)
+    for promise in _promises(room)
 )

@@ -1,0 +1,75 @@
+"""Parametric memory: what a model has learned of memories. What an adapter's manifest says, and whether it may answer; pure.
+
+An adapter is a view of words, and the words are the truth: it names every version of a memory that went into it, and is mounted only for the very model
+that learned it, while each of these versions holds, and if it passed its examination.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from loci.errors import Corrupt
+from loci.memories.activation import canonical
+from loci.ports.adapters import Kept, Learning
+from loci.ports.adapting import Examined, Lesson, Recipe
+from loci.ports.engine import Fingerprint, LayerShape, Quoted
+
+SCHEMA = 1
+STAGES = ("draft", "evaluated", "failed")
+AGAIN = "Its memories' text is used instead. `loci adapter list` names it, `loci adapter drop ID` lets go of it, `loci distil --id ID` learns it anew."
+
+
+def taught(lessons: Sequence[Lesson], replay: Sequence[str]) -> str:
+    """A hash of everything that is learned from."""
+    return sha256(canonical({"lessons": [asdict(lesson) for lesson in lessons], "replay": list(replay)})).hexdigest()
+
+
+def dump(learning: Learning) -> str:
+    return canonical({**asdict(learning), "created": learning.created.isoformat()}).decode()
+
+
+def load(text: str) -> Learning:
+    """A manifest that `dump` wrote. Raises `Corrupt` for one that contradicts itself."""
+    try:
+        told = json.loads(text)
+        recipe = Recipe(**{**told["recipe"], "targets": tuple(told["recipe"]["targets"])})
+        learning = Learning(
+            **{
+                **told, "created": datetime.fromisoformat(told["created"]), "fingerprint": _fingerprint(told["fingerprint"]), "recipe": recipe,
+                "chosen": tuple(told["chosen"]), "quoted": tuple(Quoted(**{**q, "sources": tuple(q["sources"])}) for q in told["quoted"]),
+                "file": Kept(**told["file"]) if told["file"] else None, "report": Examined(**told["report"]) if told["report"] else None,
+                "faults": tuple(told["faults"]),
+            }
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Corrupt(f"The manifest of an adapter cannot be read ({error}). {AGAIN}") from error
+    if fault := fault_of(learning):
+        raise Corrupt(f"The manifest of adapter {learning.id!r} {fault}. {AGAIN}")
+    return learning
+
+
+def fault_of(learning: Learning) -> str:
+    """What a manifest says that cannot be; empty when nothing."""
+    if learning.schema != SCHEMA:
+        return f"has schema {learning.schema}; this Loci reads {SCHEMA}"
+    if learning.stage not in STAGES:
+        return f"is at a stage that there is not, {learning.stage!r}"
+    if learning.stage == "draft":
+        return ""
+    if not learning.quoted or learning.file is None or learning.report is None or learning.fingerprint is None:
+        return "was learned, and does not say of what, by which model or how well"
+    if (learning.stage == "failed") != bool(learning.faults):
+        return "does not say why it failed" if learning.stage == "failed" else "passed, and says why it failed"
+    return ""
+
+
+def _fingerprint(told: Mapping[str, Any] | None) -> Fingerprint | None:
+    if told is None:
+        return None
+    layers = tuple(LayerShape(**layer) for layer in told["layers"])
+    return Fingerprint(**{**told, "layers": layers, "rope": tuple(told["rope"]), "adapters": tuple(told["adapters"])})

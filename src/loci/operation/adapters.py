@@ -1,0 +1,244 @@
+"""Parametric memory at work: adapters as they are kept, and prompts that are answered with them.
+
+The words are the truth. An adapter answers for its memories only while every one of them holds in the version that was learned, for the model that learned it,
+and if it passed its examination; what it holds is then left out of the prompt. In every other case the text is in the prompt, and the reason is told.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from loci.errors import Conflict, Corrupt, Missing, Unsupported
+from loci.infrastructure.pages import PageFiles
+from loci.memories import pages, parametric
+from loci.memories.activation import check_fit
+from loci.operation.activation import GIVES_WAY
+from loci.operation.operator import closers, current_share, item
+from loci.operation.redact import Redactor
+from loci.policy import packing
+from loci.policy.lifecycle import Move, after
+from loci.ports import RowFilter, Store, Transaction
+from loci.ports.adapters import LEARN, AdapterRow, Learning
+from loci.ports.adapting import Learned, Student, Teachable
+from loci.ports.engine import Engine, Quoted, Sampling
+from loci.types import Adapter, Attached, Memory, Message, Recall, State
+
+MOST_CHOSEN = 10_000  # memories of one adapter
+MOST_FOLLOWED = 100  # steps from a memory to what superseded it
+FORMER = 1  # versions of an adapter that are kept beside its latest
+PRINCIPAL = "scheduler"
+
+
+class Adapters:
+    """What models have learned of one cube's memories. Safe to use from several threads and processes."""
+
+    def __init__(self, store: Store, engine: Callable[[], Engine[Any]] | None, files: PageFiles, redactor: Redactor) -> None:
+        self.store, self._engine, self.files, self._redactor = store, engine, files, redactor
+        self._learned: dict[str, Learned] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine[Any]:
+        if self._engine is None:
+            raise Unsupported(
+                "There is no model that could learn. Name a folder with one by the setting engine, or give one to `MemOS.open(engine=...)`;"
+                " `pip install 'loci-memos[parametric]'` brings what it takes. A server's weights are not ours to add to."
+            )
+        return self._engine()
+
+    @property
+    def student(self) -> Student:
+        engine = self.engine
+        if not isinstance(engine, Teachable):
+            raise Unsupported(f"The engine {engine.name} cannot learn. Name a folder with a model by the setting engine.")
+        return engine.student()
+
+    # -- rows ----------------------------------------------------------------------------------------------------------
+
+    def learning(self, id: str, version: int | None = None) -> tuple[AdapterRow, Learning]:
+        """A version, or the latest. Raises `Missing`, or `Corrupt` for a manifest that cannot be read."""
+        row = self.store.adapter(id, version)
+        return row, parametric.load(row.manifest)
+
+    def draft(self, tx: Transaction, learning: Learning) -> None:
+        """Puts down what is to be learned, of which versions of memories, with the job that does."""
+        tx.put_adapter(
+            learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user
+        )
+        tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=f"{LEARN} {learning.id}")
+
+    def next_version(self, id: str) -> int:
+        return max((row.number for row in self.store.adapters() if row.id == id), default=0) + 1
+
+    def move(self, tx: Transaction, row: AdapterRow, move: Move, reason: str) -> State:
+        """By the one table of lives. Raises `IllegalMove`."""
+        state = after(row.state, move, row.id)
+        tx.move_adapter(row.id, row.number, state, reason)
+        return state
+
+    def told(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Adapter:
+        """As it is shown."""
+        reason, is_valid = row.reason or "; ".join(learning.faults), False
+        if learning.stage == "evaluated" and row.state in (State.ACTIVATED, State.FROZEN):
+            try:
+                self.check_current(learning, at)
+                is_valid = True
+            except GIVES_WAY as error:
+                reason = str(error)
+        found = {} if learning.report is None else {name: float(value) for name, value in asdict(learning.report).items()}
+        return Adapter(
+            id=row.id, version=row.number, memories=learning.chosen, form=learning.recipe.form, stage=learning.stage, state=row.state,
+            is_mounted=row.is_mounted and is_valid, is_valid=is_valid, reason=reason, bytes=learning.file.bytes if learning.file else 0,
+            lessons=learning.lessons, steps=learning.steps, seconds=learning.seconds, created=row.created, found=found, faults=learning.faults,
+            uses=row.uses, last_used=row.last_used,
+        )  # fmt: skip
+
+    def tenant(self, at: RowFilter) -> str:
+        """Whose it is, as a keyed hash."""
+        return self.store.hash("tenant", at.user).hex()
+
+    # -- words ---------------------------------------------------------------------------------------------------------
+
+    def present(self, chosen: Sequence[str], at: RowFilter) -> list[Memory]:
+        """What can be learned of the chosen memories as they are now: those that hold in every word, and in the place of one that was superseded what superseded it. In the
+        order of their ids."""
+        found: dict[str, Memory] = {}
+        open_, steps = list(dict.fromkeys(chosen)), 0
+        while open_ and steps < MOST_FOLLOWED:
+            held = self.store.present(open_, at)
+            found.update(held)
+            gone = [id for id in open_ if id not in held or current_share(held[id], at.now) < 1]
+            past = self.store.present(gone, replace(at, is_past=True)) if gone else {}
+            open_ = [newer for id in gone if id in past for newer in closers(past[id], at.now) if newer not in found]
+            steps += 1
+        return [found[id] for id in sorted(found) if current_share(found[id], at.now) == 1]
+
+    def texts(self, memories: Sequence[Memory]) -> list[str]:
+        return self._redactor.texts([memory.text for memory in memories])
+
+    def check_current(self, learning: Learning, at: RowFilter) -> None:
+        """Raises `Conflict` where a memory does not hold in the words that were learned."""
+        found = self.store.present([quoted.memory for quoted in learning.quoted], at)
+        for quoted in learning.quoted:
+            memory = found.get(quoted.memory)
+            if memory is None or memory.checksum != quoted.checksum or current_share(memory, at.now) < 1:
+                raise Conflict(
+                    f"Memory {quoted.memory} changed since adapter {learning.id} learned it; it is learned anew from what holds now."
+                )
+
+    # -- answering -----------------------------------------------------------------------------------------------------
+
+    def weights(self, learning: Learning) -> Learned:
+        """As they were learned. Raises `Missing` or `Corrupt`."""
+        assert learning.file is not None
+        with self._lock:
+            known = self._learned.get(learning.file.hash)
+        if known is not None and self.files.has(learning.file.hash, learning.file.bytes):
+            return known
+        tensors = pages.load(self.files.open(learning.file.hash, learning.file.bytes))
+        learned = Learned(learning.recipe, tensors, learning.steps, learning.loss)
+        self.student.check(learned)
+        with self._lock:
+            self._learned[learning.file.hash] = learned
+        return learned
+
+    def ready(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Learned:
+        """An adapter that may answer now. Raises what it gives way for otherwise."""
+        if learning.stage != "evaluated":
+            raise Conflict(f"Adapter {row.id} {'failed its examination' if learning.stage == 'failed' else 'is not learned yet'}.")
+        if row.state not in (State.ACTIVATED, State.FROZEN):
+            raise Conflict(f"Adapter {row.id} is {row.state.value}: {row.reason or 'it was put away'}.")
+        self.check_current(learning, at)
+        assert learning.fingerprint is not None
+        check_fit(learning.fingerprint, self.engine.fingerprint())
+        return self.weights(learning)
+
+    def answer(
+        self, chosen: Sequence[tuple[AdapterRow, Learning]], recall: Recall, messages: Sequence[Message], at: RowFilter,
+        budget_tokens: int | None, sampling: Sampling,
+    ) -> tuple[Iterator[str], Attached]:  # fmt: skip
+        """The answer to a conversation with these adapters mounted, one on another. What they learned is not in the prompt; what else was recalled is. One
+        that may not answer gives way to its text, and the reason says why."""
+        mounted, held, why = [], set[str](), []
+        for row, learning in chosen:
+            try:
+                mounted.append((row.id, self.ready(row, learning, at)))
+                held.update(quoted.memory for quoted in learning.quoted)
+            except GIVES_WAY as error:
+                why.append(f"{error} Its memories' text was read.")
+        engine = self.student.mounted([learned for _, learned in mounted]) if mounted else self.engine
+        hits = [hit for hit in recall.hits if hit.memory.id not in held]
+        texts = self._redactor.texts([hit.memory.text for hit in hits])
+        items = [item(hit, text) for hit, text in zip(hits, texts, strict=True)]
+        text = packing.pack(items, budget_tokens, recall.trace.call.terms).text if items else ""
+        ids = engine.tokenize(engine.prompt(text, messages)[0])
+        reason = "; ".join(why) or f"{len(recall.hits) - len(hits)} of {len(recall.hits)} recalled memories are in what is mounted"
+        pieces = engine.generate((), ids, **asdict(sampling))
+        return pieces, Attached(None, 0, len(ids), reason, adapters=tuple(id for id, _ in mounted))
+
+    # -- care ----------------------------------------------------------------------------------------------------------
+
+    def mend(self, now: datetime) -> list[str]:
+        """Forgets adapters whose files are gone, as after a crash in an erasure, and has them learned anew. Returns their ids."""
+        gone = [row for row in self.store.adapters() if row.file is not None and not self.files.is_there(row.file.hash)]
+        if gone:
+            with self.store.write(now) as tx:
+                for row in gone:
+                    tx.drop_adapters([row.id], before=row.number + 1)
+                    self.relearn(tx, row, ())
+        return list(dict.fromkeys(row.id for row in gone))
+
+    def relearn(self, tx: Transaction, row: AdapterRow, erased: Collection[str]) -> None:
+        """Puts down that an adapter is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, it is gone."""
+        learning = parametric.load(row.manifest)
+        left = tuple(quoted for quoted in learning.quoted if not set(quoted.sources) & set(erased) and _is_there(tx, quoted.memory))
+        if not left:
+            tx.drop_adapters([row.id])
+            return
+        chosen = tuple(quoted.memory for quoted in left)
+        self.draft(tx, replace(
+            learning, version=row.number + 1, chosen=chosen, quoted=left, stage="draft", taught="", file=None, report=None, faults=(),
+        ))  # fmt: skip
+        if row.is_wanted:
+            tx.mount_adapter(row.id, row.number + 1)
+
+    def forget(self, tx: Transaction, rows: Sequence[AdapterRow], erased: Collection[str], user: str | None) -> None:
+        """After an erasure: what had learned of the ``erased`` sources learns anew without them, and a ``user`` who was erased has no adapters, of whatever they
+        were made."""
+        for row in rows:
+            self.relearn(tx, row, erased)
+        if user is not None:
+            tx.drop_adapters([row.id for row in self.store.adapters() if parametric.load(row.manifest).user == user])
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Every file of every adapter, byte by byte: (id, what is wrong)."""
+        found = []
+        for row in self.store.adapters():
+            try:
+                parametric.load(row.manifest)
+                if row.file is not None:
+                    pages.load(self.files.open(row.file.hash, row.file.bytes, is_checked=True))
+            except (Missing, Corrupt) as error:
+                found.append((row.id, str(error)))
+        return found
+
+    def tidy(self) -> None:
+        """Destroys files that no row names."""
+        self.files.keep(self.store.page_files())
+
+
+def _is_there(tx: Transaction, memory: str) -> bool:
+    try:
+        tx.current(memory)
+    except Missing:
+        return False
+    return True
+
+
+def quoted_of(memories: Sequence[Memory]) -> tuple[Quoted, ...]:
+    """What a manifest says of the memories that are learned."""
+    return tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in memories)

@@ -1,0 +1,209 @@
+"""From words to weights: the job that has a model learn memories, examines what it learned, and lets it answer if it passed.
+
+The job names an adapter and nothing else. What is learned are its memories as they are when the job is worked; if they change meanwhile, nothing of it is kept and it
+is tried again. How far learning has come is kept in the adapter's own row, so that a process that was killed goes on, and an erasure finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from time import monotonic
+
+from loci import samples
+from loci.errors import Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
+from loci.memories import pages, parametric
+from loci.operation.adapters import FORMER, PRINCIPAL, Adapters, quoted_of
+from loci.operation.schooling import Pupil, lessons_of, pupil_of, questions_of
+from loci.operation.work import Breath
+from loci.policy import admission
+from loci.policy.lifecycle import Move
+from loci.ports import Clock, RowFilter, Transaction
+from loci.ports.adapters import LEARN, Kept, Learning
+from loci.ports.adapting import Examined, Learned, Probe, Progress
+from loci.types import Job, Memory, Message, State
+
+MOST_UNTOUCHED = 64  # texts on which it is seen whether anything else was forgotten
+FEW = 8  # of the cube's own, below which the sample conversation's are taken
+LOOK_SECONDS = 2.0  # between two looks at whether the words are still what they were
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a job made: the finished manifest; None where nothing is left to learn."""
+
+    id: str
+    learning: Learning | None
+    data: bytes = b""
+
+
+class Distilling:
+    """The kind of work that learns adapters: one at a time, with others' work let through between two steps."""
+
+    verb = LEARN
+    is_long = True
+    final: tuple[type[LociError], ...] = (Diverged, Invalid, Unsupported, IncompatiblePayload)
+    """What no further try would change."""
+
+    def __init__(self, adapters: Adapters, probe: Probe | None, clock: Clock) -> None:
+        self._adapters, self._probe, self._clock = adapters, probe, clock
+        self.progress: dict[str, Progress] = {}
+        self.failures: dict[str, LociError] = {}
+
+    def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], str]:
+        jobs = tx.lease(self.verb, worker, until, 1)
+        return jobs, str(jobs[0].arguments["adapter"]) if jobs else ""
+
+    def compute(self, given: str, breath: Breath) -> Made | None:
+        try:
+            return self._learn(given, breath)
+        except LociError as error:
+            self.failures[given] = error
+            raise
+
+    def apply(self, tx: Transaction, jobs: Sequence[Job], computed: Made | None) -> None:
+        """Puts an adapter that passed to use and the former ones away; one that failed is kept, and never used. Raises `Conflict` where the words have
+        changed while they were learned."""
+        if computed is None:  # it was dropped meanwhile
+            return
+        id, learning = computed.id, computed.learning
+        if learning is None:
+            tx.drop_adapters([id])
+            tx.audit(PRINCIPAL, "drop_adapter", id, {"reason": "none of its memories holds any more"})
+            return
+        self._adapters.check_current(learning, self._at(learning))
+        passed = learning.stage == "evaluated"
+        for former in self._adapters.store.adapters():
+            if former.id == id and former.number < learning.version and former.state is State.ACTIVATED and passed:
+                self._adapters.move(tx, former, Move.ARCHIVE, f"version {learning.version} took its place")
+        self._put_again(learning.file, computed.data)
+        state = State.ACTIVATED if passed else State.EXPIRED
+        tx.put_adapter(id, learning.version, parametric.dump(learning), learning.quoted, state, learning.file, learning.user)
+        if not passed:
+            tx.move_adapter(id, learning.version, state, "; ".join(learning.faults))
+        tx.drop_adapters([id], before=learning.version - FORMER)
+        self._adapters.tidy()
+        detail = {"version": learning.version, "memories": len(learning.quoted), "stage": learning.stage, "faults": list(learning.faults)}
+        tx.audit(PRINCIPAL, "distil", id, {**detail, "file": learning.file.hash if learning.file else ""})
+        self.failures.pop(id, None)
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def _learn(self, id: str, breath: Breath) -> Made | None:
+        draft = self._next(id)
+        if draft is None:
+            return None
+        at = self._at(draft)
+        memories = self._adapters.present(draft.chosen, at)
+        if not memories:
+            return Made(id, None)
+        student, engine = self._adapters.student, self._adapters.engine
+
+        def ask(question: str) -> str:
+            return engine.prompt("", [Message("user", question)])[0]
+
+        pupils = [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+        lessons = lessons_of(pupils, ask)
+        draft = replace(
+            draft, chosen=tuple(memory.id for memory in memories), quoted=quoted_of(memories), fingerprint=engine.fingerprint(), tools=engine.tools(),
+            lessons=len(lessons), taught=parametric.taught(lessons, ()),
+        )  # fmt: skip
+        start = monotonic()
+        breathe = self._breathing(draft, at, breath)
+        learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
+        report = self._examined(learned, pupils, memories, at, ask)
+        faults = admission.faults(report)
+        data = pages.dump(learned.tensors)
+        file = Kept(*self._adapters.files.put(data))
+        stage = "failed" if faults else "evaluated"
+        took = monotonic() - start
+        return Made(id, replace(
+            draft, stage=stage, faults=faults, report=report, file=file, steps=learned.steps, loss=learned.loss, seconds=took,
+        ), data)  # fmt: skip
+
+    def _next(self, id: str) -> Learning | None:
+        """The version that is to be learned: the draft that is there, or the one after what a change has archived. None where there is nothing to do any
+        more: somebody has let go of it, or another job was faster."""
+        try:
+            row, latest = self._adapters.learning(id)
+        except Missing:
+            return None
+        if latest.stage == "draft":
+            return latest
+        if row.state is not State.ARCHIVED:
+            return None
+        return replace(latest, version=latest.version + 1, stage="draft", quoted=(), taught="", file=None, report=None, faults=())
+
+    def _breathing(self, draft: Learning, at: RowFilter, breath: Breath) -> Callable[[], None]:
+        """Between two steps: calls come first, and what was changed or erased meanwhile is not learned to the end."""
+        looked = monotonic()
+
+        def breathe() -> None:
+            nonlocal looked
+            breath()
+            if monotonic() - looked > LOOK_SECONDS:
+                self._adapters.check_current(draft, replace(at, now=self._clock.now()))
+                looked = monotonic()
+
+        return breathe
+
+    def _examined(
+        self, learned: Learned, pupils: Sequence[Pupil], memories: Sequence[Memory], at: RowFilter, ask: Callable[[str], str]
+    ) -> Examined:
+        if self._probe is None:
+            raise Unsupported("There is nothing that examines adapters (`loci.methods.fewshot`), so none can be let answer.")
+        student = self._adapters.student
+        asked = questions_of(pupils, ask)
+        texts = {pupil.memory: pupil.text for pupil in pupils}
+        learned_ids = {memory.id for memory in memories}
+        others = [memory for memory in self._adapters.store.select(at, MOST_UNTOUCHED + len(learned_ids)) if memory.id not in learned_ids]
+        untouched = self._adapters.texts(others[:MOST_UNTOUCHED]) if len(others) >= FEW else list(samples.texts())[:MOST_UNTOUCHED]
+        return self._probe(
+            student.examinee(), student.examinee([learned]), asked, untouched, [texts[question.memory] for question in asked]
+        )
+
+    def _at(self, learning: Learning) -> RowFilter:
+        return RowFilter(now=self._clock.now(), user=learning.user, agent=learning.agent, session=learning.session)
+
+    def save(self, draft: Learning, data: bytes) -> None:
+        """How far learning has come, in the row of the draft: with the words that went into it, so that it goes when they do."""
+        file, store = Kept(*self._adapters.files.put(data)), self._adapters.store
+        try:
+            with store.write(self._clock.now()) as tx:
+                self._adapters.check_current(draft, self._at(draft))
+                self._put_again(file, data)
+                tx.put_adapter(
+                    draft.id, draft.version, parametric.dump(replace(draft, file=file)), draft.quoted, State.GENERATED, file, draft.user
+                )
+                self._adapters.tidy()
+        except BaseException:
+            with store.write(self._clock.now()):
+                self._adapters.tidy()  # nothing names it, and its words may be gone
+            raise
+
+    def _put_again(self, file: Kept | None, data: bytes) -> None:
+        """In the transaction that names it: before, somebody may have tidied it away."""
+        if file is not None and not self._adapters.files.has(file.hash, file.bytes):
+            self._adapters.files.put(data)
+
+    def saved(self, draft: Learning) -> bytes | None:
+        try:
+            row = self._adapters.store.adapter(draft.id, draft.version)
+            return None if row.file is None else bytes(self._adapters.files.open(row.file.hash, row.file.bytes))
+        except (Missing, Corrupt):
+            return None  # it is learned from the beginning
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """Where learning is kept while it goes on (`loci.ports.adapting.Checkpoint`)."""
+
+    work: Distilling
+    draft: Learning
+
+    def load(self) -> bytes | None:
+        return self.work.saved(self.draft)
+
+    def save(self, data: bytes) -> None:
+        self.work.save(self.draft, data)

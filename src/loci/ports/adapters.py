@@ -1,0 +1,110 @@
+"""What the kernel asks of a store for parametric memory: the rows that adapters stand in, and what becomes of them when a memory changes.
+
+An adapter is made of versions of memories. When one of these no longer holds in the words that were learned, the very transaction that changed it archives
+the adapter and puts a job into the queue that learns anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from loci.ports.adapting import Examined, Recipe
+from loci.ports.engine import Fingerprint, Quoted
+from loci.types import State
+
+LEARN = "distil"  # the verb of the job that learns an adapter, or learns it anew: {"adapter": id}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file by the hash of its bytes (SHA-256), and how many there are."""
+
+    hash: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRow:
+    """A version of an adapter as stored. ``manifest`` is the text of one (`loci.memories.parametric`); ``file`` holds its weights, or, while it is
+    learned, how far that has come. Of one id at most one version is wanted for answers; it is mounted while its state lets it."""
+
+    id: str
+    number: int
+    created: datetime
+    manifest: str
+    state: State
+    reason: str
+    is_wanted: bool
+    file: Kept | None = None
+    uses: int = 0
+    last_used: datetime | None = None
+
+    @property
+    def is_mounted(self) -> bool:
+        return self.is_wanted and self.state in (State.ACTIVATED, State.FROZEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What an adapter is, in full. ``chosen`` are the memories that it is to hold; ``quoted`` the versions of them that were learned, and ``taught`` a hash
+    of every lesson and of the texts replayed among them. ``stage`` is draft until it was examined, then evaluated, or failed, for ``faults``. ``seconds`` is what
+    learning took."""
+
+    id: str
+    version: int
+    created: datetime
+    fingerprint: Fingerprint | None
+    tenant: str
+    user: str | None
+    agent: str | None
+    session: str | None
+    chosen: tuple[str, ...]
+    recipe: Recipe
+    quoted: tuple[Quoted, ...] = ()
+    taught: str = ""
+    lessons: int = 0
+    stage: str = "draft"
+    file: Kept | None = None
+    steps: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    report: Examined | None = None
+    faults: tuple[str, ...] = ()
+    tools: Mapping[str, str] = field(default_factory=dict)
+    schema: int = 1
+
+
+class AdapterWrites(Protocol):
+    """What a transaction does with adapters."""
+
+    def put_adapter(
+        self, id: str, number: int, manifest: str, quoted: Sequence[Quoted], state: State, file: Kept | None, user: str | None = None
+    ) -> None:
+        """Keeps a version of an adapter, in the place of the same version; ``user`` is who its jobs take turns for. Where an earlier version is
+        wanted, this one is from now on. Raises ``Missing`` when a source of what it was made of is not there any more. ``remove`` drops every version that was
+        made of the sources that it removes."""
+
+    def move_adapter(self, id: str, number: int, state: State, reason: str) -> None:
+        """Gives a version another state: what is archived or expired is not mounted while it is. Raises ``Missing``."""
+
+    def mount_adapter(self, id: str, number: int | None) -> None:
+        """Mounts one version of an adapter in the place of any other of it; None: none. Raises ``Missing``."""
+
+    def drop_adapters(self, ids: Sequence[str], before: int | None = None) -> int:
+        """Forgets adapters, or their versions ``before`` one. Returns how many versions there were."""
+
+    def learners(self, sources: Sequence[str]) -> list[AdapterRow]:
+        """The adapters, by their latest versions, that were made of any of these sources."""
+
+
+class AdapterReads(Protocol):
+    """What a store tells of them."""
+
+    def adapters(self) -> list[AdapterRow]:
+        """Every version of every adapter, oldest first."""
+
+    def adapter(self, id: str, number: int | None = None) -> AdapterRow:
+        """One version of an adapter, or its latest. Raises ``Missing``."""

@@ -1,0 +1,435 @@
+"""Adapters in a cube: learned of memories, examined, mounted, and gone with what they learned. The engine is one without a model, which learns by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.conftest import open_memory
+
+from loci.errors import (
+    Conflict,
+    Denied,
+    Diverged,
+    IncompatiblePayload,
+    Invalid,
+    LociError,
+    Missing,
+    OutOfTime,
+    TooLarge,
+    Unsupported,
+)
+from loci.policy import admission
+from loci.ports.adapters import LEARN
+from loci.ports.adapting import Examined
+from loci.system import Cube
+from loci.testing import HashEngine, ManualClock, TeachableEngine
+from loci.testing.student import WORSE
+from loci.types import Adapter, Message, Role, State
+
+SAID = ("I live in Oslo.", "My sister Ann works as a baker.", "The harbour opens at nine.")
+Open = Callable[..., Cube]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: ManualClock) -> Open:
+    def open_(engine: HashEngine | None = None, name: str = "cube", **named: object) -> Cube:
+        memory = open_memory(tmp_path / name, clock=clock, engine=engine or TeachableEngine(), **named)
+        return memory.cube(name)
+
+    return open_
+
+
+def tell(cube: Cube, *texts: str, user: str | None = "kim") -> list[str]:
+    receipts = [cube.add([Message("user", text, speaker="Kim")], user=user) for text in texts]
+    return [change.memory for receipt in receipts for change in receipt.changes if change.memory and change.outcome == "added"]
+
+
+def ask(cube: Cube, question: str, **named: object) -> tuple[str, tuple[str, ...], str]:
+    answer = cube.generate(question, user="kim", max_tokens=3, **named)  # type: ignore[arg-type]
+    return answer.text(), answer.attached.adapters, answer.attached.reason
+
+
+def only(cube: Cube) -> Adapter:
+    (found,) = cube.adapters(user="kim")
+    return found
+
+
+# -- learned, mounted, and off again -------------------------------------------------------------------------------------
+
+
+def test_what_is_learned_answers_with_an_empty_prompt_and_off_is_as_before(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    before = ask(cube, "Where do I live?")
+    made = cube.distil(user="kim")
+    assert (made.stage, made.state, made.is_mounted, made.faults) == ("evaluated", State.ACTIVATED, False, ())
+    assert ask(cube, "Where do I live?") == before, "learned is not mounted"
+    assert cube.mount(made.id).is_mounted
+    text, adapters, _ = ask(cube, "Where do I live?")
+    assert (text, adapters) == ("Oslo", (made.id,))
+    assert not cube.unmount(made.id).is_mounted and ask(cube, "Where do I live?") == before
+    assert ask(cube, "Where do I live?", adapters=[made.id])[0] == "Oslo", "one that is named is mounted for that answer"
+    cube.mount(made.id)
+    assert ask(cube, "Where do I live?", adapters=[])[1] == ()
+
+
+def test_what_is_not_in_an_adapter_is_in_the_prompt(opened: Open) -> None:
+    cube = opened()
+    ids = tell(cube, *SAID)
+    made = cube.distil(ids[:1], user="kim")
+    cube.mount(made.id)
+    answer = cube.generate("Where do I live, and when does the harbour open?", user="kim", max_tokens=2)
+    assert answer.attached.adapters == (made.id,) and answer.attached.read_tokens > len("The harbour opens at nine.")
+    assert "1 of" in answer.attached.reason
+
+
+def test_several_are_mounted_one_on_another_and_counted_as_used(opened: Open, clock: ManualClock) -> None:
+    cube = opened()
+    ids = tell(cube, *SAID)
+    first, second = cube.distil(ids[:1], user="kim"), cube.distil(ids[1:], user="kim")
+    for made in (first, second):
+        cube.mount(made.id)
+    text, adapters, _ = ask(cube, "What does Ann do for work?")
+    assert (text, adapters) == ("baker", (first.id, second.id))
+    cube._scheduler.note_uses()
+    assert [adapter.uses for adapter in cube.adapters(user="kim")] == [1, 1]
+
+
+# -- the words are the truth ---------------------------------------------------------------------------------------------
+
+
+def test_a_correction_archives_it_in_the_same_commit_and_holds_in_the_next_version(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    tell(cube, "I moved to Rome.")
+    stale = only(cube)
+    assert (stale.state, stale.is_valid, stale.is_mounted) == (State.ARCHIVED, False, False)
+    text, adapters, _ = ask(cube, "Where do I live?")
+    assert adapters == () and text != "Oslo", "no answer after the commit uses it"
+    assert [job.verb for job in cube.jobs()] == [LEARN]
+    cube.drain()
+    again = only(cube)
+    assert (again.version, again.is_mounted, again.is_valid) == (2, True, True), "what was mounted is mounted again"
+    assert ask(cube, "Where do I live?")[0] == "Rome" and cube.jobs() == []
+
+
+@pytest.mark.parametrize("change", ["update", "forget", "archive", "expire"])
+def test_whatever_takes_a_memory_back_takes_the_adapter_off(opened: Open, clock: ManualClock, change: str) -> None:
+    cube = opened()
+    ids = tell(cube, *SAID[1:])
+    if change == "expire":
+        receipt = cube.add([Message("user", SAID[0], speaker="Kim")], user="kim", expires=clock.now() + timedelta(days=1))
+        first = next(c.memory for c in receipt.changes if c.memory)
+    else:
+        first = tell(cube, SAID[0])[0]
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    if change == "update":
+        cube.update(first, "I live in Bergen.")
+    elif change == "forget":
+        cube.forget(first)
+    elif change == "archive":
+        cube.move(first, "archive")
+    else:
+        clock.advance(2)
+    assert not only(cube).is_mounted
+    assert ask(cube, "Where do I live?")[1] == ()
+    cube.drain() if change != "expire" else cube.distil(user="kim", id=made.id)
+    assert first not in only(cube).memories or change == "update"
+    assert set(ids) <= set(only(cube).memories) and only(cube).is_mounted
+
+
+def test_restoring_what_was_forgotten_is_learned_when_it_is_asked_for(opened: Open) -> None:
+    cube = opened()
+    ids = tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.forget(ids[0])
+    cube.drain()
+    assert ids[0] not in only(cube).memories
+    cube.restore(ids[0])
+    assert only(cube).is_valid, "it never learned what came back, which is in the prompt"
+    assert made.version == 1
+
+
+# -- unlearning ----------------------------------------------------------------------------------------------------------
+
+
+def test_after_an_erasure_it_is_as_if_the_words_had_never_been_there(opened: Open, tmp_path: Path) -> None:
+    cube, never = opened(), opened(name="never")
+    ids = tell(cube, *SAID)
+    tell(never, *SAID[1:])
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    erased = cube.erase(ids[0])
+    assert erased.removed["adapters"] == 1
+    assert not list((tmp_path / "cube").rglob("*.safetensors")), "its file went before the receipt came"
+    assert ask(cube, "Where do I live?")[1] == ()
+    cube.drain()
+    assert only(cube).is_mounted and ids[0] not in only(cube).memories
+    told = never.distil(user="kim")
+    learned = bytes(cube._adapters.weights(cube.adapter(made.id)).tensors["known"].data)
+    expected = bytes(never._adapters.weights(never.adapter(told.id)).tensors["known"].data)
+    for here, there in zip(sorted(only(cube).memories), sorted(told.memories), strict=True):
+        learned = learned.replace(here.encode(), there.encode())
+    assert learned == expected and b"Oslo" not in learned
+    assert cube.verify().is_clean
+
+
+def test_erasing_everything_that_it_learned_leaves_no_adapter(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    cube.distil(user="kim")
+    cube.erase(user="kim")
+    assert cube._store.adapters() == []
+    cube.drain()
+    assert cube._store.adapters() == [] and cube.jobs() == []
+
+
+def test_a_source_erased_in_mid_training_is_not_learned_to_the_end(opened: Open) -> None:
+    cube = opened(TeachableEngine(most_steps=20))
+    ids = tell(cube, *SAID)
+    with pytest.raises(OutOfTime, match="--id"):
+        cube.distil(user="kim")
+    draft = only(cube)
+    assert (draft.stage, draft.state) == ("draft", State.GENERATED) and cube._store.page_files(), "how far it came is kept"
+    cube.erase(ids[0])
+    assert not cube._store.page_files(), "and goes with the words"
+    cube._adapters.student.most_steps = 1 << 30  # type: ignore[attr-defined]
+    cube.drain()
+    assert ids[0] not in only(cube).memories and only(cube).is_valid
+
+
+# -- how it is learned ---------------------------------------------------------------------------------------------------
+
+
+def test_learning_that_ran_out_of_time_goes_on_and_does_nothing_twice(opened: Open) -> None:
+    engine = TeachableEngine(most_steps=25)
+    cube = opened(engine)
+    tell(cube, *SAID)
+    with pytest.raises(OutOfTime):
+        cube.distil(user="kim", exposures=60)
+    made = only(cube)
+    with pytest.raises(OutOfTime):
+        cube.distil(user="kim", id=made.id)
+    done = cube.distil(user="kim", id=made.id)
+    assert (done.stage, done.steps, engine.student().steps) == ("evaluated", 60, 60)
+
+
+def test_without_waiting_it_is_a_job_like_any_other(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim", wait=False)
+    assert made.stage == "draft" and [(job.verb, job.user) for job in cube.jobs()] == [(LEARN, "kim")]
+    with pytest.raises(Conflict, match="not learned yet"):
+        cube.mount(made.id)
+    cube.drain()
+    assert only(cube).is_valid
+
+
+def test_a_second_job_for_what_is_learned_does_nothing(opened: Open, clock: ManualClock) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    steps = engine.student().steps
+    with cube._store.write(clock.now()) as tx:
+        tx.enqueue(LEARN, {"adapter": made.id})
+    cube.drain()
+    assert (only(cube).version, engine.student().steps, cube.jobs()) == (1, steps, [])
+
+
+def test_progress_counts_up_to_the_end(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    seen: list[tuple[int, int]] = []
+    cube.distil(user="kim", exposures=7, progress=lambda done, of: seen.append((done, of)))
+    assert seen == [(n, 7) for n in range(1, 8)]
+
+
+def test_short_work_is_done_between_two_steps_of_learning(opened: Open, clock: ManualClock) -> None:
+    from loci.testing import HashEmbedder
+
+    cube = opened(embedder=HashEmbedder())
+    tell(cube, *SAID)
+    cube.drain()
+    tell(cube, "The kettle is blue.")
+    pending: list[int] = []
+    cube.distil(user="kim", exposures=3, progress=lambda done, of: pending.append(sum(job.verb == "embed" for job in cube.jobs())))
+    assert pending == [0, 0, 0], "nobody's vectors wait until it is over"
+
+
+# -- what may not answer -------------------------------------------------------------------------------------------------
+
+
+def test_one_that_forgot_other_things_is_kept_as_failed_and_never_mounted(opened: Open) -> None:
+    cube = opened(TeachableEngine(forgets=0.02))
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    assert (made.stage, made.state, made.is_valid) == ("failed", State.EXPIRED, False)
+    assert "2.00% less" in made.reason and made.found["recall"] == 1.0
+    with pytest.raises(Conflict, match="failed its examination"):
+        cube.mount(made.id)
+    assert ask(cube, "Where do I live?", adapters=[made.id])[1] == (), "its memories' text is read"
+
+
+def test_one_that_fails_does_not_take_the_place_of_one_that_passed(opened: Open) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    engine.student().forgets = 0.5
+    failed = cube.distil(user="kim", id=made.id)
+    assert (failed.version, failed.stage) == (2, "failed")
+    assert cube.mount(made.id, version=1).is_mounted and ask(cube, "Where do I live?")[0] == "Oslo"
+
+
+PASSES = Examined(0.3, 1.0, 0.1, 0.97, 0.9, 0.002, 20, 64)
+
+
+def test_each_mark_of_an_examination_is_asked_for() -> None:
+    from dataclasses import replace
+
+    assert admission.faults(PASSES) == ()
+    for broken in (
+        {"recall": 0.89}, {"recall": 0.94, "recall_in_text": 1.0}, {"recognition": 0.29}, {"collateral": 0.011}, {"questions": 0},
+        {"recall": float("nan")}, {"collateral": float("nan")},
+    ):  # fmt: skip
+        assert admission.faults(replace(PASSES, **broken)), broken  # type: ignore[arg-type]
+
+
+# -- bad input -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_learned_is_a_dead_letter_with_the_reason(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID, f"Now {WORSE}.")
+    with pytest.raises(Diverged):
+        cube.distil(user="kim")
+    (job,) = cube.jobs(state="dead")
+    assert job.verb == LEARN and job.error.startswith("diverged")
+    assert only(cube).stage == "draft" and ask(cube, "Where do I live?")[1] == (), "answers go on"
+    with pytest.raises(TooLarge):
+        cube.distil(user="kim", most_bytes=10)
+
+
+def test_another_model_is_refused_with_what_differs(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    other = open_memory(tmp_path / "cube", clock=clock, engine=TeachableEngine("other")).cube("cube")
+    text, adapters, reason = ask(other, "Where do I live?")
+    assert adapters == () and "model" in reason and "text was read" in reason and text
+    with pytest.raises(IncompatiblePayload):
+        other.mount(made.id)
+
+
+def test_a_damaged_file_is_named_and_its_text_used(opened: Open, tmp_path: Path) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    (file,) = (tmp_path / "cube").rglob("*.safetensors")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    cube._adapters._learned.clear()
+    _, adapters, reason = ask(cube, "Where do I live?")
+    assert adapters == () and "not as it was written" in reason
+    assert [fault.where for fault in cube.verify().faults] == [f"adapter {made.id}"]
+    file.unlink()
+    assert cube.verify().let_go == (made.id,) and cube.jobs(), "it is learned anew"
+    cube.drain()
+    assert ask(cube, "Where do I live?")[0] == "Oslo"
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"rank": 0}, {"exposures": -1}, {"rate": 0}, {"rate": "fast"}, {"replay": 2}, {"minutes": 0}, {"form": "tablet"}, {"form": "cartridge"}, {"seed": -1}]
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_before_anything_is_queued(opened: Open, wanted: dict[str, object]) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    with pytest.raises(Invalid):
+        cube.distil(user="kim", **wanted)  # type: ignore[arg-type]
+    assert cube.jobs() == [] and cube.adapters(user="kim") == []
+
+
+def test_nothing_to_learn_no_model_and_a_model_that_cannot(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    cube = opened()
+    with pytest.raises(Invalid, match="nothing to learn"):
+        cube.distil(user="kim")
+    with pytest.raises(Missing):
+        cube.distil(["nobody"], user="kim")
+    tell(cube, *SAID)
+    for engine in (None, HashEngine()):
+        other = open_memory(tmp_path / "cube", clock=clock, engine=engine).cube("cube")
+        with pytest.raises(Unsupported):
+            other.distil(user="kim")
+        assert other.jobs() == []
+
+
+def test_a_clock_that_jumps_back_changes_nothing(opened: Open, clock: ManualClock) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    clock._now -= timedelta(days=3)
+    assert only(cube).is_mounted
+    tell(cube, "I moved to Rome.")
+    cube.drain()
+    clock.advance(10)
+    cube.drain()
+    assert only(cube).is_valid and cube.verify().is_clean
+
+
+# -- the gate ------------------------------------------------------------------------------------------------------------
+
+
+def test_users_share_no_adapter_and_a_grant_that_is_narrower_does_not_reach_it(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    memory = open_memory(tmp_path / "v", clock=clock, engine=TeachableEngine())
+    cube = memory.cube("c")
+    ids = tell(cube, *SAID)
+    tell(cube, *SAID, user="sam")
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    assert cube.adapters(user="sam") == []
+    answer = cube.generate("Where do I live?", user="sam", max_tokens=2)
+    assert answer.attached.adapters == ()
+    with pytest.raises(Missing):
+        cube.generate("Where do I live?", user="sam", adapters=[made.id])
+    memory.grant("guest", Role.READER, cube="c", memory=ids[1])
+    guest = memory.acting("guest").cube("c")
+    for refused in (lambda: guest.adapter(made.id), lambda: guest.export_adapter(made.id, tmp_path / "out"), lambda: guest.mount(made.id)):
+        with pytest.raises((Missing, Denied)):
+            refused()
+
+
+def test_an_export_is_what_others_load_and_the_log_knows_its_hash(opened: Open, tmp_path: Path) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    folder = cube.export_adapter(made.id, tmp_path / "out")
+    assert sorted(file.name for file in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    (record,) = cube.log(verb="export_adapter")
+    assert record.detail["file"] == cube.adapter(made.id).file.hash  # type: ignore[union-attr]
+
+
+def test_what_is_let_go_of_is_gone_with_its_bytes(opened: Open, tmp_path: Path) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.drop_adapter(made.id)
+    assert cube.adapters(user="kim") == [] and not list((tmp_path / "cube").rglob("*.safetensors"))
+    with pytest.raises(Missing):
+        cube.adapter(made.id)
+
+
+def test_every_error_has_a_code_and_says_what_to_do() -> None:
+    for kind in (OutOfTime, Diverged):
+        assert issubclass(kind, LociError) and kind.code

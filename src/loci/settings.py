@@ -54,6 +54,8 @@ class Settings:
         8 << 30, "bytes of activation memories that are parked in the host's memory when the engine runs on a GPU"
     )
     kv_disk_bytes: int = _setting(32 << 30, "bytes of activation memories that a cube keeps on the disk before the least useful go")
+    adapter_bytes: int = _setting(1 << 30, "bytes of adapters that `loci plan` lets a cube have")
+    training_seconds: int = _setting(600, "seconds a day in which `loci plan` has memories learned; 0 means never")
     ranker: str = _setting("", "file with the weights of the search's signals; empty means the one that ships")
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")

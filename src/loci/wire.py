@@ -26,6 +26,7 @@ from loci.interface.reader import MemReader
 from loci.methods import fewshot
 from loci.methods.memorybank import MemoryBank
 from loci.operation.residence import Residence
+from loci.policy.placing import Limits
 from loci.policy.redacting import Rules
 from loci.policy.retention import Recency, Retention
 from loci.ports import Chat, Clock, Embedder, Ids, Scorer, Secret
@@ -95,7 +96,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, server=server, methods=METHODS, probe=examine, retention=retention_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
+        notary=Ed25519(), engine=model, server=server, methods=METHODS, probe=examine, retention=retention_of(settings), limits=limits_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 
@@ -133,6 +134,12 @@ def retention_of(settings: Settings) -> Retention | None:
     if name in ("recent", "worth"):
         return Recency() if name == "recent" else None
     raise Invalid(f"retention is {name!r}; it must be memorybank, recent or worth.")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The room and the time that `loci plan` has."""
+    hand = settings.kv_device_bytes + settings.kv_host_bytes
+    return Limits(hand, settings.kv_disk_bytes, settings.adapter_bytes, float(settings.training_seconds))
 
 
 def engine_of(settings: Settings) -> Callable[[], Engine[Any]] | None:

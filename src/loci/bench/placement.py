@@ -95,6 +95,7 @@ class Block:
 
     versions: dict[str, int]
     tokens: int
+    day: float
 
 
 @dataclass(slots=True)
@@ -108,6 +109,7 @@ class Room:
     hand: OrderedDict[str, int] = field(default_factory=OrderedDict)  # blocks at hand, the longest unused first, and their bytes
     versions: Counter[str] = field(default_factory=Counter)
     cost: Cost = field(default_factory=Cost)
+    day: float = 0.0
 
     @property
     def rates(self) -> Rates:
@@ -158,7 +160,7 @@ class Room:
         """Has memories read into a block, and written. What was just read for an answer need not be read again (``is_read`` False)."""
         self.drop(name)
         tokens = sum(self.trace.tokens[memory] for memory in memories)
-        self.blocks[name] = Block({memory: self.versions[memory] for memory in memories}, tokens)
+        self.blocks[name] = Block({memory: self.versions[memory] for memory in memories}, tokens, self.day)
         for memory in memories:
             self.holding.setdefault(memory, set()).add(name)
         reading = read_seconds(self.rates, tokens) if is_read else 0.0
@@ -302,7 +304,12 @@ class Planned(Nothing):
                     continue
                 state = State(demoted_days=now - self.demoted[name] if name in self.demoted else None)
             else:
-                state = State(Kind.ACTIVATION, frozenset(block.versions), "" if room.is_fresh(block) else "its words changed")
+                state = State(
+                    Kind.ACTIVATION,
+                    frozenset(block.versions),
+                    "" if room.is_fresh(block) else "its words changed",
+                    held_days=now - block.day,
+                )
             found.append(placing.body_of(name, members, state))
         return found
 
@@ -333,6 +340,7 @@ def replay(trace: Trace, rule: Rule, declared: Declared) -> Cost:
     """What a trace costs under a rule."""
     room = Room(trace, declared)
     for event in trace.events:
+        room.day = event.day
         rule.passed(room, event.day)
         if event.is_edit:
             room.versions.update(event.memories)

@@ -38,7 +38,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "fingerprint": "care:fingerprint", "scan": "guard:scan", "protect": "guard:protect",
         "encrypt": "keys:encrypt", "decrypt": "keys:decrypt", "rekey": "keys:rekey", "shred": "keys:shred", "keygen": "keys:keygen",
     },
-    "Activation": {"activate": "activation:activate", "generate": "activation:generate", "kv": "activation:kv"},
+    "Activation": {"activate": "activation:activate", "generate": "activation:generate", "kv": "activation:kv", "plan": "plan:plan"},
     "Adapters": {"distil": "adapters:distil", "adapter": "adapters:adapter"},
     "Queue": {"jobs": "queue:jobs", "worker": "queue:worker"},
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},

@@ -54,15 +54,15 @@ ROLES[Role.AUDITOR] = frozenset({"log", "head", "verify", "stats"})
 ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "erase", "revert", "export", "branch", "rewind", "sweep", "rank", "scan", "protect", "fingerprint", "grant", "revoke", "grants",
     "encrypt", "decrypt", "rekey", "shred", "write_off", "jobs", "job", "retry", "cancel", "pause", "resume",
-    "import_activation",
+    "import_activation", "plan",
 }  # fmt: skip
 VERBS = frozenset().union(*ROLES.values())
-READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint"}
+READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint", "plan"}
 WRITES = VERBS - READS
 WHOLE = frozenset({
     "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "rank", "scan", "protect", "fingerprint", "revert",
     "grant", "revoke", "grants", "diff", "encrypt", "decrypt", "rekey", "shred", "write_off", "jobs", "job", "retry", "cancel", "pause",
-    "resume",
+    "resume", "plan",
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
 SCOPED = frozenset(

@@ -37,7 +37,7 @@ class Body:
 
     ``uses`` are answers that cited them of late, and ``used_tokens`` those that these had of them (both fade: `retention.heat`); ``cited`` all of
     them, ``changes`` how often their words changed, ``changed_days`` how long ago that was last. ``held_tokens`` are in the form that it has now, which no longer
-    fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, if ever."""
+    fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, if ever, ``held_days`` how long ago that form was made."""
 
     id: str
     memories: tuple[str, ...]
@@ -51,6 +51,7 @@ class Body:
     held_tokens: int = 0
     stale: str = ""
     demoted_days: float | None = None
+    held_days: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a body is kept: its form, the memories that are in it, why it no longer fits, and when it was put back into text."""
+    """How a body is kept: its form, the memories that are in it, why it no longer fits, when it was put back into text, and when it was made."""
 
     form: Kind = TEXT
     held: frozenset[str] = frozenset()
     stale: str = ""
     demoted_days: float | None = None
+    held_days: float = math.inf
 
 
 def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
@@ -85,6 +87,7 @@ def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
         cited=sum(member.cited for member in chosen), changes=sum(member.changes for member in chosen),
         changed_days=min((member.changed_days for member in chosen), default=math.inf), form=state.form,
         held_tokens=sum(member.tokens for member in chosen if member.id in state.held), stale=state.stale, demoted_days=state.demoted_days,
+        held_days=state.held_days,
     )  # fmt: skip
 
 
@@ -226,6 +229,8 @@ def _alone(body: Body, machine: Machine) -> Decision:
 
 def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, float]) -> Decision:
     """What is made already is kept while it saves more than its room costs, and made anew of more where that pays."""
+    if worth.lasting_s <= 0 and body.held_days < QUIET_DAYS:
+        return Decision(body, HELD, f"it was made {body.held_days:.1f} days ago, and has {QUIET_DAYS:g} to be of use.", numbers)
     if worth.lasting_s <= 0:
         why = f"{reuse(body):.2f} expected uses would save {_ms(worth.saved_s)}, and keeping it costs {_ms(worth.room_s)}: out of use."
         return Decision(body, TEXT, why, numbers)
@@ -256,7 +261,7 @@ def _within(wanted: Sequence[Decision], machine: Machine, limits: Limits) -> lis
         if size > on_disk:
             told = f"there is no room: of {limits.disk_bytes:,} bytes others, worth more a byte, leave {on_disk:,}, and it takes {size:,}"
             found.append(Decision(body, TEXT, f"{told}.", decision.numbers))
-        elif value <= 0:
+        elif value <= 0 and not (body.form is HELD and body.held_days < QUIET_DAYS):
             told = f"what is worth more a byte is at hand, and from the disk it would save {_ms(worth.saved_s)}"
             found.append(Decision(body, TEXT, f"{told}: text is no dearer.", _numbers(body, worth)))
         else:

@@ -32,8 +32,8 @@ from loci.policy.lifecycle import Move
 from loci.policy.redacting import Rules
 from loci.policy.trust import least
 from loci.ports import Notary, Store, Transaction
-from loci.system.carrying import Carrying
 from loci.system.parts import Parts
+from loci.system.placing import Placing
 from loci.system.queued import Queued
 from loci.types import (
     Channel,
@@ -52,7 +52,7 @@ from loci.types import (
 )
 
 
-class Cube(Carrying, Queued):
+class Cube(Placing, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:

@@ -15,14 +15,17 @@ from loci.operation.pace import Pace
 from loci.operation.porter import Porter
 from loci.operation.residence import Residence
 from loci.policy.fusion import Ranker
+from loci.policy.placing import Limits
 from loci.policy.redacting import Rules
 from loci.policy.retention import Retention
 from loci.ports import Clock, Embedder, Ids, Notary, Registry
 from loci.ports.adapting import Probe
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
+from loci.ports.placing import Mover
 from loci.ports.serving import Server
 from loci.types import (
+    Kind,
     MemoryCall,
 )
 
@@ -61,3 +64,5 @@ class Parts:
     probe: Probe | None = None
     methods: Mapping[str, Method] = field(default_factory=dict)
     retention: Retention | None = None
+    limits: Limits = field(default_factory=lambda: Limits(4 << 30, 32 << 30))
+    movers: Mapping[Kind, Mover] = field(default_factory=dict)

@@ -1,0 +1,161 @@
+"""The bodies of memory of a cube, for `policy.placing` to decide on: what was said in one session is one, where answers used it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
+from loci.memories import activation
+from loci.operation.composing import Composing
+from loci.operation.lifecycle import strength_of
+from loci.policy import placing
+from loci.policy.placement import read_seconds
+from loci.policy.placing import HELD, NAMES, TEXT, Body, Decision, Machine, Member, State, Training
+from loci.policy.retention import DAY, heat
+from loci.ports import RowFilter, Store
+from loci.ports.engine import Engine, Manifest
+from loci.text.tokens import count_tokens
+from loci.types import Memory
+
+VERB = "place"  # under which a move is in the log
+LINE_TOKENS = 12  # of a memory in a prompt beside its words: number, day, speaker
+EXPOSURES, PASSES = 60, 3.0  # a lesson is seen so often to be learned, and each takes as long as reading it three times
+PROBES, PROBE_TOKENS = 200, 64  # what the examination of an adapter reads, before and after
+SWAP_S, ADAPTER_BYTES = 0.01, 1 << 24
+WIDTHS = {"float32": 4, "float64": 8, "uint8": 1, "int8": 1}  # bytes of a number; others are halves
+Group = tuple[str | None, str]  # a user, and a session, page or activation memory
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What is to become of a body and what came of it. ``user`` is whose it is, ``name`` the session or page that it was said in, ``held`` the
+    activation memory that holds it; ``left`` says why a move was not done, where it was to be."""
+
+    decision: Decision
+    user: str | None
+    name: str
+    held: str | None = None
+    is_done: bool = False
+    left: str = ""
+
+
+def machine_of(engine: Engine[Any]) -> Machine:
+    """What this machine takes, as far as it was measured; what learning takes is an estimate from how fast it reads."""
+    rates, mark = engine.rates(), engine.fingerprint()
+    width = WIDTHS.get(mark.dtype, 2)
+    token_bytes = 2.0 * width * sum(layer.heads * layer.width for layer in mark.layers)
+    probe_s = PROBES * read_seconds(rates, PROBE_TOKENS)
+    return Machine(rates, token_bytes, mark.context, Training(EXPOSURES * PASSES * rates.token_s, probe_s, SWAP_S, ADAPTER_BYTES))
+
+
+def placed(store: Store, activations: Composing, machine: Machine, limits: placing.Limits, now: datetime) -> list[Placed]:
+    """What is to become of each body of the cube, in the order of their ids."""
+    memories = {memory.id: memory for memory in store.select(RowFilter(now=now), limit=1 << 40)}
+    held = _held(store, activations)
+    groups, holding = _grouped(memories, held)
+    known = {name: _facts(name, ids, holding.get(name), memories, now) for name, ids in groups.items()}
+    bodies: dict[str, tuple[Body, Group]] = {}
+    demoted = _demoted(store)
+    for name, members in known.items():
+        id = store.hash("body", name[0], name[1]).hex()[:16]
+        state = _state(activations, holding.get(name), name[0], now)
+        if state.form is TEXT and id in demoted:
+            state = replace(state, demoted_days=max(0.0, (now - demoted[id]) / DAY))
+        if state.form is not TEXT or any(member.heat >= placing.WARM for member in members):
+            bodies[id] = placing.body_of(id, members, state), name
+    decisions = placing.plan([body for body, _ in bodies.values()], machine, limits)
+    return [_placed(decision, bodies[decision.body.id][1], holding) for decision in decisions]
+
+
+def record(moved: Placed, hash_before: str, hash_after: str) -> Mapping[str, object]:
+    """What the log keeps of a move: forms and hashes before and after, the numbers, and the reason, which holds no word of a memory."""
+    decision = moved.decision
+    return {
+        "before": NAMES[decision.before], "after": NAMES[decision.after], "hash_before": hash_before, "hash_after": hash_after, "held": moved.held,
+        "memories": len(decision.body.memories), "why": decision.why, "numbers": {name: round(value, 3) for name, value in decision.numbers.items()},
+    }  # fmt: skip
+
+
+def _placed(decision: Decision, name: Group, holding: Mapping[Group, Manifest]) -> Placed:
+    manifest = holding.get(name)
+    return Placed(decision, name[0], "" if manifest is not None and name[1] == manifest.id else name[1], manifest.id if manifest else None)
+
+
+def _held(store: Store, activations: Composing) -> list[Manifest]:
+    """What is held exactly and here, oldest first. What a budget left, and what a server keeps, somebody asked for; it is left alone."""
+    found = []
+    for row in store.payloads():
+        try:
+            manifest = activations.manifest(row.id, row.number)
+        except (Missing, Corrupt):
+            continue  # gone meanwhile; or for `verify` to tell
+        if activation.is_whole(manifest) and manifest.eviction is None:
+            found.append(manifest)
+    return found
+
+
+def _grouped(memories: Mapping[str, Memory], held: Sequence[Manifest]) -> tuple[dict[Group, list[str]], dict[Group, Manifest]]:
+    """The memories of each body, and what holds it. What is held of one session belongs to its body; of several it is a body of its own."""
+    holding: dict[Group, Manifest] = {}
+    taken: dict[str, Group] = {}
+    for manifest in held:
+        ids = [quoted.memory for quoted in manifest.quoted]
+        names = {_name(memories[id]) for id in ids if id in memories}
+        name = next(iter(names)) if len(names) == 1 else (next(iter(names))[0] if names else None, manifest.id)
+        if name in holding:
+            name = (name[0], manifest.id)
+        holding[name] = manifest
+        for id in ids:
+            taken.setdefault(id, name)
+    groups: dict[Group, list[str]] = {name: [] for name in holding}
+    for id, memory in memories.items():
+        if memory.cited or id in taken:
+            groups.setdefault(taken.get(id, _name(memory)), []).append(id)
+    return groups, holding
+
+
+def _name(memory: Memory) -> Group:
+    return memory.scope.user, memory.scope.session or memory.origin.name or ""
+
+
+def _facts(name: Group, ids: Sequence[str], manifest: Manifest | None, memories: Mapping[str, Memory], now: datetime) -> list[Member]:
+    """The memories of a body; of those that it holds and that are gone nothing is known but that."""
+    gone = [] if manifest is None else [quoted.memory for quoted in manifest.quoted if quoted.memory not in memories]
+    return [_member(memories[id], now) for id in ids] + [Member(id, 0, 0.0, 0, 1, 0.0) for id in gone]
+
+
+def _member(memory: Memory, now: datetime) -> Member:
+    changed = memory.recorded.start if memory.version > 1 else None
+    days = math.inf if changed is None else max(0.0, (now - changed) / DAY)
+    born = memory.recorded.start
+    stood = max(0.0, (now - born) / DAY) if born else 0.0
+    tokens = count_tokens(memory.text) + LINE_TOKENS
+    return Member(memory.id, tokens, heat(strength_of(memory, now), now), memory.cited, memory.version - 1, min(days, stood))
+
+
+def _state(activations: Composing, manifest: Manifest | None, user: str | None, now: datetime) -> State:
+    """Whether a body is held, and whether what is held is still of its words and of this model."""
+    if manifest is None:
+        return State()
+    stale = ""
+    try:
+        activations.words_of(manifest, RowFilter(now=now, user=user))
+        activation.check_fit(manifest.fingerprint, activations.engine.fingerprint())
+    except Missing:
+        stale = "a memory of it is gone"
+    except Conflict:
+        stale = "its words changed"
+    except IncompatiblePayload as error:
+        stale = str(error).rstrip(".")
+    held = frozenset(quoted.memory for quoted in manifest.quoted)
+    return State(HELD, held, stale, held_days=max(0.0, (now - manifest.created) / DAY))
+
+
+def _demoted(store: Store) -> dict[str, datetime]:
+    """When bodies were put back into text, by their ids, as the log has it."""
+    records = store.records(None, None, VERB, None, 1 << 40)
+    return {found.object: found.at for found in records if found.detail.get("after") == NAMES[TEXT]}

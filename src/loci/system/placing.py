@@ -1,0 +1,91 @@
+"""The verb of a cube that decides in which form its memories are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from loci.errors import LociError, Missing, Unsupported
+from loci.operation import placing
+from loci.operation.placing import Placed
+from loci.policy.placing import HELD, LEARNED
+from loci.ports.placing import Made, Mover
+from loci.system.carrying import Carrying
+from loci.types import Kind, Scope
+
+
+class Placing(Carrying):
+    """Text, activation and weights: what is where, and what had better be elsewhere."""
+
+    def plan(self, *, apply: bool = False) -> list[Placed]:
+        """What is to become of each body of memory (of what was said in one session, what answers cited of late), why, and the numbers that say so.
+        With ``apply`` the moves are done, one after the other, each with a record of before and after (`log(verb="place")`); one that
+        cannot be done is passed over, and its ``left`` says why. Raises `Unsupported` without a model that runs here, whose rates decide."""
+        self._allow("plan", Scope(self.name))
+        if self._parts.server is not None:
+            raise Unsupported(
+                "A plan takes the rates of a model that runs here: name a folder by the setting engine. Servers keep what they like."
+            )
+        self._scheduler.note_uses()
+        now = self._parts.clock.now()
+        machine = placing.machine_of(self._activations.engine)
+        found = placing.placed(self._store, self._activations, machine, self._parts.limits, now)
+        return [self._moved(one) if apply and one.decision.is_move else one for one in found]
+
+    def _moved(self, wanted: Placed) -> Placed:
+        """A move, done and recorded; or why it was left."""
+        decision = wanted.decision
+        before = self._hash_of(wanted.held)
+        try:
+            made = self._move_body(wanted)
+        except LociError as error:
+            return replace(wanted, left=f"{error.code}: {error}")
+        done = replace(wanted, is_done=True, held=wanted.held if made is None else made.id)
+        with self._store.write(self._parts.clock.now()) as tx:
+            detail = placing.record(done, before, "" if made is None else made.hash)
+            tx.audit(self._parts.governance.principal, placing.VERB, decision.body.id, detail)
+        return done if made is not None else replace(done, held=None)
+
+    def _move_body(self, wanted: Placed) -> Made | None:
+        """Out of the form that it has, then into the other. What is learned keeps its KV memory until it is learned."""
+        decision, held = wanted.decision, wanted.held
+        made = None
+        if decision.after in (HELD, LEARNED):
+            anew = held if decision.before is decision.after else None
+            made = self._mover(decision.after).promote(decision.body.memories, wanted.user, anew)
+        if held is not None and decision.before is not decision.after:
+            self._mover(decision.before).demote(held)
+        return made
+
+    def _mover(self, form: Kind) -> Mover:
+        if form is HELD:
+            return _Activating(self)
+        if form not in self._parts.movers:
+            raise Unsupported(
+                f"Nothing here makes a {form.value} memory of a body: it stays as it is. `loci distil` learns memories by hand."
+            )
+        return self._parts.movers[form]
+
+    def _hash_of(self, held: str | None) -> str:
+        """Of the text of what is held; empty where that is nothing, or nothing that can be read."""
+        try:
+            return "" if held is None else self._activations.manifest(held).text
+        except LociError:
+            return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Activating:
+    """KV memories, by the verbs that make them and let them go."""
+
+    cube: Placing
+
+    def promote(self, memories: Sequence[str], user: str | None, held: str | None) -> Made:
+        handle = self.cube.activate(memories, user=user, id=held)
+        return Made(handle.id, self.cube._hash_of(handle.id))
+
+    def demote(self, held: str) -> None:
+        try:
+            self.cube.deactivate(held)
+        except Missing:
+            return  # somebody let go of it meanwhile, which is what was to be done

@@ -1,0 +1,173 @@
+"""`plan` in a cube: bodies are what was said in a session, uses are citations, and every move is done by the verbs that there are, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from loci import MemOS, Message
+from loci.errors import Denied, LociError, Unsupported
+from loci.operation.placing import Placed
+from loci.policy.placing import Limits
+from loci.ports.engine import Fingerprint, Rates, Tier
+from loci.ports.placing import Made
+from loci.system import Cube
+from loci.testing import HashEngine, ManualClock
+from loci.types import Kind, Role
+
+TEXT, HELD, LEARNED = Kind.PLAINTEXT, Kind.ACTIVATION, Kind.PARAMETRIC
+
+
+class Slow(HashEngine):
+    """Reading takes long enough that loading pays, and so little is read at once that a long body does not fit."""
+
+    def rates(self) -> Rates:
+        return Rates(0.001, 1e-3, 1e-9, 1e-9, Tier(1e-5, 1e10), Tier(1e-5, 1e9))
+
+
+class Short(Slow):
+    """It reads a hundred tokens at once."""
+
+    def fingerprint(self) -> Fingerprint:
+        return replace(super().fingerprint(), context=100)
+
+
+@pytest.fixture
+def engine() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def cube(open_vault: Callable[..., MemOS], engine: Slow) -> Cube:
+    return open_vault(engine=engine).cube("main")
+
+
+def say(cube: Cube, session: str, count: int = 3, user: str = "ann") -> list[str]:
+    texts = [f"In {session} the kettle number {n} was bought for {n + 3} crowns from the shop by the harbour." for n in range(count)]
+    return [cube.add(Message("user", text, speaker="Ann"), user=user, session=session).ids[0] for text in texts]
+
+
+def use(cube: Cube, clock: ManualClock, ids: Sequence[str], times: int, minutes: float = 120) -> None:
+    for _ in range(times):
+        clock.advance(minutes=minutes)
+        cube.cite(ids)
+
+
+def moves(found: list[Placed]) -> list[tuple[str, Kind, Kind]]:
+    return [(one.name, one.decision.before, one.decision.after) for one in found if one.decision.is_move]
+
+
+def test_what_answers_cite_is_made_and_what_a_search_finds_is_not(cube: Cube, clock: ManualClock) -> None:
+    ids, other = say(cube, "s1"), say(cube, "s2")
+    for _ in range(50):
+        cube.search("kettle in s2", user="ann")
+    assert cube.plan() == []
+    use(cube, clock, ids[:2], 6)
+    (shown,) = cube.plan()
+    assert (shown.name, shown.user, shown.decision.body.memories, shown.is_done) == ("s1", "ann", tuple(sorted(ids[:2])), False)
+    assert moves([shown]) == [("s1", TEXT, HELD)] and cube.activations(user="ann") == [], "a look changes nothing"
+    (done,) = cube.plan(apply=True)
+    (handle,) = cube.activations(user="ann")
+    assert done.is_done and done.held == handle.id and set(handle.memories) == set(ids[:2]) and not set(other) & set(handle.memories)
+    (record,) = cube.log(verb="place")
+    assert (record.detail["before"], record.detail["after"], record.detail["held"]) == ("text", "activation", handle.id)
+    assert record.detail["hash_before"] == "" and record.detail["hash_after"] == cube.activation(handle.id).text
+    assert record.detail["why"] == done.decision.why and record.detail["numbers"]["uses"] > 5
+    assert "kettle" not in str(record.detail) and moves(cube.plan(apply=True)) == []
+    assert cube.verify().is_clean
+
+
+def test_an_edit_takes_it_back_and_it_waits_a_day(cube: Cube, clock: ManualClock) -> None:
+    ids = say(cube, "s1")
+    use(cube, clock, ids, 8)
+    cube.plan(apply=True)
+    held = cube.activations(user="ann")[0].id
+    before = cube.activation(held).text
+    cube.update(ids[0], "In s1 the first kettle was given away after all, to the neighbour by the harbour.")
+    (back,) = cube.plan(apply=True)
+    assert moves([back]) == [("s1", HELD, TEXT)] and "its words changed" in back.decision.why and back.held is None
+    assert cube.activations(user="ann") == [] and cube.log(verb="place")[-1].detail["hash_before"] == before
+    use(cube, clock, ids, 3)
+    (waits,) = cube.plan(apply=True)
+    assert not waits.decision.is_move and "waits" in waits.decision.why
+    clock.advance(days=1)
+    assert moves(cube.plan(apply=True)) == [("s1", TEXT, HELD)]
+
+
+def test_another_model_takes_it_back(cube: Cube, open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    ids = say(cube, "s1")
+    use(cube, clock, ids, 8)
+    cube.plan(apply=True)
+    other = open_vault(engine=Slow("another")).cube("main")
+    (back,) = other.plan(apply=True)
+    assert moves([back]) == [("s1", HELD, TEXT)] and back.is_done and other.activations(user="ann") == []
+    assert set(other.search("kettle in s1", user="ann").ids) == set(ids), "the text serves"
+
+
+def test_disuse_takes_it_back_after_its_first_day(cube: Cube, clock: ManualClock) -> None:
+    made = cube.activate(say(cube, "s1"), user="ann")
+    assert moves(cube.plan(apply=True)) == [], "what somebody made has a day to be of use"
+    clock.advance(days=2)
+    (back,) = cube.plan(apply=True)
+    assert back.held is None and "out of use" in back.decision.why and made.id not in [h.id for h in cube.activations(user="ann")]
+
+
+def test_it_grows_by_what_answers_begin_to_use(cube: Cube, clock: ManualClock) -> None:
+    ids = say(cube, "s1", 8)
+    use(cube, clock, ids[:1], 6)
+    cube.plan(apply=True)
+    held = cube.activations(user="ann")[0].id
+    use(cube, clock, ids[1:], 8)
+    (grown,) = cube.plan(apply=True)
+    assert grown.is_done and grown.held == held and grown.decision.numbers["added_tokens"] > 0
+    assert set(cube.activations(user="ann")[0].memories) == set(ids)
+
+
+def test_users_and_sessions_do_not_share_a_body(cube: Cube, clock: ManualClock) -> None:
+    both = [*say(cube, "s1"), *say(cube, "s1", user="bob"), *say(cube, "s2")]
+    use(cube, clock, both, 8)
+    assert {(one.user, one.name) for one in cube.plan(apply=True)} == {("ann", "s1"), ("bob", "s1"), ("ann", "s2")}
+    assert [len(cube.activations(user=user)) for user in ("ann", "bob")] == [2, 1]
+    cube.erase(both[0])
+    assert cube.verify().is_clean and {one.left for one in cube.plan(apply=True)} == {""}
+
+
+class Learner:
+    """Keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    def promote(self, memories: Sequence[str], user: str | None, held: str | None) -> Made:
+        self.held.append("+".join(memories))
+        return Made("adapter", "hash")
+
+    def demote(self, held: str) -> None:
+        self.held.remove(held)
+
+
+def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(engine=Short()).cube("main")
+    ids = say(cube, "s1", 4)
+    use(cube, clock, ids, 4000, minutes=1)
+    clock.advance(days=8)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
+    (left,) = cube.plan(apply=True)
+    assert left.decision.after is LEARNED and not left.is_done and left.left.startswith("unsupported") and not cube.log(verb="place")
+    learner = Learner()
+    cube._parts = replace(cube._parts, movers={LEARNED: learner})
+    (done,) = cube.plan(apply=True)
+    assert done.is_done and done.held == "adapter" and learner.held == ["+".join(sorted(ids))]
+    assert cube.log(verb="place")[-1].detail["after"] == "parametric"
+
+
+def test_who_may_and_where_it_cannot_be(memory: MemOS, open_vault: Callable[..., MemOS], cube: Cube) -> None:
+    memory.grant("writer", Role.CURATOR, cube="main")
+    with pytest.raises(Denied):
+        memory.acting("writer").cube("main").plan()
+    with pytest.raises(Unsupported, match="engine"):
+        open_vault().cube("main").plan()
+    with pytest.raises(LociError):
+        memory.acting("writer").cube("main").plan(apply=True)

@@ -10,7 +10,7 @@ import click
 
 from loci.bench.rivals import RIVALS
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
-from loci.cli.bench_placing import retention
+from loci.cli.bench_placing import placement, retention
 from loci.cli.layout import layout
 
 
@@ -23,6 +23,7 @@ bench.add_command(kv)
 bench.add_command(kv_cube)
 bench.add_command(kv_memory)
 bench.add_command(layout)
+bench.add_command(placement)
 bench.add_command(retention)
 
 

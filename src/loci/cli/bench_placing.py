@@ -39,3 +39,43 @@ def retention(seeds: int, is_main: bool, report: Path | None, as_json: bool) -> 
     for row in targets(figures)[2:]:
         note(row.strip("| ").replace(" | ", "; "))
     note(CAVEAT)
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Made traces of each kind.")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write report.md and a picture here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
+def placement(folder: Path | None, seeds: int, report: Path | None, as_json: bool) -> None:
+    """Replay uses and edits of memories under rules that decide what is text and what a KV memory, and add up what it costs.
+
+    The decisions are those of `loci plan`, beside a timer as the official system has it, an LRU cache, and text always. FOLDER, a data set
+    such as LoCoMo, adds its questions as uses of their evidence.
+    """
+    from dataclasses import asdict
+
+    from loci.bench.placement import MACHINES
+    from loci.bench.placement_report import CAVEAT, run, sensitivity, table, targets, traces_of, write
+    from loci.cli.render import note, progress, show_table
+
+    traces = traces_of(folder, seeds)
+    with progress("replays") as advance:
+        rows = run(traces, advance=advance)
+    if report is not None:
+        named = f" {folder.name}" if folder is not None else ""
+        told = f"Written by `loci bench placement{named} --seeds {seeds}`. " + " ".join(
+            f"{one.name}: {one.machine.rates}, {one.machine.token_bytes:,.0f} bytes a token, {one.limits.hand_bytes >> 30} GiB at hand, "
+            f"{one.limits.disk_bytes >> 30} GiB on the disk."
+            for one in MACHINES
+        )
+        write(report, rows, sensitivity(traces, MACHINES[0]), list(traces), told)
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=1))
+        return
+    for machine in dict.fromkeys(row.machine for row in rows):
+        heads, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in table(rows, machine))
+        note(f"{machine}: milliseconds and tokens beside text")
+        show_table(heads, [list(line) for line in body])
+    for line in targets(rows)[2:]:
+        note(line.strip("| ").replace(" | ", "; "))
+    note(CAVEAT)

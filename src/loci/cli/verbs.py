@@ -192,9 +192,13 @@ def get(place: Place, id: str, as_of: datetime | None, known_at: datetime | None
                 "times": tuple(f"{t.words} = {render.period(t.earliest, t.latest)}" for t in memory.times),
                 "entities": memory.entities, "user": memory.scope.user, "agent": memory.scope.agent,
                 "session": memory.scope.session, "priority": memory.priority or None, "expires": memory.expires,
-                "found": f"{memory.uses} times", "cited": _cited(memory), "changed by": f"{memory.author}: {memory.reason}{render.ended(memory)}",
+                "found": _times(memory.uses), "cited": _cited(memory), "changed by": f"{memory.author}: {memory.reason}{render.ended(memory)}",
             }
         )  # fmt: skip
+
+
+def _times(count: int) -> str:
+    return "" if not count else "once" if count == 1 else f"{count} times"
 
 
 def _cited(memory: Memory) -> str:
@@ -203,7 +207,7 @@ def _cited(memory: Memory) -> str:
 
     if memory.last_cited is None:
         return ""
-    return f"{memory.cited} times, last {render.moment(memory.last_cited)}; stable for {memory.stability_days:.1f} days"
+    return f"{_times(memory.cited)}, last {render.moment(memory.last_cited)}; stable for {memory.stability_days:.1f} days"
 
 
 @verb("cite")

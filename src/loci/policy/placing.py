@@ -19,13 +19,9 @@ from loci.ports.engine import Rates, Tier
 from loci.types import Kind
 
 HORIZON_DAYS = HEAT_DAYS / math.log(2)  # over which as many uses are expected as heat says
-CAUTION = 2.0  # times what making a form costs, before it is made: half of the uses that are expected must pay for it
-QUIET_DAYS = 1.0  # without a change before a body that was demoted is promoted again
-STABLE_DAYS = 7.0  # without a change before a body is learned: a week has one of each of its days
 QUESTION = 64  # tokens that are read after the memories in any case
 WARM = 0.5  # heat from which a memory is taken into a body: an answer cited it within the week
 PREFIX = 0.5  # of what the model reads at once, that memories may begin a prompt with
-ROOM_S = 0.1  # what a gibibyte kept for a day costs, in seconds of this machine: it is disk that something else could have had
 GIB = float(1 << 30)
 TEXT, HELD, LEARNED = Kind.PLAINTEXT, Kind.ACTIVATION, Kind.PARAMETRIC
 NAMES = {TEXT: "text", HELD: "activation", LEARNED: "parametric"}
@@ -102,6 +98,18 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What is asked of a form. ``caution``: half of the expected uses must pay for the making, so it counts twice. ``quiet_days`` without a change before
+    what was put back is made again: edits come in a row, and a day has them all. ``stable_days`` without one before a body is learned: a week has one of each
+    of its days. ``room_s``: what a gibibyte kept for a day costs, in seconds of this machine: a disk of a terabyte is then worth a hundred seconds a day."""
+
+    caution: float = 2.0
+    quiet_days: float = 1.0
+    stable_days: float = 7.0
+    room_s: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What a model and its machine take. ``token_bytes`` are of a token as a KV memory, ``context`` the tokens read at once at most, ``token_price_s``
     the seconds that a token of a prompt is worth besides the reading, where tokens cost money. Without ``training`` nothing is learned."""
@@ -111,6 +119,7 @@ class Machine:
     context: int
     training: Training | None = None
     token_price_s: float = 0.0
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,7 @@ class Worth:
     build_s: float
     room_s: float
     bytes: int
+    caution: float
 
     @property
     def lasting_s(self) -> float:
@@ -159,7 +169,7 @@ class Worth:
     @property
     def benefit_s(self) -> float:
         """Before it is made. What is built is built on an expectation, so its cost counts more than once."""
-        return self.lasting_s - CAUTION * self.build_s
+        return self.lasting_s - self.caution * self.build_s
 
 
 def reuse(body: Body) -> float:
@@ -174,7 +184,7 @@ def worth_held(body: Body, machine: Machine, tier: Tier) -> Worth:
     read = read_seconds(rates, round(taken) + QUESTION) + taken * machine.token_price_s
     attached = load_seconds(tier, size) + read_seconds(rates, QUESTION, body.tokens)
     build = read_seconds(rates, body.tokens) + load_seconds(rates.disk, size) + body.tokens * machine.token_price_s
-    return Worth(reuse(body) * (read - attached), build, _room_s(size), size)
+    return Worth(reuse(body) * (read - attached), build, _room_s(size, machine), size, machine.terms.caution)
 
 
 def worth_learned(body: Body, machine: Machine, training: Training) -> Worth:
@@ -182,15 +192,16 @@ def worth_learned(body: Body, machine: Machine, training: Training) -> Worth:
     taken = _tokens_a_use(body)
     read = read_seconds(machine.rates, round(taken) + QUESTION) + taken * machine.token_price_s
     saved = read - training.swap_s - read_seconds(machine.rates, QUESTION)
-    return Worth(reuse(body) * saved, training.token_s * body.tokens + training.probe_s, _room_s(training.bytes), training.bytes)
+    build = training.token_s * body.tokens + training.probe_s
+    return Worth(reuse(body) * saved, build, _room_s(training.bytes, machine), training.bytes, machine.terms.caution)
 
 
 def _tokens_a_use(body: Body) -> float:
     return body.used_tokens / body.uses if body.uses else 0.0
 
 
-def _room_s(size: int) -> float:
-    return ROOM_S * size / GIB * HORIZON_DAYS
+def _room_s(size: int, machine: Machine) -> float:
+    return machine.terms.room_s * size / GIB * HORIZON_DAYS
 
 
 def plan(bodies: Sequence[Body], machine: Machine, limits: Limits) -> list[Decision]:
@@ -217,11 +228,11 @@ def _alone(body: Body, machine: Machine) -> Decision:
         return _held(body, worth, machine, numbers)
     told = (
         f"{reuse(body):.1f} expected uses save {_ms(worth.saved_s)}; making it takes {_ms(worth.build_s)}, "
-        f"which counts {CAUTION:g} times, and keeping it {_ms(worth.room_s)}"
+        f"which counts {worth.caution:g} times, and keeping it {_ms(worth.room_s)}"
     )
     if worth.benefit_s <= 0:
         return Decision(body, TEXT, f"{told}: text is no dearer.", numbers)
-    waits = _must_wait(body)
+    waits = _must_wait(body, machine.terms)
     if waits:
         return Decision(body, TEXT, f"{told}; but {waits}.", numbers)
     return Decision(body, HELD, f"{told}.", numbers)
@@ -229,25 +240,27 @@ def _alone(body: Body, machine: Machine) -> Decision:
 
 def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, float]) -> Decision:
     """What is made already is kept while it saves more than its room costs, and made anew of more where that pays."""
-    if worth.lasting_s <= 0 and body.held_days < QUIET_DAYS:
-        return Decision(body, HELD, f"it was made {body.held_days:.1f} days ago, and has {QUIET_DAYS:g} to be of use.", numbers)
+    if worth.lasting_s <= 0 and body.held_days < machine.terms.quiet_days:
+        return Decision(
+            body, HELD, f"it was made {body.held_days:.1f} days ago, and has {machine.terms.quiet_days:g} to be of use.", numbers
+        )
     if worth.lasting_s <= 0:
         why = f"{reuse(body):.2f} expected uses would save {_ms(worth.saved_s)}, and keeping it costs {_ms(worth.room_s)}: out of use."
         return Decision(body, TEXT, why, numbers)
     added = body.tokens - body.held_tokens
     if added > 0:
         share = added / body.tokens
-        if share * worth.saved_s > CAUTION * worth.build_s and not _must_wait(body):
+        if share * worth.saved_s > worth.caution * worth.build_s and not _must_wait(body, machine.terms):
             why = f"{added:,} tokens of it that answers use are not in it: {_ms(share * worth.saved_s)} more for {_ms(worth.build_s)}."
             return Decision(body, HELD, why, {**numbers, "added_tokens": added})
     return Decision(body, HELD, f"it saves {_ms(worth.saved_s)} in {reuse(body):.1f} expected uses.", numbers)
 
 
-def _must_wait(body: Body) -> str:
+def _must_wait(body: Body, terms: Terms) -> str:
     """Why a body that was demoted is not promoted yet: nothing flaps."""
-    if body.demoted_days is None or min(body.demoted_days, body.changed_days) >= QUIET_DAYS:
+    if body.demoted_days is None or min(body.demoted_days, body.changed_days) >= terms.quiet_days:
         return ""
-    return f"it was put back {body.demoted_days:.1f} days ago, and waits until {QUIET_DAYS:g} days went by without a change"
+    return f"it was put back {body.demoted_days:.1f} days ago, and waits until {terms.quiet_days:g} days went by without a change"
 
 
 def _within(wanted: Sequence[Decision], machine: Machine, limits: Limits) -> list[Decision]:
@@ -261,7 +274,7 @@ def _within(wanted: Sequence[Decision], machine: Machine, limits: Limits) -> lis
         if size > on_disk:
             told = f"there is no room: of {limits.disk_bytes:,} bytes others, worth more a byte, leave {on_disk:,}, and it takes {size:,}"
             found.append(Decision(body, TEXT, f"{told}.", decision.numbers))
-        elif value <= 0 and not (body.form is HELD and body.held_days < QUIET_DAYS):
+        elif value <= 0 and not (body.form is HELD and body.held_days < machine.terms.quiet_days):
             told = f"what is worth more a byte is at hand, and from the disk it would save {_ms(worth.saved_s)}"
             found.append(Decision(body, TEXT, f"{told}: text is no dearer.", _numbers(body, worth)))
         else:
@@ -323,7 +336,7 @@ def _is_stable(decision: Decision, machine: Machine) -> bool:
     body = decision.body
     is_on_its_way = decision.before is HELD and decision.after is HELD
     is_too_long = body.tokens > PREFIX * machine.context
-    return (is_on_its_way or is_too_long) and body.changed_days >= STABLE_DAYS and not _must_wait(body)
+    return (is_on_its_way or is_too_long) and body.changed_days >= machine.terms.stable_days and not _must_wait(body, machine.terms)
 
 
 def _numbers(body: Body, worth: Worth) -> dict[str, float]:

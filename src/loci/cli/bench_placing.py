@@ -73,7 +73,7 @@ def placement(folder: Path | None, seeds: int, report: Path | None, as_json: boo
         click.echo(json.dumps([asdict(row) for row in rows], indent=1))
         return
     for machine in dict.fromkeys(row.machine for row in rows):
-        heads, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in table(rows, machine))
+        heads, _, *body = ([cell.strip(" *") for cell in line.strip("|").split("|")] for line in table(rows, machine))
         note(f"{machine}: milliseconds and tokens beside text")
         show_table(heads, [list(line) for line in body])
     for line in targets(rows)[2:]:

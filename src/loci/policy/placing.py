@@ -230,6 +230,8 @@ def _alone(body: Body, machine: Machine) -> Decision:
         f"{reuse(body):.1f} expected uses save {_ms(worth.saved_s)}; making it takes {_ms(worth.build_s)}, "
         f"which counts {worth.caution:g} times, and keeping it {_ms(worth.room_s)}"
     )
+    if worth.saved_s <= 0:
+        return Decision(body, TEXT, "reading what a use takes of it is as fast as bringing all of it.", numbers)
     if worth.benefit_s <= 0:
         return Decision(body, TEXT, f"{told}: text is no dearer.", numbers)
     waits = _must_wait(body, machine.terms)

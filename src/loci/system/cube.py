@@ -297,7 +297,7 @@ class Cube(Carrying, Explaining, Doubting, Queued):
 
     def verify(self, *, kept: Head | None = None) -> Report:
         """Checks this cube, and its audit log against a head that was kept; finishes an erasure that another reader had held up, and
-        lets go of activation memories whose files are gone."""
+        lets go of activation memories whose files are gone: the report names them (``let_go``)."""
         self._allow("verify", Scope(self.name))
         self._store.finish_erasure()
         checked, faults = self._store.faults(kept)

@@ -94,6 +94,13 @@ def live(engine: TorchEngine, ids: Sequence[int], budgets: Sequence[int], method
 # -- what is answered from it --------------------------------------------------------------------------------------------
 
 
+def test_temperature_and_seed_reach_the_model(cube: Cube) -> None:
+    handle = activate(cube)
+    warm = [answer(cube, temperature=2.0, seed=seed) for seed in (1, 1, 2)]
+    assert {(used, is_rough) for _, used, _, is_rough in warm} == {(handle.id, True)}
+    assert warm[0][0] == warm[1][0] != warm[2][0] and answer(cube, seed=1)[0] == answer(cube, seed=2)[0]
+
+
 @pytest.mark.parametrize(("method", "dtype"), [*((method, torch.float32) for method in METHODS), ("sirllm", torch.bfloat16)])
 def test_a_stored_leaf_answers_bit_by_bit_as_the_live_cache(
     door: Door, engine_of: EngineOf, clock: ManualClock, method: str, dtype: torch.dtype

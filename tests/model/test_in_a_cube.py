@@ -89,6 +89,14 @@ def test_a_conversation_goes_on_from_it(cube: Cube) -> None:
         cube.generate(turns[:2], user="ann")
 
 
+def test_temperature_and_seed_reach_the_model(cube: Cube) -> None:
+    handle = cube.activate(ids(cube), user="ann")
+    for named in ({}, {"activations": [handle.id]}):
+        warm = [answer(cube, temperature=2.0, seed=seed, **named) for seed in (1, 1, 2)]
+        assert {used for _, used, _ in warm} == {handle.id}
+        assert warm[0][0] == warm[1][0] != warm[2][0] and answer(cube, seed=1, **named)[0] == answer(cube, seed=2, **named)[0]
+
+
 def test_what_else_is_recalled_stands_after_it_and_is_cited_on(cube: Cube) -> None:
     cube.activate(ids(cube)[:2], user="ann")
     found = cube.generate("When does the harbour open for Ann?", user="ann", max_tokens=2)

@@ -66,8 +66,8 @@ def test_every_verb_says_what_one_gets() -> None:
     from loci.system import Cube, System
 
     for owner in (System, Cube):
-        for name, member in vars(owner).items():
-            if not name.startswith("_") and inspect.isfunction(member):
+        for name, member in inspect.getmembers(owner, inspect.isfunction):
+            if not name.startswith("_"):
                 assert member.__doc__, f"{owner.__name__}.{name} has no docstring"
 
 

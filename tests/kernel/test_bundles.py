@@ -495,3 +495,17 @@ def test_an_erasure_while_it_comes_in_leaves_nothing(other: Cube, made: Path, mo
     with pytest.raises(Missing):
         other.import_activation(made, user="ann")
     assert kept(other) == [] and other.verify().is_clean
+
+
+def test_files_that_another_build_tidies_away_meanwhile_are_missed(other: Cube, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right, first = HashEngine.compare, next(memory.id for memory in other.list(user="ann") if "Something" in memory.text)
+
+    def slow(self: HashEngine, *arguments: Any) -> Any:  # after the last page is written, before a row names one
+        if not other.activations(user="ann"):
+            other.activate([first], user="ann")
+        return right(self, *arguments)
+
+    monkeypatch.setattr(HashEngine, "compare", slow)
+    with pytest.raises(Conflict, match="tidied up meanwhile"):
+        other.import_activation(made, user="ann")
+    assert [handle.memories for handle in other.activations(user="ann")] == [(first,)] and other.verify().let_go == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.ports.engine import Rates, Tier
+from loci.system import Cube
 from loci.testing.models import make_model, make_tokenizer
 
 EngineOf = Callable[..., TorchEngine]
@@ -47,3 +48,24 @@ def clean_environment() -> Callable[[Path], dict[str, str]]:
     """The environment of a command: this one's without settings of Loci's, and an engine."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LOCI_")}
     return lambda engine: {**clean, "LOCI_EMBEDDER": "none", "LOCI_ENGINE": str(engine)}
+
+
+@pytest.fixture
+def overtaken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cube, str, Sequence[str]], list[str]]:
+    """Has another build of Ann's come to its end just when one has written its files by this method: no row names them yet, and they are
+    tidied away. The list that is returned gets the other's id."""
+
+    def arrange(cube: Cube, writer: str, memories: Sequence[str]) -> list[str]:
+        right, other = getattr(type(cube._activations), writer), list[str]()
+
+        def written(self: Any, *arguments: Any) -> Any:
+            found = right(self, *arguments)
+            monkeypatch.setattr(type(cube._activations), writer, right)  # the other is not overtaken itself
+            if not other:
+                other.append(cube.activate(memories, user="ann").id)
+            return found
+
+        monkeypatch.setattr(type(cube._activations), writer, written)
+        return other
+
+    return arrange

@@ -35,6 +35,7 @@ from loci.wire import METHODS
 
 EngineOf = Callable[..., TorchEngine]
 Door = Callable[..., MemOS]
+Overtaken = Callable[[Cube, str, Sequence[str]], list[str]]
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "The harbour opens at nine.")
 QUESTION = "Where does Ann live?"
 BUDGET = 64
@@ -91,6 +92,13 @@ def live(engine: TorchEngine, ids: Sequence[int], budgets: Sequence[int], method
 
 
 # -- what is answered from it --------------------------------------------------------------------------------------------
+
+
+def test_temperature_and_seed_reach_the_model(cube: Cube) -> None:
+    handle = activate(cube)
+    warm = [answer(cube, temperature=2.0, seed=seed) for seed in (1, 1, 2)]
+    assert {(used, is_rough) for _, used, _, is_rough in warm} == {(handle.id, True)}
+    assert warm[0][0] == warm[1][0] != warm[2][0] and answer(cube, seed=1)[0] == answer(cube, seed=2)[0]
 
 
 @pytest.mark.parametrize(("method", "dtype"), [*((method, torch.float32) for method in METHODS), ("sirllm", torch.bfloat16)])
@@ -264,20 +272,12 @@ def test_an_answer_from_codes_says_by_which_and_what_they_cost(cube: Cube) -> No
 
 
 @pytest.mark.parametrize("codec", ["raw", "int8"])
-def test_what_another_build_tidies_away_is_written_again(cube: Cube, monkeypatch: pytest.MonkeyPatch, codec: str) -> None:
-    """No row names the files of the first yet when the second is done."""
-    right, others = type(cube._activations)._write_leaf, []
-
-    def written(self: Any, *arguments: Any) -> Any:
-        found = right(self, *arguments)
-        if not others:
-            others.append("begun")
-            others.append(cube.activate(ids(cube)[:1], user="ann").id)
-        return found
-
-    monkeypatch.setattr(type(cube._activations), "_write_leaf", written)
+def test_what_another_build_tidies_away_is_written_again(cube: Cube, overtaken: Overtaken, codec: str) -> None:
+    other = overtaken(cube, "_write_leaf", ids(cube)[:1])
     handle = activate(cube, codec=codec, most_divergence=1.0)
-    assert {h.id for h in cube.activations(user="ann")} == {handle.id, others[1]} and cube.verify().is_clean
+    assert {h.id for h in cube.activations(user="ann")} == {handle.id, *other}
+    report = cube.verify()
+    assert report.is_clean and report.let_go == (), "none lacks a file"
 
 
 @pytest.mark.parametrize("option", [{"method": "streaming"}, {"layers": "profile"}, {"most_evicted": 0.2}])

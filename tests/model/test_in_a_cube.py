@@ -26,6 +26,7 @@ from loci.types import Role, Scope
 
 EngineOf = Callable[..., TorchEngine]
 Door = Callable[..., MemOS]
+Overtaken = Callable[[Cube, str, Sequence[str]], list[str]]
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "The harbour opens at nine.")
 QUESTION = "Where does Ann live?"
 
@@ -86,6 +87,14 @@ def test_a_conversation_goes_on_from_it(cube: Cube) -> None:
     assert found.attached.handle == handle.id and found.attached.held_tokens > 100 and found.text()
     with pytest.raises(Invalid, match="ends with a message of the user's"):
         cube.generate(turns[:2], user="ann")
+
+
+def test_temperature_and_seed_reach_the_model(cube: Cube) -> None:
+    handle = cube.activate(ids(cube), user="ann")
+    for named in ({}, {"activations": [handle.id]}):
+        warm = [answer(cube, temperature=2.0, seed=seed, **named) for seed in (1, 1, 2)]
+        assert {used for _, used, _ in warm} == {handle.id}
+        assert warm[0][0] == warm[1][0] != warm[2][0] and answer(cube, seed=1, **named)[0] == answer(cube, seed=2, **named)[0]
 
 
 def test_what_else_is_recalled_stands_after_it_and_is_cited_on(cube: Cube) -> None:
@@ -554,20 +563,12 @@ def test_it_is_in_the_log(cube: Cube) -> None:
 
 
 @pytest.mark.parametrize("codec", ["hidden", "int8"])
-def test_what_another_build_tidies_away_is_written_again(cube: Cube, monkeypatch: pytest.MonkeyPatch, codec: str) -> None:
-    """No row names the files of the first yet when the second is done."""
-    right, others = type(cube._activations)._write, []
-
-    def written(self: Any, *arguments: Any) -> Any:
-        found = right(self, *arguments)
-        if not others:
-            others.append("begun")
-            others.append(cube.activate(ids(cube)[:1], user="ann").id)
-        return found
-
-    monkeypatch.setattr(type(cube._activations), "_write", written)
+def test_what_another_build_tidies_away_is_written_again(cube: Cube, overtaken: Overtaken, codec: str) -> None:
+    other = overtaken(cube, "_write", ids(cube)[:1])
     handle = cube.activate(ids(cube), user="ann", codec=codec, most_divergence=1.0)
-    assert {h.id for h in cube.activations(user="ann")} == {handle.id, others[1]} and cube.verify().is_clean
+    assert {h.id for h in cube.activations(user="ann")} == {handle.id, *other}
+    report = cube.verify()
+    assert report.is_clean and report.let_go == (), "none lacks a file"
 
 
 def test_several_build_and_erase_at_once(cube: Cube, folder: Path, clock: ManualClock) -> None:

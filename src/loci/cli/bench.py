@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from loci.bench.rivals import RIVALS
+from loci.cli.bench_adapters import adapters
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
 from loci.cli.bench_placing import placement, retention
 from loci.cli.layout import layout
@@ -19,6 +20,7 @@ def bench() -> None:
     """Measure Loci on your data, and beside other systems."""
 
 
+bench.add_command(adapters)
 bench.add_command(kv)
 bench.add_command(kv_cube)
 bench.add_command(kv_memory)

@@ -51,19 +51,6 @@ class Report:
         """The share by which untouched texts became less expected; below 0 where they became more so."""
         return self.untouched_after / self.untouched_before - 1
 
-    def failures(self, least_recall: float = 0.95, least_recognition: float = 0.95, most_collateral: float = 0.01) -> tuple[str, ...]:
-        """Why what was learned may not be used, in words; empty where it may."""
-        found = []
-        if not self.after.recall >= least_recall:
-            found.append(f"It recalls {self.after.recall:.3f} of what it was taught, of {least_recall:g} at least.")
-        if not self.after.recognition >= least_recognition:
-            found.append(f"It recognises {self.after.recognition:.3f} of it, of {least_recognition:g} at least.")
-        if not self.after.recognition >= self.before.recognition:
-            found.append(f"It recognises less than before study: {self.after.recognition:.3f} after {self.before.recognition:.3f}.")
-        if not self.collateral <= most_collateral:
-            found.append(f"Untouched text costs it {self.collateral:+.2%}, of {most_collateral:+.2%} at most.")
-        return tuple(found)
-
 
 def probe(
     before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], checkpoints: Sequence[tuple[int, Examinee]] = ()

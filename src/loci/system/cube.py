@@ -16,22 +16,23 @@ from loci.interface import inputs
 from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
-from loci.operation import doubt, erasure, explain, importing
+from loci.operation import erasure, importing
 from loci.operation.adapters import Adapters
 from loci.operation.budgets import Budgeted
 from loci.operation.distilling import Distilling
 from loci.operation.intake import Intake, Provenance, people_of, told
 from loci.operation.lending import Lending
-from loci.operation.lifecycle import Difference, Lifecycle, difference, prune, rewind
+from loci.operation.lifecycle import Lifecycle, prune, rewind
 from loci.operation.operator import Operator
-from loci.operation.redact import Leak, Redactor
+from loci.operation.redact import Redactor
 from loci.operation.scheduler import Scheduler
 from loci.operation.served import Served
 from loci.policy import access
 from loci.policy.lifecycle import Move
-from loci.policy.redacting import Rules
 from loci.policy.trust import least
-from loci.ports import Notary, Store, Transaction
+from loci.ports import Notary, Store
+from loci.system.doubting import Doubting
+from loci.system.explaining import Explaining
 from loci.system.parts import Parts
 from loci.system.placing import Placing
 from loci.system.queued import Queued
@@ -41,18 +42,15 @@ from loci.types import (
     Head,
     Memory,
     Message,
-    Query,
     Receipt,
-    Record,
     Report,
     Scope,
     State,
-    Suspect,
     Trust,
 )
 
 
-class Cube(Placing, Queued):
+class Cube(Placing, Explaining, Doubting, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:
@@ -148,14 +146,6 @@ class Cube(Placing, Queued):
                 raise Denied(
                     f"Cube {self.name} refused a message: its session {message.session!r} is outside the grant. Nothing of it was stored."
                 )
-
-    def _shown(self, receipt: Receipt, allowed: Allowed) -> Receipt:
-        """A receipt without what happened to memories that the caller may not reach."""
-        if allowed.rows.within is None:
-            return receipt
-        rows, find = allowed.rows, self._store.scope_of
-        shown = [c for c in receipt.changes if c.memory is None or self._parts.governance.admits(rows, c.memory, find)]
-        return replace(receipt, changes=tuple(shown))
 
     def import_file(
         self,
@@ -289,106 +279,7 @@ class Cube(Placing, Queued):
             partial(self._activations.settle, is_erasing=True),
         )
 
-    # -- doubt ---------------------------------------------------------------------------------------------------------
-
-    def review(
-        self, *, user: str | None = None, agent: str | None = None, session: str | None = None, decision: str = ""
-    ) -> Sequence[Suspect]:
-        """What is in quarantine and waits for a decision: words of untrusted origin that give orders or contradict what is trusted more.
-        ``decision``: what was ``rejected``, or ``reverted``, instead."""
-        rows = self._allow("review", inputs.scope_of(self.name, user, agent, session)).rows
-        found = doubt.review(self._store, self._intake, rows, decision)
-        self._note_read("review", [suspect.memory.id for suspect in found])
-        return found
-
-    def accept(self, id: str, *, reason: str = "") -> Receipt:
-        """Lets a message out of quarantine: from now on it is found, and what it claims overrules what it contradicts. It authorises
-        nothing even so: where it came from does not change."""
-        allowed = self._reach("accept", id)
-        now = self._parts.clock.now()
-        with self._store.write(now) as tx:
-            receipt = doubt.accept(self._store, self._intake, tx, id, self._reason(reason) or "accepted in review", allowed.rows.within)
-            self._record(tx, "accept", id, receipt)
-        self._scheduler.wake()
-        return self._shown(receipt, allowed)
-
-    def reject(self, id: str, *, reason: str = "") -> Receipt:
-        """Keeps a message in quarantine for good. It stays in its history; `erase` takes its words."""
-        allowed = self._reach("reject", id)
-        with self._store.write(self._parts.clock.now()) as tx:
-            receipt = doubt.reject(self._store, tx, id, self._reason(reason) or "rejected in review")
-            self._record(tx, "reject", id, receipt)
-        return self._shown(receipt, allowed)
-
-    def revert(
-        self,
-        *,
-        origin: str | None = None,
-        session: str | None = None,
-        user: str | None = None,
-        principal: str | None = None,
-        reason: str = "",
-    ) -> doubt.Reverted:
-        """Takes back everything learnt from a page, tool or file (``origin``), in a session, for a user, or from a principal, with all that was
-        made of it: the present is as if it had never been said. The past keeps it, as it was known then; `review` shows it."""
-        self._allow("revert", Scope(self.name))
-        named = {"origin": origin, "session": session, "user": user, "principal": principal}
-        by = {word: inputs.id_of(name) for word, name in named.items() if name is not None}
-        if origin is not None:
-            by["origin"] = self._redactor.text(origin)  # as it was stored
-        if not by:
-            raise Invalid("revert needs one of: origin=, session=, user= or principal=; several narrow it.")
-        with self._store.write(self._parts.clock.now()) as tx:
-            found = doubt.revert(self._store, tx, by, self._reason(reason) or "taken back with all that came from there")
-            detail = {"by": sorted(by), "memories": found.memories[:100], "sources": found.sources[:100], "reopened": found.reopened}
-            tx.audit(self._parts.governance.principal, "revert", self.name, detail)
-        return found
-
-    def scan(self) -> Sequence[Leak]:
-        """What the journal holds of secrets and personal data: from before they were masked, or let in. It names sources and kinds, and
-        shows nothing; `erase` takes a source."""
-        self._allow("scan", Scope(self.name))
-        return list(self._redactor.leaks())
-
-    def protect(
-        self,
-        *,
-        secrets: str | None = None,
-        personal: str | None = None,
-        quota: int | None = None,
-        read_only: bool | None = None,
-    ) -> Mapping[str, str]:
-        """What this cube does with secrets and with personal data in what comes in (keep, mask, refuse), how many messages a user may have
-        in it, and whether it takes in anything at all. What is None stays. Answers what holds; where that is silent, the settings do."""
-        self._allow("protect", Scope(self.name))
-        named = {
-            "secrets": secrets, "personal": personal, "quota": None if quota is None else str(inputs.number(quota, "quota", 0, inputs.MAX_USES)),
-            "read_only": None if read_only is None else ("yes" if read_only else "no"),
-        }  # fmt: skip
-        wanted = {name: value for name, value in named.items() if value is not None}
-        Rules.of(wanted.get("secrets", "mask"), wanted.get("personal", "keep"))  # refuses what is none, before anything is written
-        if wanted:
-            with self._store.write(self._parts.clock.now()) as tx:
-                for name, value in wanted.items():
-                    tx.set_option(name, value)
-                tx.audit(self._parts.governance.principal, "protect", self.name, wanted)
-        return self._store.options()
-
-    def fingerprint(self) -> str:
-        """A hash of what the cube holds at present: words, times, claims, links and vectors. Cubes that hold the same have the same one."""
-        at = self._allow("fingerprint", Scope(self.name)).rows
-        with self._store.snapshot():
-            return doubt.fingerprint(self._store, at)
-
-    # -- time machine and explanations ---------------------------------------------------------------------------------
-
-    def diff(self, t1: datetime, t2: datetime, *, known: bool = False) -> Difference:
-        """What changed in the world between two times, as known now; with ``known``, what changed in our knowledge."""
-        at = self._allow("diff", Scope(self.name)).rows
-        views = [replace(at, known_at=t) if known else replace(at, as_of=t) for t in (sure(t1, "t1"), sure(t2, "t2"))]
-        before, after = (self._store.select(view, limit=1 << 40) for view in views)
-        self._note_read("diff", ())
-        return difference(before, after)
+    # -- time machine ---------------------------------------------------------------------------------------------------
 
     def branch(self, name: str, *, as_of: datetime | None = None) -> Cube:
         """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
@@ -408,56 +299,11 @@ class Cube(Placing, Queued):
         self._branches.append(branch)
         return branch
 
-    def why(self, id: str) -> explain.Why:
-        """Where a memory comes from and what happened to it: sources in their own words, versions, steps of its life, links, audit."""
-        rows = self._reach("why", id).rows
-        found = explain.why(self._store, id)
-        self._note_read("why", (id,))
-        if rows.within is None:
-            return found
-        near = [
-            k for k in found.links if all(self._parts.governance.admits(rows, end, self._store.scope_of) for end in (k.source, k.target))
-        ]
-        return replace(found, links=tuple(near), records=())  # the log is the auditor's
-
-    def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
-        """Why a memory is not in the answer to a question: which filter, rank or budget kept it out, and by how much."""
-        scope = inputs.scope_of(self.name, user)
-        rows = self._allow("why_not", scope).rows
-        call = self._call(inputs.question(question), rows)
-        query = Query(call=call, scope=scope, limit=self._parts.limit, as_of=aware(as_of, "as_of"))
-        self._reach("get", id)
-        at = self._parts.governance.narrow(rows, query)
-        self._settle()
-        return explain.why_not(self._store, self._operator, query, at, inputs.id_of(id))
-
-    def log(
-        self,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        verb: str | None = None,
-        object: str | None = None,
-        principal: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[Record]:
-        """The audit log, oldest first: who did what to what, when. Reads are in it as the setting ``audit_reads`` says."""
-        self._allow("log", Scope(self.name))
-        number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
-        verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
-        self._scheduler.write_reads()
-        return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
-
-    def head(self) -> Head:
-        """The last record of the audit log. Who keeps it can tell later, by ``verify``, whether the log before it is still the same."""
-        self._allow("head", Scope(self.name))
-        return self._store.head()
-
     # -- care ----------------------------------------------------------------------------------------------------------
 
     def verify(self, *, kept: Head | None = None) -> Report:
         """Checks this cube, and its audit log against a head that was kept; finishes an erasure that another reader had held up, and
-        lets go of activation memories whose files are gone."""
+        lets go of activation memories whose files are gone: the report names them (``let_go``)."""
         self._allow("verify", Scope(self.name))
         self._store.finish_erasure()
         checked, faults = self._store.faults(kept)
@@ -537,11 +383,3 @@ class Cube(Placing, Queued):
                 archived = self._lifecycle.fit(tx, self._parts.capacity, now)
                 if archived:
                     tx.audit("lifecycle", "move", archived[0], {"to": "archived", "memories": archived})
-
-    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
-        counts: dict[str, int] = {}
-        for change in receipt.changes:
-            counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
-        if verb in ("add", "update", "restore", "accept"):
-            self._scheduler.enqueue_vectors(tx, user)
-        tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})

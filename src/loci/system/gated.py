@@ -1,8 +1,9 @@
-"""What every verb of a cube goes through: the gate, and the log of what was read."""
+"""What every verb of a cube goes through: the gate, and the log of what was read or changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from loci.errors import ReadOnly
 from loci.infrastructure.governance import Allowed
@@ -10,9 +11,9 @@ from loci.interface import inputs
 from loci.operation.redact import Redactor
 from loci.operation.scheduler import Scheduler
 from loci.policy import access
-from loci.ports import RowFilter, Store
+from loci.ports import RowFilter, Store, Transaction
 from loci.system.parts import Parts
-from loci.types import Scope
+from loci.types import Receipt, Scope
 
 
 class Gated:
@@ -53,3 +54,19 @@ class Gated:
     def _settle(self) -> None:
         """Lets a small backlog of vectors finish first, so that what was just said is found by meaning too."""
         self._scheduler.settle()
+
+    def _shown(self, receipt: Receipt, allowed: Allowed) -> Receipt:
+        """A receipt without what happened to memories that the caller may not reach."""
+        if allowed.rows.within is None:
+            return receipt
+        rows, find = allowed.rows, self._store.scope_of
+        shown = [c for c in receipt.changes if c.memory is None or self._parts.governance.admits(rows, c.memory, find)]
+        return replace(receipt, changes=tuple(shown))
+
+    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
+        counts: dict[str, int] = {}
+        for change in receipt.changes:
+            counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
+        if verb in ("add", "update", "restore", "accept"):
+            self._scheduler.enqueue_vectors(tx, user)
+        tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})

@@ -22,8 +22,8 @@ SAVED_STEPS, SAVED_SECONDS = 50, 5.0  # whichever comes first
 WARM = 0.05  # share of the steps in which the rate rises
 LEAST = 0.05  # of the rate, at the end
 CLIP = 1.0  # of the gradient's length
-SEEN, FAR = 10, 3.0  # steps, and nats a token that their loss is above the first steps': learning stops at once
-GROWN = 0.1  # nats and share by which the last losses may be above the first
+SEEN, FAR = 10, 3.0  # steps, and nats a token that their loss is above that before any: learning stops at once
+GROWN = 0.1  # nats and share by which the last losses may be above that before any
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def run(
     for step in range(first, steps):
         if terms.breathe:
             terms.breathe()
-        if time.monotonic() - terms.begun > terms.recipe.most_seconds:
+        if step > first and time.monotonic() - terms.begun > terms.recipe.most_seconds:  # a step at least, or it would never come to an end
             _save(terms, optimiser, weights, step, losses, texts)
             raise OutOfTime(_late(terms, step, steps))
         for group in optimiser.param_groups:
@@ -144,7 +144,7 @@ def _resume(optimiser: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter
 def _save(
     terms: Terms, optimiser: torch.optim.Optimizer, weights: Mapping[str, nn.Parameter], step: int, losses: Sequence[float], texts: torch.Tensor
 ) -> None:  # fmt: skip
-    if terms.checkpoint and step:
+    if terms.checkpoint:
         moments = {name: {m: optimiser.state[w][m] for m in ("exp_avg", "exp_avg_sq")} for name, w in weights.items()}
         terms.checkpoint.save(packed(Saved(step, weights, moments, losses, texts), terms.named))
 
@@ -166,8 +166,7 @@ def _check(losses: Sequence[float], recipe: Recipe) -> None:
 
 
 def _check_end(losses: Sequence[float], weights: Mapping[str, nn.Parameter]) -> None:
-    part = max(1, len(losses) // 10)
-    first, last = _mean(losses[:part]), _mean(losses[-part:])
+    first, last = losses[0], _mean(losses[-max(1, len(losses) // 10) :])
     if last > first + GROWN * max(1.0, first):
         raise Diverged(f"In {len(losses):,} steps the loss grew from {first:.2f} to {last:.2f} nats a token. {AGAIN}")
     for name, weight in weights.items():

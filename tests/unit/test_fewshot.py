@@ -1,0 +1,108 @@
+"""The probe against examinees whose minds are known: a table of what they expect and say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loci.errors import Invalid
+from loci.methods.fewshot import OTHERS, Grade, Retained, examined, loss_on, probe, with_foils
+from loci.ports.adapting import Question
+
+QUESTIONS = [
+    Question(f"m{n}", f"Where does {name} live?", town)
+    for n, (name, town) in enumerate([("Ann", "Oslo"), ("Ben", "Rome"), ("Cid", "Bonn")])
+]
+TEXTS = ["The sea is green.", "Nine is a number."]
+
+
+@dataclass
+class Known:
+    """Expects what it knows, by cue, at ``sure`` nats and all else at ``unsure``; says what it knows, and nothing else."""
+
+    facts: dict[str, str] = field(default_factory=dict)
+    sure: float = 0.1
+    unsure: float = 3.0
+    texts: float = 2.0
+
+    def losses(self, cues: Sequence[str], answers: Sequence[str]) -> Sequence[float]:
+        return [
+            self.texts if not cue else self.sure if self.facts.get(cue) == answer else self.unsure
+            for cue, answer in zip(cues, answers, strict=True)
+        ]
+
+    def complete(self, cues: Sequence[str], answers: Sequence[str]) -> Sequence[float]:
+        return [1.0 if self.facts.get(cue) == answer else 0.0 for cue, answer in zip(cues, answers, strict=True)]
+
+
+def knowing(count: int, **changed: float) -> Known:
+    return Known({q.cue: q.answer for q in QUESTIONS[:count]}, **changed)
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_recognition_and_recall_are_the_share_that_is_known(count):
+    grade = examined(knowing(count), with_foils(QUESTIONS))
+    assert grade == Grade(count / 3, count / 3, count / 3, pytest.approx((0.1 * count + 3.0 * (3 - count)) / 3))
+
+
+def test_an_answer_that_is_expected_no_more_than_a_foil_is_not_recognised():
+    assert examined(knowing(3, sure=3.0), with_foils(QUESTIONS)).recognition == 0.0
+    one = replace(QUESTIONS[0], foils=("Rome", "Paris"))
+    both = Known({one.cue: "Oslo"})
+    assert examined(both, [one]).recognition == 1.0
+
+    class Fooled(Known):
+        def losses(self, cues, answers):
+            return [0.05 if answer == "Paris" else loss for answer, loss in zip(answers, super().losses(cues, answers), strict=True)]
+
+    assert examined(Fooled({one.cue: "Oslo"}), [one]).recognition == 0.0  # one foil of two is enough
+
+
+def test_recall_is_the_share_of_tokens_and_verbatim_of_whole_answers():
+    class Half(Known):
+        def complete(self, cues, answers):
+            return [0.5] * len(cues)
+
+    grade = examined(Half(), with_foils(QUESTIONS))
+    assert grade.recall == 0.5 and grade.verbatim == 0.0
+
+
+def test_a_question_without_foils_gets_the_answers_of_others_and_keeps_its_own():
+    asked = with_foils([replace(QUESTIONS[0], foils=("Paris",)), *QUESTIONS[1:]])
+    assert [q.foils for q in asked] == [("Paris",), ("Bonn", "Oslo"), ("Oslo", "Rome")]
+    with pytest.raises(Invalid, match="no foil"):
+        with_foils(QUESTIONS[:1])
+    with pytest.raises(Invalid, match="no foil"):
+        with_foils([QUESTIONS[0], replace(QUESTIONS[1], answer="Oslo")])
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=30))
+def test_foils_never_hold_the_answer_and_are_few(answers):
+    questions = [Question("m", str(n), answer) for n, answer in enumerate(answers)]
+    if len(set(answers)) == 1:
+        with pytest.raises(Invalid):
+            with_foils(questions)
+        return
+    for question in with_foils(questions):
+        assert question.answer not in question.foils and 1 <= len(question.foils) <= OTHERS
+        assert len(set(question.foils)) == len(question.foils)
+
+
+def test_the_report_sets_everything_beside_the_value_before_study():
+    report = probe(knowing(1), knowing(3, texts=2.02), QUESTIONS, TEXTS, [(10, knowing(2)), (100, knowing(0))])
+    assert (report.questions, report.before.recall, report.after.recall) == (3, pytest.approx(1 / 3), 1.0)
+    assert report.collateral == pytest.approx(0.01) and loss_on(knowing(0), TEXTS) == 2.0
+    assert [(kept.updates, kept.grade.recall) for kept in report.retained] == [(10, pytest.approx(2 / 3)), (100, 0.0)]
+    assert isinstance(report.retained[0], Retained)
+
+
+def test_a_probe_without_questions_or_texts_says_so():
+    for questions, texts in (([], TEXTS), (QUESTIONS, [])):
+        with pytest.raises(Invalid):
+            probe(knowing(0), knowing(3), questions, texts)
+    with pytest.raises(Invalid):
+        examined(knowing(0), [])

@@ -374,6 +374,9 @@ class Transaction(Protocol):
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
+    def tell(self, detail: Mapping[str, object]) -> None:
+        """What every record says besides, from now on, here and in what joins."""
+
 
 class Store(Protocol):
     """One cube's memory. Every write happens in ``write()``: all of it is there after the block, or nothing."""
@@ -388,7 +391,13 @@ class Store(Protocol):
         """What this thread reads inside is of one moment, and takes one look at what others have changed."""
 
     def write(self, now: datetime) -> AbstractContextManager[Transaction]:
-        """A transaction, serialised against all other writers of the cube in any process. Durable on exit."""
+        """A transaction, serialised against all other writers of the cube in any process. Durable on exit. Where this thread has one open
+        already, the block joins it, with a time of its own: what it writes is durable with the outermost, or not at all, and once a block
+        has failed nothing of the whole is kept, whoever caught what it raised. What is read in it sees all of it, and nobody else does."""
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether this thread has a transaction open."""
 
     def try_write(self, now: datetime) -> AbstractContextManager[Transaction]:
         """As ``write``, but raises ``Locked`` at once while another connection writes: for what need not be written now."""

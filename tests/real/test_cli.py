@@ -162,6 +162,15 @@ def test_help_reads_no_engine() -> None:
 # -- each verb -----------------------------------------------------------------------------------------------------------
 
 
+def test_foresee_shows_what_it_guesses_and_why(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    found = loci("foresee", "Where does Alice live?", "--user", "alice", "--budget-tokens", "300", "--json").json
+    assert found["guesses"] and found["tokens"] <= 300 and all({"memory", "share", "why"} <= set(guess) for guess in found["guesses"])
+    assert set(found["missing"]) == {"question"} and abs(sum(found["weights"].values()) - 1) < 1e-9
+    ended = loci("foresee", "Where does Alice live?", "--user", "alice")
+    assert found["guesses"][0]["memory"] in ended.out and "ways of guessing" in ended.err
+
+
 def test_add_answers_with_a_receipt_and_takes_stdin(loci: Shell) -> None:
     receipt = loci(
         "add", "-", "--role", "user", "--priority", "2", "--expires", "2099-01-01", "--json", stdin="The code word is heron."

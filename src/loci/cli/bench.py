@@ -11,6 +11,7 @@ import click
 from loci.bench.rivals import RIVALS
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
 from loci.cli.layout import layout
+from loci.cli.scene import scene
 
 
 @click.group()
@@ -22,6 +23,7 @@ bench.add_command(kv)
 bench.add_command(kv_cube)
 bench.add_command(kv_memory)
 bench.add_command(layout)
+bench.add_command(scene)
 
 
 @bench.command()

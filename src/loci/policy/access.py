@@ -19,7 +19,7 @@ OWNER = "owner"
 EVERYBODY = "*"
 ROLES: dict[Role, frozenset[str]] = {}
 ROLES[Role.READER] = frozenset(
-    {"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate", "prepare", "export_activation"}
+    {"search", "get", "list", "history", "diff", "why", "why_not", "activations", "generate", "prepare", "foresee", "export_activation"}
 )
 ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate"}
 ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {"update", "forget", "restore", "move", "review", "accept", "reject", "deactivate"}
@@ -39,7 +39,20 @@ WHOLE = frozenset({
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
 SCOPED = frozenset(
-    {"search", "list", "why_not", "add", "import", "review", "activate", "activations", "generate", "prepare", "import_activation"}
+    {
+        "search",
+        "list",
+        "why_not",
+        "add",
+        "import",
+        "review",
+        "activate",
+        "activations",
+        "generate",
+        "prepare",
+        "foresee",
+        "import_activation",
+    }
 )
 """Verbs that say whose memory they are about. The others name a memory."""
 AUTHORITY = {Role.OWNER: Trust.TRUSTED, Role.CURATOR: Trust.TRUSTED}

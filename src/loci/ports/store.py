@@ -454,6 +454,13 @@ class Store(Protocol):
     def most_used(self, at: RowFilter, limit: int) -> list[str]:
         """The memories that the filter lets through and that were used, those used most first, of equals the one used last."""
 
+    def beside(self, memories: Sequence[str], at: RowFilter, before: int, after: int) -> dict[str, list[tuple[int, str]]]:
+        """For each of these memories that the filter lets through, whole messages that it lets through, in the order they were remembered: how
+        many later than the one that the memory is from (negative: earlier, 0: that one), and the memory of the message."""
+
+    def latest(self, at: RowFilter, limit: int) -> list[str]:
+        """The memories of the whole messages that were remembered last, the last first."""
+
     def source(self, source: str) -> Source:
         """The verbatim message. Raises ``Missing``."""
 

@@ -224,6 +224,20 @@ class SqliteStore:
             sql = "SELECT u.memory, m.id FROM usage u JOIN memories m ON m.seq = u.memory ORDER BY u.uses DESC, u.last_used DESC, u.memory"
             return [str(id) for seq, id in query(db, sql) if seq in seqs][:limit]
 
+    def beside(self, memories: Sequence[str], at: RowFilter, before: int, after: int) -> dict[str, list[tuple[int, str]]]:
+        with self._viewing(at) as (db, picture):
+            marks = ",".join("?" * len(memories))
+            known = {int(seq): str(id) for seq, id in query(db, f"SELECT seq, id FROM memories WHERE id IN ({marks})", *memories)}
+            found = picture.view.beside(list(known), at, picture.numbers, before, after)
+            ids = _ids(db, {seq for near in found.values() for _, seq in near})
+            return {known[memory]: [(offset, ids[seq]) for offset, seq in near] for memory, near in found.items()}
+
+    def latest(self, at: RowFilter, limit: int) -> list[str]:
+        with self._viewing(at) as (db, picture):
+            last = picture.view.turns(at, picture.numbers)[-limit:][::-1].tolist() if limit else []
+            ids = _ids(db, set(last))
+            return [ids[seq] for seq in last]
+
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
         with self._viewing(at) as (db, picture):
             rows = picture.view.rows(at, picture.numbers)[offset : offset + limit]
@@ -456,6 +470,11 @@ class SqliteStore:
     def hash(self, *parts: str | None) -> bytes:
         """The cube's keyed hash: equal words have equal hashes in this cube and in no other."""
         return keyed_hash(self.secret, *parts)
+
+
+def _ids(db: apsw.Connection, memories: set[int]) -> dict[int, str]:
+    """The ids of memories by their rows."""
+    return {int(seq): str(id) for seq, id in query(db, f"SELECT seq, id FROM memories WHERE seq IN ({','.join(map(str, memories))})")}
 
 
 def _header(db: apsw.Connection) -> dict[str, Any]:

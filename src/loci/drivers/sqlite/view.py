@@ -145,6 +145,24 @@ class View:
         """The memories that have a row which the filter lets through."""
         return set(self.column("memory")[self.select(at, names).rows].tolist())
 
+    def turns(self, at: RowFilter, names: Numbers) -> Column:
+        """The memories of whole messages that have a row which the filter lets through, in the order they were remembered."""
+        selection = self.select(at, names)
+        return np.unique(self.column("memory")[selection.rows[selection.turns]])
+
+    def beside(self, memories: Sequence[int], at: RowFilter, names: Numbers, before: int, after: int) -> dict[int, list[tuple[int, int]]]:
+        """For each of these memories whose message is among them, those of ``turns`` from so many before to so many after, by how many later."""
+        turns, selection = self.turns(at, names), self.select(at, names)
+        found = {}
+        for place in np.flatnonzero(np.isin(self.column("memory")[selection.rows], memories)).tolist():
+            turn = int(selection.turn[place])
+            if turn >= 0:
+                own = int(np.searchsorted(turns, self.column("memory")[selection.rows[selection.turns[turn]]]))
+                first = max(own - before, 0)
+                near = turns[first : own + after + 1].tolist()
+                found[int(self.column("memory")[selection.rows[place]])] = [(first + n - own, seq) for n, seq in enumerate(near)]
+        return found
+
     def of_memories(self, memories: Sequence[int], at: RowFilter, names: Numbers) -> list[int]:
         """Version rows of these memories that the filter lets through."""
         rows = self.select(at, names).rows

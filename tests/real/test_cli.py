@@ -25,7 +25,7 @@ from loci.system import Cube
 
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
-    "kv", "kv verify", "jobs", "worker",
+    "kv", "kv verify", "jobs", "worker", "pipeline", "pipeline check",
 }  # fmt: skip
 NOT_VERBS = {
     "call",
@@ -42,7 +42,7 @@ NOT_VERBS = {
 SPELLED = {
     "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv profile": "profile", "kv server": "server", "kv write-off": "write_off",
     "kv export": "export_activation", "kv import": "import_activation",
-    "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume",
+    "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume", "pipeline run": "run",
 }  # fmt: skip
 RENAMED = {"messages": "text", "memory": "id"}
 FAMILIES = {"Invalid": 2, "Denied": 3, "Missing": 4, "Conflict": 5, "Unavailable": 6, "Corrupt": 7, "Unsupported": 8}
@@ -123,7 +123,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, str, str]:
 def commands() -> dict[str, click.Command]:
     context = click.Context(root)
     found = {name: root.get_command(context, name) for name in COMMANDS}
-    for group in ("kv", "jobs"):
+    for group in ("kv", "jobs", "pipeline"):
         command = found[group]
         assert isinstance(command, click.Group)
         found |= {f"{group} {name}": inner for name, inner in command.commands.items()}
@@ -160,6 +160,26 @@ def test_help_reads_no_engine() -> None:
 
 
 # -- each verb -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipeline_is_checked_and_run(loci: Shell, tmp_path: Path) -> None:
+    loci.add("The kettle is blue.", user="ann")
+    steps = [
+        {"name": "found", "verb": "search", "with": {"question": "$about", "user": "ann", "limit": "$most"}},
+        {"verb": "move", "each": "$found.ids", "with": {"id": "$each", "move": "archive"}},
+    ]
+    parameters = {"about": "text", "most": {"kind": "number", "default": 5}}
+    file = tmp_path / "tidy.json"
+    file.write_text(json.dumps({"name": "tidy", "parameters": parameters, "steps": steps}))
+    assert loci("pipeline", "check", str(file), "--json").json["stages"] == 1
+    failed(loci("pipeline", "run", str(file), "--json"), "Invalid", "invalid")
+    failed(loci("pipeline", "run", str(file), "--set", "about", "--json"), "Invalid", "invalid")
+    ran = loci("pipeline", "run", str(file), "--set", "about=kettle", "--set", "most=1", "--json").json
+    assert [done["step"] for done in ran["steps"]] == ["found", "2"] and ran["job"] is None
+    assert loci("list", "--user", "ann", "--json").json == []
+    assert "as one" in loci("pipeline", "run", "-", "--set", "about=kettle", stdin=file.read_text()).err
+    file.write_text('{"name": "tidy", "steps": [{"verb": "erase"}]}')
+    failed(loci("pipeline", "check", str(file), "--json"), "Invalid", "invalid")
 
 
 def test_foresee_shows_what_it_guesses_and_why(told: tuple[Shell, str, str]) -> None:

@@ -41,7 +41,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "encrypt": "keys:encrypt", "decrypt": "keys:decrypt", "rekey": "keys:rekey", "shred": "keys:shred", "keygen": "keys:keygen",
     },
     "Activation": {"activate": "activation:activate", "generate": "activation:generate", "kv": "activation:kv"},
-    "Queue": {"jobs": "queue:jobs", "worker": "queue:worker"},
+    "Queue": {"jobs": "queue:jobs", "worker": "queue:worker", "pipeline": "pipeline:pipeline"},
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},
 }  # fmt: skip
 COMMANDS = {name: where for section in SECTIONS.values() for name, where in section.items()}

@@ -7,8 +7,8 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -89,7 +89,7 @@ class Scheduler:
         self._worker = secrets.token_hex(6)
         self._used: Counter[str] = Counter()
         self._reads: list[Read] = []
-        self._used_lock = threading.Lock()
+        self._used_lock, self._held = threading.Lock(), threading.local()
         self._working = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -106,8 +106,23 @@ class Scheduler:
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
+        held: list[str] | None = getattr(self._held, "uses", None)
+        if held is not None:
+            held.extend(memories)
+            return
         with self._used_lock:
             self._used.update(memories)
+
+    @contextmanager
+    def together(self) -> Iterator[list[str]]:
+        """What is recalled in this, in this thread, is listed and not counted: its use is part of what it was recalled for, and `put_uses` writes
+        it with that."""
+        held: list[str] = []
+        self._held.uses = held
+        try:
+            yield held
+        finally:
+            self._held.uses = None
 
     def note_read(self, principal: str, verb: str, memories: Sequence[str]) -> None:
         """For the audit log: who read what. Written with the uses, and at once when many have gathered."""
@@ -196,6 +211,11 @@ class Scheduler:
         if failure is not None and self._store.jobs(1):
             raise failure
         return done
+
+    def step(self, verb: str) -> bool:
+        """Works some jobs of one kind here and now, for somebody who waits. False when none is due."""
+        with self._working:
+            return self._step_alone(self._store.write, None, [work for work in self._works if work.verb == verb])
 
     def close(self) -> None:
         """Ends the thread after the job in hand; what is still queued is worked at the next opening. Uses are noted if the cube
@@ -331,15 +351,18 @@ class Scheduler:
             raise
 
     def _write_uses(self, used: Counter[str], reads: Sequence[Read], write: Write) -> None:
-        now = self._clock.now()
-        with write(now) as tx:
+        with write(self._clock.now()) as tx:
             self._audit_reads(tx, reads)
-            moved = []
-            for memory in tx.use(used, now):
-                state, expires, priority = tx.state(memory)
-                target = MOVES[state].get(Move.USE, state)
-                if target is not state:
-                    tx.set_state(memory, target, expires, priority)
-                    moved.append(memory)
-            if moved:
-                tx.audit("scheduler", "move", moved[0], {"to": "activated", "memories": moved})
+            self.put_uses(tx, used)
+
+    def put_uses(self, tx: Transaction, used: Mapping[str, int]) -> None:
+        """Counts uses, and moves what was used for the first time to Activated."""
+        moved = []
+        for memory in tx.use(used, self._clock.now()):
+            state, expires, priority = tx.state(memory)
+            target = MOVES[state].get(Move.USE, state)
+            if target is not state:
+                tx.set_state(memory, target, expires, priority)
+                moved.append(memory)
+        if moved:
+            tx.audit("scheduler", "move", moved[0], {"to": "activated", "memories": moved})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from loci.errors import Denied, EmbedderFailed, Invalid, LociError, Unsupported
 from loci.infrastructure import dumper, loader
-from loci.infrastructure.governance import Allowed, Governance
+from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
@@ -30,8 +29,8 @@ from loci.policy.lifecycle import Move
 from loci.policy.redacting import Rules
 from loci.policy.trust import least
 from loci.ports import Notary, Store, Transaction
-from loci.system.carrying import Carrying
 from loci.system.parts import Parts
+from loci.system.piping import Piped, Piping
 from loci.system.queued import Queued
 from loci.types import (
     Channel,
@@ -50,7 +49,7 @@ from loci.types import (
 )
 
 
-class Cube(Carrying, Queued):
+class Cube(Piping, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:
@@ -66,18 +65,13 @@ class Cube(Carrying, Queued):
         self._activations = (
             Budgeted(store, parts.engine, *kept, parts.methods) if parts.server is None else Served(store, parts.server, *kept)
         )
+        self._piped = Piped(self)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
-            pace=parts.pace,
+            pace=parts.pace, more=(self._piped,),
         )  # fmt: skip
         if parts.governance.is_writable:
             self._scheduler.resume()
-
-    def acting(self, governance: Governance) -> Cube:
-        """The same open cube at another gate."""
-        other = copy(self)
-        other._parts = replace(self._parts, governance=governance)
-        return other
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 

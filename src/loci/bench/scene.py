@@ -72,7 +72,8 @@ class Replayed:
             } for order, seen in self.seen.items() if seen.conversations
         }  # fmt: skip
         return {
-            "orders": orders, "search_ms": median(self.search_ms), "check_ms": median(self.check_ms), "foresee_ms": median(self.foresee_ms),
+            "orders": orders, "search_ms": median(self.search_ms or [0.0]), "check_ms": median(self.check_ms or [0.0]),
+            "foresee_ms": median(self.foresee_ms or [0.0]),
         }  # fmt: skip
 
 
@@ -134,7 +135,9 @@ def _turns(cube: Cube, conversation: Mapping[str, Any], found: Replayed) -> None
         messages = [message_of(turn) for turn in turns]
         for message in messages:
             if replay is not None and message.speaker == speaker:
+                began = perf_counter()
                 recall = cube.search(message.words[:2000])
+                found.search_ms.append((perf_counter() - began) * 1000)
                 replay.step(Asked(recall, frozenset(hit.memory.spans[-1].source for hit in recall.hits)))
         cube.add(messages)
         cube.drain()

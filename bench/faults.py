@@ -93,6 +93,25 @@ def _bundle(cube: Cube) -> None:
     cube.deactivate(handle.id)
 
 
+PIPELINE: dict[str, object] = {
+    "name": "tidy",
+    "steps": [
+        {"verb": "search", "name": "found", "with": {"question": "ladder", "user": "ana", "limit": 2}},
+        {"verb": "add", "name": "said", "with": {"messages": "Note 9: I live in Porto.", "user": "ana"}},
+        {"verb": "update", "with": {"memory": "$found.first", "text": "The ladder is short."}},
+        {"verb": "move", "each": "$found.ids", "with": {"id": "$each", "move": "archive"}},
+        {"verb": "forget", "with": {"id": "$said.first"}},
+    ],
+}
+STAGED: dict[str, object] = {
+    "name": "ask",
+    "steps": [
+        {"verb": "add", "name": "said", "with": {"messages": "Note 9: I live in Porto.", "user": "ana"}},
+        {"verb": "generate", "name": "answer", "with": {"question": "Where does Ana live?", "user": "ana", "max_tokens": 3}},
+        {"verb": "add", "with": {"messages": "$answer.text", "user": "ana"}},
+        {"verb": "forget", "with": {"id": "$said.first"}},
+    ],
+}
 VERBS: dict[str, Verb] = {
     "add": Verb(lambda memory, _: memory.cube("main").add(_said(1), user="ana")),
     "add a batch": Verb(lambda memory, _: memory.cube("main").add([_said(n) for n in range(12)], user="ana")),
@@ -135,6 +154,8 @@ VERBS: dict[str, Verb] = {
         lambda cube: cube.activate([m.id for m in cube.list(user="ana")], user="ana"),
     ),
     "take in an activation": Verb(lambda memory, folder: memory.cube("main").import_activation(folder / "bundle", user="ana"), _bundle),
+    "run a pipeline": Verb(lambda memory, _: memory.cube("main").run(PIPELINE)),
+    "run a pipeline with a model": Verb(lambda memory, _: memory.cube("main").run(STAGED)),
     "cancel": Verb(
         lambda memory, _: memory.cube("main").cancel(memory.cube("main").jobs()[0].seq), lambda cube: cube.add(_said(1), user="ana")
     ),

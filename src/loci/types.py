@@ -461,7 +461,8 @@ class Job:
     (``dead``) or was cancelled stays until somebody retries it.
 
     ``state`` is ready, leased, dead or cancelled; ``due`` is when it may be worked, or how long it is held; ``user`` whose it is, if
-    anybody's; ``error`` is what the last attempt met. ``arguments`` are ids and counts, never words.
+    anybody's; ``error`` is what the last attempt met. ``arguments`` are ids and counts, never words; but for what a pipeline was ``given``,
+    which an erasure looks through.
     """
 
     seq: int

@@ -10,7 +10,7 @@ import pytest
 from loci.system import Cube
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/how-to/activation.md"]
+PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/how-to/activation.md", "docs/how-to/pipelines.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -33,6 +33,9 @@ def test_every_verb_has_a_docstring():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in [ROOT / p for p in (*PAGES, "ARCHITECTURE.md", "docs/explanation/activation.md")]:
+    for page in [
+        ROOT / p
+        for p in (*PAGES, "ARCHITECTURE.md", "docs/explanation/activation.md", "docs/explanation/foresight.md", "design/019-pipelines.md")
+    ]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} -> {target}"

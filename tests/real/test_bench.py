@@ -154,3 +154,18 @@ def test_a_budget_bounds_the_memory_of_a_long_context() -> None:
     assert found["budgeted"]["entries"] == 64 and found["budgeted"]["peak_entries"] == 96 and found["full"]["peak_entries"] == 512
     assert found["entries of full over budgeted"] == pytest.approx(512 / 96) and found["budgeted"]["decode_ms"] > 0
     assert found["full"]["stored_bytes"] == 8 * found["budgeted"]["stored_bytes"]
+
+
+def test_scenes_are_replayed(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    done = subprocess.run(
+        [sys.executable, "-m", "loci", "bench", "scene", str(data), "--skip", "7", "--report", str(out), "--json"],
+        capture_output=True, text=True, check=True, env={**os.environ, "LOCI_EMBEDDER": "none"}, cwd=tmp_path,
+    )  # fmt: skip
+    told = json.loads(done.stdout)["orders"]
+    assert set(told) == {"questions", "questions, shuffled", "turns"} and told["questions"]["conversations"] == 3
+    ready = told["questions"]["ready"]
+    assert ready["nothing"] == 0.0 and ready["oracle"] == 1.0 and ready["foresight"] > ready["nothing"]
+    assert all(row["tokens"]["foresight"] <= 2 for row in told.values())
+    assert "## Questions, shuffled" in (out / "report.md").read_text("utf-8")
+    assert ElementTree.parse(out / "picture.svg").getroot().tag.endswith("svg")

@@ -25,7 +25,7 @@ from loci.system import Cube
 
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
-    "kv", "kv verify", "jobs", "worker", "adapter",
+    "kv", "kv verify", "jobs", "worker", "adapter", "pipeline", "pipeline check",
 }  # fmt: skip
 NOT_VERBS = {
     "call",
@@ -44,7 +44,7 @@ SPELLED = {
     "kv export": "export_activation", "kv import": "import_activation",
     "adapter list": "adapters", "adapter inspect": "adapter", "adapter mount": "mount", "adapter unmount": "unmount", "adapter drop": "drop_adapter",
     "adapter export": "export_adapter",
-    "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume",
+    "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume", "pipeline run": "run",
 }  # fmt: skip
 RENAMED = {"messages": "text", "memory": "id"}
 FAMILIES = {"Invalid": 2, "Denied": 3, "Missing": 4, "Conflict": 5, "Unavailable": 6, "Corrupt": 7, "Unsupported": 8}
@@ -125,7 +125,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, str, str]:
 def commands() -> dict[str, click.Command]:
     context = click.Context(root)
     found = {name: root.get_command(context, name) for name in COMMANDS}
-    for group in ("kv", "jobs", "adapter"):
+    for group in ("kv", "jobs", "adapter", "pipeline"):
         command = found[group]
         assert isinstance(command, click.Group)
         found |= {f"{group} {name}": inner for name, inner in command.commands.items()}
@@ -162,6 +162,35 @@ def test_help_reads_no_engine() -> None:
 
 
 # -- each verb -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipeline_is_checked_and_run(loci: Shell, tmp_path: Path) -> None:
+    loci.add("The kettle is blue.", user="ann")
+    steps = [
+        {"name": "found", "verb": "search", "with": {"question": "$about", "user": "ann", "limit": "$most"}},
+        {"verb": "move", "each": "$found.ids", "with": {"id": "$each", "move": "archive"}},
+    ]
+    parameters = {"about": "text", "most": {"kind": "number", "default": 5}}
+    file = tmp_path / "tidy.json"
+    file.write_text(json.dumps({"name": "tidy", "parameters": parameters, "steps": steps}))
+    assert loci("pipeline", "check", str(file), "--json").json["stages"] == 1
+    failed(loci("pipeline", "run", str(file), "--json"), "Invalid", "invalid")
+    failed(loci("pipeline", "run", str(file), "--set", "about", "--json"), "Invalid", "invalid")
+    ran = loci("pipeline", "run", str(file), "--set", "about=kettle", "--set", "most=1", "--json").json
+    assert [done["step"] for done in ran["steps"]] == ["found", "2"] and ran["job"] is None
+    assert loci("list", "--user", "ann", "--json").json == []
+    assert "as one" in loci("pipeline", "run", "-", "--set", "about=kettle", stdin=file.read_text()).err
+    file.write_text('{"name": "tidy", "steps": [{"verb": "erase"}]}')
+    failed(loci("pipeline", "check", str(file), "--json"), "Invalid", "invalid")
+
+
+def test_foresee_shows_what_it_guesses_and_why(told: tuple[Shell, str, str]) -> None:
+    loci, _, _ = told
+    found = loci("foresee", "Where does Alice live?", "--user", "alice", "--budget-tokens", "300", "--json").json
+    assert found["guesses"] and found["tokens"] <= 300 and all({"memory", "share", "why"} <= set(guess) for guess in found["guesses"])
+    assert set(found["missing"]) == {"question"} and abs(sum(found["weights"].values()) - 1) < 1e-9
+    ended = loci("foresee", "Where does Alice live?", "--user", "alice")
+    assert found["guesses"][0]["memory"] in ended.out and "ways of guessing" in ended.err
 
 
 def test_add_answers_with_a_receipt_and_takes_stdin(loci: Shell) -> None:

@@ -21,7 +21,9 @@ from loci.errors import Invalid, LociError
 
 # A command is `module:name` below this package; a group (bench) is listed like any other. The sections are those of `--help`.
 SECTIONS: dict[str, dict[str, str]] = {
-    "Remember and find": {"add": "verbs:add", "search": "verbs:search", "get": "verbs:get", "list": "verbs:list_", "cite": "verbs:cite"},
+    "Remember and find": {
+        "add": "verbs:add", "search": "verbs:search", "foresee": "scene:foresee", "get": "verbs:get", "list": "verbs:list_", "cite": "verbs:cite",
+    },
     "Change": {
         "update": "changes:update", "forget": "changes:forget", "restore": "changes:restore", "move": "changes:move",
         "erase": "changes:erase",
@@ -40,7 +42,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Activation": {"activate": "activation:activate", "generate": "activation:generate", "kv": "activation:kv", "plan": "plan:plan"},
     "Adapters": {"distil": "adapters:distil", "adapter": "adapters:adapter"},
-    "Queue": {"jobs": "queue:jobs", "worker": "queue:worker"},
+    "Queue": {"jobs": "queue:jobs", "worker": "queue:worker", "pipeline": "pipeline:pipeline"},
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},
 }  # fmt: skip
 COMMANDS = {name: where for section in SECTIONS.values() for name, where in section.items()}

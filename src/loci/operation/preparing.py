@@ -11,7 +11,7 @@ from functools import partial
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
 from loci.memories import activation
-from loci.operation.activation import slower
+from loci.operation.activation import nearest, slower
 from loci.operation.composing import Composing
 from loci.operation.porter import Errand, Porter
 from loci.operation.residence import Brought
@@ -26,6 +26,19 @@ class Preparing(Composing):
     def prepare(self, manifests: Sequence[Manifest], at: RowFilter, porter: Porter) -> Errand:
         """Sends for the pages of these that are not where the model runs. What would not be used, or takes longer than it is worth, is left, and
         the errand says why."""
+        chosen, left = self._worth(manifests, at)
+        if not chosen:
+            return Errand((), left)
+        return porter.send(self, self.tenant(at), tuple(manifest.id for manifest in chosen), partial(self._bring, chosen, left))
+
+    def bring(self, memories: Sequence[str], at: RowFilter, is_wanted: Callable[[], bool]) -> str:
+        """Brings the pages that hold most of these memories, in this thread, for as long as that is wanted; answers what came of it."""
+        handle = nearest(self.handles(at)[0], memories)
+        chosen, left = self._worth([] if handle is None else [self.manifest(handle.id, handle.version)], at)
+        return self._bring(chosen, left, is_wanted) if chosen else left
+
+    def _worth(self, manifests: Sequence[Manifest], at: RowFilter) -> tuple[list[Manifest], str]:
+        """Those of these that are worth bringing, and why the others are not."""
         chosen: list[Manifest] = []
         left: list[str] = []
         room = self._residence.room()
@@ -36,9 +49,7 @@ class Preparing(Composing):
                 continue
             room -= manifest.bytes
             chosen.append(manifest)
-        if not chosen:
-            return Errand((), " ".join(left) or "No activation memory holds what would be recalled.")
-        return porter.send(self, self.tenant(at), tuple(manifest.id for manifest in chosen), partial(self._bring, chosen, " ".join(left)))
+        return chosen, " ".join(left) or ("" if chosen else "No activation memory holds what would be recalled.")
 
     def _why_not(self, manifest: Manifest, at: RowFilter, room: int) -> str:
         """Why it is not worth bringing; empty where it is."""

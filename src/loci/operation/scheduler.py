@@ -7,8 +7,8 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -107,7 +107,7 @@ class Scheduler:
         self._cited: list[Cited] = []
         self._retention = retention or Recency()
         self._reads: list[Read] = []
-        self._used_lock = threading.Lock()
+        self._used_lock, self._held = threading.Lock(), threading.local()
         self._working = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -125,6 +125,10 @@ class Scheduler:
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
+        held: list[str] | None = getattr(self._held, "uses", None)
+        if held is not None:
+            held.extend(memories)
+            return
         with self._used_lock:
             self._used.update(memories)
 
@@ -133,6 +137,17 @@ class Scheduler:
         with self._used_lock:
             self._cited.append((self._clock.now(), tuple(dict.fromkeys(memories))))
 
+    @contextmanager
+    def together(self) -> Iterator[list[str]]:
+        """What is recalled in this, in this thread, is listed and not counted: its use is part of what it was recalled for, and `put_uses` writes
+        it with that."""
+        held: list[str] = []
+        self._held.uses = held
+        try:
+            yield held
+        finally:
+            self._held.uses = None
+
     def note_read(self, principal: str, verb: str, memories: Sequence[str]) -> None:
         """For the audit log: who read what. Written with the uses, and at once when many have gathered."""
         if not self._is_auditing:
@@ -140,7 +155,7 @@ class Scheduler:
         with self._used_lock:
             self._reads.append((self._clock.now().isoformat(), principal, verb, tuple(memories)))
             is_full = len(self._reads) >= READS_KEPT
-        if is_full:
+        if is_full and not self._store.is_writing:  # what may be taken back takes no record of a read with it
             self.write_reads()
 
     def write_reads(self) -> None:
@@ -196,7 +211,7 @@ class Scheduler:
         """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing. So it
         does when the cube cannot be written now or the embedder fails: an answer neither waits for that nor ends with it, and
         ``failure`` keeps what it was."""
-        if self._embedder is None:
+        if self._embedder is None or self._store.is_writing:  # nothing is computed while others wait to write
             return
         now = self._clock.now()
         backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]
@@ -221,6 +236,11 @@ class Scheduler:
         if failure is not None and self._store.jobs(1):
             raise failure
         return done
+
+    def step(self, verb: str) -> bool:
+        """Works some jobs of one kind here and now, for somebody who waits. False when none is due."""
+        with self._working:
+            return self._step_alone(self._store.write, None, [work for work in self._works if work.verb == verb])
 
     def close(self) -> None:
         """Ends the thread after the job in hand; what is still queued is worked at the next opening. Uses are noted if the cube
@@ -359,7 +379,7 @@ class Scheduler:
         try:
             with write(self._clock.now()) as tx:
                 self._audit_reads(tx, reads)
-                self._write_found(tx, found)
+                self.put_uses(tx, found)
                 self._write_cited(tx, cited)
         except BaseException:
             self.use(tuple(found.elements()))
@@ -385,9 +405,10 @@ class Scheduler:
         if back:
             tx.audit("scheduler", "move", back[0], {"to": "activated", "memories": back, "reason": "an answer cited them"})
 
-    def _write_found(self, tx: Transaction, found: Counter[str]) -> None:
+    def put_uses(self, tx: Transaction, used: Mapping[str, int]) -> None:
+        """Counts uses, and moves what was used for the first time to Activated."""
         moved = []
-        for memory in tx.use(found, self._clock.now()):
+        for memory in tx.use(used, self._clock.now()):
             state, expires, priority = tx.state(memory)
             target = MOVES[state].get(Move.USE, state)
             if target is not state:

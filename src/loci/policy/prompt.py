@@ -98,7 +98,8 @@ class Rendered:
 
     ``tokens`` is Loci's own estimate, of four bytes each; ``expected_hit_tokens`` how many of them the provider should read from its cache,
     in its own count as far as it has told one. ``rewritten`` says why bytes that had been sent before the last message of the history were
-    changed; empty: they were not. ``recalled`` are the memories that this turn's search found.
+    changed; empty: they were not. ``recalled`` are the memories that this turn's search found, or that were ``is_prepared`` for it before the question
+    was known.
     """
 
     segments: tuple[Segment, ...]
@@ -110,6 +111,7 @@ class Rendered:
     rewritten: tuple[Rewrite, ...] = ()
     recalled: tuple[str, ...] = ()
     core_version: int = 0
+    is_prepared: bool = False
 
     @property
     def tokens(self) -> int:

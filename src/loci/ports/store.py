@@ -283,6 +283,9 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
+    def tell(self, detail: Mapping[str, object]) -> None:
+        """What every record says besides, from now on, here and in what joins."""
+
 
 class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     """One cube's memory. Every write happens in ``write()``: all of it is there after the block, or nothing."""
@@ -297,7 +300,13 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
         """What this thread reads inside is of one moment, and takes one look at what others have changed."""
 
     def write(self, now: datetime) -> AbstractContextManager[Transaction]:
-        """A transaction, serialised against all other writers of the cube in any process. Durable on exit."""
+        """A transaction, serialised against all other writers of the cube in any process. Durable on exit. Where this thread has one open
+        already, the block joins it, with a time of its own: what it writes is durable with the outermost, or not at all, and once a block
+        has failed nothing of the whole is kept, whoever caught what it raised. What is read in it sees all of it, and nobody else does."""
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether this thread has a transaction open."""
 
     def try_write(self, now: datetime) -> AbstractContextManager[Transaction]:
         """As ``write``, but raises ``Locked`` at once while another connection writes: for what need not be written now."""
@@ -347,6 +356,13 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
 
     def most_used(self, at: RowFilter, limit: int) -> list[str]:
         """The memories that the filter lets through and that were used, those used most first, of equals the one used last."""
+
+    def beside(self, memories: Sequence[str], at: RowFilter, before: int, after: int) -> dict[str, list[tuple[int, str]]]:
+        """For each of these memories that the filter lets through, whole messages that it lets through, in the order they were remembered: how
+        many later than the one that the memory is from (negative: earlier, 0: that one), and the memory of the message."""
+
+    def latest(self, at: RowFilter, limit: int) -> list[str]:
+        """The memories of the whole messages that were remembered last, the last first."""
 
     def source(self, source: str) -> Source:
         """The verbatim message. Raises ``Missing``."""

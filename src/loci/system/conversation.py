@@ -9,11 +9,14 @@ from typing import Any
 from loci.errors import Invalid
 from loci.interface import inputs
 from loci.interface.state import Kept, kept_of, state_of
+from loci.operation.foreseeing import Foreseen
+from loci.operation.porter import Errand
 from loci.policy import layout as layouts
 from loci.policy.caching import Gap, Mark, Provider, anchors_of, counted_as, gap, known_prefix, shared, usage_of
 from loci.policy.layout import Budget, Candidates, Known, Layout, Pair, Rewrite
 from loci.policy.prompt import Place, Rendered, Segment, breakpoints, segment_of, segments
-from loci.ports import Clock
+from loci.ports import Clock, RowFilter
+from loci.system.coming import Coming
 from loci.text.cited import citations
 from loci.types import Recall
 
@@ -44,6 +47,8 @@ class Look:
     candidates: Callable[[], Candidates]
     note: Callable[[Sequence[str]], None]
     cite: Callable[[Sequence[str]], None]
+    rows: RowFilter
+    is_prepared: bool = False
 
 
 class Conversation:
@@ -53,14 +58,17 @@ class Conversation:
     def __init__(
         self,
         setting: Setting,
-        look: Callable[[str | None, int], Look],
+        look: Callable[[str | None, int, Foreseen | None], Look],
         history: Sequence[Mapping[str, Any]],
         state: Mapping[str, Any] | None,
+        coming: tuple[Coming, Callable[[], Errand]] | None = None,
     ) -> None:
-        self._setting, self._look = setting, look
+        self._setting, self._look, self._coming = setting, look, coming
         self._history = [inputs.provider_message(message) for message in history]
         self._kept = Kept() if state is None else kept_of(state, setting.key, len(self._history))
         self._cite: Callable[[Sequence[str]], None] | None = None
+        self.errand: Errand | None = None
+        """What was begun for the turn to come (``ahead``); ``wait()`` tells what came of it."""
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -72,26 +80,40 @@ class Conversation:
         """Plain JSON without a word of a memory or a message, for `Cube.conversation` to go on by."""
         return state_of(self._kept, self._setting.key)
 
-    def turn(self, text: str | None = None) -> Rendered:
+    @property
+    def foreseen(self) -> Foreseen | None:
+        """What was prepared for the turn to come (``ahead``); None while nothing is."""
+        return None if self._coming is None else self._coming[0].foreseen
+
+    def turn(self, text: str | None = None, *, prepared: bool = False) -> Rendered:
         """The prompt for what the user says now, with the memories that it needs and the prompt does not show yet. Without a text the
         prompt for the history as it is: after the result of a tool, or once more. What may no longer be shown is gone from it, wherever
-        it stood. Raises what `Cube.search` raises, and then nothing has changed."""
+        it stood. With ``prepared`` it takes what was foreseen and does not search, as long as that holds (``is_prepared`` says so). Raises what
+        `Cube.search` raises, and then nothing has changed."""
         if text is None and not self._history:
             raise Invalid("There is nothing to answer yet: give turn() what the user says.")
         history = self._history if text is None else [*self._history, inputs.provider_message({"role": "user", "content": text})]
         asked = text[: inputs.MAX_QUESTION] if isinstance(text, str) else text
-        look = self._look(None if asked is None else inputs.question(asked), self._setting.recall_tokens)
+        if prepared and self._coming is None:
+            raise Invalid("Nothing is prepared in this conversation: begin it with ahead=True.")
+        look = self._look(
+            None if asked is None else inputs.question(asked), self._setting.recall_tokens, self.foreseen if prepared else None
+        )
         layout, known, reasons = self._laid_out(look, history)
         found = segments(self._setting.system, self._setting.tools, layout, history, known)
         look.note([entry.memory for entry in layout.entries])
         self._history, self._cite = history, look.cite
+        if self._coming is not None and look.recall is not None and asked is not None:
+            self._coming[0].asked(asked) if look.is_prepared else self._coming[0].followed(look.recall, look.rows)
         return self._rendered(found, layout, look, reasons)
 
     def replied(self, content: str | Sequence[Mapping[str, Any]]) -> None:
         """What the model answered: its text, or its content as the provider gave it, as plain JSON. The memories whose numbers it cites have been
-        of use."""
+        of use. The turn is over: the next one is prepared for in the background, where that was asked for (``ahead``)."""
         self._note_cited(content)
         self.appended({"role": "assistant", "content": content if isinstance(content, str) else [dict(block) for block in content]})
+        if self._coming is not None:
+            self.errand = self._coming[1]()
 
     def _note_cited(self, content: str | Sequence[Mapping[str, Any]]) -> None:
         texts = [content] if isinstance(content, str) else [str(block.get("text", "")) for block in content]
@@ -169,7 +191,7 @@ class Conversation:
         )  # fmt: skip
         return Rendered(
             tuple(found), marks, self._setting.tools, provider, self._setting.key, expected, tuple(reasons),
-            () if look.recall is None else look.recall.ids, layout.core_version,
+            () if look.recall is None else look.recall.ids, layout.core_version, look.is_prepared,
         )  # fmt: skip
 
     def _marks(self, found: Sequence[Segment], keeps_tail: bool) -> tuple[Mark, ...]:

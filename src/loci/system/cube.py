@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from loci.errors import Denied, EmbedderFailed, Invalid, LociError, Unsupported
 from loci.infrastructure import dumper, loader
-from loci.infrastructure.governance import Allowed, Governance
+from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.ahead import Ahead
 from loci.interface.inputs import Words, aware, sure
@@ -34,6 +33,7 @@ from loci.ports import Notary, Store
 from loci.system.doubting import Doubting
 from loci.system.explaining import Explaining
 from loci.system.parts import Parts
+from loci.system.piping import Piped, Piping
 from loci.system.placing import Placing
 from loci.system.queued import Queued
 from loci.types import (
@@ -50,7 +50,7 @@ from loci.types import (
 )
 
 
-class Cube(Placing, Explaining, Doubting, Queued):
+class Cube(Placing, Piping, Explaining, Doubting, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store) -> None:
@@ -69,18 +69,13 @@ class Cube(Placing, Explaining, Doubting, Queued):
         model = parts.engine if parts.server is None else None
         self._adapters = Adapters(store, model, kept[0], self._redactor)
         self._distilling = Distilling(self._adapters, parts.probe, parts.clock)
+        self._piped = Piped(self)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
-            pace=parts.pace, retention=parts.retention, more=() if model is None else (self._distilling,),
+            pace=parts.pace, retention=parts.retention, more=(self._piped,) if model is None else (self._piped, self._distilling),
         )  # fmt: skip
         if parts.governance.is_writable:
             self._scheduler.resume()
-
-    def acting(self, governance: Governance) -> Cube:
-        """The same open cube at another gate."""
-        other = copy(self)
-        other._parts = replace(self._parts, governance=governance)
-        return other
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 

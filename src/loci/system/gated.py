@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
+from typing import Self
 
 from loci.errors import ReadOnly
-from loci.infrastructure.governance import Allowed
+from loci.infrastructure.governance import Allowed, Governance
 from loci.interface import inputs
 from loci.operation.redact import Redactor
 from loci.operation.scheduler import Scheduler
@@ -24,6 +26,12 @@ class Gated:
     _redactor: Redactor
     _scheduler: Scheduler
     name: str
+
+    def acting(self, governance: Governance) -> Self:
+        """The same open cube at another gate."""
+        other = copy(self)
+        other._parts = replace(self._parts, governance=governance)
+        return other
 
     def _reason(self, reason: str) -> str:
         """Why, without a secret in it: reasons are stored too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -40,6 +41,7 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     )
     built = drop(db, built_of(db, sources))
     learned = adapters.drop(db, adapters.learned_of(db, sources))
+    _stop(db, sources)
     told = _silence(db, _list(touched), contents)
     undo(db, caused)
     replacing = _column(
@@ -88,6 +90,27 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))
     return counts, reopened
+
+
+def _stop(db: apsw.Connection, sources: Sequence[int]) -> None:
+    """Jobs that hold words of these sources, given to a pipeline say, hold nothing any more, and nobody works on them."""
+    said = [str(text) for row in query(db, f"SELECT text, caption FROM sources WHERE seq IN ({_list(sources)})") for text in row if text]
+    for seq, arguments in query(db, "SELECT seq, arguments FROM jobs WHERE state != 'done' AND json_type(arguments, '$.given') = 'object'"):
+        if any(_holds(json.loads(str(arguments)), text) for text in said):
+            db.execute(
+                "UPDATE jobs SET state = 'cancelled', arguments = '{}', key = NULL, error = 'what it was given was erased' WHERE seq = ?",
+                (seq,),
+            )
+
+
+def _holds(value: object, text: str) -> bool:
+    """Whether these words, or a run of them that is long enough to be theirs alone, stand anywhere in it."""
+    if isinstance(value, dict | list):
+        return any(_holds(inner, text) for inner in (value.values() if isinstance(value, dict) else value))
+    if not isinstance(value, str):
+        return False
+    raw = value.encode()
+    return text in value or any(piece in raw for piece in pieces([Message("user", text)]))
 
 
 def drop_untold(db: apsw.Connection) -> None:

@@ -53,21 +53,39 @@ class Rows:
     """Rows of new memories are gathered and written by table, which is several times faster than row by row; every read
     first writes the tables it reads, so a transaction sees its own writes."""
 
-    def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: Names) -> None:
-        self._db, self._secret = db, secret
-        self.epoch, memory, content, version, record, last, self._head, source, journal = query(db, TOPS)[0]
-        present = to_micros(now) or 0
-        self._now = present if last is None or present >= last else last + 1  # a clock set back does not change what was known
-        self._known = names.known if names.epoch == self.epoch else {}
+    def __init__(self, db: apsw.Connection, secret: bytes, now: datetime, names: Names, joins: Rows | None = None) -> None:
+        self._db, self._secret, self._names, self._joins = db, secret, names, joins
         self.new_names: dict[str, int] = {}
+        self.new_contents: list[int] = []
+        self.told: dict[str, object] = {} if joins is None else dict(joins.told)  # what every record of it says besides
+        self.is_spoilt = False  # a block that had joined it failed
+        self._begun: int = db.total_changes() if joins is None else joins._begun
+        self._begin(to_micros(now) or 0)
+        self._first: int = self.change if joins is None else joins._first  # of the records of this commit
+
+    def _begin(self, now: int) -> None:
+        """Takes up what stands in the file."""
+        self.epoch, memory, content, version, record, last, self._head, source, journal = query(self._db, TOPS)[0]
+        self._now = now if last is None or now >= last else last + 1  # a clock set back does not change what was known
+        self._known = self._names.known if self._names.epoch == self.epoch else {}
         self._pending: dict[str, list[Row]] = {table: [] for table in INSERTS}
         self._sources: dict[str, int] = {}
         self._memories: dict[str, int] = {}
         self._closed: dict[int, int] = {}  # memory: the version row this transaction ended last
         self._journal: bytes = journal or bytes(16)  # the sum of the seals of all sources: one that is gone is missed
         self._next = {"sources": source or 0, "memories": memory or 0, "contents": content or 0, "versions": version or 0}
-        self.change = self._first = (record or 0) + 1
-        self.new_contents: list[int] = []
+        self.change = (record or 0) + 1
+
+    @property
+    def has_written(self) -> bool:
+        """Whether there is anything that only this transaction sees."""
+        return any(self._pending.values()) or self._db.total_changes() != self._begun
+
+    def end_joined(self) -> None:
+        """At the end of a block that has joined another: that one goes on after its rows."""
+        if self._joins is not None:
+            self._joins.new_names |= self.new_names
+            self._joins._begin(self._now)
 
     def rows(self, sql: str, *values: Any) -> list[Row]:
         """Rows of a query that sees everything written so far."""
@@ -87,6 +105,7 @@ class Rows:
 
     def flush(self, *tables: str) -> None:
         """Writes the rows gathered for these tables, or for all."""
+        assert not self.is_spoilt, "a block of this transaction failed, and what it raised was caught"
         for table in tables or INSERTS:
             rows = self._pending[table]
             if rows:

@@ -20,17 +20,16 @@ from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
 from loci.drivers.sqlite.connection import TRY_MS, connect, query, roll_back, scalar, translated, unsure
 from loci.drivers.sqlite.looking import Looking
+from loci.drivers.sqlite.picture import Picture
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import migrate, recognise
 from loci.drivers.sqlite.search import claimed, survey
 from loci.drivers.sqlite.turns import Turns, begin, patience
-from loci.drivers.sqlite.view import Numbers, View
-from loci.drivers.sqlite.words import stems
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
 from loci.ports import Probe, RowFilter, Survey
-from loci.types import ROLES, Fault, Head, Memory, Source
+from loci.types import Fault, Head, Memory, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,14 +46,8 @@ class SqliteStore(Looking):
         self.path, self.cube, self._key = path, cube, key
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
-        self._view, self._view_lock = View(), threading.RLock()
+        self._picture, self._view_lock = Picture(path), threading.RLock()  # of what is committed
         self._names, self._turns = Names(), Turns()  # for writing
-        self._numbers = Numbers()
-        self._names_of: dict[int, str] = {}
-        self._names_at: tuple[int, int] | None = None
-        self._called: dict[str, list[int]] = {}  # speakers by the stems of their names
-        self._called_for = 0  # speakers
-        self._whole_at = -1  # the epoch at which the picture was last seen to hold every version
         db = connect(path, create=create, look=recognise, key=key)
         self._keep(db)
         try:
@@ -100,7 +93,10 @@ class SqliteStore(Looking):
         db = self._db()
         if db.readonly("main"):
             raise ReadOnly(f"{self.path} cannot be written: check the permissions of the file and its folder.")
-        assert getattr(self._local, "transaction", None) is None, "a transaction within a transaction of the same thread"
+        if (open_one := self._own) is not None:
+            with self._joined(db, open_one, now) as joined:
+                yield joined
+            return
         usual = patience(db)
         with translated(self.path), self._turn((usual if wait_ms is None else min(usual, wait_ms)) / 1000) as left:
             begin(db, left, usual)
@@ -113,8 +109,33 @@ class SqliteStore(Looking):
                 roll_back(db)
                 raise
             finally:
-                self._local.transaction = None
+                self._local.transaction = self._local.picture = None
             self._names.learn(transaction.epoch, transaction.new_names)
+
+    @property
+    def is_writing(self) -> bool:
+        return self._own is not None
+
+    @property
+    def _own(self) -> SqliteTransaction | None:
+        """What this thread is writing."""
+        found: SqliteTransaction | None = getattr(self._local, "transaction", None)
+        return found
+
+    @contextlib.contextmanager
+    def _joined(self, db: apsw.Connection, open_one: SqliteTransaction, now: datetime) -> Iterator[SqliteTransaction]:
+        """A block of the transaction that this thread has open, with a time of its own."""
+        open_one.complete()
+        joined = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names, open_one)
+        try:
+            yield joined
+            joined.complete()
+            joined.end_joined()
+        except BaseException:
+            open_one.is_spoilt = True
+            raise
+        finally:
+            self._local.transaction = open_one
 
     @contextlib.contextmanager
     def _turn(self, seconds: float) -> Iterator[float]:
@@ -143,11 +164,11 @@ class SqliteStore(Looking):
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """What this thread reads inside is of one moment, and the picture is brought up to it once."""
-        if getattr(self._local, "transaction", None) is not None or getattr(self._local, "snapshot", None) is not None:
+        if self._own is not None or getattr(self._local, "snapshot", None) is not None:
             yield
             return
         with self._view_lock, self._read() as db:
-            self._refresh(db)
+            self._picture.refresh(db)
             self._local.snapshot = db
             try:
                 yield
@@ -158,9 +179,8 @@ class SqliteStore(Looking):
     def _read(self) -> Iterator[apsw.Connection]:
         """One moment of the file; inside ``write`` of the same thread, what has been written so far."""
         db = self._db()
-        transaction: SqliteTransaction | None = getattr(self._local, "transaction", None)
-        if transaction is not None:
-            transaction.flush()
+        if (own := self._own) is not None:
+            own.flush()
             yield db
         elif getattr(self._local, "snapshot", None) is not None:
             yield db
@@ -175,61 +195,75 @@ class SqliteStore(Looking):
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def get(self, memory: str, at: RowFilter) -> Memory:
-        with self._viewing(at) as (db, reader):
+        with self._viewing(at) as (db, picture):
             found = query(db, "SELECT seq FROM memories WHERE id = ?", memory)
             if not found:
                 raise missing(memory, self.cube)
-            rows = self._view.of_memories([int(found[0][0])], at, self._numbers)
+            rows = picture.view.of_memories([int(found[0][0])], at, picture.numbers)
             if not rows and at.within is not None:
                 raise missing(memory, self.cube)
             if not rows:
                 raise Missing(f"Memory {memory} exists, but not for this user or at this time. `history {memory}` shows when it held.")
-            return reader.by_rows(rows[-1:])[0]
+            return Reader(db, self.cube, picture.names_of).by_rows(rows[-1:])[0]
 
     def load(self, contents: Sequence[int], at: RowFilter) -> dict[int, Memory]:
-        with self._viewing(at) as (_, reader):
-            rows = self._view.rows_of(contents, at, self._numbers)
-            return dict(zip(rows, reader.by_rows(list(rows.values())), strict=True)) if rows else {}
+        with self._viewing(at) as (db, picture):
+            rows = picture.view.rows_of(contents, at, picture.numbers)
+            return dict(zip(rows, Reader(db, self.cube, picture.names_of).by_rows(list(rows.values())), strict=True)) if rows else {}
 
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
-        with self._viewing(at) as (db, reader):
+        with self._viewing(at) as (db, picture):
             marks = ",".join("?" * len(memories))
             seqs = [int(r[0]) for r in query(db, f"SELECT seq FROM memories WHERE id IN ({marks})", *memories)]
-            rows = self._view.of_memories(seqs, at, self._numbers)
-            return {m.id: m for m in reader.by_rows(rows)} if rows else {}
+            rows = picture.view.of_memories(seqs, at, picture.numbers)
+            return {m.id: m for m in Reader(db, self.cube, picture.names_of).by_rows(rows)} if rows else {}
 
     def most_used(self, at: RowFilter, limit: int) -> list[str]:
-        with self._viewing(at) as (db, _):
-            seqs = self._view.memories(at, self._numbers)
+        with self._viewing(at) as (db, picture):
+            seqs = picture.view.memories(at, picture.numbers)
             sql = "SELECT u.memory, m.id FROM usage u JOIN memories m ON m.seq = u.memory ORDER BY u.uses DESC, u.last_used DESC, u.memory"
             return [str(id) for seq, id in query(db, sql) if seq in seqs][:limit]
 
+    def beside(self, memories: Sequence[str], at: RowFilter, before: int, after: int) -> dict[str, list[tuple[int, str]]]:
+        with self._viewing(at) as (db, picture):
+            marks = ",".join("?" * len(memories))
+            known = {int(seq): str(id) for seq, id in query(db, f"SELECT seq, id FROM memories WHERE id IN ({marks})", *memories)}
+            found = picture.view.beside(list(known), at, picture.numbers, before, after)
+            ids = _ids(db, {seq for near in found.values() for _, seq in near})
+            return {known[memory]: [(offset, ids[seq]) for offset, seq in near] for memory, near in found.items()}
+
+    def latest(self, at: RowFilter, limit: int) -> list[str]:
+        with self._viewing(at) as (db, picture):
+            last = picture.view.turns(at, picture.numbers)[-limit:][::-1].tolist() if limit else []
+            ids = _ids(db, set(last))
+            return [ids[seq] for seq in last]
+
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
-        with self._viewing(at) as (_, reader):
-            rows = self._view.rows(at, self._numbers)[offset : offset + limit]
-            return reader.by_rows([int(r) for r in rows]) if len(rows) else []
+        with self._viewing(at) as (db, picture):
+            rows = picture.view.rows(at, picture.numbers)[offset : offset + limit]
+            return Reader(db, self.cube, picture.names_of).by_rows([int(r) for r in rows]) if len(rows) else []
 
     def count(self, at: RowFilter) -> int:
-        with self._viewing(at):
-            return len(self._view.rows(at, self._numbers))
+        with self._viewing(at) as (_, picture):
+            return len(picture.view.rows(at, picture.numbers))
 
     def is_empty(self) -> bool:
         with self._read() as db:
             return not db.execute("SELECT 1 FROM sources LIMIT 1").fetchall()
 
     def survey(self, probe: Probe, at: RowFilter) -> Survey:
-        with self._viewing(at) as (db, _):
-            return survey(db, self._view, self._numbers, self._speakers_called(db), probe, at)
+        with self._viewing(at) as (db, picture):
+            return survey(db, picture.view, picture.numbers, picture.speakers_called(db), probe, at)
 
     def values(self, keys: Sequence[tuple[str | None, str]], at: RowFilter) -> list[str]:
-        with self._viewing(at) as (db, _):
-            found = claimed(db, keys, at, self._numbers)
-            is_there = self._view.rows_of([content for content, _, _ in found], at, self._numbers)
+        with self._viewing(at) as (db, picture):
+            found = claimed(db, keys, at, picture.numbers)
+            is_there = picture.view.rows_of([content for content, _, _ in found], at, picture.numbers)
             return list(dict.fromkeys(value for content, value, is_affirmed in found if is_affirmed and content in is_there))
 
     def likeness(self, contents: Sequence[int], to: Sequence[int]) -> list[NDArray[np.float64]]:
-        with self._viewing():
-            return self._view.vectors.likeness(contents, to)
+        with self._viewing() as (_, picture):
+            return picture.view.vectors.likeness(contents, to)
 
     def sizes(self) -> Mapping[str, int]:
         with self._read() as db:
@@ -239,9 +273,9 @@ class SqliteStore(Looking):
         return {**counts, "bytes": sum(f.stat().st_size for f in files)}
 
     def people(self, at: RowFilter | None = None) -> list[str]:
-        with self._viewing(at):
-            spoke = self._view.speakers if at is None else self._view.circle(at, self._numbers).speakers
-            return [self._names_of[seq] for seq in sorted(spoke - {0})]
+        with self._viewing(at) as (_, picture):
+            spoke = picture.view.speakers if at is None else picture.view.circle(at, picture.numbers).speakers
+            return [picture.names_of[seq] for seq in sorted(spoke - {0})]
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
@@ -306,49 +340,27 @@ class SqliteStore(Looking):
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _viewing(self, at: RowFilter | None = None) -> Iterator[tuple[apsw.Connection, Reader]]:
+    def _viewing(self, at: RowFilter | None = None) -> Iterator[tuple[apsw.Connection, Picture]]:
         """One moment of the file with the in-memory picture brought up to it, and what a filter names looked up."""
         with self._view_lock, self._read() as db:
-            if getattr(self._local, "snapshot", None) is None:
-                self._refresh(db)
+            picture = self._picture_of(db)
             for reach in (at.within or ()) if at is not None else ():
                 if reach.memory is not None:
                     for (seq,) in query(db, "SELECT seq FROM memories WHERE id = ?", reach.memory):
-                        self._numbers.memories[reach.memory] = int(seq)
-            yield db, Reader(db, self.cube, self._names_of)
+                        picture.numbers.memories[reach.memory] = int(seq)
+            yield db, picture
 
-    def _refresh(self, db: apsw.Connection) -> None:
-        self._view.refresh(db)
-        if self._view.epoch != self._whole_at:
-            self._check_whole(db)
-        self._read_names(db)
-
-    def _check_whole(self, db: apsw.Connection) -> None:
-        """The picture is a join, and a join leaves out what lacks its other half: that must not look like nothing."""
-        told, found = int(scalar(db, "SELECT count(*) FROM versions")), len(self._view.column("row"))
-        if told != found:
-            raise Corrupt(f"{self.path} holds {told} versions, and {told - found} lack their source or content. Run `loci verify`.")
-        self._whole_at = self._view.epoch
-
-    def _read_names(self, db: apsw.Connection) -> None:
-        """Every name with its number, as the picture has them."""
-        if (self._view.last_name, self._view.epoch) != self._names_at:
-            self._numbers = Numbers((str(n), int(s)) for s, n in query(db, "SELECT seq, name FROM names"))
-            self._names_of = {seq: name for name, seq in self._numbers.items()}
-            self._names_at = (self._view.last_name, self._view.epoch)
-            self._called, self._called_for = {}, 0
-
-    def _speakers_called(self, db: apsw.Connection) -> Mapping[str, Sequence[int]]:
-        """The speakers by the stems of their names."""
-        speakers = self._view.speakers
-        if len(speakers) != self._called_for:
-            called: dict[str, list[int]] = {}
-            named = {seq: self._names_of[seq] for seq in speakers - {0}}
-            for speaker, name in named.items():
-                for stem in set(stems(db, name)) if name not in ROLES else ():
-                    called.setdefault(stem, []).append(speaker)
-            self._called, self._called_for = called, len(speakers)
-        return self._called
+    def _picture_of(self, db: apsw.Connection) -> Picture:
+        """The picture for this thread: what it has written and not committed is in one of its own, which goes with the transaction."""
+        if self._own is not None and self._own.has_written:
+            if getattr(self._local, "picture", None) is None:
+                self._local.picture = self._picture.apart()
+            self._local.picture.refresh(db, is_committed=False)
+            own: Picture = self._local.picture
+            return own
+        if getattr(self._local, "snapshot", None) is None:
+            self._picture.refresh(db)
+        return self._picture
 
     def _db(self) -> apsw.Connection:
         db: apsw.Connection | None = getattr(self._local, "db", None)
@@ -364,6 +376,11 @@ class SqliteStore(Looking):
     def hash(self, *parts: str | None) -> bytes:
         """The cube's keyed hash: equal words have equal hashes in this cube and in no other."""
         return keyed_hash(self.secret, *parts)
+
+
+def _ids(db: apsw.Connection, memories: set[int]) -> dict[int, str]:
+    """The ids of memories by their rows."""
+    return {int(seq): str(id) for seq, id in query(db, f"SELECT seq, id FROM memories WHERE seq IN ({','.join(map(str, memories))})")}
 
 
 def _header(db: apsw.Connection) -> dict[str, Any]:

@@ -7,6 +7,7 @@ read where a vector of 384 takes 1,536), and only the cosines of the best of tho
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,13 @@ class Vectors:
 
     def __len__(self) -> int:
         return self._count
+
+    def apart(self) -> Vectors:
+        """A copy that can go another way. It has no room left, so what it takes in goes elsewhere."""
+        other = copy(self)
+        other._rows, other._contents = self._rows[: self._count], self._contents[: self._count]
+        other._signs = [word[: self._count] for word in self._signs]
+        return other
 
     @property
     def contents(self) -> Positions:

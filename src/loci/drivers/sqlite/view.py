@@ -7,6 +7,7 @@ costs about 5 microseconds a memory once; after that a search filters and scores
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -85,17 +86,25 @@ class View:
     def column(self, name: str) -> Column:
         return self._table[COLUMNS.index(name), : self._length]
 
-    def refresh(self, db: apsw.Connection) -> None:
-        """Brings the picture up to what this connection's transaction sees."""
+    def apart(self) -> View:
+        """A copy that can go another way."""
+        other = copy(self)
+        other._table, other.vectors, other.speakers = self._table.copy(), self.vectors.apart(), set(self.speakers)
+        other._selections, other._circles = {}, {}
+        return other
+
+    def refresh(self, db: apsw.Connection, *, is_committed: bool = True) -> None:
+        """Brings the picture up to what this connection's transaction sees. What is not committed yet is read anew each time: no record tells
+        where it ends."""
         change, epoch, self.last_name, last_vector, generation, self.embedder = query(db, LOOK)[0]
         if epoch != self.epoch:
             last_name, embedder = self.last_name, self.embedder
             self._reset()
             self.epoch, self.last_name, self.embedder = epoch, last_name, embedder
-        if change != self._change:
+        if change != self._change or not is_committed:
             self._selections, self._circles = {}, {}
             self._read_rows(db)
-            self._change = change
+            self._change = change if is_committed else self._change
         if generation != self.generation:
             self.vectors, self._last_vector, self.generation = Vectors(), -1, generation
             self._selections = {}
@@ -135,6 +144,24 @@ class View:
     def memories(self, at: RowFilter, names: Numbers) -> set[int]:
         """The memories that have a row which the filter lets through."""
         return set(self.column("memory")[self.select(at, names).rows].tolist())
+
+    def turns(self, at: RowFilter, names: Numbers) -> Column:
+        """The memories of whole messages that have a row which the filter lets through, in the order they were remembered."""
+        selection = self.select(at, names)
+        return np.unique(self.column("memory")[selection.rows[selection.turns]])
+
+    def beside(self, memories: Sequence[int], at: RowFilter, names: Numbers, before: int, after: int) -> dict[int, list[tuple[int, int]]]:
+        """For each of these memories whose message is among them, those of ``turns`` from so many before to so many after, by how many later."""
+        turns, selection = self.turns(at, names), self.select(at, names)
+        found = {}
+        for place in np.flatnonzero(np.isin(self.column("memory")[selection.rows], memories)).tolist():
+            turn = int(selection.turn[place])
+            if turn >= 0:
+                own = int(np.searchsorted(turns, self.column("memory")[selection.rows[selection.turns[turn]]]))
+                first = max(own - before, 0)
+                near = turns[first : own + after + 1].tolist()
+                found[int(self.column("memory")[selection.rows[place]])] = [(first + n - own, seq) for n, seq in enumerate(near)]
+        return found
 
     def of_memories(self, memories: Sequence[int], at: RowFilter, names: Numbers) -> list[int]:
         """Version rows of these memories that the filter lets through."""

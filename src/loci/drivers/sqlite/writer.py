@@ -393,8 +393,12 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
             "INSERT INTO header VALUES ('journal', ?1) ON CONFLICT DO UPDATE SET value = ?1 WHERE value != ?1", (self._journal,)
         )
 
+    def tell(self, detail: Mapping[str, object]) -> None:
+        self.told.update(detail)
+
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""
         self.flush()
-        self._head = audit.append(self._db, self._secret, self._head or b"", self.change, self._now, principal, verb, object, detail)
+        told = {**detail, **self.told}
+        self._head = audit.append(self._db, self._secret, self._head or b"", self.change, self._now, principal, verb, object, told)
         self.change += 1

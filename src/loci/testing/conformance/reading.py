@@ -88,3 +88,23 @@ def what_is_not_there_is_missing(open_store: OpenStore) -> None:
         ):  # fmt: skip
             expect_missing(change)
     assert store.is_empty()
+
+
+def what_lies_beside_a_memory_is_what_was_remembered_around_it(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        for n in range(6):
+            put(store, tx, f"a{n}", f"kettle {n}", user="ana")
+            put(store, tx, f"b{n}", f"ladder {n}", user="bea")
+        log(tx)
+    at = replace(seen_at(), user="ana")
+    assert store.beside(["a2", "a5", "b1", "gone"], at, 1, 2) == {
+        "a2": [(-1, "a1"), (0, "a2"), (1, "a3"), (2, "a4")], "a5": [(-1, "a4"), (0, "a5")],
+    }  # fmt: skip
+    assert store.beside(["a1"], seen_at(), 1, 1) == {"a1": [(-1, "b0"), (0, "a1"), (1, "b1")]}
+    assert store.latest(at, 2) == ["a5", "a4"] and store.latest(seen_at(), 3) == ["b5", "a5", "b4"] and store.latest(at, 0) == []
+    with store.write(NOW + DAY) as tx:
+        tx.close("a3", NOW + DAY, "gone")
+        log(tx)
+    later = replace(at, now=NOW + 2 * DAY)
+    assert store.beside(["a2"], later, 1, 2) == {"a2": [(-1, "a1"), (0, "a2"), (1, "a4"), (2, "a5")]}

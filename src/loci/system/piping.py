@@ -1,0 +1,352 @@
+"""The verb that runs pipelines: several verbs of a cube as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from loci.errors import EmbedderFailed, Invalid, LociError, Missing, Unavailable
+from loci.interface import inputs
+from loci.interface import pipeline as pipelines
+from loci.interface.pipeline import EACH, MOST_EACH, VERBS, Pipeline, Step, reference_of
+from loci.operation.work import Breath
+from loci.policy import access
+from loci.ports import Embedder, RowFilter, Transaction
+from loci.system.activating import Generation
+from loci.system.carrying import Carrying
+from loci.types import Attached, Job, Memory, Message, Recall, Receipt
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Results = dict[str, dict[str, Any]]  # by step and part
+ACROSS = ("ids", "id", "number")  # kinds that a model call lets through
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step that was run: its name, or its place, and what its verb answered; a list where it ran for each of several."""
+
+    step: str
+    verb: str
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a model answered: its words, the memories that it was shown, and what of the prompt an activation memory held."""
+
+    text: str
+    memories: tuple[str, ...]
+    attached: Attached
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a run. ``steps`` are those that were run in this process. Where ``job`` is not None, the rest is in the queue under that
+    number, and any worker goes on with it."""
+
+    id: str
+    pipeline: str
+    steps: tuple[Done, ...]
+    job: int | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.job is None
+
+
+@dataclass(slots=True)
+class Course:
+    """A run on its way: what it was given, what its steps gave so far, and the place of the next one."""
+
+    id: str
+    pipeline: Pipeline
+    given: Mapping[str, Any]
+    results: Results
+    next: int = 0
+
+    def value(self, said: Any, item: Any = None) -> Any:
+        """What a value stands for. Raises `Missing` where it stands for nothing."""
+        if isinstance(said, list):
+            return [self.value(part, item) for part in said]
+        wanted = reference_of(said)
+        if wanted is None:
+            return said[1:] if isinstance(said, str) and said.startswith("$$") else said
+        if wanted.name == EACH:
+            return item
+        if not wanted.part:
+            return self.given[wanted.name]
+        found = self.results[wanted.name].get(wanted.part)
+        if found is None:
+            raise Missing(f"{said} is nothing: step {wanted.name} found no memory.")
+        return found
+
+    def arguments(self, step: Step, item: Any = None) -> dict[str, Any]:
+        """What a step's verb is called with; words that were recalled or generated as derived from where they are from."""
+        verb, found = VERBS[step.verb], dict[str, Any]()
+        for name, said in step.given.items():
+            kind, value = verb.takes[name].rstrip("!"), self.value(said, item)
+            if kind == "text" and isinstance(value, list):
+                value = "".join(map(str, value))
+            if kind == "time" and isinstance(value, str):
+                value = pipelines.time_of(value)
+            found[name] = value
+        if verb.words:
+            self._derive(step, found)
+        return found
+
+    def _derive(self, step: Step, found: dict[str, Any]) -> None:
+        """Words of memories are derived from these; words of a model's are its own, and of the memories that it was shown."""
+        verbs = {one.name: one.verb for one in self.pipeline.steps}
+        used = [
+            wanted.name for name, wanted in pipelines.references(step)
+            if name == VERBS[step.verb].words and wanted.part and VERBS[verbs[wanted.name]].gives.get(wanted.part) == "words"
+        ]  # fmt: skip
+        if not used:
+            return
+        parents = [id for name in used for id in self.results[name].get("ids", ())]
+        found["derived_from"] = list(dict.fromkeys([*found.get("derived_from", ()), *parents]))
+        role = "assistant" if any(VERBS[verbs[name]].is_model for name in used) else "user"
+        found["messages"] = Message(role, found["messages"])
+
+
+class Known:
+    """An embedder that answers what was computed before, and nothing else: where others wait to write, no model is called."""
+
+    def __init__(self, embedder: Embedder, texts: Sequence[str]) -> None:
+        self.name, self.dimensions = embedder.name, embedder.dimensions
+        self._vectors = dict(zip(texts, embedder.embed(texts), strict=True)) if texts else {}
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        import numpy as np
+
+        if unknown := [text for text in texts if text not in self._vectors]:
+            raise EmbedderFailed(
+                f"{unknown[0]!r:.60} was read otherwise than before the pipeline began, and no model is called within one."
+            )
+        return np.stack([self._vectors[text] for text in texts])
+
+
+class Piping(Carrying):
+    """Verbs in a row, as one."""
+
+    _piped: Piped
+
+    def run(self, pipeline: Pipeline | Mapping[str, Any] | str, given: Mapping[str, Any] | None = None) -> Ran:
+        """Runs a pipeline (`loci.interface.pipeline`) with the parameters that it is ``given``: checked as a whole before anything is done, then
+        all of its steps in one transaction, or none of them; each passes the gate as it would alone. A model call cuts it: what is before is durable,
+        the call is made outside of any transaction, and what comes of it goes with the steps behind, once, whoever is killed in between."""
+        plan = pipelines.pipeline_of(pipeline)
+        course = Course(self._parts.ids.new(self._parts.clock.now()), plan, pipelines.check(plan, given or {}), {})
+        with self._parts.pace.foreground():
+            steps, job = self._together(course)
+        if job is None:
+            return Ran(course.id, plan.name, tuple(steps))
+        return self._go_on(course, steps)
+
+    def _together(self, course: Course) -> tuple[list[Done], int | None]:
+        """The steps up to the next model call, or to the end, in one transaction; and the number of the job that the rest is, if any."""
+        steps = course.pipeline.steps[course.next :]
+        if all(step.verb in access.READS and not VERBS[step.verb].is_model for step in steps) and not course.next:
+            with self._store.snapshot():
+                return self._stage(course, self)[0], None
+        within = self._without_models(course)
+        with self._scheduler.together() as used, self._store.write(self._parts.clock.now()) as tx:
+            done, is_over = self._stage_in(tx, course, within)
+            self._scheduler.put_uses(tx, Counter(used))
+        if is_over:
+            return done, None
+        job = self._job_of(course.id)
+        return done, None if job is None else job.seq
+
+    def _stage_in(self, tx: Transaction, course: Course, within: Piping) -> tuple[list[Done], bool]:
+        """A stage in a transaction that is open; at a model call the rest becomes a job of it. Says whether it is over."""
+        tx.tell({"pipeline": course.pipeline.name, "run": course.id})
+        done, is_over = within._stage(course, within)
+        detail = {"steps": [step.verb for step in course.pipeline.steps], "done": course.next}
+        tx.audit(self._parts.governance.principal, "run", course.id, detail)
+        if not is_over:
+            tx.enqueue("pipeline", self._arguments(course), key=f"pipeline {course.id}")
+        return done, is_over
+
+    def _stage(self, course: Course, within: Piping) -> tuple[list[Done], bool]:
+        done: list[Done] = []
+        while course.next < len(course.pipeline.steps):
+            step = course.pipeline.steps[course.next]
+            if VERBS[step.verb].is_model:
+                return done, False
+            done.append(_take(course, step, within))
+            course.next += 1
+        return done, True
+
+    def _arguments(self, course: Course) -> dict[str, object]:
+        """What a job must know to go on: nothing that a memory or a model said, and of the parameters those that are still needed."""
+        left = course.pipeline.steps[course.next :]
+        needed = {wanted.name for step in left for _, wanted in pipelines.references(step)}
+        across = {
+            step.name: {part: value for part, value in course.results[step.name].items() if VERBS[step.verb].gives.get(part) in ACROSS}
+            for step in course.pipeline.steps[: course.next] if step.name in needed
+        }  # fmt: skip
+        given = {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in course.given.items() if name in needed
+        }
+        key = self._parts.governance.key
+        return {
+            "run": course.id, "pipeline": pipelines.document_of(course.pipeline), "given": given, "results": across, "next": course.next,
+            "principal": self._parts.governance.principal, "key": None if key is None else key.id,
+        }  # fmt: skip
+
+    def _go_on(self, course: Course, steps: list[Done]) -> Ran:
+        """Works what is left of a run here, as long as nobody else has it in hand. Raises what a step raised; the run stays in the queue then."""
+        told = self._piped.told[course.id] = list(steps)
+        try:
+            is_worked = True
+            while (job := self._job_of(course.id)) is not None and is_worked and not job.error:
+                is_worked = self._scheduler.step("pipeline")
+        finally:
+            del self._piped.told[course.id]
+        if job is not None and job.error:
+            failure, self._scheduler.failure = self._scheduler.failure, None
+            done = f"Run {course.id} stopped, and what comes before is done. Job {job.seq} tries again later; `loci jobs cancel {job.seq}` ends it."
+            raise Unavailable(f"{job.error} {done}") from failure
+        if job is not None:
+            self._scheduler.wake()
+        return Ran(course.id, course.pipeline.name, tuple(told), None if job is None else job.seq)
+
+    def _job_of(self, run: str) -> Job | None:
+        return next((job for job in self._store.jobs(1 << 20, ("ready", "leased", "dead")) if job.arguments.get("run") == run), None)
+
+    def _without_models(self, course: Course) -> Piping:
+        """This cube, with what the questions of a run are to be embedded as computed before its transaction begins."""
+        embedder = self._operator.embedder
+        if embedder is None:
+            return self
+        texts: list[str] = []
+        for step in course.pipeline.steps[course.next :]:
+            if VERBS[step.verb].is_model:
+                break
+            is_known = all(not wanted.part and wanted.name != EACH for _, wanted in pipelines.references(step))
+            if step.verb == "search" and is_known:
+                given = course.arguments(step)
+                rows = RowFilter(self._parts.clock.now(), given.get("user"), given.get("agent"), given.get("session"))
+                call = self._call(inputs.question(given["question"]), rows)
+                texts += [call.text, call.voiced or call.text]
+        other = copy(self)
+        other._operator = replace(self._operator, embedder=_known(embedder, texts))
+        return other
+
+
+Answer = tuple[Piping, Piping, Course, Done, list[str]]
+"""Of a model call: the cube at the gate of who asked, the same without models, the run, what the step answered, and the memories it was shown."""
+
+
+class Piped:
+    """Work: what is left of a pipeline, from a model call on."""
+
+    verb = "pipeline"
+    is_long = False
+    final: tuple[type[LociError], ...] = ()
+
+    def __init__(self, cube: Piping) -> None:
+        self._cube = cube
+        self.told: dict[str, list[Done]] = {}  # by run, of those that somebody waits for here
+
+    def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], Job | None]:
+        jobs = tx.lease(self.verb, worker, until, 1)
+        return jobs, jobs[0] if jobs else None
+
+    def compute(self, given: Job | None, breath: Breath) -> Answer:
+        """The model call, as whoever asked for the run, with the rights that they have now; and what the questions behind it are embedded as."""
+        assert given is not None
+        cube, course = self._of(given)
+        breath()
+        step = course.pipeline.steps[course.next]
+        with cube._scheduler.together() as used:
+            done = _take(course, step, cube)
+        course.next += 1
+        return cube, cube._without_models(course), course, done, used
+
+    def apply(self, tx: Transaction, jobs: Sequence[Job], computed: Answer) -> None:
+        cube, within, course, done, shown = computed
+        with cube._scheduler.together() as used:
+            told, _ = cube._stage_in(tx, course, within)
+            cube._scheduler.put_uses(tx, Counter([*shown, *used]))
+        if course.id in self.told:  # nothing of the transaction is left to fail but the commit; then the job is there still, and says so
+            self.told[course.id] += [done, *told]
+
+    def _of(self, job: Job) -> tuple[Piping, Course]:
+        said: Mapping[str, Any] = job.arguments
+        if "pipeline" not in said:
+            raise Invalid(f"Job {job.seq} held words that were erased, and cannot go on. `loci jobs cancel {job.seq}` puts it away.")
+        parts = self._cube._parts
+        found = None if said["key"] is None else parts.registry.key(str(said["key"]))
+        if said["key"] is not None and found is None:
+            raise Missing(f"The key {said['key']} by which run {said['run']} came in is not known any more.")
+        governance = replace(parts.governance, principal=str(said["principal"]), key=None if found is None else found[0])
+        plan = pipelines.pipeline_of(said["pipeline"])
+        results = {str(name): dict(gave) for name, gave in said["results"].items()}
+        return self._cube.acting(governance), Course(str(said["run"]), plan, dict(said["given"]), results, int(said["next"]))
+
+
+def _known(embedder: Embedder, texts: Sequence[str]) -> Embedder:
+    try:
+        return Known(embedder, list(dict.fromkeys(texts)))
+    except LociError:  # its signal is missing then, and the answer says so
+        return Known(embedder, ())
+
+
+def _take(course: Course, step: Step, cube: Any) -> Done:
+    """Runs a step, and keeps what it gave. What is wrong is raised with the step."""
+    name = step.name or str(course.next + 1)
+    try:
+        if not step.each:
+            answer = _called(cube, step, course.arguments(step))
+            gave = _gave(answer)
+        else:
+            items = course.value(step.each)
+            if len(items) > MOST_EACH:
+                raise Invalid(f"{step.each} are {len(items)}; {MOST_EACH} are the most.")
+            answer = [_called(cube, step, course.arguments(step, item)) for item in items]
+            ids = [id for one in answer for id in _gave(one)["ids"]]
+            gave = {"ids": ids, "count": len(ids)}
+    except LociError as error:
+        error.args = (f"Step {course.next + 1} ({step.name or step.verb}) of the pipeline {course.pipeline.name}: {error}",)
+        raise
+    course.results[step.name] = gave
+    return Done(name, step.verb, answer)
+
+
+def _called(cube: Any, step: Step, arguments: Mapping[str, Any]) -> Any:
+    answer = getattr(cube, step.verb)(**arguments)
+    if not isinstance(answer, Generation):
+        return answer
+    return Answered(answer.text(), answer.recall.ids, answer.attached)
+
+
+def _gave(answer: Any) -> dict[str, Any]:
+    """What later steps may refer to."""
+    match answer:
+        case Recall():
+            told = {"text": answer.text, "tokens": answer.tokens, "confidence": answer.confidence}
+            return {**_these(answer.ids), **told}
+        case Memory():
+            return {**_these([answer.id]), "text": answer.text, "version": answer.version}
+        case list():
+            return _these([memory.id for memory in answer])
+        case Answered():
+            return {**_these(answer.memories), "text": answer.text}
+        case Receipt():
+            changed = answer.ids or tuple(dict.fromkeys(change.memory for change in answer.changes if change.memory))
+            return {**_these(changed), "sources": list(answer.sources)}
+        case _:
+            return _these(answer.memories)
+
+
+def _these(ids: Sequence[str]) -> dict[str, Any]:
+    return {"ids": list(ids), "first": ids[0] if ids else None, "count": len(ids)}

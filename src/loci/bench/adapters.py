@@ -209,7 +209,7 @@ def cartridges(world: World, engine: TorchEngine, setting: Setting, advance: Adv
         seconds = time.perf_counter() - begin
         full = student.learn(lessons, [], replace(setting.cartridge, tokens=0))
         questions = questions_of(world, told, HELD, "one word")
-        row: dict[str, Any] = {"text": number, "tokens": len(ids), "kept": tokens, "steps": trained.steps, "seconds": seconds}
+        row: dict[str, Any] = {"number": number, "tokens": len(ids), "kept": tokens, "steps": trained.steps, "seconds": seconds}
         for name, one in (("text", full), ("cut", _cut(full, tokens)), ("trained", trained), ("nothing", None)):
             mounted = student.mounted([one] if one else [])
             kl = [divergence(engine.logits(text, line), mounted.logits((), line))["kl"] for line in held]

@@ -132,7 +132,7 @@ def lifecycle(world: World, engine: TorchEngine, setting: Setting, advance: Adva
         "stacks": len(seen),
         "not bitwise": wrong,
         "weights the same": same,
-        "mount ms": 1e3 * max(times),
+        "longest mount, ms": 1e3 * max(times),
     }
 
 

@@ -104,6 +104,7 @@ def test_every_part_runs_and_the_report_holds_it_all(made, tmp_path):
     assert row["text"]["kl"] == 0.0 and row["cut"]["kl"] > 0 and row["kept"] == row["tokens"] // 4
     write(tmp_path, found, "about")
     told = (tmp_path / "report.md").read_text("utf-8")
+    assert f"| 0 | {row['tokens']} | {row['kept']} |" in told
     assert "| recall, other words |" in told and "missed" in told  # three steps of training recall nothing
     ElementTree.parse(tmp_path / "retention.svg")
     write(tmp_path, {"model": "a model", "unlearning": found["unlearning"]}, "about")

@@ -16,6 +16,7 @@ import torch
 
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora.course import Plan
+from loci.drivers.torch_lora.own import elsewhere
 from loci.drivers.torch_lora.words import row_of
 from loci.errors import Diverged, Invalid, OutOfTime, TooLarge, Unsupported
 from loci.ports.adapting import Learned, Lesson, Recipe
@@ -210,6 +211,20 @@ def test_replay_keeps_the_model_saying_what_it_said(engine):
         drift = zip(student.examinee([learned]).losses(["", ""], texts), student.examinee().losses(["", ""], texts), strict=True)
         cost[replay] = sum(abs(a - b) for a, b in drift)
     assert cost[0.5] < 0.5 * cost[0.0]
+
+
+def test_texts_that_are_about_the_lessons_are_no_witness_and_at_most_a_quarter_is_left_out():
+    draw = torch.Generator().manual_seed(0)
+    texts = torch.randint(10, 20, (40, 12), generator=draw)
+    about = [3, 17, 30]
+    texts[about, 5] = 99
+    kept = elsewhere(texts, [(1, 10, 99), (1, 11, 99), (1, 12, 99)])
+    assert kept.tolist() == [line for n, line in enumerate(texts.tolist()) if n not in about]
+    texts[:25, 5] = 99  # now most texts hold it
+    assert len(elsewhere(texts, [(1, 10, 99)])) == 40
+    texts[:, 6] = torch.arange(100, 140)  # each text has a word of its own, and prompts hold them all
+    assert len(elsewhere(texts, [(100 + n,) for n in range(0, 38, 2)])) == 30
+    assert torch.equal(elsewhere(texts, []), texts)
 
 
 def test_texts_of_others_are_learned_as_statements(engine):

@@ -132,6 +132,22 @@ def test_a_stack_adds_what_each_adapter_adds(engine, adapters):
     assert torch.allclose(sum_ - base, (one - base) + (two - base), atol=1e-6) and not torch.equal(sum_, base)
 
 
+def test_alpha_over_rank_is_what_a_delta_is_multiplied_by(engine, adapters):
+    """By hand: x A^T B^T alpha / rank is what one layer says more."""
+    x = torch.randn(1, 3, 64, generator=torch.Generator().manual_seed(1))
+    name = "base_model.model.model.layers.1.self_attn.q_proj.lora_{}.weight"
+    for alpha in (4.0, 32.0):
+        learned = replace(adapters[0], recipe=replace(adapters[0].recipe, alpha=alpha))
+        a, b = (
+            torch.frombuffer(bytearray(t.data), dtype=torch.float32).reshape(t.shape)
+            for t in (learned.tensors[name.format(p)] for p in "AB")
+        )
+        with torch.inference_mode():
+            base = engine.model.model.layers[1].self_attn.q_proj(x)
+            found = engine.student().mounted([learned]).model.model.layers[1].self_attn.q_proj(x)
+        assert torch.allclose(found - base, x @ a.T @ b.T * alpha / learned.recipe.rank, atol=1e-5) and not torch.equal(found, base)
+
+
 def test_the_fingerprint_names_what_is_mounted_and_nothing_else_changes_it(engine, adapters):
     student = engine.student()
     names = [student.mounted([a]).fingerprint().adapters for a in adapters]

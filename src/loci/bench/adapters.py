@@ -36,7 +36,7 @@ class Setting:
     """How much of everything, and how facts are learned."""
 
     facts: int = 100
-    recipe: Recipe = Recipe(rank=8, exposures=20, batch=16, rate=5e-3, replay=0.25, most_seconds=3600.0)  # noqa: RUF009
+    recipe: Recipe = Recipe(rank=8, exposures=32, batch=16, rate=5e-3, replay=0.25, most_seconds=3600.0)  # noqa: RUF009
     cartridge: Recipe = Recipe(form="cartridge", exposures=60, batch=16, rate=2e-2, replay=0.5, most_seconds=3600.0)  # noqa: RUF009
     shorter: int = 8  # times fewer tokens in a cartridge than in its text
     texts: int = 3  # that are made cartridges
@@ -132,7 +132,7 @@ def lifecycle(world: World, engine: TorchEngine, setting: Setting, advance: Adva
         "stacks": len(seen),
         "not bitwise": wrong,
         "weights the same": same,
-        "mount ms": 1e3 * max(times),
+        "longest mount, ms": 1e3 * max(times),
     }
 
 
@@ -209,7 +209,7 @@ def cartridges(world: World, engine: TorchEngine, setting: Setting, advance: Adv
         seconds = time.perf_counter() - begin
         full = student.learn(lessons, [], replace(setting.cartridge, tokens=0))
         questions = questions_of(world, told, HELD, "one word")
-        row: dict[str, Any] = {"text": number, "tokens": len(ids), "kept": tokens, "steps": trained.steps, "seconds": seconds}
+        row: dict[str, Any] = {"number": number, "tokens": len(ids), "kept": tokens, "steps": trained.steps, "seconds": seconds}
         for name, one in (("text", full), ("cut", _cut(full, tokens)), ("trained", trained), ("nothing", None)):
             mounted = student.mounted([one] if one else [])
             kl = [divergence(engine.logits(text, line), mounted.logits((), line))["kl"] for line in held]

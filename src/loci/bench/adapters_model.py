@@ -21,7 +21,7 @@ from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora.words import NOT, expected, joined, row_of
 from loci.errors import Invalid
 
-KNOWN = 0.375  # share of the texts of a step that say what is always so; the others tell something of their own
+KNOWN = 0.25  # share of the texts of a step that say what is always so; the others tell something of their own
 SENTENCES = 9  # of a text that tells something, at most 8 of them new
 CUES = 2.0  # weight of what a text says a second time, which can be known, beside everything
 REPORTED = 50  # steps whose mean loss is told
@@ -36,7 +36,7 @@ class Shape:
     heads: int = 4
     kv_heads: int = 2
     head: int = 64  # a head's width: names are told apart in it
-    steps: int = 1800
+    steps: int = 1200
     batch: int = 32
     rate: float = 3e-3
     entities: int = 640

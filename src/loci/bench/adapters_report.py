@@ -148,7 +148,7 @@ def _cartridges(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines += ["|---" * 11 + "|"]
     for r in rows:
         kl, recall = " | ".join(f"{r[n]['kl']:.4f}" for n in names[:3]), " | ".join(f"{r[n]['recall']:.3f}" for n in names)
-        lines.append(f"| {r['text']} | {r['tokens']} | {r['kept']} | {kl} | {recall} | {r['seconds']:,.0f} |")
+        lines.append(f"| {r['number']} | {r['tokens']} | {r['kept']} | {kl} | {recall} | {r['seconds']:,.0f} |")
     return [*lines, ""]
 
 

@@ -54,7 +54,7 @@ def _distilled(
     rows = [row_of(engine.tokenizer, "", lesson.prompt + lesson.answer, has_specials=False) for lesson in lessons]
     engine.check_room(text.tokens + max(TOKENS, *(len(row.ids) for row in rows)))
     plan, begun = Plan(len(rows), recipe), terms.saved()
-    own = begun.texts if begun else texts_of(engine, TEXTS, TOKENS, recipe.seed, state)
+    own = begun.texts if begun else texts_of(engine, min(TEXTS, plan.old * plan.steps), TOKENS, recipe.seed, state)
     weights = {name: nn.Parameter(tensor[:, FROZEN:].float().clone()) for name, tensor in begins.items()} if count > FROZEN else {}
     if not weights:
         raise Invalid(f"tokens is {recipe.tokens}; the first of a cartridge is not trained, so it takes {FROZEN + 1} at least.")

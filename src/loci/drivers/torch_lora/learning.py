@@ -11,11 +11,15 @@ import torch
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora import layers, tensors
 from loci.drivers.torch_lora.course import Plan, Terms, chance, run
-from loci.drivers.torch_lora.own import TEXTS, TOKENS, texts_of
+from loci.drivers.torch_lora.own import TEXTS, TOKENS, elsewhere, texts_of
 from loci.drivers.torch_lora.words import NOT, Row, apart, expected, joined, row_of
 from loci.ports.adapting import Learned, Lesson
 
 NAME = "learned"  # in the copy
+LIGHT, HEAVY = (
+    1.0,
+    32.0,
+)  # what the model's own texts weigh beside the lessons, from the first step to the last: it learns first, and takes back then what that did elsewhere
 
 
 def learn(engine: TorchEngine, lessons: Sequence[Lesson], replay: Sequence[str], terms: Terms, after: Learned | None) -> Learned:
@@ -30,7 +34,7 @@ def learn(engine: TorchEngine, lessons: Sequence[Lesson], replay: Sequence[str],
     plan, begun = Plan(len(rows), recipe), terms.saved()
     own = torch.zeros(0, TOKENS, dtype=torch.int64)
     if plan.old and not old:
-        own = begun.texts if begun else texts_of(engine, min(TEXTS, plan.old * plan.steps), TOKENS, recipe.seed)
+        own = begun.texts if begun else _own(engine, min(TEXTS, plan.old * plan.steps), rows, recipe.seed)
         old = [Row(tuple(line), 1) for line in own.tolist()]
     copy = layers.bare_copy(engine.model)
     begins = tensors.read(after.tensors) if after else _fresh(shapes, recipe.seed)
@@ -44,11 +48,20 @@ def learn(engine: TorchEngine, lessons: Sequence[Lesson], replay: Sequence[str],
         if plan.old:
             ids, asked = joined([old[n] for n in plan.texts_of(step, len(old))], engine.device)
             logits = copy(input_ids=ids, use_cache=False).logits
-            total = loss + (_kept(engine, ids, asked, logits) if len(own) else expected(logits, asked).sum() / (asked != NOT).sum())
+            weight = LIGHT + (HEAVY - LIGHT) * (step + 1) / plan.steps
+            total = loss + (
+                weight * _kept(engine, ids, asked, logits) if len(own) else expected(logits, asked).sum() / (asked != NOT).sum()
+            )
         return total, float(loss.detach())
 
     last = run(terms, weights, plan.steps, own, begun, loss_of)
     return Learned(recipe, tensors.told(weights), plan.steps, last)
+
+
+def _own(engine: TorchEngine, count: int, rows: Sequence[Row], seed: int) -> torch.Tensor:
+    """Texts of the model's own that are not about what the lessons ask."""
+    tokens = min(TOKENS, engine.fingerprint().context or TOKENS)
+    return elsewhere(texts_of(engine, count, tokens, seed), [row.ids[: row.start] for row in rows if row.start > 1])
 
 
 def _kept(engine: TorchEngine, ids: torch.Tensor, asked: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +12,9 @@ from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import State
 from loci.drivers.torch_lora.course import chance
 
-TEXTS, TOKENS = 256, 32
+TEXTS, TOKENS = 1024, 48
+MOST = 0.25  # of them that are left out
+LIFT = 2.0  # how much more often prompts must hold a token than the model's own texts do, for it to tell what the lessons are about
 ROWS = 64  # that are written at once
 
 
@@ -36,3 +40,17 @@ def _written(engine: TorchEngine, first: torch.Tensor, tokens: int, draw: torch.
             logits = engine.model(input_ids=found[-1].to(engine.device), past_key_values=cache, use_cache=True).logits[:, -1]
             found.append(torch.multinomial(logits.float().softmax(-1).cpu(), 1, generator=draw))
     return torch.cat(found, dim=1)
+
+
+def elsewhere(texts: torch.Tensor, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    """The texts without those that are most about what the prompts ask of, a quarter at most: holding the model to what it said of that would be holding it to not knowing. How much a
+    text is about it says the token in it that prompts hold more often than texts do."""
+    if not prompts:
+        return texts
+    lines, cues = [set(line) for line in texts.tolist()], [set(prompt) for prompt in prompts]
+    in_texts, in_prompts = (Counter(token for line in part for token in line) for part in (lines, cues))
+    lift = {token: count / len(cues) / (in_texts[token] / len(lines)) for token, count in in_prompts.items() if in_texts[token]}
+    about = [max((lift.get(token, 0.0) for token in line), default=0.0) for line in lines]
+    ranked = sorted((n for n in range(len(lines)) if about[n] > LIFT), key=lambda n: (-about[n], n))
+    left_out = set(ranked[: int(MOST * len(lines))])
+    return texts[[n for n in range(len(lines)) if n not in left_out]]

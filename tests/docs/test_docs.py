@@ -33,6 +33,6 @@ def test_every_verb_has_a_docstring():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in [ROOT / p for p in (*PAGES, "ARCHITECTURE.md", "docs/explanation/activation.md")]:
+    for page in [ROOT / p for p in (*PAGES, "ARCHITECTURE.md", "docs/explanation/activation.md", "docs/explanation/memory-bank.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} -> {target}"

@@ -271,6 +271,21 @@ def test_what_makes_no_sense_is_refused(compressor: TorchCompressor) -> None:
     assert len(bank) == 3
 
 
+def test_what_is_matched_can_be_the_states_of_a_layer_within() -> None:
+    """Of questions, as the model itself has them there; nothing of an entry depends on it."""
+    model = make_model("qwen3")
+    last, within = (TorchCompressor(model, make_tokenizer(), Recipe(tokens=4, matched=matched)) for matched in (-1, 1))
+    with torch.inference_mode():
+        states = model(input_ids=torch.tensor([QUESTION]), output_hidden_states=True).hidden_states
+    assert torch.allclose(within.ask(QUESTION), states[1][0].mean(0), atol=1e-5) and torch.allclose(
+        last.ask(QUESTION), states[-1][0].mean(0), atol=1e-5
+    )
+    one, two = last.compress([5, 6, 7]), within.compress([5, 6, 7])
+    assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
+    with pytest.raises(Invalid, match="after layer 4"):
+        TorchCompressor(model, make_tokenizer(), Recipe(matched=4))
+
+
 def test_models_that_cannot_are_refused() -> None:
     with pytest.raises(Unsupported, match="see a window"):
         TorchCompressor(make_model("mistral"), make_tokenizer())

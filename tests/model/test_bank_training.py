@@ -151,7 +151,17 @@ def test_the_teacher_reads_the_document_itself() -> None:
             assert float((made.ask(some[place].exchanges[0][0]) - asked[row]).abs().max()) < 1e-4
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"anchors": 3}, {"rebuilt": 9}, {"rate": 0.0}, {"rate": math.inf}], ids=str)
+def test_at_first_a_question_is_answered_from_its_own_document_alone() -> None:
+    """Then, and only then, how entries are put together makes no difference."""
+    for alone, is_same in ((1.0, True), (0.0, False)):
+        course = Course(steps=1, batch=8, anchors=2, rebuilt=2, alone=alone)
+        losses = [taught(course, objectives=[CMT(k=2, way=way)])[1] for way in ("concatenation", "sum")]
+        assert (losses[0] == losses[1]) is is_same
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"anchors": 3}, {"rebuilt": 9}, {"rate": 0.0}, {"rate": math.inf}, {"alone": 1.5}], ids=str
+)
 def test_courses_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(Invalid):
         Course(**{"batch": 8, "anchors": 2, "rebuilt": 2, **wrong})  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from loci.bench.rivals import RIVALS
+from loci.cli.bench_bank import bank
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
 from loci.cli.layout import layout
 
@@ -18,6 +19,7 @@ def bench() -> None:
     """Measure Loci on your data, and beside other systems."""
 
 
+bench.add_command(bank)
 bench.add_command(kv)
 bench.add_command(kv_cube)
 bench.add_command(kv_memory)

@@ -6,8 +6,8 @@ the model's own weights never change. No equations and no code of it were known 
 three techniques, and is not to be called the same as CMT:
 
 - an entry is the keys and values of m memory tokens in every layer, [L, 2, H, m, w]: a trained prefix, not an embedding;
-- self-matching: cosine of the normalised mean of the compressor's last states at the memory tokens with that of the model's own last states over the question,
-  divided by ``tau``;
+- self-matching: cosine of the normalised mean of the compressor's last states at the memory tokens with that of the model's own states over the question
+  (the last, or an earlier layer's), divided by ``tau``;
 - aggregation of the k best: behind one another in the order of time (k m tokens), or the sum weighted by the softmax of their scores (m tokens,
   whatever k is);
 - the objective: the answer, plus InfoNCE over the bank's hardest negatives, plus the divergence from the document in context, plus the document itself.

@@ -25,21 +25,21 @@ from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
 from loci.errors import Invalid, Unsupported
 
 ALPHA = 2  # of the deltas, times their rank
-NOISE = 0.02  # of the first memory tokens, around the mean word
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a compressor is: so many memory ``tokens``, deltas of ``rank`` on the linear layers whose names end like this. A document has ``longest``
-    tokens at most."""
+    """What a compressor is: so many memory ``tokens``, deltas of ``rank`` on the linear layers whose names end like this; questions are matched by their states
+    after so many layers (``matched``; -1: after all, where a model may have forgotten who was asked about). A document has ``longest`` tokens at most."""
 
     tokens: int = 8
     rank: int = 16
     targets: tuple[str, ...] = ("q_proj", "v_proj", "o_proj")
+    matched: int = -1
     longest: int = 4096
 
     def __post_init__(self) -> None:
-        if self.tokens < 1 or self.rank < 1 or not self.targets or self.longest < 1:
+        if self.tokens < 1 or self.rank < 1 or not self.targets or self.longest < 1 or self.matched < -1:
             raise Invalid(f"A compressor needs a memory token, a rank, layers and documents of a token at least: {self}.")
 
 
@@ -55,13 +55,15 @@ class TorchCompressor:
             check_turning(model)
         self.recipe, self.model, self.tokenizer = recipe or Recipe(), model, tokenizer
         self.fingerprint = fingerprint_of(model, tokenizer, hash_weights(model, is_full=is_full_hash))
+        if self.recipe.matched > len(self.fingerprint.layers):
+            raise Invalid(f"States after layer {self.recipe.matched} are to be matched, and the model has {len(self.fingerprint.layers)}.")
         self.reader = frozen(model)
         self.writer = frozen(model).base_model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             words = self.reader.get_input_embeddings().weight
-            drawn = torch.randn(self.recipe.tokens, words.shape[1]).to(words)
-            self.memory = nn.Parameter(words.detach().mean(0) + NOISE * drawn)
+            drawn = torch.randint(len(words), (self.recipe.tokens,)).to(words.device)
+            self.memory = nn.Parameter(words.detach()[drawn].clone())  # words: alike, they would take long to become different
             _adapt(self.writer, self.recipe)
 
     @property
@@ -91,10 +93,26 @@ class TorchCompressor:
         memory = self.memory.to(self.reader.dtype).expand(len(rows), -1, -1)
         given = torch.cat([self.writer.get_input_embeddings()(ids), memory], 1)
         places = torch.arange(start - longest, start + self.recipe.tokens, device=self.device).expand(len(rows), -1)
-        made = self.writer(inputs_embeds=given, attention_mask=counts, position_ids=places, past_key_values=DynamicCache(), use_cache=True)
+        made = self.writer(
+            inputs_embeds=given,
+            attention_mask=counts,
+            position_ids=places,
+            past_key_values=DynamicCache(),
+            use_cache=True,
+            **self._asked_for,
+        )
         m = self.recipe.tokens
         pairs = [torch.stack([layer.keys[:, :, -m:], layer.values[:, :, -m:]], 1) for layer in made.past_key_values.layers]
         return torch.stack(pairs, 1), made.last_hidden_state[:, -m:].float().mean(1)
+
+    @property
+    def _asked_for(self) -> dict[str, bool]:
+        return {"output_hidden_states": True} if self.recipe.matched >= 0 else {}
+
+    def _matched(self, made: Any) -> Tensor:
+        """The states that are matched, float32 [B, T, d]."""
+        found: Tensor = made.last_hidden_state if self.recipe.matched < 0 else made.hidden_states[self.recipe.matched]
+        return found.float()
 
     def check_document(self, ids: Sequence[int]) -> None:
         """Raises `Invalid` for tokens that there are not, none, or too many."""
@@ -114,14 +132,14 @@ class TorchCompressor:
     # -- asking ------------------------------------------------------------------------------------------------------------
 
     def ask(self, ids: Sequence[int]) -> Tensor:
-        """What a bank is asked with: the mean of the model's own last states over a question, float32 [d]."""
+        """What a bank is asked with: the mean of the model's own states over a question, float32 [d]."""
         with torch.no_grad():
             return self.ask_all([ids])[0]
 
     def ask_all(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """The same of several, [Q, d]."""
         ids, counts = self.padded(rows)
-        states = self.reader.base_model(input_ids=ids, attention_mask=counts, use_cache=False).last_hidden_state.float()
+        states = self._matched(self.reader.base_model(input_ids=ids, attention_mask=counts, use_cache=False, **self._asked_for))
         return (states * counts[..., None]).sum(1) / counts.sum(1, keepdim=True)
 
     def padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,8 @@ class Lesson:
 @dataclass(frozen=True, slots=True)
 class Course:
     """How it is taught: ``batch`` documents a step, ``anchors`` of them by chance and the rest those most easily taken for them, ``asked``
-    questions of each, and ``rebuilt`` of them written again from their entries. ``rate`` rises over the first twentieth of the steps, and falls along a
+    questions of each, and ``rebuilt`` of them written again from their entries. In the first share ``alone`` of the steps a question is answered from its own document's entry and no
+    other: what is told is found out before what it is told of. ``rate`` rises over the first twentieth of the steps, and falls along a
     cosine."""
 
     steps: int = 2000
@@ -36,14 +37,21 @@ class Course:
     anchors: int = 8
     asked: int = 3
     rebuilt: int = 8
+    alone: float = 0.4
     rate: float = 2e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
         counts = (self.steps, self.batch, self.anchors, self.asked, self.rebuilt)
-        if min(counts) < 1 or self.batch % self.anchors or self.rebuilt > self.batch or not 0 < self.rate < math.inf:
+        if (
+            min(counts) < 1
+            or self.batch % self.anchors
+            or self.rebuilt > self.batch
+            or not 0 < self.rate < math.inf
+            or not 0 <= self.alone <= 1
+        ):
             raise Invalid(
-                f"A course needs a step, anchors that divide the batch, at most the batch rebuilt, a question and a rate above 0: {self}."
+                f"A course needs a step, anchors that divide the batch, at most the batch rebuilt, a question, a rate above 0 and a share alone: {self}."
             )
 
 
@@ -66,7 +74,9 @@ def train(
     loss = math.nan
     for step in range(course.steps):
         places = batch(known, objectives[0], course, draw)
-        found, keys = _loss(compressor, [lessons[place] for place in places.tolist()], objectives, course, draw)
+        found, keys = _loss(
+            compressor, [lessons[place] for place in places.tolist()], objectives, course, draw, step < course.alone * course.steps
+        )
         known[places] = keys.detach().cpu()
         optimiser.zero_grad()
         found.backward()
@@ -108,7 +118,12 @@ def batch(known: Tensor, objective: Objective, course: Course, draw: torch.Gener
 
 
 def _loss(
-    compressor: TorchCompressor, lessons: Sequence[Lesson], objectives: Sequence[Objective], course: Course, draw: torch.Generator
+    compressor: TorchCompressor,
+    lessons: Sequence[Lesson],
+    objectives: Sequence[Objective],
+    course: Course,
+    draw: torch.Generator,
+    is_alone: bool,
 ) -> tuple[Tensor, Tensor]:
     """The loss of one step, and the keys of its documents."""
     entries, means = compressor.compress_all([lesson.document for lesson in lessons])
@@ -120,10 +135,12 @@ def _loss(
     some = torch.randperm(len(lessons), generator=draw)[: course.rebuilt]
     rebuilt, documents = _rebuilt(compressor, [lessons[place].document for place in some.tolist()], entries[some.to(entries.device)])
     parts = []
+    said = compressor.logits(entries[gold], ids) if is_alone else None  # the same for every way
     for objective in objectives:
-        members = objective.chosen(scores, gold)
-        prefixes = objective.aggregated(entries[members], scores.gather(1, members), compressor.turn)
-        said = compressor.logits(prefixes, ids)
+        if not is_alone:
+            members = objective.chosen(scores, gold)
+            said = compressor.logits(objective.aggregated(entries[members], scores.gather(1, members), compressor.turn), ids)
+        assert said is not None
         parts.append(objective.loss(Trial(said, taught, wanted, scores, gold, rebuilt, documents)))
     return torch.stack(parts).mean(), keys
 

@@ -239,11 +239,23 @@ def test_the_best_come_first_and_of_equal_ones_the_first_by_id(compressor: Torch
     bank = Bank(compressor, CMT(k=2, tau=0.5))
     states = torch.zeros(3, 2, 2, 4, 32)
     axes = torch.eye(64)
-    for id, key in (("c", axes[0]), ("a", axes[1]), ("b", axes[1])):
+    for id, key in (("c", axes[0]), ("b", axes[1]), ("a", axes[1])):
         bank.put(Entry(id, None, states, key))
     assert bank.match(axes[1] * 5) == [("a", 2.0), ("b", 2.0)]
     assert bank.match(axes[0] + axes[1] * 0.5, 9)[0][0] == "c" and len(bank.match(axes[0], 9)) == 3
     assert Bank(compressor).match(axes[0]) == []
+
+
+@pytest.mark.parametrize("width", [64, 96, 300])
+def test_a_score_is_its_own_entrys_to_the_last_bit_however_many_there_are(width: int) -> None:
+    """A matrix product's are not: it rounds another way for another number of rows."""
+    draw, method = torch.Generator().manual_seed(0), CMT()
+    keys, question = method.direction(torch.randn(80, width, generator=draw)), torch.randn(1, width, generator=draw)
+    whole = method.scores(question, keys)
+    assert float((whole - method.direction(question) @ keys.T / method.tau).abs().max()) < 1e-4
+    for count in range(1, 80):
+        assert torch.equal(method.scores(question, keys[:count]), whole[:, :count])
+        assert torch.equal(method.scores(question, keys[count:]), whole[:, count:])
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------------
@@ -256,7 +268,8 @@ def test_what_makes_no_sense_is_refused(compressor: TorchCompressor) -> None:
         lambda: bank.add(Paper("new"), [5, -1]), lambda: bank.add(Paper("new"), [5] * 4097), lambda: bank.match(torch.ones(63)), lambda: bank.match(torch.zeros(64)),
         lambda: bank.match(torch.full((64,), torch.nan)), lambda: bank.prefix([]), lambda: bank.prefix([("d0001", 1.0), ("d0001", 2.0)]),
         lambda: bank.match(torch.ones(64), 0),
-        lambda: bank.put(Entry("new", None, torch.zeros(3, 2, 2, 5, 32), torch.eye(64)[0])), lambda: compressor.ask([]), lambda: compressor.answer(None, [], 3),
+        lambda: bank.put(Entry("new", None, torch.zeros(3, 2, 2, 5, 32), torch.eye(64)[0])), lambda: compressor.ask([]), lambda: compressor.answer(None, [], 3), lambda: compressor.ask([512]),
+        lambda: compressor.answer(None, [5] * 2040, 9), lambda: compressor.ask([5] * 2049),
         lambda: CMT(k=0), lambda: CMT(tau=0.0), lambda: CMT(way="mean"), lambda: CMT(contrast=-1.0), lambda: Recipe(tokens=0), lambda: Recipe(targets=()),
     ):  # fmt: skip
         with pytest.raises(Invalid):

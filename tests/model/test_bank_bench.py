@@ -107,7 +107,7 @@ def test_targets_are_judged_by_what_was_measured(tmp_path: Path) -> None:
     assert f"| {BANK}, over {CLOSED} | 3 | +55.0 (+55.0) | >= +4 points | met |" in told
     assert f"| {BANK}, over {PLAIN} | 3 | +3.5 (+2.0) | >= +4 points | missed |" in told
     assert f"| {BANK}, points lost on the first 3 | 12 | 1.1 (most 1.3) | <= 1 | missed |" in told
-    assert any(line.startswith(f"| {BANK}, time of an answer") and "1.50x" in line for line in told)
+    assert any(line.startswith(f"| {BANK}, time of an answer") and "1.50x" in line and "missed" in line for line in told)
     write(tmp_path, SMALL, runs, "About.")
     report = (tmp_path / "report.md").read_text("utf-8")
     assert (
@@ -118,8 +118,11 @@ def test_targets_are_judged_by_what_was_measured(tmp_path: Path) -> None:
 
 def test_the_command_does_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = ["bank", "--documents", "4", "--documents", "2", "--seeds", "1", "--layers", "1", "--width", "48", "--model-steps", "1", "--steps", "1", "--lessons", "32",
-             "--asked", "8", "--tokens", "2", "--k", "2", "--report", str(tmp_path / "r"), "--json"]  # fmt: skip
-    told = json.loads(CliRunner().invoke(bench, small, catch_exceptions=False).stdout)
+             "--asked", "8", "--tokens", "2", "--k", "2", "--weights", str(tmp_path / "w"), "--report", str(tmp_path / "r"), "--json"]  # fmt: skip
+    told, again = (json.loads(CliRunner().invoke(bench, small, catch_exceptions=False).stdout) for _ in range(2))
+    assert again["runs"][0]["cells"] == told["runs"][0]["cells"]  # from the weights that were kept
+    with pytest.raises(Invalid, match="name another folder"):
+        CliRunner().invoke(bench, [*small, "--layers", "2"], catch_exceptions=False)
     cells: list[dict[str, Any]] = told["runs"][0]["cells"]
     assert [(c["documents"], c["arm"]) for c in cells] == [(n, arm) for n in (2, 4) for arm in ARMS] and "never to be quoted" in told[
         "caveat"

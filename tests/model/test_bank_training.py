@@ -171,7 +171,7 @@ def test_lessons_that_cannot_be_are_refused() -> None:
     made = fresh()
     for some, objectives in (
         (lessons(7), WAYS), (lessons(12), []), ([*lessons(12), Lesson((), lessons(1)[0].exchanges)], WAYS), ([*lessons(12), Lesson((5, 6), ())], WAYS),
-        ([*lessons(12), Lesson((5, 6), (((5,), ()),))], WAYS), ([*lessons(12), Lesson((5, 9999), lessons(1)[0].exchanges)], WAYS),
+        ([*lessons(12), Lesson((5, 6), (((5,), ()),))], WAYS), ([*lessons(12), Lesson((5, 6), (((5,), (512,)),))], WAYS), ([*lessons(12), Lesson((5, 9999), lessons(1)[0].exchanges)], WAYS),
     ):  # fmt: skip
         with pytest.raises(Invalid):
             train(made, some, objectives, COURSE, lambda *_: None)

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from loci.bench.bank_language import BOS, Article, Language, Words, answer, article, entities, question
-from loci.bench.bank_model import Shape, trained
+from loci.bench.bank_model import Shape, kept
 from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
 from loci.drivers.torch_bank.training import Course, Lesson, train
 from loci.drivers.torch_kv.fingerprint import hash_weights
@@ -35,17 +36,18 @@ Advance = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class Setting:
     """``sizes``: documents in the bank. ``lessons``: documents that the compressors are taught on. ``asked``: questions at each size, at most. ``first``: how
-    many documents come first where forgetting is asked for."""
+    many documents come first where forgetting is asked for. ``weights``: a folder that trained models are kept in."""
 
     sizes: tuple[int, ...] = (10, 100, 1000)
     k: int = 4
     lessons: int = 1300
     asked: int = 1000
     first: tuple[int, ...] = (10, 100)
+    weights: Path | None = None
     language: Language = field(default_factory=Language)
     shape: Shape = field(default_factory=Shape)
     recipe: Recipe = field(default_factory=lambda: Recipe(tokens=4, matched=1))
-    course: Course = field(default_factory=lambda: Course(steps=1000, asked=6, rate=5e-3))
+    course: Course = field(default_factory=lambda: Course(steps=600, asked=6, rate=5e-3))
 
     def __post_init__(self) -> None:
         names, batch = self.language.syllables**2, self.course.batch
@@ -116,7 +118,7 @@ def taught(setting: Setting, seed: int, advance: Advance) -> Made:
     language, course = setting.language, replace(setting.course, seed=seed)
     among, held = entities(language, max(setting.sizes), seed)
     every = setting.shape.steps + 2 * course.steps
-    model, right, seconds = trained(language, setting.shape, among, seed, lambda step, _: advance(step, every))
+    model, right, seconds = kept(language, setting.shape, among, seed, setting.weights, lambda step, _: advance(step, every))
     lessons, begin = lessons_of(setting, among, seed), time.process_time()
     losses, compressors = {}, []
     kinds = {"ours": [method_of(setting, BANK), method_of(setting, SUM)], "plain": [method_of(setting, PLAIN)]}

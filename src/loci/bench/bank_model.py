@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from loci.bench.bank_language import Article, Language, alike, answer, article, question
+from loci.errors import Invalid
 
 TOLD = 0.1  # what any other token counts beside an answer
 ECHO = 0.3  # what saying words again counts beside an answer
@@ -50,6 +56,28 @@ def build(language: Language, shape: Shape, seed: int) -> Any:
         attributes, values = words[language.first_attribute : language.first_value], words[language.first_value : language.first_fact]
         words[language.first_fact : language.first_filler] = (attributes[:, None] + values[None]).flatten(0, 1)
     return model.to(shape.device).eval()
+
+
+def kept(
+    language: Language, shape: Shape, among: Sequence[int], seed: int, folder: Path | None, advance: Callable[[int, int], None]
+) -> tuple[Any, float, float]:
+    """As `trained`; from a file in the folder where one is there, and written to it otherwise. Raises `Invalid` for one of another shape or training."""
+    path = folder / f"model-{seed}.safetensors" if folder is not None else None
+    made_as = json.dumps([asdict(language), asdict(replace(shape, device="")), sha256(repr(sorted(among)).encode()).hexdigest()])
+    if path is not None and path.exists():
+        with safe_open(path, "pt") as stored:
+            known = stored.metadata() or {}
+        if known.get("made_as") != made_as:
+            raise Invalid(f"{path} holds a model made as {known.get('made_as')}, not {made_as}; name another folder, and it is trained.")
+        model = build(language, shape, seed)
+        model.load_state_dict(load_file(path, device=shape.device))
+        advance(shape.steps, shape.steps)
+        return model, float(known["right"]), float(known["seconds"])
+    model, right, seconds = trained(language, shape, among, seed, advance)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(model.state_dict(), path, {"made_as": made_as, "right": str(right), "seconds": str(seconds)})
+    return model, right, seconds
 
 
 def trained(

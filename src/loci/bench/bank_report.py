@@ -16,6 +16,7 @@ from loci.bench.report import free, label, line
 COLOURS = dict(zip(ARMS, ("#6b7280", "#111827", "#1d4ed8", "#c2410c", "#15803d", "#a16207", "#be185d", "#0e7490"), strict=True))
 OURS = (BANK, SUM)
 GAIN, LOST = 4.0, 1.0  # points
+FLAT = 1.2  # of the time with the fewest documents: what is flat, for us
 CAVEAT = (
     "A made-up language and a model of about a million weights, trained here to answer from what it reads. These figures say what a bank of compressed documents keeps "
     "of such facts beside the text. They say nothing about the quality of any language model, and are never to be quoted so."
@@ -72,7 +73,7 @@ def targets(setting: Setting, runs: Sequence[Run]) -> list[str]:
     for arm in OURS:
         ratio = [run.milliseconds[arm][max(setting.sizes)] / run.milliseconds[arm][min(setting.sizes)] for run in runs]
         lines.append(
-            f"| {arm}, time of an answer over that with {min(setting.sizes)} | {max(setting.sizes):,} | {mean(ratio):.2f}x (most {max(ratio):.2f}x) | flat | |"
+            f"| {arm}, time of an answer over that with {min(setting.sizes)} | {max(setting.sizes):,} | {mean(ratio):.2f}x (most {max(ratio):.2f}x) | <= {FLAT}x | {'met' if mean(ratio) <= FLAT else 'missed'} |"
         )
     for size in sorted(setting.sizes):
         for arm in OURS:

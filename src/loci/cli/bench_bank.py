@@ -20,15 +20,18 @@ import click
 @click.option(
     "--model-steps", type=click.IntRange(1), default=2000, show_default=True, help="Of the model's training; some minutes on one core."
 )
-@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Of each compressor's training; some minutes.")
+@click.option("--steps", type=click.IntRange(1), default=600, show_default=True, help="Of each compressor's training; some minutes.")
 @click.option("--lessons", type=click.IntRange(32), default=1300, show_default=True, help="Documents that compressors are taught on.")
 @click.option("--asked", type=click.IntRange(1), default=1000, show_default=True, help="Questions at each size, at most.")
 @click.option("--device", default="cpu", show_default=True, help="Where it is trained and asked, as torch spells it.")
+@click.option(
+    "--weights", type=click.Path(file_okay=False, path_type=Path), help="Keep trained models in this folder, and take them from it."
+)
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write report.md, a picture and rows.jsonl here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 def bank(
     documents: Sequence[int], tokens: int, k: int, seeds: int, layers: int, width: int, model_steps: int, steps: int, lessons: int, asked: int, device: str,
-    report: Path | None, as_json: bool,
+    weights: Path | None, report: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a small model and a compressor of documents for it, fill a bank, and ask for what the documents say.
 
@@ -49,7 +52,7 @@ def bank(
     usual = Setting()
     syllables = max(usual.language.syllables, isqrt(max(documents) + lessons) + 1)  # names enough for both
     setting = replace(
-        usual, sizes=tuple(sorted(set(documents))), k=k, lessons=lessons, asked=asked, language=replace(usual.language, syllables=syllables),
+        usual, sizes=tuple(sorted(set(documents))), k=k, lessons=lessons, asked=asked, weights=weights, language=replace(usual.language, syllables=syllables),
         shape=replace(usual.shape, layers=layers, width=width, heads=width // 24, kv_heads=width // 48, steps=model_steps, device=device),
         recipe=replace(usual.recipe, tokens=tokens), course=replace(usual.course, steps=steps),
     )  # fmt: skip

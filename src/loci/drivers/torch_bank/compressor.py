@@ -63,7 +63,7 @@ class TorchCompressor:
             torch.manual_seed(seed)
             words = self.reader.get_input_embeddings().weight
             drawn = torch.randint(len(words), (self.recipe.tokens,)).to(words.device)
-            self.memory = nn.Parameter(words.detach()[drawn].clone())  # words: alike, they would take long to become different
+            self.memory = nn.Parameter(words.detach()[drawn].float())  # words: alike, they would take long to become different
             _adapt(self.writer, self.recipe)
 
     @property
@@ -93,14 +93,7 @@ class TorchCompressor:
         memory = self.memory.to(self.reader.dtype).expand(len(rows), -1, -1)
         given = torch.cat([self.writer.get_input_embeddings()(ids), memory], 1)
         places = torch.arange(start - longest, start + self.recipe.tokens, device=self.device).expand(len(rows), -1)
-        made = self.writer(
-            inputs_embeds=given,
-            attention_mask=counts,
-            position_ids=places,
-            past_key_values=DynamicCache(),
-            use_cache=True,
-            **self._asked_for,
-        )
+        made = self.writer(inputs_embeds=given, attention_mask=counts, position_ids=places, past_key_values=DynamicCache(), use_cache=True)
         m = self.recipe.tokens
         pairs = [torch.stack([layer.keys[:, :, -m:], layer.values[:, :, -m:]], 1) for layer in made.past_key_values.layers]
         return torch.stack(pairs, 1), made.last_hidden_state[:, -m:].float().mean(1)
@@ -119,11 +112,19 @@ class TorchCompressor:
         most = min(self.recipe.longest, (self.fingerprint.context or 1 << 30) - self.recipe.tokens)
         if not 0 < len(ids) <= most:
             raise Invalid(f"A document has 1 to {most} tokens here, not {len(ids)}; cut it into parts, and add each.")
+        self._check_words(ids)
+
+    def check_question(self, ids: Sequence[int], more: int = 0) -> None:
+        """Raises `Invalid` for no tokens, some that there are not, or, with ``more`` before and after them, more than the model reads."""
+        context = self.fingerprint.context or 1 << 30
+        if not 0 < len(ids) <= context - more:
+            raise Invalid(f"A question has 1 to {context - more} tokens here, not {len(ids)}; ask a shorter one, or of fewer entries.")
+        self._check_words(ids)
+
+    def _check_words(self, ids: Sequence[int]) -> None:
         words = self.reader.get_input_embeddings().weight.shape[0]
         if not all(0 <= i < words for i in ids):
-            raise Invalid(
-                f"The model has tokens 0 to {words - 1}; this document has {min(ids)} to {max(ids)}. Use the model's own tokenizer."
-            )
+            raise Invalid(f"The model has tokens 0 to {words - 1}; these are {min(ids)} to {max(ids)}. Use the model's own tokenizer.")
 
     def turn(self, keys: Tensor, places: int) -> Tensor:
         """Keys [..., H, m, w] as they would be if read so many places later."""
@@ -132,7 +133,8 @@ class TorchCompressor:
     # -- asking ------------------------------------------------------------------------------------------------------------
 
     def ask(self, ids: Sequence[int]) -> Tensor:
-        """What a bank is asked with: the mean of the model's own states over a question, float32 [d]."""
+        """What a bank is asked with: the mean of the model's own states over a question, float32 [d]. Raises `Invalid`."""
+        self.check_question(ids)
         with torch.no_grad():
             return self.ask_all([ids])[0]
 
@@ -161,9 +163,8 @@ class TorchCompressor:
         return found
 
     def answer(self, prefix: Tensor | None, ids: Sequence[int], most: int) -> tuple[int, ...]:
-        """The likeliest next token after a prefix [L, 2, H, n, w] and a question, then the next, ``most`` of them or until the model ends it."""
-        if not ids:
-            raise Invalid("A question needs at least one token.")
+        """The likeliest next token after a prefix [L, 2, H, n, w] and a question, then the next, ``most`` of them or until the model ends it. Raises `Invalid`."""
+        self.check_question(ids, most + (0 if prefix is None else prefix.shape[-2]))
         ends = self.model.generation_config.eos_token_id
         stops = set(ends) if isinstance(ends, list) else {ends}
         said = list(ids)

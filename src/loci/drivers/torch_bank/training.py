@@ -104,6 +104,8 @@ def check(compressor: TorchCompressor, lessons: Sequence[Lesson], objectives: Se
         compressor.check_document(lesson.document)
         if not lesson.exchanges or not all(question and answer for question, answer in lesson.exchanges):
             raise Invalid(f"Document {number} has no questions, or one without words or an answer; each needs one at least.")
+        for question, answer in lesson.exchanges:
+            compressor.check_question((*question, *answer))
 
 
 def batch(known: Tensor, objective: Objective, course: Course, draw: torch.Generator) -> Tensor:

@@ -47,7 +47,7 @@ class Setting:
     language: Language = field(default_factory=Language)
     shape: Shape = field(default_factory=Shape)
     recipe: Recipe = field(default_factory=lambda: Recipe(tokens=4, matched=1))
-    course: Course = field(default_factory=lambda: Course(steps=600, asked=6, rate=5e-3))
+    course: Course = field(default_factory=lambda: Course(steps=1000, asked=6, rate=5e-3))
 
     def __post_init__(self) -> None:
         names, batch = self.language.syllables**2, self.course.batch

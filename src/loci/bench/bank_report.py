@@ -18,7 +18,7 @@ OURS = (BANK, SUM)
 GAIN, LOST = 4.0, 1.0  # points
 FLAT = 1.2  # of the time with the fewest documents: what is flat, for us
 CAVEAT = (
-    "A made-up language and a model of about a million weights, trained here to answer from what it reads. These figures say what a bank of compressed documents keeps "
+    "A made-up language and a model of a few hundred thousand weights, trained here to answer from what it reads. These figures say what a bank of compressed documents keeps "
     "of such facts beside the text. They say nothing about the quality of any language model, and are never to be quoted so."
 )
 

@@ -24,7 +24,7 @@ def measured(setting: Setting, *, seeds: int, report: Path | None, as_json: bool
     with progress("training") as advance:
         for seed in range(seeds):
             runs.append(run(setting, seed, lambda done, every, seed=seed: advance(seed * every + done, seeds * every)))  # type: ignore[misc]
-            told = f"Written by `loci bench bank`. {about(setting, runs)} {machine()}."
+            told = f"Written by `loci bench bank --seeds {len(runs)}`. {about(setting, runs)} {machine()}."
             if report is not None:
                 write(report, setting, runs, told)  # after each seed: what is done is there, should the rest be stopped
     if as_json:
@@ -45,7 +45,7 @@ def about(setting: Setting, runs: Sequence[Run]) -> str:
     seconds, others = (mean(one.about[f"{what} seconds"] for one in runs) for what in ("model", "compressor"))
     language = setting.language
     return (
-        f"{len(runs)} seeds. Model: Qwen3's shape, {shape.layers} layers, width {shape.width}, {told['weights']:,.0f} weights, float32, {shape.steps:,} steps in {seconds:,.0f} CPU seconds on "
+        f"{len(runs)} seed{'s' if len(runs) > 1 else ''}. Model: Qwen3's shape, {shape.layers} layers, width {shape.width}, {told['weights']:,.0f} weights, float32, {shape.steps:,} steps in {seconds:,.0f} CPU seconds on "
         f"{shape.device}; answers from one, two or four documents in context right in the last steps: {right:.1%}. Documents of {language.length} tokens with {language.facts} facts; answers of {language.values} values. "
         f"Two compressors of {recipe.tokens} memory tokens ({language.length / recipe.tokens:.1f}x fewer), {told['learned weights']:,.0f} weights (rank {recipe.rank}), {course.steps:,} steps on {setting.lessons:,} documents each, "
         f"{others:,.0f} CPU seconds for both; k = {setting.k}."

@@ -20,7 +20,7 @@ import click
 @click.option(
     "--model-steps", type=click.IntRange(1), default=2000, show_default=True, help="Of the model's training; some minutes on one core."
 )
-@click.option("--steps", type=click.IntRange(1), default=600, show_default=True, help="Of each compressor's training; some minutes.")
+@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Of each compressor's training; some minutes.")
 @click.option("--lessons", type=click.IntRange(32), default=1300, show_default=True, help="Documents that compressors are taught on.")
 @click.option("--asked", type=click.IntRange(1), default=1000, show_default=True, help="Questions at each size, at most.")
 @click.option("--device", default="cpu", show_default=True, help="Where it is trained and asked, as torch spells it.")

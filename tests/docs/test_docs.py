@@ -33,9 +33,11 @@ def test_every_verb_has_a_docstring():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in [
-        ROOT / p
-        for p in (*PAGES, "ARCHITECTURE.md", "docs/explanation/activation.md", "docs/explanation/foresight.md", "design/019-pipelines.md")
-    ]:
+    others = (
+        "ARCHITECTURE.md",
+        "design/019-pipelines.md",
+        *(f"docs/explanation/{name}.md" for name in ("activation", "foresight", "memory-bank")),
+    )
+    for page in [ROOT / p for p in (*PAGES, *others)]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name} -> {target}"

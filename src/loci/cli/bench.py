@@ -10,6 +10,7 @@ import click
 
 from loci.bench.rivals import RIVALS
 from loci.cli.bench_adapters import adapters
+from loci.cli.bench_bank import bank
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
 from loci.cli.bench_placing import placement, retention
 from loci.cli.layout import layout
@@ -22,6 +23,7 @@ def bench() -> None:
 
 
 bench.add_command(adapters)
+bench.add_command(bank)
 bench.add_command(kv)
 bench.add_command(kv_cube)
 bench.add_command(kv_memory)

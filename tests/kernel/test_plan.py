@@ -14,7 +14,7 @@ from loci.policy.placing import Limits
 from loci.ports.engine import Fingerprint, Rates, Tier
 from loci.ports.placing import Made
 from loci.system import Cube
-from loci.testing import HashEngine, ManualClock
+from loci.testing import HashEngine, ManualClock, TeachableEngine
 from loci.types import Kind, Role
 
 TEXT, HELD, LEARNED = Kind.PLAINTEXT, Kind.ACTIVATION, Kind.PARAMETRIC
@@ -161,6 +161,44 @@ def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(ope
     (done,) = cube.plan(apply=True)
     assert done.is_done and done.held == "adapter" and learner.held == ["+".join(sorted(ids))]
     assert cube.log(verb="place")[-1].detail["after"] == "parametric"
+
+
+class Pupil(TeachableEngine, Short):
+    """The same, and it can learn."""
+
+
+def test_what_is_learned_is_seen_as_learned_and_put_back_by_an_edit(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(engine=Pupil()).cube("main")
+    ids = say(cube, "s1", 4)
+    use(cube, clock, ids, 4000, minutes=1)
+    clock.advance(days=8)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
+    (done,) = cube.plan(apply=True)
+    assert done.is_done and done.decision.after is LEARNED
+    (adapter,) = cube.adapters(user="ann")
+    assert adapter.is_mounted and adapter.id == done.held and set(adapter.memories) == set(ids)
+    assert moves(cube.plan()) == [], "it is where it belongs"
+    cube.update(ids[0], "In s1 the kettle number 0 was lost.")
+    (back,) = cube.plan(apply=True)
+    assert (back.decision.before, back.decision.after, back.is_done) == (LEARNED, TEXT, True) and "changed" in back.decision.why
+    assert not cube.adapters(user="ann")[0].is_mounted
+    assert moves(cube.plan()) == [], "and it waits"
+
+
+def test_what_failed_its_examination_is_not_learned_over_and_over(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    engine = Pupil()
+    engine.student().forgets = 0.5
+    cube = open_vault(engine=engine).cube("main")
+    ids = say(cube, "s1", 4)
+    use(cube, clock, ids, 4000, minutes=1)
+    clock.advance(days=8)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
+    (left,) = cube.plan(apply=True)
+    assert not left.is_done and left.left.startswith("failed_examination")
+    assert "failed its examination" in str(cube.log(verb="place")[-1].detail["why"])
+    steps = engine.student().steps
+    cube.plan(apply=True)
+    assert engine.student().steps == steps
 
 
 def test_who_may_and_where_it_cannot_be(memory: MemOS, open_vault: Callable[..., MemOS], cube: Cube) -> None:

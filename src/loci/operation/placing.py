@@ -10,16 +10,18 @@ from typing import Any
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
 from loci.memories import activation
+from loci.operation.adapters import Adapters
 from loci.operation.composing import Composing
 from loci.operation.lifecycle import strength_of
 from loci.policy import placing
 from loci.policy.placement import read_seconds
-from loci.policy.placing import HELD, NAMES, TEXT, Body, Decision, Machine, Member, State, Training
+from loci.policy.placing import HELD, LEARNED, NAMES, TEXT, Body, Decision, Machine, Member, State, Training
 from loci.policy.retention import DAY, heat
 from loci.ports import RowFilter, Store
 from loci.ports.engine import Engine, Manifest
 from loci.text.tokens import count_tokens
 from loci.types import Memory
+from loci.types import State as Life
 
 VERB = "place"  # under which a move is in the log
 LINE_TOKENS = 12  # of a memory in a prompt beside its words: number, day, speaker
@@ -52,23 +54,26 @@ def machine_of(engine: Engine[Any]) -> Machine:
     return Machine(rates, token_bytes, mark.context, Training(EXPOSURES * PASSES * rates.token_s, probe_s, SWAP_S, ADAPTER_BYTES))
 
 
-def placed(store: Store, activations: Composing, machine: Machine, limits: placing.Limits, now: datetime) -> list[Placed]:
+def placed(
+    store: Store, activations: Composing, adapters: Adapters, machine: Machine, limits: placing.Limits, now: datetime
+) -> list[Placed]:
     """What is to become of each body of the cube, in the order of their ids."""
     memories = {memory.id: memory for memory in store.select(RowFilter(now=now), limit=1 << 40)}
     held = _held(store, activations)
     groups, holding = _grouped(memories, held)
+    learned = _learned(store, adapters, memories, groups, now)
     known = {name: _facts(name, ids, holding.get(name), memories, now) for name, ids in groups.items()}
     bodies: dict[str, tuple[Body, Group]] = {}
     demoted = _demoted(store)
     for name, members in known.items():
         id = store.hash("body", name[0], name[1]).hex()[:16]
-        state = _state(activations, holding.get(name), name[0], now)
+        state = learned[name].state if name in learned else _state(activations, holding.get(name), name[0], now)
         if state.form is TEXT and id in demoted:
             state = replace(state, demoted_days=max(0.0, (now - demoted[id]) / DAY))
         if state.form is not TEXT or any(member.heat >= placing.WARM for member in members):
             bodies[id] = placing.body_of(id, members, state), name
     decisions = placing.plan([body for body, _ in bodies.values()], machine, limits)
-    return [_placed(decision, bodies[decision.body.id][1], holding) for decision in decisions]
+    return [_placed(decision, bodies[decision.body.id][1], holding, learned) for decision in decisions]
 
 
 def record(moved: Placed, hash_before: str, hash_after: str) -> Mapping[str, object]:
@@ -80,9 +85,43 @@ def record(moved: Placed, hash_before: str, hash_after: str) -> Mapping[str, obj
     }  # fmt: skip
 
 
-def _placed(decision: Decision, name: Group, holding: Mapping[Group, Manifest]) -> Placed:
+def _placed(decision: Decision, name: Group, holding: Mapping[Group, Manifest], learned: Mapping[Group, Learned]) -> Placed:
+    if name in learned:
+        return Placed(decision, name[0], name[1], learned[name].id)
     manifest = holding.get(name)
     return Placed(decision, name[0], "" if manifest is not None and name[1] == manifest.id else name[1], manifest.id if manifest else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The adapter that answers for a body."""
+
+    id: str
+    state: State
+
+
+def _learned(
+    store: Store, adapters: Adapters, memories: Mapping[str, Memory], groups: dict[Group, list[str]], now: datetime
+) -> dict[Group, Learned]:
+    """The bodies that a mounted adapter was made of: what was said in one session. One that somebody made of several is theirs to look after."""
+    found = {}
+    latest = {row.id: row for row in store.adapters()}
+    for row in latest.values():
+        if not row.is_wanted or row.state not in (Life.ACTIVATED, Life.ARCHIVED):
+            continue
+        learning = adapters.learning(row.id, row.number)[1]
+        names = {_name(memories[id]) for id in learning.chosen if id in memories}
+        if learning.stage != "evaluated" or len(names) != 1:
+            continue
+        told = adapters.told(row, learning, RowFilter(now=now, user=learning.user, agent=learning.agent, session=learning.session))
+        name = names.pop()
+        for id in learning.chosen:
+            if id in memories and id not in groups.setdefault(name, []):
+                groups[name].append(id)
+        days = max(0.0, (now - row.created) / DAY)
+        state = State(LEARNED, frozenset(learning.chosen), "" if told.is_valid else told.reason.rstrip("."), held_days=days)
+        found[name] = Learned(row.id, state)
+    return found
 
 
 def _held(store: Store, activations: Composing) -> list[Manifest]:

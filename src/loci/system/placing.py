@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from loci.errors import LociError, Missing, Unsupported
+from loci.errors import Conflict, LociError, Missing, Unsupported
 from loci.operation import placing
 from loci.operation.placing import Placed
-from loci.policy.placing import HELD, LEARNED
+from loci.policy.placing import HELD, LEARNED, NAMES, TEXT
 from loci.ports.placing import Made, Mover
 from loci.system.carrying import Carrying
 from loci.types import Kind, Scope
@@ -29,7 +29,7 @@ class Placing(Carrying):
         self._scheduler.note_uses()
         now = self._parts.clock.now()
         machine = placing.machine_of(self._activations.engine)
-        found = placing.placed(self._store, self._activations, machine, self._parts.limits, now)
+        found = placing.placed(self._store, self._activations, self._adapters, machine, self._parts.limits, now)
         return [self._moved(one) if apply and one.decision.is_move else one for one in found]
 
     def _moved(self, wanted: Placed) -> Placed:
@@ -39,12 +39,20 @@ class Placing(Carrying):
         try:
             made = self._move_body(wanted)
         except LociError as error:
+            if isinstance(error, _Failed):
+                self._note_failed(wanted, str(error))
             return replace(wanted, left=f"{error.code}: {error}")
         done = replace(wanted, is_done=True, held=wanted.held if made is None else made.id)
         with self._store.write(self._parts.clock.now()) as tx:
             detail = placing.record(done, before, "" if made is None else made.hash)
             tx.audit(self._parts.governance.principal, placing.VERB, decision.body.id, detail)
         return done if made is not None else replace(done, held=None)
+
+    def _note_failed(self, wanted: Placed, told: str) -> None:
+        """That it stayed text: what failed its examination is not learned again until it changes, or for some days."""
+        with self._store.write(self._parts.clock.now()) as tx:
+            detail = {**placing.record(wanted, "", ""), "after": NAMES[TEXT], "why": told}
+            tx.audit(self._parts.governance.principal, placing.VERB, wanted.decision.body.id, detail)
 
     def _move_body(self, wanted: Placed) -> Made | None:
         """Out of the form that it has, then into the other. What is learned keeps its KV memory until it is learned."""
@@ -60,11 +68,7 @@ class Placing(Carrying):
     def _mover(self, form: Kind) -> Mover:
         if form is HELD:
             return _Activating(self)
-        if form not in self._parts.movers:
-            raise Unsupported(
-                f"Nothing here makes a {form.value} memory of a body: it stays as it is. `loci distil` learns memories by hand."
-            )
-        return self._parts.movers[form]
+        return self._parts.movers.get(form, _Learning(self))
 
     def _hash_of(self, held: str | None) -> str:
         """Of the text of what is held; empty where that is nothing, or nothing that can be read."""
@@ -72,6 +76,33 @@ class Placing(Carrying):
             return "" if held is None else self._activations.manifest(held).text
         except LociError:
             return ""
+
+
+class _Failed(Conflict):
+    """What was learned of a body failed its examination, and is kept as failed; its text serves."""
+
+    code = "failed_examination"
+
+
+@dataclass(frozen=True, slots=True)
+class _Learning:
+    """Adapters: learned and mounted where they pass their examination, unmounted where they no longer pay. An adapter that was unmounted is kept."""
+
+    cube: Placing
+
+    def promote(self, memories: Sequence[str], user: str | None, held: str | None) -> Made:
+        made = self.cube.distil(memories, user=user, id=held)
+        if made.stage != "evaluated":
+            raise _Failed(f"What was learned of it failed its examination: {made.reason}")
+        self.cube.mount(made.id)
+        file = self.cube.adapter(made.id).file
+        return Made(made.id, file.hash if file is not None else "")
+
+    def demote(self, held: str) -> None:
+        try:
+            self.cube.unmount(held)
+        except Missing:
+            return  # somebody let go of it meanwhile
 
 
 @dataclass(frozen=True, slots=True)

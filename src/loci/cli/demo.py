@@ -29,7 +29,10 @@ SECRETS = ("Rua das Andorinhas", "door code is 4471", "So 4471")
 
 
 @verb("demo")
-def demo(place: Place, as_json: bool) -> None:
+@click.option(
+    "--three-forms", is_flag=True, help="One fact as words, KV memory and weights instead, with a model trained for it (minutes)."
+)
+def demo(place: Place, three_forms: bool, as_json: bool) -> None:
     """See it all in a minute.
 
     A year of two friends' messages, in a fresh folder or in --vault FOLDER. Every line is the answer of a real
@@ -37,6 +40,11 @@ def demo(place: Place, as_json: bool) -> None:
     """
     from loci.wire import MemOS
 
+    if three_forms:
+        from loci.cli.demo_forms import show_forms
+
+        show_forms(place, as_json)
+        return
     start = perf_counter()
     folder = Path(place.vault) if place.vault else Path(tempfile.mkdtemp(prefix="loci-demo-"))
     with MemOS.open(folder, embedder=place.embedder, background=False) as memory:

@@ -31,8 +31,9 @@ from bench.disk import KILLED, KINDS, POSSIBLE, Disk, Fault
 from loci import Message
 from loci.errors import LociError
 from loci.infrastructure import rankers
+from loci.ports.adapters import LEARN
 from loci.system import Cube
-from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock
+from loci.testing import CountingIds, HashEmbedder, ManualClock, TeachableEngine
 from loci.testing.clock import START
 from loci.wire import MemOS
 
@@ -61,6 +62,10 @@ def _said(number: int, who: str = "ana", session: str = "s9") -> Message:
 
 def _id(memory: MemOS, word: str) -> str:
     return next((m.id for m in memory.cube("main").list(archived=True) if word in m.text), "gone")
+
+
+def _adapter(memory: MemOS) -> str:
+    return memory.cube("main").log(verb="distil")[-1].object
 
 
 def _export(memory: MemOS, folder: Path) -> None:
@@ -154,6 +159,19 @@ VERBS: dict[str, Verb] = {
         lambda cube: cube.activate([m.id for m in cube.list(user="ana")], user="ana"),
     ),
     "take in an activation": Verb(lambda memory, folder: memory.cube("main").import_activation(folder / "bundle", user="ana"), _bundle),
+    "distil": Verb(lambda memory, _: memory.cube("main").distil(user="ana", wait=False)),
+    "learn": Verb(lambda memory, _: memory.cube("main").drain(), lambda cube: cube.distil(user="ana", wait=False)),
+    "mount": Verb(lambda memory, _: memory.cube("main").mount(_adapter(memory)), lambda cube: cube.distil(user="ana")),
+    "let go of an adapter": Verb(
+        lambda memory, _: memory.cube("main").drop_adapter(_adapter(memory)), lambda cube: cube.distil(user="ana")
+    ),
+    "change what was learned": Verb(
+        lambda memory, _: memory.cube("main").update(_id(memory, "ladder"), "The ladder is short."),
+        lambda cube: cube.distil([next(m.id for m in cube.list() if "ladder" in m.text)], user="ana"),
+    ),
+    "erase what was learned": Verb(
+        lambda memory, _: memory.cube("main").erase(user="bo"), lambda cube: cube.distil(user="bo"), erases=True
+    ),
     "run a pipeline": Verb(lambda memory, _: memory.cube("main").run(PIPELINE)),
     "run a pipeline with a model": Verb(lambda memory, _: memory.cube("main").run(STAGED)),
     "cancel": Verb(
@@ -363,13 +381,15 @@ def _is_there(folder: Path, row: str) -> bool:
 
 def _rows(db: apsw.Connection) -> Iterator[str]:
     """Each as JSON, but for what is said elsewhere as well or checked by `verify`; and what can be built again, which a crash may lose."""
-    skipped = "'header', 'text_index', 'touched', 'names', 'payloads', 'payload_sources', 'payload_pages'"
+    skipped = "'header', 'text_index', 'touched', 'names', 'payloads', 'payload_sources', 'payload_pages', 'adapters', 'adapter_sources', 'adapter_memories'"
     tables = [str(r[0]) for r in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")]
     for table in sorted(t for t in tables if not t.startswith(("text_index_", "sqlite_")) and f"'{t}'" not in skipped):
         columns = [str(r[1]) for r in db.execute(f"PRAGMA table_info({table})")]
         kept = [c for c in columns if c not in VOLATILE.get(table, ()) and c not in KEYED]
         for row in db.execute(f"SELECT {', '.join(kept)} FROM {table} ORDER BY 1, 2"):
-            yield json.dumps({"table": table, **dict(zip(kept, row, strict=True))}, default=bytes.hex)
+            told = {"table": table, **dict(zip(kept, row, strict=True))}
+            if told.get("verb") != LEARN:  # nor the job that builds it
+                yield json.dumps(told, default=bytes.hex)
 
 
 def _words(state: State) -> object:
@@ -387,7 +407,13 @@ def _difference(state: State, chain: Sequence[State]) -> str:
 
 def _door(vault: Path, now: object) -> MemOS:
     return MemOS.open(
-        vault, clock=ManualClock(now), ids=CountingIds(), embedder=HashEmbedder(), engine=HashEngine(), background=False, audit_reads=False
+        vault,
+        clock=ManualClock(now),
+        ids=CountingIds(),
+        embedder=HashEmbedder(),
+        engine=TeachableEngine(),
+        background=False,
+        audit_reads=False,
     )  # type: ignore[arg-type]
 
 

@@ -197,6 +197,7 @@ def test_a_source_erased_in_mid_training_is_not_learned_to_the_end(opened: Open)
         cube.distil(user="kim")
     draft = only(cube)
     assert (draft.stage, draft.state) == ("draft", State.GENERATED) and cube._store.page_files(), "how far it came is kept"
+    assert cube.verify().is_clean
     cube.erase(ids[0])
     assert not cube._store.page_files(), "and goes with the words"
     cube._adapters.student.most_steps = 1 << 30  # type: ignore[attr-defined]

@@ -183,14 +183,14 @@ class Adapters:
     # -- care ----------------------------------------------------------------------------------------------------------
 
     def mend(self, now: datetime) -> list[str]:
-        """Forgets adapters whose files are gone, as after a crash in an erasure, and has them learned anew. Returns their ids."""
-        gone = [row for row in self.store.adapters() if row.file is not None and not self.files.is_there(row.file.hash)]
+        """Has adapters whose files are gone, as after a crash in an erasure, learned anew. Returns their ids."""
+        gone = {row.id: row for row in self.store.adapters() if row.file is not None and not self.files.is_there(row.file.hash)}
         if gone:
             with self.store.write(now) as tx:
-                for row in gone:
-                    tx.drop_adapters([row.id], before=row.number + 1)
-                    self.relearn(tx, row, ())
-        return list(dict.fromkeys(row.id for row in gone))
+                for row in gone.values():
+                    tx.drop_adapters([row.id], before=row.number)
+                    self.relearn(tx, replace(row, number=row.number - 1), ())
+        return list(gone)
 
     def relearn(self, tx: Transaction, row: AdapterRow, erased: Collection[str]) -> None:
         """Puts down that an adapter is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, it is gone."""
@@ -219,9 +219,11 @@ class Adapters:
         found = []
         for row in self.store.adapters():
             try:
-                parametric.load(row.manifest)
+                learning = parametric.load(row.manifest)
                 if row.file is not None:
-                    pages.load(self.files.open(row.file.hash, row.file.bytes, is_checked=True))
+                    data = self.files.open(row.file.hash, row.file.bytes, is_checked=True)
+                    if learning.stage != "draft":  # how far learning has come is as the model writes it
+                        pages.load(data)
             except (Missing, Corrupt) as error:
                 found.append((row.id, str(error)))
         return found

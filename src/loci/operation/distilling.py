@@ -176,11 +176,9 @@ class Distilling:
                 tx.put_adapter(
                     draft.id, draft.version, parametric.dump(replace(draft, file=file)), draft.quoted, State.GENERATED, file, draft.user
                 )
-                self._adapters.tidy()
-        except BaseException:
+        finally:  # what nothing names any more: the former file, or this one, whose words may be gone
             with store.write(self._clock.now()):
-                self._adapters.tidy()  # nothing names it, and its words may be gone
-            raise
+                self._adapters.tidy()
 
     def _put_again(self, file: Kept | None, data: bytes) -> None:
         """In the transaction that names it: before, somebody may have tidied it away."""

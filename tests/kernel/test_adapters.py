@@ -98,6 +98,19 @@ def test_several_are_mounted_one_on_another_and_counted_as_used(opened: Open, cl
     assert [adapter.uses for adapter in cube.adapters(user="kim")] == [1, 1]
 
 
+def test_several_that_do_not_pass_together_are_not_mounted_together(opened: Open) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    ids = tell(cube, *SAID)
+    first, second = cube.distil(ids[:1], user="kim"), cube.distil(ids[1:], user="kim")
+    cube.mount(first.id)
+    engine.student().stacks = False
+    with pytest.raises(Conflict, match="do not pass"):
+        cube.mount(second.id)
+    cube.unmount(first.id)
+    assert cube.mount(second.id).is_mounted
+
+
 # -- the words are the truth ---------------------------------------------------------------------------------------------
 
 

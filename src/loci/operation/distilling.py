@@ -100,10 +100,7 @@ class Distilling:
             return Made(id, None)
         student, engine = self._adapters.student, self._adapters.engine
 
-        def ask(question: str) -> str:
-            return engine.prompt("", [Message("user", question)])[0]
-
-        pupils = [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+        ask, pupils = self._ask, self._pupils(memories)
         lessons = lessons_of(pupils, ask)
         draft = replace(
             draft, chosen=tuple(memory.id for memory in memories), quoted=quoted_of(memories), fingerprint=engine.fingerprint(), tools=engine.tools(),
@@ -112,7 +109,7 @@ class Distilling:
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
         learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
-        report = self._examined(learned, pupils, memories, at, ask)
+        report = self._examined([learned], pupils, memories, at, ask)
         faults = admission.faults(report)
         data = pages.dump(learned.tensors)
         file = Kept(*self._adapters.files.put(data))
@@ -148,8 +145,24 @@ class Distilling:
 
         return breathe
 
+    def faults_beside(self, stack: Sequence[tuple[str, Learned]], learnings: Sequence[Learning]) -> list[str]:
+        """What is wrong with each of several adapters when all are mounted: each was learned as if it were alone."""
+        told = []
+        for learning in learnings:
+            at = self._at(learning)
+            memories = self._adapters.present(learning.chosen, at)
+            found = self._examined([learned for _, learned in stack], self._pupils(memories), memories, at, self._ask)
+            told += [f"{learning.id}: {fault}" for fault in admission.faults(found)]
+        return told
+
+    def _ask(self, question: str) -> str:
+        return self._adapters.engine.prompt("", [Message("user", question)])[0]
+
+    def _pupils(self, memories: Sequence[Memory]) -> list[Pupil]:
+        return [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+
     def _examined(
-        self, learned: Learned, pupils: Sequence[Pupil], memories: Sequence[Memory], at: RowFilter, ask: Callable[[str], str]
+        self, learned: Sequence[Learned], pupils: Sequence[Pupil], memories: Sequence[Memory], at: RowFilter, ask: Callable[[str], str]
     ) -> Examined:
         if self._probe is None:
             raise Unsupported("There is nothing that examines adapters (`loci.methods.fewshot`), so none can be let answer.")
@@ -159,9 +172,7 @@ class Distilling:
         learned_ids = {memory.id for memory in memories}
         others = [memory for memory in self._adapters.store.select(at, MOST_UNTOUCHED + len(learned_ids)) if memory.id not in learned_ids]
         untouched = self._adapters.texts(others[:MOST_UNTOUCHED]) if len(others) >= FEW else list(samples.texts())[:MOST_UNTOUCHED]
-        return self._probe(
-            student.examinee(), student.examinee([learned]), asked, untouched, [texts[question.memory] for question in asked]
-        )
+        return self._probe(student.examinee(), student.examinee(learned), asked, untouched, [texts[question.memory] for question in asked])
 
     def _at(self, learning: Learning) -> RowFilter:
         return RowFilter(now=self._clock.now(), user=learning.user, agent=learning.agent, session=learning.session)

@@ -13,7 +13,7 @@ from loci.operation.distilling import Distilling
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
 from loci.ports.adapters import AdapterRow, Learning
-from loci.ports.adapting import Progress, Recipe
+from loci.ports.adapting import Learned, Progress, Recipe
 from loci.system.talking import Talking
 from loci.types import Adapter, Scope, State
 
@@ -154,9 +154,10 @@ class Adapting(Talking):
 
     def mount(self, id: str, version: int | None = None) -> Adapter:
         """From now on answers are given with this adapter mounted, beside others that are; of its versions the latest, or the one named. Raises `Conflict` for one that did
-        not pass its examination, or whose memories changed."""
+        not pass its examination, or whose memories changed, and where several would not pass together: each was learned as if it were alone."""
         row, learning, rows = self._reached_adapter("mount", id, version)
-        self._adapters.ready(row if row.state is not State.ARCHIVED else replace(row, state=State.ACTIVATED), learning, rows)
+        learned = self._adapters.ready(row if row.state is not State.ARCHIVED else replace(row, state=State.ACTIVATED), learning, rows)
+        self._check_beside(learning, learned, rows)
         with self._store.write(self._parts.clock.now()) as tx:
             if row.state is State.ARCHIVED:  # a former version, whose memories are as they were
                 self._adapters.move(tx, row, Move.RESTORE, "")
@@ -211,6 +212,17 @@ class Adapting(Talking):
             return [self._of_whom(one, rows) for one in named]
         found = [row for row in self._store.adapters() if row.is_mounted]
         return [self._adapters.learning(row.id, row.number) for row in found if self._is_whose(row.id, rows, row.number)]
+
+    def _check_beside(self, learning: Learning, learned: Learned, rows: RowFilter) -> None:
+        others = [(row, one) for row, one in self._mounted(rows, None) if row.id != learning.id]
+        stack = [(row.id, self._adapters.ready(row, one, rows)) for row, one in others]
+        if not stack:
+            return
+        wrong = self._distilling.faults_beside([*stack, (learning.id, learned)], [learning, *(one for _, one in others)])
+        if wrong:
+            raise Conflict(
+                f"Mounted together they do not pass: {' '.join(wrong)} Unmount {others[0][0].id} first, or distil the memories of both into one."
+            )
 
     def _shown_adapter(self, id: str, rows: RowFilter) -> Adapter:
         return self._adapters.told(*self._adapters.learning(id), replace(rows, now=self._parts.clock.now()))

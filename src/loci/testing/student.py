@@ -22,6 +22,7 @@ class HashStudent:
 
     def __init__(self, engine: HashEngine, *, most_steps: int = 1 << 30, forgets: float = 0.0) -> None:
         self._engine, self.most_steps, self.forgets = engine, most_steps, forgets
+        self.stacks = True  # whether several mounted together know what each does
         self.steps = 0  # since it was made
 
     def learn(
@@ -63,7 +64,8 @@ class HashStudent:
             raise IncompatiblePayload(f"It was learned by {found}, and this is {self._engine.name}.", "model", found, self._engine.name)
 
     def examinee(self, adapters: Sequence[Learned] = ()) -> HashExaminee:
-        return HashExaminee([lesson for learned in adapters for lesson in _known(learned)], self.forgets if adapters else 0.0)
+        known = [lesson for learned in adapters for lesson in _known(learned)]
+        return HashExaminee(known if self.stacks or len(adapters) < 2 else [], self.forgets if adapters else 0.0)
 
     def mounted(self, adapters: Sequence[Learned]) -> HashEngine:
         return LearnedEngine(self._engine.name, adapters) if adapters else self._engine

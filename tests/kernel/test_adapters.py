@@ -402,6 +402,44 @@ def test_a_clock_that_jumps_back_changes_nothing(opened: Open, clock: ManualCloc
     assert only(cube).is_valid and cube.verify().is_clean
 
 
+def test_what_is_not_trusted_is_not_learned(opened: Open) -> None:
+    cube = opened()
+    ids = tell(cube, *SAID)
+    page = cube.add("The ferry leaves at ten.", user="kim", origin="https://page.example").changes[0].memory
+    assert page is not None
+    made = cube.distil([*ids, page], user="kim")
+    assert page not in made.memories, "it stays text, marked as what it is"
+    with pytest.raises(Invalid, match="trusted"):
+        cube.distil([page], user="kim")
+
+
+def test_a_manifest_that_nobody_can_read_does_not_end_answers(opened: Open, clock: ManualClock) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    with cube._store.write(clock.now()) as tx:
+        tx._db.execute("UPDATE adapters SET manifest = '{}'")  # type: ignore[attr-defined]
+    text, adapters, reason = ask(cube, "Where do I live?")
+    assert text and adapters == () and "cannot be read" in reason
+
+
+def test_a_cube_with_another_key_learns_its_adapters_anew(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv("KEY", "a long enough passphrase")
+    memory = open_memory(tmp_path / "v", clock=clock, engine=TeachableEngine(), passphrase_variable="KEY")
+    tell(memory.cube("c"), *SAID)
+    made = memory.cube("c").distil(user="kim")
+    memory.cube("c").mount(made.id)
+    memory.encrypt("c")
+    cube = memory.cube("c")
+    assert ask(cube, "Where do I live?")[1] == ()
+    cube.drain()
+    assert ask(cube, "Where do I live?")[:2] == ("Oslo", (made.id,)) and cube.verify().is_clean
+    (file,) = (tmp_path / "v").rglob("*.safetensors")
+    assert b"Oslo" not in file.read_bytes()
+
+
 # -- the gate ------------------------------------------------------------------------------------------------------------
 
 

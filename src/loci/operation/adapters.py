@@ -24,11 +24,12 @@ from loci.policy.lifecycle import Move, after
 from loci.ports import RowFilter, Store, Transaction
 from loci.ports.adapters import LEARN, AdapterRow, Learning
 from loci.ports.adapting import Learned, Student, Teachable
-from loci.ports.engine import Engine, Quoted, Sampling
-from loci.types import Adapter, Attached, Memory, Message, Recall, State
+from loci.ports.engine import Engine, Sampling
+from loci.types import Adapter, Attached, Memory, Message, Recall, State, Trust
 
 MOST_CHOSEN = 10_000  # memories of one adapter
 MOST_FOLLOWED = 100  # steps from a memory to what superseded it
+MOST_AT_HAND = 8  # adapters whose weights are kept in memory
 FORMER = 1  # versions of an adapter that are kept beside its latest
 PRINCIPAL = "scheduler"
 
@@ -105,7 +106,7 @@ class Adapters:
 
     def present(self, chosen: Sequence[str], at: RowFilter) -> list[Memory]:
         """What can be learned of the chosen memories as they are now: those that hold in every word, and in the place of one that was superseded what superseded it. In the
-        order of their ids."""
+        order of their ids. What is not trusted is not learned: in a prompt it is marked as what it is, and in weights nothing is."""
         found: dict[str, Memory] = {}
         open_, steps = list(dict.fromkeys(chosen)), 0
         while open_ and steps < MOST_FOLLOWED:
@@ -115,7 +116,8 @@ class Adapters:
             past = self.store.present(gone, replace(at, is_past=True)) if gone else {}
             open_ = [newer for id in gone if id in past for newer in closers(past[id], at.now) if newer not in found]
             steps += 1
-        return [found[id] for id in sorted(found) if current_share(found[id], at.now) == 1]
+        whole = [found[id] for id in sorted(found) if current_share(found[id], at.now) == 1]
+        return [memory for memory in whole if memory.origin.trust is not Trust.UNTRUSTED]
 
     def texts(self, memories: Sequence[Memory]) -> list[str]:
         return self._redactor.texts([memory.text for memory in memories])
@@ -144,6 +146,8 @@ class Adapters:
         self.student.check(learned)
         with self._lock:
             self._learned[learning.file.hash] = learned
+            for old in list(self._learned)[:-MOST_AT_HAND]:
+                del self._learned[old]
         return learned
 
     def ready(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Learned:
@@ -159,11 +163,11 @@ class Adapters:
 
     def answer(
         self, chosen: Sequence[tuple[AdapterRow, Learning]], recall: Recall, messages: Sequence[Message], at: RowFilter,
-        budget_tokens: int | None, sampling: Sampling,
+        budget_tokens: int | None, sampling: Sampling, wrong: Sequence[str] = (),
     ) -> tuple[Iterator[str], Attached]:  # fmt: skip
         """The answer to a conversation with these adapters mounted, one on another. What they learned is not in the prompt; what else was recalled is. One
-        that may not answer gives way to its text, and the reason says why."""
-        mounted, held, why = [], set[str](), []
+        that may not answer gives way to its text, and the reason says why, after what was ``wrong`` before."""
+        mounted, held, why = [], set[str](), list(wrong)
         for row, learning in chosen:
             try:
                 mounted.append((row.id, self.ready(row, learning, at)))
@@ -239,8 +243,3 @@ def _is_there(tx: Transaction, memory: str) -> bool:
     except Missing:
         return False
     return True
-
-
-def quoted_of(memories: Sequence[Memory]) -> tuple[Quoted, ...]:
-    """What a manifest says of the memories that are learned."""
-    return tuple(Quoted(m.id, m.version, m.checksum, tuple(dict.fromkeys(s.source for s in m.spans))) for m in memories)

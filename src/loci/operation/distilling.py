@@ -14,7 +14,8 @@ from time import monotonic
 from loci import samples
 from loci.errors import Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
 from loci.memories import pages, parametric
-from loci.operation.adapters import FORMER, PRINCIPAL, Adapters, quoted_of
+from loci.operation.adapters import FORMER, PRINCIPAL, Adapters
+from loci.operation.reading import quoted_of
 from loci.operation.schooling import Pupil, lessons_of, pupil_of, questions_of
 from loci.operation.work import Breath
 from loci.policy import admission

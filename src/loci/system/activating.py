@@ -196,9 +196,9 @@ class Activating(Adapting):
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
         sampling = Sampling(most, temperature, seed)
-        mounted = self._mounted(rows, adapters) if wish is None and not approximate else []
-        if mounted:
-            pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling)
+        mounted, wrong = self._mounted(rows, adapters) if wish is None and not approximate else ([], [])
+        if mounted or wrong:
+            pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)
             self._scheduler.use(attached.adapters)
         elif approximate:
             lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loci.errors import Conflict, Invalid, LociError, Missing, OutOfTime, missing_adapter
+from loci.errors import Conflict, Corrupt, Invalid, LociError, Missing, OutOfTime, missing_adapter
 from loci.interface import inputs
-from loci.operation.adapters import MOST_CHOSEN, Adapters, quoted_of
+from loci.operation.adapters import MOST_CHOSEN, Adapters
 from loci.operation.distilling import Distilling
+from loci.operation.reading import quoted_of
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
 from loci.ports.adapters import AdapterRow, Learning
@@ -68,7 +69,9 @@ class Adapting(Talking):
             )
         quoted = quoted_of(self._adapters.present(learning.chosen, replace(rows, now=now)))
         if not quoted:
-            raise Invalid("None of these memories holds any more, so there is nothing to learn.")
+            raise Invalid(
+                "None of these memories holds any more and is trusted, so there is nothing to learn: what came from a page or a tool stays text."
+            )
         with self._store.write(now) as tx:
             self._adapters.draft(tx, replace(learning, quoted=quoted))
             detail = {"version": learning.version, "memories": len(quoted), "form": form}
@@ -204,17 +207,24 @@ class Adapting(Talking):
             raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to read.")
         return chosen
 
-    def _mounted(self, rows: RowFilter, named: Sequence[str] | None) -> list[tuple[AdapterRow, Learning]]:
-        """The adapters that an answer is to be given with: those named, or those that are mounted."""
+    def _mounted(self, rows: RowFilter, named: Sequence[str] | None) -> tuple[list[tuple[AdapterRow, Learning]], list[str]]:
+        """The adapters that an answer is to be given with: those named, or those that are mounted; and what is wrong with those of which nobody can read whose
+        they are."""
         if named is not None:
             if isinstance(named, str) or not isinstance(named, Sequence) or len(set(named)) != len(named):
                 raise Invalid(f"adapters is {named!r:.100}; it must be a list of ids, each once.")
-            return [self._of_whom(one, rows) for one in named]
-        found = [row for row in self._store.adapters() if row.is_mounted]
-        return [self._adapters.learning(row.id, row.number) for row in found if self._is_whose(row.id, rows, row.number)]
+            return [self._of_whom(one, rows) for one in named], []
+        found, wrong = [], []
+        for row in self._store.adapters():
+            try:
+                if row.is_mounted and self._is_whose(row.id, rows, row.number):
+                    found.append(self._adapters.learning(row.id, row.number))
+            except Corrupt as error:
+                wrong.append(str(error))
+        return found, wrong
 
     def _check_beside(self, learning: Learning, learned: Learned, rows: RowFilter) -> None:
-        others = [(row, one) for row, one in self._mounted(rows, None) if row.id != learning.id]
+        others = [(row, one) for row, one in self._mounted(rows, None)[0] if row.id != learning.id]
         stack = [(row.id, self._adapters.ready(row, one, rows)) for row, one in others]
         if not stack:
             return

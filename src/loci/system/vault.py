@@ -16,6 +16,7 @@ from loci.infrastructure.vault import Shredded
 from loci.interface import inputs
 from loci.interface.inputs import aware
 from loci.ports import Act, Secret
+from loci.ports.adapters import LEARN
 from loci.system.cube import Cube
 from loci.system.parts import Parts
 from loci.types import (
@@ -28,6 +29,7 @@ from loci.types import (
     Report,
     Role,
     Scope,
+    State,
 )
 
 
@@ -240,8 +242,8 @@ class System:
                 found.close()
 
     def _clear_pages(self, cube: str) -> int:
-        """Lets go of activation memories, and says of how many: their files are under the key that the cube had, or under none. Raises `Conflict` where a server
-        has some, which only it can delete."""
+        """Lets go of activation memories, and says of how many: their files are under the key that the cube had, or under none. Adapters are learned anew. Raises
+        `Conflict` where a server has some, which only it can delete."""
         pages, store = self._parts.vault.pages(cube), self._parts.vault.store(cube, create=False)
         if lent := [one.name for one in store.lent() if one.server.startswith("llamacpp ")]:
             raise Conflict(f"A server holds what it read of cube {cube} in {lent[0]}, which is plain. Let go of it first: `loci kv drop`.")
@@ -250,6 +252,10 @@ class System:
         with store.write(self._parts.clock.now()) as tx:
             gone = [row.id for row in store.payloads()]
             tx.drop_payloads(gone)
+            for row in {row.id: row for row in store.adapters()}.values():
+                if row.state is State.ACTIVATED:
+                    tx.move_adapter(row.id, row.number, State.ARCHIVED, "the cube was given another key, or none")
+                    tx.enqueue(LEARN, {"adapter": row.id}, key=f"{LEARN} {row.id}")
             pages.keep(())
         return len(gone)
 

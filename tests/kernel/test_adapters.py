@@ -427,10 +427,11 @@ def test_a_manifest_that_nobody_can_read_does_not_end_answers(opened: Open, cloc
 def test_a_cube_with_another_key_learns_its_adapters_anew(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cryptography")
     monkeypatch.setenv("KEY", "a long enough passphrase")
+    with open_memory(tmp_path / "v", clock=clock, engine=TeachableEngine()) as plain:
+        tell(plain.cube("c"), *SAID)
+        made = plain.cube("c").distil(user="kim")
+        plain.cube("c").mount(made.id)
     memory = open_memory(tmp_path / "v", clock=clock, engine=TeachableEngine(), passphrase_variable="KEY")
-    tell(memory.cube("c"), *SAID)
-    made = memory.cube("c").distil(user="kim")
-    memory.cube("c").mount(made.id)
     memory.encrypt("c")
     cube = memory.cube("c")
     assert ask(cube, "Where do I live?")[1] == ()

@@ -10,7 +10,14 @@ import pytest
 from loci.system import Cube
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/tutorial.md", "docs/how-to.md", "docs/how-to/activation.md", "docs/how-to/pipelines.md"]
+PAGES = [
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to.md",
+    "docs/how-to/activation.md",
+    "docs/how-to/pipelines.md",
+    "docs/how-to/adapters.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -36,7 +43,7 @@ def test_links_between_pages_lead_somewhere():
     others = (
         "ARCHITECTURE.md",
         "design/019-pipelines.md",
-        *(f"docs/explanation/{name}.md" for name in ("activation", "foresight", "memory-bank")),
+        *(f"docs/explanation/{name}.md" for name in ("activation", "foresight", "memory-bank", "three-forms", "adapters", "placement")),
     )
     for page in [ROOT / p for p in (*PAGES, *others)]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):

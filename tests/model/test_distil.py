@@ -85,7 +85,7 @@ def test_a_process_that_is_killed_while_it_learns_goes_on_to_the_same_bytes(
 ) -> None:
     tell(loci, "killed")
     subprocess.run(["cp", "-r", str(tmp_path / "killed"), str(tmp_path / "whole")], check=True)
-    study = (*STUDY[:-1], "250")
+    study = (*STUDY[:-1], "150")
     command = [sys.executable, "-m", "loci", "--vault", str(tmp_path / "killed"), "distil", "--user", "ann", *study, "--json"]
     process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     saved = tmp_path / "killed" / "main.kv"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -30,7 +29,6 @@ from loci.policy.placing import Limits
 from loci.policy.redacting import Rules
 from loci.policy.retention import Recency, Retention
 from loci.ports import Chat, Clock, Embedder, Ids, Scorer, Secret
-from loci.ports.adapting import Examined, Examinee, Question
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
 from loci.ports.serving import Server
@@ -96,7 +94,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, server=server, methods=METHODS, probe=examine, retention=retention_of(settings), limits=limits_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
+        notary=Ed25519(), engine=model, server=server, methods=METHODS, probe=fewshot.examine, retention=retention_of(settings), limits=limits_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 
@@ -223,16 +221,6 @@ METHODS: dict[str, Method] = {
     "streaming": partial(_method, "streaming", "Streaming", ""),
 }
 """What chooses the entries of a KV budget, by the names of `loci.methods`. EpiCache is none of them: it keeps several caches."""
-
-
-def examine(before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], texts: Sequence[str]) -> Examined:
-    """An adapter's examination by the few-shot probe; with the text in context it is the model without the adapter that is asked."""
-    found = fewshot.probe(before, after, questions, untouched)
-    told = [replace(question, cue=f"{text}\n\n{question.cue}") for question, text in zip(questions, texts, strict=True)]
-    in_text = fewshot.examined(before, fewshot.with_foils(told)).recall
-    return Examined(
-        found.before.recognition, found.after.recognition, found.before.recall, found.after.recall, in_text, found.collateral, found.questions, len(untouched)
-    )  # fmt: skip
 
 
 def _itself(given: Given) -> Given:

@@ -15,9 +15,9 @@ from loci.errors import (
     Diverged,
     IncompatiblePayload,
     Invalid,
-    LociError,
     Missing,
     OutOfTime,
+    StorageFull,
     TooLarge,
     Unsupported,
 )
@@ -441,6 +441,62 @@ def test_a_cube_with_another_key_learns_its_adapters_anew(tmp_path: Path, clock:
     assert b"Oslo" not in file.read_bytes()
 
 
+def test_a_model_that_cannot_learn_answers_from_text(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    cube.mount(cube.distil(user="kim").id)
+    other = open_memory(tmp_path / "cube", clock=clock, engine=HashEngine()).cube("cube")
+    text, adapters, reason = ask(other, "Where do I live?")
+    assert text and adapters == () and "cannot learn" in reason
+
+
+def test_what_is_masked_since_is_not_answered_from_weights(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    cube = opened()
+    tell(cube, *SAID, "Write to me at kim@example.org.")
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    cube.protect(personal="mask")
+    assert not only(cube).is_mounted and "masked" in only(cube).reason
+    again = cube.distil(user="kim", id=made.id)
+    assert again.is_mounted
+    assert b"kim@example" not in bytes(cube._adapters.weights(cube.adapter(made.id)).tensors["known"].data)
+
+
+def test_what_diverged_is_learned_by_another_recipe_and_the_rest_stays(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID, f"Now {WORSE}.")
+    with pytest.raises(Diverged):
+        cube.distil(user="kim", exposures=7, seed=3)
+    id = only(cube).id
+    with pytest.raises(Diverged):
+        cube.distil(user="kim", id=id, rate=1e-4)
+    recipe = cube.adapter(id).recipe
+    assert (recipe.exposures, recipe.seed, recipe.rate) == (7, 3, 1e-4)
+
+
+def test_a_store_that_fails_ends_the_wait(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFull("No room.")
+
+    monkeypatch.setattr(cube._scheduler, "_lease", full)
+    with pytest.raises(StorageFull):
+        cube.distil(user="kim")
+
+
+def test_adapters_are_for_an_answer_from_text(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    with pytest.raises(Invalid, match="approximate"):
+        cube.generate("Where do I live?", user="kim", approximate=True, adapters=[made.id])
+    for limit in (0, 10**9, "all"):
+        with pytest.raises(Invalid):
+            cube.distil(user="kim", limit=limit)  # type: ignore[arg-type]
+
+
 # -- the gate ------------------------------------------------------------------------------------------------------------
 
 
@@ -481,8 +537,3 @@ def test_what_is_let_go_of_is_gone_with_its_bytes(opened: Open, tmp_path: Path) 
     assert cube.adapters(user="kim") == [] and not list((tmp_path / "cube").rglob("*.safetensors"))
     with pytest.raises(Missing):
         cube.adapter(made.id)
-
-
-def test_every_error_has_a_code_and_says_what_to_do() -> None:
-    for kind in (OutOfTime, Diverged):
-        assert issubclass(kind, LociError) and kind.code

@@ -1,4 +1,4 @@
-"""The small model of `loci demo --three-forms`: Qwen3's shape, half a million weights at most, trained here from a seed on a made-up country's capitals, until it answers from what
+"""The small model of `loci demo --three-forms`: Qwen3's shape, 299,232 weights, trained here from a seed on a made-up country's capitals, until it answers from what
 stands before the question and from what it knows by heart.
 
 The language is that of the product: memories as a recall packs them, and questions as lessons and people ask them. What it says shows what the system does, and nothing about
@@ -128,7 +128,7 @@ def _tokenizer(country: Country) -> PreTrainedTokenizerFast:
 
 def _train(model: Any, tokenizer: PreTrainedTokenizerFast, country: Country, shape: Shape, advance: Callable[[int, int], None]) -> float:
     """Two helpers train along and are thrown away: the first layer says which words stood before (`Echo`), the second, where an answer begins, which land was asked about.
-    From answers alone the same is found out in hours."""
+    From answers alone it was not found out in 1,100 steps."""
     echo, seek = Echo(shape.width), torch.nn.Linear(shape.width, shape.width, bias=False)
     optimiser = torch.optim.AdamW(
         [*model.parameters(), *echo.parameters(), *seek.parameters()], lr=shape.rate, betas=(0.9, 0.98), weight_decay=0.01

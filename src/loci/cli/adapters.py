@@ -19,26 +19,20 @@ from loci.types import Adapter
 @scoped
 @click.option("--about", metavar="WORDS", help="Learn what a search for these words finds. Without it, and without ids: everything.")
 @click.option("--limit", type=int, metavar="N", help="Memories of that at most.")
+@click.option("--form", help="lora (low-rank deltas), or cartridge (keys and values of a few virtual tokens).  [default: lora]")
+@click.option("--rank", type=int, help="Of a lora.  [default: 8]")
+@click.option("--tokens", type=int, help="Of a cartridge.")
+@click.option("--exposures", type=int, help="How often each lesson is seen.  [default: 60]")
+@click.option("--rate", type=float, help="Of learning.  [default: 0.001]")
 @click.option(
-    "--form", default="lora", show_default=True, help="lora (low-rank deltas), or cartridge (keys and values of a few virtual tokens)."
-)
-@click.option("--rank", type=int, default=8, show_default=True, help="Of a lora.")
-@click.option("--tokens", type=int, default=0, help="Of a cartridge.")
-@click.option("--exposures", type=int, default=60, show_default=True, help="How often each lesson is seen.")
-@click.option("--rate", type=float, default=1e-3, show_default=True, help="Of learning.")
-@click.option(
-    "--replay",
-    type=float,
-    default=0.25,
-    show_default=True,
-    help="Share of what is seen that is the model's own, so that it forgets nothing else.",
+    "--replay", type=float, help="Share of what is seen that is the model's own, so that it forgets nothing else.  [default: 0.25]"
 )
 @click.option(
     "--minutes", type=float, default=10.0, show_default=True, help="It may take; what is learned by then is kept, and --id goes on."
 )
-@click.option("--most-bytes", type=int, default=1 << 28, show_default=True, help="An adapter may have.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of chance: the same gives the same weights.")
-@click.option("--id", metavar="ID", help="Learn this adapter anew, or go on with it.")
+@click.option("--most-bytes", type=int, help="An adapter may have.  [default: 268435456]")
+@click.option("--seed", type=int, help="Of chance: the same gives the same weights.  [default: 0]")
+@click.option("--id", metavar="ID", help="Learn this adapter anew, or go on with it: as before in what is not said anew.")
 @click.option("--wait/--no-wait", default=True, help="Learn now, or put it into the queue for `loci worker`.")
 def distil(place: Place, as_json: bool, **wanted: Any) -> int:
     """Have the model learn MEMORIES, and keep what it learned as an adapter.

@@ -57,7 +57,7 @@ def _model(folder: Path, as_json: bool) -> Path:
     except ImportError as error:
         raise Unsupported("The demo of three forms trains a model: pip install 'loci-memos[parametric]' brings what it takes.") from error
     if not as_json:
-        render.note("training a model of a quarter of a million weights on a made-up country's capitals; what it says means nothing else.")
+        render.note("training a model of three hundred thousand weights on a made-up country's capitals; what it says means nothing else.")
     folder.mkdir(parents=True, exist_ok=True)
     with render.progress("steps") as advance:
         right = make(made, advance)

@@ -49,11 +49,12 @@ def warn(text: str) -> None:
 
 
 def warn_of_gone(ids: Sequence[str]) -> None:
-    """Says which activation memories a check let go of, if any."""
+    """Says which activation memories and adapters a check let go of, if any."""
     if ids:
         named = ", ".join(ids)
         warn(
-            f"{len(ids)} activation memories were let go: their files were gone ({named}). Their memories are there; `loci activate` reads them again."
+            f"{len(ids)} activation memories were let go: their files were gone ({named}). Their memories are there; `loci activate` reads them again, and what is an"
+            " adapter is learned anew (`loci worker`)."
         )
 
 

@@ -8,6 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from loci.errors import Invalid, TooLarge
 from loci.operation.intake import check_name, check_text, check_time
 from loci.policy.caching import PROVIDERS, Provider
+from loci.ports.adapting import Recipe
 from loci.types import Channel, Message, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
@@ -24,6 +26,7 @@ CUBES = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._-]{0,97}(?:\.\*)?")
 MAX_USES = 1_000_000_000
 MAX_KEY, MAX_KEYS = 40, 10  # of the fields that are noted as ignored
 MAX_QUESTION = 100_000  # characters
+MAX_RANK, MAX_TOKENS, MAX_EXPOSURES, MAX_MINUTES = 1024, 4096, 100_000, 7 * 24 * 60  # of learning
 
 
 def messages_of(words: Words) -> list[Message]:
@@ -259,6 +262,30 @@ def share(value: float, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise Invalid(f"{what} is {value!r:.100}; it must be a share, from 0 to 1.")
     return float(value)
+
+
+def above(value: float, what: str, most: float) -> float:
+    """More than 0, and at most so much."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise Invalid(f"{what} is {value!r:.100}; it must be more than 0 and at most {most:,}.")
+    return float(value)
+
+
+def recipe_of(before: Recipe, said: Mapping[str, Any], minutes: float) -> Recipe:
+    """A recipe with what is said of it in the place of what it was, and so many minutes."""
+    told = {name: value for name, value in said.items() if value is not None}
+    made = replace(before, **told, most_seconds=60.0 * above(minutes, "minutes", MAX_MINUTES))
+    one_of(made.form, ("lora", "cartridge"), "form")
+    number(made.rank, "rank", 1, MAX_RANK)
+    number(made.tokens, "tokens", 0, MAX_TOKENS)
+    number(made.exposures, "exposures", 1, MAX_EXPOSURES)
+    number(made.seed, "seed", 0, 2**31)
+    number(made.most_bytes, "most_bytes", 1, 2**40)
+    above(made.rate, "rate", 1.0)
+    share(made.replay, "replay")
+    if made.form == "cartridge" and not made.tokens:
+        raise Invalid("A cartridge needs to know of how many tokens it is to be: tokens=, --tokens.")
+    return replace(made, alpha=2.0 * made.rank)
 
 
 def divergence(value: float, what: str) -> float:

@@ -24,9 +24,9 @@ STAGES = ("draft", "evaluated", "failed")
 AGAIN = "Its memories' text is used instead. `loci adapter list` names it, `loci adapter drop ID` lets go of it, `loci distil --id ID` learns it anew."
 
 
-def taught(lessons: Sequence[Lesson], replay: Sequence[str]) -> str:
+def taught(lessons: Sequence[Lesson]) -> str:
     """A hash of everything that is learned from."""
-    return sha256(canonical({"lessons": [asdict(lesson) for lesson in lessons], "replay": list(replay)})).hexdigest()
+    return sha256(canonical({"lessons": [asdict(lesson) for lesson in lessons]})).hexdigest()
 
 
 def dump(learning: Learning) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from loci.errors import Invalid
-from loci.ports.adapting import Examinee, Question
+from loci.ports.adapting import Examined, Examinee, Question
 
 OTHERS = 3  # answers of other questions that stand in where a question has no foils
 
@@ -62,6 +62,19 @@ def probe(
     cost_before, cost_after = loss_on(before, untouched), loss_on(after, untouched)
     retained = tuple(Retained(updates, examined(model, asked)) for updates, model in checkpoints)
     return Report(len(asked), examined(before, asked), examined(after, asked), cost_before, cost_after, retained)
+
+
+def examine(
+    before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], texts: Sequence[str]
+) -> Examined:  # fmt: skip
+    """The same in the figures that decide whether an adapter may answer (`loci.policy.admission`); with the text in context it is the model without the
+    adapter that is asked."""
+    found = probe(before, after, questions, untouched)
+    told = [replace(question, cue=f"{text}\n\n{question.cue}") for question, text in zip(questions, texts, strict=True)]
+    in_text = examined(before, with_foils(told)).recall
+    return Examined(
+        found.before.recognition, found.after.recognition, found.before.recall, found.after.recall, in_text, found.collateral, found.questions, len(untouched)
+    )  # fmt: skip
 
 
 def examined(model: Examinee, questions: Sequence[Question]) -> Grade:

@@ -131,6 +131,15 @@ class Adapters:
                 raise Conflict(
                     f"Memory {quoted.memory} changed since adapter {learning.id} learned it; it is learned anew from what holds now."
                 )
+        if learning.words and learning.words != self.words_of([found[quoted.memory] for quoted in learning.quoted]):
+            raise Conflict(
+                f"The memories of {learning.id} read otherwise than when it learned them, since other things are masked now."
+                f" `loci distil --id {learning.id}` learns it anew."
+            )
+
+    def words_of(self, memories: Sequence[Memory]) -> str:
+        """A keyed hash of how memories may be shown."""
+        return self.store.hash("adapter", *self.texts(memories)).hex()
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
@@ -172,7 +181,7 @@ class Adapters:
             try:
                 mounted.append((row.id, self.ready(row, learning, at)))
                 held.update(quoted.memory for quoted in learning.quoted)
-            except GIVES_WAY as error:
+            except (*GIVES_WAY, Unsupported) as error:
                 why.append(f"{error} Its memories' text was read.")
         engine = self.student.mounted([learned for _, learned in mounted]) if mounted else self.engine
         hits = [hit for hit in recall.hits if hit.memory.id not in held]
@@ -193,10 +202,10 @@ class Adapters:
             with self.store.write(now) as tx:
                 for row in gone.values():
                     tx.drop_adapters([row.id], before=row.number)
-                    self.relearn(tx, replace(row, number=row.number - 1), ())
+                    self._relearn(tx, row, row.number, ())
         return list(gone)
 
-    def relearn(self, tx: Transaction, row: AdapterRow, erased: Collection[str]) -> None:
+    def _relearn(self, tx: Transaction, row: AdapterRow, version: int, erased: Collection[str]) -> None:
         """Puts down that an adapter is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, it is gone."""
         learning = parametric.load(row.manifest)
         left = tuple(quoted for quoted in learning.quoted if not set(quoted.sources) & set(erased) and _is_there(tx, quoted.memory))
@@ -204,17 +213,15 @@ class Adapters:
             tx.drop_adapters([row.id])
             return
         chosen = tuple(quoted.memory for quoted in left)
-        self.draft(tx, replace(
-            learning, version=row.number + 1, chosen=chosen, quoted=left, stage="draft", taught="", file=None, report=None, faults=(),
-        ))  # fmt: skip
+        self.draft(tx, replace(learning.draft(version), chosen=chosen, quoted=left))
         if row.is_wanted:
-            tx.mount_adapter(row.id, row.number + 1)
+            tx.mount_adapter(row.id, version)
 
     def forget(self, tx: Transaction, rows: Sequence[AdapterRow], erased: Collection[str], user: str | None) -> None:
         """After an erasure: what had learned of the ``erased`` sources learns anew without them, and a ``user`` who was erased has no adapters, of whatever they
         were made."""
         for row in rows:
-            self.relearn(tx, row, erased)
+            self._relearn(tx, row, row.number + 1, erased)
         if user is not None:
             tx.drop_adapters([row.id for row in self.store.adapters() if parametric.load(row.manifest).user == user])
 

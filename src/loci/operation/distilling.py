@@ -12,7 +12,7 @@ from datetime import datetime
 from time import monotonic
 
 from loci import samples
-from loci.errors import Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
+from loci.errors import Conflict, Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
 from loci.memories import pages, parametric
 from loci.operation.adapters import FORMER, PRINCIPAL, Adapters
 from loci.operation.reading import quoted_of
@@ -73,7 +73,11 @@ class Distilling:
             tx.drop_adapters([id])
             tx.audit(PRINCIPAL, "drop_adapter", id, {"reason": "none of its memories holds any more"})
             return
-        self._adapters.check_current(learning, self._at(learning))
+        try:
+            self._adapters.check_current(learning, self._at(learning))
+        except Conflict as error:
+            self.failures[id] = error
+            raise
         passed = learning.stage == "evaluated"
         for former in self._adapters.store.adapters():
             if former.id == id and former.number < learning.version and former.state is State.ACTIVATED and passed:
@@ -101,16 +105,16 @@ class Distilling:
             return Made(id, None)
         student, engine = self._adapters.student, self._adapters.engine
 
-        ask, pupils = self._ask, self._pupils(memories)
-        lessons = lessons_of(pupils, ask)
+        pupils = self._pupils(memories)
+        lessons = lessons_of(pupils, self._ask)
         draft = replace(
             draft, chosen=tuple(memory.id for memory in memories), quoted=quoted_of(memories), fingerprint=engine.fingerprint(), tools=engine.tools(),
-            lessons=len(lessons), taught=parametric.taught(lessons, ()),
+            words=self._adapters.words_of(memories), lessons=len(lessons), taught=parametric.taught(lessons),
         )  # fmt: skip
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
         learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
-        report = self._examined([learned], pupils, memories, at, ask)
+        report = self._examined([learned], pupils, at)
         faults = admission.faults(report)
         data = pages.dump(learned.tensors)
         file = Kept(*self._adapters.files.put(data))
@@ -131,7 +135,7 @@ class Distilling:
             return latest
         if row.state is not State.ARCHIVED:
             return None
-        return replace(latest, version=latest.version + 1, stage="draft", quoted=(), taught="", file=None, report=None, faults=())
+        return latest.draft(latest.version + 1)
 
     def _breathing(self, draft: Learning, at: RowFilter, breath: Breath) -> Callable[[], None]:
         """Between two steps: calls come first, and what was changed or erased meanwhile is not learned to the end."""
@@ -146,13 +150,13 @@ class Distilling:
 
         return breathe
 
-    def faults_beside(self, stack: Sequence[tuple[str, Learned]], learnings: Sequence[Learning]) -> list[str]:
+    def faults_beside(self, stack: Sequence[tuple[Learning, Learned]]) -> list[str]:
         """What is wrong with each of several adapters when all are mounted: each was learned as if it were alone."""
         told = []
-        for learning in learnings:
+        for learning, _ in stack:
             at = self._at(learning)
             memories = self._adapters.present(learning.chosen, at)
-            found = self._examined([learned for _, learned in stack], self._pupils(memories), memories, at, self._ask)
+            found = self._examined([learned for _, learned in stack], self._pupils(memories), at)
             told += [f"{learning.id}: {fault}" for fault in admission.faults(found)]
         return told
 
@@ -162,16 +166,13 @@ class Distilling:
     def _pupils(self, memories: Sequence[Memory]) -> list[Pupil]:
         return [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
 
-    def _examined(
-        self, learned: Sequence[Learned], pupils: Sequence[Pupil], memories: Sequence[Memory], at: RowFilter, ask: Callable[[str], str]
-    ) -> Examined:
+    def _examined(self, learned: Sequence[Learned], pupils: Sequence[Pupil], at: RowFilter) -> Examined:
         if self._probe is None:
             raise Unsupported("There is nothing that examines adapters (`loci.methods.fewshot`), so none can be let answer.")
         student = self._adapters.student
-        asked = questions_of(pupils, ask)
+        asked = questions_of(pupils, self._ask)
         texts = {pupil.memory: pupil.text for pupil in pupils}
-        learned_ids = {memory.id for memory in memories}
-        others = [memory for memory in self._adapters.store.select(at, MOST_UNTOUCHED + len(learned_ids)) if memory.id not in learned_ids]
+        others = [memory for memory in self._adapters.store.select(at, MOST_UNTOUCHED + len(texts)) if memory.id not in texts]
         untouched = self._adapters.texts(others[:MOST_UNTOUCHED]) if len(others) >= FEW else list(samples.texts())[:MOST_UNTOUCHED]
         return self._probe(student.examinee(), student.examinee(learned), asked, untouched, [texts[question.memory] for question in asked])
 

@@ -229,9 +229,7 @@ class Scheduler:
     def drain(self, is_over: Callable[[], bool] | None = None) -> int:
         """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
         to be done."""
-        done = 0
-        while not (is_over is not None and is_over()) and self._step(None, self._works):
-            done += 1
+        done = self.work(is_over)
         failure, self.failure = self.failure, None
         if failure is not None and self._store.jobs(1):
             raise failure
@@ -241,6 +239,13 @@ class Scheduler:
         """Works some jobs of one kind here and now, for somebody who waits. False when none is due."""
         with self._working:
             return self._step_alone(self._store.write, None, [work for work in self._works if work.verb == verb])
+
+    def work(self, is_over: Callable[[], bool] | None = None) -> int:
+        """The same, and what a job raised is in the queue and in ``failure`` alone. Raises what the store raises."""
+        done = 0
+        while not (is_over is not None and is_over()) and self._step(None, self._works):
+            done += 1
+        return done
 
     def close(self) -> None:
         """Ends the thread after the job in hand; what is still queued is worked at the next opening. Uses are noted if the cube

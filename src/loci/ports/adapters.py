@@ -7,7 +7,7 @@ the adapter and puts a job into the queue that learns anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -49,8 +49,8 @@ class AdapterRow:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """What an adapter is, in full. ``chosen`` are the memories that it is to hold; ``quoted`` the versions of them that were learned, and ``taught`` a hash
-    of every lesson and of the texts replayed among them. ``stage`` is draft until it was examined, then evaluated, or failed, for ``faults``. ``seconds`` is what
+    """What an adapter is, in full. ``chosen`` are the memories that it is to hold; ``quoted`` the versions of them that were learned, ``words`` a keyed hash of how
+    they read, and ``taught`` one of every lesson. ``stage`` is draft until it was examined, then evaluated, or failed, for ``faults``. ``seconds`` is what
     learning took."""
 
     id: str
@@ -64,6 +64,7 @@ class Learning:
     chosen: tuple[str, ...]
     recipe: Recipe
     quoted: tuple[Quoted, ...] = ()
+    words: str = ""
     taught: str = ""
     lessons: int = 0
     stage: str = "draft"
@@ -75,6 +76,11 @@ class Learning:
     faults: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
     schema: int = 1
+
+    def draft(self, version: int) -> Learning:
+        """A version that is still to be learned, as this one was."""
+        nothing = Learning(self.id, version, self.created, None, self.tenant, self.user, self.agent, self.session, self.chosen, self.recipe)
+        return replace(nothing, quoted=self.quoted)
 
 
 class AdapterWrites(Protocol):

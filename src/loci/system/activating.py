@@ -196,6 +196,8 @@ class Activating(Adapting):
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
         sampling = Sampling(most, temperature, seed)
+        if adapters and (wish is not None or approximate):
+            raise Invalid("adapters are mounted for an answer from text: leave out activations and approximate, or adapters.")
         mounted, wrong = self._mounted(rows, adapters) if wish is None and not approximate else ([], [])
         if mounted or wrong:
             pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)

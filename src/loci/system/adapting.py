@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loci.errors import Conflict, Corrupt, Invalid, LociError, Missing, OutOfTime, missing_adapter
+from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, missing_adapter
 from loci.interface import inputs
+from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
 from loci.operation.distilling import Distilling
 from loci.operation.reading import quoted_of
@@ -16,11 +18,9 @@ from loci.ports import RowFilter
 from loci.ports.adapters import AdapterRow, Learning
 from loci.ports.adapting import Learned, Progress, Recipe
 from loci.system.talking import Talking
-from loci.types import Adapter, Scope, State
+from loci.types import Adapter, State
 
-FORMS = ("lora", "cartridge")
-MOST_RANK, MOST_TOKENS, MOST_EXPOSURES, MOST_MINUTES = 1024, 4096, 100_000, 7 * 24 * 60
-RECIPE = Recipe()
+MINUTES = 10.0
 
 
 class Adapting(Talking):
@@ -38,30 +38,35 @@ class Adapting(Talking):
         agent: str | None = None,
         session: str | None = None,
         limit: int | None = None,
-        form: str = "lora",
-        rank: int = RECIPE.rank,
-        tokens: int = 0,
-        exposures: int = RECIPE.exposures,
-        rate: float = RECIPE.rate,
-        replay: float = RECIPE.replay,
-        minutes: float = 10.0,
-        most_bytes: int = RECIPE.most_bytes,
-        seed: int = 0,
+        form: str | None = None,
+        rank: int | None = None,
+        tokens: int | None = None,
+        exposures: int | None = None,
+        rate: float | None = None,
+        replay: float | None = None,
+        minutes: float = MINUTES,
+        most_bytes: int | None = None,
+        seed: int | None = None,
         id: str | None = None,
         wait: bool = True,
         progress: Progress | None = None,
     ) -> Adapter:
         """Has the model learn memories, by their ids, as a search ``about`` something finds them, or all of a user's; examines what it learned, and keeps it as an adapter,
-        which may be mounted if it passed. ``form`` is lora (of a ``rank``) or cartridge (of so many ``tokens``). Each lesson is seen ``exposures`` times, a share ``replay`` of
-        what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its memories say now. It may take ``minutes``: what was
-        learned by then is kept, and the same call goes on (``id``). ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
+        which may be mounted if it passed. ``form`` is lora (of a ``rank``, 8) or cartridge (of so many ``tokens``). Each lesson is seen ``exposures`` times (60) at a ``rate`` (0.001), a share
+        ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its memories say now, and as before in
+        everything that is not said anew. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
         whoever works it. Raises what made it fail; the memories stay as they are, and so do answers."""
         rows = self._allow("distil", inputs.scope_of(self.name, user, agent, session)).rows
-        recipe = self._recipe(form, rank, tokens, exposures, rate, replay, minutes, most_bytes, seed)
+        latest = None if id is None else self._of_whom(id, rows)[1]
+        before = Recipe() if latest is None else latest.recipe
+        said = {
+            "form": form, "rank": rank, "tokens": tokens, "exposures": exposures, "rate": rate, "replay": replay, "most_bytes": most_bytes, "seed": seed,
+        }  # fmt: skip
+        recipe = inputs.recipe_of(before, said, minutes)
         self._adapters.student  # noqa: B018  (what is missing is told before anything is queued)
         now = self._parts.clock.now()
-        if id is not None:
-            learning = self._again(id, rows, recipe)
+        if latest is not None:
+            learning = self._again(latest, recipe)
         else:
             chosen = self._to_learn(rows, memories, about, limit)
             learning = Learning(
@@ -82,23 +87,6 @@ class Adapting(Talking):
             self._scheduler.wake()
         return self._shown_adapter(learning.id, rows)
 
-    def _recipe(
-        self, form: str, rank: int, tokens: int, exposures: int, rate: float, replay: float, minutes: float, most_bytes: int, seed: int
-    ) -> Recipe:  # fmt: skip
-        inputs.one_of(form, FORMS, "form")
-        if form == "cartridge" and not tokens:
-            raise Invalid("A cartridge needs to know of how many tokens it is to be: tokens=, --tokens.")
-        if not isinstance(minutes, int | float) or not 0 < minutes <= MOST_MINUTES:
-            raise Invalid(f"minutes is {minutes!r:.100}; it must be more than 0 and at most {MOST_MINUTES:,}.")
-        if not isinstance(rate, int | float) or not 0 < rate <= 1:
-            raise Invalid(f"rate is {rate!r:.100}; it must be more than 0 and at most 1, such as 0.001.")
-        return Recipe(
-            form=form, rank=inputs.number(rank, "rank", 1, MOST_RANK), tokens=inputs.number(tokens, "tokens", 0, MOST_TOKENS),
-            exposures=inputs.number(exposures, "exposures", 1, MOST_EXPOSURES), rate=float(rate), replay=inputs.share(replay, "replay"),
-            seed=inputs.number(seed, "seed", 0, 2**31), most_seconds=60.0 * minutes, most_bytes=inputs.number(most_bytes, "most_bytes", 1, 2**40),
-            alpha=2.0 * rank,
-        )  # fmt: skip
-
     def _to_learn(self, rows: RowFilter, memories: Sequence[str], about: str | None, limit: int | None) -> Sequence[str]:
         if memories or about is not None:
             chosen = self._chosen(rows, memories, about, limit)
@@ -106,19 +94,17 @@ class Adapting(Talking):
             if gone := [one for one in chosen if one not in found]:
                 raise Missing(f"There is no memory {gone[0]} in cube {self.name}. `list` shows the ids; it may have been erased.")
             return chosen
-        found_all = [memory.id for memory in self._store.select(rows, MOST_CHOSEN if limit is None else limit)]
+        most = MOST_CHOSEN if limit is None else inputs.number(limit, "limit", 1, MOST_CHOSEN)
+        if limit is None and (count := self._store.count(rows)) > most:
+            raise TooLarge(f"There are {count:,} memories, and an adapter learns {most:,} at the most: say which (about=, limit=).")
+        found_all = [memory.id for memory in self._store.select(rows, most)]
         if not found_all:
             raise Invalid("Nothing is remembered here, so there is nothing to learn.")
         return found_all
 
-    def _again(self, id: str, rows: RowFilter, recipe: Recipe) -> Learning:
-        """The version that is to be learned of an adapter that is there: a draft goes on by its own recipe, and more time."""
-        _, latest = self._of_whom(id, rows)
-        if latest.stage == "draft":
-            return replace(latest, recipe=replace(latest.recipe, most_seconds=recipe.most_seconds))
-        return replace(
-            latest, version=latest.version + 1, stage="draft", recipe=recipe, quoted=(), taught="", file=None, report=None, faults=()
-        )
+    def _again(self, latest: Learning, recipe: Recipe) -> Learning:
+        """The version that is to be learned of an adapter that is there. A draft goes on from where it is, if its recipe is the same."""
+        return replace(latest if latest.stage == "draft" else latest.draft(latest.version + 1), recipe=recipe)
 
     def _learn_now(self, learning: Learning, progress: Progress | None) -> None:
         """Works the queue until this is learned. Raises what made it fail."""
@@ -131,13 +117,9 @@ class Adapting(Talking):
             return learning.id in work.failures or self._adapters.learning(learning.id)[1].stage != "draft"
 
         try:
-            while not is_over():
-                try:
-                    did = self._scheduler.drain(is_over)
-                except LociError:
-                    did = 1  # of another job's, perhaps; of this one it is among the failures
-                if not did and not is_over():
-                    raise Conflict(f"Adapter {learning.id} is being learned by another process, or the queue is paused (`loci jobs list`).")
+            self._scheduler.work(is_over)
+            if not is_over():
+                raise Conflict(f"Adapter {learning.id} is being learned by another process, or the queue is paused (`loci jobs list`).")
         finally:
             work.progress.pop(learning.id, None)
         if (failure := work.failures.pop(learning.id, None)) is not None:
@@ -214,6 +196,8 @@ class Adapting(Talking):
             if isinstance(named, str) or not isinstance(named, Sequence) or len(set(named)) != len(named):
                 raise Invalid(f"adapters is {named!r:.100}; it must be a list of ids, each once.")
             return [self._of_whom(one, rows) for one in named], []
+        if self._parts.server is not None:
+            return [], []  # a server's model is not the one that learned
         found, wrong = [], []
         for row in self._store.adapters():
             try:
@@ -224,14 +208,17 @@ class Adapting(Talking):
         return found, wrong
 
     def _check_beside(self, learning: Learning, learned: Learned, rows: RowFilter) -> None:
-        others = [(row, one) for row, one in self._mounted(rows, None)[0] if row.id != learning.id]
-        stack = [(row.id, self._adapters.ready(row, one, rows)) for row, one in others]
-        if not stack:
+        """Raises `Conflict` where it would not pass beside those that answer now, or one of those not beside it."""
+        beside = {learning.id: (learning, learned)}
+        for row, one in self._mounted(rows, None)[0]:
+            with contextlib.suppress(*GIVES_WAY):  # one that gives way to its text is beside nobody
+                beside.setdefault(row.id, (one, self._adapters.ready(row, one, rows)))
+        if len(beside) == 1:
             return
-        wrong = self._distilling.faults_beside([*stack, (learning.id, learned)], [learning, *(one for _, one in others)])
-        if wrong:
+        if wrong := self._distilling.faults_beside(list(beside.values())):
+            others = ", ".join(id for id in beside if id != learning.id)
             raise Conflict(
-                f"Mounted together they do not pass: {' '.join(wrong)} Unmount {others[0][0].id} first, or distil the memories of both into one."
+                f"Mounted together they do not pass: {' '.join(wrong)} Unmount {others} first, or distil all their memories into one."
             )
 
     def _shown_adapter(self, id: str, rows: RowFilter) -> Adapter:
@@ -254,8 +241,6 @@ class Adapting(Talking):
     def _reached_adapter(self, verb: str, id: str, version: int | None) -> tuple[AdapterRow, Learning, RowFilter]:
         """One that a caller names by its id alone. What was made of anything outside the grant is, for its holder, not there."""
         row, learning = self._adapters.learning(inputs.id_of(id), version)
-        if not learning.quoted:
-            self._allow(verb, Scope(self.name))
         try:
             rows = self._reach(verb, learning.quoted[0].memory).rows
         except Missing:

@@ -374,7 +374,8 @@ class Handle:
     """An activation memory: what a model made of these memories when it read them, kept so that it need not read them again.
 
     ``tokens`` are its own, ``bytes`` on the disk; ``quality`` is what its codec was measured to cost when it was built. Where it was read under
-    a budget, ``method`` says what chose the entries that are left, and ``kept`` how many a layer has on average: what is answered from it is approximate."""
+    a budget, ``method`` says what chose the entries that are left, and ``kept`` how many a layer has on average: what is answered from it is approximate.
+    One that ``is_kept`` is what an answer had read, and begins only prompts for which at least half of its memories were recalled."""
 
     id: str
     version: int
@@ -389,6 +390,7 @@ class Handle:
     quality: Mapping[str, float] = field(default_factory=dict)
     method: str = ""
     kept: int = 0
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,12 @@ def test_commands_build_use_look_and_let_go(folder: Path, tmp_path: Path) -> Non
         loci("add", text, "--user", "ann", "--speaker", "Ann")
     read = loci("generate", "Where does Ann live?", "--user", "ann", "--max-tokens", "6")
     assert read["attached"]["handle"] is None and read["attached"]["read_tokens"] > 0
+    first = loci("generate", "Where does Ann live?", "--user", "ann", "--max-tokens", "6", "--keep")
+    kept = loci("kv", "list", "--user", "ann")
+    assert [h["is_kept"] for h in kept] == [True] * len(kept)  # on a fast disk it is worth it, and if not it says so
+    assert (f"is kept as {kept[0]['id']}" if kept else "nothing was kept: ") in first["attached"]["reason"]
+    for entry in kept:
+        loci("kv", "drop", entry["id"])
     handle = loci("activate", "--about", "Where does Ann live?", "--user", "ann")
     held = loci("generate", "Where does Ann live?", "--user", "ann", "--max-tokens", "6")
     assert held["attached"]["handle"] in (handle["id"], None)  # a model this small may read sooner than it loads, and then says so

@@ -80,6 +80,15 @@ def test_the_answer_is_that_of_the_text(cube: Cube, folder: Path, door: Door) ->
     assert (read, used) == (text, None) and "is not there" in why
 
 
+def test_what_an_answer_read_and_kept_answers_alike(cube: Cube, door: Door) -> None:
+    first, used, why = answer(cube, keep=True)
+    (kept,) = cube.activations(user="ann")
+    assert used is None and kept.is_kept and kept.id in why
+    assert answer(cube, keep=True)[:2] == (first, kept.id)
+    again, used, why = answer(door().cube("main"))
+    assert (again, used) == (first, kept.id) and why.endswith("from the disk")
+
+
 def test_a_conversation_goes_on_from_it(cube: Cube) -> None:
     handle = cube.activate(ids(cube), user="ann")
     turns = [Message("user", "Who is Ben?"), Message("assistant", "Her brother."), Message("user", "Where does Ann live?")]

@@ -144,7 +144,8 @@ def test_the_first_token_is_timed_through_a_cube() -> None:
     assert row["disk over prepared"] == pytest.approx(row["ms"]["disk"] / row["ms"]["prepared"])
     for way in ("device", "prepared", "block", "blend"):  # a model this small may read sooner than it loads, and then says so
         assert "from the device" in row["told"][way] or "the text was read" in row["told"][way], way
-    assert "is not there" in row["told"]["text"]
+    assert "is not there" in row["told"]["text"] and row["kept over read"] == pytest.approx(row["ms"]["kept"] / row["ms"]["read"])
+    assert "is kept as" in row["told"]["kept"] and "from the device" in row["told"]["gone on"]
 
 
 def test_a_budget_bounds_the_memory_of_a_long_context() -> None:

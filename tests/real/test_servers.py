@@ -787,3 +787,9 @@ def test_a_budget_takes_a_model_that_runs_here(cube: Cube, server: Scripted) -> 
         with pytest.raises(Unsupported, match="takes a model that runs here"):
             attempt()
     assert len(completions(server)) == before and cube.activations(user="ann") == []
+
+
+def test_a_server_keeps_what_it_likes(cube: Cube, server: Scripted) -> None:
+    with pytest.raises(Unsupported, match="leave out keep"):
+        cube.generate(QUESTION, user="ann", keep=True)
+    assert cube.generate(QUESTION, user="ann", max_tokens=2).text()

@@ -8,7 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from loci.bench.placement import KEEPING, MACHINES, NOTHING, OURS, RULES, TIMER_DAYS, Event, Latest, Planned, Timer, Trace, replay
+from loci.bench.placement import (
+    MACHINES,
+    NOTHING,
+    OURS,
+    PREFIX_CACHE,
+    RULES,
+    TIMER_DAYS,
+    Block,
+    Event,
+    Keeping,
+    Latest,
+    Planned,
+    Timer,
+    Trace,
+    replay,
+)
 from loci.bench.placement_report import Row, run, table, targets, totals, write
 from loci.bench.placement_traces import asked, made
 from loci.policy import placing
@@ -46,7 +61,7 @@ def test_the_timer_copies_what_is_used_most_every_five_minutes() -> None:
     assert replay(uses(*soon, edits=(soon[2] + 0.001,)), Timer(), CORE).made == 2
 
 
-def test_ours_waits_for_the_third_use_and_after_an_edit_for_a_day() -> None:
+def test_the_plan_waits_for_the_third_use_and_after_an_edit_for_a_day() -> None:
     hours = [n / 4 for n in range(40)]
     steady, edited = replay(uses(*hours), Planned(), CORE), replay(uses(*hours, edits=(5.01,)), Planned(), CORE)
     assert (steady.made, steady.attached) == (1, 37)
@@ -58,6 +73,40 @@ def test_ours_waits_for_the_third_use_and_after_an_edit_for_a_day() -> None:
 def test_it_asks_the_policy_that_plan_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "plan", lambda bodies, machine, limits: [])
     assert replay(uses(*range(20)), Planned(), CORE) == replay(uses(*range(20)), RULES[NOTHING](), CORE)
+
+
+def test_what_was_read_is_kept_at_once_and_after_an_edit_again() -> None:
+    cost = replay(uses(1, 2, 3), Keeping(), CORE)
+    assert (cost.made, cost.attached, cost.tokens) == (1, 2, 1000 + 3 * QUESTION), "nothing is read to be kept"
+    cost = replay(uses(1, 2, 3, edits=(2.5,)), Keeping(), CORE)
+    assert (cost.made, cost.attached, cost.tokens) == (2, 1, 2000 + 3 * QUESTION)
+
+
+def test_where_writing_is_dear_it_waits_for_the_same_text_to_be_read_again() -> None:
+    gpu = OTHERS[1]
+    cost = replay(uses(1, 1.1, 1.2, 1.3, 1.4), Keeping(), gpu)
+    assert cost.made == 1 and cost.attached == 2
+    assert replay(uses(1, 1.1, 1.2, edits=(1.05, 1.15)), Keeping(), gpu).made == 0, "other words are another text"
+
+
+def test_keeping_asks_the_policy_that_generate_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "why_not_kept", lambda tokens, reads, machine: "no")
+    trace = uses(*range(20))
+    assert replay(trace, Keeping(), CORE) == replay(trace, Planned(), CORE)
+
+
+def test_what_was_read_for_an_answer_begins_what_wants_half_of_it() -> None:
+    kept = Block(dict.fromkeys("abc", 0), 300, 0.0, is_kept=True)
+    assert kept.may_begin("ab") and not kept.may_begin("a") and Block(kept.versions, 300, 0.0).may_begin("a")
+
+
+def test_what_there_is_no_room_for_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = "abcd"
+    events = tuple(Event(1 + n / 100, (names[n % 4] if n < 8 else "a",)) for n in range(40))
+    trace = Trace("t", events, dict.fromkeys(names, 1000), {name: name for name in names})
+    small = replace(CORE, limits=replace(CORE.limits, disk_bytes=3 * 16_384_000))
+    assert replay(trace, Keeping(), small).made > replay(trace, Keeping(), CORE).made == 4
+    assert replay(trace, Keeping(), small).attached >= 31, "what is used stays"
 
 
 def test_it_is_never_much_dearer_than_text_and_beats_a_cache_where_things_change() -> None:
@@ -90,6 +139,6 @@ def test_the_report_tells_every_target(tmp_path: Path) -> None:
     report = (tmp_path / "report.md").read_text()
     assert all(line in report for line in [*targets(rows), *table(rows, CORE.name)]) and (tmp_path / "cost.svg").exists()
     total = totals(rows, CORE.name)
-    assert total[NOTHING].ms == total[NOTHING].mean_tokens == 1 and total[KEEPING].ms < 1
+    assert total[NOTHING].ms == total[NOTHING].mean_tokens == 1 and total[PREFIX_CACHE].ms < 1
     dear = [Row(row.machine, row.trace, row.rule, row.tokens, row.ms * (9 if row.rule == OURS else 1), 0, 0) for row in rows]
     assert all("missed" in line for line in targets(dear) if "ms" in line or "above text" in line)

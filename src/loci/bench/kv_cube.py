@@ -1,5 +1,5 @@
 """`loci bench kv-cube`: the first token of an answer through a whole cube: from the text, from the disk, with its pages brought ahead, and from
-several activation memories put together.
+several activation memories put together; and what keeping costs that was read for an answer.
 
 The model has random weights: times are real, answers are nothing. Everything that a question takes is in the time: the search,
 the comparison of words, model and tokens, the pages, the model's first step.
@@ -77,19 +77,32 @@ def measured(bench: Bench, folder: Path, context: int) -> dict[str, Any]:
     for _ in range(bench.tries):
         with opened(bench, folder) as cube:
             note("text", first_token(bench, cube, activations=[whole.id]))
+    keep(bench, folder, len(ids), note)
     best = {way: min(times) for way, times in found.items()}
     reread = said["blend"].reread_tokens
     return {
         "context": whole.tokens, "bytes": whole.bytes, "ms": best, "told": {way: attached.reason for way, attached in said.items()},
         "reread": reread, "disk over prepared": best["disk"] / best["prepared"], "text over prepared": best["text"] / best["prepared"],
         "prefix over block": best["prefix"] / best["block"], "prefix over blend": best["prefix"] / best["blend"],
+        "kept over read": best["kept"] / best["read"], "read over gone on": best["read"] / best["gone on"],
     }  # fmt: skip
+
+
+def keep(bench: Bench, folder: Path, count: int, note: Callable[[str, tuple[float, Any]], None]) -> None:
+    """Of a question that recalls as many memories: the text read, read and kept, and gone on from."""
+    for _ in range(bench.tries):
+        with opened(bench, folder) as cube:
+            for handle in cube.activations(user=USER):
+                cube.deactivate(handle.id)
+            note("read", first_token(bench, cube, limit=count))
+            note("kept", first_token(bench, cube, limit=count, keep=True))
+            note("gone on", first_token(bench, cube, limit=count))
 
 
 def first_token(bench: Bench, cube: Cube, **wanted: Any) -> tuple[float, Any]:
     """(milliseconds, how the prompt was read)"""
     start = perf_counter()
-    answer = cube.generate(QUESTION, user=USER, limit=1, max_tokens=1, **wanted)
+    answer = cube.generate(QUESTION, user=USER, max_tokens=1, **{"limit": 1, **wanted})
     next(iter(answer), "")
     bench.wait()
     return 1e3 * (perf_counter() - start), answer.attached

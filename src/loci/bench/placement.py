@@ -2,9 +2,9 @@
 
 Traces of uses and edits are replayed against a machine whose rates are declared, so that every run gives the same. A use is an answer that
 cites some memories: it costs the reading of what no KV memory holds, and the loading of the one that holds most of it, as `generate` goes on
-from one; where reading is cheaper, the text is read, whatever the rule. A rule decides only what is made and let go. Ours is
-`policy.placing.plan`, which `loci plan` asks too, once an hour in which anything was asked. Costs are of the prompt's beginning: what is
-answered after it costs the same in every form.
+from one; where reading is cheaper, the text is read, whatever the rule. A rule decides only what is made and let go. Ours asks what
+`generate --keep` asks of what was just read, and once an hour in which anything was asked `policy.placing.plan`, as `loci plan` does. Costs are of
+the prompt's beginning: what is answered after it costs the same in every form.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from loci.policy import placing
+from loci.policy.eviction import Stored, payload_key
 from loci.policy.placement import load_seconds, read_seconds
 from loci.policy.placing import Limits, Machine, Member, State
 from loci.policy.retention import Recency, heat, used
@@ -91,11 +92,16 @@ class Cost:
 
 @dataclass(slots=True)
 class Block:
-    """A KV memory: the memories in it, each with the version that was read."""
+    """A KV memory: the memories in it, each with the version that was read. One that ``is_kept`` was read for an answer."""
 
     versions: dict[str, int]
     tokens: int
     day: float
+    is_kept: bool = False
+
+    def may_begin(self, memories: Iterable[str]) -> bool:
+        """What an answer had read begins only a prompt that wants half of it, as in `operation.activation.nearest`."""
+        return not self.is_kept or 2 * sum(memory in self.versions for memory in memories) >= len(self.versions)
 
 
 @dataclass(slots=True)
@@ -147,8 +153,11 @@ class Room:
         self.cost.read_ms += 1000 * read_s
         self.cost.load_ms += 1000 * load_s
 
-    def _nearest(self, memories: Iterable[str]) -> str | None:
-        held = {name for memory in memories for name in self.holding.get(memory, ()) if self.is_fresh(self.blocks[name])}
+    def _may_begin(self, name: str, memories: Sequence[str]) -> bool:
+        return self.is_fresh(self.blocks[name]) and self.blocks[name].may_begin(memories)
+
+    def _nearest(self, memories: Sequence[str]) -> str | None:
+        held = {name for memory in memories for name in self.holding.get(memory, ()) if self._may_begin(name, memories)}
 
         def overlap(name: str) -> tuple[int, int, str]:
             block = self.blocks[name]
@@ -160,7 +169,7 @@ class Room:
         """Has memories read into a block, and written. What was just read for an answer need not be read again (``is_read`` False)."""
         self.drop(name)
         tokens = sum(self.trace.tokens[memory] for memory in memories)
-        self.blocks[name] = Block({memory: self.versions[memory] for memory in memories}, tokens, self.day)
+        self.blocks[name] = Block({memory: self.versions[memory] for memory in memories}, tokens, self.day, not is_read)
         for memory in memories:
             self.holding.setdefault(memory, set()).add(name)
         reading = read_seconds(self.rates, tokens) if is_read else 0.0
@@ -258,7 +267,7 @@ class Timer(Nothing):
 
 @dataclass
 class Planned(Nothing):
-    """Ours: the decisions of `policy.placing.plan`."""
+    """The decisions of `policy.placing.plan` alone, by which text is read once more to be kept."""
 
     strengths: dict[str, Strength] = field(default_factory=dict)
     changes: dict[str, tuple[int, float]] = field(default_factory=dict)  # of a memory: how often, when last
@@ -294,24 +303,25 @@ class Planned(Nothing):
                 self.demoted[decision.body.id] = now
 
     def _bodies(self, room: Room, now: float) -> list[placing.Body]:
-        found = []
+        """The memories of each block, and of each body those that were used and are in no block but its own."""
+        taken = {memory: name for name, block in room.blocks.items() for memory in block.versions}
+        members: dict[str, list[Member]] = {}
+        for memory, name in taken.items():
+            members.setdefault(name, []).append(self._member(room, memory, now))
         for name, memories in list(self.groups.items()):
-            members = [self._member(room, memory, now) for memory in memories]
-            block = room.blocks.get(name)
-            if block is None:
-                if not any(member.heat >= placing.WARM for member in members):
-                    del self.groups[name]  # it comes back with its next use
-                    continue
-                state = State(demoted_days=now - self.demoted[name] if name in self.demoted else None)
-            else:
-                state = State(
-                    Kind.ACTIVATION,
-                    frozenset(block.versions),
-                    "" if room.is_fresh(block) else "its words changed",
-                    held_days=now - block.day,
-                )
-            found.append(placing.body_of(name, members, state))
-        return found
+            own = [self._member(room, memory, now) for memory in memories if memory not in taken]
+            if any(member.heat >= placing.WARM for member in own):
+                members.setdefault(name, []).extend(own)
+            elif name not in room.blocks and not any(memory in taken for memory in memories):
+                del self.groups[name]  # it comes back with its next use
+        return [placing.body_of(name, own, self._state(room, name, now)) for name, own in members.items()]
+
+    def _state(self, room: Room, name: str, now: float) -> State:
+        block = room.blocks.get(name)
+        if block is None:
+            return State(demoted_days=now - self.demoted[name] if name in self.demoted else None)
+        stale = "" if room.is_fresh(block) else "its words changed"
+        return State(Kind.ACTIVATION, frozenset(block.versions), stale, held_days=now - block.day)
 
     def _member(self, room: Room, memory: str, now: float) -> Member:
         strength = self.strengths[memory]
@@ -319,21 +329,66 @@ class Planned(Nothing):
         return Member(memory, room.trace.tokens[memory], heat(strength, _moment(now)), strength.uses, count, now - when)
 
 
+@dataclass
+class Keeping(Planned):
+    """Ours: besides, what was just read is kept where `policy.placing.why_not_kept` has nothing against it. What there is no room for goes as
+    it goes from a cube, by `policy.eviction.payload_key`."""
+
+    reads: dict[tuple[tuple[str, int], ...], Strength] = field(default_factory=dict)  # of a text: its memories and their versions
+    clock: float = 0.0
+    uses: Counter[str] = field(default_factory=Counter)
+    keys: dict[str, float] = field(default_factory=dict)
+
+    def used(self, room: Room, event: Event, attached: str | None) -> None:
+        super().used(room, event, attached)
+        if attached is not None:
+            self._rank(room, attached)
+            return
+        text = tuple(sorted((memory, room.versions[memory]) for memory in event.memories))
+        strength = self.reads[text] = used(self.reads.get(text, Strength(_moment(event.day))), _moment(event.day), self.by)
+        tokens = sum(room.trace.tokens[memory] for memory in event.memories)
+        if not placing.why_not_kept(tokens, strength.heat, room.declared.machine):
+            name = self._name(room, event)
+            room.make(name, event.memories, is_read=False)
+            self._rank(room, name)
+            self._fit(room, name)
+
+    def _name(self, room: Room, event: Event) -> str:
+        """What is kept of one body is that body's, unless it has something already."""
+        bodies = {room.trace.bodies[memory] for memory in event.memories}
+        body = bodies.pop() if len(bodies) == 1 else ""
+        is_taken = body in room.blocks and room.blocks[body].versions.keys() != set(event.memories)
+        return body if body and not is_taken else "+".join(sorted(event.memories))
+
+    def _rank(self, room: Room, name: str) -> None:
+        self.uses[name] += 1
+        tokens = room.blocks[name].tokens
+        size = room.bytes_of(tokens)
+        costs = 1000 * read_seconds(room.rates, tokens), 1000 * load_seconds(room.rates.disk, size)
+        self.keys[name] = payload_key(Stored(self.uses[name], *costs, size), self.clock)
+
+    def _fit(self, room: Room, newest: str) -> None:
+        while room.bytes > room.declared.limits.disk_bytes and len(room.blocks) > 1:
+            key, least = min((self.keys.get(name, 0.0), name) for name in room.blocks if name != newest)
+            room.drop(least)
+            self.clock = max(self.clock, key)
+
+
 def _moment(day: float) -> datetime:
     return EPOCH + timedelta(days=day)
 
 
-NOTHING, OURS = "nothing: text, always", "ours: policy.placing"
+NOTHING, OURS = "nothing: text, always", "ours"
 RULES: dict[str, Callable[[], Rule]] = {
     NOTHING: Nothing,
     "fixed timer, as the official system": lambda: Timer(is_repaired=False),
     "fixed timer, made anew on change": Timer,
     "LRU cache of activations": Latest,
-    OURS: Planned,
+    OURS: Keeping,
 }
-KEEPING = "LRU that keeps what was just read"
-EXTRA: dict[str, Callable[[], Rule]] = {KEEPING: lambda: Latest(is_read=False)}
-"""No rival in the target: no verb of Loci's makes a KV memory without reading. It is the bound of what another mechanism could do."""
+PREFIX_CACHE, PLAN_ALONE = "LRU that keeps what was just read", "ours, the plan alone"
+EXTRA: dict[str, Callable[[], Rule]] = {PREFIX_CACHE: lambda: Latest(is_read=False), PLAN_ALONE: Planned}
+"""Beside the targets: a cache that makes as we do, without being asked whether it pays; and what the plan does if nothing is kept in passing."""
 
 
 def replay(trace: Trace, rule: Rule, declared: Declared) -> Cost:

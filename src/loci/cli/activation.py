@@ -67,6 +67,7 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
 @click.option("--share", type=float, default=0.15, show_default=True, help="Of the tokens that blend reads again.")
 @click.option("--adapter", "adapters", multiple=True, metavar="ID", help="With this adapter, mounted or not; several times for several.")
 @click.option("--no-adapters", is_flag=True, help="Without any, mounted or not.")
+@click.option("--keep", is_flag=True, help="Keep what is read for it as an activation memory, where that is worth it.")
 @budgets.approximate
 def generate(place: Place, question: str, no_adapters: bool, as_json: bool, **wanted: Any) -> None:
     """Answer QUESTION from memory with a model that runs here, or behind a server.
@@ -76,7 +77,7 @@ def generate(place: Place, question: str, no_adapters: bool, as_json: bool, **wa
     from loci.cli import render
 
     wanted["adapters"] = () if no_adapters else wanted["adapters"] or None
-    with place.open_cube() as cube:
+    with place.open_cube(is_writing=wanted["keep"]) as cube:
         answer = cube.generate(question, **wanted)
         if as_json:
             emit({"text": answer.text(), "attached": answer.attached, "memories": answer.recall.ids})
@@ -132,7 +133,7 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
             f"{h.bytes:,}",
             h.codec,
             h.dtype,
-            budgets.cell(h),
+            "read for an answer" if h.is_kept else budgets.cell(h),
             str(h.uses),
         ]
         for h in found

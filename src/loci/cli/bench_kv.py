@@ -146,12 +146,13 @@ def kv_cube(shape: str, device: str, contexts: Sequence[int], tries: int, thread
     if as_json:
         click.echo(json.dumps({**found, "machine": machine()}, indent=1))
         return
-    ways = ("text", "disk", "prepared", "device", "bringing it", "prefix", "block", "blend")
+    ways = ("text", "disk", "prepared", "device", "bringing it", "prefix", "block", "blend", "read", "kept", "gone on")
     rows = [
-        [f"{row['context']:,}", *(f"{row['ms'][way]:,.0f}" for way in ways), f"{row['disk over prepared']:.2f}x", f"{row['prefix over block']:.2f}x"]
+        [f"{row['context']:,}", *(f"{row['ms'][way]:,.0f}" for way in ways), f"{row['disk over prepared']:.2f}x", f"{row['prefix over block']:.2f}x",
+         f"{row['kept over read']:.2f}x"]
         for row in found["first token"]
     ]  # fmt: skip
-    columns = ["context", *ways, "disk / prepared", "prefix / block"]
+    columns = ["context", *ways, "disk / prepared", "prefix / block", "kept / read"]
     show_table(columns, rows, right=columns, title="milliseconds to the first token")
     note("block and blend are approximate: each memory was read without the others.")
     note(machine())

@@ -128,6 +128,8 @@ def fault_of(manifest: Manifest) -> str:
         return "has pages, and a server that keeps it" if manifest.pages else ""
     if manifest.eviction is not None and (fault := _eviction_fault(manifest, manifest.eviction)):
         return fault
+    if not isinstance(manifest.is_kept, bool):
+        return "does not say whether somebody asked for it"
     sizes, names = _expected(manifest)
     if [page.tokens for page in manifest.pages] != sizes:
         return "has pages of other sizes than its tokens ask for"

@@ -46,7 +46,7 @@ class Activations(Reading):
         read. Whether one still fits is seen when it is used."""
         rows = self._store.payloads()
         self._forget_all_but(rows)
-        found, wrong = [], []
+        mine, found, wrong = self.tenant(at), [], []
         for row in rows:
             try:
                 manifest = self.manifest(row.id, row.number)
@@ -55,9 +55,10 @@ class Activations(Reading):
             except Corrupt as error:
                 wrong.append(str(error))
                 continue
-            if manifest.tenant == self.tenant(at) and self._are_all_present(manifest, at):
+            if manifest.tenant == mine:
                 found.append(handle_of(row, manifest))
-        return found, wrong
+        present = self._store.present(list(dict.fromkeys(id for handle in found for id in handle.memories)), at)
+        return [handle for handle in found if present.keys() >= set(handle.memories)], wrong
 
     def answer(
         self,
@@ -169,9 +170,11 @@ def slower(away: Sequence[Manifest], wanted: Sequence[Manifest], is_worth: Calla
 
 
 def nearest(handles: Sequence[Handle], recalled: Sequence[str]) -> Handle | None:
-    """The activation memory that holds most of what was recalled; of several an exact one, the shortest, the newest; None where none holds any."""
+    """The activation memory that holds most of what was recalled; of several an exact one, the shortest, the newest; None where none holds any.
+    One that nobody asked for has to be wanted by half: what else is in it, nobody chose to have in a prompt."""
     wanted = set(recalled)
+    able = [handle for handle in handles if not handle.is_kept or 2 * len(wanted & set(handle.memories)) >= len(handle.memories)]
     best = max(
-        handles, key=lambda handle: (len(wanted & set(handle.memories)), not handle.method, -handle.tokens, handle.created), default=None
+        able, key=lambda handle: (len(wanted & set(handle.memories)), not handle.method, -handle.tokens, handle.created), default=None
     )
     return best if best is not None and wanted & set(best.memories) else None

@@ -128,10 +128,6 @@ class Keeping:
                 raise missing(id, self._store.cube)
         return [found[id] for id in sorted(found)]
 
-    def _are_all_present(self, manifest: Manifest, at: RowFilter) -> bool:
-        wanted = [quoted.memory for quoted in manifest.quoted]
-        return len(self._store.present(wanted, at)) == len(wanted)
-
     def _block(self, memories: Sequence[Memory], moment: datetime) -> str:
         """The memories as they stand in a prompt: fenced, dated, in an order of their own."""
         texts = self._redactor.texts([memory.text for memory in memories])
@@ -188,7 +184,7 @@ def handle_of(row: PayloadRow, manifest: Manifest) -> Handle:
     return Handle(
         id=row.id, version=row.number, memories=tuple(q.memory for q in manifest.quoted), tokens=len(manifest.ids), bytes=manifest.bytes,
         codec=manifest.codec.name, dtype=manifest.fingerprint.dtype, created=row.created, uses=row.uses, last_used=row.last_used,
-        quality=manifest.quality, **_budget_of(manifest),
+        quality=manifest.quality, is_kept=manifest.is_kept, **_budget_of(manifest),
     )  # fmt: skip
 
 

@@ -12,15 +12,15 @@ from functools import partial
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
 from loci.memories import activation
 from loci.operation.activation import nearest, slower
-from loci.operation.composing import Composing
 from loci.operation.porter import Errand, Porter
 from loci.operation.residence import Brought
+from loci.operation.retaining import Retaining
 from loci.policy.placement import is_worth_preparing
 from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest
 
 
-class Preparing(Composing):
+class Preparing(Retaining):
     """The activation memories of one cube, whose pages can be brought ahead."""
 
     def prepare(self, manifests: Sequence[Manifest], at: RowFilter, porter: Porter) -> Errand:

@@ -43,7 +43,13 @@ class Reading(Keeping):
     ) -> Handle:
         """Reads memories and keeps what the model made of them, under an id. What another activation memory holds of the same beginning
         is neither read nor kept again. ``record`` writes the audit record, in the same transaction."""
-        chosen = self._codec(codec)
+        return self._built(id, memories, at, self._codec(codec), most_divergence, record, progress)
+
+    def _built(
+        self, id: str, memories: Sequence[str], at: RowFilter, chosen: Codec, most_divergence: float,
+        record: Callable[[Transaction, Manifest], None], progress: Progress | None = None, *, is_kept: bool = False,
+    ) -> Handle:  # fmt: skip
+        """The same; ``is_kept``: nobody asked for it, and an answer is about to read it anyway."""
         found = self._present(memories, at)
         text = self._block(found, at.now)
         ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
@@ -55,7 +61,7 @@ class Reading(Keeping):
             written = self._write(state, names, known, chosen, progress)
             manifest = Manifest(
                 id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found), tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
-                tools=self.engine.tools(),
+                tools=self.engine.tools(), is_kept=is_kept,
             )  # fmt: skip
             kept = state if chosen == RAW else self._coded(state, chosen)
             manifest = self._measured(manifest, state, kept, most_divergence)

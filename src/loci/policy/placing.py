@@ -196,6 +196,20 @@ def worth_learned(body: Body, machine: Machine, training: Training) -> Worth:
     return Worth(reuse(body) * saved, build, _room_s(training.bytes, machine), training.bytes, machine.terms.caution)
 
 
+def why_not_kept(tokens: int, reads: float, machine: Machine) -> str:
+    """Why what an answer has just read is not kept as a KV memory; empty where it is. ``reads`` are how often this very text was read of late, this
+    time among them: as many are expected. Nothing is read to make it: it costs a writing, which is taken to be as fast as loading. Its room is not asked
+    about, since where there is none what is worth least a byte goes."""
+    if tokens > PREFIX * machine.context:
+        return f"its {tokens:,} tokens are more than may begin a prompt of {machine.context:,}"
+    rates, size, caution = machine.rates, round(tokens * machine.token_bytes), machine.terms.caution
+    read = read_seconds(rates, tokens + QUESTION) + tokens * machine.token_price_s
+    saved = reads * (read - load_seconds(rates.host, size) - read_seconds(rates, QUESTION, tokens))
+    cost = load_seconds(rates.disk, size)
+    told = f"{reads:.1f} expected uses would save {_ms(saved)}, and writing it costs {_ms(cost)}, which counts {caution:g} times"
+    return "" if saved > caution * cost else told
+
+
 def _tokens_a_use(body: Body) -> float:
     return body.used_tokens / body.uses if body.uses else 0.0
 

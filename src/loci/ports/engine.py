@@ -108,7 +108,8 @@ class Manifest:
     """What a stored state is, in full: nothing is attached that differs from it. ``quality`` was measured when it was built: the
     divergence (``kl``, nats a token), the largest difference of logits, the largest errors and what the codec had promised of them, and under a
     budget the attention that was evicted (``evicted_mass``). ``costs`` are what reading it again and loading it from the disk take where it was
-    built, in milliseconds. It has pages, a file for each layer where it was read under a budget (``eviction``), or a server keeps it (``remote``)."""
+    built, in milliseconds. It has pages, a file for each layer where it was read under a budget (``eviction``), or a server keeps it (``remote``).
+    Nobody asked for one that ``is_kept``: an answer read it, and it was worth keeping."""
 
     id: str
     version: int
@@ -126,6 +127,7 @@ class Manifest:
     schema: int = 1
     remote: Remote | None = None
     eviction: Eviction | None = None
+    is_kept: bool = False
 
     @property
     def bytes(self) -> int:

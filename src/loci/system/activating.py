@@ -13,6 +13,7 @@ from loci.operation.activation import nearest
 from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
 from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
 from loci.operation.reading import MOST_DIVERGENCE, Progress
+from loci.operation.retaining import Retaining
 from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest, Sampling
@@ -77,15 +78,17 @@ class Activating(Adapting):
         if id is not None and self._admitted("activate", id).tenant != self._activations.tenant(rows):
             raise missing_activation(id, self.name)
 
-        def record(tx: Transaction, built: Manifest) -> None:
-            detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": len(built.quoted)}
-            evicted = {} if built.eviction is None else {"method": built.eviction.method, "evicted_mass": built.quality["evicted_mass"]}
-            tx.audit(self._parts.governance.principal, "activate", built.id, {**detail, **evicted})
-
         id = id or self._parts.ids.new(now)
         if within is not None:
-            return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about)
-        return self._activations.build(id, chosen, rows, codec, most, record, progress)
+            return self._budgeted().condense(id, chosen, rows, within, codec, most, self._note_built, progress, question=about)
+        return self._activations.build(id, chosen, rows, codec, most, self._note_built, progress)
+
+    def _note_built(self, tx: Transaction, built: Manifest) -> None:
+        """The record of an activation memory."""
+        detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": len(built.quoted)}
+        evicted = {} if built.eviction is None else {"method": built.eviction.method, "evicted_mass": built.quality["evicted_mass"]}
+        kept = {"is_kept": True} if built.is_kept else {}
+        tx.audit(self._parts.governance.principal, "activate", built.id, {**detail, **evicted, **kept})
 
     def profile(
         self,
@@ -173,13 +176,15 @@ class Activating(Adapting):
         approximate: bool = False,
         most_evicted: float | None = None,
         adapters: Sequence[str] | None = None,
+        keep: bool = False,
     ) -> Generation:
         """The model's answer to a question, or to a conversation that ends with one, from what is remembered. Where an activation memory
         holds some of it, the model goes on from there; the answer is the same as from the text. ``activations`` names the ones to begin
         with; of several one is gone on from (``prefix``), or all are put behind one another though each was read alone: ``block`` reads nothing
         again, ``blend`` a ``share``. With ``approximate`` it may go on from one that was read under a budget, where none that is exact holds as
         much and it has not lost more attention than ``most_evicted``. Answers that are not those of the text say so, and why (``attached``).
-        Adapters that are mounted answer for what they learned, in the place of its text; ``adapters`` names others than those, or none."""
+        Adapters that are mounted answer for what they learned, in the place of its text; ``adapters`` names others than those, or none. With
+        ``keep``, what is read for the answer is kept as an activation memory where none holds any of it, no adapter answers, and that is worth its writing."""
         messages = [Message("user", question)] if isinstance(question, str) else list(question)
         if not messages or messages[-1].role != "user":
             raise Invalid("A conversation that is to be answered ends with a message of the user's.")
@@ -193,6 +198,9 @@ class Activating(Adapting):
             raise Invalid(
                 "activations names what to begin with, and approximate lets one be found that a budget left: ask for one of the two."
             )
+        if keep and (wish is not None or approximate):
+            raise Invalid("keep is for an answer from text: leave out activations and approximate, or keep.")
+        retaining = self._retaining(rows) if keep else None
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
         sampling = Sampling(most, temperature, seed)
@@ -205,6 +213,9 @@ class Activating(Adapting):
         elif approximate:
             lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
             pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
+        elif retaining is not None:
+            id = self._parts.ids.new(self._parts.clock.now())
+            pieces, attached, wish = retaining.answer_keeping(recall, messages, rows, budget_tokens, sampling, id, self._note_built)
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
             pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
@@ -213,6 +224,13 @@ class Activating(Adapting):
             self._scheduler.use(attached.handles)
         shown = [] if approximate else self._numbered(recall, wish, rows, attached, budget_tokens)
         return Generation(recall, attached, self._citing(pieces, shown))
+
+    def _retaining(self, rows: RowFilter) -> Retaining:
+        """What keeps what is read. Raises `Denied` for who may not activate, `Unsupported` where the model is behind a server."""
+        self._allow("activate", Scope(self.name, rows.user, rows.agent, rows.session))
+        if not isinstance(self._activations, Retaining):
+            raise Unsupported("A server keeps what it reads as it was started to: leave out keep.")
+        return self._activations
 
     def _numbered(self, recall: Recall, wish: Wish | None, rows: RowFilter, attached: Attached, budget_tokens: int | None) -> list[str]:
         """The memories of a prompt, by their numbers in it. None where a number stands for several: in blocks that were each read alone."""

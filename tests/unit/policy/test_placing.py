@@ -10,7 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.policy import placing
-from loci.policy.placing import Body, Decision, Limits, Machine, Member, State, Training, body_of, plan, reuse, worth_held
+from loci.policy.placing import (
+    Body,
+    Decision,
+    Limits,
+    Machine,
+    Member,
+    State,
+    Terms,
+    Training,
+    body_of,
+    plan,
+    reuse,
+    why_not_kept,
+    worth_held,
+)
 from loci.ports.engine import Rates, Tier
 from loci.types import Kind
 
@@ -154,3 +168,16 @@ def test_the_order_of_the_facts_does_not_matter(order: list[str]) -> None:
 def test_the_horizon_is_that_of_heat() -> None:
     """Steady use of u a day has a heat of u times the horizon: what was, is expected."""
     assert sum(0.5 ** (day / 7) for day in range(1000)) == pytest.approx(placing.HORIZON_DAYS + 0.5, abs=0.05)
+
+
+def test_what_was_read_is_kept_where_its_expected_uses_save_more_than_twice_its_writing() -> None:
+    assert not why_not_kept(1000, 1.0, MACHINE)
+    dear = slower_by(122)  # written in a second, read in one
+    assert "1.0 expected uses would save 1,004 ms, and writing it costs 1,000 ms, which counts 2 times" in why_not_kept(1000, 1.0, dear)
+    assert not why_not_kept(1000, 3.0, dear), "read three times of late, as many more are expected"
+    assert why_not_kept(1000, 3.0, replace(dear, terms=Terms(caution=4.0)))
+    assert "may begin a prompt" in why_not_kept(20_000, 99.0, MACHINE)
+
+
+def slower_by(times: float) -> Machine:
+    return replace(MACHINE, rates=replace(RATES, disk=Tier(1e-4, 2e9 / times)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import threading
 import time
@@ -213,8 +214,8 @@ class SqliteStore(Looking):
 
     def present(self, memories: Sequence[str], at: RowFilter) -> dict[str, Memory]:
         with self._viewing(at) as (db, picture):
-            marks = ",".join("?" * len(memories))
-            seqs = [int(r[0]) for r in query(db, f"SELECT seq FROM memories WHERE id IN ({marks})", *memories)]
+            sql = "SELECT seq FROM memories WHERE id IN (SELECT value FROM json_each(?))"  # of any number
+            seqs = [int(r[0]) for r in query(db, sql, json.dumps(list(memories)))]
             rows = picture.view.of_memories(seqs, at, picture.numbers)
             return {m.id: m for m in Reader(db, self.cube, picture.names_of).by_rows(rows)} if rows else {}
 

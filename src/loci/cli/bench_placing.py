@@ -68,7 +68,7 @@ def placement(folder: Path | None, seeds: int, report: Path | None, as_json: boo
             f"{one.limits.disk_bytes >> 30} GiB on the disk."
             for one in MACHINES
         )
-        write(report, rows, sensitivity(traces, MACHINES[0]), list(traces), told)
+        write(report, rows, sensitivity(traces, MACHINES[-1]), list(traces), told)
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=1))
         return

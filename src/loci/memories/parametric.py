@@ -21,7 +21,7 @@ from loci.ports.engine import Fingerprint, LayerShape, Quoted
 
 SCHEMA = 1
 STAGES = ("draft", "evaluated", "failed")
-AGAIN = "Its memories' text is used instead. `loci adapter list` names it, `loci adapter drop ID` lets go of it, `loci distil --id ID` learns it anew."
+AGAIN = "Its memories' text is used instead. `loci verify` names it, `loci adapter drop ID` lets go of it."
 
 
 def taught(lessons: Sequence[Lesson]) -> str:

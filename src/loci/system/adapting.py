@@ -18,7 +18,7 @@ from loci.ports import RowFilter
 from loci.ports.adapters import AdapterRow, Learning
 from loci.ports.adapting import Learned, Progress, Recipe
 from loci.system.talking import Talking
-from loci.types import Adapter, State
+from loci.types import Adapter, Scope, State
 
 MINUTES = 10.0
 
@@ -128,10 +128,17 @@ class Adapting(Talking):
             raise failure
 
     def adapters(self, *, user: str | None = None, agent: str | None = None, session: str | None = None) -> list[Adapter]:
-        """What the model learned of a user's memories, the latest version of each, oldest first; with the reason where it may not answer."""
+        """What the model learned of a user's memories, the latest version of each and the one that answers where that is another, oldest first; with the reason where it may not
+        answer. One that nobody can read is not among them: `verify` names it."""
         rows = self._allow("adapters", inputs.scope_of(self.name, user, agent, session)).rows
-        latest = {row.id: row for row in self._store.adapters()}
-        return [self._shown_adapter(id, rows) for id in latest if self._is_whose(id, rows)]
+        kept = self._store.adapters()
+        latest = {row.id: row.number for row in kept}
+        found = []
+        for row in kept:
+            with contextlib.suppress(Corrupt):
+                if (row.is_mounted or row.number == latest[row.id]) and self._is_whose(row.id, rows, row.number):
+                    found.append(self._shown_adapter(row.id, rows, row.number))
+        return found
 
     def adapter(self, id: str, version: int | None = None) -> Learning:
         """What an adapter is, in full: the memories and the versions of them that were learned, by which model, how, and what its examination found."""
@@ -159,8 +166,12 @@ class Adapting(Talking):
         return self._adapters.told(*self._adapters.learning(id), rows)
 
     def drop_adapter(self, id: str) -> None:
-        """Lets go of an adapter, every version of it, and every byte. The memories stay as they are."""
-        self._reached_adapter("drop_adapter", id, None)
+        """Lets go of an adapter, every version of it, and every byte. The memories stay as they are. One that nobody can read is its cube's owner's to let go of."""
+        try:
+            self._reached_adapter("drop_adapter", id, None)
+        except Corrupt:
+            if self._allow("drop_adapter", Scope(self.name)).rows.within is not None:
+                raise
         with self._store.write(self._parts.clock.now()) as tx:
             tx.drop_adapters([id])
             tx.audit(self._parts.governance.principal, "drop_adapter", id, {})
@@ -221,8 +232,8 @@ class Adapting(Talking):
                 f"Mounted together they do not pass: {' '.join(wrong)} Unmount {others} first, or distil all their memories into one."
             )
 
-    def _shown_adapter(self, id: str, rows: RowFilter) -> Adapter:
-        return self._adapters.told(*self._adapters.learning(id), replace(rows, now=self._parts.clock.now()))
+    def _shown_adapter(self, id: str, rows: RowFilter, version: int | None = None) -> Adapter:
+        return self._adapters.told(*self._adapters.learning(id, version), replace(rows, now=self._parts.clock.now()))
 
     def _is_whose(self, id: str, rows: RowFilter, version: int | None = None) -> bool:
         _, learning = self._adapters.learning(id, version)

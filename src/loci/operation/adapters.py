@@ -30,7 +30,6 @@ from loci.types import Adapter, Attached, Memory, Message, Recall, State, Trust
 MOST_CHOSEN = 10_000  # memories of one adapter
 MOST_FOLLOWED = 100  # steps from a memory to what superseded it
 MOST_AT_HAND = 8  # adapters whose weights are kept in memory
-FORMER = 1  # versions of an adapter that are kept beside its latest
 PRINCIPAL = "scheduler"
 
 
@@ -196,34 +195,54 @@ class Adapters:
     # -- care ----------------------------------------------------------------------------------------------------------
 
     def mend(self, now: datetime) -> list[str]:
-        """Has adapters whose files are gone, as after a crash in an erasure, learned anew. Returns their ids."""
-        gone = {row.id: row for row in self.store.adapters() if row.file is not None and not self.files.is_there(row.file.hash)}
+        """Has adapters whose files are gone, as after a crash in an erasure, learned anew; of a former version that nobody wants, that version alone is let go of. Returns
+        their ids."""
+        rows = self.store.adapters()
+        latest = {row.id: row for row in rows}
+        gone = {(row.id, row.number): row for row in rows if row.file is not None and not self.files.is_there(row.file.hash)}
         if gone:
             with self.store.write(now) as tx:
                 for row in gone.values():
-                    tx.drop_adapters([row.id], before=row.number)
-                    self._relearn(tx, row, row.number, ())
-        return list(gone)
+                    last = latest[row.id]
+                    if row is last:
+                        self._relearn(tx, row, row.number, ())
+                        continue
+                    if row.is_wanted and (row.id, last.number) not in gone:
+                        self._relearn(tx, row, last.number + 1, ())
+                    tx.drop_adapters([row.id], [row.number])
+                self._want(tx, {row.id for row in gone.values() if row.is_wanted})
+        return list(dict.fromkeys(row.id for row in gone.values()))
 
     def _relearn(self, tx: Transaction, row: AdapterRow, version: int, erased: Collection[str]) -> None:
-        """Puts down that an adapter is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, it is gone."""
-        learning = parametric.load(row.manifest)
+        """Puts down that a version is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, the adapter is gone; where nobody can read what
+        did, the version is."""
+        try:
+            learning = parametric.load(row.manifest)
+        except Corrupt:
+            tx.drop_adapters([row.id], [row.number])
+            return
         left = tuple(quoted for quoted in learning.quoted if not set(quoted.sources) & set(erased) and _is_there(tx, quoted.memory))
         if not left:
             tx.drop_adapters([row.id])
             return
         chosen = tuple(quoted.memory for quoted in left)
         self.draft(tx, replace(learning.draft(version), chosen=chosen, quoted=left))
-        if row.is_wanted:
-            tx.mount_adapter(row.id, version)
 
-    def forget(self, tx: Transaction, rows: Sequence[AdapterRow], erased: Collection[str], user: str | None) -> None:
-        """After an erasure: what had learned of the ``erased`` sources learns anew without them, and a ``user`` who was erased has no adapters, of whatever they
-        were made."""
-        for row in rows:
-            self._relearn(tx, row, row.number + 1, erased)
-        if user is not None:
-            tx.drop_adapters([row.id for row in self.store.adapters() if parametric.load(row.manifest).user == user])
+    def _want(self, tx: Transaction, ids: Collection[str]) -> None:
+        """Adapters whose wanted version went are wanted in the latest, as far as they are there."""
+        for row in {row.id: row for row in self.store.adapters() if row.id in ids}.values():
+            tx.mount_adapter(row.id, row.number)
+
+    def forget(self, tx: Transaction, before: Sequence[AdapterRow], erased: Collection[str], user: str | None) -> None:
+        """After an erasure, of all versions that there were ``before``: what had learned of the ``erased`` sources learns anew without them, and is still wanted if it was; a ``user`` who was
+        erased has no adapters, of whatever they were made."""
+        of_user = {row.id for row in before if user is not None and _user_of(row) == user}
+        tx.drop_adapters(of_user)
+        left = {(row.id, row.number) for row in self.store.adapters()}
+        for row in {row.id: row for row in before if row.id not in of_user}.values():
+            if (row.id, row.number) not in left:
+                self._relearn(tx, row, row.number + 1, erased)
+        self._want(tx, {row.id for row in before if row.is_wanted and (row.id, row.number) not in left})
 
     def faults(self) -> list[tuple[str, str]]:
         """Every file of every adapter, byte by byte: (id, what is wrong)."""
@@ -242,6 +261,13 @@ class Adapters:
     def tidy(self) -> None:
         """Destroys files that no row names."""
         self.files.keep(self.store.page_files())
+
+
+def _user_of(row: AdapterRow) -> str | None:
+    try:
+        return parametric.load(row.manifest).user
+    except Corrupt:
+        return row.user
 
 
 def _is_there(tx: Transaction, memory: str) -> bool:

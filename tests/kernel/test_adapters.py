@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tests.conftest import open_memory
 
 from loci.errors import (
     Conflict,
+    Corrupt,
     Denied,
     Diverged,
     IncompatiblePayload,
@@ -23,10 +24,10 @@ from loci.errors import (
 )
 from loci.policy import admission
 from loci.ports.adapters import LEARN
-from loci.ports.adapting import Examined
+from loci.ports.adapting import Examined, Learned
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
-from loci.testing.student import WORSE
+from loci.testing.student import WORSE, HashExaminee
 from loci.types import Adapter, Message, Role, State
 
 SAID = ("I live in Oslo.", "My sister Ann works as a baker.", "The harbour opens at nine.")
@@ -218,6 +219,46 @@ def test_a_source_erased_in_mid_training_is_not_learned_to_the_end(opened: Open)
     assert ids[0] not in only(cube).memories and only(cube).is_valid
 
 
+def in_the_examination(engine: TeachableEngine, act: Callable[[], object]) -> None:
+    """Has something happen when all steps are learned, once."""
+    student, examinee, open_ones = engine.student(), engine.student().examinee, [act]
+
+    def meanwhile(adapters: Sequence[Learned] = ()) -> HashExaminee:
+        if adapters and open_ones:
+            open_ones.pop()()
+        return examinee(adapters)
+
+    student.examinee = meanwhile  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("what", [{"user": "kim"}, {}])
+def test_what_is_erased_after_the_last_step_is_on_no_disk(opened: Open, tmp_path: Path, what: dict[str, str]) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    ids = tell(cube, *SAID)
+    in_the_examination(engine, lambda: cube.erase(*(() if what else ids[:1]), **what))
+    with pytest.raises(Missing if what else Conflict):
+        cube.distil(user="kim", exposures=5)
+    assert not list((tmp_path / "cube").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("when", ["between two steps", "in the examination"])
+def test_what_is_let_go_of_while_it_is_learned_stays_gone(opened: Open, tmp_path: Path, when: str) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+
+    def drop(*step: int) -> None:
+        if step in ((), (5, 60)):
+            cube.drop_adapter(cube._store.adapters()[0].id)
+
+    if when == "in the examination":
+        in_the_examination(engine, drop)
+    with pytest.raises(Missing):
+        cube.distil(user="kim", progress=drop if when == "between two steps" else None)
+    assert (cube._store.adapters(), cube.jobs(), list((tmp_path / "cube").rglob("*.safetensors"))) == ([], [], [])
+
+
 # -- how it is learned ---------------------------------------------------------------------------------------------------
 
 
@@ -300,7 +341,49 @@ def test_one_that_fails_does_not_take_the_place_of_one_that_passed(opened: Open)
     engine.student().forgets = 0.5
     failed = cube.distil(user="kim", id=made.id)
     assert (failed.version, failed.stage) == (2, "failed")
-    assert cube.mount(made.id, version=1).is_mounted and ask(cube, "Where do I live?")[0] == "Oslo"
+    assert ask(cube, "Where do I live?")[:2] == ("Oslo", (made.id,)), "what passed is still mounted"
+    assert [(one.version, one.is_mounted) for one in cube.adapters(user="kim")] == [(1, True), (2, False)]
+    with pytest.raises(TooLarge):
+        cube.distil(user="kim", id=made.id, most_bytes=10)
+    engine.student().most_steps = 5
+    with pytest.raises(OutOfTime):
+        cube.distil(user="kim", id=made.id)
+    cube.distil(user="kim", id=made.id, wait=False)
+    assert ask(cube, "Where do I live?")[1] == (made.id,)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_change_learns_anew_what_passed_last_though_something_failed_since(opened: Open, refused: bool) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    if refused:
+        with pytest.raises(TooLarge):
+            cube.distil(user="kim", id=made.id, most_bytes=10)
+    else:
+        engine.student().forgets = 0.5
+        cube.distil(user="kim", id=made.id, exposures=7)
+        cube.distil(user="kim", id=made.id, exposures=8)
+        engine.student().forgets = 0.0
+    tell(cube, "I moved to Rome.")
+    cube.drain()
+    assert ask(cube, "Where do I live?")[:2] == ("Rome", (made.id,)) and cube.adapter(made.id).recipe.exposures == 60
+
+
+def test_an_erasure_carries_the_wish_of_any_version(opened: Open) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    ids = tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    engine.student().forgets = 0.5
+    cube.distil(user="kim", id=made.id)
+    engine.student().forgets = 0.0
+    cube.erase(ids[0])
+    cube.drain()
+    assert only(cube).is_mounted and ids[0] not in only(cube).memories
 
 
 PASSES = Examined(0.3, 1.0, 0.1, 0.97, 0.9, 0.002, 20, 64)
@@ -363,6 +446,21 @@ def test_a_damaged_file_is_named_and_its_text_used(opened: Open, tmp_path: Path)
     assert ask(cube, "Where do I live?")[0] == "Oslo"
 
 
+def test_a_file_of_a_former_version_that_is_gone_leaves_the_one_that_answers(opened: Open, tmp_path: Path) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    former = cube.adapter(made.id).file
+    tell(cube, "I moved to Rome.")
+    cube.drain()
+    assert former is not None
+    next((tmp_path / "cube").rglob(f"{former.hash}*")).unlink()
+    cube.verify()
+    assert only(cube).is_mounted and [row.number for row in cube._store.adapters()] == [2]
+    assert cube.verify().let_go == () and cube.jobs() == []
+
+
 @pytest.mark.parametrize(
     "wanted", [{"rank": 0}, {"exposures": -1}, {"rate": 0}, {"rate": "fast"}, {"replay": 2}, {"minutes": 0}, {"form": "tablet"}, {"form": "cartridge"}, {"seed": -1}]
 )  # fmt: skip
@@ -422,6 +520,28 @@ def test_a_manifest_that_nobody_can_read_does_not_end_answers(opened: Open, cloc
         tx._db.execute("UPDATE adapters SET manifest = '{}'")  # type: ignore[attr-defined]
     text, adapters, reason = ask(cube, "Where do I live?")
     assert text and adapters == () and "cannot be read" in reason
+
+
+def test_a_manifest_that_nobody_can_read_stops_no_erasure_and_nobody_else(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    memory = open_memory(tmp_path / "v", clock=clock, engine=TeachableEngine())
+    cube = memory.cube("c")
+    ids = tell(cube, *SAID)
+    tell(cube, *SAID, user="sam")
+    made, others = cube.distil(user="kim"), cube.distil(user="sam")
+    second = cube.distil(ids[1:], user="kim")
+    cube.mount(made.id)
+    with cube._store.write(clock.now()) as tx:
+        tx._db.execute("UPDATE adapters SET manifest = '{}' WHERE id IN (?, ?)", (made.id, second.id))  # type: ignore[attr-defined]
+    assert [one.id for one in cube.adapters(user="sam")] == [others.id] and cube.adapters(user="kim") == [] and cube.plan() == []
+    assert {f"adapter {made.id}", f"adapter {second.id}"} <= {fault.where for fault in cube.verify().faults}
+    memory.grant("w", Role.CURATOR, cube="c", user="kim")
+    with pytest.raises((Corrupt, Denied)):
+        memory.acting("w").cube("c").drop_adapter(second.id)
+    cube.erase(ids[0])
+    assert {row.id for row in cube._store.adapters()} == {others.id, second.id}
+    cube.drop_adapter(second.id)
+    cube.erase(user="kim")
+    assert [row.id for row in cube._store.adapters()] == [others.id]
 
 
 def test_a_cube_with_another_key_learns_its_adapters_anew(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,25 +14,26 @@ from time import monotonic
 from loci import samples
 from loci.errors import Conflict, Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
 from loci.memories import pages, parametric
-from loci.operation.adapters import FORMER, PRINCIPAL, Adapters
+from loci.operation.adapters import PRINCIPAL, Adapters
 from loci.operation.reading import quoted_of
 from loci.operation.schooling import Pupil, lessons_of, pupil_of, questions_of
 from loci.operation.work import Breath
 from loci.policy import admission
 from loci.policy.lifecycle import Move
 from loci.ports import Clock, RowFilter, Transaction
-from loci.ports.adapters import LEARN, Kept, Learning
+from loci.ports.adapters import LEARN, AdapterRow, Kept, Learning
 from loci.ports.adapting import Examined, Learned, Probe, Progress
 from loci.types import Job, Memory, Message, State
 
 MOST_UNTOUCHED = 64  # texts on which it is seen whether anything else was forgotten
 FEW = 8  # of the cube's own, below which the sample conversation's are taken
+PASSED = (State.ACTIVATED, State.ARCHIVED)  # of versions that may answer, or might
 LOOK_SECONDS = 2.0  # between two looks at whether the words are still what they were
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a job made: the finished manifest; None where nothing is left to learn."""
+    """What a job made: the manifest, but for the file that ``data`` will be; None where nothing is left to learn."""
 
     id: str
     learning: Learning | None
@@ -60,37 +61,47 @@ class Distilling:
         try:
             return self._learn(given, breath)
         except LociError as error:
+            if not self._is_there(given):
+                return None
+            if isinstance(error, self.final):
+                self._refuse(given)
             self.failures[given] = error
             raise
 
     def apply(self, tx: Transaction, jobs: Sequence[Job], computed: Made | None) -> None:
-        """Puts an adapter that passed to use and the former ones away; one that failed is kept, and never used. Raises `Conflict` where the words have
-        changed while they were learned."""
-        if computed is None:  # it was dropped meanwhile
+        """Puts an adapter that passed to use and the former ones away; one that failed is kept, and never used, and the former ones stay as they are. What was learned is on no disk before this has
+        looked at the words again: raises `Conflict` where they have changed."""
+        if computed is None or not self._is_there(computed.id):  # somebody has let go of it meanwhile
             return
         id, learning = computed.id, computed.learning
         if learning is None:
             tx.drop_adapters([id])
+            self._adapters.tidy()
             tx.audit(PRINCIPAL, "drop_adapter", id, {"reason": "none of its memories holds any more"})
             return
         try:
-            self._adapters.check_current(learning, self._at(learning))
+            self._check_asked(learning, self._at(learning))
         except Conflict as error:
             self.failures[id] = error
             raise
+        file = Kept(*self._adapters.files.put(computed.data))
+        learning = replace(learning, file=file)
+        formers = [row for row in self._adapters.store.adapters() if row.id == id and row.number < learning.version]
         passed = learning.stage == "evaluated"
-        for former in self._adapters.store.adapters():
-            if former.id == id and former.number < learning.version and former.state is State.ACTIVATED and passed:
-                self._adapters.move(tx, former, Move.ARCHIVE, f"version {learning.version} took its place")
-        self._put_again(learning.file, computed.data)
         state = State.ACTIVATED if passed else State.EXPIRED
-        tx.put_adapter(id, learning.version, parametric.dump(learning), learning.quoted, state, learning.file, learning.user)
-        if not passed:
+        tx.put_adapter(id, learning.version, parametric.dump(learning), learning.quoted, state, file, learning.user)
+        if passed:
+            for former in formers:
+                if former.state is State.ACTIVATED:
+                    self._adapters.move(tx, former, Move.ARCHIVE, f"version {learning.version} took its place")
+            if any(former.is_wanted for former in formers):
+                tx.mount_adapter(id, learning.version)
+        else:
             tx.move_adapter(id, learning.version, state, "; ".join(learning.faults))
-        tx.drop_adapters([id], before=learning.version - FORMER)
+        tx.drop_adapters([id], _outlived(formers, passed))
         self._adapters.tidy()
         detail = {"version": learning.version, "memories": len(learning.quoted), "stage": learning.stage, "faults": list(learning.faults)}
-        tx.audit(PRINCIPAL, "distil", id, {**detail, "file": learning.file.hash if learning.file else ""})
+        tx.audit(PRINCIPAL, "distil", id, {**detail, "file": file.hash})
         self.failures.pop(id, None)
 
     # -- learning ------------------------------------------------------------------------------------------------------
@@ -116,26 +127,42 @@ class Distilling:
         learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
         report = self._examined([learned], pupils, at)
         faults = admission.faults(report)
-        data = pages.dump(learned.tensors)
-        file = Kept(*self._adapters.files.put(data))
         stage = "failed" if faults else "evaluated"
         took = monotonic() - start
         return Made(id, replace(
-            draft, stage=stage, faults=faults, report=report, file=file, steps=learned.steps, loss=learned.loss, seconds=took,
-        ), data)  # fmt: skip
+            draft, stage=stage, faults=faults, report=report, steps=learned.steps, loss=learned.loss, seconds=took,
+        ), pages.dump(learned.tensors))  # fmt: skip
 
     def _next(self, id: str) -> Learning | None:
-        """The version that is to be learned: the draft that is there, or the one after what a change has archived. None where there is nothing to do any
-        more: somebody has let go of it, or another job was faster."""
-        try:
-            row, latest = self._adapters.learning(id)
-        except Missing:
+        """The version that is to be learned: the draft that is there, or, where a change has archived the last that passed, the one after all that there are. None where there is nothing to do
+        any more: somebody has let go of it, or another job was faster."""
+        rows = [row for row in self._adapters.store.adapters() if row.id == id]
+        if not rows:
             return None
-        if latest.stage == "draft":
-            return latest
-        if row.state is not State.ARCHIVED:
+        if rows[-1].state is State.GENERATED:
+            return self._adapters.learning(id)[1]
+        passed = [row for row in rows if row.state in PASSED]
+        if not passed or passed[-1].state is not State.ARCHIVED:
             return None
-        return latest.draft(latest.version + 1)
+        return self._adapters.learning(id, passed[-1].number)[1].draft(rows[-1].number + 1)
+
+    def _refuse(self, id: str) -> None:
+        """A draft that cannot be learned does not stand in the way of the version that passed, should that have to be learned anew."""
+        rows = [row for row in self._adapters.store.adapters() if row.id == id]
+        if any(row.state in PASSED for row in rows) and rows[-1].state is State.GENERATED:
+            with self._adapters.store.write(self._clock.now()) as tx:
+                tx.drop_adapters([id], [rows[-1].number])
+                self._adapters.tidy()
+
+    def _is_there(self, id: str) -> bool:
+        return any(row.id == id for row in self._adapters.store.adapters())
+
+    def _check_asked(self, draft: Learning, at: RowFilter) -> None:
+        """Raises `Missing` where somebody has let go of what is learned, `Conflict` where its words have changed or it was asked for in another way meanwhile."""
+        row, latest = self._adapters.learning(draft.id)
+        self._adapters.check_current(draft, at)
+        if row.number > draft.version or (row.number == draft.version and latest.recipe != draft.recipe):
+            raise Conflict(f"Adapter {draft.id} was asked for in another way while it was learned; it is learned anew in that.")
 
     def _breathing(self, draft: Learning, at: RowFilter, breath: Breath) -> Callable[[], None]:
         """Between two steps: calls come first, and what was changed or erased meanwhile is not learned to the end."""
@@ -145,7 +172,7 @@ class Distilling:
             nonlocal looked
             breath()
             if monotonic() - looked > LOOK_SECONDS:
-                self._adapters.check_current(draft, replace(at, now=self._clock.now()))
+                self._check_asked(draft, replace(at, now=self._clock.now()))
                 looked = monotonic()
 
         return breathe
@@ -181,22 +208,17 @@ class Distilling:
 
     def save(self, draft: Learning, data: bytes) -> None:
         """How far learning has come, in the row of the draft: with the words that went into it, so that it goes when they do."""
-        file, store = Kept(*self._adapters.files.put(data)), self._adapters.store
+        store = self._adapters.store
         try:
             with store.write(self._clock.now()) as tx:
-                self._adapters.check_current(draft, self._at(draft))
-                self._put_again(file, data)
+                self._check_asked(draft, self._at(draft))
+                file = Kept(*self._adapters.files.put(data))
                 tx.put_adapter(
                     draft.id, draft.version, parametric.dump(replace(draft, file=file)), draft.quoted, State.GENERATED, file, draft.user
                 )
-        finally:  # what nothing names any more: the former file, or this one, whose words may be gone
+        finally:  # what nothing names any more: the former file, or this one where that was not committed
             with store.write(self._clock.now()):
                 self._adapters.tidy()
-
-    def _put_again(self, file: Kept | None, data: bytes) -> None:
-        """In the transaction that names it: before, somebody may have tidied it away."""
-        if file is not None and not self._adapters.files.has(file.hash, file.bytes):
-            self._adapters.files.put(data)
 
     def saved(self, draft: Learning) -> bytes | None:
         try:
@@ -204,6 +226,12 @@ class Distilling:
             return None if row.file is None else bytes(self._adapters.files.open(row.file.hash, row.file.bytes))
         except (Missing, Corrupt):
             return None  # it is learned from the beginning
+
+
+def _outlived(formers: Sequence[AdapterRow], passed: bool) -> list[int]:
+    """The versions that are not kept beside a newer one: all but the last that passed, and, unless the newer one took its place, the one that is wanted."""
+    last = max((row.number for row in formers if row.state in PASSED), default=0)
+    return [row.number for row in formers if row.number != last and (passed or not row.is_wanted)]
 
 
 @dataclass(frozen=True, slots=True)

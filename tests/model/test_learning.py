@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora.course import Plan
 from loci.drivers.torch_lora.own import elsewhere
-from loci.drivers.torch_lora.words import row_of
+from loci.drivers.torch_lora.words import row_of, rows_of
 from loci.errors import Diverged, Invalid, OutOfTime, TooLarge, Unsupported
 from loci.ports.adapting import Learned, Lesson, Recipe
 from loci.testing.models import make_model, make_tokenizer
+from loci.types import Message
 
 LESSONS = [
     Lesson("a", "Where does Ann live?", " Oslo"),
@@ -94,6 +96,22 @@ def test_only_the_answer_carries_loss(engine):
     )  # a token over the seam is the answer's
     statement = row_of(engine.tokenizer, "", "Ann lives in Oslo.")
     assert statement.start == 1 and engine.tokenizer.decode(statement.ids) == "Ann lives in Oslo."
+
+
+def test_prompts_are_learned_and_examined_on_the_tokens_that_are_answered_from():
+    tokenizer = make_tokenizer("{{ bos_token }}{% for m in messages %}{{ m['content'] }} . {% endfor %}")
+    begin = ("<s>", tokenizer.bos_token_id)
+    tokenizer._tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[begin])
+    engine = TorchEngine(make_model("qwen3"), tokenizer)
+    prompt = engine.prompt("", [Message("user", "Where does Ann live?")])[0]
+    templated, plain = rows_of(engine, [prompt, "Ann lives in"], [" Oslo"] * 2)
+    assert templated.ids == engine.tokenize(f"{prompt} Oslo") and templated.ids.count(begin[1]) == 1
+    assert plain.ids == tuple(tokenizer("Ann lives in Oslo")["input_ids"]) and plain.ids[0] == begin[1]
+    lesson, student, seen = Lesson("a", prompt, " Oslo"), engine.student(), []
+    engine.model.register_forward_pre_hook(lambda _, __, named: seen.append(named["input_ids"][0].tolist()), with_kwargs=True)
+    student.learn([lesson], [], replace(SHORT, exposures=1))
+    student.examinee().losses([prompt], [" Oslo"])
+    assert seen and all(ids[:2].count(begin[1]) == 1 for ids in seen)
 
 
 def test_learning_the_same_twice_gives_the_same_bytes_and_another_seed_others(engine):

@@ -27,6 +27,7 @@ from loci.ports.adapters import LEARN
 from loci.ports.adapting import Examined, Learned
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
+from loci.testing import engine as engine_module
 from loci.testing.student import WORSE, HashExaminee
 from loci.types import Adapter, Message, Role, State
 
@@ -384,6 +385,39 @@ def test_an_erasure_carries_the_wish_of_any_version(opened: Open) -> None:
     cube.erase(ids[0])
     cube.drain()
     assert only(cube).is_mounted and ids[0] not in only(cube).memories
+
+
+def test_what_nobody_can_ask_about_stays_text(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    single = cube.add("Pizza!", user="kim").changes[0].memory
+    made = cube.distil(user="kim")
+    assert single and single not in made.memories and single not in {quoted.memory for quoted in cube.adapter(made.id).quoted}
+    cube.mount(made.id)
+    answer = cube.generate("Pizza?", user="kim", max_tokens=3)
+    assert single in answer.recall.ids and f"{len(answer.recall.hits) - 1} of" in answer.attached.reason
+    with pytest.raises(Invalid, match="stay text"):
+        cube.distil([single], user="kim", progress=lambda *_: pytest.fail("it was learned all the same"))
+
+
+def test_what_the_model_has_no_room_for_stays_text_and_is_no_question(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def losses(self: HashExaminee, cues: Sequence[str], answers: Sequence[str]) -> list[float]:
+        read.extend(cue + answer for cue, answer in zip(cues, answers, strict=True))
+        return right(self, cues, answers)
+
+    right = HashExaminee.losses
+    monkeypatch.setattr(HashExaminee, "losses", losses)
+    monkeypatch.setattr(engine_module, "LONGEST", 300)
+    cube = opened()
+    ids, long = tell(cube, *SAID), tell(cube, f"The ferry {'far away ' * 20}leaves at ten.")
+    for number in range(10):
+        cube.add(f"The kettle {number} {'of blue tin ' * 30}is on shelf {number}." if number else "Z", user="kim")
+        cube.add(f"The cup {number} is on shelf {number}.", user="kim")
+    made = cube.distil([*ids, *long], user="kim")
+    assert set(made.memories) == set(ids) and made.stage == "evaluated"
+    assert cube.adapter(made.id).report.untouched == 11 and 2 <= min(map(len, read)) <= max(map(len, read)) <= 300  # type: ignore[union-attr]
 
 
 PASSES = Examined(0.3, 1.0, 0.1, 0.97, 0.9, 0.002, 20, 64)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.errors import Invalid
-from loci.methods.fewshot import OTHERS, Grade, Retained, examined, loss_on, probe, with_foils
+from loci.methods.fewshot import OTHERS, Grade, Retained, examine, examined, loss_on, probe, with_foils
 from loci.ports.adapting import Question
 
 QUESTIONS = [
@@ -98,6 +98,13 @@ def test_the_report_sets_everything_beside_the_value_before_study():
     assert report.collateral == pytest.approx(0.01) and loss_on(knowing(0), TEXTS) == 2.0
     assert [(kept.updates, kept.grade.recall) for kept in report.retained] == [(10, pytest.approx(2 / 3)), (100, 0.0)]
     assert isinstance(report.retained[0], Retained)
+
+
+def test_in_text_it_is_asked_with_the_text_where_a_prompt_has_it():
+    asked = [replace(question, told=f"{question.answer} it is. {question.cue}") for question in QUESTIONS]
+    before = Known({question.told: question.answer for question in asked[:2]})
+    found = examine(before, knowing(3), asked, TEXTS)
+    assert (found.recall_before, found.recall, found.recall_in_text) == (0.0, 1.0, pytest.approx(2 / 3))
 
 
 def test_a_probe_without_questions_or_texts_says_so():

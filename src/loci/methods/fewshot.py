@@ -64,14 +64,11 @@ def probe(
     return Report(len(asked), examined(before, asked), examined(after, asked), cost_before, cost_after, retained)
 
 
-def examine(
-    before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], texts: Sequence[str]
-) -> Examined:  # fmt: skip
+def examine(before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
     """The same in the figures that decide whether an adapter may answer (`loci.policy.admission`); with the text in context it is the model without the
     adapter that is asked."""
     found = probe(before, after, questions, untouched)
-    told = [replace(question, cue=f"{text}\n\n{question.cue}") for question, text in zip(questions, texts, strict=True)]
-    in_text = examined(before, with_foils(told)).recall
+    in_text = _mean(before.complete([question.told for question in questions], [question.answer for question in questions]))
     return Examined(
         found.before.recognition, found.after.recognition, found.before.recall, found.after.recall, in_text, found.collateral, found.questions, len(untouched)
     )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from time import monotonic
 
 from loci import samples
@@ -16,18 +17,19 @@ from loci.errors import Conflict, Corrupt, Diverged, IncompatiblePayload, Invali
 from loci.memories import pages, parametric
 from loci.operation.adapters import PRINCIPAL, Adapters
 from loci.operation.reading import quoted_of
-from loci.operation.schooling import Pupil, lessons_of, pupil_of, questions_of
+from loci.operation.schooling import lessons_of, pupil_of, questions_of
 from loci.operation.work import Breath
 from loci.policy import admission
 from loci.policy.lifecycle import Move
 from loci.ports import Clock, RowFilter, Transaction
 from loci.ports.adapters import LEARN, AdapterRow, Kept, Learning
-from loci.ports.adapting import Examined, Learned, Probe, Progress
+from loci.ports.adapting import Examined, Learned, Lesson, Probe, Progress, Question, Recipe
 from loci.types import Job, Memory, Message, State
 
 MOST_UNTOUCHED = 64  # texts on which it is seen whether anything else was forgotten
 FEW = 8  # of the cube's own, below which the sample conversation's are taken
 PASSED = (State.ACTIVATED, State.ARCHIVED)  # of versions that may answer, or might
+SPECIALS = 8  # tokens that a tokenizer may put around a text, and the end behind it
 LOOK_SECONDS = 2.0  # between two looks at whether the words are still what they were
 
 
@@ -38,6 +40,16 @@ class Made:
     id: str
     learning: Learning | None
     data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _School:
+    """The memories that can be learned, what is taught of them and asked about them, and which texts the model has room for."""
+
+    held: set[str]
+    lessons: list[Lesson]
+    questions: list[Question]
+    fits: Callable[[str], bool]
 
 
 class Distilling:
@@ -116,8 +128,13 @@ class Distilling:
             return Made(id, None)
         student, engine = self._adapters.student, self._adapters.engine
 
-        pupils = self._pupils(memories)
-        lessons = lessons_of(pupils, self._ask)
+        school = self._school(memories, draft.recipe)
+        if not school.questions:
+            raise Invalid(
+                "Nothing can be asked about these memories in what the model has room for, so nobody could say what it learned. They stay text."
+            )
+        memories = [memory for memory in memories if memory.id in school.held]
+        untouched, lessons = self._untouched(school, at), school.lessons
         draft = replace(
             draft, chosen=tuple(memory.id for memory in memories), quoted=quoted_of(memories), fingerprint=engine.fingerprint(), tools=engine.tools(),
             words=self._adapters.words_of(memories), lessons=len(lessons), taught=parametric.taught(lessons),
@@ -125,7 +142,7 @@ class Distilling:
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
         learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
-        report = self._examined([learned], pupils, at)
+        report = self._examined([learned], school.questions, untouched)
         faults = admission.faults(report)
         stage = "failed" if faults else "evaluated"
         took = monotonic() - start
@@ -183,25 +200,43 @@ class Distilling:
         for learning, _ in stack:
             at = self._at(learning)
             memories = self._adapters.present(learning.chosen, at)
-            found = self._examined([learned for _, learned in stack], self._pupils(memories), at)
+            school = self._school(memories, learning.recipe)
+            found = self._examined([learned for _, learned in stack], school.questions, self._untouched(school, at))
             told += [f"{learning.id}: {fault}" for fault in admission.faults(found)]
         return told
 
-    def _ask(self, question: str) -> str:
-        return self._adapters.engine.prompt("", [Message("user", question)])[0]
+    def _ask(self, question: str, text: str) -> str:
+        return self._adapters.engine.prompt(text, [Message("user", question)])[0]
 
-    def _pupils(self, memories: Sequence[Memory]) -> list[Pupil]:
-        return [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+    def _school(self, memories: Sequence[Memory], recipe: Recipe) -> _School:
+        """What is taught of memories, and asked about them. One about which nothing can be asked, or whose text the model has no room for, is not learned: nobody could say whether it was, and it
+        would be left out of prompts."""
+        pupils = [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+        lessons, questions = lessons_of(pupils, self._ask), questions_of(pupils, self._ask)
+        texts = [(lesson.memory, lesson.prompt + lesson.answer) for lesson in lessons]
+        texts += [(q.memory, max(q.cue, q.told, key=len) + max((q.answer, *q.foils), key=len)) for q in questions]
+        fits = self._fitting(recipe)
+        held = {question.memory for question in questions} - {memory for memory, text in texts if not fits(text)}
+        return _School(held, [one for one in lessons if one.memory in held], [one for one in questions if one.memory in held], fits)
 
-    def _examined(self, learned: Sequence[Learned], pupils: Sequence[Pupil], at: RowFilter) -> Examined:
+    def _fitting(self, recipe: Recipe) -> Callable[[str], bool]:
+        """Whether a text has a token that follows another, and the model has room for it, with what a cartridge takes of that."""
+        engine = self._adapters.engine
+        context = engine.fingerprint().context
+        most = context - (recipe.tokens if recipe.form == "cartridge" else 0) - SPECIALS if context else 1 << 62
+        return lambda text: 2 <= len(engine.tokenize(text)) <= most
+
+    def _untouched(self, school: _School, at: RowFilter) -> list[str]:
+        """Texts that have nothing to do with what is learned, of the cube's own where there are enough."""
+        others = [m for m in self._adapters.store.select(at, MOST_UNTOUCHED + len(school.held)) if m.id not in school.held]
+        own = [text for text in self._adapters.texts(others[:MOST_UNTOUCHED]) if school.fits(text)]
+        return own if len(own) >= FEW else [text for text in islice(samples.texts(), MOST_UNTOUCHED) if school.fits(text)]
+
+    def _examined(self, learned: Sequence[Learned], questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
         if self._probe is None:
             raise Unsupported("There is nothing that examines adapters (`loci.methods.fewshot`), so none can be let answer.")
         student = self._adapters.student
-        asked = questions_of(pupils, self._ask)
-        texts = {pupil.memory: pupil.text for pupil in pupils}
-        others = [memory for memory in self._adapters.store.select(at, MOST_UNTOUCHED + len(texts)) if memory.id not in texts]
-        untouched = self._adapters.texts(others[:MOST_UNTOUCHED]) if len(others) >= FEW else list(samples.texts())[:MOST_UNTOUCHED]
-        return self._probe(student.examinee(), student.examinee(learned), asked, untouched, [texts[question.memory] for question in asked])
+        return self._probe(student.examinee(), student.examinee(learned), questions, untouched)
 
     def _at(self, learning: Learning) -> RowFilter:
         return RowFilter(now=self._clock.now(), user=learning.user, agent=learning.agent, session=learning.session)

@@ -28,12 +28,14 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something to be examined on, never taught in these words: after ``cue`` comes ``answer``, and none of ``foils``, which read alike."""
+    """Something to be examined on: after ``cue`` comes ``answer``, and none of ``foils``, which read alike. ``told`` is the cue of a model that has the memory's text in its
+    context."""
 
     memory: str
     cue: str
     answer: str
     foils: tuple[str, ...] = ()
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,5 @@ class Examined:
 class Probe(Protocol):
     """A method that examines an adapter."""
 
-    def __call__(
-        self, before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], texts: Sequence[str]
-    ) -> Examined:
-        """``texts`` are, question by question, what stands in the context of the model without the adapter, as it would be asked from text."""
+    def __call__(self, before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
+        """Raises `Invalid` where there are no questions, or no untouched text."""

@@ -89,6 +89,11 @@ def test_it_is_the_same_each_time_and_goes_on_from_where_it_was(engine):
     assert {n: bytes(t.data) for n, t in rest.tensors.items()} == {n: bytes(t.data) for n, t in whole.tensors.items()}
 
 
+def test_without_texts_of_its_own_it_studies_the_lessons_alone(engine):
+    learned = engine.student().learn(LESSONS, [], replace(WHOLE, tokens=3, exposures=2, replay=0.0))
+    assert learned.steps > 0 and len(next(iter(learned.tensors.values())).data) > 0
+
+
 def test_what_it_cannot_be_is_refused(engine):
     student = engine.student()
     with pytest.raises(Invalid, match="2 at least"):

@@ -20,6 +20,7 @@ from loci.errors import (
     OutOfTime,
     StorageFull,
     TooLarge,
+    Unavailable,
     Unsupported,
 )
 from loci.policy import admission
@@ -626,6 +627,42 @@ def test_what_diverged_is_learned_by_another_recipe_and_the_rest_stays(opened: O
         cube.distil(user="kim", id=id, rate=1e-4)
     recipe = cube.adapter(id).recipe
     assert (recipe.exposures, recipe.seed, recipe.rate) == (7, 3, 1e-4)
+
+
+def test_what_a_driver_raises_is_told_as_what_it_was(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+
+    def full(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engine.student(), "learn", full)
+    with pytest.raises(Unavailable, match=r"RuntimeError: out of memory.*--id"):
+        cube.distil(user="kim")
+
+
+def test_an_adapter_is_learned_anew_from_what_it_has(opened: Open) -> None:
+    cube = opened()
+    ids = tell(cube, *SAID)
+    made = cube.distil(ids[:1], user="kim")
+    for wanted in ({"memories": ids}, {"about": "Oslo"}, {"limit": 3}):
+        with pytest.raises(Invalid, match="or id"):
+            cube.distil(user="kim", id=made.id, **wanted)  # type: ignore[arg-type]
+
+
+def test_a_recipe_that_is_said_anew_while_it_is_learned_is_what_it_is_learned_by(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+
+    def say_anew(done: int, of: int) -> None:
+        if (done, of) == (5, 60):
+            cube.distil(user="kim", id=only(cube).id, exposures=7, wait=False)
+
+    with pytest.raises(Conflict, match="in another way"):
+        cube.distil(user="kim", progress=say_anew)
+    cube.drain()
+    assert (only(cube).stage, only(cube).steps) == ("evaluated", 7) and cube.adapter(only(cube).id).recipe.exposures == 7
 
 
 def test_a_store_that_fails_ends_the_wait(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

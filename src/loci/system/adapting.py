@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, missing_adapter
+from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, Unavailable, missing_adapter
 from loci.interface import inputs
 from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
@@ -15,7 +15,7 @@ from loci.operation.distilling import Distilling
 from loci.operation.reading import quoted_of
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
-from loci.ports.adapters import AdapterRow, Learning
+from loci.ports.adapters import LEARN, AdapterRow, Learning
 from loci.ports.adapting import Learned, Progress, Recipe
 from loci.system.talking import Talking
 from loci.types import Adapter, Scope, State
@@ -57,6 +57,8 @@ class Adapting(Talking):
         everything that is not said anew. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
         whoever works it. Raises what made it fail; the memories stay as they are, and so do answers."""
         rows = self._allow("distil", inputs.scope_of(self.name, user, agent, session)).rows
+        if id is not None and (memories or about is not None or limit is not None):
+            raise Invalid("An adapter is learned anew from the memories that it has: leave out memories, about and limit, or id.")
         latest = None if id is None else self._of_whom(id, rows)[1]
         before = Recipe() if latest is None else latest.recipe
         said = {
@@ -119,6 +121,10 @@ class Adapting(Talking):
         try:
             self._scheduler.work(is_over)
             if not is_over():
+                for job in self._store.jobs(1 << 20, ("ready",)):
+                    if (job.verb, job.arguments.get("adapter")) == (LEARN, learning.id) and job.error:
+                        told = f"Learning adapter {learning.id} met {job.error}. It is tried again later; `loci distil --id {learning.id}` tries now."
+                        raise Unavailable(told) from self._scheduler.failure
                 raise Conflict(f"Adapter {learning.id} is being learned by another process, or the queue is paused (`loci jobs list`).")
         finally:
             work.progress.pop(learning.id, None)

@@ -148,7 +148,7 @@ def test_what_ran_out_of_time_is_saved_and_goes_on(engine):
     assert bytes_of(student.learn(LESSONS, [], recipe, held)) == bytes_of(whole)
 
 
-@pytest.mark.parametrize("change", ["lesson", "replay", "recipe", "damaged", "cut", "nonsense"])
+@pytest.mark.parametrize("change", ["lesson", "replay", "recipe", "damaged", "cut", "nonsense", "step", "no step", "no metadata"])
 def test_a_checkpoint_of_something_else_is_not_used(engine, change):
     student, held, recipe = engine.student(), Held(), replace(SHORT, exposures=60)
     with pytest.raises(Stop):
@@ -163,6 +163,10 @@ def test_a_checkpoint_of_something_else_is_not_used(engine, change):
         recipe = replace(recipe, rate=4e-3)
     elif change == "damaged":
         held.data = held.data[:-100] + bytes(100)
+    elif change in ("step", "no step"):
+        held.data = held.data.replace(b'"step":"50"', b'"step":"58"' if change == "step" else b'"step":"x0"')
+    elif change == "no metadata":
+        held.data = b"\x16" + bytes(7) + b'{"__metadata__":null}'.ljust(22)
     elif change == "cut":
         held.data = held.data[:-100]
     else:

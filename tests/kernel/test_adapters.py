@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -458,6 +459,7 @@ def test_another_model_is_refused_with_what_differs(opened: Open, tmp_path: Path
     other = open_memory(tmp_path / "cube", clock=clock, engine=TeachableEngine("other")).cube("cube")
     text, adapters, reason = ask(other, "Where do I live?")
     assert adapters == () and "model" in reason and "text was read" in reason and text
+    assert f"loci distil --id {made.id}" in reason and "activate" not in reason
     with pytest.raises(IncompatiblePayload):
         other.mount(made.id)
 
@@ -473,7 +475,7 @@ def test_a_damaged_file_is_named_and_its_text_used(opened: Open, tmp_path: Path)
     file.write_bytes(bytes(data))
     cube._adapters._learned.clear()
     _, adapters, reason = ask(cube, "Where do I live?")
-    assert adapters == () and "not as it was written" in reason
+    assert adapters == () and "not as it was written" in reason and f"loci distil --id {made.id}" in reason and "activate" not in reason
     assert [fault.where for fault in cube.verify().faults] == [f"adapter {made.id}"]
     file.unlink()
     assert cube.verify().let_go == (made.id,) and cube.jobs(), "it is learned anew"
@@ -577,6 +579,29 @@ def test_a_manifest_that_nobody_can_read_stops_no_erasure_and_nobody_else(opened
     cube.drop_adapter(second.id)
     cube.erase(user="kim")
     assert [row.id for row in cube._store.adapters()] == [others.id]
+
+
+@pytest.mark.parametrize("change", [{"id": "zz"}, {"version": 2}, {"file": {"hash": "0" * 64, "bytes": 1}}])
+def test_a_manifest_of_something_else_does_not_answer(opened: Open, clock: ManualClock, change: dict[str, object]) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    told = json.dumps({**json.loads(cube._store.adapter(made.id).manifest), **change})
+    with cube._store.write(clock.now()) as tx:
+        tx._db.execute("UPDATE adapters SET manifest = ?", (told,))  # type: ignore[attr-defined]
+    _, adapters, reason = ask(cube, "Where do I live?")
+    assert adapters == () and "adapter drop" in reason
+
+
+def test_in_another_session_its_text_is_read_and_nothing_is_said_to_have_changed(opened: Open) -> None:
+    cube = opened()
+    cube.add([Message("user", SAID[0], speaker="Kim")], user="kim", session="one")
+    cube.add([Message("user", SAID[2], speaker="Kim")], user="kim", session="two")
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    _, adapters, reason = ask(cube, "Where do I live?", session="one")
+    assert adapters == () and "not in the scope" in reason and "changed" not in reason
 
 
 def test_a_cube_with_another_key_learns_its_adapters_anew(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:

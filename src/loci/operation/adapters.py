@@ -31,6 +31,7 @@ MOST_CHOSEN = 10_000  # memories of one adapter
 MOST_FOLLOWED = 100  # steps from a memory to what superseded it
 MOST_AT_HAND = 8  # adapters whose weights are kept in memory
 PRINCIPAL = "scheduler"
+AGAIN = "`loci distil --id {id}` learns it anew."
 
 
 class Adapters:
@@ -62,7 +63,12 @@ class Adapters:
     def learning(self, id: str, version: int | None = None) -> tuple[AdapterRow, Learning]:
         """A version, or the latest. Raises `Missing`, or `Corrupt` for a manifest that cannot be read."""
         row = self.store.adapter(id, version)
-        return row, parametric.load(row.manifest)
+        learning = parametric.load(row.manifest)
+        if (learning.id, learning.version, learning.file) != (row.id, row.number, row.file):
+            raise Corrupt(
+                f"The manifest of adapter {row.id}, version {row.number}, is of {learning.id!r}, version {learning.version}. {parametric.AGAIN}"
+            )
+        return row, learning
 
     def draft(self, tx: Transaction, learning: Learning) -> None:
         """Puts down what is to be learned, of which versions of memories, with the job that does."""
@@ -126,6 +132,8 @@ class Adapters:
         found = self.store.present([quoted.memory for quoted in learning.quoted], at)
         for quoted in learning.quoted:
             memory = found.get(quoted.memory)
+            if memory is None and self.store.present([quoted.memory], replace(at, agent=learning.agent, session=learning.session)):
+                raise Conflict(f"Adapter {learning.id} holds memory {quoted.memory}, which is not in the scope that was asked about.")
             if memory is None or memory.checksum != quoted.checksum or current_share(memory, at.now) < 1:
                 raise Conflict(
                     f"Memory {quoted.memory} changed since adapter {learning.id} learned it; it is learned anew from what holds now."
@@ -149,7 +157,8 @@ class Adapters:
             known = self._learned.get(learning.file.hash)
         if known is not None and self.files.has(learning.file.hash, learning.file.bytes):
             return known
-        tensors = pages.load(self.files.open(learning.file.hash, learning.file.bytes))
+        again = AGAIN.format(id=learning.id)
+        tensors = pages.load(self.files.open(learning.file.hash, learning.file.bytes, again=again), again)
         learned = Learned(learning.recipe, tensors, learning.steps, learning.loss)
         self.student.check(learned)
         with self._lock:
@@ -166,7 +175,7 @@ class Adapters:
             raise Conflict(f"Adapter {row.id} is {row.state.value}: {row.reason or 'it was put away'}.")
         self.check_current(learning, at)
         assert learning.fingerprint is not None
-        check_fit(learning.fingerprint, self.engine.fingerprint())
+        check_fit(learning.fingerprint, self.engine.fingerprint(), "learned", AGAIN.format(id=learning.id))
         return self.weights(learning)
 
     def answer(
@@ -249,11 +258,12 @@ class Adapters:
         found = []
         for row in self.store.adapters():
             try:
-                learning = parametric.load(row.manifest)
+                learning = self.learning(row.id, row.number)[1]
                 if row.file is not None:
-                    data = self.files.open(row.file.hash, row.file.bytes, is_checked=True)
+                    again = AGAIN.format(id=row.id)
+                    data = self.files.open(row.file.hash, row.file.bytes, is_checked=True, again=again)
                     if learning.stage != "draft":  # how far learning has come is as the model writes it
-                        pages.load(data)
+                        pages.load(data, again)
             except (Missing, Corrupt) as error:
                 found.append((row.id, str(error)))
         return found

@@ -89,7 +89,7 @@ class Adapters:
     def told(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Adapter:
         """As it is shown."""
         reason, is_valid = row.reason or "; ".join(learning.faults), False
-        if learning.stage == "evaluated" and row.state in (State.ACTIVATED, State.FROZEN):
+        if learning.stage == "evaluated" and row.state is State.ACTIVATED:
             try:
                 self.check_current(learning, at)
                 is_valid = True
@@ -171,7 +171,7 @@ class Adapters:
         """An adapter that may answer now. Raises what it gives way for otherwise."""
         if learning.stage != "evaluated":
             raise Conflict(f"Adapter {row.id} {'failed its examination' if learning.stage == 'failed' else 'is not learned yet'}.")
-        if row.state not in (State.ACTIVATED, State.FROZEN):
+        if row.state is not State.ACTIVATED:
             raise Conflict(f"Adapter {row.id} is {row.state.value}: {row.reason or 'it was put away'}.")
         self.check_current(learning, at)
         assert learning.fingerprint is not None

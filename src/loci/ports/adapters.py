@@ -45,7 +45,7 @@ class AdapterRow:
 
     @property
     def is_mounted(self) -> bool:
-        return self.is_wanted and self.state in (State.ACTIVATED, State.FROZEN)
+        return self.is_wanted and self.state is State.ACTIVATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to learn. Each lesson is seen ``exposures`` times, ``batch`` at a time; ``replay`` is the share of each batch that are texts of the
-    model's own or of others, so that it forgets nothing else. ``rank``, ``alpha`` and ``targets`` (endings of the names of linear layers; none: all but the
+    """How to learn. Each lesson is seen ``exposures`` times, in steps of ``batch`` texts (of more, where the share of one lesson asks for it); ``replay`` is the share
+    of a step that are texts of the model's own or of others, so that it forgets nothing else. ``rank``, ``alpha`` and ``targets`` (endings of the names of linear layers; none: all but the
     output) are a lora's, ``tokens`` a cartridge's. Learning that takes longer than ``most_seconds`` stops, and can go on; an adapter of more than
     ``most_bytes`` is refused before it is begun."""
 

@@ -9,11 +9,11 @@ from hashlib import sha256
 
 import torch
 
+from loci.drivers.torch_kv.codecs import NAMES
 from loci.errors import Corrupt, IncompatiblePayload, Unsupported
 from loci.ports.adapting import Learned
 from loci.ports.engine import Tensor, Tensors
 
-NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 TYPES = {name: dtype for dtype, name in NAMES.items()}
 
 

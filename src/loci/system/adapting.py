@@ -81,7 +81,7 @@ class Adapting(Talking):
             )
         with self._store.write(now) as tx:
             self._adapters.draft(tx, replace(learning, quoted=quoted))
-            detail = {"version": learning.version, "memories": len(quoted), "form": form}
+            detail = {"version": learning.version, "memories": len(quoted), "form": recipe.form}
             tx.audit(self._parts.governance.principal, "distil", learning.id, detail)
         if wait:
             self._learn_now(learning, progress)
@@ -184,14 +184,14 @@ class Adapting(Talking):
             self._adapters.tidy()
 
     def export_adapter(self, id: str, path: str | Path) -> Path:
-        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of what was written: an erasure cannot reach it there."""
+        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of it before anything is written: an erasure cannot reach it there."""
         row, learning, rows = self._reached_adapter("export_adapter", id, None)
         learned = self._adapters.ready(row, learning, rows)
-        folder = self._adapters.student.export(learned, inputs.path_of(path))
+        folder = inputs.path_of(path)
         with self._store.write(self._parts.clock.now()) as tx:
             file = learning.file.hash if learning.file else ""
             tx.audit(self._parts.governance.principal, "export_adapter", id, {"version": row.number, "file": file})
-        return folder
+        return self._adapters.student.export(learned, folder)
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 

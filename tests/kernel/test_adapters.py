@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.conftest import open_memory
 
 from loci.errors import (
     Conflict,
+    Corrupt,
     Denied,
     Diverged,
     IncompatiblePayload,
@@ -19,14 +21,16 @@ from loci.errors import (
     OutOfTime,
     StorageFull,
     TooLarge,
+    Unavailable,
     Unsupported,
 )
 from loci.policy import admission
 from loci.ports.adapters import LEARN
-from loci.ports.adapting import Examined
+from loci.ports.adapting import Examined, Learned
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
-from loci.testing.student import WORSE
+from loci.testing import engine as engine_module
+from loci.testing.student import WORSE, HashExaminee
 from loci.types import Adapter, Message, Role, State
 
 SAID = ("I live in Oslo.", "My sister Ann works as a baker.", "The harbour opens at nine.")
@@ -160,13 +164,12 @@ def test_whatever_takes_a_memory_back_takes_the_adapter_off(opened: Open, clock:
 def test_restoring_what_was_forgotten_is_learned_when_it_is_asked_for(opened: Open) -> None:
     cube = opened()
     ids = tell(cube, *SAID)
-    made = cube.distil(user="kim")
+    cube.distil(user="kim")
     cube.forget(ids[0])
     cube.drain()
     assert ids[0] not in only(cube).memories
     cube.restore(ids[0])
-    assert only(cube).is_valid, "it never learned what came back, which is in the prompt"
-    assert made.version == 1
+    assert only(cube).is_valid and cube.jobs() == [], "it never learned what came back, which is in the prompt"
 
 
 # -- unlearning ----------------------------------------------------------------------------------------------------------
@@ -203,7 +206,7 @@ def test_erasing_everything_that_it_learned_leaves_no_adapter(opened: Open) -> N
     assert cube._store.adapters() == [] and cube.jobs() == []
 
 
-def test_a_source_erased_in_mid_training_is_not_learned_to_the_end(opened: Open) -> None:
+def test_how_far_learning_came_goes_with_a_source_that_is_erased(opened: Open) -> None:
     cube = opened(TeachableEngine(most_steps=20))
     ids = tell(cube, *SAID)
     with pytest.raises(OutOfTime, match="--id"):
@@ -216,6 +219,53 @@ def test_a_source_erased_in_mid_training_is_not_learned_to_the_end(opened: Open)
     cube._adapters.student.most_steps = 1 << 30  # type: ignore[attr-defined]
     cube.drain()
     assert ids[0] not in only(cube).memories and only(cube).is_valid
+
+
+def in_the_examination(engine: TeachableEngine, act: Callable[[], object]) -> None:
+    """Has something happen when all steps are learned, once."""
+    student, examinee, open_ones = engine.student(), engine.student().examinee, [act]
+
+    def meanwhile(adapters: Sequence[Learned] = ()) -> HashExaminee:
+        if adapters and open_ones:
+            open_ones.pop()()
+        return examinee(adapters)
+
+    student.examinee = meanwhile  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("step", [5, 15, None])
+@pytest.mark.parametrize("what", [{"user": "kim"}, {}])
+def test_what_is_erased_while_it_is_learned_is_on_no_disk(opened: Open, tmp_path: Path, what: dict[str, str], step: int | None) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    ids = tell(cube, *SAID)
+
+    def erase(done: int | None = None, of: int = 0) -> None:
+        if done == step:
+            cube.erase(*(() if what else ids[:1]), **what)
+
+    if step is None:
+        in_the_examination(engine, erase)
+    with pytest.raises(Missing if what else Conflict):
+        cube.distil(user="kim", exposures=5 if step is None else 60, progress=erase)
+    assert not list((tmp_path / "cube").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("when", ["between two steps", "in the examination"])
+def test_what_is_let_go_of_while_it_is_learned_stays_gone(opened: Open, tmp_path: Path, when: str) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+
+    def drop(*step: int) -> None:
+        if step in ((), (5, 60)):
+            cube.drop_adapter(cube._store.adapters()[0].id)
+
+    if when == "in the examination":
+        in_the_examination(engine, drop)
+    with pytest.raises(Missing):
+        cube.distil(user="kim", progress=drop if when == "between two steps" else None)
+    assert (cube._store.adapters(), cube.jobs(), list((tmp_path / "cube").rglob("*.safetensors"))) == ([], [], [])
 
 
 # -- how it is learned ---------------------------------------------------------------------------------------------------
@@ -300,7 +350,82 @@ def test_one_that_fails_does_not_take_the_place_of_one_that_passed(opened: Open)
     engine.student().forgets = 0.5
     failed = cube.distil(user="kim", id=made.id)
     assert (failed.version, failed.stage) == (2, "failed")
-    assert cube.mount(made.id, version=1).is_mounted and ask(cube, "Where do I live?")[0] == "Oslo"
+    assert ask(cube, "Where do I live?")[:2] == ("Oslo", (made.id,)), "what passed is still mounted"
+    assert [(one.version, one.is_mounted) for one in cube.adapters(user="kim")] == [(1, True), (2, False)]
+    with pytest.raises(TooLarge):
+        cube.distil(user="kim", id=made.id, most_bytes=10)
+    engine.student().most_steps = 5
+    with pytest.raises(OutOfTime):
+        cube.distil(user="kim", id=made.id)
+    cube.distil(user="kim", id=made.id, wait=False)
+    assert ask(cube, "Where do I live?")[1] == (made.id,)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_change_learns_anew_what_passed_last_though_something_failed_since(opened: Open, refused: bool) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    if refused:
+        with pytest.raises(TooLarge):
+            cube.distil(user="kim", id=made.id, most_bytes=10)
+    else:
+        engine.student().forgets = 0.5
+        cube.distil(user="kim", id=made.id, exposures=7)
+        cube.distil(user="kim", id=made.id, exposures=8)
+        engine.student().forgets = 0.0
+    tell(cube, "I moved to Rome.")
+    cube.drain()
+    assert ask(cube, "Where do I live?")[:2] == ("Rome", (made.id,)) and cube.adapter(made.id).recipe.exposures == 60
+
+
+def test_an_erasure_carries_the_wish_of_any_version(opened: Open) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    ids = tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    engine.student().forgets = 0.5
+    cube.distil(user="kim", id=made.id)
+    engine.student().forgets = 0.0
+    cube.erase(ids[0])
+    cube.drain()
+    assert only(cube).is_mounted and ids[0] not in only(cube).memories
+
+
+def test_what_nobody_can_ask_about_stays_text(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    single = cube.add("Pizza!", user="kim").changes[0].memory
+    made = cube.distil(user="kim")
+    assert single and single not in made.memories and single not in {quoted.memory for quoted in cube.adapter(made.id).quoted}
+    cube.mount(made.id)
+    answer = cube.generate("Pizza?", user="kim", max_tokens=3)
+    assert single in answer.recall.ids and f"{len(answer.recall.hits) - 1} of" in answer.attached.reason
+    with pytest.raises(Invalid, match="stay text"):
+        cube.distil([single], user="kim", progress=lambda *_: pytest.fail("it was learned all the same"))
+
+
+def test_what_the_model_has_no_room_for_stays_text_and_is_no_question(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def losses(self: HashExaminee, cues: Sequence[str], answers: Sequence[str]) -> list[float]:
+        read.extend(cue + answer for cue, answer in zip(cues, answers, strict=True))
+        return right(self, cues, answers)
+
+    right = HashExaminee.losses
+    monkeypatch.setattr(HashExaminee, "losses", losses)
+    monkeypatch.setattr(engine_module, "LONGEST", 300)
+    cube = opened()
+    ids, long = tell(cube, *SAID), tell(cube, f"The ferry {'far away ' * 20}leaves at ten.")
+    for number in range(10):
+        cube.add(f"The kettle {number} {'of blue tin ' * 30}is on shelf {number}." if number else "Z", user="kim")
+        cube.add(f"The cup {number} is on shelf {number}.", user="kim")
+    made = cube.distil([*ids, *long], user="kim")
+    assert set(made.memories) == set(ids) and made.stage == "evaluated"
+    assert cube.adapter(made.id).report.untouched == 11 and 2 <= min(map(len, read)) <= max(map(len, read)) <= 300  # type: ignore[union-attr]
 
 
 PASSES = Examined(0.3, 1.0, 0.1, 0.97, 0.9, 0.002, 20, 64)
@@ -340,6 +465,7 @@ def test_another_model_is_refused_with_what_differs(opened: Open, tmp_path: Path
     other = open_memory(tmp_path / "cube", clock=clock, engine=TeachableEngine("other")).cube("cube")
     text, adapters, reason = ask(other, "Where do I live?")
     assert adapters == () and "model" in reason and "text was read" in reason and text
+    assert f"loci distil --id {made.id}" in reason and "activate" not in reason
     with pytest.raises(IncompatiblePayload):
         other.mount(made.id)
 
@@ -355,12 +481,27 @@ def test_a_damaged_file_is_named_and_its_text_used(opened: Open, tmp_path: Path)
     file.write_bytes(bytes(data))
     cube._adapters._learned.clear()
     _, adapters, reason = ask(cube, "Where do I live?")
-    assert adapters == () and "not as it was written" in reason
+    assert adapters == () and "not as it was written" in reason and f"loci distil --id {made.id}" in reason and "activate" not in reason
     assert [fault.where for fault in cube.verify().faults] == [f"adapter {made.id}"]
     file.unlink()
     assert cube.verify().let_go == (made.id,) and cube.jobs(), "it is learned anew"
     cube.drain()
     assert ask(cube, "Where do I live?")[0] == "Oslo"
+
+
+def test_a_file_of_a_former_version_that_is_gone_leaves_the_one_that_answers(opened: Open, tmp_path: Path) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    former = cube.adapter(made.id).file
+    tell(cube, "I moved to Rome.")
+    cube.drain()
+    assert former is not None
+    next((tmp_path / "cube").rglob(f"{former.hash}*")).unlink()
+    cube.verify()
+    assert only(cube).is_mounted and [row.number for row in cube._store.adapters()] == [2]
+    assert cube.verify().let_go == () and cube.jobs() == []
 
 
 @pytest.mark.parametrize(
@@ -424,6 +565,51 @@ def test_a_manifest_that_nobody_can_read_does_not_end_answers(opened: Open, cloc
     assert text and adapters == () and "cannot be read" in reason
 
 
+def test_a_manifest_that_nobody_can_read_stops_no_erasure_and_nobody_else(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    memory = open_memory(tmp_path / "v", clock=clock, engine=TeachableEngine())
+    cube = memory.cube("c")
+    ids = tell(cube, *SAID)
+    tell(cube, *SAID, user="sam")
+    made, others = cube.distil(user="kim"), cube.distil(user="sam")
+    second = cube.distil(ids[1:], user="kim")
+    cube.mount(made.id)
+    with cube._store.write(clock.now()) as tx:
+        tx._db.execute("UPDATE adapters SET manifest = '{}' WHERE id IN (?, ?)", (made.id, second.id))  # type: ignore[attr-defined]
+    assert [one.id for one in cube.adapters(user="sam")] == [others.id] and cube.adapters(user="kim") == [] and cube.plan() == []
+    assert {f"adapter {made.id}", f"adapter {second.id}"} <= {fault.where for fault in cube.verify().faults}
+    memory.grant("w", Role.CURATOR, cube="c", user="kim")
+    with pytest.raises((Corrupt, Denied)):
+        memory.acting("w").cube("c").drop_adapter(second.id)
+    cube.erase(ids[0])
+    assert {row.id for row in cube._store.adapters()} == {others.id, second.id}
+    cube.drop_adapter(second.id)
+    cube.erase(user="kim")
+    assert [row.id for row in cube._store.adapters()] == [others.id]
+
+
+@pytest.mark.parametrize("change", [{"id": "zz"}, {"version": 2}, {"file": {"hash": "0" * 64, "bytes": 1}}])
+def test_a_manifest_of_something_else_does_not_answer(opened: Open, clock: ManualClock, change: dict[str, object]) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    told = json.dumps({**json.loads(cube._store.adapter(made.id).manifest), **change})
+    with cube._store.write(clock.now()) as tx:
+        tx._db.execute("UPDATE adapters SET manifest = ?", (told,))  # type: ignore[attr-defined]
+    _, adapters, reason = ask(cube, "Where do I live?")
+    assert adapters == () and "adapter drop" in reason
+
+
+def test_in_another_session_its_text_is_read_and_nothing_is_said_to_have_changed(opened: Open) -> None:
+    cube = opened()
+    cube.add([Message("user", SAID[0], speaker="Kim")], user="kim", session="one")
+    cube.add([Message("user", SAID[2], speaker="Kim")], user="kim", session="two")
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    _, adapters, reason = ask(cube, "Where do I live?", session="one")
+    assert adapters == () and "not in the scope" in reason and "changed" not in reason
+
+
 def test_a_cube_with_another_key_learns_its_adapters_anew(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cryptography")
     monkeypatch.setenv("KEY", "a long enough passphrase")
@@ -472,6 +658,42 @@ def test_what_diverged_is_learned_by_another_recipe_and_the_rest_stays(opened: O
         cube.distil(user="kim", id=id, rate=1e-4)
     recipe = cube.adapter(id).recipe
     assert (recipe.exposures, recipe.seed, recipe.rate) == (7, 3, 1e-4)
+
+
+def test_what_a_driver_raises_is_told_as_what_it_was(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+
+    def full(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engine.student(), "learn", full)
+    with pytest.raises(Unavailable, match=r"RuntimeError: out of memory.*--id"):
+        cube.distil(user="kim")
+
+
+def test_an_adapter_is_learned_anew_from_what_it_has(opened: Open) -> None:
+    cube = opened()
+    ids = tell(cube, *SAID)
+    made = cube.distil(ids[:1], user="kim")
+    for wanted in ({"memories": ids}, {"about": "Oslo"}, {"limit": 3}):
+        with pytest.raises(Invalid, match="or id"):
+            cube.distil(user="kim", id=made.id, **wanted)  # type: ignore[arg-type]
+
+
+def test_a_recipe_that_is_said_anew_while_it_is_learned_is_what_it_is_learned_by(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+
+    def say_anew(done: int, of: int) -> None:
+        if (done, of) == (5, 60):
+            cube.distil(user="kim", id=only(cube).id, exposures=7, wait=False)
+
+    with pytest.raises(Conflict, match="in another way"):
+        cube.distil(user="kim", progress=say_anew)
+    cube.drain()
+    assert (only(cube).stage, only(cube).steps) == ("evaluated", 7) and cube.adapter(only(cube).id).recipe.exposures == 7
 
 
 def test_a_store_that_fails_ends_the_wait(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -527,6 +749,22 @@ def test_an_export_is_what_others_load_and_the_log_knows_its_hash(opened: Open, 
     assert sorted(file.name for file in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
     (record,) = cube.log(verb="export_adapter")
     assert record.detail["file"] == cube.adapter(made.id).file.hash  # type: ignore[union-attr]
+    assert [record.detail["form"] for record in cube.log(verb="distil") if "form" in record.detail] == ["lora"]
+
+
+def test_an_export_is_in_the_log_before_its_files_are_out(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine.student(), "export", crash)
+    with pytest.raises(KeyboardInterrupt):
+        cube.export_adapter(made.id, tmp_path / "out")
+    assert len(cube.log(verb="export_adapter")) == 1
 
 
 def test_what_is_let_go_of_is_gone_with_its_bytes(opened: Open, tmp_path: Path) -> None:

@@ -163,8 +163,11 @@ def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(ope
     assert cube.log(verb="place")[-1].detail["after"] == "parametric"
 
 
-class Pupil(TeachableEngine, Short):
-    """The same, and it can learn."""
+class Pupil(TeachableEngine, Slow):
+    """It can learn, and reads too little at once for a long body, but enough to be asked about a memory with its text."""
+
+    def fingerprint(self) -> Fingerprint:
+        return replace(super().fingerprint(), context=160)
 
 
 def test_what_is_learned_is_seen_as_learned_and_put_back_by_an_edit(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from loci.drivers.torch_bank import kept
 from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
 from loci.drivers.torch_bank.kept import load_compressor, load_entry, save_compressor, save_entry
 from loci.errors import Corrupt, IncompatiblePayload, Missing
@@ -174,6 +176,17 @@ def test_files_that_lie_are_corrupt(compressor: TorchCompressor, entry: Entry, t
         load_entry(path, compressor)
     rewritten(path, lambda header: header["__metadata__"].update(recipe='{"tokens": 0, "rank": 1, "targets": ["q_proj"]}'))
     with pytest.raises(Corrupt, match="how it was made"):
+        load_compressor(path, compressor.model, compressor.tokenizer)
+
+
+@pytest.mark.parametrize("changed", [{"tokens": 10**13}, {"rank": 10**13}, {"matched": 99}, {"targets": ["zz"]}, {"rank": 2.5}])
+def test_nothing_is_made_of_a_recipe_that_is_not_that_of_the_tensors(tmp_path, compressor, monkeypatch, changed):
+    path = tmp_path / "compressor.safetensors"
+    save_compressor(compressor, path)
+    told = json.dumps({**asdict(compressor.recipe), **changed})
+    rewritten(path, lambda header: header["__metadata__"].update(recipe=told))
+    monkeypatch.setattr(kept, "TorchCompressor", lambda *_, **__: pytest.fail("it was made all the same"))
+    with pytest.raises(Corrupt):
         load_compressor(path, compressor.model, compressor.tokenizer)
 
 

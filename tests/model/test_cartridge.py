@@ -10,7 +10,7 @@ import torch
 from loci.drivers.torch_kv.divergence import divergence
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora.cartridge import text_of
-from loci.errors import Invalid, OutOfTime, TooLarge
+from loci.errors import Corrupt, Invalid, OutOfTime, TooLarge, Unsupported
 from loci.ports.adapting import Learned, Lesson, Recipe
 from loci.testing.models import make_model, make_tokenizer
 
@@ -89,11 +89,28 @@ def test_it_is_the_same_each_time_and_goes_on_from_where_it_was(engine):
     assert {n: bytes(t.data) for n, t in rest.tensors.items()} == {n: bytes(t.data) for n, t in whole.tensors.items()}
 
 
+def test_without_texts_of_its_own_it_studies_the_lessons_alone(engine):
+    learned = engine.student().learn(LESSONS, [], replace(WHOLE, tokens=3, exposures=2, replay=0.0))
+    assert learned.steps > 0 and len(next(iter(learned.tensors.values())).data) > 0
+
+
+def test_a_cartridge_of_no_token_or_of_more_than_it_should_have_is_damaged(engine):
+    student = engine.student()
+    made = student.learn(LESSONS, [], WHOLE)
+    student.check(replace(made, recipe=replace(WHOLE, tokens=10_000)))  # the text had no more
+    empty = {name: replace(tensor, shape=(tensor.shape[0], 0, tensor.shape[2]), data=b"") for name, tensor in made.tensors.items()}
+    for wrong in (replace(made, tensors=empty), replace(made, recipe=replace(WHOLE, tokens=3))):
+        with pytest.raises(Corrupt, match="tokens"):
+            student.check(wrong)
+
+
 def test_what_it_cannot_be_is_refused(engine):
     student = engine.student()
     with pytest.raises(Invalid, match="2 at least"):
         student.learn(LESSONS, [], replace(WHOLE, tokens=1))
     with pytest.raises(TooLarge):
         student.learn(LESSONS, [], replace(WHOLE, most_bytes=1000))
+    with pytest.raises(Unsupported, match="float64"):
+        TorchEngine(make_model("qwen3", dtype=torch.float64), make_tokenizer()).student().learn(LESSONS, [], replace(WHOLE, tokens=3))
     with pytest.raises(Invalid, match="no words"):
         student.learn([Lesson("a", "", "")], [], WHOLE)

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora.course import Plan
 from loci.drivers.torch_lora.own import elsewhere
-from loci.drivers.torch_lora.words import row_of
+from loci.drivers.torch_lora.words import row_of, rows_of
 from loci.errors import Diverged, Invalid, OutOfTime, TooLarge, Unsupported
 from loci.ports.adapting import Learned, Lesson, Recipe
 from loci.testing.models import make_model, make_tokenizer
+from loci.types import Message
 
 LESSONS = [
     Lesson("a", "Where does Ann live?", " Oslo"),
@@ -96,6 +98,22 @@ def test_only_the_answer_carries_loss(engine):
     assert statement.start == 1 and engine.tokenizer.decode(statement.ids) == "Ann lives in Oslo."
 
 
+def test_prompts_are_learned_and_examined_on_the_tokens_that_are_answered_from():
+    tokenizer = make_tokenizer("{{ bos_token }}{% for m in messages %}{{ m['content'] }} . {% endfor %}")
+    begin = ("<s>", tokenizer.bos_token_id)
+    tokenizer._tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[begin])
+    engine = TorchEngine(make_model("qwen3"), tokenizer)
+    prompt = engine.prompt("", [Message("user", "Where does Ann live?")])[0]
+    templated, plain = rows_of(engine, [prompt, "Ann lives in"], [" Oslo"] * 2)
+    assert templated.ids == engine.tokenize(f"{prompt} Oslo") and templated.ids.count(begin[1]) == 1
+    assert plain.ids == tuple(tokenizer("Ann lives in Oslo")["input_ids"]) and plain.ids[0] == begin[1]
+    lesson, student, seen = Lesson("a", prompt, " Oslo"), engine.student(), []
+    engine.model.register_forward_pre_hook(lambda _, __, named: seen.append(named["input_ids"][0].tolist()), with_kwargs=True)
+    student.learn([lesson], [], replace(SHORT, exposures=1))
+    student.examinee().losses([prompt], [" Oslo"])
+    assert seen and all(ids[:2].count(begin[1]) == 1 for ids in seen)
+
+
 def test_learning_the_same_twice_gives_the_same_bytes_and_another_seed_others(engine):
     student = engine.student()
     first, again = (student.learn(LESSONS, [], replace(SHORT, replay=0.25)) for _ in range(2))
@@ -130,7 +148,7 @@ def test_what_ran_out_of_time_is_saved_and_goes_on(engine):
     assert bytes_of(student.learn(LESSONS, [], recipe, held)) == bytes_of(whole)
 
 
-@pytest.mark.parametrize("change", ["lesson", "replay", "recipe", "damaged", "cut", "nonsense"])
+@pytest.mark.parametrize("change", ["lesson", "replay", "recipe", "damaged", "cut", "nonsense", "step", "no step", "no metadata"])
 def test_a_checkpoint_of_something_else_is_not_used(engine, change):
     student, held, recipe = engine.student(), Held(), replace(SHORT, exposures=60)
     with pytest.raises(Stop):
@@ -145,6 +163,10 @@ def test_a_checkpoint_of_something_else_is_not_used(engine, change):
         recipe = replace(recipe, rate=4e-3)
     elif change == "damaged":
         held.data = held.data[:-100] + bytes(100)
+    elif change in ("step", "no step"):
+        held.data = held.data.replace(b'"step":"50"', b'"step":"58"' if change == "step" else b'"step":"x0"')
+    elif change == "no metadata":
+        held.data = b"\x16" + bytes(7) + b'{"__metadata__":null}'.ljust(22)
     elif change == "cut":
         held.data = held.data[:-100]
     else:
@@ -191,14 +213,15 @@ def test_a_process_that_was_killed_goes_on_to_the_same_bytes(engine, tmp_path):
     assert bytes_of(rest) == bytes_of(student.learn(LESSONS, [], recipe))
 
 
-def test_every_lesson_is_seen_as_often_as_the_recipe_says_and_never_twice_in_a_step():
-    for lessons, batch, replay in ((3, 16, 0.25), (40, 16, 0.25), (7, 4, 0.0), (1, 8, 0.5)):
+def test_every_lesson_is_seen_as_often_as_the_recipe_says_and_once_before_any_comes_again():
+    for lessons, batch, replay in ((3, 16, 0.25), (40, 16, 0.25), (7, 4, 0.0), (5, 4, 0.25), (1, 8, 0.5)):
         plan = Plan(lessons, Recipe(exposures=20, batch=batch, replay=replay))
         seen = [plan.lessons_of(step) for step in range(plan.steps)]
         counts = [sum(step.count(n) for step in seen) for n in range(lessons)]
         assert min(counts) >= 20 and max(counts) <= 20 + math.ceil(plan.fresh / lessons)
-        if lessons % plan.fresh == 0:
-            assert all(len(set(step)) == len(step) for step in seen)
+        drawn = [n for step in seen for n in step]
+        rounds = [sorted(drawn[start : start + lessons]) for start in range(0, len(drawn) - lessons + 1, lessons)]
+        assert rounds and all(each == list(range(lessons)) for each in rounds)
         share = plan.old / (plan.old + plan.fresh)
         assert abs(share - replay) <= 0.5 / (plan.old + plan.fresh) + (plan.fresh == 1)
 

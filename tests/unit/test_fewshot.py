@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.errors import Invalid
-from loci.methods.fewshot import OTHERS, Grade, Retained, examined, loss_on, probe, with_foils
+from loci.methods.fewshot import OTHERS, Grade, examine, examined, loss_on, probe, with_foils
 from loci.ports.adapting import Question
 
 QUESTIONS = [
@@ -93,11 +93,16 @@ def test_foils_never_hold_the_answer_and_are_few(answers):
 
 
 def test_the_report_sets_everything_beside_the_value_before_study():
-    report = probe(knowing(1), knowing(3, texts=2.02), QUESTIONS, TEXTS, [(10, knowing(2)), (100, knowing(0))])
+    report = probe(knowing(1), knowing(3, texts=2.02), QUESTIONS, TEXTS)
     assert (report.questions, report.before.recall, report.after.recall) == (3, pytest.approx(1 / 3), 1.0)
     assert report.collateral == pytest.approx(0.01) and loss_on(knowing(0), TEXTS) == 2.0
-    assert [(kept.updates, kept.grade.recall) for kept in report.retained] == [(10, pytest.approx(2 / 3)), (100, 0.0)]
-    assert isinstance(report.retained[0], Retained)
+
+
+def test_in_text_it_is_asked_with_the_text_where_a_prompt_has_it():
+    asked = [replace(question, told=f"{question.answer} it is. {question.cue}") for question in QUESTIONS]
+    before = Known({question.told: question.answer for question in asked[:2]})
+    found = examine(before, knowing(3), asked, TEXTS)
+    assert (found.recall_before, found.recall, found.recall_in_text) == (0.0, 1.0, pytest.approx(2 / 3))
 
 
 def test_a_probe_without_questions_or_texts_says_so():

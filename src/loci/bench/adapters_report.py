@@ -58,7 +58,14 @@ def targets(found: Mapping[str, Any]) -> list[str]:
         rows.append(("collateral loss on untouched text", f"{cost:+.2%}", "<= +1 %", cost <= 0.01))
     for row in found.get("retention", ()):
         if row["updates"] == 100 and row["how"] == OURS:
-            rows.append(("recall after 100 interfering updates with our replay", f"{row['recall']:.3f}", ">= .9", row["recall"] >= 0.9))
+            rows.append(
+                (
+                    "recall after 100 interfering updates, half of each batch the lessons again",
+                    f"{row['recall']:.3f}",
+                    ">= .9",
+                    row["recall"] >= 0.9,
+                )
+            )
     if "cartridges" in found:
         kl, recall = ratios(found["cartridges"])
         rows.append(("cartridge of 8x fewer tokens: KL beside the text cut short", f"1/{1 / kl:.1f}", "<= 1/8", kl <= 1 / 8))

@@ -51,7 +51,7 @@ def build(language: Language, shape: Shape, seed: int) -> Any:
         rope_parameters={"rope_type": "default", "rope_theta": 1e4}, tie_word_embeddings=False, bos_token_id=None, eos_token_id=None, pad_token_id=None,
     )  # fmt: skip
     model = Qwen3ForCausalLM(config)
-    with torch.no_grad():  # a fact starts as its attribute and its value: to find that out from answers alone would take an hour more
+    with torch.no_grad():  # a fact starts as its attribute and its value, so that this need not be found out from answers alone
         words = model.get_input_embeddings().weight
         attributes, values = words[language.first_attribute : language.first_value], words[language.first_value : language.first_fact]
         words[language.first_fact : language.first_filler] = (attributes[:, None] + values[None]).flatten(0, 1)
@@ -106,7 +106,7 @@ def lesson(
     time, and then questions with their answers.
 
     In the first ``SHORT`` of the steps documents are short, and those of a text tell about the same attributes: in few tokens it is soon found out that a fact belongs to
-    the name before it. Long ones alone take an hour more."""
+    the name before it."""
     is_short = step < SHORT * shape.steps
     count = 4 if is_short else (1, 2, 4)[step % 3]
     said = replace(language, facts=2, length=7) if is_short else language
@@ -129,8 +129,8 @@ def asked(language: Language, articles: Sequence[Article], chance: random.Random
 
 
 class Echo(torch.nn.Module):  # type: ignore[misc]
-    """Has the first layer say which words stood one and two places before, as long as the model is trained: which name a fact belongs to is found out in minutes then, and
-    from answers alone in an hour."""
+    """Has the first layer say which words stood one and two places before, as long as the model is trained: which name a fact belongs to need not be found out from answers
+    alone."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

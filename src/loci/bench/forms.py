@@ -39,7 +39,7 @@ BARE = 0.55  # share of the steps before memories come as a recall packs them
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The model and its training. The defaults take some three minutes on one core."""
+    """The model and its training. The defaults take two to three minutes on one core."""
 
     layers: int = 3
     width: int = 96
@@ -127,8 +127,7 @@ def _tokenizer(country: Country) -> PreTrainedTokenizerFast:
 
 
 def _train(model: Any, tokenizer: PreTrainedTokenizerFast, country: Country, shape: Shape, advance: Callable[[int, int], None]) -> float:
-    """Two helpers train along and are thrown away: the first layer says which words stood before (`Echo`), the second, where an answer begins, which land was asked about.
-    From answers alone it was not found out in 1,100 steps."""
+    """Two helpers train along and are thrown away: the first layer says which words stood before (`Echo`), the second, where an answer begins, which land was asked about."""
     echo, seek = Echo(shape.width), torch.nn.Linear(shape.width, shape.width, bias=False)
     optimiser = torch.optim.AdamW(
         [*model.parameters(), *echo.parameters(), *seek.parameters()], lr=shape.rate, betas=(0.9, 0.98), weight_decay=0.01

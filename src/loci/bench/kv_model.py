@@ -50,7 +50,7 @@ def build(language: Language, shape: Shape) -> Any:
         pad_token_id=None,
     )  # fmt: skip
     model = Qwen3ForCausalLM(config)
-    with torch.no_grad():  # a fact starts as its key and its value: to find that out from answers alone would take an hour more
+    with torch.no_grad():  # a fact starts as its key and its value, so that this need not be found out from answers alone
         words = model.get_input_embeddings().weight
         questions, values = words[1 : language.first_value], words[language.first_value : language.first_fact]
         words[language.first_fact : language.first_cycle] = (questions[:, None] + values[None]).flatten(0, 1)

@@ -32,7 +32,9 @@ from loci.types import Adapter
 )
 @click.option("--most-bytes", type=int, help="An adapter may have.  [default: 268435456]")
 @click.option("--seed", type=int, help="Of chance: the same gives the same weights.  [default: 0]")
-@click.option("--id", metavar="ID", help="Learn this adapter anew, or go on with it: as before in what is not said anew.")
+@click.option(
+    "--id", metavar="ID", help="Learn this adapter anew, of the memories that it has, or go on with it: as before in what is not said anew."
+)
 @click.option("--wait/--no-wait", default=True, help="Learn now, or put it into the queue for `loci worker`.")
 def distil(place: Place, as_json: bool, **wanted: Any) -> int:
     """Have the model learn MEMORIES, and keep what it learned as an adapter.

@@ -58,29 +58,29 @@ class PageFiles:
         path = self._path(name)
         return path.is_file() and not path.is_symlink() and path.stat().st_size == size
 
-    def open(self, name: str, size: int, *, is_checked: bool = False) -> memoryview:
+    def open(self, name: str, size: int, *, is_checked: bool = False, again: str = AGAIN) -> memoryview:
         """The bytes of a page. Its length is compared each time, its hash when this process reads it first, or as ``is_checked`` says.
-        Raises `Missing` or `Corrupt` for one that is not as it was written."""
+        Raises `Missing` or `Corrupt` for one that is not as it was written, with what makes it ``again``."""
         path = self._path(name)
         try:
             file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
         except FileNotFoundError as error:
-            raise Missing(f"{path} is not there. {AGAIN}") from error
+            raise Missing(f"{path} is not there. {again}") from error
         except OSError as error:
-            raise Corrupt(f"{path} cannot be opened: {error.strerror}. {AGAIN}") from error
+            raise Corrupt(f"{path} cannot be opened: {error.strerror}. {again}") from error
         with file:
             known = os.fstat(file.fileno())
             if known.st_size != size:
-                raise Corrupt(f"{path} has {known.st_size} bytes; {size} were written. {AGAIN}")
+                raise Corrupt(f"{path} has {known.st_size} bytes; {size} were written. {again}")
             data = bytearray(size)
             if file.readinto(data) != size:
-                raise Corrupt(f"{path} became shorter while it was read. {AGAIN}")
+                raise Corrupt(f"{path} became shorter while it was read. {again}")
             if not os.fstat(file.fileno()).st_nlink:  # destroyed meanwhile: its bytes may be zeros already
-                raise Missing(f"{path} was taken away while it was read. {AGAIN}")
+                raise Missing(f"{path} was taken away while it was read. {again}")
         mark = (name, known.st_ino, known.st_mtime_ns)
         if is_checked or mark not in self._checked:
             if sha256(data).hexdigest() != name:
-                raise Corrupt(f"{path} is not as it was written. {AGAIN}")
+                raise Corrupt(f"{path} is not as it was written. {again}")
             self._checked.add(mark)
         return memoryview(data if self._envelope is None else bytearray(self._envelope.open(data)))
 

@@ -61,14 +61,17 @@ def is_whole(manifest: Manifest) -> bool:
     return [page.chain for page in manifest.pages] == chain(manifest.fingerprint, manifest.tenant, manifest.codec, manifest.ids)
 
 
-def check_fit(stored: Fingerprint, current: Fingerprint) -> None:
-    """Raises `IncompatiblePayload` with what differs between the model that read it and the model at hand; the hash of the weights comes
+BUILD = "`loci activate` builds it for this model."
+
+
+def check_fit(stored: Fingerprint, current: Fingerprint, how: str = "read", again: str = BUILD) -> None:
+    """Raises `IncompatiblePayload` with what differs between the model that made it, ``how``, and the model at hand, and what makes it ``again``; the hash of the weights comes
     last, since most of what differs shows in it too."""
     for name in (*(part.name for part in fields(Fingerprint) if part.name != "model"), "model"):
         before, now = getattr(stored, name), getattr(current, name)
         if before != now:
             was, found = _shown(before), _shown(now)
-            told = f"It was read with {name} {was}, and the model at hand has {found}. `loci activate` builds it for this model."
+            told = f"It was {how} with {name} {was}, and the model at hand has {found}. {again}"
             raise IncompatiblePayload(told, name, was, found)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from math import prod
 
-from loci.errors import Corrupt
+from loci.errors import Corrupt, TooLarge
 from loci.ports.engine import Tensor, Tensors
 
 LONGEST_HEADER = 1 << 20  # bytes
@@ -19,7 +19,7 @@ AGAIN = "The file is not used; build the memory again (`loci activate`)."
 
 
 def dump(tensors: Tensors) -> bytes:
-    """The bytes of a file; the same tensors give the same bytes."""
+    """The bytes of a file; the same tensors give the same bytes. Raises `TooLarge` for more than `load` would take."""
     header: dict[str, object] = {}
     place = 0
     for name, tensor in sorted(tensors.items()):
@@ -29,25 +29,37 @@ def dump(tensors: Tensors) -> bytes:
         place += size
     told = json.dumps(header, separators=(",", ":")).encode()
     told += b" " * (-len(told) % 8)
+    if len(header) > MOST_TENSORS or len(told) > LONGEST_HEADER:
+        raise TooLarge(
+            f"A file of {len(header):,} tensors, with {len(told):,} bytes of names, is more than {MOST_TENSORS:,} and {LONGEST_HEADER:,}. Choose fewer layers."
+        )
     return b"".join([len(told).to_bytes(8, "little"), told, *(bytes(tensor.data) for _, tensor in sorted(tensors.items()))])
 
 
-def load(data: memoryview) -> Tensors:
-    """The tensors of a file, which share its memory. Raises `Corrupt` for anything that is not as `dump` would have written it."""
+def load(data: memoryview, again: str = AGAIN) -> Tensors:
+    """The tensors of a file, which share its memory. Raises `Corrupt` for anything that is not as `dump` would have written it, with what makes it ``again``."""
+    try:
+        return _tensors(data)
+    except ValueError as error:
+        raise Corrupt(f"{error} {again}") from error
+
+
+def _tensors(data: memoryview) -> Tensors:
+    """The same. Raises `ValueError`."""
     size = int.from_bytes(data[:8], "little") if len(data) >= 8 else -1
     if not 0 <= size <= min(LONGEST_HEADER, len(data) - 8):
-        raise Corrupt(f"A page of {len(data)} bytes has no header of a length that could be. {AGAIN}")
+        raise ValueError(f"A page of {len(data)} bytes has no header of a length that could be.")
     header, body = _header(bytes(data[8 : 8 + size])), data[8 + size :]
     found: dict[str, Tensor] = {}
     place = 0
     for name, told in header.items():
         dtype, shape, start, stop = _entry(name, told)
         if start != place or stop - start != SIZES[dtype] * prod(shape):
-            raise Corrupt(f"Tensor {name[:40]!r} lies at {start} to {stop}, which its shape {shape} or its neighbours contradict. {AGAIN}")
+            raise ValueError(f"Tensor {name[:40]!r} lies at {start} to {stop}, which its shape {shape} or its neighbours contradict.")
         found[name] = Tensor(dtype, tuple(shape), body[start:stop])
         place = stop
     if place != len(body):
-        raise Corrupt(f"A page's tensors fill {place} bytes and it has {len(body)}: it was cut off or added to. {AGAIN}")
+        raise ValueError(f"A page's tensors fill {place} bytes and it has {len(body)}: it was cut off or added to.")
     return found
 
 
@@ -55,9 +67,9 @@ def _header(raw: bytes) -> dict[str, object]:
     try:
         header = json.loads(raw, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise Corrupt(f"A page's header is not JSON. {AGAIN}") from error
+        raise ValueError("A page's header is not JSON.") from error
     if not isinstance(header, dict) or len(header) > MOST_TENSORS:
-        raise Corrupt(f"A page's header does not list tensors, or more than {MOST_TENSORS}. {AGAIN}")
+        raise ValueError(f"A page's header does not list tensors, or more than {MOST_TENSORS}.")
     return header
 
 
@@ -80,7 +92,7 @@ def _entry(name: str, told: object) -> tuple[str, list[int], int, int]:
             and ends[0] <= ends[1]
         ):
             return dtype, shape, ends[0], ends[1]
-    raise Corrupt(f"A page's header says of tensor {name[:40]!r} what no page has. {AGAIN}")
+    raise ValueError(f"A page's header says of tensor {name[:40]!r} what no page has.")
 
 
 def _are_sizes(found: object, most: int) -> bool:

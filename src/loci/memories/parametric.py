@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -21,7 +21,7 @@ from loci.ports.engine import Fingerprint, LayerShape, Quoted
 
 SCHEMA = 1
 STAGES = ("draft", "evaluated", "failed")
-AGAIN = "Its memories' text is used instead. `loci adapter list` names it, `loci adapter drop ID` lets go of it, `loci distil --id ID` learns it anew."
+AGAIN = "Its memories' text is used instead. `loci verify` names it, `loci adapter drop ID` lets go of it."
 
 
 def taught(lessons: Sequence[Lesson]) -> str:
@@ -37,13 +37,13 @@ def load(text: str) -> Learning:
     """A manifest that `dump` wrote. Raises `Corrupt` for one that contradicts itself."""
     try:
         told = json.loads(text)
-        recipe = Recipe(**{**told["recipe"], "targets": tuple(told["recipe"]["targets"])})
+        recipe = Recipe(**{**told["recipe"], "targets": _listed(told["recipe"]["targets"])})
         learning = Learning(
             **{
                 **told, "created": datetime.fromisoformat(told["created"]), "fingerprint": _fingerprint(told["fingerprint"]), "recipe": recipe,
-                "chosen": tuple(told["chosen"]), "quoted": tuple(Quoted(**{**q, "sources": tuple(q["sources"])}) for q in told["quoted"]),
+                "chosen": _listed(told["chosen"]), "quoted": tuple(Quoted(**{**q, "sources": _listed(q["sources"])}) for q in told["quoted"]),
                 "file": Kept(**told["file"]) if told["file"] else None, "report": Examined(**told["report"]) if told["report"] else None,
-                "faults": tuple(told["faults"]),
+                "faults": _listed(told["faults"]),
             }
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -55,6 +55,9 @@ def load(text: str) -> Learning:
 
 def fault_of(learning: Learning) -> str:
     """What a manifest says that cannot be; empty when nothing."""
+    for part in (learning, learning.recipe, learning.report, learning.file, *learning.quoted):
+        if part is not None and (wrong := _mistyped(part)):
+            return f"says of {wrong} what it cannot be"
     if learning.schema != SCHEMA:
         return f"has schema {learning.schema}; this Loci reads {SCHEMA}"
     if learning.stage not in STAGES:
@@ -66,6 +69,28 @@ def fault_of(learning: Learning) -> str:
     if (learning.stage == "failed") != bool(learning.faults):
         return "does not say why it failed" if learning.stage == "failed" else "passed, and says why it failed"
     return ""
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "str | None": (str, type(None)),
+    "tuple[str, ...]": (tuple,),
+}
+"""What a field may hold, by how it is annotated."""
+
+
+def _mistyped(part: Learning | Recipe | Examined | Kept | Quoted) -> str:
+    """The first field that holds what its annotation does not say; empty when none."""
+    found = ((field.name, getattr(part, field.name), KINDS.get(str(field.type))) for field in fields(part))
+    return next((name for name, value, kinds in found if kinds is not None and type(value) not in kinds), "")
+
+
+def _listed(told: object) -> tuple[str, ...]:
+    if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+        raise TypeError(f"{told!r:.40} is no list of words")
+    return tuple(told)
 
 
 def _fingerprint(told: Mapping[str, Any] | None) -> Fingerprint | None:

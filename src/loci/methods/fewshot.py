@@ -28,14 +28,6 @@ class Grade:
 
 
 @dataclass(frozen=True, slots=True)
-class Retained:
-    """The same after so many further updates on something else."""
-
-    updates: int
-    grade: Grade
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """A model before and after study. ``untouched_before`` and ``_after``: nats a token of texts that have nothing to do with it."""
 
@@ -44,7 +36,6 @@ class Report:
     after: Grade
     untouched_before: float
     untouched_after: float
-    retained: tuple[Retained, ...] = ()
 
     @property
     def collateral(self) -> float:
@@ -52,26 +43,20 @@ class Report:
         return self.untouched_after / self.untouched_before - 1
 
 
-def probe(
-    before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], checkpoints: Sequence[tuple[int, Examinee]] = ()
-) -> Report:  # fmt: skip
-    """A model examined before and after study, and after each number of further updates. Raises `Invalid` where there are no questions, or no untouched text."""
+def probe(before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str]) -> Report:
+    """A model examined before and after study. Raises `Invalid` where there are no questions, or no untouched text."""
     if not questions or not untouched:
         raise Invalid(f"A probe needs questions ({len(questions)} given) and untouched texts ({len(untouched)} given).")
     asked = with_foils(questions)
     cost_before, cost_after = loss_on(before, untouched), loss_on(after, untouched)
-    retained = tuple(Retained(updates, examined(model, asked)) for updates, model in checkpoints)
-    return Report(len(asked), examined(before, asked), examined(after, asked), cost_before, cost_after, retained)
+    return Report(len(asked), examined(before, asked), examined(after, asked), cost_before, cost_after)
 
 
-def examine(
-    before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], texts: Sequence[str]
-) -> Examined:  # fmt: skip
+def examine(before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
     """The same in the figures that decide whether an adapter may answer (`loci.policy.admission`); with the text in context it is the model without the
     adapter that is asked."""
     found = probe(before, after, questions, untouched)
-    told = [replace(question, cue=f"{text}\n\n{question.cue}") for question, text in zip(questions, texts, strict=True)]
-    in_text = examined(before, with_foils(told)).recall
+    in_text = _mean(before.complete([question.told for question in questions], [question.answer for question in questions]))
     return Examined(
         found.before.recognition, found.after.recognition, found.before.recall, found.after.recall, in_text, found.collateral, found.questions, len(untouched)
     )  # fmt: skip

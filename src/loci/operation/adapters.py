@@ -30,8 +30,8 @@ from loci.types import Adapter, Attached, Memory, Message, Recall, State, Trust
 MOST_CHOSEN = 10_000  # memories of one adapter
 MOST_FOLLOWED = 100  # steps from a memory to what superseded it
 MOST_AT_HAND = 8  # adapters whose weights are kept in memory
-FORMER = 1  # versions of an adapter that are kept beside its latest
 PRINCIPAL = "scheduler"
+AGAIN = "`loci distil --id {id}` learns it anew."
 
 
 class Adapters:
@@ -63,7 +63,12 @@ class Adapters:
     def learning(self, id: str, version: int | None = None) -> tuple[AdapterRow, Learning]:
         """A version, or the latest. Raises `Missing`, or `Corrupt` for a manifest that cannot be read."""
         row = self.store.adapter(id, version)
-        return row, parametric.load(row.manifest)
+        learning = parametric.load(row.manifest)
+        if (learning.id, learning.version, learning.file) != (row.id, row.number, row.file):
+            raise Corrupt(
+                f"The manifest of adapter {row.id}, version {row.number}, is of {learning.id!r}, version {learning.version}. {parametric.AGAIN}"
+            )
+        return row, learning
 
     def draft(self, tx: Transaction, learning: Learning) -> None:
         """Puts down what is to be learned, of which versions of memories, with the job that does."""
@@ -84,7 +89,7 @@ class Adapters:
     def told(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Adapter:
         """As it is shown."""
         reason, is_valid = row.reason or "; ".join(learning.faults), False
-        if learning.stage == "evaluated" and row.state in (State.ACTIVATED, State.FROZEN):
+        if learning.stage == "evaluated" and row.state is State.ACTIVATED:
             try:
                 self.check_current(learning, at)
                 is_valid = True
@@ -127,6 +132,8 @@ class Adapters:
         found = self.store.present([quoted.memory for quoted in learning.quoted], at)
         for quoted in learning.quoted:
             memory = found.get(quoted.memory)
+            if memory is None and self.store.present([quoted.memory], replace(at, agent=learning.agent, session=learning.session)):
+                raise Conflict(f"Adapter {learning.id} holds memory {quoted.memory}, which is not in the scope that was asked about.")
             if memory is None or memory.checksum != quoted.checksum or current_share(memory, at.now) < 1:
                 raise Conflict(
                     f"Memory {quoted.memory} changed since adapter {learning.id} learned it; it is learned anew from what holds now."
@@ -150,7 +157,8 @@ class Adapters:
             known = self._learned.get(learning.file.hash)
         if known is not None and self.files.has(learning.file.hash, learning.file.bytes):
             return known
-        tensors = pages.load(self.files.open(learning.file.hash, learning.file.bytes))
+        again = AGAIN.format(id=learning.id)
+        tensors = pages.load(self.files.open(learning.file.hash, learning.file.bytes, again=again), again)
         learned = Learned(learning.recipe, tensors, learning.steps, learning.loss)
         self.student.check(learned)
         with self._lock:
@@ -163,11 +171,11 @@ class Adapters:
         """An adapter that may answer now. Raises what it gives way for otherwise."""
         if learning.stage != "evaluated":
             raise Conflict(f"Adapter {row.id} {'failed its examination' if learning.stage == 'failed' else 'is not learned yet'}.")
-        if row.state not in (State.ACTIVATED, State.FROZEN):
+        if row.state is not State.ACTIVATED:
             raise Conflict(f"Adapter {row.id} is {row.state.value}: {row.reason or 'it was put away'}.")
         self.check_current(learning, at)
         assert learning.fingerprint is not None
-        check_fit(learning.fingerprint, self.engine.fingerprint())
+        check_fit(learning.fingerprint, self.engine.fingerprint(), "learned", AGAIN.format(id=learning.id))
         return self.weights(learning)
 
     def answer(
@@ -196,45 +204,66 @@ class Adapters:
     # -- care ----------------------------------------------------------------------------------------------------------
 
     def mend(self, now: datetime) -> list[str]:
-        """Has adapters whose files are gone, as after a crash in an erasure, learned anew. Returns their ids."""
-        gone = {row.id: row for row in self.store.adapters() if row.file is not None and not self.files.is_there(row.file.hash)}
+        """Has adapters whose files are gone, as after a crash in an erasure, learned anew; of a former version that nobody wants, that version alone is let go of. Returns
+        their ids."""
+        rows = self.store.adapters()
+        latest = {row.id: row for row in rows}
+        gone = {(row.id, row.number): row for row in rows if row.file is not None and not self.files.is_there(row.file.hash)}
         if gone:
             with self.store.write(now) as tx:
                 for row in gone.values():
-                    tx.drop_adapters([row.id], before=row.number)
-                    self._relearn(tx, row, row.number, ())
-        return list(gone)
+                    last = latest[row.id]
+                    if row is last:
+                        self._relearn(tx, row, row.number, ())
+                        continue
+                    if row.is_wanted and (row.id, last.number) not in gone:
+                        self._relearn(tx, row, last.number + 1, ())
+                    tx.drop_adapters([row.id], [row.number])
+                self._want(tx, {row.id for row in gone.values() if row.is_wanted})
+        return list(dict.fromkeys(row.id for row in gone.values()))
 
     def _relearn(self, tx: Transaction, row: AdapterRow, version: int, erased: Collection[str]) -> None:
-        """Puts down that an adapter is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, it is gone."""
-        learning = parametric.load(row.manifest)
+        """Puts down that a version is learned anew, as if what quotes the erased sources had never been there. Where nothing else went into it, the adapter is gone; where nobody can read what
+        did, the version is."""
+        try:
+            learning = parametric.load(row.manifest)
+        except Corrupt:
+            tx.drop_adapters([row.id], [row.number])
+            return
         left = tuple(quoted for quoted in learning.quoted if not set(quoted.sources) & set(erased) and _is_there(tx, quoted.memory))
         if not left:
             tx.drop_adapters([row.id])
             return
         chosen = tuple(quoted.memory for quoted in left)
         self.draft(tx, replace(learning.draft(version), chosen=chosen, quoted=left))
-        if row.is_wanted:
-            tx.mount_adapter(row.id, version)
 
-    def forget(self, tx: Transaction, rows: Sequence[AdapterRow], erased: Collection[str], user: str | None) -> None:
-        """After an erasure: what had learned of the ``erased`` sources learns anew without them, and a ``user`` who was erased has no adapters, of whatever they
-        were made."""
-        for row in rows:
-            self._relearn(tx, row, row.number + 1, erased)
-        if user is not None:
-            tx.drop_adapters([row.id for row in self.store.adapters() if parametric.load(row.manifest).user == user])
+    def _want(self, tx: Transaction, ids: Collection[str]) -> None:
+        """Adapters whose wanted version went are wanted in the latest, as far as they are there."""
+        for row in {row.id: row for row in self.store.adapters() if row.id in ids}.values():
+            tx.mount_adapter(row.id, row.number)
+
+    def forget(self, tx: Transaction, before: Sequence[AdapterRow], erased: Collection[str], user: str | None) -> None:
+        """After an erasure, of all versions that there were ``before``: what had learned of the ``erased`` sources learns anew without them, and is still wanted if it was; a ``user`` who was
+        erased has no adapters, of whatever they were made."""
+        of_user = {row.id for row in before if user is not None and _user_of(row) == user}
+        tx.drop_adapters(of_user)
+        left = {(row.id, row.number) for row in self.store.adapters()}
+        for row in {row.id: row for row in before if row.id not in of_user}.values():
+            if (row.id, row.number) not in left:
+                self._relearn(tx, row, row.number + 1, erased)
+        self._want(tx, {row.id for row in before if row.is_wanted and (row.id, row.number) not in left})
 
     def faults(self) -> list[tuple[str, str]]:
         """Every file of every adapter, byte by byte: (id, what is wrong)."""
         found = []
         for row in self.store.adapters():
             try:
-                learning = parametric.load(row.manifest)
+                learning = self.learning(row.id, row.number)[1]
                 if row.file is not None:
-                    data = self.files.open(row.file.hash, row.file.bytes, is_checked=True)
+                    again = AGAIN.format(id=row.id)
+                    data = self.files.open(row.file.hash, row.file.bytes, is_checked=True, again=again)
                     if learning.stage != "draft":  # how far learning has come is as the model writes it
-                        pages.load(data)
+                        pages.load(data, again)
             except (Missing, Corrupt) as error:
                 found.append((row.id, str(error)))
         return found
@@ -242,6 +271,13 @@ class Adapters:
     def tidy(self) -> None:
         """Destroys files that no row names."""
         self.files.keep(self.store.page_files())
+
+
+def _user_of(row: AdapterRow) -> str | None:
+    try:
+        return parametric.load(row.manifest).user
+    except Corrupt:
+        return row.user
 
 
 def _is_there(tx: Transaction, memory: str) -> bool:

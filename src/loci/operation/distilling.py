@@ -9,34 +9,47 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from time import monotonic
 
 from loci import samples
 from loci.errors import Conflict, Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
 from loci.memories import pages, parametric
-from loci.operation.adapters import FORMER, PRINCIPAL, Adapters
+from loci.operation.adapters import PRINCIPAL, Adapters
 from loci.operation.reading import quoted_of
-from loci.operation.schooling import Pupil, lessons_of, pupil_of, questions_of
+from loci.operation.schooling import lessons_of, pupil_of, questions_of
 from loci.operation.work import Breath
 from loci.policy import admission
 from loci.policy.lifecycle import Move
 from loci.ports import Clock, RowFilter, Transaction
-from loci.ports.adapters import LEARN, Kept, Learning
-from loci.ports.adapting import Examined, Learned, Probe, Progress
+from loci.ports.adapters import LEARN, AdapterRow, Kept, Learning
+from loci.ports.adapting import Examined, Learned, Lesson, Probe, Progress, Question, Recipe
 from loci.types import Job, Memory, Message, State
 
 MOST_UNTOUCHED = 64  # texts on which it is seen whether anything else was forgotten
 FEW = 8  # of the cube's own, below which the sample conversation's are taken
+PASSED = (State.ACTIVATED, State.ARCHIVED)  # of versions that may answer, or might
+SPECIALS = 8  # tokens that a tokenizer may put around a text, and the end behind it
 LOOK_SECONDS = 2.0  # between two looks at whether the words are still what they were
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a job made: the finished manifest; None where nothing is left to learn."""
+    """What a job made: the manifest, but for the file that ``data`` will be; None where nothing is left to learn."""
 
     id: str
     learning: Learning | None
     data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _School:
+    """The memories that can be learned, what is taught of them and asked about them, and which texts the model has room for."""
+
+    held: set[str]
+    lessons: list[Lesson]
+    questions: list[Question]
+    fits: Callable[[str], bool]
 
 
 class Distilling:
@@ -60,37 +73,47 @@ class Distilling:
         try:
             return self._learn(given, breath)
         except LociError as error:
+            if not self._is_there(given):
+                return None
+            if isinstance(error, self.final):
+                self._refuse(given)
             self.failures[given] = error
             raise
 
     def apply(self, tx: Transaction, jobs: Sequence[Job], computed: Made | None) -> None:
-        """Puts an adapter that passed to use and the former ones away; one that failed is kept, and never used. Raises `Conflict` where the words have
-        changed while they were learned."""
-        if computed is None:  # it was dropped meanwhile
+        """Puts an adapter that passed to use and the former ones away; one that failed is kept, and never used, and the former ones stay as they are. What was learned is on no disk before this has
+        looked at the words again: raises `Conflict` where they have changed."""
+        if computed is None or not self._is_there(computed.id):  # somebody has let go of it meanwhile
             return
         id, learning = computed.id, computed.learning
         if learning is None:
             tx.drop_adapters([id])
+            self._adapters.tidy()
             tx.audit(PRINCIPAL, "drop_adapter", id, {"reason": "none of its memories holds any more"})
             return
         try:
-            self._adapters.check_current(learning, self._at(learning))
+            self._check_asked(learning, self._at(learning))
         except Conflict as error:
             self.failures[id] = error
             raise
+        file = Kept(*self._adapters.files.put(computed.data))
+        learning = replace(learning, file=file)
+        formers = [row for row in self._adapters.store.adapters() if row.id == id and row.number < learning.version]
         passed = learning.stage == "evaluated"
-        for former in self._adapters.store.adapters():
-            if former.id == id and former.number < learning.version and former.state is State.ACTIVATED and passed:
-                self._adapters.move(tx, former, Move.ARCHIVE, f"version {learning.version} took its place")
-        self._put_again(learning.file, computed.data)
         state = State.ACTIVATED if passed else State.EXPIRED
-        tx.put_adapter(id, learning.version, parametric.dump(learning), learning.quoted, state, learning.file, learning.user)
-        if not passed:
+        tx.put_adapter(id, learning.version, parametric.dump(learning), learning.quoted, state, file, learning.user)
+        if passed:
+            for former in formers:
+                if former.state is State.ACTIVATED:
+                    self._adapters.move(tx, former, Move.ARCHIVE, f"version {learning.version} took its place")
+            if any(former.is_wanted for former in formers):
+                tx.mount_adapter(id, learning.version)
+        else:
             tx.move_adapter(id, learning.version, state, "; ".join(learning.faults))
-        tx.drop_adapters([id], before=learning.version - FORMER)
+        tx.drop_adapters([id], _outlived(formers, passed))
         self._adapters.tidy()
         detail = {"version": learning.version, "memories": len(learning.quoted), "stage": learning.stage, "faults": list(learning.faults)}
-        tx.audit(PRINCIPAL, "distil", id, {**detail, "file": learning.file.hash if learning.file else ""})
+        tx.audit(PRINCIPAL, "distil", id, {**detail, "file": file.hash})
         self.failures.pop(id, None)
 
     # -- learning ------------------------------------------------------------------------------------------------------
@@ -105,8 +128,13 @@ class Distilling:
             return Made(id, None)
         student, engine = self._adapters.student, self._adapters.engine
 
-        pupils = self._pupils(memories)
-        lessons = lessons_of(pupils, self._ask)
+        school = self._school(memories, draft.recipe)
+        if not school.questions:
+            raise Invalid(
+                "Nothing can be asked about these memories in what the model has room for, so nobody could say what it learned. They stay text."
+            )
+        memories = [memory for memory in memories if memory.id in school.held]
+        untouched, lessons = self._untouched(school, at), school.lessons
         draft = replace(
             draft, chosen=tuple(memory.id for memory in memories), quoted=quoted_of(memories), fingerprint=engine.fingerprint(), tools=engine.tools(),
             words=self._adapters.words_of(memories), lessons=len(lessons), taught=parametric.taught(lessons),
@@ -114,28 +142,44 @@ class Distilling:
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
         learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
-        report = self._examined([learned], pupils, at)
+        report = self._examined([learned], school.questions, untouched)
         faults = admission.faults(report)
-        data = pages.dump(learned.tensors)
-        file = Kept(*self._adapters.files.put(data))
         stage = "failed" if faults else "evaluated"
         took = monotonic() - start
         return Made(id, replace(
-            draft, stage=stage, faults=faults, report=report, file=file, steps=learned.steps, loss=learned.loss, seconds=took,
-        ), data)  # fmt: skip
+            draft, stage=stage, faults=faults, report=report, steps=learned.steps, loss=learned.loss, seconds=took,
+        ), pages.dump(learned.tensors))  # fmt: skip
 
     def _next(self, id: str) -> Learning | None:
-        """The version that is to be learned: the draft that is there, or the one after what a change has archived. None where there is nothing to do any
-        more: somebody has let go of it, or another job was faster."""
-        try:
-            row, latest = self._adapters.learning(id)
-        except Missing:
+        """The version that is to be learned: the draft that is there, or, where a change has archived the last that passed, the one after all that there are. None where there is nothing to do
+        any more: somebody has let go of it, or another job was faster."""
+        rows = [row for row in self._adapters.store.adapters() if row.id == id]
+        if not rows:
             return None
-        if latest.stage == "draft":
-            return latest
-        if row.state is not State.ARCHIVED:
+        if rows[-1].state is State.GENERATED:
+            return self._adapters.learning(id)[1]
+        passed = [row for row in rows if row.state in PASSED]
+        if not passed or passed[-1].state is not State.ARCHIVED:
             return None
-        return latest.draft(latest.version + 1)
+        return self._adapters.learning(id, passed[-1].number)[1].draft(rows[-1].number + 1)
+
+    def _refuse(self, id: str) -> None:
+        """A draft that cannot be learned does not stand in the way of the version that passed, should that have to be learned anew."""
+        rows = [row for row in self._adapters.store.adapters() if row.id == id]
+        if any(row.state in PASSED for row in rows) and rows[-1].state is State.GENERATED:
+            with self._adapters.store.write(self._clock.now()) as tx:
+                tx.drop_adapters([id], [rows[-1].number])
+                self._adapters.tidy()
+
+    def _is_there(self, id: str) -> bool:
+        return any(row.id == id for row in self._adapters.store.adapters())
+
+    def _check_asked(self, draft: Learning, at: RowFilter) -> None:
+        """Raises `Missing` where somebody has let go of what is learned, `Conflict` where its words have changed or it was asked for in another way meanwhile."""
+        row, latest = self._adapters.learning(draft.id)
+        self._adapters.check_current(draft, at)
+        if row.number > draft.version or (row.number == draft.version and latest.recipe != draft.recipe):
+            raise Conflict(f"Adapter {draft.id} was asked for in another way while it was learned; it is learned anew in that.")
 
     def _breathing(self, draft: Learning, at: RowFilter, breath: Breath) -> Callable[[], None]:
         """Between two steps: calls come first, and what was changed or erased meanwhile is not learned to the end."""
@@ -145,7 +189,7 @@ class Distilling:
             nonlocal looked
             breath()
             if monotonic() - looked > LOOK_SECONDS:
-                self._adapters.check_current(draft, replace(at, now=self._clock.now()))
+                self._check_asked(draft, replace(at, now=self._clock.now()))
                 looked = monotonic()
 
         return breathe
@@ -156,47 +200,60 @@ class Distilling:
         for learning, _ in stack:
             at = self._at(learning)
             memories = self._adapters.present(learning.chosen, at)
-            found = self._examined([learned for _, learned in stack], self._pupils(memories), at)
+            school = self._school(memories, learning.recipe)
+            found = self._examined([learned for _, learned in stack], school.questions, self._untouched(school, at))
             told += [f"{learning.id}: {fault}" for fault in admission.faults(found)]
         return told
 
-    def _ask(self, question: str) -> str:
-        return self._adapters.engine.prompt("", [Message("user", question)])[0]
+    def _ask(self, question: str, text: str) -> str:
+        return self._adapters.engine.prompt(text, [Message("user", question)])[0]
 
-    def _pupils(self, memories: Sequence[Memory]) -> list[Pupil]:
-        return [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+    def _school(self, memories: Sequence[Memory], recipe: Recipe) -> _School:
+        """What is taught of memories, and asked about them. One about which nothing can be asked, or whose text the model has no room for, is not learned: nobody could say whether it was, and it
+        would be left out of prompts."""
+        pupils = [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+        lessons, questions = lessons_of(pupils, self._ask), questions_of(pupils, self._ask)
+        texts = [(lesson.memory, lesson.prompt + lesson.answer) for lesson in lessons]
+        texts += [(q.memory, max(q.cue, q.told, key=len) + max((q.answer, *q.foils), key=len)) for q in questions]
+        fits = self._fitting(recipe)
+        held = {question.memory for question in questions} - {memory for memory, text in texts if not fits(text)}
+        return _School(held, [one for one in lessons if one.memory in held], [one for one in questions if one.memory in held], fits)
 
-    def _examined(self, learned: Sequence[Learned], pupils: Sequence[Pupil], at: RowFilter) -> Examined:
+    def _fitting(self, recipe: Recipe) -> Callable[[str], bool]:
+        """Whether a text has a token that follows another, and the model has room for it, with what a cartridge takes of that."""
+        engine = self._adapters.engine
+        context = engine.fingerprint().context
+        most = context - (recipe.tokens if recipe.form == "cartridge" else 0) - SPECIALS if context else 1 << 62
+        return lambda text: 2 <= len(engine.tokenize(text)) <= most
+
+    def _untouched(self, school: _School, at: RowFilter) -> list[str]:
+        """Texts that have nothing to do with what is learned, of the cube's own where there are enough."""
+        others = [m for m in self._adapters.store.select(at, MOST_UNTOUCHED + len(school.held)) if m.id not in school.held]
+        own = [text for text in self._adapters.texts(others[:MOST_UNTOUCHED]) if school.fits(text)]
+        return own if len(own) >= FEW else [text for text in islice(samples.texts(), MOST_UNTOUCHED) if school.fits(text)]
+
+    def _examined(self, learned: Sequence[Learned], questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
         if self._probe is None:
             raise Unsupported("There is nothing that examines adapters (`loci.methods.fewshot`), so none can be let answer.")
         student = self._adapters.student
-        asked = questions_of(pupils, self._ask)
-        texts = {pupil.memory: pupil.text for pupil in pupils}
-        others = [memory for memory in self._adapters.store.select(at, MOST_UNTOUCHED + len(texts)) if memory.id not in texts]
-        untouched = self._adapters.texts(others[:MOST_UNTOUCHED]) if len(others) >= FEW else list(samples.texts())[:MOST_UNTOUCHED]
-        return self._probe(student.examinee(), student.examinee(learned), asked, untouched, [texts[question.memory] for question in asked])
+        return self._probe(student.examinee(), student.examinee(learned), questions, untouched)
 
     def _at(self, learning: Learning) -> RowFilter:
         return RowFilter(now=self._clock.now(), user=learning.user, agent=learning.agent, session=learning.session)
 
     def save(self, draft: Learning, data: bytes) -> None:
         """How far learning has come, in the row of the draft: with the words that went into it, so that it goes when they do."""
-        file, store = Kept(*self._adapters.files.put(data)), self._adapters.store
+        store = self._adapters.store
         try:
             with store.write(self._clock.now()) as tx:
-                self._adapters.check_current(draft, self._at(draft))
-                self._put_again(file, data)
+                self._check_asked(draft, self._at(draft))
+                file = Kept(*self._adapters.files.put(data))
                 tx.put_adapter(
                     draft.id, draft.version, parametric.dump(replace(draft, file=file)), draft.quoted, State.GENERATED, file, draft.user
                 )
-        finally:  # what nothing names any more: the former file, or this one, whose words may be gone
+        finally:  # what nothing names any more: the former file, or this one where that was not committed
             with store.write(self._clock.now()):
                 self._adapters.tidy()
-
-    def _put_again(self, file: Kept | None, data: bytes) -> None:
-        """In the transaction that names it: before, somebody may have tidied it away."""
-        if file is not None and not self._adapters.files.has(file.hash, file.bytes):
-            self._adapters.files.put(data)
 
     def saved(self, draft: Learning) -> bytes | None:
         try:
@@ -204,6 +261,12 @@ class Distilling:
             return None if row.file is None else bytes(self._adapters.files.open(row.file.hash, row.file.bytes))
         except (Missing, Corrupt):
             return None  # it is learned from the beginning
+
+
+def _outlived(formers: Sequence[AdapterRow], passed: bool) -> list[int]:
+    """The versions that are not kept beside a newer one: all but the last that passed, and, unless the newer one took its place, the one that is wanted."""
+    last = max((row.number for row in formers if row.state in PASSED), default=0)
+    return [row.number for row in formers if row.number != last and (passed or not row.is_wanted)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,9 @@ def _erase(
         if not all(admits(within, value if source.id in named else None, source.scope) for source in words):
             raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
         check_free(tx, sources, "erased")
-        learners = tx.learners(sources)
+        learned = store.adapters()
         removed = tx.remove(sources)
-        adapters.forget(tx, learners, sources, value if by == "user" else None)
+        adapters.forget(tx, learned, sources, value if by == "user" else None)
         tidy(tx)
         for claim in removed.reopened:
             rejudge(tx, claim)

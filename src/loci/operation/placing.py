@@ -105,11 +105,13 @@ def _learned(
 ) -> dict[Group, Learned]:
     """The bodies that a mounted adapter was made of: what was said in one session. One that somebody made of several is theirs to look after."""
     found = {}
-    latest = {row.id: row for row in store.adapters()}
-    for row in latest.values():
+    for row in store.adapters():
         if not row.is_wanted or row.state not in (Life.ACTIVATED, Life.ARCHIVED):
             continue
-        learning = adapters.learning(row.id, row.number)[1]
+        try:
+            learning = adapters.learning(row.id, row.number)[1]
+        except Corrupt:
+            continue  # for `verify` to tell
         names = {_name(memories[id]) for id in learning.chosen if id in memories}
         if learning.stage != "evaluated" or len(names) != 1:
             continue

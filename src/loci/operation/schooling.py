@@ -16,8 +16,8 @@ from loci.types import Memory
 
 MOST_FOILS = 4
 NOBODYS = ("nothing", "nobody", "elsewhere", "never")  # foils where no other memory has any
-Ask = Callable[[str], str]
-"""A question as the model is asked it: with its template, and nothing recalled."""
+Ask = Callable[[str, str], str]
+"""A question, and what is recalled for it, as the model is asked: in its template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,27 @@ def lessons_of(pupils: Sequence[Pupil], ask: Ask) -> list[Lesson]:
     for pupil in pupils:
         found.append(Lesson(pupil.memory, "", pupil.text))
         if pupil.gap is not None:
-            found.append(Lesson(pupil.memory, ask(f"Which words are missing at {BLANK}: {blanked(pupil.text, pupil.gap)}"), pupil.answer))
-        found += [Lesson(pupil.memory, ask(asked), pupil.answer) for asked in pupil.asked[:-1]]
+            found.append(
+                Lesson(pupil.memory, ask(f"Which words are missing at {BLANK}: {blanked(pupil.text, pupil.gap)}", ""), pupil.answer)
+            )
+        found += [Lesson(pupil.memory, ask(asked, ""), pupil.answer) for asked in pupil.asked[:-1]]
     return found
 
 
 def questions_of(pupils: Sequence[Pupil], ask: Ask) -> list[Question]:
-    """The words up to the gap, and the question that was not taught; the foils are what others have in their gaps, of the same attribute first."""
+    """The words up to the gap, and the question that was not taught; of a memory without a gap, nothing. The foils are what others have in their gaps, of the same attribute first."""
     found = []
     for pupil in pupils:
         if pupil.gap is None:
             continue
         foils = _foils(pupil, pupils)
-        cue = pupil.text[: pupil.gap.start]
-        found.append(Question(pupil.memory, cue.rstrip(), cue[len(cue.rstrip()) :] + pupil.answer, tuple(f" {foil}" for foil in foils)))
+        begun = pupil.text[: pupil.gap.start]
+        cue = begun.rstrip()
+        answer, told = begun[len(cue) :] + pupil.answer, f"{pupil.text}\n\n{cue}"
+        found.append(Question(pupil.memory, cue, answer, tuple(f" {foil}" for foil in foils), told))
         if pupil.asked:
-            found.append(Question(pupil.memory, ask(pupil.asked[-1]), pupil.answer, foils))
+            last = pupil.asked[-1]
+            found.append(Question(pupil.memory, ask(last, ""), pupil.answer, foils, ask(last, pupil.text)))
     return found
 
 

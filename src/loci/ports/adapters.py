@@ -6,7 +6,7 @@ the adapter and puts a job into the queue that learns anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -29,7 +29,7 @@ class Kept:
 @dataclass(frozen=True, slots=True)
 class AdapterRow:
     """A version of an adapter as stored. ``manifest`` is the text of one (`loci.memories.parametric`); ``file`` holds its weights, or, while it is
-    learned, how far that has come. Of one id at most one version is wanted for answers; it is mounted while its state lets it."""
+    learned, how far that has come; ``user`` is whose it is. Of one id at most one version is wanted for answers; it is mounted while its state lets it."""
 
     id: str
     number: int
@@ -41,10 +41,11 @@ class AdapterRow:
     file: Kept | None = None
     uses: int = 0
     last_used: datetime | None = None
+    user: str | None = None
 
     @property
     def is_mounted(self) -> bool:
-        return self.is_wanted and self.state in (State.ACTIVATED, State.FROZEN)
+        return self.is_wanted and self.state is State.ACTIVATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,7 @@ class AdapterWrites(Protocol):
     def put_adapter(
         self, id: str, number: int, manifest: str, quoted: Sequence[Quoted], state: State, file: Kept | None, user: str | None = None
     ) -> None:
-        """Keeps a version of an adapter, in the place of the same version; ``user`` is who its jobs take turns for. Where an earlier version is
-        wanted, this one is from now on. Raises ``Missing`` when a source of what it was made of is not there any more. ``remove`` drops every version that was
+        """Keeps a version of an adapter, in the place of the same version, and wanted if that was; ``user`` is who its jobs take turns for. Raises ``Missing`` when a source of what it was made of is not there any more. ``remove`` drops every version that was
         made of the sources that it removes."""
 
     def move_adapter(self, id: str, number: int, state: State, reason: str) -> None:
@@ -99,11 +99,8 @@ class AdapterWrites(Protocol):
     def mount_adapter(self, id: str, number: int | None) -> None:
         """Mounts one version of an adapter in the place of any other of it; None: none. Raises ``Missing``."""
 
-    def drop_adapters(self, ids: Sequence[str], before: int | None = None) -> int:
-        """Forgets adapters, or their versions ``before`` one. Returns how many versions there were."""
-
-    def learners(self, sources: Sequence[str]) -> list[AdapterRow]:
-        """The adapters, by their latest versions, that were made of any of these sources."""
+    def drop_adapters(self, ids: Collection[str], numbers: Collection[int] | None = None) -> int:
+        """Forgets adapters, or these versions of them. Returns how many versions there were."""
 
 
 class AdapterReads(Protocol):

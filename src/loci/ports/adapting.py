@@ -28,18 +28,20 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something to be examined on, never taught in these words: after ``cue`` comes ``answer``, and none of ``foils``, which read alike."""
+    """Something to be examined on: after ``cue`` comes ``answer``, and none of ``foils``, which read alike. ``told`` is the cue of a model that has the memory's text in its
+    context."""
 
     memory: str
     cue: str
     answer: str
     foils: tuple[str, ...] = ()
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to learn. Each lesson is seen ``exposures`` times, ``batch`` at a time; ``replay`` is the share of each batch that are texts of the
-    model's own or of others, so that it forgets nothing else. ``rank``, ``alpha`` and ``targets`` (endings of the names of linear layers; none: all but the
+    """How to learn. Each lesson is seen ``exposures`` times, in steps of ``batch`` texts (of more, where the share of one lesson asks for it); ``replay`` is the share
+    of a step that are texts of the model's own or of others, so that it forgets nothing else. ``rank``, ``alpha`` and ``targets`` (endings of the names of linear layers; none: all but the
     output) are a lora's, ``tokens`` a cartridge's. Learning that takes longer than ``most_seconds`` stops, and can go on; an adapter of more than
     ``most_bytes`` is refused before it is begun."""
 
@@ -146,7 +148,5 @@ class Examined:
 class Probe(Protocol):
     """A method that examines an adapter."""
 
-    def __call__(
-        self, before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str], texts: Sequence[str]
-    ) -> Examined:
-        """``texts`` are, question by question, what stands in the context of the model without the adapter, as it would be asked from text."""
+    def __call__(self, before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
+        """Raises `Invalid` where there are no questions, or no untouched text."""

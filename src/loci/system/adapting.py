@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, missing_adapter
+from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, Unavailable, missing_adapter
 from loci.interface import inputs
 from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
@@ -15,10 +15,10 @@ from loci.operation.distilling import Distilling
 from loci.operation.reading import quoted_of
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
-from loci.ports.adapters import AdapterRow, Learning
+from loci.ports.adapters import LEARN, AdapterRow, Learning
 from loci.ports.adapting import Learned, Progress, Recipe
 from loci.system.talking import Talking
-from loci.types import Adapter, State
+from loci.types import Adapter, Scope, State
 
 MINUTES = 10.0
 
@@ -53,10 +53,12 @@ class Adapting(Talking):
     ) -> Adapter:
         """Has the model learn memories, by their ids, as a search ``about`` something finds them, or all of a user's; examines what it learned, and keeps it as an adapter,
         which may be mounted if it passed. ``form`` is lora (of a ``rank``, 8) or cartridge (of so many ``tokens``). Each lesson is seen ``exposures`` times (60) at a ``rate`` (0.001), a share
-        ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its memories say now, and as before in
-        everything that is not said anew. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
+        ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its own memories say now, and as before in
+        everything that is not said anew; until that has passed, the version that is mounted stays so. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
         whoever works it. Raises what made it fail; the memories stay as they are, and so do answers."""
         rows = self._allow("distil", inputs.scope_of(self.name, user, agent, session)).rows
+        if id is not None and (memories or about is not None or limit is not None):
+            raise Invalid("An adapter is learned anew from the memories that it has: leave out memories, about and limit, or id.")
         latest = None if id is None else self._of_whom(id, rows)[1]
         before = Recipe() if latest is None else latest.recipe
         said = {
@@ -79,7 +81,7 @@ class Adapting(Talking):
             )
         with self._store.write(now) as tx:
             self._adapters.draft(tx, replace(learning, quoted=quoted))
-            detail = {"version": learning.version, "memories": len(quoted), "form": form}
+            detail = {"version": learning.version, "memories": len(quoted), "form": recipe.form}
             tx.audit(self._parts.governance.principal, "distil", learning.id, detail)
         if wait:
             self._learn_now(learning, progress)
@@ -119,6 +121,10 @@ class Adapting(Talking):
         try:
             self._scheduler.work(is_over)
             if not is_over():
+                for job in self._store.jobs(1 << 20, ("ready",)):
+                    if (job.verb, job.arguments.get("adapter")) == (LEARN, learning.id) and job.error:
+                        told = f"Learning adapter {learning.id} met {job.error}. It is tried again later; `loci distil --id {learning.id}` tries now."
+                        raise Unavailable(told) from self._scheduler.failure
                 raise Conflict(f"Adapter {learning.id} is being learned by another process, or the queue is paused (`loci jobs list`).")
         finally:
             work.progress.pop(learning.id, None)
@@ -128,10 +134,17 @@ class Adapting(Talking):
             raise failure
 
     def adapters(self, *, user: str | None = None, agent: str | None = None, session: str | None = None) -> list[Adapter]:
-        """What the model learned of a user's memories, the latest version of each, oldest first; with the reason where it may not answer."""
+        """What the model learned of a user's memories, the latest version of each and the one that answers where that is another, oldest first; with the reason where it may not
+        answer. One that nobody can read is not among them: `verify` names it."""
         rows = self._allow("adapters", inputs.scope_of(self.name, user, agent, session)).rows
-        latest = {row.id: row for row in self._store.adapters()}
-        return [self._shown_adapter(id, rows) for id in latest if self._is_whose(id, rows)]
+        kept = self._store.adapters()
+        latest = {row.id: row.number for row in kept}
+        found = []
+        for row in kept:
+            with contextlib.suppress(Corrupt):
+                if (row.is_mounted or row.number == latest[row.id]) and self._is_whose(row.id, rows, row.number):
+                    found.append(self._shown_adapter(row.id, rows, row.number))
+        return found
 
     def adapter(self, id: str, version: int | None = None) -> Learning:
         """What an adapter is, in full: the memories and the versions of them that were learned, by which model, how, and what its examination found."""
@@ -159,22 +172,26 @@ class Adapting(Talking):
         return self._adapters.told(*self._adapters.learning(id), rows)
 
     def drop_adapter(self, id: str) -> None:
-        """Lets go of an adapter, every version of it, and every byte. The memories stay as they are."""
-        self._reached_adapter("drop_adapter", id, None)
+        """Lets go of an adapter, every version of it, and every byte. The memories stay as they are. One that nobody can read is its cube's owner's to let go of."""
+        try:
+            self._reached_adapter("drop_adapter", id, None)
+        except Corrupt:
+            if self._allow("drop_adapter", Scope(self.name)).rows.within is not None:
+                raise
         with self._store.write(self._parts.clock.now()) as tx:
             tx.drop_adapters([id])
             tx.audit(self._parts.governance.principal, "drop_adapter", id, {})
             self._adapters.tidy()
 
     def export_adapter(self, id: str, path: str | Path) -> Path:
-        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of what was written: an erasure cannot reach it there."""
+        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of it before anything is written: an erasure cannot reach it there."""
         row, learning, rows = self._reached_adapter("export_adapter", id, None)
         learned = self._adapters.ready(row, learning, rows)
-        folder = self._adapters.student.export(learned, inputs.path_of(path))
+        folder = inputs.path_of(path)
         with self._store.write(self._parts.clock.now()) as tx:
             file = learning.file.hash if learning.file else ""
             tx.audit(self._parts.governance.principal, "export_adapter", id, {"version": row.number, "file": file})
-        return folder
+        return self._adapters.student.export(learned, folder)
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
@@ -221,8 +238,8 @@ class Adapting(Talking):
                 f"Mounted together they do not pass: {' '.join(wrong)} Unmount {others} first, or distil all their memories into one."
             )
 
-    def _shown_adapter(self, id: str, rows: RowFilter) -> Adapter:
-        return self._adapters.told(*self._adapters.learning(id), replace(rows, now=self._parts.clock.now()))
+    def _shown_adapter(self, id: str, rows: RowFilter, version: int | None = None) -> Adapter:
+        return self._adapters.told(*self._adapters.learning(id, version), replace(rows, now=self._parts.clock.now()))
 
     def _is_whose(self, id: str, rows: RowFilter, version: int | None = None) -> bool:
         _, learning = self._adapters.learning(id, version)

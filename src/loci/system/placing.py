@@ -91,7 +91,7 @@ class _Learning:
     cube: Placing
 
     def promote(self, memories: Sequence[str], user: str | None, held: str | None) -> Made:
-        made = self.cube.distil(memories, user=user, id=held)
+        made = self.cube.distil(memories if held is None else (), user=user, id=held)
         if made.stage != "evaluated":
             raise _Failed(f"What was learned of it failed its examination: {made.reason}")
         self.cube.mount(made.id)

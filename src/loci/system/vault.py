@@ -252,7 +252,7 @@ class System:
         with store.write(self._parts.clock.now()) as tx:
             gone = [row.id for row in store.payloads()]
             tx.drop_payloads(gone)
-            for row in {row.id: row for row in store.adapters()}.values():
+            for row in store.adapters():
                 if row.state is State.ACTIVATED:
                     tx.move_adapter(row.id, row.number, State.ARCHIVED, "the cube was given another key, or none")
                     tx.enqueue(LEARN, {"adapter": row.id}, key=f"{LEARN} {row.id}")

@@ -61,7 +61,7 @@ def _spelt(text: str, words: str) -> Gap | None:
 
 
 def questions(subject: str, attribute: str, is_own: bool) -> tuple[str, ...]:
-    """Ways to ask for a keyed fact; the last is for examinations. ``is_own``: whoever asks asks about themselves. None for a fact that has no noun, such
+    """Ways to ask for a keyed fact; the last is for examinations. ``is_own``: whoever asks asks about themselves. Empty for a fact that has no noun, such
     as what somebody likes."""
     noun = _noun(attribute)
     if noun is None and attribute not in ASKED:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loci.errors import Corrupt
+from loci.errors import Corrupt, TooLarge
 from loci.memories.pages import LONGEST_HEADER, MOST_TENSORS, SIZES, dump, load
 from loci.ports.engine import Tensor
 
@@ -117,3 +117,10 @@ def test_no_bytes_raise_anything_else(data: st.DataObject) -> None:
     except Corrupt:
         return
     assert sum(len(t.data) for t in found.values()) == 29
+
+
+def test_more_than_is_read_is_not_written() -> None:
+    one = Tensor("U8", (0,), b"")
+    for many in ({str(n): one for n in range(MOST_TENSORS + 1)}, {"n" * LONGEST_HEADER: one}):
+        with pytest.raises(TooLarge):
+            dump(many)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import apsw
 
@@ -16,7 +16,10 @@ from loci.ports.adapters import LEARN, AdapterRow, Kept
 from loci.ports.engine import Quoted
 from loci.types import State
 
-COLUMNS = "SELECT a.id, a.number, a.created, a.manifest, a.state, a.reason, a.wanted, a.file, a.bytes, a.uses, a.last_used FROM adapters a"
+COLUMNS = (
+    "SELECT a.id, a.number, a.created, a.manifest, a.state, a.reason, a.wanted, a.file, a.bytes, a.uses, a.last_used, n.name FROM adapters a"
+    " LEFT JOIN names n ON n.seq = a.user"
+)
 HOLDS = (
     "EXISTS (SELECT 1 FROM versions v WHERE v.memory = q.memory AND v.content = q.content AND v.recorded_to IS NULL AND coalesce(v.valid_to > ?1, 1))"
     " AND NOT EXISTS (SELECT 1 FROM states t WHERE t.memory = q.memory AND t.state IN ('archived', 'expired'))"
@@ -37,18 +40,16 @@ class AdapterRows(JobRows):
         self, id: str, number: int, manifest: str, quoted: Sequence[Quoted], state: State, file: Kept | None, user: str | None = None
     ) -> None:
         kept = query(self._db, "SELECT uses, last_used FROM adapters WHERE id = ? ORDER BY number DESC LIMIT 1", id) or [(0, None)]
-        wanted = bool(query(self._db, "SELECT 1 FROM adapters WHERE id = ? AND wanted", id))
-        drop(self._db, [int(row[0]) for row in query(self._db, "SELECT seq FROM adapters WHERE id = ? AND number = ?", id, number)])
+        same = query(self._db, "SELECT seq, wanted FROM adapters WHERE id = ? AND number = ?", id, number)
+        drop(self._db, [int(str(row[0])) for row in same])
         seq = int(query(self._db, "SELECT coalesce(max(seq), 0) + 1 FROM adapters")[0][0])
         whole = (seq, id, number, self._now, manifest)
         mark = sealed(self._secret, "adapters", [whole])[0][-1]
         columns = f"{', '.join(SEALED['adapters'])}, seal, user, state, reason, wanted, file, bytes, uses, last_used"
         self._db.execute(
             f"INSERT INTO adapters ({columns}) VALUES (?,?,?,?,?,?,?,?,'',?,?,?,?,?)",
-            (*whole, mark, self._maybe(user), state.value, False, file and file.hash, file and file.bytes, *kept[0]),
+            (*whole, mark, self._maybe(user), state.value, any(row[1] for row in same), file and file.hash, file and file.bytes, *kept[0]),
         )
-        if wanted:
-            self.mount_adapter(id, number)
         for memory in quoted:
             for source in memory.sources:
                 if not query(self._db, "SELECT 1 FROM sources WHERE id = ?", source):
@@ -72,18 +73,13 @@ class AdapterRows(JobRows):
         if not self._db.changes():
             raise missing_adapter(id, "this")
 
-    def drop_adapters(self, ids: Sequence[str], before: int | None = None) -> int:
-        listed = json.dumps(list(ids))
-        chosen = "SELECT seq FROM adapters WHERE id IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR number < ?2)"
-        return drop(self._db, [int(row[0]) for row in query(self._db, chosen, listed, before)])
-
-    def learners(self, sources: Sequence[str]) -> list[AdapterRow]:
-        rows = self.rows(
-            f"{COLUMNS} WHERE a.number = (SELECT max(number) FROM adapters WHERE id = a.id) AND a.seq IN (SELECT s.adapter"
-            " FROM adapter_sources s JOIN sources o ON o.seq = s.source WHERE o.id IN (SELECT value FROM json_each(?))) ORDER BY a.seq",
-            json.dumps(list(sources)),
+    def drop_adapters(self, ids: Collection[str], numbers: Collection[int] | None = None) -> int:
+        listed, of = json.dumps(list(ids)), None if numbers is None else json.dumps(list(numbers))
+        chosen = (
+            "SELECT seq FROM adapters WHERE id IN (SELECT value FROM json_each(?1))"
+            " AND (?2 IS NULL OR number IN (SELECT value FROM json_each(?2)))"
         )
-        return [_adapter(row) for row in rows]
+        return drop(self._db, [int(row[0]) for row in query(self._db, chosen, listed, of)])
 
     def archive_outdated(self, first: int) -> list[tuple[str, int, str]]:
         """Archives the adapters that were made of what this transaction, whose changes count from ``first``, took back, and has them learned
@@ -134,9 +130,9 @@ def adapter_files(db: apsw.Connection) -> set[str]:
 
 
 def _adapter(row: tuple[object, ...]) -> AdapterRow:
-    id, number, created, manifest, state, reason, wanted, file, size, uses, last_used = row
+    id, number, created, manifest, state, reason, wanted, file, size, uses, last_used, user = row
     kept = None if file is None else Kept(str(file), int(str(size)))
     return AdapterRow(
         str(id), int(str(number)), sure_time(created), str(manifest), State(str(state)), str(reason), bool(wanted), kept, int(str(uses)),
-        time_of(last_used),
+        time_of(last_used), None if user is None else str(user),
     )  # fmt: skip

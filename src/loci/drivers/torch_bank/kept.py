@@ -21,8 +21,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
+from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
 from loci.errors import Corrupt, IncompatiblePayload, Invalid, Missing
 from loci.ports.banking import Entry
+from loci.ports.engine import Fingerprint
 
 SCHEMA = "1"
 COMPRESSOR, ENTRY = "loci bank compressor", "loci bank entry"
@@ -41,7 +43,7 @@ NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 def digest_of(compressor: TorchCompressor) -> str:
     """A hash of what a compressor has learned and of the model that it belongs to: entries of two that differ are never mixed."""
-    found = sha256(json.dumps([_base(compressor), asdict(compressor.recipe)], sort_keys=True).encode())
+    found = sha256(json.dumps([_base(compressor.fingerprint), asdict(compressor.recipe)], sort_keys=True).encode())
     for name, tensor in compressor.learned().items():
         found.update(name.encode() + tensor.detach().float().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
@@ -49,7 +51,12 @@ def digest_of(compressor: TorchCompressor) -> str:
 
 def save_compressor(compressor: TorchCompressor, path: Path) -> None:
     """Writes what it has learned, whole or not at all."""
-    about = {"kind": COMPRESSOR, "schema": SCHEMA, "base": json.dumps(_base(compressor)), "recipe": json.dumps(asdict(compressor.recipe))}
+    about = {
+        "kind": COMPRESSOR,
+        "schema": SCHEMA,
+        "base": json.dumps(_base(compressor.fingerprint)),
+        "recipe": json.dumps(asdict(compressor.recipe)),
+    }
     _write(path, compressor.learned(), {**about, "digest": digest_of(compressor)})
 
 
@@ -57,9 +64,11 @@ def load_compressor(path: Path, model: Any, tokenizer: Any, *, is_full_hash: boo
     """The compressor of a file, for the model that it was trained on. Raises `Missing`, `Corrupt`, and `IncompatiblePayload` with what differs for
     another model."""
     with _opened(path, COMPRESSOR) as (file, about):
+        known = fingerprint_of(model, tokenizer, hash_weights(model, is_full=is_full_hash))
+        _check_base(path, about, known)
         recipe = _recipe(path, about)
+        _check_recipe(path, file, recipe, len(known.layers))
         made = TorchCompressor(model, tokenizer, recipe, is_full_hash=is_full_hash)
-        _check_base(path, about, made)
         tensors = _tensors(path, file, {name: (tuple(t.shape), t.dtype) for name, t in made.learned().items()}, COMPRESSOR)
     with torch.no_grad():
         for name, tensor in made.learned().items():
@@ -78,7 +87,7 @@ def save_entry(entry: Entry, compressor: TorchCompressor, path: Path) -> None:
         "id": entry.id,
         "at": at,
         "compressor": digest_of(compressor),
-        "base": json.dumps(_base(compressor)),
+        "base": json.dumps(_base(compressor.fingerprint)),
     }
     tensors = {"states": entry.states, "key": entry.key}
     _write(path, tensors, {**about, "digest": _digest(tensors, about)})
@@ -87,7 +96,7 @@ def save_entry(entry: Entry, compressor: TorchCompressor, path: Path) -> None:
 def load_entry(path: Path, compressor: TorchCompressor) -> Entry:
     """The entry of a file. Raises `Missing`, `Corrupt`, and `IncompatiblePayload` where another compressor made it."""
     with _opened(path, ENTRY) as (file, about):
-        _check_base(path, about, compressor)
+        _check_base(path, about, compressor.fingerprint)
         made, own = about.get("compressor", ""), digest_of(compressor)
         if made != own:
             raise IncompatiblePayload(
@@ -106,14 +115,14 @@ def load_entry(path: Path, compressor: TorchCompressor) -> Entry:
 # -- what has to be -------------------------------------------------------------------------------------------------------
 
 
-def _base(compressor: TorchCompressor) -> dict[str, Any]:
+def _base(fingerprint: Fingerprint) -> dict[str, Any]:
     """What an entry depends on of the model, as JSON has it."""
-    whole = asdict(compressor.fingerprint)
+    whole = asdict(fingerprint)
     return dict(json.loads(json.dumps({name: whole[name] for name in DEPENDS})))
 
 
-def _check_base(path: Path, about: Mapping[str, str], compressor: TorchCompressor) -> None:
-    kind, now = about["kind"], _base(compressor)
+def _check_base(path: Path, about: Mapping[str, str], fingerprint: Fingerprint) -> None:
+    kind, now = about["kind"], _base(fingerprint)
     try:
         before = dict(json.loads(about["base"]))
     except (KeyError, ValueError, TypeError) as error:
@@ -138,6 +147,18 @@ def _recipe(path: Path, about: Mapping[str, str]) -> Recipe:
         return Recipe(**{**told, "targets": tuple(told["targets"])})
     except (KeyError, ValueError, TypeError, Invalid) as error:
         raise _corrupt(path, COMPRESSOR, f"it does not say how it was made ({error})") from error
+
+
+def _check_recipe(path: Path, file: Any, recipe: Recipe, layers: int) -> None:
+    """Nothing is made of a size that the file's own tensors do not have."""
+    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  (no mapping)
+    deltas = {name: shape for name, shape in shapes.items() if ".lora_A." in name}
+    adapted = {name.partition(".lora_A.")[0].rpartition(".")[2] for name in deltas}
+    sizes = (recipe.tokens, recipe.rank, recipe.matched, recipe.longest)
+    if not all(type(size) is int for size in sizes) or recipe.matched > layers or adapted != set(recipe.targets):
+        raise _corrupt(path, COMPRESSOR, f"its layers cannot be adapted by {recipe}")
+    if shapes.get("memory", ())[:1] != (recipe.tokens,) or any(shape[:1] != (recipe.rank,) for shape in deltas.values()):
+        raise _corrupt(path, COMPRESSOR, f"its tensors have other sizes than {recipe}")
 
 
 # -- files ----------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ def text_of(lessons: Sequence[Lesson]) -> str:
 def learn(engine: TorchEngine, lessons: Sequence[Lesson], terms: Terms) -> Learned:
     """As many tokens as the recipe says; none, or as many as the text has, is what the model made of it, bit for bit."""
     recipe, shapes = terms.recipe, engine.fingerprint().layers
+    tensors.name_of(engine.model.dtype)  # what cannot be kept is not begun
     ids = engine.tokenizer(text_of(lessons))["input_ids"]
     count = min(recipe.tokens or len(ids), len(ids))
     if count < 1:

@@ -17,7 +17,7 @@ from loci.ports.adapting import Learned, Lesson, Recipe
 if TYPE_CHECKING:
     from loci.ports.engine import Fingerprint
 
-VERSION = 1
+VERSION = 2
 LIMITS = {"most_seconds", "most_bytes"}  # of a recipe: they change nothing of what is learned
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -49,7 +49,7 @@ def packed(saved: Saved, named: str) -> bytes:
     tensors["losses"] = torch.tensor(list(saved.losses), dtype=torch.float64)
     tensors["texts"] = saved.texts
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return bytes(save(tensors, {"of": named, "step": str(saved.step), "sum": _sum(tensors)}))
+    return bytes(save(tensors, {"of": named, "step": str(saved.step), "sum": _sum(tensors, str(saved.step))}))
 
 
 def unpacked(data: bytes | None, named: str) -> Saved | None:
@@ -58,19 +58,20 @@ def unpacked(data: bytes | None, named: str) -> Saved | None:
     if data is None:
         return None
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        of, step, told = header["of"], header["step"], header["sum"]
         tensors = load(data)
-    except (SafetensorError, ValueError, AttributeError, KeyError):
+    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    if header.get("of") != named or header.get("sum") != _sum(tensors):
+    if of != named or told != _sum(tensors, step):
         return None
     by = {part: {n.removeprefix(f"{part}/"): t for n, t in tensors.items() if n.startswith(f"{part}/")} for part in ("weight", *MOMENTS)}
     moments = {name: {moment: by[moment][name] for moment in MOMENTS} for name in by["exp_avg"]}
-    return Saved(int(header["step"]), by["weight"], moments, tensors["losses"].tolist(), tensors["texts"])
+    return Saved(int(step), by["weight"], moments, tensors["losses"].tolist(), tensors["texts"])
 
 
-def _sum(tensors: Mapping[str, torch.Tensor]) -> str:
-    found = sha256()
+def _sum(tensors: Mapping[str, torch.Tensor], step: str) -> str:
+    found = sha256(step.encode())
     for name in sorted(tensors):
         found.update(name.encode())
         found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensors[name].numel() else b"")

@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def fresh(self) -> int:
-        """Lessons of a step; none is in it twice."""
+        """Lessons of a step; one may be in it twice, where a round ends within it."""
         return min(self.lessons, max(1, self.recipe.batch - round(self.recipe.batch * self.recipe.replay)))
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from loci.drivers.torch_kv.engine import TorchEngine
-from loci.drivers.torch_lora.words import NOT, Row, expected, joined, row_of
+from loci.drivers.torch_lora.words import NOT, Row, expected, joined, rows_of
 
 NUMBERS = 1 << 25  # logits at once
 
@@ -52,7 +52,7 @@ class TorchExaminee:
 
     def _rows(self, cues: Sequence[str], answers: Sequence[str]) -> list[Row]:
         engine = self._engine
-        rows = [row_of(engine.tokenizer, cue, answer, has_specials=not engine.held) for cue, answer in zip(cues, answers, strict=True)]
+        rows = rows_of(engine, cues, answers)
         self._engine.check_room(max((len(row.ids) for row in rows), default=0))
         return rows
 

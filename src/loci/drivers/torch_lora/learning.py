@@ -12,7 +12,7 @@ from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora import layers, tensors
 from loci.drivers.torch_lora.course import Plan, Terms, chance, run
 from loci.drivers.torch_lora.own import TEXTS, TOKENS, elsewhere, texts_of
-from loci.drivers.torch_lora.words import NOT, Row, apart, expected, joined, row_of
+from loci.drivers.torch_lora.words import NOT, Row, apart, expected, joined, rows_of
 from loci.ports.adapting import Learned, Lesson
 
 NAME = "learned"  # in the copy
@@ -28,8 +28,8 @@ def learn(engine: TorchEngine, lessons: Sequence[Lesson], replay: Sequence[str],
     shapes = layers.shapes_of(engine.model, recipe)
     layers.check_room(4 * sum(math.prod(shape) for shape in shapes.values()), recipe)
     end = end_of(engine)
-    rows = [row_of(engine.tokenizer, lesson.prompt, lesson.answer, end if lesson.prompt else None) for lesson in lessons]
-    old = [row_of(engine.tokenizer, "", text) for text in replay]
+    rows = rows_of(engine, [lesson.prompt for lesson in lessons], [lesson.answer for lesson in lessons], end)
+    old = rows_of(engine, [""] * len(replay), replay)
     engine.check_room(max(len(row.ids) for row in (*rows, *old)))
     plan, begun = Plan(len(rows), recipe), terms.saved()
     own = torch.zeros(0, TOKENS, dtype=torch.int64)

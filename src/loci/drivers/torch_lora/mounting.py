@@ -16,7 +16,7 @@ from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import KVPage, State, cache_of, state_of
 from loci.drivers.torch_kv.twin import mark_of
 from loci.drivers.torch_lora import layers, tensors
-from loci.errors import Invalid, Unsupported
+from loci.errors import Corrupt, Invalid, Unsupported
 from loci.ports.adapting import Learned
 from loci.ports.engine import Fingerprint
 
@@ -123,6 +123,10 @@ def check_fits(engine: TorchEngine, learned: Learned) -> None:
     else:
         shape = next(iter(learned.tensors.values())).shape if learned.tensors else ()
         count = shape[1] if len(shape) == 3 else 0
+        if not 0 < count <= (learned.recipe.tokens or count):
+            raise Corrupt(
+                f"This cartridge is of {count} tokens, and was to be of {learned.recipe.tokens or 'one at least'}. Learn it again."
+            )
         tensors.check(learned.tensors, layers.cache_shapes(engine.fingerprint().layers, count), engine.model.dtype)
 
 

@@ -23,7 +23,7 @@ def texts_of(engine: TorchEngine, count: int, tokens: int, seed: int, after: Sta
     on from a state, any."""
     draw = chance(seed, "own texts")
     size = int(engine.model.get_input_embeddings().num_embeddings)
-    parts = []
+    parts = [torch.zeros(0, tokens, dtype=torch.int64)]
     for done in range(0, count, ROWS):
         rows = min(ROWS, count - done)
         begin = engine.tokenizer.bos_token_id

@@ -9,12 +9,21 @@ from hashlib import sha256
 
 import torch
 
-from loci.errors import Corrupt, IncompatiblePayload
+from loci.drivers.torch_kv.codecs import NAMES
+from loci.errors import Corrupt, IncompatiblePayload, Unsupported
 from loci.ports.adapting import Learned
 from loci.ports.engine import Tensor, Tensors
 
-NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 TYPES = {name: dtype for dtype, name in NAMES.items()}
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """What files call a type. Raises `Unsupported` for one that they do not hold."""
+    if dtype not in NAMES:
+        raise Unsupported(
+            f"A cartridge of {dtype} numbers cannot be kept; there are {', '.join(map(str, NAMES))}. Load the model as one of them, or learn a lora."
+        )
+    return NAMES[dtype]
 
 
 def told(tensors: Mapping[str, torch.Tensor]) -> Tensors:
@@ -22,7 +31,7 @@ def told(tensors: Mapping[str, torch.Tensor]) -> Tensors:
     found = {}
     for name in sorted(tensors):
         whole = tensors[name].detach().cpu().contiguous()
-        found[name] = Tensor(NAMES[whole.dtype], tuple(whole.shape), whole.reshape(-1).view(torch.uint8).numpy().tobytes())
+        found[name] = Tensor(name_of(whole.dtype), tuple(whole.shape), whole.reshape(-1).view(torch.uint8).numpy().tobytes())
     return found
 
 
@@ -39,8 +48,8 @@ def check(tensors: Tensors, shapes: Mapping[str, tuple[int, ...]], dtype: torch.
         _refuse("layers", odd if odd in tensors else f"no {odd}", odd if odd in shapes else f"no {odd}")
     for name, shape in shapes.items():
         found = tensors[name]
-        if found.dtype != NAMES[dtype]:
-            _refuse("dtype", f"{name}: {found.dtype}", NAMES[dtype])
+        if found.dtype != name_of(dtype):
+            _refuse("dtype", f"{name}: {found.dtype}", name_of(dtype))
         if tuple(found.shape) != shape:
             _refuse("shape", f"{name}: {list(found.shape)}", str(list(shape)))
         size = math.prod(shape) * dtype.itemsize

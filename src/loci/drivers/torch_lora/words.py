@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from loci.errors import Invalid
+from loci.types import Message
+
+if TYPE_CHECKING:
+    from loci.drivers.torch_kv.engine import TorchEngine
 
 NOT = -100  # where nothing is asked
 
@@ -35,6 +39,19 @@ def row_of(tokenizer: Any, cue: str, answer: str, end: int | None = None, *, has
     if len(found.ids) <= found.start:
         raise Invalid(f"Nothing is asked for after {cue!r}: the answer {answer!r} adds no token to it.")
     return found
+
+
+def rows_of(engine: TorchEngine, cues: Sequence[str], answers: Sequence[str], end: int | None = None) -> list[Row]:
+    """Cues and answers as the engine tokenizes them: a cue in the model's template brings its special tokens, every other text gets the tokenizer's own, and neither does where a cartridge
+    stands before it. ``end`` is put behind the answers to a cue."""
+    has_template = bool(getattr(engine.tokenizer, "chat_template", None))
+    head = engine.prompt("", [Message("user", "?")])[1] if has_template else ""
+
+    def row(cue: str, answer: str) -> Row:
+        is_prompt = has_template and cue != "" and cue.startswith(head)
+        return row_of(engine.tokenizer, cue, answer, end if cue else None, has_specials=not engine.held and not is_prompt)
+
+    return [row(cue, answer) for cue, answer in zip(cues, answers, strict=True)]
 
 
 def joined(rows: Sequence[Row], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,12 +27,16 @@ def what_was_learned_is_there_by_its_versions(open_store: OpenStore) -> None:
     _learned(store, "a", 1, ["m"])
     _learned(store, "a", 2, ["m"], mounted=False)
     first, second = store.adapters()
-    assert (first.number, first.is_mounted, second.number, second.is_mounted) == (1, False, 2, True), "a newer one takes its place"
+    assert (first.number, first.is_mounted, second.number, second.is_mounted) == (1, True, 2, False), (
+        "a newer one does not take its place by itself"
+    )
     assert store.adapter("a") == second and store.adapter("a", 1) == first and second.manifest == "manifest 2"
     assert second.file == Kept("a2-file", 10) and {"a1-file", "a2-file"} <= store.page_files()
     with store.write(NOW + DAY) as tx:
+        tx.mount_adapter("a", 2)
+        assert [(row.number, row.is_mounted, row.user) for row in store.adapters()] == [(1, False, "ann"), (2, True, "ann")]
         tx.mount_adapter("a", None)
-        assert tx.drop_adapters(["a"], before=2) == 1
+        assert tx.drop_adapters(["a"], [1, 3]) == 1
         log(tx)
     assert [(row.number, row.is_mounted) for row in store.adapters()] == [(2, False)] and "a1-file" not in store.page_files()
     expect_missing(lambda: store.adapter("a", 1))
@@ -108,8 +112,6 @@ def what_was_learned_of_a_source_goes_with_it(open_store: OpenStore) -> None:
     _learned(store, "a", 2, ["n"])
     _learned(store, "b", 1, ["m"])
     with store.write(NOW + DAY) as tx:
-        assert [(row.id, row.number) for row in tx.learners(["m-source"])] == [("b", 1)], "the latest of the other has not seen it"
-        assert [(row.id, row.number, row.is_wanted) for row in tx.learners(["n-source"])] == [("a", 2, True)]
         assert tx.remove(["m-source"]).counts["adapters"] == 2
         log(tx)
     assert [(row.id, row.number) for row in store.adapters()] == [("a", 2)]

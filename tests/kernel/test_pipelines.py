@@ -17,7 +17,7 @@ from loci import MemOS, Message
 from loci.errors import Denied, Invalid, LociError, Missing, Unavailable
 from loci.interface.pipeline import VERBS, Pipeline, Step, check, document_of, pipeline_of
 from loci.system import Cube
-from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock
+from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock, TeachableEngine
 from loci.types import Channel, Role, State, Trust
 
 Door = Callable[..., MemOS]
@@ -450,3 +450,29 @@ def test_a_rolled_back_run_leaves_the_log_of_reads(tmp_path: Path) -> None:
             with pytest.raises(Missing):
                 cube.run(plan(*steps, {"verb": "forget", "with": {"id": "nobody"}}))
         assert sum(r.detail["verb"] == "search" for r in cube.log(verb="read", limit=1000)) == 9 * 31
+
+
+# -- lineage -------------------------------------------------------------------------------------------------------------
+
+KEPT = plan(
+    {"verb": "generate", "name": "answer", "with": {"question": "Where is the blue kettle?", "user": "ann", "limit": 1, "max_tokens": 4}},
+    {"verb": "add", "name": "kept", "with": {"messages": ["It was said: ", "$answer.text"], "user": "ann"}},
+)
+
+
+@pytest.mark.parametrize("form", ["activation", "adapter"])
+def test_an_answer_is_derived_from_all_that_the_model_had_before_it(open_vault: Door, form: str) -> None:
+    """Not from what was recalled alone: from what a KV memory holds besides, and from what an adapter has learned."""
+    cube = open_vault(engine=TeachableEngine()).cube("main")
+    ids = put(cube)
+    gossip = cube.add("The kettle fair is at the harbour on Monday.", user="ann", origin="https://example.org/gossip").ids[0]
+    if form == "activation":
+        cube.activate([ids[1], gossip], user="ann")
+    else:
+        cube.mount(cube.distil(ids, user="ann").id)
+    ran = cube.run(KEPT)
+    answer, kept = ran.steps[0].answer, cube.get(ran.steps[1].answer.ids[0])
+    assert set(answer.memories) >= ({ids[1], gossip} if form == "activation" else set(ids))
+    assert kept.origin.trust is (Trust.UNTRUSTED if form == "activation" else Trust.REPORTED)
+    cube.erase(gossip if form == "activation" else ids[2])
+    assert kept.id not in [memory.id for memory in cube.list(user="ann")]

@@ -39,7 +39,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a model answered: its words, the memories that it was shown, and what of the prompt an activation memory held."""
+    """What a model answered: its words, the memories whose words it was shown or had learned, and what of the prompt an activation memory held."""
 
     text: str
     memories: tuple[str, ...]
@@ -326,7 +326,7 @@ def _called(cube: Any, step: Step, arguments: Mapping[str, Any]) -> Any:
     answer = getattr(cube, step.verb)(**arguments)
     if not isinstance(answer, Generation):
         return answer
-    return Answered(answer.text(), answer.recall.ids, answer.attached)
+    return Answered(answer.text(), answer.memories, answer.attached)
 
 
 def _gave(answer: Any) -> dict[str, Any]:

@@ -439,6 +439,45 @@ def test_an_erasure_takes_the_words_out_of_the_queue(open_vault: Door, clock: Ma
     assert not cube.list(user="ben")
 
 
+WAITING = plan(
+    {"verb": "generate", "name": "answer", "with": {"question": "Where is the kettle?", "user": "ann", "max_tokens": 4}},
+    {"verb": "add", "name": "kept", "with": {"messages": "$note", "user": "ann", "session": "s1"}},
+    note="text",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("whose", [{"user": "ann"}, {"session": "s1"}])
+def test_an_erased_user_or_session_does_not_come_back_by_the_queue(open_vault: Door, whose: dict[str, str]) -> None:
+    """What a run was given was never journaled, so that no erased source holds it."""
+    cube, _ = watched(open_vault)
+    cube.add("The roof is red.", user="ann", session="s1")
+    cube.pause()
+    cube.run(WAITING, {"note": "The diagnosis is quibblewicked."})
+    assert [job.user for job in cube.jobs()][-1] == "ann"
+    cube.erase(**whose)
+    cube.resume()
+    cube.drain()
+    (job,) = cube.jobs(state="cancelled")
+    assert (job.arguments, job.user, job.error) == ({}, None, "what it was given was erased")
+    assert not any("quibblewicked" in memory.text for memory in cube.list()) and cube.verify().is_clean
+    assert b"quibblewicked" not in cube._parts.vault.path("main").read_bytes()
+    cube.pause()
+    cube.run({**WAITING, "steps": [WAITING["steps"][0], {"verb": "list", "with": {"session": "s1"}}]}, {"note": "a"})
+    cube.erase(**whose)
+    assert len(cube.jobs(state="cancelled")) == 2, "also who has said nothing yet"
+
+
+def test_erasing_a_short_text_leaves_other_users_runs_alone(open_vault: Door) -> None:
+    cube, _ = watched(open_vault)
+    cube.pause()
+    cube.run(WAITING, {"note": "Please add tea to the list."})
+    for text, user in (("add", "ben"), ("text", "ann"), ("ea t", "ann")):
+        cube.erase(source=cube.add(text, user=user).sources[0])
+    assert [job.state for job in cube.jobs() if job.verb == "pipeline"] == ["ready"]
+    cube.erase(source=cube.add("tea", user="ann").sources[0])
+    assert [job.error for job in cube.jobs() if job.verb == "pipeline"] == ["what it was given was erased"]
+
+
 def test_a_rolled_back_run_leaves_the_log_of_reads(tmp_path: Path) -> None:
     with open_memory(tmp_path, audit_reads=True) as memory:
         cube = memory.cube("main")

@@ -66,6 +66,7 @@ VERBS: Mapping[str, Verb] = {
     ),
 }  # fmt: skip
 CHOICES = {"mode": ("overwrite", "append", "merge"), "move": ("archive", "freeze", "thaw", "restore")}
+NAMED = (*CHOICES, "types", "channel")  # texts that are names of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +339,19 @@ def references(step: Step) -> Iterator[tuple[str, Reference]]:
         for part in value if isinstance(value, list) else [value]:
             if (wanted := reference_of(part)) is not None:
                 yield name, wanted
+
+
+def texts_of(pipeline: Pipeline, given: Mapping[str, Any]) -> list[str]:
+    """Every text that is said in it: what its steps and parameters hold, and what it was given; no choice among words of ours."""
+    said: list[Any] = []
+    for step in pipeline.steps:
+        takes = VERBS[step.verb].takes
+        said += [value for name, value in step.given.items() if name not in NAMED and takes[name].rstrip("!") in ("text", "texts")]
+    for name, parameter in pipeline.parameters.items():
+        if parameter.kind in ("text", "texts"):
+            said += [parameter.default, given.get(name)]
+    parts = [part for value in said for part in (value if isinstance(value, list | tuple) else [value])]
+    return [part.removeprefix("$") if part.startswith("$$") else part for part in parts if isinstance(part, str) and not reference_of(part)]
 
 
 def stages(pipeline: Pipeline) -> list[int]:

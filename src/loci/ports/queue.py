@@ -46,6 +46,9 @@ class QueueWrites(Protocol):
     def cancel(self, job: int) -> Job:
         """Nobody will work on a job; it stays in the queue until it is requeued. Returns it as it was. Raises as ``requeue`` does."""
 
+    def empty(self, job: int, error: str) -> None:
+        """Takes away all that a job holds, and from whoever works on it: it is cancelled for good, for the reason in ``error``."""
+
     def pause(self, reason: str | None) -> None:
         """No job is leased any more; None: they are again."""
 

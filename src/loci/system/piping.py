@@ -18,13 +18,16 @@ from loci.policy import access
 from loci.ports import Embedder, RowFilter, Transaction
 from loci.system.activating import Generation
 from loci.system.carrying import Carrying
-from loci.types import Attached, Job, Memory, Message, Recall, Receipt
+from loci.system.queued import STATES
+from loci.text.residue import holds, pieces
+from loci.types import Attached, Job, Memory, Message, Recall, Receipt, Source
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Results = dict[str, dict[str, Any]]  # by step and part
+MOST_JOBS = 1 << 20
 ACROSS = ("ids", "id", "number")  # kinds that a model call lets through
 
 
@@ -70,6 +73,13 @@ class Course:
     given: Mapping[str, Any]
     results: Results
     next: int = 0
+
+    @property
+    def user(self) -> str | None:
+        """Whose it is, as far as the next step says."""
+        said = self.pipeline.steps[self.next].given.get("user")
+        found = None if said is None else self.value(said)
+        return "".join(map(str, found)) if isinstance(found, list) else found
 
     def value(self, said: Any, item: Any = None) -> Any:
         """What a value stands for. Raises `Missing` where it stands for nothing."""
@@ -172,7 +182,7 @@ class Piping(Carrying):
         detail = {"steps": [step.verb for step in course.pipeline.steps], "done": course.next}
         tx.audit(self._parts.governance.principal, "run", course.id, detail)
         if not is_over:
-            tx.enqueue("pipeline", self._arguments(course), key=f"pipeline {course.id}")
+            tx.enqueue("pipeline", self._arguments(course), user=course.user, key=f"pipeline {course.id}")
         return done, is_over
 
     def _stage(self, course: Course, within: Piping) -> tuple[list[Done], bool]:
@@ -220,7 +230,14 @@ class Piping(Carrying):
         return Ran(course.id, course.pipeline.name, tuple(told), None if job is None else job.seq)
 
     def _job_of(self, run: str) -> Job | None:
-        return next((job for job in self._store.jobs(1 << 20, ("ready", "leased", "dead")) if job.arguments.get("run") == run), None)
+        return next((job for job in self._store.jobs(MOST_JOBS, ("ready", "leased", "dead")) if job.arguments.get("run") == run), None)
+
+    def _queued_of(self, by: str, value: str, erased: Sequence[Source]) -> list[int]:
+        """The runs in the queue that hold words of what is erased, and those that name the user or session that is: none of them was journaled."""
+        return [
+            job.seq for job in self._store.jobs(MOST_JOBS, STATES)
+            if job.verb == "pipeline" and "pipeline" in job.arguments and _is_of(job.arguments, by, value, erased)
+        ]  # fmt: skip
 
     def _without_models(self, course: Course) -> Piping:
         """This cube, with what the questions of a run are to be embedded as computed before its transaction begins."""
@@ -292,6 +309,19 @@ class Piped:
         plan = pipelines.pipeline_of(said["pipeline"])
         results = {str(name): dict(gave) for name, gave in said["results"].items()}
         return self._cube.acting(governance), Course(str(said["run"]), plan, dict(said["given"]), results, int(said["next"]))
+
+
+def _is_of(run: Mapping[str, Any], by: str, value: str, erased: Sequence[Source]) -> bool:
+    """Whether a run is of the user or session that is erased, or holds words of what is. Words so short that anybody may have said them are
+    looked for only where it names the same user."""
+    said = pipelines.texts_of(pipelines.pipeline_of(run["pipeline"]), run["given"])
+    if by in ("user", "session") and value in (*said, *([run["principal"]] if by == "user" else [])):
+        return True
+    words = [
+        text for source in erased for text in (source.message.text, source.message.caption or "")
+        if pieces(text) or source.scope.user is None or source.scope.user in said
+    ]  # fmt: skip
+    return any(holds(one, text) for text in words for one in said)
 
 
 def _known(embedder: Embedder, texts: Sequence[str]) -> Embedder:

@@ -218,6 +218,10 @@ class JobRows(Rows):
         self._db.execute("UPDATE jobs SET state = 'cancelled' WHERE seq = ?", (job,))
         return found
 
+    def empty(self, job: int, error: str) -> None:
+        emptied = "state = 'cancelled', arguments = '{}', key = NULL, user = 0, leased_by = NULL, leased_until = NULL"
+        self._db.execute(f"UPDATE jobs SET {emptied}, error = ? WHERE seq = ?", (error, job))
+
     def paused(self) -> str | None:
         return read_paused(self._db)
 

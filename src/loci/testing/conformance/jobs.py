@@ -171,6 +171,19 @@ def what_failed_is_tried_alone_and_what_is_dead_waits_for_somebody(open_store: O
     expect_missing(lambda: store.job(10**6))
 
 
+def what_a_job_holds_can_be_taken_away(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        tx.enqueue("read", {"source": "secret"}, user="ana", key="a")
+        (held,) = tx.lease("read", "one", soon, 9)
+        tx.empty(held.seq, "erased")
+        assert not tx.finish([held.seq], "one")
+        tx.retry(held.seq, "one", NOW, "secret")
+        tx.enqueue("read", {"source": "another"}, key="a")
+    (job,) = store.jobs(9, ("cancelled",))
+    assert (job.seq, job.arguments, job.user, job.error) == (held.seq, {}, None, "erased") and len(store.jobs()) == 1
+
+
 def a_paused_queue_gives_nothing(open_store: OpenStore) -> None:
     store, soon = open_store(), NOW + timedelta(minutes=5)
     with store.write(NOW) as tx:

@@ -348,7 +348,7 @@ class Careful(HashEmbedder):
     cube: Cube | None = None
 
     def embed(self, texts: Any) -> Any:
-        assert self.cube is None or not self.cube._store.is_writing, "no model is called within a transaction"
+        assert self.cube is None or not self.cube._store.is_within, "no model is called while others wait"
         return super().embed(texts)
 
 
@@ -380,6 +380,23 @@ def test_questions_are_embedded_before_anything_is_written(open_vault: Door) -> 
     ))  # fmt: skip
     missing = ran.steps[1].answer.trace.missing
     assert missing == {"dense": "1 of 6 memories have no vector yet"}, "what was just said is found by its words, and the answer says so"
+
+
+def test_a_run_that_only_reads_finishes_a_backlog_first_and_calls_no_model_within(tmp_path: Path) -> None:
+    embedder = Careful()
+    with open_memory(tmp_path, embedder=embedder, audit_reads=True) as memory:
+        embedder.cube = cube = memory.cube("main")
+        put(cube)
+        about, one = ["kettle", "ladder"], {"verb": "search", "with": {"question": "piano", "user": "ann"}}
+        each = {"verb": "search", "each": "$about", "with": {"question": "$each", "user": "ann"}}
+        gets = [{"verb": "get", "each": "$all.ids", "with": {"id": "$each"}}] * 20
+        listed = {"verb": "list", "name": "all", "with": {"user": "ann"}}
+        for _ in range(3):
+            ran = cube.run(plan(one, each, listed, *gets, about="texts"), {"about": about})
+            answers = [ran.steps[0].answer, *ran.steps[1].answer]
+            assert [answer.trace.missing for answer in answers] == [{}] * 3, "every question was embedded, before"
+        assert cube._scheduler.failure is None and cube.pending() == 0
+        assert len(cube.log(verb="read", limit=1000)) == 1 + 3 * (1 + 2 + 1 + 5 * 20), "that of `put`, and all of these"
 
 
 def test_a_model_that_fails_leaves_what_came_before_and_the_rest_in_the_queue(open_vault: Door, clock: ManualClock) -> None:

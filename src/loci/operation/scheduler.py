@@ -155,7 +155,7 @@ class Scheduler:
         with self._used_lock:
             self._reads.append((self._clock.now().isoformat(), principal, verb, tuple(memories)))
             is_full = len(self._reads) >= READS_KEPT
-        if is_full and not self._store.is_writing:  # what may be taken back takes no record of a read with it
+        if is_full and not self._store.is_within:  # what may be taken back takes no record of a read with it
             self.write_reads()
 
     def write_reads(self) -> None:
@@ -211,7 +211,7 @@ class Scheduler:
         """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing. So it
         does when the cube cannot be written now or the embedder fails: an answer neither waits for that nor ends with it, and
         ``failure`` keeps what it was."""
-        if self._embedder is None or self._store.is_writing:  # nothing is computed while others wait to write
+        if self._embedder is None or self._store.is_within:  # nothing is computed while others wait
             return
         now = self._clock.now()
         backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]

@@ -164,8 +164,10 @@ class Piping(Carrying):
         """The steps up to the next model call, or to the end, in one transaction; and the number of the job that the rest is, if any."""
         steps = course.pipeline.steps[course.next :]
         if all(step.verb in access.READS and not VERBS[step.verb].is_model for step in steps) and not course.next:
+            self._settle()
+            within = self._without_models(course)
             with self._store.snapshot():
-                return self._stage(course, self)[0], None
+                return self._stage(course, within)[0], None
         within = self._without_models(course)
         with self._scheduler.together() as used, self._store.write(self._parts.clock.now()) as tx:
             done, is_over = self._stage_in(tx, course, within)
@@ -248,9 +250,10 @@ class Piping(Carrying):
         for step in course.pipeline.steps[course.next :]:
             if VERBS[step.verb].is_model:
                 break
-            is_known = all(not wanted.part and wanted.name != EACH for _, wanted in pipelines.references(step))
-            if step.verb == "search" and is_known:
-                given = course.arguments(step)
+            if step.verb != "search" or any(wanted.part for _, wanted in pipelines.references(step)):
+                continue
+            for item in course.value(step.each) if step.each else [None]:
+                given = course.arguments(step, item)
                 rows = RowFilter(self._parts.clock.now(), given.get("user"), given.get("agent"), given.get("session"))
                 call = self._call(inputs.question(given["question"]), rows)
                 texts += [call.text, call.voiced or call.text]

@@ -117,6 +117,10 @@ class SqliteStore(Looking):
         return self._own is not None
 
     @property
+    def is_within(self) -> bool:
+        return self._own is not None or getattr(self._local, "snapshot", None) is not None
+
+    @property
     def _own(self) -> SqliteTransaction | None:
         """What this thread is writing."""
         found: SqliteTransaction | None = getattr(self._local, "transaction", None)
@@ -164,7 +168,7 @@ class SqliteStore(Looking):
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """What this thread reads inside is of one moment, and the picture is brought up to it once."""
-        if self._own is not None or getattr(self._local, "snapshot", None) is not None:
+        if self.is_within:
             yield
             return
         with self._view_lock, self._read() as db:

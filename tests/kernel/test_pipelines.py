@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tests.conftest import open_memory
 
 from loci import MemOS, Message
-from loci.errors import Denied, Invalid, LociError, Missing, Unavailable
+from loci.errors import Conflict, Denied, Invalid, LociError, Missing, Unavailable, Unsupported
 from loci.interface.pipeline import VERBS, Pipeline, Step, check, document_of, pipeline_of
+from loci.operation import scheduler
 from loci.system import Cube
 from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock, TeachableEngine
 from loci.types import Channel, Role, State, Trust
@@ -348,6 +349,14 @@ class Careful(HashEmbedder):
     cube: Cube | None = None
 
     def embed(self, texts: Any) -> Any:
+        assert self.cube is None or not self.cube._store.is_writing, "no model is called within a transaction"
+        return super().embed(texts)
+
+
+class Outside(HashEmbedder):
+    cube: Cube | None = None
+
+    def embed(self, texts: Any) -> Any:
         assert self.cube is None or not self.cube._store.is_within, "no model is called while others wait"
         return super().embed(texts)
 
@@ -383,7 +392,7 @@ def test_questions_are_embedded_before_anything_is_written(open_vault: Door) -> 
 
 
 def test_a_run_that_only_reads_finishes_a_backlog_first_and_calls_no_model_within(tmp_path: Path) -> None:
-    embedder = Careful()
+    embedder = Outside()
     with open_memory(tmp_path, embedder=embedder, audit_reads=True) as memory:
         embedder.cube = cube = memory.cube("main")
         put(cube)
@@ -417,8 +426,9 @@ def test_a_model_that_fails_leaves_what_came_before_and_the_rest_in_the_queue(op
 def test_a_later_step_that_fails_takes_its_own_stage_back(open_vault: Door) -> None:
     cube, _ = watched(open_vault)
     document = {**ANSWERED, "steps": [*ANSWERED["steps"], {"verb": "forget", "with": {"id": "nobody"}}]}
-    with pytest.raises(Unavailable, match=r"Step 5 \(forget\)"):
+    with pytest.raises(Missing, match=r"^Step 5 \(forget\).*is dead"):
         cube.run(document, GIVEN)
+    assert [(job.state, job.attempts) for job in cube.jobs() if job.verb == "pipeline"] == [("dead", 1)], "no other try would mend that"
     assert not any(memory.origin.channel is Channel.DERIVED for memory in cube.list(user="ann"))
     assert [r.detail["done"] for r in cube.log(verb="run")] == [1] and cube.verify().is_clean
 
@@ -450,10 +460,87 @@ def test_an_erasure_takes_the_words_out_of_the_queue(open_vault: Door, clock: Ma
     (job,) = cube.jobs(state="cancelled")
     assert job.arguments == {} and b"quibblewicked" not in cube._parts.vault.path("main").read_bytes()
     cube.retry(job.seq)
-    clock.advance(minutes=1)
     with pytest.raises(Invalid, match="words that were erased"):
         cube.drain()
     assert not cube.list(user="ben")
+
+
+class Interfering(HashEngine):
+    """Has something happen while it thinks, before each piece of its answer."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        super().__init__()
+        self.meanwhile, self.calls = meanwhile, 0
+
+    def generate(self, *arguments: Any, **more: Any) -> Any:
+        self.calls += 1
+        for piece in super().generate(*arguments, **more):
+            self.meanwhile()
+            yield piece
+
+
+@pytest.mark.parametrize("how", ["erased", "cancelled"])
+def test_a_run_that_was_stopped_under_its_caller_is_not_done(open_vault: Door, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Interfering()
+    cube = open_vault(engine=engine).cube("main")
+    note = cube.add("Buy milk.", user="ann").sources[0]
+    if how == "erased":
+        engine.meanwhile = lambda: note in [s.id for s in cube._store.sources()] and cube.erase(source=note)
+    else:
+        step = cube._scheduler.step
+        monkeypatch.setattr(cube._scheduler, "step", lambda work: cube.cancel(cube.jobs()[0].seq) and step(work))
+    with pytest.raises(Conflict, match=f"{how}.*stopped, and what comes before is done"):
+        cube.run(WAITING, {"note": "Buy milk."})
+    assert cube.jobs(state="cancelled") and not [r for r in cube.log(verb="run") if r.detail["done"] == 2]
+
+
+def test_a_model_that_takes_longer_than_a_lease_is_asked_once(
+    open_vault: Door, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though another process looks at the queue all the while."""
+    monkeypatch.setattr(scheduler, "HELD_SECONDS", 0.0)
+    engine = Interfering()
+    cube, other = (open_vault(engine=engine).cube("main") for _ in range(2))
+
+    def meanwhile() -> None:
+        clock.advance(seconds=50)
+        other._scheduler.work()
+
+    engine.meanwhile = meanwhile
+    cube.add("The kettle is blue.", user="ann")
+    assert cube.run(WAITING, {"note": "Buy milk."}).is_done and engine.calls == 1
+
+
+def test_a_run_works_its_own_stages_and_users_take_turns(open_vault: Door) -> None:
+    engine = Interfering()
+    cube = open_vault(engine=engine).cube("main")
+    cube.add("The kettle is blue.", user="ann")
+    cube.pause()
+    for _ in range(3):
+        cube.run(WAITING, {"note": "Buy milk."})
+    cube.resume()
+    assert cube.run(WAITING, {"note": "Buy tea."}).is_done and engine.calls == 1, "others' runs are not its business"
+    cube.pause()
+    cube.run({**WAITING, "steps": [{"verb": "generate", "with": {"question": "And?", "user": "ben", "max_tokens": 4}}]}, {"note": "a"})
+    cube.resume()
+    steps = iter((False, False, True))
+    cube.drain(lambda: next(steps))
+    assert [job.user for job in cube.jobs()] == ["ann", "ann"], "who has little to do does not wait for who has much"
+
+
+def test_what_cannot_be_asked_is_not_queued(open_vault: Door) -> None:
+    memory = open_vault(engine=HashEngine())
+    memory.cube("main").add("The kettle is blue.", user="ann")
+    memory.grant("rita", role=Role.READER, cube="main", user="ann")
+    before = memory.cube("main").fingerprint()
+    with pytest.raises(Denied, match=r"Step 2 \(generate\)"):
+        memory.acting("rita").cube("main").run(
+            plan(SEARCH | {"with": {"question": "kettle", "user": "ann"}}, {"verb": "generate", "with": {"question": "?", "user": "ben"}})
+        )
+    cube = open_vault().cube("main")
+    with pytest.raises(Unsupported, match=r"Step 1 \(answer\).*no model"):
+        cube.run(WAITING, {"note": "Buy milk."})
+    assert not cube.jobs() and cube.fingerprint() == before and not cube.log(verb="run")
 
 
 WAITING = plan(

@@ -227,18 +227,18 @@ class Scheduler:
             self._working.release()
 
     def drain(self, is_over: Callable[[], bool] | None = None) -> int:
-        """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
-        to be done."""
+        """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, unless
+        that was done after all."""
         done = self.work(is_over)
         failure, self.failure = self.failure, None
-        if failure is not None and self._store.jobs(1):
+        if failure is not None and self._store.jobs(1, ("ready", "leased", "dead")):
             raise failure
         return done
 
-    def step(self, verb: str) -> bool:
+    def step(self, work: Work) -> bool:
         """Works some jobs of one kind here and now, for somebody who waits. False when none is due."""
         with self._working:
-            return self._step_alone(self._store.write, None, [work for work in self._works if work.verb == verb])
+            return self._step_alone(self._store.write, None, [work])
 
     def work(self, is_over: Callable[[], bool] | None = None) -> int:
         """The same, and what a job raised is in the queue and in ``failure`` alone. Raises what the store raises."""

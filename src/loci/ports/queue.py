@@ -22,8 +22,10 @@ class QueueWrites(Protocol):
         """Puts a job into the queue, in this very transaction. Users take turns within a priority; what has a larger one goes first. Of two jobs
         with one ``key`` that nobody has begun there is only one: the sooner, with the larger priority."""
 
-    def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``: as many as it takes to
+    def lease(
+        self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None, *, key: str | None = None
+    ) -> list[Job]:
+        """Due jobs of a verb (and of a generation of vectors, or the one of a ``key``, whosever turn it is) that nobody holds, now held by ``worker``: as many as it takes to
         have ``limit`` contents together; a job that names none counts as one. One that has failed twice is held alone. None while the
         queue is paused."""
 

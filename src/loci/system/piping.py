@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
-from loci.errors import EmbedderFailed, Invalid, LociError, Missing, Unavailable
+from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, LociError, Missing, Unavailable, Unsupported
 from loci.interface import inputs
 from loci.interface import pipeline as pipelines
 from loci.interface.pipeline import EACH, MOST_EACH, VERBS, Pipeline, Step, reference_of
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Results = dict[str, dict[str, Any]]  # by step and part
 MOST_JOBS = 1 << 20
+OPEN = ("ready", "leased")
+SCOPE = ("user", "agent", "session")
 ACROSS = ("ids", "id", "number")  # kinds that a model call lets through
 
 
@@ -154,11 +157,25 @@ class Piping(Carrying):
         the call is made outside of any transaction, and what comes of it goes with the steps behind, once, whoever is killed in between."""
         plan = pipelines.pipeline_of(pipeline)
         course = Course(self._parts.ids.new(self._parts.clock.now()), plan, pipelines.check(plan, given or {}), {})
+        self._check_models(course)
         with self._parts.pace.foreground():
             steps, job = self._together(course)
         if job is None:
             return Ran(course.id, plan.name, tuple(steps))
         return self._go_on(course, steps)
+
+    def _check_models(self, course: Course) -> None:
+        """Raises what a model call would, as far as can be told before anything is done: what cannot be is not queued."""
+        for place, step in enumerate(course.pipeline.steps, 1):
+            named = {name: said for name, said in step.given.items() if name in SCOPE}
+            if not VERBS[step.verb].is_model or any(wanted.part for _, wanted in pipelines.references(replace(step, given=named))):
+                continue
+            with _step(course, place, step):
+                scope = inputs.scope_of(self.name, **course.arguments(replace(step, given=named)))
+                if not self._parts.governance.may(step.verb, scope):  # which spends nothing
+                    self._allow(step.verb, scope)
+                if self._parts.engine is None and self._parts.server is None:
+                    raise Unsupported("There is no model that could answer. Name one by the setting engine. Nothing was done.")
 
     def _together(self, course: Course) -> tuple[list[Done], int | None]:
         """The steps up to the next model call, or to the end, in one transaction; and the number of the job that the rest is, if any."""
@@ -184,7 +201,7 @@ class Piping(Carrying):
         detail = {"steps": [step.verb for step in course.pipeline.steps], "done": course.next}
         tx.audit(self._parts.governance.principal, "run", course.id, detail)
         if not is_over:
-            tx.enqueue("pipeline", self._arguments(course), user=course.user, key=f"pipeline {course.id}")
+            tx.enqueue("pipeline", self._arguments(course), user=course.user, key=_key(course.id))
         return done, is_over
 
     def _stage(self, course: Course, within: Piping) -> tuple[list[Done], bool]:
@@ -216,23 +233,45 @@ class Piping(Carrying):
 
     def _go_on(self, course: Course, steps: list[Done]) -> Ran:
         """Works what is left of a run here, as long as nobody else has it in hand. Raises what a step raised; the run stays in the queue then."""
-        told = self._piped.told[course.id] = list(steps)
+        told, own = list(steps), self._piped.of(course.id)
+        self._piped.told[course.id] = told
         try:
             is_worked = True
-            while (job := self._job_of(course.id)) is not None and is_worked and not job.error:
-                is_worked = self._scheduler.step("pipeline")
+            while (job := self._job_of(course.id)) is not None and is_worked and job.state in OPEN and not job.error:
+                is_worked = self._scheduler.step(own)
         finally:
             del self._piped.told[course.id]
-        if job is not None and job.error:
-            failure, self._scheduler.failure = self._scheduler.failure, None
-            done = f"Run {course.id} stopped, and what comes before is done. Job {job.seq} tries again later; `loci jobs cancel {job.seq}` ends it."
-            raise Unavailable(f"{job.error} {done}") from failure
-        if job is not None:
-            self._scheduler.wake()
-        return Ran(course.id, course.pipeline.name, tuple(told), None if job is None else job.seq)
+        if job is None:
+            self._check_done(course)
+            return Ran(course.id, course.pipeline.name, tuple(told))
+        if job.error or job.state not in OPEN:
+            self._stopped(course, job)
+        self._scheduler.wake()
+        return Ran(course.id, course.pipeline.name, tuple(told), job.seq)
+
+    def _stopped(self, course: Course, job: Job) -> Never:
+        failure, self._scheduler.failure = self._scheduler.failure, None
+        told = f"{failure or job.error or 'It was cancelled.'} Run {course.id} stopped, and what comes before is done. Job {job.seq}"
+        again = f"`loci jobs retry {job.seq}`"
+        match job.state:
+            case "cancelled":
+                raise Conflict(f"{told} was cancelled; {again} has it go on.")
+            case "dead" if failure is not None:
+                failure.args = (f"{told} is dead, since no other try would mend that; {again} tries all the same.",)
+                raise failure
+            case "dead":
+                raise Conflict(f"{told} is dead; {again} tries it again.")
+            case _:
+                raise Unavailable(f"{told} tries again later; `loci jobs cancel {job.seq}` ends it.") from failure
+
+    def _check_done(self, course: Course) -> None:
+        """Raises `Conflict` where a run is not in the queue any more, and not done."""
+        (told,) = self._store.records(None, None, "run", course.id, 1)
+        if told.detail["done"] != len(course.pipeline.steps):
+            raise Conflict(f"What run {course.id} was given was erased meanwhile. It stopped, and what comes before is done.")
 
     def _job_of(self, run: str) -> Job | None:
-        return next((job for job in self._store.jobs(MOST_JOBS, ("ready", "leased", "dead")) if job.arguments.get("run") == run), None)
+        return next((job for job in self._store.jobs(MOST_JOBS, STATES) if job.arguments.get("run") == run), None)
 
     def _queued_of(self, by: str, value: str, erased: Sequence[Source]) -> list[int]:
         """The runs in the queue that hold words of what is erased, and those that name the user or session that is: none of them was journaled."""
@@ -270,16 +309,23 @@ class Piped:
     """Work: what is left of a pipeline, from a model call on."""
 
     verb = "pipeline"
-    is_long = False
-    final: tuple[type[LociError], ...] = ()
+    is_long = True  # a model is loaded for it, and asked
+    final: tuple[type[LociError], ...] = (Denied, Invalid, Missing, Unsupported)
 
     def __init__(self, cube: Piping) -> None:
         self._cube = cube
         self.told: dict[str, list[Done]] = {}  # by run, of those that somebody waits for here
+        self.key: str | None = None  # of the one run that is worked, where it is for somebody who waits
 
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], Job | None]:
-        jobs = tx.lease(self.verb, worker, until, 1)
+        jobs = tx.lease(self.verb, worker, until, 1, key=self.key)
         return jobs, jobs[0] if jobs else None
+
+    def of(self, run: str) -> Piped:
+        """The same, of one run alone."""
+        one = copy(self)
+        one.key = _key(run)
+        return one
 
     def compute(self, given: Job | None, breath: Breath) -> Answer:
         """The model call, as whoever asked for the run, with the rights that they have now; and what the questions behind it are embedded as."""
@@ -288,7 +334,7 @@ class Piped:
         breath()
         step = course.pipeline.steps[course.next]
         with cube._scheduler.together() as used:
-            done = _take(course, step, cube)
+            done = _take(course, step, cube, breath)
         course.next += 1
         return cube, cube._without_models(course), course, done, used
 
@@ -314,6 +360,10 @@ class Piped:
         return self._cube.acting(governance), Course(str(said["run"]), plan, dict(said["given"]), results, int(said["next"]))
 
 
+def _key(run: str) -> str:
+    return f"pipeline {run}"
+
+
 def _is_of(run: Mapping[str, Any], by: str, value: str, erased: Sequence[Source]) -> bool:
     """Whether a run is of the user or session that is erased, or holds words of what is. Words so short that anybody may have said them are
     looked for only where it names the same user."""
@@ -334,32 +384,43 @@ def _known(embedder: Embedder, texts: Sequence[str]) -> Embedder:
         return Known(embedder, ())
 
 
-def _take(course: Course, step: Step, cube: Any) -> Done:
+def _take(course: Course, step: Step, cube: Any, breath: Callable[[], None] = lambda: None) -> Done:
     """Runs a step, and keeps what it gave. What is wrong is raised with the step."""
     name = step.name or str(course.next + 1)
-    try:
+    with _step(course, course.next + 1, step):
         if not step.each:
-            answer = _called(cube, step, course.arguments(step))
+            answer = _called(cube, step, course.arguments(step), breath)
             gave = _gave(answer)
         else:
             items = course.value(step.each)
             if len(items) > MOST_EACH:
                 raise Invalid(f"{step.each} are {len(items)}; {MOST_EACH} are the most.")
-            answer = [_called(cube, step, course.arguments(step, item)) for item in items]
+            answer = [_called(cube, step, course.arguments(step, item), breath) for item in items]
             ids = [id for one in answer for id in _gave(one)["ids"]]
             gave = {"ids": ids, "count": len(ids)}
-    except LociError as error:
-        error.args = (f"Step {course.next + 1} ({step.name or step.verb}) of the pipeline {course.pipeline.name}: {error}",)
-        raise
     course.results[step.name] = gave
     return Done(name, step.verb, answer)
 
 
-def _called(cube: Any, step: Step, arguments: Mapping[str, Any]) -> Any:
+@contextmanager
+def _step(course: Course, place: int, step: Step) -> Iterator[None]:
+    """What is raised in this is raised with the step."""
+    try:
+        yield
+    except LociError as error:
+        error.args = (f"Step {place} ({step.name or step.verb}) of the pipeline {course.pipeline.name}: {error}",)
+        raise
+
+
+def _called(cube: Any, step: Step, arguments: Mapping[str, Any], breath: Callable[[], None]) -> Any:
     answer = getattr(cube, step.verb)(**arguments)
     if not isinstance(answer, Generation):
         return answer
-    return Answered(answer.text(), answer.memories, answer.attached)
+    pieces = []
+    for piece in answer:
+        breath()  # a model may take longer than a job is held for
+        pieces.append(piece)
+    return Answered("".join(pieces), answer.memories, answer.attached)
 
 
 def _gave(answer: Any) -> dict[str, Any]:

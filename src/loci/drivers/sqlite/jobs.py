@@ -53,6 +53,7 @@ NEXT = f"""
 SELECT seq, user, coalesce(json_array_length(arguments, '$.contents'), 1) {DUE} AND attempts < 2 AND priority = ?4 AND user = ?5
   ORDER BY seq LIMIT ?6
 """
+KEPT = f"SELECT seq {DUE} AND key = ?4"
 HOLD = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ? WHERE seq = ?"
 
 JOB = "SELECT j.seq, j.verb, j.arguments, j.state, j.attempts, j.error, j.priority, n.name, coalesce(j.leased_until, j.due) FROM jobs j LEFT JOIN names n ON n.seq = j.user"
@@ -143,11 +144,14 @@ class JobRows(Rows):
         values = (verb, compact(arguments), self._now, self._maybe(user) or 0, priority)
         self._db.execute(KEYED, (*values, key)) if key is not None else self._db.execute(PLAIN, values)
 
-    def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
+    def lease(
+        self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None, *, key: str | None = None
+    ) -> list[Job]:
         self._free()
         if self.paused() is not None:
             return []
-        chosen = _next(self._db, (verb, self._now, generation), limit)
+        wanted = (verb, self._now, generation)
+        chosen = _next(self._db, wanted, limit) if key is None else [int(row[0]) for row in query(self._db, KEPT, *wanted, key)]
         self._db.executemany(HOLD, [(worker, to_micros(until), seq) for seq in chosen])
         held = {job.seq: job for job in map(_job, query(self._db, f"{JOB} WHERE j.seq IN ({','.join(map(str, chosen))})"))}
         return [held[seq] for seq in chosen]

@@ -47,7 +47,14 @@ Cited = tuple[datetime, tuple[str, ...]]  # by an answer at this time
 CAPACITY = "loci"  # who archives where a cube is full
 
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
+MOMENT = timedelta(microseconds=1)
+GONE = "its worker was gone"
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
+
+
+def wait_of(failures: int) -> timedelta:
+    """How long after so many failures the next try is."""
+    return RETRY * (1 << min(failures - 1, MOST_DOUBLINGS))
 
 
 class _Closing(Exception):
@@ -112,6 +119,7 @@ class Scheduler:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._woken = 0.0
+        self._behind = timedelta(0)
         self.failure: LociError | None = None
 
     # -- foreground ----------------------------------------------------------------------------------------------------
@@ -213,7 +221,7 @@ class Scheduler:
         ``failure`` keeps what it was."""
         if self._embedder is None or self._store.is_within:  # nothing is computed while others wait
             return
-        now = self._clock.now()
+        now = self._now()
         backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]
         if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
             return  # what failed waits for its time, and no answer for it
@@ -289,7 +297,7 @@ class Scheduler:
     def _seconds_until_due(self) -> float:
         """Until there is something to do, as far as is known now."""
         due = self._due(self._works)
-        return IDLE_SECONDS if due is None else min(max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
+        return IDLE_SECONDS if due is None else min(max((due - self._now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
 
     def _may_gather(self) -> bool:
         """Whether the next step had better wait for more. What is said in quick succession is embedded together, by two commits and not
@@ -304,7 +312,7 @@ class Scheduler:
 
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
         due = self._due(works) if works else None
-        if due is None or due > self._clock.now():
+        if due is None or due > self._now():
             return False  # without taking the lock of those who write
         held = self._lease(write, works)
         if held is None:
@@ -334,7 +342,7 @@ class Scheduler:
         return True
 
     def _prolong(self, jobs: Sequence[Job]) -> None:
-        now = self._clock.now()
+        now = self._now()
         with self._store.write(now) as tx:
             if not tx.prolong([job.seq for job in jobs], self._worker, now + LEASE):
                 raise Unavailable(TAKEN_OVER)
@@ -342,8 +350,9 @@ class Scheduler:
     def _lease(self, write: Write, works: list[Work]) -> tuple[Work, list[Job], Any, int] | None:
         """Jobs of the first kind that has some, what they are computed from, and the epoch of that; the next time the other kinds are asked
         first."""
-        now = self._clock.now()
+        now = self._now()
         with write(now) as tx:
+            self._free(tx, now)
             for work in list(works):
                 jobs, given = work.lease(tx, self._worker, now + LEASE)
                 if jobs:
@@ -356,17 +365,36 @@ class Scheduler:
         self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True, is_final: bool = False
     ) -> None:
         """For another try, or none. What a driver says may quote a text: once something was erased meanwhile, only its code is kept."""
-        now = self._clock.now()
+        now = self._now()
         with write(now) as tx:
             error = f"{code}: {told}" if told and tx.epoch == epoch else code
             for job in jobs:
                 failures = job.attempts + is_failure
-                if is_final or failures >= MOST_ATTEMPTS:
-                    if tx.bury(job.seq, self._worker, error):
-                        tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": failures})
+                if is_failure and (is_final or failures >= MOST_ATTEMPTS):
+                    self._bury(tx, job, self._worker, error)
                 else:
-                    wait = RETRY * 2 ** min(failures - 1, MOST_DOUBLINGS) if is_failure else timedelta(0)
+                    wait = wait_of(failures) if is_failure else timedelta(0)
                     tx.retry(job.seq, self._worker, now + wait, error, is_failure=is_failure)
+
+    def _free(self, tx: Transaction, now: datetime) -> None:
+        """A worker that is gone counts as a failure: it may be its job that ended it."""
+        for job in tx.gone():
+            if job.attempts + 1 >= MOST_ATTEMPTS:
+                self._bury(tx, job, None, GONE)
+            else:
+                tx.retry(job.seq, None, now + wait_of(job.attempts + 1), GONE)
+
+    @staticmethod
+    def _bury(tx: Transaction, job: Job, worker: str | None, error: str) -> None:
+        if tx.bury(job.seq, worker, error):
+            tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": job.attempts + 1})
+
+    def _now(self) -> datetime:
+        """The time of the queue. Where the clock was put back behind the last record it goes on from that, as what is written does."""
+        last, now = self._store.head().at, self._clock.now()
+        behind = timedelta(0) if last is None or now > last else last + MOMENT - now
+        self._behind = max(self._behind, behind) if behind else behind
+        return now + self._behind
 
     # -- uses ----------------------------------------------------------------------------------------------------------
 

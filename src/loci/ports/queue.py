@@ -29,18 +29,21 @@ class QueueWrites(Protocol):
         have ``limit`` contents together; a job that names none counts as one. One that has failed twice is held alone. None while the
         queue is paused."""
 
+    def gone(self) -> list[Job]:
+        """Jobs that were held until a time that is over, the newest first: their workers are gone, or too slow."""
+
     def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
-        """Holds jobs for longer, if ``worker`` still holds them all."""
+        """Holds jobs for longer, if nobody else has begun any of them since ``worker`` did."""
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
-        """Takes jobs out of the queue if ``worker`` still holds them all: then, and only then, their effect may be committed."""
+        """Takes jobs out of the queue if nobody else has begun any of them since ``worker`` did: then, and only then, their effect may be committed."""
 
-    def retry(self, job: int, worker: str, due: datetime, error: str, *, is_failure: bool = True) -> None:
-        """Gives back what ``worker`` holds, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
+    def retry(self, job: int, worker: str | None, due: datetime, error: str, *, is_failure: bool = True) -> None:
+        """Gives back what ``worker`` holds, or None: what one that is ``gone`` held, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
         other try."""
 
-    def bury(self, job: int, worker: str, error: str) -> bool:
-        """Gives back what ``worker`` holds, for no other try: it is dead until it is requeued. False where it was not held any more."""
+    def bury(self, job: int, worker: str | None, error: str) -> bool:
+        """Gives back the same, for no other try: it is dead until it is requeued. False where it was not held any more."""
 
     def requeue(self, job: int) -> Job:
         """Makes a job ready, as if it had never been tried. Returns it as it was. Raises ``Missing``, or ``Conflict`` while somebody holds it."""

@@ -62,6 +62,14 @@ class _Closing(Exception):
 
 
 @dataclass(slots=True)
+class Together:
+    """What was used and cited for one purpose, and counts only if that is reached."""
+
+    used: Counter[str] = field(default_factory=Counter)
+    cited: list[Cited] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class _Breath:
     """Between two pieces: calls come first, then what is short, and the jobs are held for longer where that is due."""
 
@@ -133,24 +141,28 @@ class Scheduler:
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
-        held: list[str] | None = getattr(self._held, "uses", None)
+        held: Together | None = getattr(self._held, "uses", None)
         if held is not None:
-            held.extend(memories)
+            held.used.update(memories)
             return
         with self._used_lock:
             self._used.update(memories)
 
     def cite(self, memories: Sequence[str]) -> None:
         """Notes that an answer was shown these and cited them, now; written later too."""
+        found = (self._clock.now(), tuple(dict.fromkeys(memories)))
+        held: Together | None = getattr(self._held, "uses", None)
+        if held is not None:
+            held.cited.append(found)
+            return
         with self._used_lock:
-            self._cited.append((self._clock.now(), tuple(dict.fromkeys(memories))))
+            self._cited.append(found)
 
     @contextmanager
-    def together(self) -> Iterator[list[str]]:
-        """What is recalled in this, in this thread, is listed and not counted: its use is part of what it was recalled for, and `put_uses` writes
-        it with that."""
-        held: list[str] = []
-        self._held.uses = held
+    def together(self) -> Iterator[Together]:
+        """What is recalled and cited in this, in this thread, is listed and not counted: it is part of what it was recalled for, and `put_together`
+        writes it with that."""
+        held = self._held.uses = Together()
         try:
             yield held
         finally:
@@ -422,8 +434,8 @@ class Scheduler:
             raise
 
     def _write_cited(self, tx: Transaction, cited: Sequence[Cited]) -> None:
-        """What answers cited lasts longer; and what was archived for want of room comes back by it."""
-        back = []
+        """What answers cited lasts longer; and what was archived for want of room comes back by it, unless the cube was made read-only."""
+        back, is_closed = [], self._store.options().get("read_only") == "yes"
         for at, memories in cited:
             for memory in memories:
                 strength = tx.strength(memory)
@@ -431,12 +443,17 @@ class Scheduler:
                     continue
                 tx.cite(memory, used(strength, at, self._retention))
                 state, expires, priority = tx.state(memory)
-                told = self._store.transitions(memory) if state is State.ARCHIVED else []
+                told = self._store.transitions(memory) if state is State.ARCHIVED and not is_closed else []
                 if told and told[-1].author == CAPACITY:
                     tx.set_state(memory, after(state, Move.RESTORE, memory), expires, priority, "scheduler", "an answer cited it")
                     back.append(memory)
         if back:
             tx.audit("scheduler", "move", back[0], {"to": "activated", "memories": back, "reason": "an answer cited them"})
+
+    def put_together(self, tx: Transaction, *held: Together) -> None:
+        """Counts what was used and cited together, with what it was for."""
+        self.put_uses(tx, sum((one.used for one in held), Counter[str]()))
+        self._write_cited(tx, [cited for one in held for cited in one.cited])
 
     def put_uses(self, tx: Transaction, used: Mapping[str, int]) -> None:
         """Counts uses, and moves what was used for the first time to Activated."""

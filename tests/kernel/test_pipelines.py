@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.conftest import open_memory
 
 from loci import MemOS, Message
-from loci.errors import Conflict, Denied, Invalid, LociError, Missing, Unavailable, Unsupported
+from loci.errors import Conflict, Denied, Invalid, LociError, Missing, Refused, Unavailable, Unsupported
 from loci.interface.pipeline import VERBS, Pipeline, Step, check, document_of, pipeline_of
-from loci.operation import scheduler
+from loci.operation import citing, scheduler
 from loci.system import Cube
 from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock, TeachableEngine
 from loci.types import Channel, Role, State, Trust
@@ -217,7 +217,9 @@ def test_what_cannot_be_run_is_refused_before_anything_is(cube: Cube, document: 
 @pytest.mark.parametrize(
     ("given", "told"),
     [({}, "needs about, note"), ({"about": "a", "note": "b", "to": 1}, "no parameter to"), ({"about": "a", "note": 7}, "note is 7"),
-     ({"about": " ", "note": "b"}, "Step 1"), ({"about": "a", "note": "b", "limit": 5000}, "limit is 5000")],
+     ([1], "must be an object"), ("x", "must be an object"), ({1: 2}, "must be an object"), ({"about": "a", "note": "\ud800"}, "surrogate"),
+     ({"about": "a", "note": "b", "limit": 10**5000}, "too long to be shown"), ({"about": "a", "note": "b", "limit": float("nan")}, "limit is nan"),
+     ({"about": "a" * 99_000, "note": "b" * 950_000}, "1,000,000 are the most"), ({"about": " ", "note": "b"}, "Step 1"), ({"about": "a", "note": "b", "limit": 5000}, "limit is 5000")],
 )  # fmt: skip
 def test_parameters_are_checked_before_anything_is_done(cube: Cube, given: dict[str, Any], told: str) -> None:
     before = state(cube)
@@ -236,6 +238,14 @@ def test_json_goes_round(cube: Cube) -> None:
         '{"name": "a", "steps": [3]}',
         '{"name": "a", "steps": [{"verb": 3}]}',
         "x" * 1_000_001,
+        "[" * 100_000,
+        '{"name": "a", "steps": [{"verb": "list", "with": {"limit": ' + "9" * 5000 + "}}]}",
+        '{"name": "a", "steps": [{"verb": "list", "with": []}]}',
+        '{"name": "a", "parameters": [], "steps": [{"verb": "list"}]}',
+        '{"name": "a", "steps": [{"verb": "list", "\\ud800": 1}]}',
+        Pipeline("a", (Step("list", name=3),)),  # type: ignore[arg-type]
+        Pipeline("a", (Step("list", None),)),  # type: ignore[arg-type]
+        Pipeline("a", ("list",)),  # type: ignore[arg-type]
     ):
         with pytest.raises(Invalid):
             pipeline_of(bad)
@@ -541,6 +551,47 @@ def test_what_cannot_be_asked_is_not_queued(open_vault: Door) -> None:
     with pytest.raises(Unsupported, match=r"Step 1 \(answer\).*no model"):
         cube.run(WAITING, {"note": "Buy milk."})
     assert not cube.jobs() and cube.fingerprint() == before and not cube.log(verb="run")
+
+
+def test_what_an_attempt_that_was_taken_back_cited_was_not_cited(open_vault: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(citing, "cited", lambda text, shown: list(shown))
+    cube, _ = watched(open_vault)
+    answered = {"verb": "generate", "with": {"question": "Where is the kettle?", "user": "ann", "limit": 1, "max_tokens": 4}}
+    with pytest.raises(Missing):
+        cube.run(plan(answered, {"verb": "forget", "with": {"id": "nobody"}}))
+    cube._scheduler.note_uses()
+    assert not any(memory.cited for memory in cube.list(user="ann"))
+    cube.run(plan(answered))
+    assert sum(memory.cited for memory in cube.list(user="ann")) == 1, "it is part of the run"
+
+
+SECRET = "AKIAIOSFODNN7EXAMPLE"
+
+
+@pytest.mark.parametrize("text", [f"The key is {SECRET}.", f"$5 for {SECRET}."])
+def test_no_secret_waits_in_the_queue(open_vault: Door, text: str) -> None:
+    cube, _ = watched(open_vault)
+    literal = {"verb": "update", "with": {"memory": "$first", "text": f"It is {SECRET}.", "reason": SECRET}}
+    each = {"verb": "search", "each": "$about", "with": {"question": "$each"}}
+    document = {**WAITING, "parameters": {"note": "text", "first": "id", "about": "texts"}, "steps": [*WAITING["steps"], literal, each]}
+    cube.pause()
+    handed = {"note": text, "first": cube.list(user="ann")[0].id, "about": [SECRET]}
+    cube.run(document, handed)
+    assert SECRET.encode() not in b"".join(file.read_bytes() for file in cube._parts.vault.root.rglob("*") if file.is_file())
+    cube.protect(secrets="refuse")
+    with pytest.raises(Refused):
+        cube.run(document, handed)
+    assert len(cube.jobs()) == 1
+
+
+def test_a_branch_does_not_run_what_was_asked_for_here(open_vault: Door) -> None:
+    cube, engine = watched(open_vault)
+    cube.pause(reason="backup")
+    cube.run(WAITING, {"note": "Buy milk, and a word that nobody else has: quibblewicked."})
+    engine.cube = None
+    branch = cube.branch("what-if")
+    assert branch.paused() is None and not branch.jobs() and branch.drain() == 0
+    assert b"quibblewicked" not in branch._parts.vault.path("what-if").read_bytes()
 
 
 WAITING = plan(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -14,6 +13,7 @@ from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, LociError, Mi
 from loci.interface import inputs
 from loci.interface import pipeline as pipelines
 from loci.interface.pipeline import EACH, MOST_EACH, VERBS, Pipeline, Step, reference_of
+from loci.operation.scheduler import Together
 from loci.operation.work import Breath
 from loci.policy import access
 from loci.ports import Embedder, RowFilter, Transaction
@@ -156,13 +156,20 @@ class Piping(Carrying):
         all of its steps in one transaction, or none of them; each passes the gate as it would alone. A model call cuts it: what is before is durable,
         the call is made outside of any transaction, and what comes of it goes with the steps behind, once, whoever is killed in between."""
         plan = pipelines.pipeline_of(pipeline)
-        course = Course(self._parts.ids.new(self._parts.clock.now()), plan, pipelines.check(plan, given or {}), {})
+        found = pipelines.check(plan, {} if given is None else given)
+        if pipelines.model_calls(plan):  # words will wait in the queue
+            plan, found = pipelines.with_words(plan, found, self._redacted)
+        course = Course(self._parts.ids.new(self._parts.clock.now()), plan, found, {})
         self._check_models(course)
         with self._parts.pace.foreground():
             steps, job = self._together(course)
         if job is None:
             return Ran(course.id, plan.name, tuple(steps))
         return self._go_on(course, steps)
+
+    def _redacted(self, text: str) -> str:
+        """As it may be stored. Raises `Refused`."""
+        return self._redactor.messages([Message("user", text)])[0][0].text
 
     def _check_models(self, course: Course) -> None:
         """Raises what a model call would, as far as can be told before anything is done: what cannot be is not queued."""
@@ -188,7 +195,7 @@ class Piping(Carrying):
         within = self._without_models(course)
         with self._scheduler.together() as used, self._store.write(self._parts.clock.now()) as tx:
             done, is_over = self._stage_in(tx, course, within)
-            self._scheduler.put_uses(tx, Counter(used))
+            self._scheduler.put_together(tx, used)
         if is_over:
             return done, None
         job = self._job_of(course.id)
@@ -301,8 +308,8 @@ class Piping(Carrying):
         return other
 
 
-Answer = tuple[Piping, Piping, Course, Done, list[str]]
-"""Of a model call: the cube at the gate of who asked, the same without models, the run, what the step answered, and the memories it was shown."""
+Answer = tuple[Piping, Piping, Course, Done, Together]
+"""Of a model call: the cube at the gate of who asked, the same without models, the run, what the step answered, and what it used."""
 
 
 class Piped:
@@ -342,7 +349,7 @@ class Piped:
         cube, within, course, done, shown = computed
         with cube._scheduler.together() as used:
             told, _ = cube._stage_in(tx, course, within)
-            cube._scheduler.put_uses(tx, Counter([*shown, *used]))
+            cube._scheduler.put_together(tx, shown, used)
         if course.id in self.told:  # nothing of the transaction is left to fail but the commit; then the job is there still, and says so
             self.told[course.id] += [done, *told]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from loci.errors import Conflict, LociError, Missing, Unsupported
 from loci.operation import placing
 from loci.operation.placing import Placed
-from loci.policy.placing import HELD, LEARNED, NAMES, TEXT
+from loci.policy.placing import HELD, LEARNED, NAMES
 from loci.ports.placing import Made, Mover
 from loci.system.carrying import Carrying
 from loci.types import Kind, Scope
@@ -49,9 +49,9 @@ class Placing(Carrying):
         return done if made is not None else replace(done, held=None)
 
     def _note_failed(self, wanted: Placed, told: str) -> None:
-        """That it stayed text: what failed its examination is not learned again until it changes, or for some days."""
+        """That it stayed what it was: what failed its examination is not learned again for some days."""
         with self._store.write(self._parts.clock.now()) as tx:
-            detail = {**placing.record(wanted, "", ""), "after": NAMES[TEXT], "why": told}
+            detail = {**placing.record(wanted, "", ""), "after": NAMES[wanted.decision.before], "why": told, "is_failed": True}
             tx.audit(self._parts.governance.principal, placing.VERB, wanted.decision.body.id, detail)
 
     def _move_body(self, wanted: Placed) -> Made | None:

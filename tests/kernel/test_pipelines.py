@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,17 +76,27 @@ def test_a_chain_of_verbs_is_one_change_and_the_log_names_it(cube: Cube) -> None
     assert cube.verify().is_clean
 
 
-def test_a_run_sees_what_it_has_done_and_nobody_else_does(cube: Cube) -> None:
-    seen: list[object] = []
-    cube.run(plan(
+def test_a_run_sees_what_it_has_done_and_nobody_else_does(cube: Cube, open_vault: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, seen = open_vault(embedder=HashEmbedder()).cube("main"), list[str]()
+    forget = Cube.forget
+
+    def look(within: Cube, id: str) -> object:
+        """In the middle of the run, from another connection in another thread."""
+        thread = threading.Thread(target=lambda: seen.extend(memory.text for memory in other.list(user="ann")))
+        thread.start()
+        thread.join()
+        return forget(within, id)
+
+    monkeypatch.setattr(Cube, "forget", look)
+    ran = cube.run(plan(
         {"verb": "add", "name": "said", "with": {"messages": "The heron stands on one leg.", "user": "ann"}},
         {"verb": "search", "name": "found", "with": {"question": "heron", "user": "ann", "limit": 1}},
         {"verb": "forget", "with": {"id": "$found.first"}},
         {"verb": "search", "name": "again", "with": {"question": "heron", "user": "ann"}},
     ))  # fmt: skip
-    seen = cube.list(user="ann")
-    assert not any("heron" in memory.text for memory in seen) and len(seen) == len(SAID)  # type: ignore[attr-defined]
-    assert cube.search("heron", user="ann").ids == cube.search("heron", user="ann").ids
+    said, found, _, again = (done.answer for done in ran.steps)
+    assert found.ids == said.ids and said.ids[0] not in again.ids
+    assert len(seen) == len(SAID) and not any("heron" in text for text in seen)
 
 
 BROKEN = [

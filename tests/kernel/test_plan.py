@@ -12,7 +12,6 @@ from loci.errors import Denied, LociError, Unsupported
 from loci.operation.placing import Placed
 from loci.policy.placing import Limits
 from loci.ports.engine import Fingerprint, Rates, Tier
-from loci.ports.placing import Made
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
 from loci.types import Kind, Role
@@ -134,20 +133,6 @@ def test_users_and_sessions_do_not_share_a_body(cube: Cube, clock: ManualClock) 
     assert cube.verify().is_clean and {one.left for one in cube.plan(apply=True)} == {""}
 
 
-class Learner:
-    """Keeps what it was asked for."""
-
-    def __init__(self) -> None:
-        self.held: list[str] = []
-
-    def promote(self, memories: Sequence[str], user: str | None, held: str | None) -> Made:
-        self.held.append("+".join(memories))
-        return Made("adapter", "hash")
-
-    def demote(self, held: str) -> None:
-        self.held.remove(held)
-
-
 def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
     cube = open_vault(engine=Short()).cube("main")
     ids = say(cube, "s1", 4)
@@ -156,11 +141,6 @@ def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(ope
     cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
     (left,) = cube.plan(apply=True)
     assert left.decision.after is LEARNED and not left.is_done and left.left.startswith("unsupported") and not cube.log(verb="place")
-    learner = Learner()
-    cube._parts = replace(cube._parts, movers={LEARNED: learner})
-    (done,) = cube.plan(apply=True)
-    assert done.is_done and done.held == "adapter" and learner.held == ["+".join(sorted(ids))]
-    assert cube.log(verb="place")[-1].detail["after"] == "parametric"
 
 
 class Pupil(TeachableEngine, Short):

@@ -92,8 +92,8 @@ def throughput(folder: Path, jobs: int, together: int) -> float:
 
 
 def work(path: Path, seed: int) -> None:
-    """A worker that puts jobs in and works them, until it is killed. A lease of a killed one is taken over when it is over: here at once,
-    because it looks with a clock that is ahead."""
+    """A worker that puts jobs in and works them, until it is killed. What a killed one held is tried again later: here soon,
+    because the next ones look with clocks that are ahead."""
     chance = random.Random(seed)
     store = SqliteStore(path, CUBE, datetime.now(UTC), create=False)
     clock = ManualClock(datetime.now(UTC) + timedelta(hours=seed))
@@ -138,7 +138,11 @@ def kill_walk(folder: Path, kills: int, seed: int, jobs_a_kill: int = 20) -> Wal
 def _finish(path: Path, hours: int) -> None:
     store = SqliteStore(path, CUBE, datetime.now(UTC), create=False)
     clock = ManualClock(datetime.now(UTC) + timedelta(hours=hours))
-    Scheduler(store, None, clock, lambda *_: None, is_background=False, more=[Tally(TOGETHER, is_counted=True)]).drain()
+    scheduler = Scheduler(store, None, clock, lambda *_: None, is_background=False, more=[Tally(TOGETHER, is_counted=True)])
+    for _ in range(2):  # what a worker that was killed had in hand is tried again later
+        scheduler.drain()
+        clock.advance(hours=3)
+    scheduler.drain()
     store.close()
 
 

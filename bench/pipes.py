@@ -61,7 +61,7 @@ class Walk:
 
 
 def _door(folder: Path, hours: int) -> MemOS:
-    """A vault whose clock is ahead: what a killed process held is free at once."""
+    """A vault whose clock is ahead: what killed processes held is free soon."""
     return MemOS.open(
         folder, clock=ManualClock(datetime.now(UTC) + timedelta(hours=hours)), embedder="none", engine=Slow(), background=False
     )  # type: ignore[arg-type]
@@ -78,9 +78,10 @@ def work(folder: Path, seed: int) -> None:
 
 
 def finish(folder: Path, hours: int) -> None:
-    """Goes on with what is left."""
-    with _door(folder, hours) as memory:
-        memory.cube("main").drain()
+    """Goes on with what is left; what a process that was killed had in hand is tried again later."""
+    for later in (0, 3, 6):
+        with _door(folder, hours + later) as memory:
+            memory.cube("main").drain()
 
 
 def kill_walk(folder: Path, kills: int, seed: int) -> Walk:
@@ -98,7 +99,7 @@ def kill_walk(folder: Path, kills: int, seed: int) -> Walk:
     last = spawn.Process(target=finish, args=(folder, kills + 2))
     last.start()
     last.join()
-    with _door(folder, kills + 4) as memory:
+    with _door(folder, kills + 10) as memory:
         cube = memory.cube("main")
         stages = Counter((str(r.object), r.detail["done"]) for r in cube.log(verb="run", limit=10**9))
         runs = {run for run, done in stages if done == BEGUN}

@@ -12,9 +12,10 @@ from loci import MemOS, Message
 from loci.errors import Denied, Invalid
 from loci.operation.foreseeing import BEFORE_ASKED, Foresight
 from loci.policy.foresight import WAYS, Course
+from loci.ports import RowFilter
 from loci.system import Conversation, Cube
 from loci.testing import HashEngine, ManualClock
-from loci.types import Role
+from loci.types import Recall, Role
 
 SECONDS = 30.0
 STORY = [f"In chapter {n} the {thing} is painted {colour}." for n, (thing, colour) in enumerate(
@@ -155,3 +156,53 @@ def test_the_pages_of_what_is_foreseen_are_brought(cube: Cube, open_vault: Door)
     talk.replied("The kettle.")
     assert talk.errand is not None and talk.errand.wait(SECONDS).startswith(f"{handle.id}: pages: ")
     assert sum(fresh._parts.residence.bytes().values()) > 0
+
+
+def test_what_was_prepared_too_late_does_not_take_a_turn_back(cube: Cube) -> None:
+    talk = asking(cube)
+    turn(talk, "What is painted in chapter 4?")
+    assert talk.turn("What is painted in chapter 5?", prepared=True)
+    coming, begun, late = talk._coming[0], threading.Event(), threading.Event()  # type: ignore[index]
+    find = coming._find
+
+    def slow(question: str, at: RowFilter) -> Recall:
+        begun.set()
+        late.wait(SECONDS)
+        return find(question, at)
+
+    coming._find = slow
+    talk.replied("Yes.")
+    assert begun.wait(SECONDS)
+    talk.turn("What is painted in chapter 20?")
+    course, errand = coming._course, talk.errand
+    late.set()
+    assert errand is not None
+    errand.wait(SECONDS)
+    assert coming._course == course
+
+
+def test_what_was_erased_is_shown_to_nobody_as_foreseen(cube: Cube) -> None:
+    talk = asking(cube)
+    turn(talk, "What is painted in chapter 4?")
+    assert talk.foreseen is not None
+    cube.erase(talk.foreseen.recall.ids[0])
+    assert talk.foreseen is None
+
+
+def test_an_answer_whose_next_turn_may_not_be_prepared_is_not_half_taken_in(cube: Cube, open_vault: Door) -> None:
+    memory = open_vault()
+    grant = memory.grant("rita", Role.READER, cube="main", user="ann")
+    talk = asking(memory.acting("rita").cube("main"))
+    talk.turn("What is painted in chapter 4?")
+    memory.revoke(grant.id)
+    before = talk.history
+    with pytest.raises(Denied):
+        talk.replied("Red [1].")
+    cube._scheduler.note_uses()
+    assert talk.history == before and not any(memory.cited for memory in cube.list(user="ann"))
+
+
+@pytest.mark.parametrize("questions", ["x", None, 3])
+def test_questions_are_a_list(cube: Cube, questions: object) -> None:
+    with pytest.raises(Invalid, match="must be a list"):
+        cube.foresee(questions, user="ann")  # type: ignore[arg-type]

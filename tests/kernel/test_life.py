@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -209,6 +209,13 @@ def test_forgotten_is_out_of_questions_about_the_past_too(cube: Cube, clock: Man
 
 
 # -- capacity -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_dated_ahead_is_worth_no_more_than_what_was_said_today(open_vault: Callable[..., MemOS]) -> None:
+    cube = open_vault(capacity=1).cube("main")
+    cube.add(Message("user", "The kettle is blue.", at=datetime(2700, 1, 1, tzinfo=UTC)), user="bo")
+    dear = cube.add("The piano came from my grandmother.", user="ana", priority=1).ids[0]
+    assert cube.get(dear).state is State.GENERATED
 
 
 def test_capacity_archives_the_least_valuable_and_destroys_nothing(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:

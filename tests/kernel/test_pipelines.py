@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from tests.conftest import open_memory
 
 from loci import MemOS, Message
-from loci.errors import Denied, Invalid, LociError, Missing, Unavailable
+from loci.errors import Conflict, Denied, Invalid, LociError, Missing, Refused, Unavailable, Unsupported
 from loci.interface.pipeline import VERBS, Pipeline, Step, check, document_of, pipeline_of
+from loci.operation import citing, scheduler
 from loci.system import Cube
-from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock
+from loci.testing import CountingIds, HashEmbedder, HashEngine, ManualClock, TeachableEngine
 from loci.types import Channel, Role, State, Trust
 
 Door = Callable[..., MemOS]
@@ -74,17 +76,27 @@ def test_a_chain_of_verbs_is_one_change_and_the_log_names_it(cube: Cube) -> None
     assert cube.verify().is_clean
 
 
-def test_a_run_sees_what_it_has_done_and_nobody_else_does(cube: Cube) -> None:
-    seen: list[object] = []
-    cube.run(plan(
+def test_a_run_sees_what_it_has_done_and_nobody_else_does(cube: Cube, open_vault: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, seen = open_vault(embedder=HashEmbedder()).cube("main"), list[str]()
+    forget = Cube.forget
+
+    def look(within: Cube, id: str) -> object:
+        """In the middle of the run, from another connection in another thread."""
+        thread = threading.Thread(target=lambda: seen.extend(memory.text for memory in other.list(user="ann")))
+        thread.start()
+        thread.join()
+        return forget(within, id)
+
+    monkeypatch.setattr(Cube, "forget", look)
+    ran = cube.run(plan(
         {"verb": "add", "name": "said", "with": {"messages": "The heron stands on one leg.", "user": "ann"}},
         {"verb": "search", "name": "found", "with": {"question": "heron", "user": "ann", "limit": 1}},
         {"verb": "forget", "with": {"id": "$found.first"}},
         {"verb": "search", "name": "again", "with": {"question": "heron", "user": "ann"}},
     ))  # fmt: skip
-    seen = cube.list(user="ann")
-    assert not any("heron" in memory.text for memory in seen) and len(seen) == len(SAID)  # type: ignore[attr-defined]
-    assert cube.search("heron", user="ann").ids == cube.search("heron", user="ann").ids
+    said, found, _, again = (done.answer for done in ran.steps)
+    assert found.ids == said.ids and said.ids[0] not in again.ids
+    assert len(seen) == len(SAID) and not any("heron" in text for text in seen)
 
 
 BROKEN = [
@@ -216,7 +228,9 @@ def test_what_cannot_be_run_is_refused_before_anything_is(cube: Cube, document: 
 @pytest.mark.parametrize(
     ("given", "told"),
     [({}, "needs about, note"), ({"about": "a", "note": "b", "to": 1}, "no parameter to"), ({"about": "a", "note": 7}, "note is 7"),
-     ({"about": " ", "note": "b"}, "Step 1"), ({"about": "a", "note": "b", "limit": 5000}, "limit is 5000")],
+     ([1], "must be an object"), ("x", "must be an object"), ({1: 2}, "must be an object"), ({"about": "a", "note": "\ud800"}, "surrogate"),
+     ({"about": "a", "note": "b", "limit": 10**5000}, "too long to be shown"), ({"about": "a", "note": "b", "limit": float("nan")}, "limit is nan"),
+     ({"about": "a" * 99_000, "note": "b" * 950_000}, "1,000,000 are the most"), ({"about": " ", "note": "b"}, "Step 1"), ({"about": "a", "note": "b", "limit": 5000}, "limit is 5000")],
 )  # fmt: skip
 def test_parameters_are_checked_before_anything_is_done(cube: Cube, given: dict[str, Any], told: str) -> None:
     before = state(cube)
@@ -235,6 +249,14 @@ def test_json_goes_round(cube: Cube) -> None:
         '{"name": "a", "steps": [3]}',
         '{"name": "a", "steps": [{"verb": 3}]}',
         "x" * 1_000_001,
+        "[" * 100_000,
+        '{"name": "a", "steps": [{"verb": "list", "with": {"limit": ' + "9" * 5000 + "}}]}",
+        '{"name": "a", "steps": [{"verb": "list", "with": []}]}',
+        '{"name": "a", "parameters": [], "steps": [{"verb": "list"}]}',
+        '{"name": "a", "steps": [{"verb": "list", "\\ud800": 1}]}',
+        Pipeline("a", (Step("list", name=3),)),  # type: ignore[arg-type]
+        Pipeline("a", (Step("list", None),)),  # type: ignore[arg-type]
+        Pipeline("a", ("list",)),  # type: ignore[arg-type]
     ):
         with pytest.raises(Invalid):
             pipeline_of(bad)
@@ -352,6 +374,14 @@ class Careful(HashEmbedder):
         return super().embed(texts)
 
 
+class Outside(HashEmbedder):
+    cube: Cube | None = None
+
+    def embed(self, texts: Any) -> Any:
+        assert self.cube is None or not self.cube._store.is_within, "no model is called while others wait"
+        return super().embed(texts)
+
+
 def watched(open_vault: Door, failures: int = 0) -> tuple[Cube, Watched]:
     engine, embedder = Watched(failures), Careful()
     cube = open_vault(embedder=embedder, engine=engine).cube("main")
@@ -382,6 +412,23 @@ def test_questions_are_embedded_before_anything_is_written(open_vault: Door) -> 
     assert missing == {"dense": "1 of 6 memories have no vector yet"}, "what was just said is found by its words, and the answer says so"
 
 
+def test_a_run_that_only_reads_finishes_a_backlog_first_and_calls_no_model_within(tmp_path: Path) -> None:
+    embedder = Outside()
+    with open_memory(tmp_path, embedder=embedder, audit_reads=True) as memory:
+        embedder.cube = cube = memory.cube("main")
+        put(cube)
+        about, one = ["kettle", "ladder"], {"verb": "search", "with": {"question": "piano", "user": "ann"}}
+        each = {"verb": "search", "each": "$about", "with": {"question": "$each", "user": "ann"}}
+        gets = [{"verb": "get", "each": "$all.ids", "with": {"id": "$each"}}] * 20
+        listed = {"verb": "list", "name": "all", "with": {"user": "ann"}}
+        for _ in range(3):
+            ran = cube.run(plan(one, each, listed, *gets, about="texts"), {"about": about})
+            answers = [ran.steps[0].answer, *ran.steps[1].answer]
+            assert [answer.trace.missing for answer in answers] == [{}] * 3, "every question was embedded, before"
+        assert cube._scheduler.failure is None and cube.pending() == 0
+        assert len(cube.log(verb="read", limit=1000)) == 1 + 3 * (1 + 2 + 1 + 5 * 20), "that of `put`, and all of these"
+
+
 def test_a_model_that_fails_leaves_what_came_before_and_the_rest_in_the_queue(open_vault: Door, clock: ManualClock) -> None:
     cube, _ = watched(open_vault, failures=1)
     with pytest.raises(Unavailable, match=r"Step 2 \(answer\).*the model is down.*loci jobs cancel"):
@@ -400,8 +447,9 @@ def test_a_model_that_fails_leaves_what_came_before_and_the_rest_in_the_queue(op
 def test_a_later_step_that_fails_takes_its_own_stage_back(open_vault: Door) -> None:
     cube, _ = watched(open_vault)
     document = {**ANSWERED, "steps": [*ANSWERED["steps"], {"verb": "forget", "with": {"id": "nobody"}}]}
-    with pytest.raises(Unavailable, match=r"Step 5 \(forget\)"):
+    with pytest.raises(Missing, match=r"^Step 5 \(forget\).*is dead"):
         cube.run(document, GIVEN)
+    assert [(job.state, job.attempts) for job in cube.jobs() if job.verb == "pipeline"] == [("dead", 1)], "no other try would mend that"
     assert not any(memory.origin.channel is Channel.DERIVED for memory in cube.list(user="ann"))
     assert [r.detail["done"] for r in cube.log(verb="run")] == [1] and cube.verify().is_clean
 
@@ -433,10 +481,167 @@ def test_an_erasure_takes_the_words_out_of_the_queue(open_vault: Door, clock: Ma
     (job,) = cube.jobs(state="cancelled")
     assert job.arguments == {} and b"quibblewicked" not in cube._parts.vault.path("main").read_bytes()
     cube.retry(job.seq)
-    clock.advance(minutes=1)
     with pytest.raises(Invalid, match="words that were erased"):
         cube.drain()
     assert not cube.list(user="ben")
+
+
+class Interfering(HashEngine):
+    """Has something happen while it thinks, before each piece of its answer."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        super().__init__()
+        self.meanwhile, self.calls = meanwhile, 0
+
+    def generate(self, *arguments: Any, **more: Any) -> Any:
+        self.calls += 1
+        for piece in super().generate(*arguments, **more):
+            self.meanwhile()
+            yield piece
+
+
+@pytest.mark.parametrize("how", ["erased", "cancelled"])
+def test_a_run_that_was_stopped_under_its_caller_is_not_done(open_vault: Door, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Interfering()
+    cube = open_vault(engine=engine).cube("main")
+    note = cube.add("Buy milk.", user="ann").sources[0]
+    if how == "erased":
+        engine.meanwhile = lambda: note in [s.id for s in cube._store.sources()] and cube.erase(source=note)
+    else:
+        step = cube._scheduler.step
+        monkeypatch.setattr(cube._scheduler, "step", lambda work: cube.cancel(cube.jobs()[0].seq) and step(work))
+    with pytest.raises(Conflict, match=f"{how}.*stopped, and what comes before is done"):
+        cube.run(WAITING, {"note": "Buy milk."})
+    assert cube.jobs(state="cancelled") and not [r for r in cube.log(verb="run") if r.detail["done"] == 2]
+
+
+def test_a_model_that_takes_longer_than_a_lease_is_asked_once(
+    open_vault: Door, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though another process looks at the queue all the while."""
+    monkeypatch.setattr(scheduler, "HELD_SECONDS", 0.0)
+    engine = Interfering()
+    cube, other = (open_vault(engine=engine).cube("main") for _ in range(2))
+
+    def meanwhile() -> None:
+        clock.advance(seconds=50)
+        other._scheduler.work()
+
+    engine.meanwhile = meanwhile
+    cube.add("The kettle is blue.", user="ann")
+    assert cube.run(WAITING, {"note": "Buy milk."}).is_done and engine.calls == 1
+
+
+def test_a_run_works_its_own_stages_and_users_take_turns(open_vault: Door) -> None:
+    engine = Interfering()
+    cube = open_vault(engine=engine).cube("main")
+    cube.add("The kettle is blue.", user="ann")
+    cube.pause()
+    for _ in range(3):
+        cube.run(WAITING, {"note": "Buy milk."})
+    cube.resume()
+    assert cube.run(WAITING, {"note": "Buy tea."}).is_done and engine.calls == 1, "others' runs are not its business"
+    cube.pause()
+    cube.run({**WAITING, "steps": [{"verb": "generate", "with": {"question": "And?", "user": "ben", "max_tokens": 4}}]}, {"note": "a"})
+    cube.resume()
+    steps = iter((False, False, True))
+    cube.drain(lambda: next(steps))
+    assert [job.user for job in cube.jobs()] == ["ann", "ann"], "who has little to do does not wait for who has much"
+
+
+def test_what_cannot_be_asked_is_not_queued(open_vault: Door) -> None:
+    memory = open_vault(engine=HashEngine())
+    memory.cube("main").add("The kettle is blue.", user="ann")
+    memory.grant("rita", role=Role.READER, cube="main", user="ann")
+    before = memory.cube("main").fingerprint()
+    with pytest.raises(Denied, match=r"Step 2 \(generate\)"):
+        memory.acting("rita").cube("main").run(
+            plan(SEARCH | {"with": {"question": "kettle", "user": "ann"}}, {"verb": "generate", "with": {"question": "?", "user": "ben"}})
+        )
+    cube = open_vault().cube("main")
+    with pytest.raises(Unsupported, match=r"Step 1 \(answer\).*no model"):
+        cube.run(WAITING, {"note": "Buy milk."})
+    assert not cube.jobs() and cube.fingerprint() == before and not cube.log(verb="run")
+
+
+def test_what_an_attempt_that_was_taken_back_cited_was_not_cited(open_vault: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(citing, "cited", lambda text, shown: list(shown))
+    cube, _ = watched(open_vault)
+    answered = {"verb": "generate", "with": {"question": "Where is the kettle?", "user": "ann", "limit": 1, "max_tokens": 4}}
+    with pytest.raises(Missing):
+        cube.run(plan(answered, {"verb": "forget", "with": {"id": "nobody"}}))
+    cube._scheduler.note_uses()
+    assert not any(memory.cited for memory in cube.list(user="ann"))
+    cube.run(plan(answered))
+    assert sum(memory.cited for memory in cube.list(user="ann")) == 1, "it is part of the run"
+
+
+SECRET = "AKIAIOSFODNN7EXAMPLE"
+
+
+@pytest.mark.parametrize("text", [f"The key is {SECRET}.", f"$5 for {SECRET}."])
+def test_no_secret_waits_in_the_queue(open_vault: Door, text: str) -> None:
+    cube, _ = watched(open_vault)
+    literal = {"verb": "update", "with": {"memory": "$first", "text": f"It is {SECRET}.", "reason": SECRET}}
+    each = {"verb": "search", "each": "$about", "with": {"question": "$each"}}
+    document = {**WAITING, "parameters": {"note": "text", "first": "id", "about": "texts"}, "steps": [*WAITING["steps"], literal, each]}
+    cube.pause()
+    handed = {"note": text, "first": cube.list(user="ann")[0].id, "about": [SECRET]}
+    cube.run(document, handed)
+    assert SECRET.encode() not in b"".join(file.read_bytes() for file in cube._parts.vault.root.rglob("*") if file.is_file())
+    cube.protect(secrets="refuse")
+    with pytest.raises(Refused):
+        cube.run(document, handed)
+    assert len(cube.jobs()) == 1
+
+
+def test_a_branch_does_not_run_what_was_asked_for_here(open_vault: Door) -> None:
+    cube, engine = watched(open_vault)
+    cube.pause(reason="backup")
+    cube.run(WAITING, {"note": "Buy milk, and a word that nobody else has: quibblewicked."})
+    engine.cube = None
+    branch = cube.branch("what-if")
+    assert branch.paused() is None and not branch.jobs() and branch.drain() == 0
+    assert b"quibblewicked" not in branch._parts.vault.path("what-if").read_bytes()
+
+
+WAITING = plan(
+    {"verb": "generate", "name": "answer", "with": {"question": "Where is the kettle?", "user": "ann", "max_tokens": 4}},
+    {"verb": "add", "name": "kept", "with": {"messages": "$note", "user": "ann", "session": "s1"}},
+    note="text",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("whose", [{"user": "ann"}, {"session": "s1"}])
+def test_an_erased_user_or_session_does_not_come_back_by_the_queue(open_vault: Door, whose: dict[str, str]) -> None:
+    """What a run was given was never journaled, so that no erased source holds it."""
+    cube, _ = watched(open_vault)
+    cube.add("The roof is red.", user="ann", session="s1")
+    cube.pause()
+    cube.run(WAITING, {"note": "The diagnosis is quibblewicked."})
+    assert [job.user for job in cube.jobs()][-1] == "ann"
+    cube.erase(**whose)
+    cube.resume()
+    cube.drain()
+    (job,) = cube.jobs(state="cancelled")
+    assert (job.arguments, job.user, job.error) == ({}, None, "what it was given was erased")
+    assert not any("quibblewicked" in memory.text for memory in cube.list()) and cube.verify().is_clean
+    assert b"quibblewicked" not in cube._parts.vault.path("main").read_bytes()
+    cube.pause()
+    cube.run({**WAITING, "steps": [WAITING["steps"][0], {"verb": "list", "with": {"session": "s1"}}]}, {"note": "a"})
+    cube.erase(**whose)
+    assert len(cube.jobs(state="cancelled")) == 2, "also who has said nothing yet"
+
+
+def test_erasing_a_short_text_leaves_other_users_runs_alone(open_vault: Door) -> None:
+    cube, _ = watched(open_vault)
+    cube.pause()
+    cube.run(WAITING, {"note": "Please add tea to the list."})
+    for text, user in (("add", "ben"), ("text", "ann"), ("ea t", "ann")):
+        cube.erase(source=cube.add(text, user=user).sources[0])
+    assert [job.state for job in cube.jobs() if job.verb == "pipeline"] == ["ready"]
+    cube.erase(source=cube.add("tea", user="ann").sources[0])
+    assert [job.error for job in cube.jobs() if job.verb == "pipeline"] == ["what it was given was erased"]
 
 
 def test_a_rolled_back_run_leaves_the_log_of_reads(tmp_path: Path) -> None:
@@ -450,3 +655,29 @@ def test_a_rolled_back_run_leaves_the_log_of_reads(tmp_path: Path) -> None:
             with pytest.raises(Missing):
                 cube.run(plan(*steps, {"verb": "forget", "with": {"id": "nobody"}}))
         assert sum(r.detail["verb"] == "search" for r in cube.log(verb="read", limit=1000)) == 9 * 31
+
+
+# -- lineage -------------------------------------------------------------------------------------------------------------
+
+KEPT = plan(
+    {"verb": "generate", "name": "answer", "with": {"question": "Where is the blue kettle?", "user": "ann", "limit": 1, "max_tokens": 4}},
+    {"verb": "add", "name": "kept", "with": {"messages": ["It was said: ", "$answer.text"], "user": "ann"}},
+)
+
+
+@pytest.mark.parametrize("form", ["activation", "adapter"])
+def test_an_answer_is_derived_from_all_that_the_model_had_before_it(open_vault: Door, form: str) -> None:
+    """Not from what was recalled alone: from what a KV memory holds besides, and from what an adapter has learned."""
+    cube = open_vault(engine=TeachableEngine()).cube("main")
+    ids = put(cube)
+    gossip = cube.add("The kettle fair is at the harbour on Monday.", user="ann", origin="https://example.org/gossip").ids[0]
+    if form == "activation":
+        cube.activate([ids[1], gossip], user="ann")
+    else:
+        cube.mount(cube.distil(ids, user="ann").id)
+    ran = cube.run(KEPT)
+    answer, kept = ran.steps[0].answer, cube.get(ran.steps[1].answer.ids[0])
+    assert set(answer.memories) >= ({ids[1], gossip} if form == "activation" else set(ids))
+    assert kept.origin.trust is (Trust.UNTRUSTED if form == "activation" else Trust.REPORTED)
+    cube.erase(gossip if form == "activation" else ids[2])
+    assert kept.id not in [memory.id for memory in cube.list(user="ann")]

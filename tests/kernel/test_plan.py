@@ -12,7 +12,6 @@ from loci.errors import Denied, LociError, Unsupported
 from loci.operation.placing import Placed
 from loci.policy.placing import Limits
 from loci.ports.engine import Fingerprint, Rates, Tier
-from loci.ports.placing import Made
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
 from loci.types import Kind, Role
@@ -134,20 +133,6 @@ def test_users_and_sessions_do_not_share_a_body(cube: Cube, clock: ManualClock) 
     assert cube.verify().is_clean and {one.left for one in cube.plan(apply=True)} == {""}
 
 
-class Learner:
-    """Keeps what it was asked for."""
-
-    def __init__(self) -> None:
-        self.held: list[str] = []
-
-    def promote(self, memories: Sequence[str], user: str | None, held: str | None) -> Made:
-        self.held.append("+".join(memories))
-        return Made("adapter", "hash")
-
-    def demote(self, held: str) -> None:
-        self.held.remove(held)
-
-
 def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
     cube = open_vault(engine=Short()).cube("main")
     ids = say(cube, "s1", 4)
@@ -156,11 +141,6 @@ def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(ope
     cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
     (left,) = cube.plan(apply=True)
     assert left.decision.after is LEARNED and not left.is_done and left.left.startswith("unsupported") and not cube.log(verb="place")
-    learner = Learner()
-    cube._parts = replace(cube._parts, movers={LEARNED: learner})
-    (done,) = cube.plan(apply=True)
-    assert done.is_done and done.held == "adapter" and learner.held == ["+".join(sorted(ids))]
-    assert cube.log(verb="place")[-1].detail["after"] == "parametric"
 
 
 class Pupil(TeachableEngine, Slow):
@@ -202,6 +182,60 @@ def test_what_failed_its_examination_is_not_learned_over_and_over(open_vault: Ca
     steps = engine.student().steps
     cube.plan(apply=True)
     assert engine.student().steps == steps
+
+
+class Apt(TeachableEngine, HashEngine):
+    """It can learn, and what it learns is cheaper still than a KV memory."""
+
+    def rates(self) -> Rates:
+        return Rates(0.001, 1e-3, 1e-9, 1e-9, Tier(0.027, 1e10), Tier(0.027, 1e9))
+
+
+def held(open_vault: Callable[..., MemOS], clock: ManualClock, engine: Apt, sessions: int) -> Cube:
+    """Sessions that are kept as KV memories, and may be learned since today."""
+    cube = open_vault(engine=engine).cube("main")
+    ids = [id for number in range(sessions) for id in say(cube, f"s{number}", 4)]
+    use(cube, clock, ids, 4000, minutes=1)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 0, 0))
+    assert [one.decision.after for one in cube.plan(apply=True)] == [HELD] * sessions
+    clock.advance(days=8)
+    return cube
+
+
+def test_what_failed_stays_held_and_waits_as_long_as_it_had_to_stand(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    engine = Apt()
+    engine.student().forgets = 0.5
+    cube = held(open_vault, clock, engine, 1)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
+    (left,) = cube.plan(apply=True)
+    assert left.left.startswith("failed_examination") and cube.log(verb="place")[-1].detail["after"] == "activation"
+    steps = engine.student().steps
+    for _ in range(3):
+        clock.advance(days=2)
+        assert [one.decision.after for one in cube.plan(apply=True)] == [HELD]
+    assert engine.student().steps == steps and len(cube.activations(user="ann")) == 1
+    use(cube, clock, [memory.id for memory in cube.list(user="ann")], 4000, minutes=1)
+    assert cube.plan(apply=True)[0].decision.after is LEARNED and engine.student().steps > steps
+
+
+def test_a_day_has_as_much_training_as_it_has_however_often_it_is_planned(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = held(open_vault, clock, Apt(), 3)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 40.0))
+    learned = []
+    for _ in range(26):
+        learned.append(sum(one.is_done for one in cube.plan(apply=True)))
+        clock.advance(hours=1)
+    assert learned == [1, *[0] * 23, 1, 0]
+
+
+def test_what_somebody_had_read_besides_is_theirs_to_let_go_of(cube: Cube, clock: ManualClock) -> None:
+    ids = say(cube, "s1", 4)
+    use(cube, clock, ids, 40)
+    cube.plan(apply=True)
+    own = cube.activate(ids[:2], user="ann")
+    clock.advance(days=2)
+    use(cube, clock, ids[:2], 40)
+    assert not any(one.decision.is_move for one in cube.plan(apply=True)) and own.id in [h.id for h in cube.activations(user="ann")]
 
 
 def test_who_may_and_where_it_cannot_be(memory: MemOS, open_vault: Callable[..., MemOS], cube: Cube) -> None:

@@ -302,6 +302,61 @@ def test_an_erased_user_is_in_no_job(open_vault: Callable[..., MemOS]) -> None:
     assert cube.drain() and not cube.jobs()
 
 
+def test_a_job_that_ends_its_workers_is_tried_later_and_later_and_is_dead_in_the_end(
+    open_vault: Callable[..., MemOS], clock: ManualClock
+) -> None:
+    """A worker that was killed says nothing: its lease runs out."""
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    cube.add("The kettle is blue.", user="ana")
+    waits = []
+    for attempt in range(scheduler.MOST_ATTEMPTS):
+        with cube._store.write(clock.now()) as tx:
+            (job,) = tx.lease("embed", f"killed {attempt}", clock.now() + scheduler.LEASE, 1)
+        clock.advance(minutes=2)
+        assert cube._scheduler.work() == 0, "not at once"
+        (job,) = cube.jobs()
+        if job.state == "ready" and job.due is not None:
+            waits.append(job.due - clock.now())
+            clock.advance(hours=3)
+    assert waits == [scheduler.wait_of(failures) for failures in range(1, scheduler.MOST_ATTEMPTS)]
+    assert (job.state, job.attempts, job.error) == ("dead", scheduler.MOST_ATTEMPTS, "its worker was gone")
+    assert [record.object for record in cube.log(verb="bury")] == [str(job.seq)] and cube.verify().is_clean
+
+
+def test_who_was_too_slow_has_not_worked_for_nothing(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    """Another process finds the lease over, and nobody has begun the job anew before the first one is done."""
+
+    class Late(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            clock.advance(seconds=80)
+            other.drain()
+            return super().embed(texts)
+
+    idle = Picky()
+    other = open_vault(embedder=idle).cube("main")
+    cube = open_vault(embedder=Late()).cube("main")
+    cube.add("The kettle is blue.", user="ana")
+    assert cube.drain() == 1 and not cube.jobs() and not idle.given
+
+
+def test_a_clock_that_was_put_back_does_not_stop_the_queue(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    embedder = Picky()
+    cube = open_vault(embedder=embedder).cube("main")
+    cube.add("The roof is red.", user="ana")
+    cube.drain()
+    back = ManualClock(clock.now() - timedelta(days=1))
+    cube = open_vault(embedder=embedder, clock=back).cube("main")
+    cube.add("The kettle is blue.", user="ana")
+    assert not cube.search("kettle", user="ana").trace.missing and cube.pending() == 0
+    cube.add(f"The {POISON} is in the kettle.", user="ana")
+    with pytest.raises(EmbedderFailed):
+        cube.drain()
+    assert cube.drain() == 0, "what has failed waits all the same"
+    back.advance(minutes=1)
+    with pytest.raises(EmbedderFailed):
+        cube.drain()
+
+
 @pytest.mark.parametrize(
     "ask", [lambda c: c.jobs(state="done"), lambda c: c.jobs(limit=0), lambda c: c.job(0), lambda c: c.retry("1"), lambda c: c.cancel(-1)]
 )

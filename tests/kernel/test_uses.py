@@ -153,3 +153,15 @@ def test_the_setting_chooses_and_refuses() -> None:
     for wrong in (Settings(retention="lfu"), Settings(stability_days=0)):
         with pytest.raises(Invalid):
             retention_of(wrong)
+
+
+def test_a_read_only_cube_counts_what_was_cited_and_moves_nothing(open_vault: Callable[..., MemOS]) -> None:
+    cube = open_vault(capacity=1).cube("main")
+    for text in ("The kettle is blue.", "The piano is green."):
+        cube.add(text, user="ann")
+    (archived,) = [memory.id for memory in cube.list(user="ann", archived=True) if memory.state is State.ARCHIVED]
+    cube.protect(read_only=True)
+    cube.cite([archived])
+    cube._scheduler.note_uses()
+    assert cube.get(archived).state is State.ARCHIVED and cube.get(archived).cited == 1
+    assert cube.jobs() == [], "and its queue can be looked at"

@@ -74,11 +74,11 @@ def check(place: Place, pipeline: Path, given: Sequence[str], as_json: bool) -> 
     """Check the pipeline in the JSON file PIPELINE ('-': stdin), and the parameters if any are given. Nothing is run."""
     from loci.cli import render
     from loci.interface.pipeline import check as checked
-    from loci.interface.pipeline import document_of, pipeline_of, stages
+    from loci.interface.pipeline import document_of, model_calls, pipeline_of
 
     plan = pipeline_of(_read(pipeline))
     checked(plan, parameters(plan, given) if given else None)
-    cuts = [place + 1 for place in stages(plan)]
+    cuts = [place + 1 for place in model_calls(plan)]
     if as_json:
         emit({"pipeline": document_of(plan), "models": cuts, "stages": len(cuts) + 1})
     else:
@@ -106,7 +106,7 @@ def _value(text: str, kind: str, name: str) -> Any:
     if kind in ("ids", "texts", "number"):
         try:
             return json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise Invalid(f"--set {name}={text!r:.60} is of no kind {kind}.") from None
     return text
 

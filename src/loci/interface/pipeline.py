@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from loci.errors import Invalid
+from loci.errors import Invalid, TooLarge
 from loci.interface import inputs
 
 MOST_STEPS, MOST_PARAMETERS, MOST_EACH = 32, 32, 100
-MOST_CHARACTERS = 1_000_000  # of a pipeline as JSON, and of a parameter
+MOST_CHARACTERS = 1_000_000  # of a pipeline as JSON, and of all that one holds with what it is given
+MOST_NUMBER = 1 << 62
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 KINDS = ("text", "id", "ids", "texts", "number", "flag", "time")
 EACH = "each"
@@ -66,6 +67,8 @@ VERBS: Mapping[str, Verb] = {
     ),
 }  # fmt: skip
 CHOICES = {"mode": ("overwrite", "append", "merge"), "move": ("archive", "freeze", "thaw", "restore")}
+WORDS = ("messages", "text", "question", "reason")  # arguments that are somebody's words
+NAMED = (*CHOICES, "types", "channel")  # texts that are names of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +110,21 @@ class Reference:
 def pipeline_of(document: object) -> Pipeline:
     """A pipeline from JSON, or from what that says. Raises `Invalid` with what is wrong, and where; what its steps mean is `check`'s business."""
     if isinstance(document, Pipeline):
-        return document
+        document = _fields_of(document)
     if isinstance(document, str):
         if len(document) > MOST_CHARACTERS:
             raise Invalid(f"A pipeline of {len(document):,} characters is too long; {MOST_CHARACTERS:,} are the most.")
         try:
             document = json.loads(document)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise Invalid(f"The pipeline is no JSON: {error}.") from error
     fields = _object(document, "The pipeline", {"name", "parameters", "steps"})
     name, steps = fields.get("name"), fields.get("steps")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise Invalid(f"The pipeline's name is {name!r:.60}; it must be a small letter, and then letters, digits, - or _.")
+        raise Invalid(f"The pipeline's name is {_shown(name)}; it must be a small letter, and then letters, digits, - or _.")
     if not isinstance(steps, Sequence) or isinstance(steps, str):
         raise Invalid(f"The pipeline {name} has no list of steps.")
-    made = [_parameter(key, value) for key, value in _object(fields.get("parameters") or {}, "parameters").items()]
+    made = [_parameter(key, value) for key, value in _object(fields.get("parameters", {}), "parameters").items()]
     return Pipeline(name, tuple(_step(place, step) for place, step in enumerate(steps, 1)), dict(made))
 
 
@@ -138,9 +141,28 @@ def document_of(pipeline: Pipeline) -> dict[str, Any]:
     return {"name": pipeline.name, "parameters": parameters, "steps": steps}
 
 
+def _fields_of(pipeline: Pipeline) -> dict[str, Any]:
+    """What was put together in Python, to be looked at like any other."""
+    if not all(isinstance(step, Step) for step in pipeline.steps):
+        raise Invalid(f"The steps of the pipeline are {_shown(pipeline.steps)}; each must be a Step.")
+    parameters = {name: {"kind": known.kind, "default": known.default} for name, known in pipeline.parameters.items()}
+    steps = [{"verb": step.verb, "name": step.name, "with": step.given, "each": step.each} for step in pipeline.steps]
+    return {"name": pipeline.name, "parameters": parameters, "steps": steps}
+
+
+def _shown(value: object) -> str:
+    """The beginning of a value, as an error says it."""
+    try:
+        return f"{value!r:.60}"
+    except (ValueError, RecursionError):
+        return "a number too long to be shown, or lists too deep"
+
+
 def _object(value: object, what: str, known: set[str] | None = None) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise Invalid(f"{what} is {value!r:.60}; it must be an object.")
+        raise Invalid(f"{what} is {_shown(value)}; it must be an object.")
+    for key in value:
+        inputs.word_of(key, f"{what}: a name")
     if known is not None and (unknown := value.keys() - known):
         raise Invalid(f"{what} has {', '.join(sorted(unknown))}; it may have {', '.join(sorted(known))}.")
     return value
@@ -153,11 +175,11 @@ def _parameter(name: str, value: object) -> tuple[str, Parameter]:
 
 def _step(place: int, value: object) -> Step:
     fields = _object(value, f"Step {place}", {"verb", "name", "with", "each"})
-    given = _object(fields.get("with") or {}, f"Step {place}: with")
+    given = _object(fields.get("with", {}), f"Step {place}: with")
     verb, name, each = fields.get("verb"), fields.get("name", ""), fields.get("each", "")
     for word, said in (("verb", verb), ("name", name), ("each", each)):
         if not isinstance(said, str):
-            raise Invalid(f"Step {place}: {word} is {said!r:.60}; it must be a text.")
+            raise Invalid(f"Step {place}: {word} is {_shown(said)}; it must be a text.")
     return Step(str(verb), dict(given), str(name), str(each))
 
 
@@ -173,7 +195,7 @@ def check(pipeline: Pipeline, given: Mapping[str, Any] | None = None) -> Mapping
         raise Invalid(f"The pipeline {pipeline.name} has {len(pipeline.parameters)} parameters; {MOST_PARAMETERS} are the most.")
     for name, parameter in pipeline.parameters.items():
         if not NAME.fullmatch(name) or name == EACH or parameter.kind not in KINDS:
-            raise Invalid(f"The parameter {name!r:.60} of kind {parameter.kind!r:.60} is none; kinds are {', '.join(KINDS)}.")
+            raise Invalid(f"The parameter {_shown(name)} of kind {_shown(parameter.kind)} is none; kinds are {', '.join(KINDS)}.")
         if parameter.default is not None:
             _check_value(parameter.default, parameter.kind, f"The parameter {name}")
     kinds = {(name, ""): parameter.kind for name, parameter in pipeline.parameters.items()}
@@ -189,11 +211,15 @@ def check(pipeline: Pipeline, given: Mapping[str, Any] | None = None) -> Mapping
         if step.name:
             gives = {**VERBS[step.verb].gives, **({"ids": "ids"} if step.each else {})}
             kinds |= {(step.name, part): kind for part, kind in gives.items() if not step.each or part in ("ids", "count")}
-    return {} if given is None else parameters_of(pipeline, given)
+    found = {} if given is None else parameters_of(pipeline, given)
+    if (size := sum(map(len, texts_of(pipeline, found)))) > MOST_CHARACTERS:
+        raise TooLarge(f"The pipeline {pipeline.name} holds {size:,} characters with what it is given; {MOST_CHARACTERS:,} are the most.")
+    return found
 
 
 def parameters_of(pipeline: Pipeline, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a run is given, with defaults. Raises `Invalid`."""
+    given = _object(given, f"What the pipeline {pipeline.name} is given")
     if unknown := given.keys() - pipeline.parameters.keys():
         raise Invalid(f"The pipeline {pipeline.name} has no parameter {', '.join(sorted(unknown))}; it has {_listed(pipeline.parameters)}.")
     found = {name: given.get(name, parameter.default) for name, parameter in pipeline.parameters.items()}
@@ -219,9 +245,9 @@ def _listed(names: Mapping[str, object]) -> str:
 def _check_step(step: Step, kinds: Mapping[tuple[str, str], str], later: set[str]) -> None:
     verb = VERBS.get(step.verb)
     if verb is None:
-        raise Invalid(f"{step.verb!r:.60} is no verb of a pipeline; there are {', '.join(VERBS)}.")
+        raise Invalid(f"{_shown(step.verb)} is no verb of a pipeline; there are {', '.join(VERBS)}.")
     if step.name and (not NAME.fullmatch(step.name) or step.name == EACH or any(name == step.name for name, _ in kinds)):
-        raise Invalid(f"its name {step.name!r:.60} is taken, or is none: a small letter, and then letters, digits, - or _.")
+        raise Invalid(f"its name {_shown(step.name)} is taken, or is none: a small letter, and then letters, digits, - or _.")
     if unknown := step.given.keys() - verb.takes.keys():
         raise Invalid(f"{step.verb} takes no {', '.join(sorted(unknown))}; it takes {_listed(verb.takes)}.")
     if missing := [name for name, kind in verb.takes.items() if kind.endswith("!") and name not in step.given]:
@@ -230,7 +256,7 @@ def _check_step(step: Step, kinds: Mapping[tuple[str, str], str], later: set[str
         if verb.is_model:
             raise Invalid("a model call is made once, and not for each of several.")
         if _kind_of(step.each, kinds, later, is_each=False) not in ("ids", "texts"):
-            raise Invalid(f"each is {step.each!r:.60}; it must refer to ids or texts, such as $found.ids.")
+            raise Invalid(f"each is {_shown(step.each)}; it must refer to ids or texts, such as $found.ids.")
     for name, value in step.given.items():
         _check_argument(step, name, value, kinds, later)
 
@@ -256,19 +282,21 @@ def _kind_of(value: Any, kinds: Mapping[tuple[str, str], str], later: set[str], 
     """The kind of what is referred to. Raises `Invalid` for what is not there."""
     wanted = reference_of(value)
     if wanted is None:
-        raise Invalid(f"{value!r:.60} refers to nothing; a reference begins with $.")
+        raise Invalid(f"{_shown(value)} refers to nothing; a reference begins with $.")
     if wanted.name == EACH and not wanted.part:
         if not is_each:
             raise Invalid("$each stands for an item of each, and there is no each.")
         return "id"
     found = kinds.get((wanted.name, wanted.part))
     if found == "lost":
-        raise Invalid(f"{value} are words from before a model call, and only ids and numbers go across one: `add` them, and recall them.")
+        raise Invalid(
+            f"{_shown(value)} are words from before a model call, and only ids and numbers go across one: `add` them, and recall them."
+        )
     if found is None and wanted.name in later:
-        raise Invalid(f"{value} is of a step that comes later, or is this one.")
+        raise Invalid(f"{_shown(value)} is of a step that comes later, or is this one.")
     if found is None:
         there = ", ".join(sorted(f"${name}.{part}".rstrip(".") for name, part in kinds)) or "nothing yet"
-        raise Invalid(f"{value} is not there; there is {there}.")
+        raise Invalid(f"{_shown(value)} is not there; there is {there}.")
     return found
 
 
@@ -299,17 +327,18 @@ def _check_value(value: Any, kind: str, what: str) -> None:
         case "ids" | "texts":
             is_right = isinstance(value, list | tuple) and len(value) <= MOST_EACH and all(isinstance(item, str) for item in value)
         case "number":
-            is_right = isinstance(value, int | float) and not isinstance(value, bool)
+            is_right = isinstance(value, int | float) and not isinstance(value, bool) and -MOST_NUMBER <= value <= MOST_NUMBER
         case "flag":
             is_right = isinstance(value, bool)
         case _:
             is_right = isinstance(value, datetime) or (isinstance(value, str) and time_of(value) is not None)
     if not is_right:
-        raise Invalid(f"{what} is {value!r:.60}; it must be of kind {kind}.")
-    if kind == "id":
-        inputs.id_of(value)
+        raise Invalid(f"{what} is {_shown(value)}; it must be of kind {kind}.")
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(text, str):
+            inputs.word_of(text, what)
     if kind in ("ids", "texts") and any(reference_of(item) is not None for item in value):
-        raise Invalid(f"{what} is {value!r:.60}; what is referred to stands for a whole list, and not in one.")
+        raise Invalid(f"{what} is {_shown(value)}; what is referred to stands for a whole list, and not in one.")
 
 
 def time_of(value: str) -> datetime | None:
@@ -340,6 +369,45 @@ def references(step: Step) -> Iterator[tuple[str, Reference]]:
                 yield name, wanted
 
 
-def stages(pipeline: Pipeline) -> list[int]:
-    """The places of the model calls, before which it is cut."""
+def texts_of(pipeline: Pipeline, given: Mapping[str, Any]) -> list[str]:
+    """Every text that is said in it: what its steps and parameters hold, and what it was given; no choice among words of ours."""
+    literals: list[Any] = []
+    for step in pipeline.steps:
+        takes = VERBS[step.verb].takes
+        literals += [value for name, value in step.given.items() if name not in NAMED and takes[name].rstrip("!") in ("text", "texts")]
+    found = [text.removeprefix("$") if text.startswith("$$") else text for text in _texts(literals) if reference_of(text) is None]
+    handed = [value for name, p in pipeline.parameters.items() if p.kind in ("text", "texts") for value in (p.default, given.get(name))]
+    return found + _texts(handed)
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    parts = [part for value in values for part in (value if isinstance(value, list | tuple) else [value])]
+    return [part for part in parts if isinstance(part, str)]
+
+
+def with_words(pipeline: Pipeline, given: Mapping[str, Any], change: Callable[[str], str]) -> tuple[Pipeline, Mapping[str, Any]]:
+    """A pipeline and what it is given with every text that is somebody's words changed: names and ids stay."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [changed(part) for part in value]
+        return change(value) if isinstance(value, str) else value
+
+    def literal(value: Any) -> Any:
+        parts = value if isinstance(value, list) else [value]
+        made = [part if reference_of(part) is not None else changed(part) for part in parts]
+        return made if isinstance(value, list) else made[0]
+
+    steps, said = [], set[str]()
+    for step in pipeline.steps:
+        steps.append(replace(step, given={name: literal(value) if name in WORDS else value for name, value in step.given.items()}))
+        named = {wanted.name for name, wanted in references(step) if name in WORDS}
+        said |= named | ({wanted.name for name, wanted in references(step) if name == EACH} if EACH in named else set())
+    parameters = {name: replace(p, default=changed(p.default)) if name in said else p for name, p in pipeline.parameters.items()}
+    handed = {name: changed(value) if name in said else value for name, value in given.items()}
+    return replace(pipeline, steps=tuple(steps), parameters=parameters), handed
+
+
+def model_calls(pipeline: Pipeline) -> list[int]:
+    """The places of the steps before which it is cut."""
     return [place for place, step in enumerate(pipeline.steps) if VERBS[step.verb].is_model]

@@ -11,7 +11,7 @@ from loci.operation.adapters import Adapters
 from loci.operation.intake import rejudge
 from loci.policy.access import admits
 from loci.ports import Reach, Store, Transaction
-from loci.types import Head
+from loci.types import Head, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,17 @@ def erase(
     branches: Sequence[str],
     within: tuple[Reach, ...] | None,
     adapters: Adapters,
+    queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
     tidy: Callable[[Transaction], object],
     settle: Callable[[datetime], tuple[str, ...]],
 ) -> Erased:
     """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing; but what an erasure before
     this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
-    ``within`` would go along, since they were made of these. What had learned of the words learns anew without them. ``tidy`` destroys the files of what models had made of the words, before the
+    ``within`` would go along, since they were made of these. What had learned of the words learns anew without them. ``queued`` names the
+    jobs that hold these words, or are of the user or session that is erased: they are emptied. ``tidy`` destroys the files of what models had made of the words, before the
     erasure is committed: a crash in between costs what can be built again. ``settle`` has servers forget it, after that."""
     try:
-        erased = _erase(store, by, value, principal, now, branches, within, adapters, tidy)
+        erased = _erase(store, by, value, principal, now, branches, within, adapters, queued, tidy)
     except Missing:
         store.finish_erasure()
         settle(now)
@@ -89,19 +91,23 @@ def _erase(
     branches: Sequence[str],
     within: tuple[Reach, ...] | None,
     adapters: Adapters,
+    queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
     tidy: Callable[[Transaction], object],
 ) -> Erased:
     with store.write(now) as tx:
         named = tx.quoting(by, value)
         sources = derived_sources(tx, named)
-        if not sources:
-            raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
         words = [store.source(id) for id in sources]
+        jobs = queued(by, value, words)
+        if not sources and not jobs:
+            raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
         if not all(admits(within, value if source.id in named else None, source.scope) for source in words):
             raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
         check_free(tx, sources, "erased")
         learned = store.adapters()
         removed = tx.remove(sources)
+        for job in jobs:
+            tx.empty(job, "what it was given was erased")
         adapters.forget(tx, learned, sources, value if by == "user" else None)
         tidy(tx)
         for claim in removed.reopened:

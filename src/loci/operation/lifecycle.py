@@ -198,8 +198,8 @@ def _worth(memory: Memory, now: datetime) -> retention.Worth:
     born = memory.recorded.start or now
     used = memory.last_used or born
     return retention.Worth(
-        priority=memory.priority, uses=memory.uses, days_since_use=(now - used).total_seconds() / 86400,
-        days_since_said=(now - (memory.at or born)).total_seconds() / 86400, is_claim=bool(memory.claims),
+        priority=memory.priority, uses=memory.uses, days_since_use=max(0.0, (now - used) / retention.DAY),
+        days_since_said=max(0.0, (now - (memory.at or born)) / retention.DAY), is_claim=bool(memory.claims),
         is_smalltalk=memory.type is Type.SMALLTALK,
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ from loci.policy.retention import DAY, heat
 from loci.ports import RowFilter, Store
 from loci.ports.engine import Engine, Manifest
 from loci.text.tokens import count_tokens
-from loci.types import Memory
+from loci.types import Memory, Record
 from loci.types import State as Life
 
 VERB = "place"  # under which a move is in the log
@@ -64,15 +64,20 @@ def placed(
     learned = _learned(store, adapters, memories, groups, now)
     known = {name: _facts(name, ids, holding.get(name), memories, now) for name, ids in groups.items()}
     bodies: dict[str, tuple[Body, Group]] = {}
-    demoted = _demoted(store)
+    moves = store.records(None, None, VERB, None, 1 << 40)
+    demoted = {move.object: move.at for move in moves if move.detail["after"] == NAMES[TEXT] and not _failed(move)}
+    failed = {move.object: move.at for move in moves if _failed(move)}
     for name, members in known.items():
         id = store.hash("body", name[0], name[1]).hex()[:16]
         state = learned[name].state if name in learned else _state(activations, holding.get(name), name[0], now)
         if state.form is TEXT and id in demoted:
             state = replace(state, demoted_days=max(0.0, (now - demoted[id]) / DAY))
+        if id in failed:
+            state = replace(state, failed_days=max(0.0, (now - failed[id]) / DAY))
         if state.form is not TEXT or any(member.heat >= placing.WARM for member in members):
             bodies[id] = placing.body_of(id, members, state), name
-    decisions = placing.plan([body for body, _ in bodies.values()], machine, limits)
+    left = max(0.0, limits.training_s - sum(_training_s(move) for move in moves if now - move.at < DAY))
+    decisions = placing.plan([body for body, _ in bodies.values()], machine, replace(limits, training_s=left))
     return [_placed(decision, bodies[decision.body.id][1], holding, learned) for decision in decisions]
 
 
@@ -140,7 +145,8 @@ def _held(store: Store, activations: Composing) -> list[Manifest]:
 
 
 def _grouped(memories: Mapping[str, Memory], held: Sequence[Manifest]) -> tuple[dict[Group, list[str]], dict[Group, Manifest]]:
-    """The memories of each body, and what holds it. What is held of one session belongs to its body; of several it is a body of its own."""
+    """The memories of each body, and what holds it. What is held of one session belongs to its body; of several it is a body of its own. What holds only
+    what another one does, somebody made: it is left alone."""
     holding: dict[Group, Manifest] = {}
     taken: dict[str, Group] = {}
     for manifest in held:
@@ -156,6 +162,9 @@ def _grouped(memories: Mapping[str, Memory], held: Sequence[Manifest]) -> tuple[
     for id, memory in memories.items():
         if memory.cited or id in taken:
             groups.setdefault(taken.get(id, _name(memory)), []).append(id)
+    for name, manifest in list(holding.items()):
+        if not groups[name] and any(quoted.memory in memories for quoted in manifest.quoted):  # all of it belongs to another body
+            del groups[name], holding[name]
     return groups, holding
 
 
@@ -196,7 +205,12 @@ def _state(activations: Composing, manifest: Manifest | None, user: str | None, 
     return State(HELD, held, stale, held_days=max(0.0, (now - manifest.created) / DAY))
 
 
-def _demoted(store: Store) -> dict[str, datetime]:
-    """When bodies were put back into text, by their ids, as the log has it."""
-    records = store.records(None, None, VERB, None, 1 << 40)
-    return {found.object: found.at for found in records if found.detail.get("after") == NAMES[TEXT]}
+def _failed(move: Record) -> bool:
+    """Whether what was learned failed its examination, so that the body stayed what it was."""
+    return bool(move.detail.get("is_failed"))
+
+
+def _training_s(move: Record) -> float:
+    """What a move took of the day's training, as it was expected to."""
+    is_learned = _failed(move) or move.detail["after"] == NAMES[LEARNED]
+    return float(move.detail["numbers"]["training_s"]) if is_learned else 0.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from loci.errors import Unavailable
 
-Job = Callable[[Callable[[], bool]], str]
+Task = Callable[[Callable[[], bool]], str]
 """What an errand does; it is handed what tells whether it is still wanted, and answers what came of it."""
 
 
@@ -53,7 +53,7 @@ class Porter:
         self._errands: list[tuple[object, Errand]] = []  # that are not over, oldest first: all but the last were cancelled
         self._faults: weakref.WeakKeyDictionary[object, dict[str, str]] = weakref.WeakKeyDictionary()
 
-    def send(self, owner: object, tenant: str, ids: tuple[str, ...], job: Job) -> Errand:
+    def send(self, owner: object, tenant: str, ids: tuple[str, ...], job: Task) -> Errand:
         """Begins an errand and returns at once. ``owner`` is what it is for, and ``tenant`` who is told of what goes wrong, and nobody else."""
         errand = Errand(ids)
         with self._lock:

@@ -47,11 +47,26 @@ Cited = tuple[datetime, tuple[str, ...]]  # by an answer at this time
 CAPACITY = "loci"  # who archives where a cube is full
 
 Write = Callable[[datetime], AbstractContextManager[Transaction]]
+MOMENT = timedelta(microseconds=1)
+GONE = "its worker was gone"
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
+
+
+def wait_of(failures: int) -> timedelta:
+    """How long after so many failures the next try is."""
+    return RETRY * (1 << min(failures - 1, MOST_DOUBLINGS))
 
 
 class _Closing(Exception):
     """The cube is being closed, and a long job is in hand."""
+
+
+@dataclass(slots=True)
+class Together:
+    """What was used and cited for one purpose, and counts only if that is reached."""
+
+    used: Counter[str] = field(default_factory=Counter)
+    cited: list[Cited] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -112,6 +127,7 @@ class Scheduler:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._woken = 0.0
+        self._behind = timedelta(0)
         self.failure: LociError | None = None
 
     # -- foreground ----------------------------------------------------------------------------------------------------
@@ -125,24 +141,28 @@ class Scheduler:
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
-        held: list[str] | None = getattr(self._held, "uses", None)
+        held: Together | None = getattr(self._held, "uses", None)
         if held is not None:
-            held.extend(memories)
+            held.used.update(memories)
             return
         with self._used_lock:
             self._used.update(memories)
 
     def cite(self, memories: Sequence[str]) -> None:
         """Notes that an answer was shown these and cited them, now; written later too."""
+        found = (self._clock.now(), tuple(dict.fromkeys(memories)))
+        held: Together | None = getattr(self._held, "uses", None)
+        if held is not None:
+            held.cited.append(found)
+            return
         with self._used_lock:
-            self._cited.append((self._clock.now(), tuple(dict.fromkeys(memories))))
+            self._cited.append(found)
 
     @contextmanager
-    def together(self) -> Iterator[list[str]]:
-        """What is recalled in this, in this thread, is listed and not counted: its use is part of what it was recalled for, and `put_uses` writes
-        it with that."""
-        held: list[str] = []
-        self._held.uses = held
+    def together(self) -> Iterator[Together]:
+        """What is recalled and cited in this, in this thread, is listed and not counted: it is part of what it was recalled for, and `put_together`
+        writes it with that."""
+        held = self._held.uses = Together()
         try:
             yield held
         finally:
@@ -155,7 +175,7 @@ class Scheduler:
         with self._used_lock:
             self._reads.append((self._clock.now().isoformat(), principal, verb, tuple(memories)))
             is_full = len(self._reads) >= READS_KEPT
-        if is_full and not self._store.is_writing:  # what may be taken back takes no record of a read with it
+        if is_full and not self._store.is_within:  # what may be taken back takes no record of a read with it
             self.write_reads()
 
     def write_reads(self) -> None:
@@ -211,9 +231,9 @@ class Scheduler:
         """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing. So it
         does when the cube cannot be written now or the embedder fails: an answer neither waits for that nor ends with it, and
         ``failure`` keeps what it was."""
-        if self._embedder is None or self._store.is_writing:  # nothing is computed while others wait to write
+        if self._embedder is None or self._store.is_within:  # nothing is computed while others wait
             return
-        now = self._clock.now()
+        now = self._now()
         backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]
         if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
             return  # what failed waits for its time, and no answer for it
@@ -227,18 +247,18 @@ class Scheduler:
             self._working.release()
 
     def drain(self, is_over: Callable[[], bool] | None = None) -> int:
-        """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, if it is still
-        to be done."""
+        """Works until nothing is due, or it is over after a step. Returns how many steps that took. Raises what a job raised, unless
+        that was done after all."""
         done = self.work(is_over)
         failure, self.failure = self.failure, None
-        if failure is not None and self._store.jobs(1):
+        if failure is not None and self._store.jobs(1, ("ready", "leased", "dead")):
             raise failure
         return done
 
-    def step(self, verb: str) -> bool:
+    def step(self, work: Work) -> bool:
         """Works some jobs of one kind here and now, for somebody who waits. False when none is due."""
         with self._working:
-            return self._step_alone(self._store.write, None, [work for work in self._works if work.verb == verb])
+            return self._step_alone(self._store.write, None, [work])
 
     def work(self, is_over: Callable[[], bool] | None = None) -> int:
         """The same, and what a job raised is in the queue and in ``failure`` alone. Raises what the store raises."""
@@ -289,7 +309,7 @@ class Scheduler:
     def _seconds_until_due(self) -> float:
         """Until there is something to do, as far as is known now."""
         due = self._due(self._works)
-        return IDLE_SECONDS if due is None else min(max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
+        return IDLE_SECONDS if due is None else min(max((due - self._now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
 
     def _may_gather(self) -> bool:
         """Whether the next step had better wait for more. What is said in quick succession is embedded together, by two commits and not
@@ -304,7 +324,7 @@ class Scheduler:
 
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
         due = self._due(works) if works else None
-        if due is None or due > self._clock.now():
+        if due is None or due > self._now():
             return False  # without taking the lock of those who write
         held = self._lease(write, works)
         if held is None:
@@ -334,7 +354,7 @@ class Scheduler:
         return True
 
     def _prolong(self, jobs: Sequence[Job]) -> None:
-        now = self._clock.now()
+        now = self._now()
         with self._store.write(now) as tx:
             if not tx.prolong([job.seq for job in jobs], self._worker, now + LEASE):
                 raise Unavailable(TAKEN_OVER)
@@ -342,8 +362,9 @@ class Scheduler:
     def _lease(self, write: Write, works: list[Work]) -> tuple[Work, list[Job], Any, int] | None:
         """Jobs of the first kind that has some, what they are computed from, and the epoch of that; the next time the other kinds are asked
         first."""
-        now = self._clock.now()
+        now = self._now()
         with write(now) as tx:
+            self._free(tx, now)
             for work in list(works):
                 jobs, given = work.lease(tx, self._worker, now + LEASE)
                 if jobs:
@@ -356,17 +377,36 @@ class Scheduler:
         self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True, is_final: bool = False
     ) -> None:
         """For another try, or none. What a driver says may quote a text: once something was erased meanwhile, only its code is kept."""
-        now = self._clock.now()
+        now = self._now()
         with write(now) as tx:
             error = f"{code}: {told}" if told and tx.epoch == epoch else code
             for job in jobs:
                 failures = job.attempts + is_failure
-                if is_final or failures >= MOST_ATTEMPTS:
-                    if tx.bury(job.seq, self._worker, error):
-                        tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": failures})
+                if is_failure and (is_final or failures >= MOST_ATTEMPTS):
+                    self._bury(tx, job, self._worker, error)
                 else:
-                    wait = RETRY * 2 ** min(failures - 1, MOST_DOUBLINGS) if is_failure else timedelta(0)
+                    wait = wait_of(failures) if is_failure else timedelta(0)
                     tx.retry(job.seq, self._worker, now + wait, error, is_failure=is_failure)
+
+    def _free(self, tx: Transaction, now: datetime) -> None:
+        """A worker that is gone counts as a failure: it may be its job that ended it."""
+        for job in tx.gone():
+            if job.attempts + 1 >= MOST_ATTEMPTS:
+                self._bury(tx, job, None, GONE)
+            else:
+                tx.retry(job.seq, None, now + wait_of(job.attempts + 1), GONE)
+
+    @staticmethod
+    def _bury(tx: Transaction, job: Job, worker: str | None, error: str) -> None:
+        if tx.bury(job.seq, worker, error):
+            tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": job.attempts + 1})
+
+    def _now(self) -> datetime:
+        """The time of the queue. Where the clock was put back behind the last record it goes on from that, as what is written does."""
+        last, now = self._store.head().at, self._clock.now()
+        behind = timedelta(0) if last is None or now > last else last + MOMENT - now
+        self._behind = max(self._behind, behind) if behind else behind
+        return now + self._behind
 
     # -- uses ----------------------------------------------------------------------------------------------------------
 
@@ -394,8 +434,8 @@ class Scheduler:
             raise
 
     def _write_cited(self, tx: Transaction, cited: Sequence[Cited]) -> None:
-        """What answers cited lasts longer; and what was archived for want of room comes back by it."""
-        back = []
+        """What answers cited lasts longer; and what was archived for want of room comes back by it, unless the cube was made read-only."""
+        back, is_closed = [], self._store.options().get("read_only") == "yes"
         for at, memories in cited:
             for memory in memories:
                 strength = tx.strength(memory)
@@ -403,12 +443,17 @@ class Scheduler:
                     continue
                 tx.cite(memory, used(strength, at, self._retention))
                 state, expires, priority = tx.state(memory)
-                told = self._store.transitions(memory) if state is State.ARCHIVED else []
+                told = self._store.transitions(memory) if state is State.ARCHIVED and not is_closed else []
                 if told and told[-1].author == CAPACITY:
                     tx.set_state(memory, after(state, Move.RESTORE, memory), expires, priority, "scheduler", "an answer cited it")
                     back.append(memory)
         if back:
             tx.audit("scheduler", "move", back[0], {"to": "activated", "memories": back, "reason": "an answer cited them"})
+
+    def put_together(self, tx: Transaction, *held: Together) -> None:
+        """Counts what was used and cited together, with what it was for."""
+        self.put_uses(tx, sum((one.used for one in held), Counter[str]()))
+        self._write_cited(tx, [cited for one in held for cited in one.cited])
 
     def put_uses(self, tx: Transaction, used: Mapping[str, int]) -> None:
         """Counts uses, and moves what was used for the first time to Activated."""

@@ -58,7 +58,7 @@ ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "import_activation", "plan",
 }  # fmt: skip
 VERBS = frozenset().union(*ROLES.values())
-READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint", "plan"}
+READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint", "plan", "jobs", "job"}
 WRITES = VERBS - READS
 WHOLE = frozenset({
     "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "rank", "scan", "protect", "fingerprint", "revert",

@@ -7,8 +7,6 @@ on n for short texts, reading the text again is faster.
 
 from __future__ import annotations
 
-import math
-
 from loci.ports.engine import Rates, Tier
 
 MARGIN = 0.9  # a state is loaded where that takes less than this share of reading the text: estimates err
@@ -35,11 +33,6 @@ def is_worth_preparing(load_ms: float, read_ms: float) -> bool:
     """Whether a state is worth bringing from the disk before it is asked for, while nobody waits. Once at hand it is gone on from however
     long that took, so it may take longer than reading; but the next turn comes in seconds, and others want the disk too."""
     return load_ms <= PATIENCE * read_ms
-
-
-def uses_to_pay(build_ms: float, load_ms: float, read_ms: float) -> float:
-    """After how many uses a state has saved what it cost to build: infinite where it saves nothing."""
-    return math.ceil(build_ms / (read_ms - load_ms)) if load_ms < read_ms else math.inf
 
 
 def page_key(last_used: int, depth: int) -> tuple[int, int]:

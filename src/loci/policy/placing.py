@@ -33,7 +33,8 @@ class Body:
 
     ``uses`` are answers that cited them of late, and ``used_tokens`` those that these had of them (both fade: `retention.heat`); ``cited`` all of
     them, ``changes`` how often their words changed, ``changed_days`` how long ago that was last. ``held_tokens`` are in the form that it has now, which no longer
-    fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, if ever, ``held_days`` how long ago that form was made."""
+    fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, if ever, ``failed_days`` how long ago what was learned of it failed its examination,
+    ``held_days`` how long ago that form was made."""
 
     id: str
     memories: tuple[str, ...]
@@ -47,6 +48,7 @@ class Body:
     held_tokens: int = 0
     stale: str = ""
     demoted_days: float | None = None
+    failed_days: float = math.inf
     held_days: float = math.inf
 
 
@@ -64,12 +66,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a body is kept: its form, the memories that are in it, why it no longer fits, when it was put back into text, and when it was made."""
+    """How a body is kept: its form, the memories that are in it, why it no longer fits, when it was put back into text, when what was learned
+    of it failed, and when it was made."""
 
     form: Kind = TEXT
     held: frozenset[str] = frozenset()
     stale: str = ""
     demoted_days: float | None = None
+    failed_days: float = math.inf
     held_days: float = math.inf
 
 
@@ -83,7 +87,7 @@ def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
         cited=sum(member.cited for member in chosen), changes=sum(member.changes for member in chosen),
         changed_days=min((member.changed_days for member in chosen), default=math.inf), form=state.form,
         held_tokens=sum(member.tokens for member in chosen if member.id in state.held), stale=state.stale, demoted_days=state.demoted_days,
-        held_days=state.held_days,
+        failed_days=state.failed_days, held_days=state.held_days,
     )  # fmt: skip
 
 
@@ -348,11 +352,13 @@ def _otherwise_s(decision: Decision, machine: Machine) -> float:
 
 
 def _is_stable(decision: Decision, machine: Machine) -> bool:
-    """Whether it may be learned: by way of a KV memory, or because no prefix could hold it; and its words have stood for long."""
+    """Whether it may be learned: by way of a KV memory, or because no prefix could hold it; and its words have stood for long, also since what
+    was learned of them failed."""
     body = decision.body
     is_on_its_way = decision.before is HELD and decision.after is HELD
     is_too_long = body.tokens > PREFIX * machine.context
-    return (is_on_its_way or is_too_long) and body.changed_days >= machine.terms.stable_days and not _must_wait(body, machine.terms)
+    stood = min(body.changed_days, body.failed_days)
+    return (is_on_its_way or is_too_long) and stood >= machine.terms.stable_days and not _must_wait(body, machine.terms)
 
 
 def _numbers(body: Body, worth: Worth) -> dict[str, float]:

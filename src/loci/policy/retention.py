@@ -59,11 +59,6 @@ def heat(strength: Strength, now: datetime) -> float:
     return strength.heat * float(0.5 ** (idle_days(strength, now) / HEAT_DAYS))
 
 
-def is_hot(strength: Strength, retention: Retention, now: datetime) -> bool:
-    """Whether it is still wanted. What is not is warm: it is found as before, and nothing is kept ready for it."""
-    return retention.retrievability(strength, now) >= HOT
-
-
 def overdue(strengths: Mapping[str, Strength], retention: Retention, capacity: int, now: datetime) -> list[str]:
     """What goes to the archive so that ``capacity`` are left, least worth first. What is pinned counts, and stays.
 

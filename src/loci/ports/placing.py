@@ -24,4 +24,4 @@ class Mover(Protocol):
         done here, `Missing` or `Conflict` where the memories are not what they were."""
 
     def demote(self, held: str) -> None:
-        """Lets go of what was made. The text is not touched."""
+        """Lets go of what was made. The text is not touched. Raises `Missing` where it is not there."""

@@ -22,29 +22,37 @@ class QueueWrites(Protocol):
         """Puts a job into the queue, in this very transaction. Users take turns within a priority; what has a larger one goes first. Of two jobs
         with one ``key`` that nobody has begun there is only one: the sooner, with the larger priority."""
 
-    def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        """Due jobs of a verb (and of a generation of vectors) that nobody holds, now held by ``worker``: as many as it takes to
+    def lease(
+        self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None, *, key: str | None = None
+    ) -> list[Job]:
+        """Due jobs of a verb (and of a generation of vectors, or the one of a ``key``, whosever turn it is) that nobody holds, now held by ``worker``: as many as it takes to
         have ``limit`` contents together; a job that names none counts as one. One that has failed twice is held alone. None while the
         queue is paused."""
 
+    def gone(self) -> list[Job]:
+        """Jobs that were held until a time that is over, the newest first: their workers are gone, or too slow."""
+
     def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
-        """Holds jobs for longer, if ``worker`` still holds them all."""
+        """Holds jobs for longer, if nobody else has begun any of them since ``worker`` did."""
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
-        """Takes jobs out of the queue if ``worker`` still holds them all: then, and only then, their effect may be committed."""
+        """Takes jobs out of the queue if nobody else has begun any of them since ``worker`` did: then, and only then, their effect may be committed."""
 
-    def retry(self, job: int, worker: str, due: datetime, error: str, *, is_failure: bool = True) -> None:
-        """Gives back what ``worker`` holds, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
+    def retry(self, job: int, worker: str | None, due: datetime, error: str, *, is_failure: bool = True) -> None:
+        """Gives back what ``worker`` holds, or None: what one that is ``gone`` held, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
         other try."""
 
-    def bury(self, job: int, worker: str, error: str) -> bool:
-        """Gives back what ``worker`` holds, for no other try: it is dead until it is requeued. False where it was not held any more."""
+    def bury(self, job: int, worker: str | None, error: str) -> bool:
+        """Gives back the same, for no other try: it is dead until it is requeued. False where it was not held any more."""
 
     def requeue(self, job: int) -> Job:
         """Makes a job ready, as if it had never been tried. Returns it as it was. Raises ``Missing``, or ``Conflict`` while somebody holds it."""
 
     def cancel(self, job: int) -> Job:
         """Nobody will work on a job; it stays in the queue until it is requeued. Returns it as it was. Raises as ``requeue`` does."""
+
+    def empty(self, job: int, error: str) -> None:
+        """Takes away all that a job holds, and from whoever works on it: it is cancelled for good, for the reason in ``error``."""
 
     def pause(self, reason: str | None) -> None:
         """No job is leased any more; None: they are again."""

@@ -308,6 +308,10 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     def is_writing(self) -> bool:
         """Whether this thread has a transaction open."""
 
+    @property
+    def is_within(self) -> bool:
+        """Whether this thread is inside of ``write`` or ``snapshot``: others may wait for it, and it begins nothing else."""
+
     def try_write(self, now: datetime) -> AbstractContextManager[Transaction]:
         """As ``write``, but raises ``Locked`` at once while another connection writes: for what need not be written now."""
 

@@ -27,10 +27,11 @@ MOST_KEPT = 1 << 20  # entries of a layer
 @dataclass(frozen=True, slots=True)
 class Generation:
     """An answer as it comes: iterate over its pieces, once, or take ``text()``. ``attached`` says what of the prompt an activation
-    memory held, and why."""
+    memory held, and why; ``memories`` are all whose words it may be made of: recalled, held, or learned."""
 
     recall: Recall
     attached: Attached
+    memories: tuple[str, ...]
     _pieces: Iterator[str] = field(repr=False)
 
     def __iter__(self) -> Iterator[str]:
@@ -206,10 +207,12 @@ class Activating(Adapting):
         sampling = Sampling(most, temperature, seed)
         if adapters and (wish is not None or approximate):
             raise Invalid("adapters are mounted for an answer from text: leave out activations and approximate, or adapters.")
+        held = self._begun(recall, wish, approximate)
         mounted, wrong = self._mounted(rows, adapters) if wish is None and not approximate else ([], [])
         if mounted or wrong:
             pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)
             self._scheduler.use(attached.adapters)
+            held = [quoted.memory for row, learning in mounted if row.id in attached.adapters for quoted in learning.quoted]
         elif approximate:
             lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
             pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
@@ -223,7 +226,16 @@ class Activating(Adapting):
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)
         shown = [] if approximate else self._numbered(recall, wish, rows, attached, budget_tokens)
-        return Generation(recall, attached, self._citing(pieces, shown))
+        return Generation(recall, attached, tuple(dict.fromkeys((*recall.ids, *held))), self._citing(pieces, shown))
+
+    @staticmethod
+    def _begun(recall: Recall, wish: Wish | None, approximate: bool) -> list[str]:
+        """The memories that a prompt begins with, whether it goes on from what was read of them or they are read anew."""
+        if wish is not None:
+            return [quoted.memory for manifest in wish.manifests for quoted in manifest.quoted]
+        exact = [handle for handle in recall.handles if not handle.method]
+        begun = [nearest(handles, recall.ids) for handles in ((recall.handles, exact) if approximate else (exact,))]
+        return [id for handle in begun if handle is not None for id in handle.memories]
 
     def _retaining(self, rows: RowFilter) -> Retaining:
         """What keeps what is read. Raises `Denied` for who may not activate, `Unsupported` where the model is behind a server."""

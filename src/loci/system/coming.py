@@ -32,8 +32,9 @@ class Coming:
 
     @property
     def foreseen(self) -> Foreseen | None:
-        """What was prepared for the turn to come; None while it is not there."""
-        return self._made[0][0] if self._made else None
+        """What was prepared for the turn to come; None while it is not there, and once anything has changed: its words may be gone."""
+        found = self._made[0][0] if self._made else None
+        return None if found is None or found.head != self._foresight.store.head() else found
 
     def followed(self, recall: Recall, at: RowFilter) -> None:
         """A turn has recalled this."""
@@ -46,24 +47,26 @@ class Coming:
     def send(self, porter: Porter, owner: object, tenant: Callable[[RowFilter], str]) -> Errand:
         """Begins to prepare for the next turn, and returns at once."""
         rows, made = self._rows(), list[tuple[Foreseen, Course]]()
-        self._made = made
-        return porter.send(owner, tenant(rows), (), partial(self._prepare, rows, made))
+        self._made, asked, self._asked = made, self._asked, ""
+        return porter.send(owner, tenant(rows), (), partial(self._prepare, rows, made, self._course, asked))
 
     def _latest(self) -> Course:
         """The course, with what was expected of this turn if that was made in time; the errand in hand is for a turn that is over."""
         made, self._made = self._made, []
         return made[0][1] if made else self._course
 
-    def _prepare(self, rows: RowFilter, made: list[tuple[Foreseen, Course]], is_wanted: Callable[[], bool]) -> str:
+    def _prepare(
+        self, rows: RowFilter, made: list[tuple[Foreseen, Course]], course: Course, asked: str, is_wanted: Callable[[], bool]
+    ) -> str:
         def breath() -> bool:
             self._pace.wait()
             return is_wanted()
 
-        course = self._course
-        if self._asked:
-            asked, self._asked = self._asked, ""
+        if asked:
             breath()
-            course = self._course = self._foresight.followed(course, self._find(asked, rows), rows)
+            course = self._foresight.followed(course, self._find(asked, rows), rows)
+            if self._made is made:  # or a turn has gone on meanwhile
+                self._course = course
         foreseen, after = self._foresight.foresee(course, rows, self._budget, breath)
         if foreseen is None:
             return "It is not wanted any more."

@@ -109,11 +109,14 @@ class Conversation:
 
     def replied(self, content: str | Sequence[Mapping[str, Any]]) -> None:
         """What the model answered: its text, or its content as the provider gave it, as plain JSON. The memories whose numbers it cites have been
-        of use. The turn is over: the next one is prepared for in the background, where that was asked for (``ahead``)."""
-        self._note_cited(content)
-        self.appended({"role": "assistant", "content": content if isinstance(content, str) else [dict(block) for block in content]})
+        of use. The turn is over: the next one is prepared for in the background, where that was asked for (``ahead``). Raises `Denied` where that may not
+        be any more, and then nothing has changed."""
+        message = {"role": "assistant", "content": content if isinstance(content, str) else [dict(block) for block in content]}
+        inputs.provider_message(message)
         if self._coming is not None:
             self.errand = self._coming[1]()
+        self._note_cited(content)
+        self.appended(message)
 
     def _note_cited(self, content: str | Sequence[Mapping[str, Any]]) -> None:
         texts = [content] if isinstance(content, str) else [str(block.get("text", "")) for block in content]

@@ -270,6 +270,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
             allowed.rows.within,
             self._adapters,
+            self._queued_of,
             self._activations.tidy,
             partial(self._activations.settle, is_erasing=True),
         )

@@ -22,12 +22,8 @@ from loci.ports import Clock, Embedder, Ids, Notary, Registry
 from loci.ports.adapting import Probe
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
-from loci.ports.placing import Mover
 from loci.ports.serving import Server
-from loci.types import (
-    Kind,
-    MemoryCall,
-)
+from loci.types import MemoryCall
 
 
 class CallReader(Reader, Protocol):
@@ -65,4 +61,3 @@ class Parts:
     methods: Mapping[str, Method] = field(default_factory=dict)
     retention: Retention | None = None
     limits: Limits = field(default_factory=lambda: Limits(4 << 30, 32 << 30))
-    movers: Mapping[Kind, Mover] = field(default_factory=dict)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
-from loci.errors import EmbedderFailed, Invalid, LociError, Missing, Unavailable
+from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, LociError, Missing, Unavailable, Unsupported
 from loci.interface import inputs
 from loci.interface import pipeline as pipelines
 from loci.interface.pipeline import EACH, MOST_EACH, VERBS, Pipeline, Step, reference_of
+from loci.operation.scheduler import Together
 from loci.operation.work import Breath
 from loci.policy import access
 from loci.ports import Embedder, RowFilter, Transaction
 from loci.system.activating import Generation
 from loci.system.carrying import Carrying
-from loci.types import Attached, Job, Memory, Message, Recall, Receipt
+from loci.system.queued import STATES
+from loci.text.residue import holds, pieces
+from loci.types import Attached, Job, Memory, Message, Recall, Receipt, Source
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Results = dict[str, dict[str, Any]]  # by step and part
+MOST_JOBS = 1 << 20
+OPEN = ("ready", "leased")
+SCOPE = ("user", "agent", "session")
 ACROSS = ("ids", "id", "number")  # kinds that a model call lets through
 
 
@@ -39,7 +45,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a model answered: its words, the memories that it was shown, and what of the prompt an activation memory held."""
+    """What a model answered: its words, the memories whose words it was shown or had learned, and what of the prompt an activation memory held."""
 
     text: str
     memories: tuple[str, ...]
@@ -70,6 +76,13 @@ class Course:
     given: Mapping[str, Any]
     results: Results
     next: int = 0
+
+    @property
+    def user(self) -> str | None:
+        """Whose it is, as far as the next step says."""
+        said = self.pipeline.steps[self.next].given.get("user")
+        found = None if said is None else self.value(said)
+        return "".join(map(str, found)) if isinstance(found, list) else found
 
     def value(self, said: Any, item: Any = None) -> Any:
         """What a value stands for. Raises `Missing` where it stands for nothing."""
@@ -143,23 +156,46 @@ class Piping(Carrying):
         all of its steps in one transaction, or none of them; each passes the gate as it would alone. A model call cuts it: what is before is durable,
         the call is made outside of any transaction, and what comes of it goes with the steps behind, once, whoever is killed in between."""
         plan = pipelines.pipeline_of(pipeline)
-        course = Course(self._parts.ids.new(self._parts.clock.now()), plan, pipelines.check(plan, given or {}), {})
+        found = pipelines.check(plan, {} if given is None else given)
+        if pipelines.model_calls(plan):  # words will wait in the queue
+            plan, found = pipelines.with_words(plan, found, self._redacted)
+        course = Course(self._parts.ids.new(self._parts.clock.now()), plan, found, {})
+        self._check_models(course)
         with self._parts.pace.foreground():
             steps, job = self._together(course)
         if job is None:
             return Ran(course.id, plan.name, tuple(steps))
         return self._go_on(course, steps)
 
+    def _redacted(self, text: str) -> str:
+        """As it may be stored. Raises `Refused`."""
+        return self._redactor.messages([Message("user", text)])[0][0].text
+
+    def _check_models(self, course: Course) -> None:
+        """Raises what a model call would, as far as can be told before anything is done: what cannot be is not queued."""
+        for place, step in enumerate(course.pipeline.steps, 1):
+            named = {name: said for name, said in step.given.items() if name in SCOPE}
+            if not VERBS[step.verb].is_model or any(wanted.part for _, wanted in pipelines.references(replace(step, given=named))):
+                continue
+            with _step(course, place, step):
+                scope = inputs.scope_of(self.name, **course.arguments(replace(step, given=named)))
+                if not self._parts.governance.may(step.verb, scope):  # which spends nothing
+                    self._allow(step.verb, scope)
+                if self._parts.engine is None and self._parts.server is None:
+                    raise Unsupported("There is no model that could answer. Name one by the setting engine. Nothing was done.")
+
     def _together(self, course: Course) -> tuple[list[Done], int | None]:
         """The steps up to the next model call, or to the end, in one transaction; and the number of the job that the rest is, if any."""
         steps = course.pipeline.steps[course.next :]
         if all(step.verb in access.READS and not VERBS[step.verb].is_model for step in steps) and not course.next:
+            self._settle()
+            within = self._without_models(course)
             with self._store.snapshot():
-                return self._stage(course, self)[0], None
+                return self._stage(course, within)[0], None
         within = self._without_models(course)
         with self._scheduler.together() as used, self._store.write(self._parts.clock.now()) as tx:
             done, is_over = self._stage_in(tx, course, within)
-            self._scheduler.put_uses(tx, Counter(used))
+            self._scheduler.put_together(tx, used)
         if is_over:
             return done, None
         job = self._job_of(course.id)
@@ -172,7 +208,7 @@ class Piping(Carrying):
         detail = {"steps": [step.verb for step in course.pipeline.steps], "done": course.next}
         tx.audit(self._parts.governance.principal, "run", course.id, detail)
         if not is_over:
-            tx.enqueue("pipeline", self._arguments(course), key=f"pipeline {course.id}")
+            tx.enqueue("pipeline", self._arguments(course), user=course.user, key=_key(course.id))
         return done, is_over
 
     def _stage(self, course: Course, within: Piping) -> tuple[list[Done], bool]:
@@ -204,23 +240,52 @@ class Piping(Carrying):
 
     def _go_on(self, course: Course, steps: list[Done]) -> Ran:
         """Works what is left of a run here, as long as nobody else has it in hand. Raises what a step raised; the run stays in the queue then."""
-        told = self._piped.told[course.id] = list(steps)
+        told, own = list(steps), self._piped.of(course.id)
+        self._piped.told[course.id] = told
         try:
             is_worked = True
-            while (job := self._job_of(course.id)) is not None and is_worked and not job.error:
-                is_worked = self._scheduler.step("pipeline")
+            while (job := self._job_of(course.id)) is not None and is_worked and job.state in OPEN and not job.error:
+                is_worked = self._scheduler.step(own)
         finally:
             del self._piped.told[course.id]
-        if job is not None and job.error:
-            failure, self._scheduler.failure = self._scheduler.failure, None
-            done = f"Run {course.id} stopped, and what comes before is done. Job {job.seq} tries again later; `loci jobs cancel {job.seq}` ends it."
-            raise Unavailable(f"{job.error} {done}") from failure
-        if job is not None:
-            self._scheduler.wake()
-        return Ran(course.id, course.pipeline.name, tuple(told), None if job is None else job.seq)
+        if job is None:
+            self._check_done(course)
+            return Ran(course.id, course.pipeline.name, tuple(told))
+        if job.error or job.state not in OPEN:
+            self._stopped(course, job)
+        self._scheduler.wake()
+        return Ran(course.id, course.pipeline.name, tuple(told), job.seq)
+
+    def _stopped(self, course: Course, job: Job) -> Never:
+        failure, self._scheduler.failure = self._scheduler.failure, None
+        told = f"{failure or job.error or 'It was cancelled.'} Run {course.id} stopped, and what comes before is done. Job {job.seq}"
+        again = f"`loci jobs retry {job.seq}`"
+        match job.state:
+            case "cancelled":
+                raise Conflict(f"{told} was cancelled; {again} has it go on.")
+            case "dead" if failure is not None:
+                failure.args = (f"{told} is dead, since no other try would mend that; {again} tries all the same.",)
+                raise failure
+            case "dead":
+                raise Conflict(f"{told} is dead; {again} tries it again.")
+            case _:
+                raise Unavailable(f"{told} tries again later; `loci jobs cancel {job.seq}` ends it.") from failure
+
+    def _check_done(self, course: Course) -> None:
+        """Raises `Conflict` where a run is not in the queue any more, and not done."""
+        (told,) = self._store.records(None, None, "run", course.id, 1)
+        if told.detail["done"] != len(course.pipeline.steps):
+            raise Conflict(f"What run {course.id} was given was erased meanwhile. It stopped, and what comes before is done.")
 
     def _job_of(self, run: str) -> Job | None:
-        return next((job for job in self._store.jobs(1 << 20, ("ready", "leased", "dead")) if job.arguments.get("run") == run), None)
+        return next((job for job in self._store.jobs(MOST_JOBS, STATES) if job.arguments.get("run") == run), None)
+
+    def _queued_of(self, by: str, value: str, erased: Sequence[Source]) -> list[int]:
+        """The runs in the queue that hold words of what is erased, and those that name the user or session that is: none of them was journaled."""
+        return [
+            job.seq for job in self._store.jobs(MOST_JOBS, STATES)
+            if job.verb == "pipeline" and "pipeline" in job.arguments and _is_of(job.arguments, by, value, erased)
+        ]  # fmt: skip
 
     def _without_models(self, course: Course) -> Piping:
         """This cube, with what the questions of a run are to be embedded as computed before its transaction begins."""
@@ -231,9 +296,10 @@ class Piping(Carrying):
         for step in course.pipeline.steps[course.next :]:
             if VERBS[step.verb].is_model:
                 break
-            is_known = all(not wanted.part and wanted.name != EACH for _, wanted in pipelines.references(step))
-            if step.verb == "search" and is_known:
-                given = course.arguments(step)
+            if step.verb != "search" or any(wanted.part for _, wanted in pipelines.references(step)):
+                continue
+            for item in course.value(step.each) if step.each else [None]:
+                given = course.arguments(step, item)
                 rows = RowFilter(self._parts.clock.now(), given.get("user"), given.get("agent"), given.get("session"))
                 call = self._call(inputs.question(given["question"]), rows)
                 texts += [call.text, call.voiced or call.text]
@@ -242,24 +308,31 @@ class Piping(Carrying):
         return other
 
 
-Answer = tuple[Piping, Piping, Course, Done, list[str]]
-"""Of a model call: the cube at the gate of who asked, the same without models, the run, what the step answered, and the memories it was shown."""
+Answer = tuple[Piping, Piping, Course, Done, Together]
+"""Of a model call: the cube at the gate of who asked, the same without models, the run, what the step answered, and what it used."""
 
 
 class Piped:
     """Work: what is left of a pipeline, from a model call on."""
 
     verb = "pipeline"
-    is_long = False
-    final: tuple[type[LociError], ...] = ()
+    is_long = True  # a model is loaded for it, and asked
+    final: tuple[type[LociError], ...] = (Denied, Invalid, Missing, Unsupported)
 
     def __init__(self, cube: Piping) -> None:
         self._cube = cube
         self.told: dict[str, list[Done]] = {}  # by run, of those that somebody waits for here
+        self.key: str | None = None  # of the one run that is worked, where it is for somebody who waits
 
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], Job | None]:
-        jobs = tx.lease(self.verb, worker, until, 1)
+        jobs = tx.lease(self.verb, worker, until, 1, key=self.key)
         return jobs, jobs[0] if jobs else None
+
+    def of(self, run: str) -> Piped:
+        """The same, of one run alone."""
+        one = copy(self)
+        one.key = _key(run)
+        return one
 
     def compute(self, given: Job | None, breath: Breath) -> Answer:
         """The model call, as whoever asked for the run, with the rights that they have now; and what the questions behind it are embedded as."""
@@ -268,7 +341,7 @@ class Piped:
         breath()
         step = course.pipeline.steps[course.next]
         with cube._scheduler.together() as used:
-            done = _take(course, step, cube)
+            done = _take(course, step, cube, breath)
         course.next += 1
         return cube, cube._without_models(course), course, done, used
 
@@ -276,7 +349,7 @@ class Piped:
         cube, within, course, done, shown = computed
         with cube._scheduler.together() as used:
             told, _ = cube._stage_in(tx, course, within)
-            cube._scheduler.put_uses(tx, Counter([*shown, *used]))
+            cube._scheduler.put_together(tx, shown, used)
         if course.id in self.told:  # nothing of the transaction is left to fail but the commit; then the job is there still, and says so
             self.told[course.id] += [done, *told]
 
@@ -294,6 +367,23 @@ class Piped:
         return self._cube.acting(governance), Course(str(said["run"]), plan, dict(said["given"]), results, int(said["next"]))
 
 
+def _key(run: str) -> str:
+    return f"pipeline {run}"
+
+
+def _is_of(run: Mapping[str, Any], by: str, value: str, erased: Sequence[Source]) -> bool:
+    """Whether a run is of the user or session that is erased, or holds words of what is. Words so short that anybody may have said them are
+    looked for only where it names the same user."""
+    said = pipelines.texts_of(pipelines.pipeline_of(run["pipeline"]), run["given"])
+    if by in ("user", "session") and value in (*said, *([run["principal"]] if by == "user" else [])):
+        return True
+    words = [
+        text for source in erased for text in (source.message.text, source.message.caption or "")
+        if pieces(text) or source.scope.user is None or source.scope.user in said
+    ]  # fmt: skip
+    return any(holds(one, text) for text in words for one in said)
+
+
 def _known(embedder: Embedder, texts: Sequence[str]) -> Embedder:
     try:
         return Known(embedder, list(dict.fromkeys(texts)))
@@ -301,32 +391,43 @@ def _known(embedder: Embedder, texts: Sequence[str]) -> Embedder:
         return Known(embedder, ())
 
 
-def _take(course: Course, step: Step, cube: Any) -> Done:
+def _take(course: Course, step: Step, cube: Any, breath: Callable[[], None] = lambda: None) -> Done:
     """Runs a step, and keeps what it gave. What is wrong is raised with the step."""
     name = step.name or str(course.next + 1)
-    try:
+    with _step(course, course.next + 1, step):
         if not step.each:
-            answer = _called(cube, step, course.arguments(step))
+            answer = _called(cube, step, course.arguments(step), breath)
             gave = _gave(answer)
         else:
             items = course.value(step.each)
             if len(items) > MOST_EACH:
                 raise Invalid(f"{step.each} are {len(items)}; {MOST_EACH} are the most.")
-            answer = [_called(cube, step, course.arguments(step, item)) for item in items]
+            answer = [_called(cube, step, course.arguments(step, item), breath) for item in items]
             ids = [id for one in answer for id in _gave(one)["ids"]]
             gave = {"ids": ids, "count": len(ids)}
-    except LociError as error:
-        error.args = (f"Step {course.next + 1} ({step.name or step.verb}) of the pipeline {course.pipeline.name}: {error}",)
-        raise
     course.results[step.name] = gave
     return Done(name, step.verb, answer)
 
 
-def _called(cube: Any, step: Step, arguments: Mapping[str, Any]) -> Any:
+@contextmanager
+def _step(course: Course, place: int, step: Step) -> Iterator[None]:
+    """What is raised in this is raised with the step."""
+    try:
+        yield
+    except LociError as error:
+        error.args = (f"Step {place} ({step.name or step.verb}) of the pipeline {course.pipeline.name}: {error}",)
+        raise
+
+
+def _called(cube: Any, step: Step, arguments: Mapping[str, Any], breath: Callable[[], None]) -> Any:
     answer = getattr(cube, step.verb)(**arguments)
     if not isinstance(answer, Generation):
         return answer
-    return Answered(answer.text(), answer.recall.ids, answer.attached)
+    pieces = []
+    for piece in answer:
+        breath()  # a model may take longer than a job is held for
+        pieces.append(piece)
+    return Answered("".join(pieces), answer.memories, answer.attached)
 
 
 def _gave(answer: Any) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from loci.errors import Conflict, LociError, Missing, Unsupported
 from loci.operation import placing
 from loci.operation.placing import Placed
-from loci.policy.placing import HELD, LEARNED, NAMES, TEXT
+from loci.policy.placing import HELD, LEARNED, NAMES
 from loci.ports.placing import Made, Mover
 from loci.system.carrying import Carrying
 from loci.types import Kind, Scope
@@ -49,9 +50,9 @@ class Placing(Carrying):
         return done if made is not None else replace(done, held=None)
 
     def _note_failed(self, wanted: Placed, told: str) -> None:
-        """That it stayed text: what failed its examination is not learned again until it changes, or for some days."""
+        """That it stayed what it was: what failed its examination is not learned again for some days."""
         with self._store.write(self._parts.clock.now()) as tx:
-            detail = {**placing.record(wanted, "", ""), "after": NAMES[TEXT], "why": told}
+            detail = {**placing.record(wanted, "", ""), "after": NAMES[wanted.decision.before], "why": told, "is_failed": True}
             tx.audit(self._parts.governance.principal, placing.VERB, wanted.decision.body.id, detail)
 
     def _move_body(self, wanted: Placed) -> Made | None:
@@ -62,13 +63,12 @@ class Placing(Carrying):
             anew = held if decision.before is decision.after else None
             made = self._mover(decision.after).promote(decision.body.memories, wanted.user, anew)
         if held is not None and decision.before is not decision.after:
-            self._mover(decision.before).demote(held)
+            with suppress(Missing):  # somebody let go of it meanwhile, which is what was to be done
+                self._mover(decision.before).demote(held)
         return made
 
     def _mover(self, form: Kind) -> Mover:
-        if form is HELD:
-            return _Activating(self)
-        return self._parts.movers.get(form, _Learning(self))
+        return _Activating(self) if form is HELD else _Learning(self)
 
     def _hash_of(self, held: str | None) -> str:
         """Of the text of what is held; empty where that is nothing, or nothing that can be read."""
@@ -99,10 +99,7 @@ class _Learning:
         return Made(made.id, file.hash if file is not None else "")
 
     def demote(self, held: str) -> None:
-        try:
-            self.cube.unmount(held)
-        except Missing:
-            return  # somebody let go of it meanwhile
+        self.cube.unmount(held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,4 @@ class _Activating:
         return Made(handle.id, self.cube._hash_of(handle.id))
 
     def demote(self, held: str) -> None:
-        try:
-            self.cube.deactivate(held)
-        except Missing:
-            return  # somebody let go of it meanwhile, which is what was to be done
+        self.cube.deactivate(held)

@@ -91,7 +91,7 @@ class Talking(Asking):
         memory's share and why. It is a guess, and no search: what a question finds may differ. Counts as no use."""
         rows = self._allow("foresee", inputs.scope_of(self.name, user, agent, session)).rows
         budget = inputs.number(budget_tokens, "budget_tokens", SMALLEST_BUDGET, MAX_PROMPT)
-        if isinstance(questions, str) or len(questions) > MOST_QUESTIONS:
+        if isinstance(questions, str) or not isinstance(questions, Sequence) or len(questions) > MOST_QUESTIONS:
             raise Invalid(f"questions is {questions!r:.100}; it must be a list of at most {MOST_QUESTIONS}, the last ones asked.")
         course, foreseen = Course(), None
         for question in (None, *questions):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loci.policy.placement import is_worth_loading, load_seconds, page_key, read_seconds, uses_to_pay
+from loci.policy.placement import is_worth_loading, load_seconds, page_key, read_seconds
 from loci.ports.engine import Rates, Tier
 
 RATES = Rates(0.001, 1e-3, 1e-7, 0.0, Tier(1e-5, 20e9), Tier(1e-4, 2e9))
@@ -28,7 +27,6 @@ def test_more_bytes_take_longer_and_twice_as_many_not_twice_as_long(one: int, tw
 
 def test_what_takes_as_long_to_load_as_to_read_is_read() -> None:
     assert is_worth_loading(80, 100) and not is_worth_loading(95, 100) and not is_worth_loading(200, 100)
-    assert uses_to_pay(1000, 80, 100) == 50 and uses_to_pay(1000, 100, 100) == math.inf
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), unique=True))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loci.errors import Invalid
 from loci.methods.memorybank import MemoryBank
-from loci.policy.retention import Recency, Retention, heat, is_hot, overdue, rank, used
+from loci.policy.retention import Recency, Retention, heat, overdue, rank, used
 from loci.ports.retaining import Strength
 
 NOW = datetime(2026, 3, 1, 15, 30, tzinfo=UTC)
@@ -103,10 +103,9 @@ def test_once_a_day_or_every_hour_leaves_the_same(by: Retention, chance: object)
     assert kept[0] == kept[1] and len(kept[0]) <= 12
 
 
-def test_heat_halves_in_a_week_and_what_is_not_wanted_is_not_hot() -> None:
+def test_heat_halves_in_a_week() -> None:
     strength = after([1.0, 1.0])
     assert strength.heat == pytest.approx(1 + 0.5 ** (1 / 7)) and heat(strength, NOW + 7 * DAY) == pytest.approx(strength.heat / 2)
-    assert is_hot(strength, BANK, NOW + 3 * DAY) and not is_hot(strength, BANK, NOW + 9 * DAY)
 
 
 def test_what_makes_no_sense_is_refused() -> None:

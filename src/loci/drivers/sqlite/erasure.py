@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -15,10 +14,11 @@ from loci.drivers.sqlite import adapters, connection
 from loci.drivers.sqlite.connection import query, translate
 from loci.drivers.sqlite.payloads import built_of, drop
 from loci.errors import Corrupt, Locked, StorageFull, Unavailable
+from loci.text import residue as residue_of
+from loci.text.residue import PIECE
 from loci.types import Message
 
 RUN = 1 << 22  # bytes looked through at once
-PIECE = 24  # bytes; a run of erased words this long must not occur in the file any more
 
 
 def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -> tuple[dict[str, int], list[int]]:
@@ -41,7 +41,6 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     )
     built = drop(db, built_of(db, sources))
     learned = adapters.drop(db, adapters.learned_of(db, sources))
-    _stop(db, sources)
     told = _silence(db, _list(touched), contents)
     undo(db, caused)
     replacing = _column(
@@ -90,27 +89,6 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))
     return counts, reopened
-
-
-def _stop(db: apsw.Connection, sources: Sequence[int]) -> None:
-    """Jobs that hold words of these sources, given to a pipeline say, hold nothing any more, and nobody works on them."""
-    said = [str(text) for row in query(db, f"SELECT text, caption FROM sources WHERE seq IN ({_list(sources)})") for text in row if text]
-    for seq, arguments in query(db, "SELECT seq, arguments FROM jobs WHERE state != 'done' AND json_type(arguments, '$.given') = 'object'"):
-        if any(_holds(json.loads(str(arguments)), text) for text in said):
-            db.execute(
-                "UPDATE jobs SET state = 'cancelled', arguments = '{}', key = NULL, error = 'what it was given was erased' WHERE seq = ?",
-                (seq,),
-            )
-
-
-def _holds(value: object, text: str) -> bool:
-    """Whether these words, or a run of them that is long enough to be theirs alone, stand anywhere in it."""
-    if isinstance(value, dict | list):
-        return any(_holds(inner, text) for inner in (value.values() if isinstance(value, dict) else value))
-    if not isinstance(value, str):
-        return False
-    raw = value.encode()
-    return text in value or any(piece in raw for piece in pieces([Message("user", text)]))
 
 
 def drop_untold(db: apsw.Connection) -> None:
@@ -266,12 +244,7 @@ def empty_log(db: apsw.Connection, path: Path) -> None:
 def pieces(texts: Iterable[Message]) -> list[bytes]:
     """Byte runs of the messages' words, long enough to be theirs alone. Shorter ones may be anybody's: they are left to what SQLite
     overwrites on deletion, which `tests/kernel/test_residue.py` looks through."""
-    found: list[bytes] = []
-    for message in texts:
-        for text in (message.text, message.caption or ""):
-            raw = text.encode()
-            if len(raw) >= PIECE:
-                found.extend(raw[i : i + PIECE] for i in range(0, len(raw) - PIECE + 1, PIECE))
+    found = [piece for message in texts for text in (message.text, message.caption or "") for piece in residue_of.pieces(text)]
     return list(dict.fromkeys(found))
 
 

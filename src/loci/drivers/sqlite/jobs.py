@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate, islice, zip_longest
 from typing import Any
@@ -31,16 +32,8 @@ SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.g
 PLAIN = "INSERT INTO jobs (verb, arguments, state, due, user, priority) VALUES (?1, ?2, 'ready', ?3, ?4, ?5)"
 KEYED = """
 INSERT INTO jobs (verb, arguments, state, due, user, priority, key) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6)
-  ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?5), due = min(due, ?3)
+  ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?5), due = min(due, ?3), leased_by = NULL
 """
-
-OVER = "state = 'leased' AND leased_until < ?1"
-AGAIN = f"""
-DELETE FROM jobs WHERE {OVER} AND key IS NOT NULL AND EXISTS (SELECT 1 FROM jobs o WHERE o.key = jobs.key AND
-  (o.state = 'ready' OR (o.state = 'leased' AND o.leased_until < ?1 AND o.seq > jobs.seq)))
-"""
-"""What was asked for anew while somebody held it, who is gone now: the later one does it."""
-FREE = f"UPDATE jobs SET state = 'ready', leased_by = NULL, leased_until = NULL, attempts = attempts + 1, error = 'its worker was gone' WHERE {OVER}"
 
 DUE = """
 FROM jobs WHERE state = 'ready' AND verb = ?1 AND due <= ?2 AND (?3 IS NULL OR json_extract(arguments, '$.generation') = ?3)
@@ -53,7 +46,10 @@ NEXT = f"""
 SELECT seq, user, coalesce(json_array_length(arguments, '$.contents'), 1) {DUE} AND attempts < 2 AND priority = ?4 AND user = ?5
   ORDER BY seq LIMIT ?6
 """
+KEPT = f"SELECT seq {DUE} AND key = ?4"
 HOLD = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ? WHERE seq = ?"
+
+UNHELD = "leased_by = NULL, leased_until = NULL"
 
 JOB = "SELECT j.seq, j.verb, j.arguments, j.state, j.attempts, j.error, j.priority, n.name, coalesce(j.leased_until, j.due) FROM jobs j LEFT JOIN names n ON n.seq = j.user"
 
@@ -143,28 +139,33 @@ class JobRows(Rows):
         values = (verb, compact(arguments), self._now, self._maybe(user) or 0, priority)
         self._db.execute(KEYED, (*values, key)) if key is not None else self._db.execute(PLAIN, values)
 
-    def lease(self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None) -> list[Job]:
-        self._free()
+    def lease(
+        self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None, *, key: str | None = None
+    ) -> list[Job]:
         if self.paused() is not None:
             return []
-        chosen = _next(self._db, (verb, self._now, generation), limit)
+        wanted = (verb, self._now, generation)
+        chosen = _next(self._db, wanted, limit) if key is None else [int(row[0]) for row in query(self._db, KEPT, *wanted, key)]
         self._db.executemany(HOLD, [(worker, to_micros(until), seq) for seq in chosen])
         held = {job.seq: job for job in map(_job, query(self._db, f"{JOB} WHERE j.seq IN ({','.join(map(str, chosen))})"))}
         return [held[seq] for seq in chosen]
 
-    def _free(self) -> None:
-        """Jobs whose worker is gone are anybody's."""
-        self._db.execute(AGAIN, (self._now,))
-        self._db.execute(FREE, (self._now,))
+    def gone(self) -> list[Job]:
+        return [
+            _job(row) for row in query(self._db, f"{JOB} WHERE j.state = 'leased' AND j.leased_until < ? ORDER BY j.seq DESC", self._now)
+        ]
 
     def _holds(self, jobs: Sequence[int], worker: str) -> bool:
-        those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state = 'leased'"
+        """Whether nobody else has begun any of them since ``worker`` did."""
+        those = f"seq IN ({','.join(map(str, jobs))}) AND leased_by = ? AND state IN ('leased', 'ready')"
         return int(scalar(self._db, f"SELECT count(*) FROM jobs WHERE {those}", worker)) == len(jobs)
 
     def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
         if not self._holds(jobs, worker):
             return False
-        self._db.execute(f"UPDATE jobs SET leased_until = ? WHERE seq IN ({','.join(map(str, jobs))})", (to_micros(until),))
+        self._db.execute(
+            f"UPDATE jobs SET state = 'leased', leased_until = ? WHERE seq IN ({','.join(map(str, jobs))})", (to_micros(until),)
+        )
         return True
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
@@ -175,23 +176,24 @@ class JobRows(Rows):
         self._db.execute(LEAVE_LAST)
         return True
 
-    def retry(self, job: int, worker: str, due: datetime, error: str, *, is_failure: bool = True) -> None:
+    def retry(self, job: int, worker: str | None, due: datetime, error: str, *, is_failure: bool = True) -> None:
         self._give_back(job, worker, "ready", due, error, is_failure)
 
-    def bury(self, job: int, worker: str, error: str) -> bool:
+    def bury(self, job: int, worker: str | None, error: str) -> bool:
         return self._give_back(job, worker, "dead", None, error, True)
 
-    def _give_back(self, job: int, worker: str, state: str, due: datetime | None, error: str, is_failure: bool) -> bool:
-        """Whether ``worker`` held it, and it is in that state now."""
-        held = "seq = ?1 AND leased_by = ?2 AND state = 'leased'"
-        again = query(self._db, f"SELECT 1 FROM jobs WHERE state = 'ready' AND key = (SELECT key FROM jobs WHERE {held})", job, worker)
+    def _give_back(self, job: int, worker: str | None, state: str, due: datetime | None, error: str, is_failure: bool) -> bool:
+        """Whether ``worker`` held it, or for None somebody whose lease is over, and it is in that state now. Who is gone may come back."""
+        held = "seq = ?1 AND state = 'leased' AND coalesce(leased_by = ?2, leased_until < ?3)"
+        values = (job, worker, self._now)
+        again = query(self._db, f"SELECT 1 FROM jobs WHERE state = 'ready' AND key = (SELECT key FROM jobs WHERE {held})", *values)
         if again:  # it was asked for anew meanwhile
-            self._db.execute(f"DELETE FROM jobs WHERE {held}", (job, worker))
+            self._db.execute(f"DELETE FROM jobs WHERE {held}", values)
             return False
         self._db.execute(
-            f"UPDATE jobs SET state = ?3, leased_by = NULL, leased_until = NULL, due = coalesce(?4, due), error = ?5,"
-            f" attempts = attempts + ?6 WHERE {held}",
-            (job, worker, state, to_micros(due), error, is_failure),
+            f"UPDATE jobs SET state = ?4, leased_by = iif(?2 IS NULL, leased_by, NULL), leased_until = NULL, due = coalesce(?5, due), error = ?6,"
+            f" attempts = attempts + ?7 WHERE {held}",
+            (*values, state, to_micros(due), error, is_failure),
         )
         return bool(self._db.changes())
 
@@ -202,21 +204,28 @@ class JobRows(Rows):
         )
         if same:
             raise Conflict(f"Job {same[0][0]} does the same as job {job} and is in the queue already. Cancel one of them.")
-        self._db.execute("UPDATE jobs SET state = 'ready', attempts = 0, due = ?2, error = '' WHERE seq = ?1", (job, self._now))
+        self._db.execute(f"UPDATE jobs SET state = 'ready', attempts = 0, due = ?2, error = '', {UNHELD} WHERE seq = ?1", (job, self._now))
         return found
 
     def _unheld(self, job: int) -> Job:
         """A job that nobody works on. Raises ``Missing`` or ``Conflict``."""
-        self._free()
         found = read_job(self._db, job)
-        if found.state == "leased":
-            raise Conflict(f"Job {job} is being worked on. Wait for its end; if its worker is gone, it is free at {found.due}.")
-        return found
+        if found.state != "leased":
+            return found
+        if any(gone.seq == job for gone in self.gone()):
+            return replace(found, state="ready")
+        raise Conflict(f"Job {job} is being worked on. Wait for its end; if its worker is gone, it is free at {found.due}.")
 
     def cancel(self, job: int) -> Job:
         found = self._unheld(job)
-        self._db.execute("UPDATE jobs SET state = 'cancelled' WHERE seq = ?", (job,))
+        self._db.execute(f"UPDATE jobs SET state = 'cancelled', {UNHELD} WHERE seq = ?", (job,))
         return found
+
+    def empty(self, job: int, error: str) -> None:
+        self._db.execute(
+            f"UPDATE jobs SET state = 'cancelled', arguments = '{{}}', key = NULL, user = 0, error = ?, {UNHELD} WHERE seq = ?",
+            (error, job),
+        )
 
     def paused(self) -> str | None:
         return read_paused(self._db)

@@ -118,6 +118,10 @@ class SqliteStore(Looking):
         return self._own is not None
 
     @property
+    def is_within(self) -> bool:
+        return self._own is not None or getattr(self._local, "snapshot", None) is not None
+
+    @property
     def _own(self) -> SqliteTransaction | None:
         """What this thread is writing."""
         found: SqliteTransaction | None = getattr(self._local, "transaction", None)
@@ -165,7 +169,7 @@ class SqliteStore(Looking):
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """What this thread reads inside is of one moment, and the picture is brought up to it once."""
-        if self._own is not None or getattr(self._local, "snapshot", None) is not None:
+        if self.is_within:
             yield
             return
         with self._view_lock, self._read() as db:
@@ -320,6 +324,8 @@ class SqliteStore(Looking):
             payloads.drop(db, payloads.everything(db))  # their files stay where they are
             adapters.drop(db, adapters.everything(db))
             db.execute("DELETE FROM lent")
+            db.execute("DELETE FROM jobs WHERE verb NOT IN ('embed', 'read')")  # what was asked for here is done here, and once
+            db.execute("DELETE FROM header WHERE key = 'paused'")
             db.close()
 
     def options(self) -> Mapping[str, str]:

@@ -23,9 +23,15 @@ def a_job_is_done_by_one_worker_once(open_store: OpenStore) -> None:
         assert tx.finish([held[0].seq], "one") and not tx.finish([held[0].seq], "one")
     assert [(job.verb, job.state) for job in store.jobs()] == [("embed", "ready"), ("read", "leased")]
     with store.write(soon + timedelta(seconds=1)) as tx:
+        assert tx.lease("read", "three", soon + DAY, 9) == []
+        (late,) = tx.gone()
+        tx.retry(late.seq, None, soon, "its worker was gone")
+        assert tx.gone() == [] and tx.prolong([late.seq], "two", NOW), "nobody has begun it since"
+        tx.retry(late.seq, None, soon, "and again")
         (again,) = tx.lease("read", "three", soon + DAY, 9)
-        assert (again.attempts, again.error) == (1, "its worker was gone"), "its job is anybody's when its time is over"
-        assert not tx.finish([again.seq], "two")
+        assert (again.attempts, again.error) == (2, "and again"), "its job is anybody's when its time is over"
+        tx.retry(again.seq, None, NOW, "it is held")
+        assert not tx.finish([again.seq], "two") and not tx.prolong([again.seq], "two", soon + DAY)
         tx.retry(again.seq, "three", NOW + 2 * DAY, "no luck")
         tx.retry(again.seq, "three", NOW, "not held any more")
         assert tx.lease("read", "three", NOW + 3 * DAY, 9) == [], "not before it is due"
@@ -112,8 +118,21 @@ def a_key_whose_worker_is_gone_is_done_once(open_store: OpenStore) -> None:
         tx.enqueue("read", {"source": "a"}, key="a")
         tx.enqueue("read", {"source": "b"})
     with store.write(soon + timedelta(seconds=1)) as tx:
+        for gone in tx.gone():
+            tx.retry(gone.seq, None, soon, "gone")
         assert [job.arguments["source"] for job in tx.lease("read", "two", soon + DAY, 9)] == ["a", "b"]
     assert len(store.jobs()) == 2
+
+
+def what_is_asked_for_anew_is_not_finished_by_who_began_it_before(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        tx.enqueue("read", {"source": "a"}, key="a")
+        (held,) = tx.lease("read", "slow", soon, 9)
+    with store.write(soon + DAY) as tx:
+        tx.retry(held.seq, None, soon, "gone")
+        tx.enqueue("read", {"source": "a"}, key="a")
+        assert not tx.finish([held.seq], "slow") and len(store.jobs()) == 1
 
 
 def who_is_still_at_it_holds_its_jobs_for_longer(open_store: OpenStore) -> None:
@@ -127,6 +146,15 @@ def who_is_still_at_it_holds_its_jobs_for_longer(open_store: OpenStore) -> None:
         assert tx.lease("read", "two", soon + DAY, 9) == [] and tx.finish([held.seq], "one")
         assert not tx.prolong([held.seq], "one", soon + DAY)
     assert store.due(["read"]) is None
+
+
+def one_key_can_be_leased_alone(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        for name in "abc":
+            tx.enqueue("read", {"source": name}, user=name, key=name)
+        assert [job.arguments["source"] for job in tx.lease("read", "one", soon, 1, key="b")] == ["b"]
+        assert tx.lease("read", "two", soon, 1, key="b") == []
 
 
 def what_is_urgent_goes_before_what_failed(open_store: OpenStore) -> None:
@@ -169,6 +197,19 @@ def what_failed_is_tried_alone_and_what_is_dead_waits_for_somebody(open_store: O
         (again,) = tx.lease("read", "two", NOW + 2 * DAY, 9)
     assert (again.seq, again.attempts) == (alone.seq, 0)
     expect_missing(lambda: store.job(10**6))
+
+
+def what_a_job_holds_can_be_taken_away(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        tx.enqueue("read", {"source": "secret"}, user="ana", key="a")
+        (held,) = tx.lease("read", "one", soon, 9)
+        tx.empty(held.seq, "erased")
+        assert not tx.finish([held.seq], "one")
+        tx.retry(held.seq, "one", NOW, "secret")
+        tx.enqueue("read", {"source": "another"}, key="a")
+    (job,) = store.jobs(9, ("cancelled",))
+    assert (job.seq, job.arguments, job.user, job.error) == (held.seq, {}, None, "erased") and len(store.jobs()) == 1
 
 
 def a_paused_queue_gives_nothing(open_store: OpenStore) -> None:

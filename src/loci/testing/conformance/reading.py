@@ -60,7 +60,9 @@ def pages_are_cut_from_one_order(open_store: OpenStore) -> None:
 def a_snapshot_is_of_one_moment(open_store: OpenStore) -> None:
     store, other = open_store(), open_store()
     tell(store, "m0", "the kettle is blue")
+    assert not store.is_within
     with store.snapshot():
+        assert store.is_within and not store.is_writing
         assert store.count(seen_at()) == 1
         tell(other, "m1", "the kettle is green")
         assert store.count(seen_at()) == 1 and len(texts_with(store, "kettle")) == 1, "as it was when the snapshot began"

@@ -57,7 +57,7 @@ def a_write_within_a_write_joins_it(open_store: OpenStore) -> None:
         put(store, tx, "m1", "the kettle is green", NOW + DAY)
         tx.tell({"by": "both"})
         with store.write(NOW + 2 * DAY) as joined:
-            assert store.is_writing
+            assert store.is_writing and store.is_within
             put(store, joined, "m2", "the kettle is red", NOW + DAY)
             joined.close("m0", NOW + DAY, "gone")
             log(joined)

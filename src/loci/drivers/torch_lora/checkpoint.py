@@ -17,7 +17,7 @@ from loci.ports.adapting import Learned, Lesson, Recipe
 if TYPE_CHECKING:
     from loci.ports.engine import Fingerprint
 
-VERSION = 1
+VERSION = 2
 LIMITS = {"most_seconds", "most_bytes"}  # of a recipe: they change nothing of what is learned
 MOMENTS = ("exp_avg", "exp_avg_sq")
 

@@ -36,8 +36,8 @@ class Setting:
     """How much of everything, and how facts are learned."""
 
     facts: int = 100
-    recipe: Recipe = Recipe(rank=8, exposures=32, batch=16, rate=5e-3, replay=0.25, most_seconds=3600.0)  # noqa: RUF009
-    cartridge: Recipe = Recipe(form="cartridge", exposures=60, batch=16, rate=2e-2, replay=0.5, most_seconds=3600.0)  # noqa: RUF009
+    recipe: Recipe = Recipe(rank=8, exposures=48, batch=16, rate=5e-3, replay=0.25, most_seconds=3600.0)  # noqa: RUF009
+    cartridge: Recipe = Recipe(form="cartridge", exposures=180, batch=16, rate=2e-2, replay=0.5, most_seconds=3600.0)  # noqa: RUF009
     shorter: int = 8  # times fewer tokens in a cartridge than in its text
     texts: int = 3  # that are made cartridges
     told: int = 6  # facts of each

@@ -22,8 +22,9 @@ from loci.drivers.torch_lora.words import NOT, expected, joined, row_of
 from loci.errors import Invalid
 
 KNOWN = 0.25  # share of the texts of a step that say what is always so; the others tell something of their own
-SENTENCES = 9  # of a text that tells something, at most 8 of them new
+SENTENCES = 9  # of a text; of one that tells something, at most 8 are new
 CUES = 2.0  # weight of what a text says a second time, which can be known, beside everything
+TRAINING = 2  # one more for each change of `train`, so that weights of another are not taken for its own
 REPORTED = 50  # steps whose mean loss is told
 
 
@@ -66,7 +67,7 @@ def trained(shape: Shape, weights: Path | None, advance: Callable[[int, int], No
     Raises `Invalid` for a file of another shape or training.
     """
     world = World(shape.entities, shape.words, shape.seed)
-    model, made_as = build(world, shape), json.dumps(asdict(replace(shape, device="")))
+    model, made_as = build(world, shape), json.dumps({**asdict(replace(shape, device="")), "training": TRAINING})
     engine = TorchEngine(model, tokenizer_of(world))
     if weights is not None and weights.exists():
         with safe_open(weights, "pt") as stored:
@@ -93,32 +94,47 @@ def trained(shape: Shape, weights: Path | None, advance: Callable[[int, int], No
 def train(model: Any, tokenizer: Any, world: World, shape: Shape, advance: Callable[[int, int], None]) -> float:
     """Trains in place, and gives the mean loss of the last steps."""
     draw, losses = random.Random(f"training {shape.seed}"), []
-    optimiser = torch.optim.AdamW(model.parameters(), lr=shape.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimisers = _optimisers(model, shape.rate)
     for step in range(shape.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = shape.rate * _rate(step, shape.steps)
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = shape.rate * _rate(step, shape.steps)
         rows = [row_of(tokenizer, *text) for text in texts_of(world, shape, step, draw)]
         ids, asked = joined(rows, model.device)
         every = torch.full_like(asked, NOT)
         for number, row in enumerate(rows):
             every[number, : len(row.ids) - 1] = ids[number, 1 : len(row.ids)]
-        logits = model(input_ids=ids, use_cache=False).logits
-        loss = expected(logits, every).sum() / (every != NOT).sum()
-        again = expected(logits, asked).sum() / (asked != NOT).sum()
-        optimiser.zero_grad()
+        nats = expected(model(input_ids=ids, use_cache=False).logits, every)
+        can_be_known = asked != NOT
+        loss = nats.sum() / (every != NOT).sum()
+        again = (nats * can_be_known).sum() / can_be_known.sum()
+        model.zero_grad()
         (loss + CUES * again).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         losses.append(float(loss.detach()))
         advance(step + 1, shape.steps)
     return sum(losses[-REPORTED:]) / len(losses[-REPORTED:])
+
+
+def _optimisers(model: Any, rate: float) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices of the layers, which learns more in a step than AdamW (Jordan et al. 2024; at AdamW's rate by Liu et al. 2025, arXiv 2502.16982), and AdamW for the rest."""
+    matrices: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
+    for name, weight in model.named_parameters():
+        (matrices if weight.ndim == 2 and "embed" not in name else rest).append(weight)
+    return (
+        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+    )
 
 
 def texts_of(world: World, shape: Shape, step: int, draw: random.Random) -> list[tuple[str, str]]:
     """The texts of a step, each in two parts, of which the second can be known: from the weights, or from the first. What is told grows from one fact a text to eight."""
     known = round(KNOWN * shape.batch)
     facts = 1 + draw.randrange(min(8, 2 + 16 * step // shape.steps))
-    said = [("", world.known_text(draw)) for _ in range(known)]
+    said = [("", world.known_text(draw, SENTENCES)) for _ in range(known)]
     return [*said, *(world.told_text(draw, facts, max(2, SENTENCES - facts)) for _ in range(shape.batch - known))]
 
 

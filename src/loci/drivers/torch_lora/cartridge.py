@@ -16,7 +16,7 @@ from loci.drivers.torch_kv.state import KVPage, State, cache_of, cut
 from loci.drivers.torch_lora import layers, tensors
 from loci.drivers.torch_lora.course import Plan, Terms, chance, run
 from loci.drivers.torch_lora.own import TEXTS, TOKENS, texts_of
-from loci.drivers.torch_lora.words import Row, apart, joined, row_of
+from loci.drivers.torch_lora.words import NOT, Row, apart, joined, row_of
 from loci.errors import Invalid
 from loci.ports.adapting import Learned, Lesson
 
@@ -63,13 +63,21 @@ def _distilled(
     copy = layers.bare_copy(engine.model)
 
     def loss_of(step: int) -> tuple[Any, float]:
-        studied = [rows[n] for n in plan.lessons_of(step)] + _probes(own, plan, step)
-        batch, asked = joined(studied, engine.device)
-        with torch.no_grad():
-            meant = engine.model(input_ids=batch, past_key_values=cache_of((text,)), use_cache=True).logits
         now = {name: torch.cat([frozen[name], weight.to(frozen[name].dtype)], dim=1) for name, weight in weights.items()}
         page = KVPage((-1,) * count, *_layers(now))
-        loss = apart(copy(input_ids=batch, past_key_values=cache_of((page,)), use_cache=True).logits, meant, asked)
+        total, places = torch.zeros((), device=engine.device), 0
+        for studied in ([rows[n] for n in plan.lessons_of(step)], _probes(own, plan, step)):
+            if not studied:
+                continue
+            batch, asked = joined(
+                studied, engine.device
+            )  # lessons are far shorter than probes: together, most of what is read would be filling
+            with torch.no_grad():
+                meant = engine.model(input_ids=batch, past_key_values=cache_of((text,)), use_cache=True).logits
+            said = copy(input_ids=batch, past_key_values=cache_of((page,)), use_cache=True).logits
+            asked_here = int((asked != NOT).sum())
+            total, places = total + apart(said, meant, asked) * asked_here, places + asked_here
+        loss = total / places
         return loss, float(loss.detach())
 
     last = run(terms, weights, plan.steps, own, begun, loss_of)

@@ -16,10 +16,9 @@ from loci.drivers.torch_lora.words import NOT, Row, apart, expected, joined, row
 from loci.ports.adapting import Learned, Lesson
 
 NAME = "learned"  # in the copy
-LIGHT, HEAVY = (
-    1.0,
-    32.0,
-)  # what the model's own texts weigh beside the lessons, from the first step to the last: it learns first, and takes back then what that did elsewhere
+LIGHT, HEAVY = 1.0, 4.0
+"""What the model's own texts weigh beside the lessons, from the first step to the last: it learns first, and takes back then what that did elsewhere. They are in other words than
+lessons, too: weighed more heavily (32), they have it say what it learned in the lessons' words alone."""
 
 
 def learn(engine: TorchEngine, lessons: Sequence[Lesson], replay: Sequence[str], terms: Terms, after: Learned | None) -> Learned:

@@ -129,6 +129,8 @@ class Adapting(Talking):
         finally:
             work.progress.pop(learning.id, None)
         if (failure := work.failures.pop(learning.id, None)) is not None:
+            if self._scheduler.failure is failure:
+                self._scheduler.failure = None  # it is told here, and not once more by whoever drains the queue next
             if isinstance(failure, OutOfTime):
                 raise OutOfTime(f"{failure} `loci distil --id {learning.id}` goes on.") from failure
             raise failure

@@ -24,7 +24,7 @@ from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
 from loci.errors import Corrupt, IncompatiblePayload, Invalid, Missing
 from loci.ports.banking import Entry
 
-SCHEMA = "1"
+SCHEMA = "2"
 COMPRESSOR, ENTRY = "loci bank compressor", "loci bank entry"
 DEPENDS = (
     "tokenizer",

@@ -20,7 +20,7 @@ from loci.testing.models import make_model, make_tokenizer
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 QUESTION = (7, 8, 9)
-WAYS = [CMT(k=3), CMT(k=3, way="sum")]
+WAYS = [CMT(k=3, way="concatenation"), CMT(k=3)]
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,17 @@ def test_an_entry_takes_the_bytes_of_the_formula(compressor: TorchCompressor) ->
     assert bytes_of(36, 8, 16, 128, 4096, 2) == 2_359_296 + 16_384  # 16 tokens of Qwen3-8B, as keys and values
 
 
+def test_what_a_document_is_found_by_changes_nothing_of_what_it_tells() -> None:
+    """The learned matrix of the key is beside the entry, so being found can be taught without moving the entry's states."""
+    made, ids = TorchCompressor(make_model("qwen3"), make_tokenizer(), Recipe(tokens=4)), text(9, 1)
+    states, mean = made.compress(ids)
+    turned = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        made.key.copy_(turned)
+    again, other = made.compress(ids)
+    assert torch.equal(states, again) and torch.allclose(other, mean @ turned, atol=1e-4) and not torch.allclose(other, mean, atol=0.1)
+
+
 # -- places --------------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +213,7 @@ def test_compressed_alone_is_as_compressed_among_longer_ones(compressor: TorchCo
 
 
 def test_concatenation_is_ordered_by_time_whatever_order_the_matches_come_in(compressor: TorchCompressor) -> None:
-    bank = filled(compressor, range(6), CMT(k=3))
+    bank = filled(compressor, range(6), CMT(k=3, way="concatenation"))
     bank.add(Paper("undated"), text(5, 9))
     matches = [("d0004", 1.0), ("undated", 2.0), ("d0001", 3.0)]
     prefix = bank.prefix(matches)
@@ -213,17 +224,27 @@ def test_concatenation_is_ordered_by_time_whatever_order_the_matches_come_in(com
 
 
 def test_the_weighted_sum_is_permutation_invariant(compressor: TorchCompressor) -> None:
-    bank = filled(compressor, range(7), CMT(k=7, way="sum"))
+    bank = filled(compressor, range(7), CMT(k=7, tau=1.0, sharp=3.0))
     matches = bank.match(compressor.ask(QUESTION))
     states = bank.prefix(matches).states
     assert states.shape == (3, 2, 2, 4, 32)  # m tokens, whatever k is
     chance = random.Random(1)
     for _ in range(20):
         assert torch.equal(bank.prefix(chance.sample(matches, 7)).states, states)
-    weights = torch.tensor([score for _, score in matches]).softmax(0)
+    weights = (3 * torch.tensor([score for _, score in matches])).softmax(0)
     by_hand = sum(w * bank.entries[id].states for w, (id, _) in zip(weights, matches, strict=True))
     assert float((by_hand - states).abs().max()) < 1e-5
     assert float((summed(torch.stack([e.states for e in bank.entries.values()]), torch.full((7,), 1 / 7)) - states).abs().max()) > 1e-4
+
+
+def test_a_sum_is_the_best_entry_alone_where_it_is_far_ahead_and_a_mixture_where_several_are_alike() -> None:
+    entries, method = torch.eye(2).reshape(2, 1, 1, 1, 1, 2), CMT(k=2)
+
+    def weights(ahead: float) -> list[float]:
+        found: list[float] = method.aggregated(entries, torch.tensor([ahead, 0.0]), lambda keys, places: keys).flatten().tolist()
+        return found
+
+    assert weights(4.0)[0] > 1 - 1e-8 and weights(0.0) == [0.5, 0.5] and 0.5 < weights(0.1)[0] < 0.7
 
 
 def test_one_entry_is_itself_either_way(compressor: TorchCompressor) -> None:
@@ -270,7 +291,7 @@ def test_what_makes_no_sense_is_refused(compressor: TorchCompressor) -> None:
         lambda: bank.match(torch.ones(64), 0),
         lambda: bank.put(Entry("new", None, torch.zeros(3, 2, 2, 5, 32), torch.eye(64)[0])), lambda: compressor.ask([]), lambda: compressor.answer(None, [], 3), lambda: compressor.ask([512]),
         lambda: compressor.answer(None, [5] * 2040, 9), lambda: compressor.ask([5] * 2049),
-        lambda: CMT(k=0), lambda: CMT(tau=0.0), lambda: CMT(way="mean"), lambda: CMT(contrast=-1.0), lambda: Recipe(tokens=0), lambda: Recipe(targets=()),
+        lambda: CMT(k=0), lambda: CMT(tau=0.0), lambda: CMT(sharp=0.0), lambda: CMT(way="mean"), lambda: CMT(contrast=-1.0), lambda: Recipe(tokens=0), lambda: Recipe(targets=()),
     ):  # fmt: skip
         with pytest.raises(Invalid):
             attempt()

@@ -147,7 +147,7 @@ def test_files_that_lie_are_corrupt(compressor: TorchCompressor, entry: Entry, t
         del header["__metadata__"]
 
     def newer(header: dict[str, Any]) -> None:
-        header["__metadata__"]["schema"] = "2"
+        header["__metadata__"]["schema"] = "9"
 
     def renamed(header: dict[str, Any]) -> None:
         header["__metadata__"]["id"] = "d2"

@@ -18,7 +18,7 @@ from loci.methods.cmt import CMT, Bank, divergence, surprisal
 from loci.ports.banking import LEFT_OUT, Trial
 from loci.testing.models import make_model, make_tokenizer
 
-WAYS = [CMT(k=2), CMT(k=2, way="sum")]
+WAYS = [CMT(k=2, way="concatenation"), CMT(k=2)]
 COURSE = Course(steps=3, batch=8, anchors=2, asked=2, rebuilt=2)
 
 
@@ -71,7 +71,7 @@ def test_only_what_is_learned_changes() -> None:
     train(made, lessons(12), WAYS, Course(steps=4, batch=8, anchors=2, rebuilt=2), lambda *_: None)
     assert hash_weights(made.model, is_full=True) == model and all(p.grad is None for p in made.model.parameters())
     changed = [n for n, p in made.learned().items() if not torch.equal(p, learned[n])]
-    assert len(changed) == len(learned) == 1 + 3 * 3 * 2  # memory, and two of q, v, o in three layers
+    assert len(changed) == len(learned) == 2 + 3 * 3 * 2  # memory, key, and two of q, v, o in three layers
 
 
 def trial() -> Trial:
@@ -107,7 +107,7 @@ def test_each_loss_is_what_it_is_said_to_be() -> None:
     assert float(divergence(one.taught, one.said, one.wanted)) == pytest.approx(kl, rel=1e-5)
     infonce = by_hand(one.scores[:, None], one.gold[:, None])
     alone = {
-        "answer": CMT(contrast=0, distil=0, rebuild=0), "contrast": CMT(contrast=2, distil=0, rebuild=0), "distil": CMT(contrast=0, distil=3, rebuild=0),
+        "answer": CMT(contrast=0, distil=0), "contrast": CMT(contrast=2, distil=0), "distil": CMT(contrast=0, distil=3),
         "rebuild": CMT(contrast=0, distil=0, rebuild=0.5),
     }  # fmt: skip
     answer = by_hand(one.said, one.wanted)
@@ -187,7 +187,7 @@ def test_what_was_taught_finds_and_answers() -> None:
     made = TorchCompressor(small_model(), make_tokenizer(), Recipe(tokens=4, rank=8))
     some = [Lesson(tuple(range(10 * n + 5, 10 * n + 13)), (((10 * n + 5, 10 * n + 6), (10 * n + 12,)),)) for n in range(8)]
     losses: list[float] = []
-    objective = CMT(k=1, distil=0.0, rebuild=0.0, tau=0.1)
+    objective = CMT(k=1, distil=0.0, tau=0.1)
     train(
         made,
         some,

@@ -46,8 +46,8 @@ class Setting:
     weights: Path | None = None
     language: Language = field(default_factory=Language)
     shape: Shape = field(default_factory=Shape)
-    recipe: Recipe = field(default_factory=lambda: Recipe(tokens=4, matched=1))
-    course: Course = field(default_factory=lambda: Course(steps=1000, asked=6, rate=5e-3))
+    recipe: Recipe = field(default_factory=lambda: Recipe(matched=1))
+    course: Course = field(default_factory=lambda: Course(steps=500, asked=6, rebuilt=1, alone=0.5, rate=5e-3))
 
     def __post_init__(self) -> None:
         names, batch = self.language.syllables**2, self.course.batch
@@ -138,10 +138,10 @@ def taught(setting: Setting, seed: int, advance: Advance) -> Made:
 def method_of(setting: Setting, arm: str) -> CMT:
     """The method that an arm answers by."""
     if arm == BANK:
-        return CMT(k=setting.k)
+        return CMT(k=setting.k, way="concatenation")
     if arm == PLAIN:
-        return CMT(k=setting.k, way="sum", contrast=0.0)
-    return CMT(k=max(setting.sizes) if arm == WHOLE else setting.k, way="sum")
+        return CMT(k=setting.k, contrast=0.0)
+    return CMT(k=max(setting.sizes) if arm == WHOLE else setting.k)
 
 
 def lessons_of(setting: Setting, among: Sequence[int], seed: int) -> list[Lesson]:

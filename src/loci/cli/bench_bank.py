@@ -12,7 +12,7 @@ import click
 
 @click.command()
 @click.option("--documents", type=click.IntRange(2), multiple=True, default=(10, 100, 1000), show_default=True, help="In the bank.")
-@click.option("--tokens", type=click.IntRange(1), default=4, show_default=True, help="Memory tokens of a document.")
+@click.option("--tokens", type=click.IntRange(1), default=8, show_default=True, help="Memory tokens of a document.")
 @click.option("--k", type=click.IntRange(1), default=4, show_default=True, help="Entries that an answer is aggregated from.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Of everything; each trains anew.")
 @click.option("--layers", type=click.IntRange(1), default=3, show_default=True, help="Of the model.")
@@ -20,7 +20,7 @@ import click
 @click.option(
     "--model-steps", type=click.IntRange(1), default=2000, show_default=True, help="Of the model's training; some minutes on one core."
 )
-@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Of each compressor's training; some minutes.")
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="Of each compressor's training; some minutes.")
 @click.option("--lessons", type=click.IntRange(32), default=1300, show_default=True, help="Documents that compressors are taught on.")
 @click.option("--asked", type=click.IntRange(1), default=1000, show_default=True, help="Questions at each size, at most.")
 @click.option("--device", default="cpu", show_default=True, help="Where it is trained and asked, as torch spells it.")

@@ -6,10 +6,10 @@ the model's own weights never change. No equations and no code of it were known 
 three techniques, and is not to be called the same as CMT:
 
 - an entry is the keys and values of m memory tokens in every layer, [L, 2, H, m, w]: a trained prefix, not an embedding;
-- self-matching: cosine of the normalised mean of the compressor's last states at the memory tokens with that of the model's own states over the question
+- self-matching: cosine of the normalised mean of the compressor's last states at the memory tokens, times a learned matrix, with that of the model's own states over the question
   (the last, or an earlier layer's), divided by ``tau``;
-- aggregation of the k best: behind one another in the order of time (k m tokens), or the sum weighted by the softmax of their scores (m tokens,
-  whatever k is);
+- aggregation of the k best: the sum weighted by the softmax of ``sharp`` times their scores (m tokens, whatever k is), or behind one another in the
+  order of time (k m tokens);
 - the objective: the answer, plus InfoNCE over the bank's hardest negatives, plus the divergence from the document in context, plus the document itself.
 
 Entries know nothing of each other. Adding one changes no other, removing one leaves no trace, and the same bank gives the same answers
@@ -33,25 +33,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Way = Literal["concatenation", "sum"]
-WAYS: tuple[Way, ...] = ("concatenation", "sum")
+WAYS: tuple[Way, ...] = ("sum", "concatenation")
 
 
 @dataclass(frozen=True, slots=True)
 class CMT:
-    """``k`` entries are aggregated in one ``way``; ``tau`` divides the cosines. ``contrast``, ``distil`` and ``rebuild`` weigh what is trained for
+    """``k`` entries are aggregated in one ``way``; ``tau`` divides the cosines, and a sum is weighted by the softmax of ``sharp`` times that: near to the best
+    entry alone where one is far ahead, a mixture where several are alike. ``contrast``, ``distil`` and ``rebuild`` weigh what is trained for
     beside the answer."""
 
     k: int = 4
-    way: Way = "concatenation"
-    tau: float = 0.05
-    contrast: float = 1.0
+    way: Way = "sum"
+    tau: float = 0.01
+    sharp: float = 5.0
+    contrast: float = 0.5
     distil: float = 1.0
-    rebuild: float = 0.1
+    rebuild: float = 0.0
 
     def __post_init__(self) -> None:
         weights = (self.contrast, self.distil, self.rebuild)
-        if self.k < 1 or self.way not in WAYS or not 0 < self.tau < math.inf or not all(0 <= w < math.inf for w in weights):
-            raise Invalid(f"CMT needs an entry, a way of {', '.join(WAYS)}, a tau above 0 and weights that are not below: {self}.")
+        if (
+            self.k < 1
+            or self.way not in WAYS
+            or not all(0 < x < math.inf for x in (self.tau, self.sharp))
+            or not all(0 <= w < math.inf for w in weights)
+        ):
+            raise Invalid(
+                f"CMT needs an entry, a way of {', '.join(WAYS)}, a tau and a sharpness above 0 and weights that are not below: {self}."
+            )
 
     # -- matching and aggregating --------------------------------------------------------------------------------------------
 
@@ -66,7 +75,7 @@ class CMT:
 
     def aggregated(self, entries: Tensor, scores: Tensor, turn: Turn) -> Tensor:
         """One prefix [..., L, 2, H, n, w] of entries [..., k, L, 2, H, m, w] with these scores [..., k]."""
-        return concatenated(entries, turn) if self.way == "concatenation" else summed(entries, scores.softmax(-1))
+        return concatenated(entries, turn) if self.way == "concatenation" else summed(entries, (self.sharp * scores).softmax(-1))
 
     # -- what a compressor is taught for -------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 """The compressor of a bank: the model with small deltas on its weights (LoRA), and a few learned tokens behind the document.
 
-Neither touches the model. Two copies of it share its tensors and have parameters of their own: one has the deltas and does nothing but
+What a document is found by is the mean of their last states, read through a learned matrix, so that to be found and to be told pull on different weights.
+
+None of them touches the model. Two copies of it share its tensors and have parameters of their own: one has the deltas and does nothing but
 compress, the other has none and reads questions behind a prefix. So the deltas are active exactly while something is compressed, whatever others
 do with the model meanwhile.
 
@@ -65,20 +67,21 @@ class TorchCompressor:
             drawn = torch.randint(len(words), (self.recipe.tokens,)).to(words.device)
             self.memory = nn.Parameter(words.detach()[drawn].float())  # words: alike, they would take long to become different
             _adapt(self.writer, self.recipe)
+        self.key = nn.Parameter(torch.eye(words.shape[1], device=words.device))
 
     @property
     def device(self) -> torch.device:
         return torch.device(self.memory.device)
 
     def learned(self) -> dict[str, Tensor]:
-        """What is trained, by name: the deltas, and ``memory``, [m, d]."""
+        """What is trained, by name: the deltas, ``key``, [d, d], and ``memory``, [m, d]."""
         deltas = {name: p for name, p in self.writer.named_parameters() if "lora_" in name}
-        return {**dict(sorted(deltas.items())), "memory": self.memory}
+        return {**dict(sorted(deltas.items())), "key": self.key, "memory": self.memory}
 
     # -- compressing -------------------------------------------------------------------------------------------------------
 
     def compress(self, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Of one document: keys and values [L, 2, H, m, w] at places 0 to m - 1, and the mean of the last states, [d]. Raises `Invalid`."""
+        """Of one document: keys and values [L, 2, H, m, w] at places 0 to m - 1, and the mean of the last states, times ``key``, [d]. Raises `Invalid`."""
         with torch.no_grad():
             states, means = self.compress_all([ids])
         return states[0].contiguous(), means[0]
@@ -96,7 +99,7 @@ class TorchCompressor:
         made = self.writer(inputs_embeds=given, attention_mask=counts, position_ids=places, past_key_values=DynamicCache(), use_cache=True)
         m = self.recipe.tokens
         pairs = [torch.stack([layer.keys[:, :, -m:], layer.values[:, :, -m:]], 1) for layer in made.past_key_values.layers]
-        return torch.stack(pairs, 1), made.last_hidden_state[:, -m:].float().mean(1)
+        return torch.stack(pairs, 1), made.last_hidden_state[:, -m:].float().mean(1) @ self.key
 
     @property
     def _asked_for(self) -> dict[str, bool]:

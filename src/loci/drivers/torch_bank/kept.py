@@ -26,7 +26,7 @@ from loci.errors import Corrupt, IncompatiblePayload, Invalid, Missing
 from loci.ports.banking import Entry
 from loci.ports.engine import Fingerprint
 
-SCHEMA = "1"
+SCHEMA = "2"
 COMPRESSOR, ENTRY = "loci bank compressor", "loci bank entry"
 DEPENDS = (
     "tokenizer",

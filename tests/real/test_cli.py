@@ -176,6 +176,8 @@ def test_a_pipeline_is_checked_and_run(loci: Shell, tmp_path: Path) -> None:
     assert loci("pipeline", "check", str(file), "--json").json["stages"] == 1
     failed(loci("pipeline", "run", str(file), "--json"), "Invalid", "invalid")
     failed(loci("pipeline", "run", str(file), "--set", "about", "--json"), "Invalid", "invalid")
+    failed(loci("pipeline", "run", str(file), "--set", f"most={'9' * 5000}", "--json"), "Invalid", "invalid")
+    failed(loci("pipeline", "run", "-", "--json", stdin="[" * 100_000), "Invalid", "invalid")
     ran = loci("pipeline", "run", str(file), "--set", "about=kettle", "--set", "most=1", "--json").json
     assert [done["step"] for done in ran["steps"]] == ["found", "2"] and ran["job"] is None
     assert loci("list", "--user", "ann", "--json").json == []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @verb("plan")
-@click.option("--apply", is_flag=True, help="Do it: make KV memories and let go of them. Every move is in the log.")
+@click.option("--apply", is_flag=True, help="Do it: make KV memories and adapters, and let go of them. Every move is in the log.")
 @reading
 def plan(place: Place, apply: bool, as_json: bool) -> int:
     """Show which memories had better be text, a KV memory or weights, and why.

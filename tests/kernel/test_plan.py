@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from loci import MemOS, Message
+from loci.cli.queue import Plans, _work
 from loci.errors import Denied, LociError, Unsupported
 from loci.operation.placing import Placed
 from loci.policy.placing import Limits
@@ -246,3 +248,32 @@ def test_who_may_and_where_it_cannot_be(memory: MemOS, open_vault: Callable[...,
         open_vault().cube("main").plan()
     with pytest.raises(LociError):
         memory.acting("writer").cube("main").plan(apply=True)
+
+
+def test_so_many_moves_are_done_and_the_worker_does_one_at_a_time(
+    open_vault: Callable[..., MemOS], engine: Slow, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = open_vault(engine=engine)
+    cube = memory.cube("main")
+    said = {name: say(cube, name) for name in ("monday", "tuesday", "friday")}
+    for name in said:
+        use(cube, clock, said[name], 20, minutes=1)
+    assert len(moves(cube.plan())) == 3
+    assert [one.is_done for one in cube.plan(apply=True, most=1)].count(True) == 1 and len(moves(cube.plan())) == 2
+    asked: list[int | None] = []
+    right = type(cube).plan
+    monkeypatch.setattr(
+        type(cube), "plan", lambda self, *, apply=False, most=None: (asked.append(most), right(self, apply=apply, most=most))[1]
+    )
+    assert _work(memory, None, threading.Event(), True, Plans(None))[0] == 0 and not asked, "only where it was asked for"
+    steps, failures, _ = _work(memory, None, threading.Event(), True, Plans(0.0))
+    assert (steps, failures, asked) == (2, {}, [1, 1, 1]) and not moves(right(cube))
+
+
+def test_a_plan_that_cannot_be_made_is_told_once_and_waits(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault()
+    memory.cube("main")
+    plans = Plans(60.0)
+    steps, failures, _ = _work(memory, None, threading.Event(), True, plans)
+    assert steps == 0 and list(failures.values()) == [Unsupported.exit_code]
+    assert _work(memory, None, threading.Event(), True, plans)[1] == {}, "an hour has not gone by"

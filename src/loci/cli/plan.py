@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @verb("plan")
 @click.option("--apply", is_flag=True, help="Do it: make KV memories and adapters, and let go of them. Every move is in the log.")
+@click.option("--most", type=int, metavar="N", help="With --apply: do at most N moves.")
 @reading
-def plan(place: Place, apply: bool, as_json: bool) -> int:
+def plan(place: Place, apply: bool, most: int | None, as_json: bool) -> int:
     """Show which memories had better be text, a KV memory or weights, and why.
 
     Decided by what it costs here to read, load, make and keep them, and by how often answers cited them of late. Exit 8 where a move
@@ -26,7 +27,7 @@ def plan(place: Place, apply: bool, as_json: bool) -> int:
     from loci.errors import Unsupported
 
     with place.open_cube(is_writing=apply) as cube:
-        found = cube.plan(apply=apply)
+        found = cube.plan(apply=apply, most=most)
     left = [one for one in found if one.left]
     if as_json:
         emit(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -114,12 +116,19 @@ def resume(place: Place, as_json: bool) -> None:
 
 @verb("worker")
 @click.option("--once", is_flag=True, help="End when nothing is due.")
-def worker(place: Place, once: bool, as_json: bool) -> int:
+@click.option(
+    "--plan",
+    "minutes",
+    type=click.FloatRange(min=0),
+    metavar="MINUTES",
+    help="Every so many minutes, when nothing else is due, move memories into the form that pays, as `loci plan --apply`.",
+)
+def worker(place: Place, once: bool, minutes: float | None, as_json: bool) -> int:
     """Work the queues of every cube, or of the one named by --cube, until interrupted.
 
     For a machine, or an hour, of its own: any process that has the vault open works them as well. An interrupt ends it after the
     job in hand; what failed stays queued, with the reason (`loci jobs list`). With --once it ends with the exit code of the last
-    failure. A step is some jobs of one kind that are worked together.
+    failure. A step is some jobs of one kind that are worked together, or a move of the plan.
     """
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -127,13 +136,33 @@ def worker(place: Place, once: bool, as_json: bool) -> int:
     with place.open() as memory:
         if place.cube is not None:
             memory.cube(place.cube, create=False)  # a name that nothing has is told at once
-        steps, failures, left = _work(memory, place.cube, is_over, once)
+        steps, failures, left = _work(memory, place.cube, is_over, once, Plans(minutes))
     if as_json:
         emit({"steps": steps, "failures": list(failures), "left": left})
     return next(reversed(failures.values())) if failures and once else 0
 
 
-def _work(memory: System, cube: str | None, is_over: threading.Event, once: bool) -> tuple[int, dict[str, int], dict[str, str]]:
+@dataclass(slots=True)
+class Plans:
+    """When each cube is looked at next for what is in a form that does not pay; never, without ``minutes``."""
+
+    minutes: float | None
+    due: dict[str, float] = field(default_factory=dict)
+
+    def move(self, cube: Cube) -> int:
+        """Does a move of a cube, if its plan is due and has one, so that what is queued comes between two. Returns how many it did."""
+        if self.minutes is None or monotonic() < self.due.get(cube.name, 0.0):
+            return 0
+        self.due[cube.name] = monotonic() + 60 * self.minutes
+        done = sum(one.is_done for one in cube.plan(apply=True, most=1))
+        if done:
+            del self.due[cube.name]
+        return done
+
+
+def _work(
+    memory: System, cube: str | None, is_over: threading.Event, once: bool, plans: Plans
+) -> tuple[int, dict[str, int], dict[str, str]]:
     """Steps that were done, what went wrong, each once, with its exit code, and what was left of each cube, and why."""
     from loci.cli import render
     from loci.errors import LociError
@@ -145,6 +174,8 @@ def _work(memory: System, cube: str | None, is_over: threading.Event, once: bool
             try:
                 opened = memory.cube(name, create=False)
                 done += opened.drain(is_over.is_set)
+                if not done and not is_over.is_set():
+                    done += plans.move(opened)
                 left = _left(opened)
                 if left and told.get(name) != left:
                     render.note(f"{name}: {left}")

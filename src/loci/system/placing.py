@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from loci.errors import Conflict, LociError, Missing, Unsupported
+from loci.interface import inputs
 from loci.operation import placing
 from loci.operation.placing import Placed
 from loci.policy.placing import HELD, LEARNED, NAMES
@@ -14,15 +15,18 @@ from loci.ports.placing import Made, Mover
 from loci.system.carrying import Carrying
 from loci.types import Kind, Scope
 
+MOST_MOVES = 1 << 20  # of one plan
+
 
 class Placing(Carrying):
     """Text, activation and weights: what is where, and what had better be elsewhere."""
 
-    def plan(self, *, apply: bool = False) -> list[Placed]:
+    def plan(self, *, apply: bool = False, most: int | None = None) -> list[Placed]:
         """What is to become of each body of memory (of what was said in one session, what answers cited of late), why, and the numbers that say so.
-        With ``apply`` the moves are done, one after the other, each with a record of before and after (`log(verb="place")`); one that
-        cannot be done is passed over, and its ``left`` says why. Raises `Unsupported` without a model that runs here, whose rates decide."""
+        With ``apply`` the moves are done, ``most`` of them where that is given, one after the other, each with a record of before and after
+        (`log(verb="place")`); one that cannot be done is passed over, and its ``left`` says why. Raises `Unsupported` without a model that runs here, whose rates decide."""
         self._allow("plan", Scope(self.name))
+        room = MOST_MOVES if most is None else inputs.number(most, "most", 1, MOST_MOVES)
         if self._parts.server is not None:
             raise Unsupported(
                 "A plan takes the rates of a model that runs here: name a folder by the setting engine. Servers keep what they like."
@@ -31,7 +35,12 @@ class Placing(Carrying):
         now = self._parts.clock.now()
         machine = placing.machine_of(self._activations.engine)
         found = placing.placed(self._store, self._activations, self._adapters, machine, self._parts.limits, now)
-        return [self._moved(one) if apply and one.decision.is_move else one for one in found]
+        told = []
+        for one in found:
+            moved = self._moved(one) if apply and room and one.decision.is_move else one
+            room -= moved.is_done
+            told.append(moved)
+        return told
 
     def _moved(self, wanted: Placed) -> Placed:
         """A move, done and recorded; or why it was left."""

@@ -138,6 +138,15 @@ def test_its_numbers_are_those_of_the_prompt(cube: Cube, monkeypatch: pytest.Mon
     assert [memory.id for memory in cube.list(user="ann") if memory.cited] == [in_block[place]], "a block is in the order of ids"
 
 
+def test_an_answer_is_made_of_all_that_it_begins_with(cube: Cube) -> None:
+    first, second, *others = ids(cube)
+    cube.activate([first, second], user="ann")
+    cube.update(first, "I live in Bergen.")  # what was activated is of no use now, and still the nearest
+    asked(cube)
+    few = asked(cube, limit=2)[1]
+    assert set(few.recall.ids) == {first, second} and set(others) <= set(few.memories)
+
+
 def test_what_is_whole_longer_than_the_budget_is_not_kept(cube: Cube) -> None:
     said = "My parrot is called Otto and " + " and ".join(f"on day {n} I painted the shed of harbour {n}" for n in range(60))
     cube.add(Message("user", said, speaker="Ann"), user="ann")

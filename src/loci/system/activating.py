@@ -219,6 +219,7 @@ class Activating(Adapting):
         elif retaining is not None:
             id = self._parts.ids.new(self._parts.clock.now())
             pieces, attached, wish = retaining.answer_keeping(recall, messages, rows, budget_tokens, sampling, id, self._note_built)
+            held = held if wish is None else self._begun(recall, wish, False)
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
             pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)

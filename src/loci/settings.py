@@ -152,7 +152,7 @@ def held_by(variable: str) -> str:
     """What an environment variable holds. Raises `Denied` when that is nothing."""
     value = os.environ.get(variable, "")
     if not value:
-        raise Denied(f"The environment variable {variable} is to hold a passphrase, and is empty or not set. Set it and try again.")
+        raise Denied(f"The environment variable {variable} is to hold a secret, and is empty or not set. Set it and try again.")
     return value
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import click
 
 from loci.cli.place import Place, scoped, verb
 from loci.cli.values import emit
-from loci.errors import Invalid, Unsupported
+from loci.errors import Invalid, LociError, Unsupported
 
 if TYPE_CHECKING:
     from loci.system import System
@@ -83,7 +82,7 @@ def _opened(place: Place, fixed: Mapping[str, str], principal: str | None, key_v
         if principal is not None:
             who = memory.acting(principal)
         elif key_variable is not None:
-            who = memory.authenticate(held_by(key_variable))
+            who = memory.authenticate(held_by(key_variable, "an API key"))
         yield who.within(**fixed, trust=Trust.TRUSTED if is_trusted else Trust.REPORTED)
 
 
@@ -92,22 +91,18 @@ def _serve_stdio(opened: Callable[[], AbstractContextManager[System]], cube: str
     import anyio
 
     from loci.server.mcp import serve_stdio, server
-    from loci.server.tools import Door
 
-    with ExitStack() as stack:
-        system: Future[System] = Future()
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
 
-        def begin() -> None:
+        def enter() -> System:
             try:
-                system.set_result(stack.enter_context(opened()))
-            except Exception as error:  # noqa: BLE001  whatever it is, nobody is left waiting
+                return stack.enter_context(opened())
+            except LociError as error:
                 click.echo(f"error: {error}", err=True)
-                system.set_exception(error)
+                raise
 
-        opening = Thread(target=begin)
-        stack.callback(opening.join)
-        opening.start()
-        anyio.run(serve_stdio, server(Door(cube, fixed), lambda _: system.result()))
+        opening = cache(partial(pool.submit, enter))
+        anyio.run(serve_stdio, server(cube, fixed, lambda _: opening().result()), opening)
 
 
 def _serve_http(
@@ -118,7 +113,6 @@ def _serve_http(
 
     from loci.server.http import opened_in, serve_http
     from loci.server.mcp import server
-    from loci.server.tools import Door
 
     def ready(url: str) -> None:
         if as_json:
@@ -128,4 +122,4 @@ def _serve_http(
         click.echo(f"serving at {url} {note}; an interrupt ends it.", err=True)
 
     with opened() as system:
-        anyio.run(serve_http, server(Door(cube, fixed), opened_in), system, port, is_open, ready)
+        anyio.run(serve_http, server(cube, fixed, opened_in), system, port, is_open, ready)

@@ -14,7 +14,6 @@ from loci.system import System
 from loci.types import Grant
 
 ADDRESS = "loci://cubes"
-PROMPT = "recall"
 ASKS = ("question", "cube", "user", "agent", "session", "budget_tokens")
 GRANTED = ("role", "user", "agent", "session", "memory", "expires", "uses")
 
@@ -29,6 +28,10 @@ class Cubes:
         """(address, name, a line about it) of the list of cubes, and of each cube in it."""
         each = [(f"{ADDRESS}/{name}", name, f"What cube {name} holds: counts.") for name in system.cubes()]
         return [(ADDRESS, "cubes", "The cubes that you have to do with."), *each]
+
+    def template(self) -> tuple[str, str]:
+        """The form of such addresses, and a line about it."""
+        return f"{ADDRESS}/{{cube}}", "What a cube holds: counts."
 
     def read(self, system: System, uri: str) -> Answer:
         """The list of cubes; or of one what it holds, in counts; of one that the caller may not look at as a whole, what the caller was granted there."""

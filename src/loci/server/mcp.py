@@ -12,9 +12,8 @@ import os
 import signal
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
@@ -27,12 +26,14 @@ from mcp.shared.exceptions import MCPError
 
 from loci import __version__
 from loci.errors import LociError
-from loci.server.cubes import ADDRESS, PROMPT, Cubes
-from loci.server.tools import TOOLS, Door, Tool
-from loci.system import System
+
+if TYPE_CHECKING:
+    from loci.server.cubes import Cubes
+    from loci.server.tools import Door, Tool
+    from loci.system import System
 
 Context = ServerRequestContext[Any, Any]
-SystemOf = Callable[[Context], System]
+SystemOf = Callable[[Context], "System"]
 T = TypeVar("T")
 
 log = logging.getLogger("loci.mcp")
@@ -44,44 +45,45 @@ INSTRUCTIONS = (
 MAX_REQUEST_BYTES = 8_000_000
 MAX_AT_ONCE = 8  # verbs that run at the same time; each has a thread, and a connection to its cube's file
 BLOCK = 1 << 16
-JSON = "application/json"
+JSON, PROMPT = "application/json", "recall"
 
 
-def server(door: Door, system_of: SystemOf) -> Server[Any]:
-    """A server of the protocol. ``system_of`` says for whom the vault is open in a request; it is called in the thread of the verb."""
-    tools, beside = _Tools(door, system_of), _Beside(Cubes(door), system_of)
+def server(cube: str, fixed: Mapping[str, str], system_of: SystemOf) -> Server[Any]:
+    """A server of the protocol. ``cube`` is the one where a call names none, ``fixed`` the words of a scope that no call may change; ``system_of``
+    says for whom the vault is open in a request. It is called in the thread of a verb, and no verb is read before one is asked for."""
+    hall = _Hall(cube, fixed, system_of)
     return Server(
-        "loci", version=__version__, title="Loci", instructions=INSTRUCTIONS, on_list_tools=tools.listed, on_call_tool=tools.call,
-        on_list_resources=beside.resources, on_list_resource_templates=beside.templates, on_read_resource=beside.read,
-        on_list_prompts=beside.prompts, on_get_prompt=beside.prompt,
+        "loci", version=__version__, title="Loci", instructions=INSTRUCTIONS, on_list_tools=hall.tools, on_call_tool=hall.call,
+        on_list_resources=hall.resources, on_list_resource_templates=hall.templates, on_read_resource=hall.read,
+        on_list_prompts=hall.prompts, on_get_prompt=hall.prompt,
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Verbs:
-    """Runs verbs in threads, a few at a time."""
+class _Hall:
+    """What the protocol asks for, each in a thread, a few at a time."""
 
-    system_of: SystemOf
-    limiter: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_AT_ONCE))
+    def __init__(self, cube: str, fixed: Mapping[str, str], system_of: SystemOf) -> None:
+        self._opened_on, self._system_of = (cube, fixed), system_of
+        self._limiter = anyio.CapacityLimiter(MAX_AT_ONCE)
 
-    async def run(self, verb: Callable[[System], T], context: Context) -> T:
-        return await anyio.to_thread.run_sync(lambda: verb(self.system_of(context)), limiter=self.limiter)
+    @cached_property
+    def _cubes(self) -> Cubes:
+        from loci.server.cubes import Cubes
+        from loci.server.tools import Door
 
+        return Cubes(Door(*self._opened_on))
 
-class _Tools:
-    """The tools."""
+    async def tools(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=await self._run(self._described))
 
-    def __init__(self, door: Door, system_of: SystemOf) -> None:
-        self._door, self._verbs = door, _Verbs(system_of)
+    def _described(self) -> list[types.Tool]:
+        from loci.server.tools import TOOLS
 
-    async def listed(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[described(self._door, tool) for tool in TOOLS.values()])
+        return [described(self._cubes.door, tool) for tool in TOOLS.values()]
 
     async def call(self, context: Context, asked: types.CallToolRequestParams) -> types.CallToolResult:
-        if asked.name not in TOOLS:
-            raise MCPError(types.INVALID_PARAMS, f"There is no tool {asked.name!r:.100}; there are {', '.join(TOOLS)}.")
         try:
-            return _told(await self._verbs.run(lambda system: self._door.call(system, asked.name, asked.arguments or {}), context))
+            return _told(await self._run(lambda: self._cubes.door.call(self._system_of(context), asked.name, asked.arguments or {})))
         except LociError as error:
             return _told(error.as_dict(), is_error=True)
         except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours ends neither it nor in a traceback over there
@@ -89,48 +91,47 @@ class _Tools:
             message = f"Loci itself failed ({type(error).__name__}); its log on stderr says where. What was answered before is kept."
             return _told({"error": LociError.code, "message": message}, is_error=True)
 
-
-class _Beside:
-    """What there is beside the tools. What goes wrong is an error of the protocol, with ours in it."""
-
-    def __init__(self, cubes: Cubes, system_of: SystemOf) -> None:
-        self._cubes, self._verbs = cubes, _Verbs(system_of)
-
-    async def _ask(self, verb: Callable[[System], T], context: Context) -> T:
-        try:
-            return await self._verbs.run(verb, context)
-        except LociError as error:
-            raise MCPError(types.INVALID_PARAMS, str(error), error.as_dict()) from None
-
     async def resources(self, context: Context, _: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        found = await self._ask(self._cubes.listed, context)
+        found = await self._ask(lambda: self._cubes.listed(self._system_of(context)))
         return types.ListResourcesResult(
             resources=[types.Resource(uri=uri, name=name, description=told, mime_type=JSON) for uri, name, told in found]
         )
 
     async def templates(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
-        told = "What a cube holds: counts."
-        template = types.ResourceTemplate(uri_template=f"{ADDRESS}/{{cube}}", name="cube", description=told, mime_type=JSON)
+        uri, told = await self._run(lambda: self._cubes.template())
+        template = types.ResourceTemplate(uri_template=uri, name="cube", description=told, mime_type=JSON)
         return types.ListResourceTemplatesResult(resource_templates=[template])
 
     async def read(self, context: Context, asked: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        found = await self._ask(partial(self._cubes.read, uri=asked.uri), context)
+        found = await self._ask(lambda: self._cubes.read(self._system_of(context), asked.uri))
         return types.ReadResourceResult(contents=[types.TextResourceContents(uri=asked.uri, mime_type=JSON, text=_json(found))])
 
     async def prompts(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        asks = [types.PromptArgument(name=name, description=told, required=name == "question") for name, told in self._cubes.asks().items()]
+        asks = await self._run(lambda: self._cubes.asks())
+        arguments = [types.PromptArgument(name=name, description=told, required=name == "question") for name, told in asks.items()]
         told = "A question, with what memory holds on it before it: fenced, cited, within a budget."
-        return types.ListPromptsResult(prompts=[types.Prompt(name=PROMPT, title="Recall", description=told, arguments=asks)])
+        return types.ListPromptsResult(prompts=[types.Prompt(name=PROMPT, title="Recall", description=told, arguments=arguments)])
 
     async def prompt(self, context: Context, asked: types.GetPromptRequestParams) -> types.GetPromptResult:
         if asked.name != PROMPT:
             raise MCPError(types.INVALID_PARAMS, f"There is no prompt {asked.name!r:.100}; there is {PROMPT}.")
-        text = await self._ask(partial(self._cubes.recall, given=asked.arguments or {}), context)
+        text = await self._ask(lambda: self._cubes.recall(self._system_of(context), asked.arguments or {}))
         return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=types.TextContent(text=text))])
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Once it has begun, work is finished, whatever becomes of who asked for it."""
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    async def _ask(self, work: Callable[[], T]) -> T:
+        """For what is no tool: what goes wrong is an error of the protocol, with ours in it."""
+        try:
+            return await self._run(work)
+        except LociError as error:
+            raise MCPError(types.INVALID_PARAMS, str(error), error.as_dict()) from None
 
 
 def described(door: Door, tool: Tool) -> types.Tool:
-    """A tool as hosts see it. The hints say what the verb does to what answers hold: reading leaves it, adding adds, changing and forgetting take away."""
+    """A tool as hosts see it. The hints say what it does to what answers hold: reading leaves it, adding adds, changing and forgetting take away."""
     hints = types.ToolAnnotations(
         title=tool.title,
         read_only_hint=tool.is_reading,
@@ -148,11 +149,12 @@ def described(door: Door, tool: Tool) -> types.Tool:
     )
 
 
-async def serve_stdio(served: Server[Any]) -> None:
-    """Serves one client over stdin and stdout until stdin ends or an interrupt comes. Nothing else is printed on stdout meanwhile."""
+async def serve_stdio(served: Server[Any], begin: Callable[[], object]) -> None:
+    """Serves one client over stdin and stdout until stdin ends or an interrupt comes. Nothing else is printed on stdout meanwhile. ``begin`` is
+    called when the first request has come in."""
     async with anyio.create_task_group() as group:
         group.start_soon(_until_interrupted, group.cancel_scope)
-        async with stdio_server(stdin=cast("anyio.AsyncFile[str]", _lines(0))) as (reading, writing):
+        async with stdio_server(stdin=cast("anyio.AsyncFile[str]", _lines(0, begin))) as (reading, writing):
             await served.run(reading, writing, served.create_initialization_options())
         group.cancel_scope.cancel()
 
@@ -163,7 +165,7 @@ async def _until_interrupted(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-async def _lines(file: int) -> AsyncIterator[str]:
+async def _lines(file: int, begin: Callable[[], object]) -> AsyncIterator[str]:
     """Lines as they come in. Unlike a thread that waits in a read, waiting here can be cancelled; and a line has a greatest length."""
     held = b""
     while True:
@@ -175,6 +177,7 @@ async def _lines(file: int) -> AsyncIterator[str]:
         *whole, held = (held + block).split(b"\n")
         for line in whole:
             yield line.decode(errors="replace")
+            begin()
         if not block:
             return
         if len(held) > MAX_REQUEST_BYTES:

@@ -103,6 +103,19 @@ TOOLS = {
 }  # fmt: skip
 
 
+def _fields(tool: Tool) -> tuple[dict[str, Schema], list[str]]:
+    """The fields of a tool, as its verb has them, and those that must be given."""
+    taken, required = arguments_of(getattr(Cube, tool.verb))
+    spelled = RENAMED if tool.verb == "update" else {}
+    named = {spelled.get(name, name): schema for name, schema in taken.items()} | ADDED.get(tool.verb, {}) | {CUBE: {"type": "string"}}
+    if "limit" in named:
+        named["limit"] = {**named["limit"], "minimum": 1, "maximum": MAX_HITS}
+    return named, [spelled.get(name, name) for name in required]
+
+
+FIELDS = {tool.name: _fields(tool) for tool in TOOLS.values()}
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """What a server was opened on: ``cube`` where a call names none, and the words of a scope that are ``fixed``, which no call may change."""
@@ -113,7 +126,7 @@ class Door:
 
     def schema(self, tool: Tool) -> Schema:
         """What a tool takes: the fields of its verb, and the cube. What is fixed is not asked for."""
-        taken, required = _fields(tool)
+        taken, required = FIELDS[tool.name]
         shown = {name: schema | {"description": MEANINGS[name]} for name, schema in taken.items() if name not in self.fixed}
         if CUBE in shown:
             shown[CUBE] |= {"default": self.cube}
@@ -121,6 +134,8 @@ class Door:
 
     def call(self, system: System, name: str, given: Mapping[str, Any]) -> Answer:
         """Calls a tool for whom the vault is open for, and answers with JSON. Raises errors of `loci.errors`."""
+        if name not in TOOLS:
+            raise Invalid(f"There is no tool {name!r:.100}; there are {', '.join(TOOLS)}.")
         tool = TOOLS[name]
         asked = self._bound(tool, given)
         cube = self.opened(system, asked.pop(CUBE), create=tool.verb == "add")
@@ -140,7 +155,7 @@ class Door:
 
     def _bound(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as the verb takes them, and the cube: checked, with their defaults, and what is fixed in its place."""
-        taken, required = _fields(tool)
+        taken, required = FIELDS[tool.name]
         for name in given:
             if name not in taken:
                 near = difflib.get_close_matches(name, taken, 1, 0.75)
@@ -159,16 +174,6 @@ class Door:
         fixed = {name: value for name, value in self.fixed.items() if name in taken}
         times = {name: _time(name, said[name]) for name in said if taken[name].get("format") == "date-time"}
         return {CUBE: self.cube, **defaults, **said, **fixed, **times}
-
-
-def _fields(tool: Tool) -> tuple[dict[str, Schema], list[str]]:
-    """The fields of a tool, as its verb has them, and those that must be given."""
-    taken, required = arguments_of(getattr(Cube, tool.verb))
-    spelled = RENAMED if tool.verb == "update" else {}
-    named = {spelled.get(name, name): schema for name, schema in taken.items()} | ADDED.get(tool.verb, {}) | {CUBE: {"type": "string"}}
-    if "limit" in named:
-        named["limit"] = {**named["limit"], "minimum": 1, "maximum": MAX_HITS}
-    return named, [spelled.get(name, name) for name in required]
 
 
 def _as_read(cube: Cube, asked: Mapping[str, Any]) -> dict[str, Any]:

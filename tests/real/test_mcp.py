@@ -341,6 +341,7 @@ def test_stored_words_stay_data(here: Host) -> None:
     ("list_memories", {"types": ["fancy"]}, "invalid", "fancy"),
     ("list_memories", {"limit": -1}, "invalid", "-1"),
     ("delete_memory", {"id": 7}, "invalid", "7"),
+    ("get_memory", {"id": "x" * 1_001}, "invalid", "too long"),
     ("forget_everything", {}, "invalid", "There is no tool 'forget_everything'"),
 ])  # fmt: skip
 def test_an_error_has_a_code_and_says_what_to_do(here: Host, tool: str, fields: dict[str, Any], code: str, says: str) -> None:

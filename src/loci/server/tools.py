@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from loci.errors import Denied, Invalid, Missing, TooLarge
+from loci.operation.intake import MAX_NAME
 from loci.server import answers
 from loci.server.answers import Answer
 from loci.server.schemas import Schema, arguments_of
@@ -25,6 +26,7 @@ from loci.system import Cube, System
 
 MAX_ANSWER_BYTES = 2_000_000  # of JSON that a question is answered with
 MAX_HITS = 1_000  # memories in one answer
+OPENING = threading.Lock()  # of cubes
 CUBE = "cube"
 SCOPE = ("cube", "user", "agent", "session")
 RENAMED = {"memory": "id"}  # as at the command line: one word for what is changed and for what is looked up
@@ -108,8 +110,8 @@ def _fields(tool: Tool) -> tuple[dict[str, Schema], list[str]]:
     taken, required = arguments_of(getattr(Cube, tool.verb))
     spelled = RENAMED if tool.verb == "update" else {}
     named = {spelled.get(name, name): schema for name, schema in taken.items()} | ADDED.get(tool.verb, {}) | {CUBE: {"type": "string"}}
-    if "limit" in named:
-        named["limit"] = {**named["limit"], "minimum": 1, "maximum": MAX_HITS}
+    limits: dict[str, Schema] = {"limit": {"minimum": 1, "maximum": MAX_HITS}, "id": {"maxLength": MAX_NAME}, CUBE: {"maxLength": MAX_NAME}}
+    named |= {name: named[name] | limit for name, limit in limits.items() if name in named}
     return named, [spelled.get(name, name) for name in required]
 
 
@@ -122,7 +124,6 @@ class Door:
 
     cube: str
     fixed: Mapping[str, str] = field(default_factory=dict)
-    opening: threading.Lock = field(default_factory=threading.Lock)
 
     def schema(self, tool: Tool) -> Schema:
         """What a tool takes: the fields of its verb, and the cube. What is fixed is not asked for."""
@@ -150,7 +151,7 @@ class Door:
         """A cube of the vault. One thread at a time opens one."""
         if cube != self.fixed.get(CUBE, cube):
             raise Denied(f"cube is {cube!r:.100}, and this server was opened on {self.fixed[CUBE]!r} alone. Leave it out.")
-        with self.opening:
+        with OPENING:
             return system.cube(cube, create=create)
 
     def _bound(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -650,7 +650,8 @@ def test_several_clients_at_once(told: dict[str, Any], tmp_path: Path) -> None:
             assert [m.id for m in listed] == made[user] and len(listed) == 10 and {m.origin.principal for m in listed} == {user}
 
 
-def test_an_open_server_has_to_be_asked_for_and_is_the_owners(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_open_server_has_to_be_asked_for_and_is_the_owners(tmp_path: Path, number: int) -> None:
     with serving(tmp_path / "vault", "--open", "--user", "ann") as (url, process):
         with over_http(url, None) as found:
             (id,) = found.call("add_memory", messages="The kettle is blue.")["ids"]
@@ -659,7 +660,7 @@ def test_an_open_server_has_to_be_asked_for_and_is_the_owners(tmp_path: Path) ->
                 and found.fails("list_memories", user="bob")[0] == "denied"
             )
         assert httpx2.post(url, json={}, headers={"Origin": "http://evil.example"}).status_code == 403
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=SECONDS)
         assert process.returncode == 0 and out == "" and "without a key" in err and "Traceback" not in err
 

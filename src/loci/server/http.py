@@ -8,8 +8,7 @@ import signal
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, cast
 
 import anyio
@@ -121,7 +120,7 @@ async def serve_http(served: Server[Any], system: System, port: int, is_open: bo
         gate, log_config=None, access_log=False, server_header=False, lifespan="on", limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )  # fmt: skip
-    running = _Running(config)
+    running = uvicorn.Server(config)
     with taken:
         async with anyio.create_task_group() as group:
             group.start_soon(_until_interrupted, running)
@@ -130,15 +129,8 @@ async def serve_http(served: Server[Any], system: System, port: int, is_open: bo
             group.cancel_scope.cancel()
 
 
-class _Running(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them once more when it has ended, before the vault is closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
 async def _until_interrupted(running: uvicorn.Server) -> None:
+    """Takes interrupts in the place of uvicorn, which raises them once more when it has ended, before the vault is closed."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             running.force_exit = running.should_exit

@@ -25,6 +25,7 @@ from loci.server.schemas import Schema, arguments_of
 from loci.system import Cube, System
 
 MAX_ANSWER_BYTES = 2_000_000  # of JSON that a question is answered with
+MAX_TOLD = 300  # characters of what is said of a wrong value, which repeats it
 MAX_HITS = 1_000  # memories in one answer
 OPENING = threading.Lock()  # of cubes
 CUBE = "cube"
@@ -167,7 +168,8 @@ class Door:
         fault = best_match(Draft202012Validator({"properties": taken, "required": required}).iter_errors(said))
         if fault is not None:
             at = "".join(f"{part}: " for part in fault.absolute_path)
-            raise Invalid(f"{tool.name}: {at}{fault.message:.300}. Nothing was done.")
+            told = fault.message if len(fault.message) <= MAX_TOLD else f"it must keep to {fault.validator} {fault.validator_value!r:.100}"
+            raise Invalid(f"{tool.name}: {at}{told}. Nothing was done.")
         for name in SCOPE:
             if name in said and said[name] != self.fixed.get(name, said[name]):
                 raise Denied(f"{name} is {said[name]!r:.100}, and this server was opened on {self.fixed[name]!r} alone. Leave it out.")

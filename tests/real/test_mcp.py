@@ -371,6 +371,26 @@ def test_an_answer_has_a_greatest_size_and_a_mistake_of_ours_no_traceback(
         assert made["ids"][0] not in message + caplog.text, "what a mistake was about stays out of the log"
 
 
+def test_a_call_that_takes_long_holds_up_no_other(tmp_path: Path) -> None:
+    has_begun, is_over = threading.Event(), threading.Event()
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        memory.cube("main")
+
+        def system_of(_: object) -> MemOS:
+            if not has_begun.is_set():
+                has_begun.set()
+                is_over.wait(SECONDS)
+            return memory
+
+        with host(server("main", {}, system_of)) as found:
+            slow = found.portal.start_task_soon(found.client.call_tool, "list_memories", {})
+            assert has_begun.wait(SECONDS // 2)
+            quick = found.portal.start_task_soon(found.client.call_tool, "list_memories", {})
+            assert not quick.result(SECONDS // 2).is_error and not slow.done()
+            is_over.set()
+            assert not slow.result(SECONDS).is_error
+
+
 def test_a_vault_that_does_not_open_is_the_answer_to_every_call(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with over_stdio(tmp_path / "file") as found:

@@ -35,7 +35,21 @@ COMMANDS = {
     "import_activation": "kv import",
 }
 TALK = {"appended", "replied", "reported", "turn"}
-NOT_COMMANDS = TALK | {"acting", "authenticate", "call", "close", "conversation", "cube", "cubes", "drain", "paused", "pending", "prepare", "rank"}
+NOT_COMMANDS = TALK | {
+    "acting",
+    "authenticate",
+    "call",
+    "close",
+    "conversation",
+    "cube",
+    "cubes",
+    "drain",
+    "paused",
+    "pending",
+    "prepare",
+    "rank",
+    "within",
+}
 
 
 def page() -> str:

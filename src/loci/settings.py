@@ -148,11 +148,11 @@ def load(
     ]
 
 
-def held_by(variable: str) -> str:
+def held_by(variable: str, what: str = "a passphrase") -> str:
     """What an environment variable holds. Raises `Denied` when that is nothing."""
     value = os.environ.get(variable, "")
     if not value:
-        raise Denied(f"The environment variable {variable} is to hold a passphrase, and is empty or not set. Set it and try again.")
+        raise Denied(f"The environment variable {variable} is to hold {what}, and is empty or not set. Set it and try again.")
     return value
 
 

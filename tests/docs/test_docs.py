@@ -43,6 +43,8 @@ def test_links_between_pages_lead_somewhere():
     others = (
         "ARCHITECTURE.md",
         "design/019-pipelines.md",
+        "design/021-what-a-door-may-do.md",
+        "docs/how-to/mcp.md",
         *(f"docs/explanation/{name}.md" for name in ("activation", "foresight", "memory-bank", "three-forms", "adapters", "placement")),
     )
     for page in [ROOT / p for p in (*PAGES, *others)]:

@@ -384,3 +384,72 @@ def test_reading_a_whole_cube_is_in_the_log(open_vault: Callable[..., MemOS], tm
     cube.diff(clock.now(), clock.now())
     cube.review()
     assert [r.detail["verb"] for r in cube.log(verb="read")] == ["export", "diff", "review"]
+
+
+# -- within bounds --------------------------------------------------------------------------------------------------------
+
+
+def test_bounds_hold_for_the_owner_too(memory: MemOS, filled: dict[str, str]) -> None:
+    """A door that opens on one user's memories: what is of others is not there, in the words of what never was."""
+    main = memory.within(cube="main", user="ann").cube("main")
+    assert [m.id for m in main.list(user="ann")] == [filled["ann"]] and main.get(filled["ann"])
+    for verb in ("get", "history", "why", "forget", "erase", "cite"):
+        messages = []
+        for id in (filled["bob"], "01NOTHERE"):
+            with pytest.raises(Missing) as error:
+                getattr(main, verb)((id,) if verb == "cite" else id)
+            messages.append(str(error.value).replace(id, "ID"))
+        assert messages[0] == messages[1], verb
+    for call in (main.list, main.stats, main.log, lambda: main.add("x y z"), lambda: main.search("safe", user="bob")):
+        with pytest.raises(Denied):
+            call()
+    assert memory.cube("main").get(filled["bob"]).text.startswith("The safe of bob")
+
+
+def test_bounds_are_handed_on_and_only_get_narrower(memory: MemOS, filled: dict[str, str]) -> None:
+    memory.cube("other")
+    memory.grant("ann", Role.OWNER, cube="*")
+    key = memory.issue_key("ann")[1]
+    door = memory.within(cube="main", user="ann")
+    assert door.cubes() == ["main"] and memory.authenticate(key).cubes() == ["main", "other"]
+    for inner in (door.authenticate(key), door.within(cube="*"), door.within(user="ann", agent="helper")):
+        assert inner.cubes() == ["main"]
+        with pytest.raises(Denied):
+            inner.cube("other")
+        with pytest.raises(Missing):
+            inner.cube("main").get(filled["bob"])
+    assert door.within(user="bob").cubes() == [] and door.within(cube="other").cubes() == []
+    with pytest.raises(Denied):
+        door.acting("owner")
+    with pytest.raises(Missing):
+        door.within(session="s-else").cube("main").get(filled["ann"])
+
+
+def test_what_a_single_memory_was_shared_for_lies_outside_of_a_users_bounds(memory: MemOS, filled: dict[str, str]) -> None:
+    memory.grant("eve", Role.READER, cube="main", memory=filled["bob"])
+    eve = memory.acting("eve")
+    assert eve.cube("main").get(filled["bob"]) and eve.within(cube="main").cube("main").get(filled["bob"])
+    with pytest.raises(Denied):
+        eve.within(user="ann").cube("main")
+
+
+def test_words_that_come_by_a_door_are_trusted_as_far_as_it_is(memory: MemOS, clock: ManualClock) -> None:
+    cube = memory.cube("main")
+    home = cube.add(Message("user", "I live in Rome.", clock.now(), speaker="Ann"), user="ann").ids[0]
+    clock.advance(1)
+    door = memory.within(trust=Trust.REPORTED)
+    said = door.cube("main").add(Message("user", "I live in Oslo now.", clock.now(), speaker="Ann"), user="ann").ids[0]
+    assert cube.get(said).origin.trust is Trust.REPORTED and cube.get(home).claims[0].closed_by is None
+    assert door.within(trust=Trust.TRUSTED).cube("main").add("The kettle is blue.").ids
+    assert cube.list()[-1].origin.trust is Trust.REPORTED, "a door within it is no wider"
+    door.cube("main").update(home, "I live in Bari.")
+    assert cube.get(home).origin.trust is Trust.REPORTED
+    assert memory.cube("main").add("The kettle is red.").ids and cube.list()[-1].origin.trust is Trust.TRUSTED
+
+
+def test_a_system_says_whether_its_key_is_still_good(memory: MemOS) -> None:
+    key, text = memory.issue_key("ann")
+    ann = memory.authenticate(text)
+    assert ann.is_live and memory.is_live
+    memory.revoke(key.id)
+    assert not ann.is_live and memory.is_live

@@ -25,7 +25,7 @@ from loci.system import Cube
 
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
-    "kv", "kv verify", "jobs", "worker", "adapter", "pipeline", "pipeline check",
+    "kv", "kv verify", "jobs", "worker", "adapter", "pipeline", "pipeline check", "mcp",
 }  # fmt: skip
 NOT_VERBS = {
     "call",

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from loci.cli.place import Place, verb
-from loci.cli.values import When, emit, plain
+from loci.cli.values import When, emit
+from loci.interface.outputs import plain
 
 
 @verb("why")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from loci.cli.place import Place, scoped, verb
-from loci.cli.values import emit, plain
+from loci.cli.values import emit
+from loci.interface.outputs import plain
 
 if TYPE_CHECKING:
     from loci.operation.importing import Imported

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from loci.errors import Denied, LociError, Missing, ReadOnly, missing
 from loci.infrastructure.credentials import is_valid
-from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, Decision, admits, covers, decide, narrowed
+from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, Decision, admits, covers, decide, narrowed, within
 from loci.policy.lifecycle import FINDABLE
+from loci.policy.trust import least
 from loci.ports import Act, Clock, Registry, RowFilter
 from loci.types import Channel, Grant, Key, Query, Scope, State, Trust
 
@@ -26,17 +27,25 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Governance:
-    """Decides for one vault, on behalf of one principal, as far as the ``key`` goes by which it came in."""
+    """Decides for one vault, on behalf of one principal, as far as the ``key`` goes by which it came in, and the ``bounds`` of the door. Words
+    that come in are trusted as far as ``trust`` at the most."""
 
     clock: Clock
     principal: str
     registry: Registry
     is_writable: bool = True
     key: Key | None = None
+    bounds: tuple[Scope, ...] = ()
+    trust: Trust = Trust.TRUSTED
 
     @property
     def is_owner(self) -> bool:
-        return self.principal == OWNER and self.key is None
+        return self.principal == OWNER and self.key is None and not self.bounds
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the key, if there is one, is still good."""
+        return self.key is None or is_valid(self.registry, self.key, self.clock.now())
 
     def allow(self, verb: str, scope: Scope) -> Allowed:
         """The call may be about this scope. Raises `Denied` with the reason."""
@@ -73,11 +82,13 @@ class Governance:
         return self.is_owner or any(covers(grant.cube, cube) for grant in self.grants())
 
     def grants(self) -> list[Grant]:
-        """What this principal was given, as far as its key goes."""
-        if self.key is not None and not is_valid(self.registry, self.key, self.clock.now()):
+        """What this principal was given, as far as its key and the bounds go."""
+        if not self.is_live:
             return []
-        given = (OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY)
-        return narrowed(given, self.key)
+        given = narrowed((OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY), self.key)
+        for bounds in self.bounds:
+            given = within(given, bounds)
+        return given
 
     def admits(self, rows: RowFilter, memory: str, scope_of: FindScope) -> bool:
         """Whether a memory is among the rows of a call."""
@@ -97,7 +108,7 @@ class Governance:
         rows = RowFilter(
             now=self.clock.now(), user=scope.user, agent=scope.agent, session=scope.session, states=FINDABLE, within=decision.within
         )
-        return Allowed(rows, decision.channel, decision.trust)
+        return Allowed(rows, decision.channel, least((decision.trust, self.trust)))
 
     def _noted(self, verb: str, scope: Scope, decision: Decision) -> str:
         """Puts a refusal into the vault's log. That it could not be written is said with it, and makes no other error of it."""

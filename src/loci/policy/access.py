@@ -153,12 +153,23 @@ def narrowed(grants: Sequence[Grant], key: Key | None) -> list[Grant]:
 
 
 def _narrowed(grant: Grant, key: Key) -> Grant | None:
-    cube = grant.cube if key.cube is None or covers(key.cube, grant.cube) else key.cube if covers(grant.cube, key.cube) else None
-    role = _lesser(grant.role, key.role or grant.role)
-    is_other = key.user is not None and (grant.user not in (None, key.user) or grant.memory is not None)  # whose that is, it does not say
-    if cube is None or role is None or is_other:
+    inner, role = _within(grant, Scope(key.cube or "*", key.user)), _lesser(grant.role, key.role or grant.role)
+    return None if inner is None or role is None else replace(inner, role=role)
+
+
+def within(grants: Sequence[Grant], bounds: Scope) -> list[Grant]:
+    """The grants as far as they lie within a scope, whose cube may be a path."""
+    found = (_within(grant, bounds) for grant in grants)
+    return [grant for grant in found if grant is not None]
+
+
+def _within(grant: Grant, bounds: Scope) -> Grant | None:
+    cube = grant.cube if covers(bounds.cube, grant.cube) else bounds.cube if covers(grant.cube, bounds.cube) else None
+    named = {word: name for word in ("user", "agent", "session") if (name := getattr(bounds, word)) is not None}
+    is_other = any(getattr(grant, word) not in (None, name) for word, name in named.items())
+    if cube is None or is_other or (named and grant.memory is not None):  # whose that memory is, the grant does not say
         return None
-    return replace(grant, cube=cube, role=role, user=key.user or grant.user)
+    return replace(grant, cube=cube, **named)
 
 
 def _lesser(a: Role, b: Role) -> Role | None:

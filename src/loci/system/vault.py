@@ -15,6 +15,7 @@ from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded
 from loci.interface import inputs
 from loci.interface.inputs import aware
+from loci.policy.trust import least
 from loci.ports import Act, Secret
 from loci.ports.adapters import LEARN
 from loci.system.cube import Cube
@@ -30,6 +31,7 @@ from loci.types import (
     Role,
     Scope,
     State,
+    Trust,
 )
 
 
@@ -71,6 +73,27 @@ class System:
         """The same open vault for the bearer of an API key. Raises `Denied`."""
         found = credentials.check(self._parts.registry, key, self._parts.clock.now())
         return self._for(replace(self._parts.governance, principal=found.principal, key=found))
+
+    def within(
+        self,
+        *,
+        cube: str | None = None,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        trust: Trust = Trust.TRUSTED,
+    ) -> System:
+        """The same open vault for a door that opens on no more than a scope of it: what lies outside is not there, for its owner neither. Words
+        that come in are trusted as far as ``trust`` at the most. What is handed on from it has the same bounds."""
+        bounds = inputs.scope_of("*" if cube is None else inputs.cubes_of(cube), user, agent, session)
+        governance = self._parts.governance
+        added = () if bounds == Scope("*") else (bounds,)
+        return self._for(replace(governance, bounds=(*governance.bounds, *added), trust=least((governance.trust, trust))))
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the key that it was opened by is still good; true where there was none."""
+        return self._parts.governance.is_live
 
     def _for(self, governance: Governance) -> System:
         return System(replace(self._parts, governance=governance), self._root or self)

@@ -1,0 +1,203 @@
+"""The tools: eight verbs of a cube under the names that hosts of models are used to, with the fields that the verbs have.
+
+Nothing here knows the protocol. A call is checked against its schema, bound to what the door was opened on, handed to the verb,
+and answered as JSON; what goes wrong is an error of `loci.errors`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from loci.errors import Denied, Invalid, Missing, TooLarge
+from loci.operation.intake import MAX_NAME
+from loci.server import answers
+from loci.server.answers import Answer
+from loci.server.schemas import Schema, arguments_of
+from loci.system import Cube, System
+
+MAX_ANSWER_BYTES = 2_000_000  # of JSON that a question is answered with
+MAX_TOLD = 300  # characters of what is said of a wrong value, which repeats it
+MAX_HITS = 1_000  # memories in one answer
+OPENING = threading.Lock()  # of cubes
+CUBE = "cube"
+SCOPE = ("cube", "user", "agent", "session")
+RENAMED = {"memory": "id"}  # as at the command line: one word for what is changed and for what is looked up
+ADDED: dict[str, dict[str, Schema]] = {"update": {"if_version": {"type": "integer"}}}  # as at the command line
+MEANINGS = {
+    "messages": "What was said: a text, or messages in order. Their own words, not a summary.",
+    "question": "What to look for, in words.",
+    "id": "A memory's id.",
+    "text": "The words of the new version.",
+    "cube": "Where: a cube of the vault.",
+    "user": "Whose: the user's name.",
+    "agent": "Whose: the agent's name.",
+    "session": "Of which conversation.",
+    "channel": "How the words came in. Say tool, web or file of what was read somewhere, derived of a conclusion.",
+    "origin": "The page, tool or file that they are from.",
+    "derived_from": "Ids of the memories that they were made of.",
+    "priority": "Higher is archived later.",
+    "expires": "When it may be forgotten by itself.",
+    "budget_tokens": "As many memories as fit into so many tokens.",
+    "limit": "Memories at most.",
+    "offset": "Memories to leave out first.",
+    "types": "Only of these types.",
+    "as_of": "What was true then.",
+    "known_at": "What was known then.",
+    "since": "Said since.",
+    "until": "Said before.",
+    "archived": "The archive as well.",
+    "strict": "Nothing rather than the nearest, where memory is not sure.",
+    "mode": "overwrite, append or merge.",
+    "reason": "Why; kept with the change.",
+    "at": "Since when it is so; default now.",
+    "if_version": "Only if this is still the latest version.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool, the verb of a cube that it is, and how the verb's answer is shown."""
+
+    name: str
+    verb: str
+    title: str
+    description: str
+    show: Callable[[Any, Mapping[str, Any]], Answer]
+    answer: Schema
+    is_reading: bool = True
+    is_destructive: bool = False
+    is_idempotent: bool = True
+
+
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("add_memory", "add", "Remember",
+             "Remember what was said, word for word. It is stored when this answers; the receipt names what became of it.",
+             answers.receipt, answers.RECEIPT, is_reading=False, is_idempotent=False),
+        Tool("search_memories", "search", "Recall",
+             "Find the memories that answer a question, best first, fenced and cited. confidence (0 to 1) says how sure it is that memory holds an answer;"
+             " missing and withheld say what could not be searched or was left out.",
+             answers.recall, answers.RECALL),
+        Tool("get_memory", "get", "Read one memory", "One memory whole: its words and its header, now or as it was.", answers.memory, answers.MEMORY),
+        Tool("list_memories", "list", "List memories", "Memories in the order they were remembered, a page at a time.", answers.memories, answers.MEMORIES),
+        Tool("update_memory", "update", "Correct a memory",
+             "Give a memory new words. What it said before is in no present answer any more; it stays in memory_history.",
+             answers.receipt, answers.RECEIPT, is_reading=False, is_destructive=True, is_idempotent=False),
+        Tool("delete_memory", "forget", "Forget a memory",
+             "Forget: take a memory out of every present answer. This erases nothing: it stays in memory_history, and its owner can restore it (`loci restore`)."
+             " Erasing for good is not a tool; a person does that (`loci erase`).",
+             answers.receipt, answers.RECEIPT, is_reading=False, is_destructive=True),
+        Tool("memory_history", "history", "History of a memory", "Every version of a memory, oldest first, each with author, reason and times.",
+             answers.versions, answers.VERSIONS),
+        Tool("explain_memory", "why", "Explain a memory",
+             "What a memory rests on: its sources word for word, its versions, its steps, what it is linked to, who did what to it.",
+             answers.why, answers.WHY),
+    )
+}  # fmt: skip
+
+
+def _fields(tool: Tool) -> tuple[dict[str, Schema], list[str]]:
+    """The fields of a tool, as its verb has them, and those that must be given."""
+    taken, required = arguments_of(getattr(Cube, tool.verb))
+    spelled = RENAMED if tool.verb == "update" else {}
+    named = {spelled.get(name, name): schema for name, schema in taken.items()} | ADDED.get(tool.verb, {}) | {CUBE: {"type": "string"}}
+    limits: dict[str, Schema] = {"limit": {"minimum": 1, "maximum": MAX_HITS}, "id": {"maxLength": MAX_NAME}, CUBE: {"maxLength": MAX_NAME}}
+    named |= {name: named[name] | limit for name, limit in limits.items() if name in named}
+    return named, [spelled.get(name, name) for name in required]
+
+
+FIELDS = {tool.name: _fields(tool) for tool in TOOLS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What a server was opened on: ``cube`` where a call names none, and the words of a scope that are ``fixed``, which no call may change."""
+
+    cube: str
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+    def schema(self, tool: Tool) -> Schema:
+        """What a tool takes: the fields of its verb, and the cube. What is fixed is not asked for."""
+        taken, required = FIELDS[tool.name]
+        shown = {name: schema | {"description": MEANINGS[name]} for name, schema in taken.items() if name not in self.fixed}
+        if CUBE in shown:
+            shown[CUBE] |= {"default": self.cube}
+        return {"type": "object", "properties": shown, "required": required, "additionalProperties": False}
+
+    def call(self, system: System, name: str, given: Mapping[str, Any]) -> Answer:
+        """Calls a tool for whom the vault is open for, and answers with JSON. Raises errors of `loci.errors`."""
+        if name not in TOOLS:
+            raise Invalid(f"There is no tool {name!r:.100}; there are {', '.join(TOOLS)}.")
+        tool = TOOLS[name]
+        asked = self._bound(tool, given)
+        cube = self.opened(system, asked.pop(CUBE), create=tool.verb == "add")
+        called = _as_read(cube, asked) if "if_version" in asked else asked
+        spelled = {ours: theirs for theirs, ours in RENAMED.items() if tool.verb == "update"}
+        answer = tool.show(getattr(cube, tool.verb)(**{spelled.get(name, name): value for name, value in called.items()}), called)
+        if tool.is_reading:
+            _check_size(answer)
+        return answer
+
+    def opened(self, system: System, cube: str, *, create: bool = False) -> Cube:
+        """A cube of the vault. One thread at a time opens one."""
+        if cube != self.fixed.get(CUBE, cube):
+            raise Denied(f"cube is {cube!r:.100}, and this server was opened on {self.fixed[CUBE]!r} alone. Leave it out.")
+        with OPENING:
+            return system.cube(cube, create=create)
+
+    def _bound(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as the verb takes them, and the cube: checked, with their defaults, and what is fixed in its place."""
+        taken, required = FIELDS[tool.name]
+        for name in given:
+            if name not in taken:
+                near = difflib.get_close_matches(name, taken, 1, 0.75)
+                raise Invalid(
+                    f"{tool.name} has no field {name!r:.100}." + (f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(taken)}.")
+                )
+        said = {name: value for name, value in given.items() if value is not None}
+        fault = best_match(Draft202012Validator({"properties": taken, "required": required}).iter_errors(said))
+        if fault is not None:
+            at = "".join(f"{part}: " for part in fault.absolute_path)
+            told = fault.message if len(fault.message) <= MAX_TOLD else f"it must keep to {fault.validator} {fault.validator_value!r:.100}"
+            raise Invalid(f"{tool.name}: {at}{told}. Nothing was done.")
+        for name in SCOPE:
+            if name in said and said[name] != self.fixed.get(name, said[name]):
+                raise Denied(f"{name} is {said[name]!r:.100}, and this server was opened on {self.fixed[name]!r} alone. Leave it out.")
+        defaults = {name: schema["default"] for name, schema in taken.items() if "default" in schema}
+        fixed = {name: value for name, value in self.fixed.items() if name in taken}
+        times = {name: _time(name, said[name]) for name in said if taken[name].get("format") == "date-time"}
+        return {CUBE: self.cube, **defaults, **said, **fixed, **times}
+
+
+def _as_read(cube: Cube, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The change on condition that a version is still the latest: the memory as it was read goes in the place of its id."""
+    left = {name: value for name, value in asked.items() if name != "if_version"}
+    read = next((memory for memory in cube.history(asked["id"]) if memory.version == asked["if_version"]), None)
+    if read is None:
+        raise Missing(f"Memory {asked['id']} has no version {asked['if_version']}; memory_history shows which it has. Nothing was changed.")
+    return {**left, "id": read}
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(f"{name} is {text!r:.100}; it must be an ISO 8601 time such as 2026-05-02T14:30:00+01:00.") from error
+
+
+def _check_size(answer: Answer) -> None:
+    size = len(json.dumps(answer, ensure_ascii=False).encode(errors="backslashreplace"))
+    if size > MAX_ANSWER_BYTES:
+        raise TooLarge(
+            f"The answer has {size:,} bytes; the limit is {MAX_ANSWER_BYTES:,}. Ask for less: a limit, a budget_tokens, or a later offset."
+        )

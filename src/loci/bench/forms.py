@@ -39,7 +39,7 @@ BARE = 0.55  # share of the steps before memories come as a recall packs them
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The model and its training. The defaults take two to three minutes on one core."""
+    """The model and its training. The defaults take two to four minutes on one core."""
 
     layers: int = 3
     width: int = 96

@@ -276,7 +276,7 @@ def test_plain_cubes_open_as_they_are_beside_encrypted_ones(door: Door, folder: 
 
 def test_a_variable_that_holds_nothing_makes_no_plain_cube(door: Door, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SECRET", raising=False)
-    with pytest.raises(Denied, match="SECRET is to hold a secret"):
+    with pytest.raises(Denied, match="SECRET is to hold a passphrase"):
         door(passphrase_variable="SECRET").cube("main")
     assert not (folder / "main.loci").exists()
 

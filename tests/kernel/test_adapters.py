@@ -671,6 +671,7 @@ def test_what_a_driver_raises_is_told_as_what_it_was(opened: Open, monkeypatch: 
     monkeypatch.setattr(engine.student(), "learn", full)
     with pytest.raises(Unavailable, match=r"RuntimeError: out of memory.*--id"):
         cube.distil(user="kim")
+    assert cube.drain() == 0, "it was told, and waits for its next try"
 
 
 def test_an_adapter_is_learned_anew_from_what_it_has(opened: Open) -> None:

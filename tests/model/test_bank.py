@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor, frozen
+from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
 from loci.drivers.torch_kv.fingerprint import hash_weights
+from loci.drivers.torch_kv.twin import bare_copy
 from loci.errors import Corrupt, Invalid, Missing, Unsupported
 from loci.methods.cmt import CMT, Bank, bytes_of, concatenated, summed
 from loci.ports.banking import Entry
@@ -119,7 +120,7 @@ def test_deltas_are_active_only_while_compressing(compressor: TorchCompressor) -
 
 def test_a_copy_takes_no_room_and_has_no_parameter_of_the_models() -> None:
     model = make_model("llama")
-    made = frozen(model)
+    made = bare_copy(model)
     for one, two in zip(model.parameters(), made.parameters(), strict=True):
         assert one is not two and one.data_ptr() == two.data_ptr() and one.requires_grad and not two.requires_grad
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loci.errors import Invalid
-from loci.policy.retention import DAY, HOT, idle_days
+from loci.policy.retention import DAY, idle_days
 from loci.ports.retaining import Strength
 
 DECAY = 0.5
-FACTOR = HOT ** (-1 / DECAY) - 1  # 19/81: R is 0.9 where t is S
+FACTOR = 0.9 ** (-1 / DECAY) - 1  # 19/81: R is 0.9 where t is S
 
 
 @dataclass(frozen=True, slots=True)

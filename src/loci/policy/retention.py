@@ -13,7 +13,6 @@ from loci.ports.retaining import Strength
 IDLE_DAYS = 30.0  # after this long unused, half of the worth of its uses is gone
 HEAT_DAYS = 7.0  # after which a use counts half: a week has one of each of its days
 DAY = timedelta(days=1)
-HOT = 0.9  # retrievability from which a memory counts as wanted: it falls to this after as many days as its stability
 
 
 class Retention(Protocol):

@@ -124,7 +124,8 @@ class Adapting(Talking):
                 for job in self._store.jobs(1 << 20, ("ready",)):
                     if (job.verb, job.arguments.get("adapter")) == (LEARN, learning.id) and job.error:
                         told = f"Learning adapter {learning.id} met {job.error}. It is tried again later; `loci distil --id {learning.id}` tries now."
-                        raise Unavailable(told) from self._scheduler.failure
+                        met, self._scheduler.failure = self._scheduler.failure, None
+                        raise Unavailable(told) from met
                 raise Conflict(f"Adapter {learning.id} is being learned by another process, or the queue is paused (`loci jobs list`).")
         finally:
             work.progress.pop(learning.id, None)

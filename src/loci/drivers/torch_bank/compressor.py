@@ -12,7 +12,6 @@ document read from place 0 on and turned back, to rounding; and an entry serves 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from transformers import DynamicCache
 
 from loci.drivers.torch_kv.compose import check_turning, rotation, turned
 from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
+from loci.drivers.torch_kv.twin import bare_copy
 from loci.errors import Invalid, Unsupported
 
 ALPHA = 2  # of the deltas, times their rank
@@ -59,8 +59,8 @@ class TorchCompressor:
         self.fingerprint = fingerprint_of(model, tokenizer, hash_weights(model, is_full=is_full_hash))
         if self.recipe.matched > len(self.fingerprint.layers):
             raise Invalid(f"States after layer {self.recipe.matched} are to be matched, and the model has {len(self.fingerprint.layers)}.")
-        self.reader = frozen(model)
-        self.writer = frozen(model).base_model
+        self.reader = bare_copy(model)
+        self.writer = bare_copy(model).base_model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             words = self.reader.get_input_embeddings().weight
@@ -179,18 +179,6 @@ class TorchCompressor:
                 break
             said.append(token)
         return tuple(said[len(ids) :])
-
-
-def frozen(model: Any) -> Any:
-    """A copy that shares every tensor with the model and no parameter, so that nobody's gradients or flags are touched."""
-    shared: dict[int, Any] = {id(p): nn.Parameter(p.data, requires_grad=False) for p in model.parameters()}
-    shared |= {id(b): b for b in model.buffers()}
-    try:
-        return copy.deepcopy(model, shared).eval()
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        raise Unsupported(
-            f"{type(model).__name__} holds something of which there cannot be two ({error}), so it cannot compress."
-        ) from error
 
 
 def _adapt(body: Any, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import KVPage, State, cache_of, cut
+from loci.drivers.torch_kv.twin import bare_copy
 from loci.drivers.torch_lora import layers, tensors
 from loci.drivers.torch_lora.course import Plan, Terms, chance, run
 from loci.drivers.torch_lora.own import TEXTS, TOKENS, texts_of
@@ -60,7 +61,7 @@ def _distilled(
     if not weights:
         raise Invalid(f"tokens is {recipe.tokens}; the first of a cartridge is not trained, so it takes {FROZEN + 1} at least.")
     frozen = {name: tensor[:, :FROZEN].clone() for name, tensor in begins.items()}
-    copy = layers.bare_copy(engine.model)
+    copy = bare_copy(engine.model)
 
     def loss_of(step: int) -> tuple[Any, float]:
         now = {name: torch.cat([frozen[name], weight.to(frozen[name].dtype)], dim=1) for name, weight in weights.items()}

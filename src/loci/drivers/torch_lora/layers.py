@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from loci.drivers.torch_kv.twin import HOOKS
 from loci.errors import Invalid, TooLarge, Unsupported
 from loci.ports.adapting import Recipe
 from loci.ports.engine import LayerShape
@@ -99,26 +96,6 @@ def check_room(needed: int, recipe: Recipe) -> None:
         raise TooLarge(
             f"This adapter would take {needed:,} bytes, more than the {recipe.most_bytes:,} of most_bytes. Choose a smaller rank, fewer targets or fewer tokens."
         )
-
-
-def bare_copy(model: nn.Module) -> Any:
-    """A model of modules of its own whose parameters are views of the same memory, frozen: what is put into it, and trained there, the first never sees, not even
-    whether its weights want gradients. Raises `Unsupported` for a model that cannot be copied."""
-    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
-    memo |= {id(thing): thing for thing in _kept(model)}
-    try:
-        return copy.deepcopy(model, memo).eval()
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        raise Unsupported(
-            f"{type(model).__name__} holds something of which there cannot be two ({error}), so it cannot learn here."
-        ) from error
-
-
-def _kept(model: nn.Module) -> Iterator[Any]:
-    yield from model.buffers()
-    for module in model.modules():
-        for name in HOOKS:
-            yield from getattr(module, name, {}).values()
 
 
 def config_of(model: nn.Module, recipe: Recipe) -> LoraConfig:

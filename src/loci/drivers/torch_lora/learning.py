@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from loci.drivers.torch_kv.engine import TorchEngine
+from loci.drivers.torch_kv.twin import bare_copy
 from loci.drivers.torch_lora import layers, tensors
 from loci.drivers.torch_lora.course import Plan, Terms, chance, run
 from loci.drivers.torch_lora.own import TEXTS, TOKENS, elsewhere, texts_of
@@ -35,7 +36,7 @@ def learn(engine: TorchEngine, lessons: Sequence[Lesson], replay: Sequence[str],
     if plan.old and not old:
         own = begun.texts if begun else _own(engine, min(TEXTS, plan.old * plan.steps), rows, recipe.seed)
         old = [Row(tuple(line), 1) for line in own.tolist()]
-    copy = layers.bare_copy(engine.model)
+    copy = bare_copy(engine.model)
     begins = tensors.read(after.tensors) if after else _fresh(shapes, recipe.seed)
     weights = layers.inject(copy, layers.config_of(engine.model, recipe), NAME, begins)
 

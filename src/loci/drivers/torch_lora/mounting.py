@@ -14,7 +14,7 @@ from transformers import DynamicCache
 from loci.drivers.torch_kv.condenser import TorchCondenser
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import KVPage, State, cache_of, state_of
-from loci.drivers.torch_kv.twin import mark_of
+from loci.drivers.torch_kv.twin import bare_copy, mark_of
 from loci.drivers.torch_lora import layers, tensors
 from loci.errors import Corrupt, Invalid, Unsupported
 from loci.ports.adapting import Learned
@@ -104,7 +104,7 @@ class Mounts:
 
 
 def _mounted(engine: TorchEngine, stack: dict[str, Learned]) -> MountedEngine:
-    model, held, named = layers.bare_copy(engine.model), None, ""
+    model, held, named = bare_copy(engine.model), None, ""
     for name, one in stack.items():
         check_fits(engine, one)
         if one.recipe.form == "cartridge":

@@ -36,6 +36,7 @@ NOT_VERBS = {
     "close",
     "baselines",
     "acting",
+    "once",
     "conversation",
     "prepare",
 }  # fmt: skip  (plumbing of the Python door)

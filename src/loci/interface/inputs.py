@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loci.errors import Invalid, TooLarge
-from loci.operation.intake import check_name, check_text, check_time
+from loci.operation.intake import MAX_NAME, check_name, check_text, check_time
 from loci.policy.caching import PROVIDERS, Provider
 from loci.ports.adapting import Recipe
 from loci.types import Channel, Message, Role, Scope, Type
@@ -119,6 +119,13 @@ def scope_of(cube: str, user: str | None = None, agent: str | None = None, sessi
     check_name(agent, "agent")
     check_name(session, "session")
     return Scope(cube, user, agent, session)
+
+
+def key_of(key: str) -> str:
+    """The key of a write that may be asked for again."""
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_NAME:
+        raise Invalid(f"The key is {key!r:.100}; it must be a text of 1 to {MAX_NAME} characters, such as a UUID, new for each write.")
+    return key
 
 
 def session_of(name: str) -> str:

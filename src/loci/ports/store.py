@@ -160,6 +160,14 @@ class Removed:
     reopened: tuple[ClaimRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A write that was asked for with a key: the keyed hash of what was ``asked``, and the ``answer``, None where an erasure took it since."""
+
+    asked: bytes
+    answer: str | None
+
+
 class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
     """Writes of one change. Reads inside see the writes before them. Times of record are the transaction's own."""
 
@@ -281,6 +289,10 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
     def count_of(self, user: str | None) -> int:
         """Messages of a user."""
 
+    def answer(self, key: bytes, asked: bytes, answer: str, until: datetime) -> None:
+        """Keeps the answer to a write that was asked for with a key, and lets go of those that were kept before ``until``. Raises `Conflict` where one is
+        kept for this key."""
+
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None: ...
 
     def tell(self, detail: Mapping[str, object]) -> None:
@@ -393,6 +405,9 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
 
     def head(self) -> Head:
         """The last record of the audit log."""
+
+    def answered(self, key: bytes) -> Earlier | None:
+        """What a write with this key was answered. An erasure takes every answer."""
 
     def options(self) -> Mapping[str, str]:
         """What the cube was told for itself, by name."""

@@ -32,6 +32,7 @@ from loci.policy.trust import least
 from loci.ports import Notary, Store
 from loci.system.doubting import Doubting
 from loci.system.explaining import Explaining
+from loci.system.once import repeatable
 from loci.system.parts import Parts
 from loci.system.piping import Piped, Piping
 from loci.system.placing import Placing
@@ -79,6 +80,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 
+    @repeatable
     def add(
         self,
         messages: Words,
@@ -188,6 +190,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
+    @repeatable
     def update(self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None) -> Receipt:
         """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
         with `VersionConflict` when somebody else has changed it since it was read."""
@@ -203,6 +206,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         self._after_write(receipt)
         return self._shown(receipt, allowed)
 
+    @repeatable
     def forget(self, id: str, *, reason: str = "") -> Receipt:
         """Takes a memory out of every present answer. It stays in history and can be restored; `erase` is for good."""
         self._reach("forget", id)
@@ -214,6 +218,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             self._record(tx, "forget", id, receipt)
         return receipt
 
+    @repeatable
     def restore(self, id: str | None = None, *, to: int | datetime | None = None, reason: str = "") -> Receipt:
         """Brings back a memory (``to`` a version number, default the last) or, without an id, the whole cube as it was known
         at the time ``to``. Nothing is lost by it: what is undone stays in history."""
@@ -235,6 +240,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             self._record(tx, "restore", id or self.name, receipt)
         return self._shown(receipt, allowed)
 
+    @repeatable
     def move(self, id: str, move: Move | str, *, reason: str = "") -> Receipt:
         """A step in the life of a memory that changes no words: archive, freeze, thaw, restore. Raises `IllegalMove`."""
         self._reach("move", id)

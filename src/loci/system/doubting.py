@@ -10,11 +10,11 @@ from loci.operation import doubt
 from loci.operation.intake import Intake
 from loci.operation.redact import Leak
 from loci.policy.redacting import Rules
-from loci.system.gated import Gated
+from loci.system.once import Once, repeatable
 from loci.types import Receipt, Scope, Suspect
 
 
-class Doubting(Gated):
+class Doubting(Once):
     """Whom a cube believes, and what it keeps to itself."""
 
     _intake: Intake
@@ -29,6 +29,7 @@ class Doubting(Gated):
         self._note_read("review", [suspect.memory.id for suspect in found])
         return found
 
+    @repeatable
     def accept(self, id: str, *, reason: str = "") -> Receipt:
         """Lets a message out of quarantine: from now on it is found, and what it claims overrules what it contradicts. It authorises
         nothing even so: where it came from does not change."""
@@ -40,6 +41,7 @@ class Doubting(Gated):
         self._scheduler.wake()
         return self._shown(receipt, allowed)
 
+    @repeatable
     def reject(self, id: str, *, reason: str = "") -> Receipt:
         """Keeps a message in quarantine for good. It stays in its history; `erase` takes its words."""
         allowed = self._reach("reject", id)

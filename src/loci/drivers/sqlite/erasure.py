@@ -111,6 +111,7 @@ def _silence(db: apsw.Connection, touched: str, contents: str) -> int:
         db.execute(f"UPDATE links SET reason = '', seal = x'' WHERE {end} IN ({touched}) AND at >= ({born})")
     db.execute(f"UPDATE moves SET reason = '', seal = x'' WHERE (memory, at) IN ({steps})")
     db.execute("UPDATE jobs SET error = ''")
+    db.execute("UPDATE requests SET answer = NULL")
     return told
 
 

@@ -140,7 +140,13 @@ CREATE TABLE audit (
 CREATE TABLE touched (change INTEGER NOT NULL, memory INTEGER NOT NULL, PRIMARY KEY (change, memory)) STRICT, WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (CUBE,)
+REQUESTS = """
+-- writes that their caller may ask for again: whose and which (a keyed hash), what was asked (another), what was answered; that goes with any erasure
+CREATE TABLE requests (key BLOB PRIMARY KEY, asked BLOB NOT NULL, at INTEGER NOT NULL, answer TEXT) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_by_time ON requests (at);
+"""
+
+STEPS: tuple[str, ...] = (CUBE, REQUESTS)
 VERSION = len(STEPS)
 
 

@@ -29,7 +29,7 @@ from loci.drivers.sqlite.search import claimed, survey
 from loci.drivers.sqlite.turns import Turns, begin, patience
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
-from loci.ports import Probe, RowFilter, Survey
+from loci.ports import Earlier, Probe, RowFilter, Survey
 from loci.types import Fault, Head, Memory, Source
 
 if TYPE_CHECKING:
@@ -332,6 +332,11 @@ class SqliteStore(Looking):
         with translated(self.path):
             found = query(self._db(), "SELECT key, value FROM header WHERE key > 'option ' AND key < 'option!'")
         return {str(key).removeprefix("option "): str(value) for key, value in found}
+
+    def answered(self, key: bytes) -> Earlier | None:
+        with translated(self.path):
+            found = query(self._db(), "SELECT asked, answer FROM requests WHERE key = ?", key)
+        return Earlier(bytes(found[0][0]), None if found[0][1] is None else str(found[0][1])) if found else None
 
     def gather(self) -> None:
         """Brings the write-ahead log into the file. Closing does so too, but says nothing when the disk is full."""

@@ -25,7 +25,7 @@ from loci.drivers.sqlite.payloads import CLOCK, PayloadRows
 from loci.drivers.sqlite.revert import revert
 from loci.drivers.sqlite.rows import Row, sure_time, time_of
 from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, sum_of
-from loci.errors import Missing
+from loci.errors import Conflict, Missing
 from loci.ports import ClaimRow, Draft, Removed, Strength
 from loci.types import Interval, Outcome, Source, State
 
@@ -395,6 +395,13 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
 
     def tell(self, detail: Mapping[str, object]) -> None:
         self.told.update(detail)
+
+    def answer(self, key: bytes, asked: bytes, answer: str, until: datetime) -> None:
+        """Keeps the answer to a request with this write, and lets go of those that were kept before ``until``. Raises `Conflict` where one is kept."""
+        self._db.execute("DELETE FROM requests WHERE at < ?", (to_micros(until),))
+        self._db.execute("INSERT INTO requests VALUES (?,?,?,?) ON CONFLICT (key) DO NOTHING", (key, asked, self._now, answer))
+        if not self._db.changes():
+            raise Conflict("Another call with the same key was quicker. This one changed nothing: ask again.")
 
     def audit(self, principal: str, verb: str, object: str, detail: Mapping[str, object]) -> None:
         """Appends to the chain: each record's hash covers the record and the hash before it."""

@@ -1,0 +1,106 @@
+"""Writes that are safe to ask for again: with a key, the same call gives the answer that the first one gave, and changes nothing more.
+
+The answer is kept with what it answers, in one transaction: whoever was cut off asks again and learns what became of it. It is kept for a day;
+an erasure takes every answer at once, and leaves that there was one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import wraps
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from loci.errors import Conflict
+from loci.interface import inputs
+from loci.interface.outputs import plain
+from loci.interface.typed import typed
+from loci.ports import Transaction
+from loci.system.gated import Gated
+from loci.types import Receipt
+
+KEPT = timedelta(days=1)
+P = ParamSpec("P")
+C = TypeVar("C", bound="Once")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call with a key: the keyed hashes of whose and which it is, and of what it asks."""
+
+    key: bytes
+    asked: bytes
+
+
+class Once(Gated):
+    """A cube whose writes can be asked for with a key."""
+
+    _key: str | None = None
+    _request: Request | None = None
+
+    def once(self, key: str) -> Self:
+        """The same open cube, whose next write is done once for this ``key``, however often it is asked for within a day: the answer is that of the
+        first time. Another write with the same key raises `Conflict`. For the writes of `REPEATABLE`; the rest take no key."""
+        other = copy(self)
+        other._key = inputs.key_of(key)
+        return other
+
+    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
+        super()._record(tx, verb, object, receipt, user=user, **detail)
+        if self._request is not None:
+            answer = json.dumps(plain(receipt), ensure_ascii=False)
+            tx.answer(self._request.key, self._request.asked, answer, self._parts.clock.now() - KEPT)
+
+
+REPEATABLE: set[str] = set()
+"""The names of the verbs that `Once.once` is for."""
+
+
+def repeatable(verb: Callable[Concatenate[C, P], Receipt]) -> Callable[Concatenate[C, P], Receipt]:
+    """A verb of a cube that writes one receipt, asked for once where the cube was given a key."""
+    REPEATABLE.add(verb.__name__)
+
+    @wraps(verb)
+    def asked(self: C, /, *args: P.args, **named: P.kwargs) -> Receipt:
+        if self._key is None:
+            return verb(self, *args, **named)
+        given = signature(verb).bind(self, *args, **named).arguments
+        words = _spelled({name: value for name, value in given.items() if name != "self"})
+        request = Request(
+            self._store.hash("request", self._parts.governance.principal, self._key), self._store.hash("asked", verb.__name__, words)
+        )
+        if (known := _known(self, request)) is not None:
+            return known
+        other = copy(self)
+        other._key, other._request = None, request
+        try:
+            return verb(other, *args, **named)
+        except Conflict:
+            if (known := _known(self, request)) is not None:  # the same call, in another thread
+                return known
+            raise
+
+    return asked
+
+
+def _known(cube: Once, request: Request) -> Receipt | None:
+    """What this was answered before; None when it was not. Raises `Conflict` for a key that was used for something else, and where an erasure took the answer."""
+    found = cube._store.answered(request.key)
+    if found is None:
+        return None
+    if found.asked != request.asked:
+        raise Conflict("This key was used for another call. Give each call a key of its own; nothing was changed.")
+    if found.answer is None:
+        raise Conflict(
+            "This was done once already, and something was erased since, which took the answer. Nothing was changed: look again."
+        )
+    receipt: Receipt = typed(Receipt, json.loads(found.answer))
+    return receipt
+
+
+def _spelled(given: Mapping[str, Any]) -> str:
+    return json.dumps(plain(given), ensure_ascii=False, sort_keys=True)

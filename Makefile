@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 
 $(TOOLS): $(STAMP)
 	@echo "Installing what the tests need, torch among it ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[parametric,mcp,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[parametric,serve,dev]'
 	@touch $@
 
 setup: $(STAMP) ## make the virtual environment and install Loci in it

@@ -16,6 +16,7 @@ from loci.errors import LociError
 from loci.types import Change, Channel, Hit, Interval, Kind, Memory, Message, Outcome, Recall, Receipt, Source, State, Type
 
 if TYPE_CHECKING:
+    from loci.remote import connect
     from loci.wire import MemOS
 
 __version__ = "0.1.0"
@@ -36,13 +37,18 @@ __all__ = [
     "State",
     "Type",
     "__version__",
+    "connect",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """`MemOS` is read at its first use, so that importing Loci reads no engine."""
+    """`MemOS` and `connect` are read at their first use, so that importing Loci reads no engine."""
     if name == "MemOS":
         from loci.wire import MemOS
 
         return MemOS
+    if name == "connect":
+        from loci.remote import connect
+
+        return connect
     raise AttributeError(f"module 'loci' has no attribute {name!r}")

@@ -43,7 +43,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Activation": {"activate": "activation:activate", "generate": "activation:generate", "kv": "activation:kv", "plan": "plan:plan"},
     "Adapters": {"distil": "adapters:distil", "adapter": "adapters:adapter"},
     "Queue": {"jobs": "queue:jobs", "worker": "queue:worker", "pipeline": "pipeline:pipeline"},
-    "Serve": {"mcp": "mcp:mcp"},
+    "Serve": {"serve": "serve:serve", "mcp": "mcp:mcp"},
     "Try": {"demo": "demo:demo", "bench": "bench:bench"},
 }  # fmt: skip
 COMMANDS = {name: where for section in SECTIONS.values() for name, where in section.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -25,9 +25,16 @@ def typed(kind: Any, value: Any) -> Any:
     if origin is not None and isinstance(origin, type):
         return _several(origin, inner, value)
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
-        hints = _hints(kind)
-        return kind(**{f.name: typed(hints[f.name], value[f.name]) for f in fields(kind) if f.name in value and f.init})
+        return _record(kind, value)
     return _single(kind, value)
+
+
+def _record(kind: Any, value: Mapping[str, Any]) -> Any:
+    hints, known = _hints(kind), [f for f in fields(kind) if f.init]
+    lacking = [f.name for f in known if f.name not in value and f.default is MISSING and f.default_factory is MISSING]
+    if lacking:
+        raise Invalid(f"A {kind.__name__} needs {', '.join(lacking)}.")
+    return kind(**{f.name: typed(hints[f.name], value[f.name]) for f in known if f.name in value})
 
 
 def _single(kind: Any, value: Any) -> Any:
@@ -62,9 +69,9 @@ def _one_of(kinds: Sequence[Any], value: Any) -> Any:
 
 def _several(origin: type, inner: Sequence[Any], value: Any) -> Any:
     if issubclass(origin, Mapping) and isinstance(value, Mapping):
-        return {typed(inner[0], name): typed(inner[1], entry) for name, entry in value.items()} if inner else dict(value)
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise Invalid(f"{value!r:.100} is no list.")
+        return {typed(inner[0], name): typed(inner[1], entry) for name, entry in value.items()}
+    if issubclass(origin, Mapping) or not isinstance(value, Sequence) or isinstance(value, str):
+        raise Invalid(f"{value!r:.100} must be {'an object' if issubclass(origin, Mapping) else 'a list'}.")
     if issubclass(origin, tuple):
         kinds = [inner[0]] * len(value) if inner[1:] == (Ellipsis,) else inner
         if len(kinds) != len(value):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -14,9 +15,10 @@ from loci.interface.inputs import Words
 from loci.types import Memory, Type
 
 Schema = dict[str, Any]
+Names = dict[str, Schema]
 PLAIN: dict[Any, Schema] = {
     str: {"type": "string"}, int: {"type": "integer"}, float: {"type": "number"}, bool: {"type": "boolean"},
-    datetime: {"type": "string", "format": "date-time"},
+    datetime: {"type": "string", "format": "date-time"}, bytes: {"type": "string"}, Path: {"type": "string"},
 }  # fmt: skip
 MESSAGE: Schema = {
     "type": "object",
@@ -40,31 +42,56 @@ def arguments_of(verb: Callable[..., Any]) -> tuple[dict[str, Schema], list[str]
     return taken, [name for name, parameter in named.items() if parameter.default is inspect.Parameter.empty]
 
 
-def answer_of(kind: Any, without: Sequence[str] = ()) -> Schema:
-    """An object with the fields of a dataclass. None is required: what is empty is left out."""
+def answer_of(kind: Any, without: Sequence[str] = (), names: Names | None = None) -> Schema:
+    """An object with the fields of a dataclass, and what is told of it besides (`plain`). None is required: what is empty may be left out."""
     hints = get_type_hints(kind)
-    return {"type": "object", "properties": {f.name: schema_of(hints[f.name]) for f in fields(kind) if f.name not in without}}
+    shown = {f.name: schema_of(hints[f.name], names) for f in fields(kind) if f.name not in without}
+    told = {"ids": {"type": "array", "items": {"type": "string"}}, "is_clean": {"type": "boolean"}}
+    return {"type": "object", "properties": shown | {name: schema for name, schema in told.items() if hasattr(kind, name)}}
 
 
-def schema_of(kind: Any) -> Schema:
-    """The schema of a type as the facade's signatures spell it."""
+def schema_of(kind: Any, names: Names | None = None) -> Schema:
+    """The schema of a type as the facade's signatures spell it. Where there are ``names``, each dataclass is described there once, and referred to."""
     if kind in SPECIAL:
         return SPECIAL[kind]
     if kind in PLAIN:
         return PLAIN[kind]
+    if kind in (Any, object):
+        return {}
     origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        (left,) = (one for one in inner if one is not NoneType)  # X | None
-        return schema_of(left)
-    if origin is not None and issubclass(origin, Sequence):
-        return {"type": "array", "items": schema_of(inner[0])}
-    if origin is not None and issubclass(origin, Mapping):
-        return {"type": "object"}
+    if origin is not None:
+        return _composed(origin, inner, names)
     if inspect.isclass(kind) and issubclass(kind, Enum):
         return {"enum": [member.value for member in kind]}
     if is_dataclass(kind):
-        return answer_of(kind)
+        return answer_of(kind, (), None) if names is None else _named(kind, names)
     raise TypeError(f"{kind} has no schema")
+
+
+def _composed(origin: Any, inner: Sequence[Any], names: Names | None) -> Schema:
+    if origin in (Union, UnionType):
+        return _any_of([schema_of(one, names) for one in inner if one is not NoneType])  # X | None: left out, or null
+    if origin is tuple and Ellipsis not in inner:
+        return {"type": "array", "prefixItems": [schema_of(one, names) for one in inner]}
+    if issubclass(origin, Sequence | Set | Iterator):
+        return {"type": "array", "items": schema_of(inner[0], names)}
+    if issubclass(origin, Mapping):
+        return {"type": "object"}
+    raise TypeError(f"{origin} has no schema")
+
+
+def _named(kind: Any, names: Names) -> Schema:
+    if kind.__name__ not in names:
+        names[kind.__name__] = {}  # while it is being described
+        names[kind.__name__] = answer_of(kind, (), names)
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def _any_of(kinds: Sequence[Schema]) -> Schema:
+    """What may be one of several: a name where it may be a name or one of some names, else any of them."""
+    named = [kind for kind in kinds if "enum" in kind]
+    kinds = named if named and all(kind in (*named, PLAIN[str]) for kind in kinds) else kinds
+    return kinds[0] if len(kinds) == 1 else {"anyOf": list(kinds)}
 
 
 def _default(value: Any) -> Schema:

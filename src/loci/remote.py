@@ -1,0 +1,332 @@
+"""The same verbs on a vault that a server has: `loci.connect(url)` in the place of `MemOS.open(folder)`.
+
+Calls, answers and errors are those of `System` and `Cube`; each method here is made from theirs. What a network cannot carry raises `Unsupported`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import inspect
+import json
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from types import NoneType, TracebackType
+from typing import Any, NoReturn, Self, cast, get_origin, get_type_hints
+from urllib.parse import quote, urlencode, urlsplit
+
+from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported
+from loci.interface import inputs
+from loci.interface.outputs import plain
+from loci.interface.typed import typed
+from loci.operation.importing import Imported, Progress
+from loci.system import Cube, System
+from loci.system.activating import Generation
+from loci.system.once import REPEATABLE
+from loci.system.table import READING, STAYING, VAULT_READING, VAULT_STAYING, VAULT_WRITING, WRITING
+from loci.types import Memory
+
+SECONDS = 600.0  # that an answer is waited for
+SECONDS_IDLE = 3.0  # after which a connection is taken for closed
+LISTED, PAGE = 100, 1_000  # memories that `list` answers with if it is not told how many, and that come at a time
+JSON = {"Content-Type": "application/json"}
+EVENTS = {"Accept": "text/event-stream"}
+
+
+def connect(url: str, key: str | None = None) -> System:
+    """The vault that `loci serve` has at an address, with the rights of an API key. It has the verbs that a `MemOS` has; close it, or use it as a context
+    manager. Raises `Unavailable` where nothing answers."""
+    link = _Link(url, key)
+    link.get("/health/live")
+    return cast("System", RemoteSystem(link))  # it has the verbs of a System, by construction
+
+
+class _Link:
+    """HTTP to one address: a connection for each thread, kept open while it is used."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Invalid(f"{url!r:.100} is no address of a server; it must be like http://127.0.0.1:8377.")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise Invalid("The key has a character that no key has, such as a line break.")
+        self._parts, self._local = parts, threading.local()
+        self._named = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._open: list[http.client.HTTPConnection] = []
+
+    def get(self, path: str) -> Any:
+        """The JSON at a path."""
+        with self.asked("GET", path) as answer:
+            return json.loads(answer.read())
+
+    def post(self, path: str, fields: Mapping[str, object], headers: Mapping[str, str], *, is_safe: bool) -> Any:
+        """The JSON that comes back. What ``is_safe`` to be asked twice is asked again where the connection broke."""
+        body = json.dumps(fields).encode()
+        try:
+            with self.asked("POST", path, body, {**JSON, **headers}) as answer:
+                return json.loads(answer.read())
+        except Unavailable as error:
+            if not is_safe or not isinstance(error.__cause__, http.client.RemoteDisconnected | ConnectionError):
+                raise
+        with self.asked("POST", path, body, {**JSON, **headers}) as answer:
+            return json.loads(answer.read())
+
+    @contextmanager
+    def asked(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """An answer that is no error, to be read inside the block. Raises what the server says, and `Unavailable` where it says nothing."""
+        connection = self._connection()
+        try:
+            connection.request(method, self._parts.path.rstrip("/") + path, body, {**self._named, **(headers or {})})
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise _error(answer.status, answer.read())
+            yield answer
+            answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            told = f"{self._parts.netloc} did not answer ({error or type(error).__name__}). Is `loci serve` running there?"
+            raise Unavailable(told) from error
+        except BaseException:
+            connection.close()  # what is left unread would be taken for the next answer
+            raise
+
+    def events(self, path: str, body: Any, headers: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+        """What is told while a call goes on, and last its answer; on a connection of its own, for others may be asked meanwhile. Raises what the server says."""
+        other = _Link(self._parts.geturl(), None)
+        other._named = self._named
+        try:
+            with other.asked("POST", path, body, {**headers, **EVENTS}) as answer:
+                kind = ""
+                for line in answer:
+                    name, _, value = line.decode().rstrip("\n").partition(": ")
+                    if name == "event":
+                        kind = value
+                    elif name == "data" and kind == "error":
+                        raise _told(json.loads(value))
+                    elif name == "data":
+                        yield kind, json.loads(value)
+                if kind != "answer":
+                    raise Unavailable(f"{self._parts.netloc} broke off before its answer. Whether it was done, only looking again tells.")
+        finally:
+            other.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        """This thread's. One that was idle is opened anew: the server may have closed it, and whether a request arrived could not be told."""
+        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if found is None:
+            kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+            found = self._local.connection = kind(str(self._parts.hostname), self._parts.port, timeout=SECONDS)
+            self._open.append(found)
+        elif time.monotonic() - self._local.used > SECONDS_IDLE:
+            found.close()
+        self._local.used = time.monotonic()
+        return found
+
+    def close(self) -> None:
+        """Closes every thread's connection."""
+        for connection in self._open:
+            connection.close()
+
+
+class _Remote:
+    """What is asked of a server, by the name of its verb."""
+
+    def __init__(self, link: _Link, path: str, key: str | None = None) -> None:
+        self._link, self._path, self._key = link, path, key
+
+    def _call(self, verb: str, fields: Mapping[str, Any], progress: Progress | None, *, is_safe: bool) -> Any:
+        headers = {"Idempotency-Key": self._key or uuid.uuid4().hex} if verb in REPEATABLE else {}
+        if progress is None:
+            return self._link.post(f"{self._path}/{verb}", fields, headers, is_safe=is_safe or bool(headers))
+        return self._followed(self._link.events(f"{self._path}/{verb}", json.dumps(fields).encode(), {**JSON, **headers}), progress)
+
+    @staticmethod
+    def _followed(events: Iterator[tuple[str, Any]], progress: Progress) -> Any:
+        """The answer; who waits for it is told how far it is."""
+        found = None
+        for kind, told in events:
+            if kind == "progress":
+                progress(told["done"], told["total"])
+            else:
+                found = told
+        return found
+
+
+class RemoteSystem(_Remote):
+    """A vault behind a server. Its verbs are those of `loci.system.System`."""
+
+    def __init__(self, link: _Link) -> None:
+        super().__init__(link, "/api")
+
+    def cube(self, name: str, *, create: bool = True) -> Cube:
+        """The cube of that name. It is made when something is first added to it. Raises `Missing` for none, unless ``create``."""
+        if not create and name not in self._call("cubes", {}, None, is_safe=True)["items"]:
+            raise Missing(f"There is no cube {name}, or none that this key has to do with.")
+        return _cube(self._link, name)
+
+    def close(self) -> None:
+        """Closes the connections; the vault stays open where it is."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class RemoteCube(_Remote):
+    """A cube behind a server. Its verbs are those of `loci.system.Cube`."""
+
+    def __init__(self, link: _Link, name: str, key: str | None = None) -> None:
+        super().__init__(link, f"/api/cubes/{quote(name, safe='')}", key)
+        self.name = name
+
+    def once(self, key: str) -> Cube:
+        """As `Cube.once`."""
+        return _cube(self._link, self.name, inputs.key_of(key))
+
+    def close(self) -> None:
+        """Nothing: the cube stays open where it is."""
+
+    def list(self, *, limit: int = LISTED, **asked: Any) -> list[Memory]:
+        """As `Cube.list`; a long one comes page by page, all of one moment."""
+        left, found = limit, list[Memory]()
+        page = {**_spoken(_named(Cube.list, (), asked)), "limit": min(left, PAGE)}
+        while True:
+            answer = self._call("list", page, None, is_safe=True)
+            found += typed(list[Memory], answer["items"])
+            left -= len(answer["items"])
+            if left <= 0 or "next" not in answer:
+                return found
+            page = {"cursor": answer["next"], "limit": min(left, PAGE)}
+
+    def generate(self, question: Any, **asked: Any) -> Generation:
+        """As `Cube.generate`: its pieces come as the model makes them."""
+        body = json.dumps(_spoken(_named(Cube.generate, (question,), asked))).encode()
+        events = self._link.events(f"{self._path}/generate", body, JSON)
+        _, begun = next(events)
+        hints = get_type_hints(Generation)
+        pieces = (str(told["text"]) for kind, told in events if kind == "piece")
+        return Generation(**{name: typed(hints[name], value) for name, value in begun.items()}, _pieces=pieces)
+
+    def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
+        """As `Cube.export`: the file comes here, whole or not at all. To sign it, export where the vault is."""
+        if sign is not None:
+            raise Unsupported("A file is signed where the vault is: export it there.")
+        file = inputs.path_of(path)
+        if file.exists() and not overwrite:
+            raise Conflict(f"{file} is there already. Choose another name, or overwrite it.")
+        with self._link.asked("POST", f"{self._path}/export", b"{}", JSON) as answer:
+            with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as saved:
+                shutil.copyfileobj(answer, saved)
+            Path(saved.name).replace(file)
+            return dict(json.loads(answer.headers["X-Loci-Export"]))
+
+    def import_file(self, path: str | Path, *, progress: Progress | None = None, **asked: Any) -> Imported:
+        """As `Cube.import_file`: the file goes there."""
+        file = inputs.path_of(path)
+        given = _spoken(_named(Cube.import_file, (path,), {"origin": file.name, **asked}))
+        del given["path"]
+        if given.pop("signed_by", None) is not None:
+            raise Unsupported("Whose signature is wanted is said where the vault is: import it there.")
+        words = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in given.items()}
+        with file.open("rb") as body:
+            events = self._link.events(f"{self._path}/import_file?{urlencode({'name': file.name, **words})}", body, {})
+            found: Imported = typed(Imported, self._followed(events, progress or (lambda *_: None)))
+        return found
+
+
+def _cube(link: _Link, name: str, key: str | None = None) -> Cube:
+    return cast("Cube", RemoteCube(link, name, key))  # it has the verbs of a Cube, by construction
+
+
+def _spoken(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as JSON; what is None is left out."""
+    return {name: plain(value) for name, value in given.items() if value is not None}
+
+
+def _named(verb: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call, by name. Raises `TypeError` as the verb itself does."""
+    given = inspect.signature(verb).bind(None, *args, **named).arguments
+    return {name: value for name, value in given.items() if name != "self"}
+
+
+def _method(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb, asked for over the network."""
+    name, kind = verb.__name__, get_type_hints(verb)["return"]
+    is_safe = name in (READING | VAULT_READING)
+
+    @wraps(verb)
+    def asked(self: _Remote, *args: Any, **named: Any) -> Any:
+        given = _named(verb, args, named)
+        progress = given.pop("progress", None)
+        if name == "update":
+            memory = given.pop("memory")
+            given |= {"id": memory.id, "if_version": memory.version} if isinstance(memory, Memory) else {"id": memory}
+        found = self._call(name, _spoken(given), progress, is_safe=is_safe)
+        return _cube(self._link, found["cube"]) if kind is Cube else _read(kind, found)
+
+    return asked
+
+
+def _read(kind: Any, found: Any) -> Any:
+    """An answer in the type that the verb has."""
+    if kind is NoneType:
+        return None
+    origin = get_origin(kind) or kind
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return typed(kind, found["value"] if origin is str else found["items"])
+    return typed(kind, found["value"] if kind in (int, float, bool) else found)
+
+
+def _staying(name: str, why: str) -> Callable[..., NoReturn]:
+    """A verb that is not to be had over a network."""
+
+    def refused(*_: Any, **__: Any) -> NoReturn:
+        raise Unsupported(f"{name} is not to be had over a network. {why}")
+
+    return refused
+
+
+def _error(status: int, body: bytes) -> LociError:
+    """What a server refused, as the error that it was there."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or "code" not in told:
+        return Unavailable(f"What answered with {status} is no `loci serve`: {body[:100]!r}.")
+    return _told(told)
+
+
+def _told(problem: Mapping[str, Any]) -> LociError:
+    """An error from its problem document."""
+    kinds = {kind.code: kind for kind in reversed(_below(LociError))}
+    kind = kinds.get(problem["code"], LociError)
+    taken = [name for name in inspect.signature(kind.__init__).parameters if name in problem]
+    return kind(str(problem["detail"]), **{name: problem[name] for name in taken})
+
+
+def _below(kind: type[LociError]) -> list[type[LociError]]:
+    return [kind, *(one for child in kind.__subclasses__() for one in _below(child))]
+
+
+for _verbs, _remote, _kind, _why in (
+    (READING | WRITING, RemoteCube, Cube, STAYING),
+    (VAULT_READING | VAULT_WRITING, RemoteSystem, System, VAULT_STAYING),
+):
+    for _name in _verbs:
+        if _name not in vars(_remote):
+            setattr(_remote, _name, _method(getattr(_kind, _name)))
+    for _name, _reason in _why.items():
+        if _name not in vars(_remote):
+            setattr(_remote, _name, _staying(_name, _reason))

@@ -1,0 +1,131 @@
+"""`loci serve`: one process, one port, every door."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import anyio
+import anyio.to_thread
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from loci.errors import LociError, Missing, Unavailable
+from loci.server.gate import Gate
+from loci.server.keys import Keys
+from loci.server.meters import MEDIA, Meters
+from loci.server.openapi import described
+from loci.server.problems import OtherMethod, encoded, problem
+from loci.server.rest import Rooms, refused
+from loci.system import System
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+OPEN_PATHS = ("/health/live", "/health/ready", "/openapi.json", "/metrics")
+AT_ONCE = 8
+MAX_CONNECTIONS = 1024
+SECONDS_TO_FINISH, SECONDS_IDLE = 30, 30
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A vault that is served: to everybody on this machine where it ``is_open``, else to those with a key. ``more`` are the routes of further rooms."""
+
+    system: System
+    is_open: bool = False
+    is_local: bool = True
+    more: tuple[BaseRoute, ...] = ()
+    open_paths: tuple[str, ...] = ()
+    rooms: Rooms = field(default_factory=partial(Rooms, AT_ONCE))
+    meters: Meters = field(default_factory=Meters)
+
+    @cached_property
+    def app(self) -> Gate:
+        """Everything behind the gate."""
+        routes = [
+            Route("/health/live", self._live), Route("/health/ready", self._ready), Route("/openapi.json", self._described),
+            Route("/metrics", self._metrics), *self.rooms.routes(), *self.more,
+        ]  # fmt: skip
+        inner = Starlette(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
+        keys = None if self.is_open else Keys(self.system)
+        return Gate(inner, self.system, keys, self.meters, (*OPEN_PATHS, *self.open_paths), is_local=self.is_local)
+
+    async def _live(self, _: Request) -> Response:
+        return _json({"status": "live"})
+
+    async def _ready(self, _: Request) -> Response:
+        """Whether the vault can be read: asks it, and says why not."""
+        try:
+            cubes = await anyio.to_thread.run_sync(self._looked)
+        except LociError as error:
+            return _json({"status": "not ready", "code": error.code, "reason": str(error)}, Unavailable.http_status)
+        return _json({"status": "ready", "cubes": cubes})
+
+    def _looked(self) -> int:
+        """How many cubes there are, the vault's log and every file that is open having been read."""
+        self.system.log(limit=1)
+        names = self.system.cubes()
+        for name in names:
+            self.system.cube(name, create=False)
+        return len(names)
+
+    async def _described(self, _: Request) -> Response:
+        return Response(await anyio.to_thread.run_sync(_openapi), media_type="application/json")
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(self.meters.text(), media_type=MEDIA)
+
+
+def _openapi() -> bytes:
+    return encoded(described())
+
+
+def _json(value: Mapping[str, object], status: int = 200) -> Response:
+    return Response(encoded(value), status, {"Cache-Control": "no-store"}, "application/json")
+
+
+async def _strange(request: Request, error: Exception) -> Response:
+    """The answer to what the routes do not know."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return problem(OtherMethod(f"{request.method} is not for this address; it takes {allowed}."), Allow=allowed)
+    return problem(Missing("There is nothing at this address. GET /openapi.json lists what there is."))
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that takes connections. Raises `Unavailable` where something else has the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+    except OSError as error:
+        raise Unavailable(f"Port {port} of {host} cannot be had: {error.strerror}. --port names another.") from error
+
+
+async def serve(serving: Serving, taken: socket.socket, ready: Callable[[], None]) -> None:
+    """Serves until an interrupt comes; then what was begun is finished."""
+    config = uvicorn.Config(
+        serving.app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH, timeout_keep_alive=SECONDS_IDLE,
+    )  # fmt: skip
+    running = uvicorn.Server(config)
+    with taken:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_until_interrupted, running)
+            ready()
+            await running.serve(sockets=[taken])
+            group.cancel_scope.cancel()
+
+
+async def _until_interrupted(running: uvicorn.Server) -> None:
+    """Takes interrupts in the place of uvicorn, which raises them once more when it has ended, before the vault is closed."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            running.force_exit = running.should_exit
+            running.should_exit = True

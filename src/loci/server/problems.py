@@ -1,0 +1,56 @@
+"""What goes wrong, as problem documents (RFC 9457): the code of the error tree, what happened, and what to do next."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from typing import Any
+
+from starlette.responses import Response
+
+from loci.errors import Denied, Invalid, LociError, Unavailable
+
+log = logging.getLogger("loci.server")
+MEDIA = "application/problem+json"
+SECONDS_TO_RETRY = 1
+
+
+class Unnamed(Denied):
+    """Nobody said who asks, or with a key that is none."""
+
+    http_status = 401
+
+
+class OtherMethod(Invalid):
+    """The address is right, and takes another method."""
+
+    http_status = 405
+
+
+class Busy(Unavailable):
+    """More is asked than can be answered in time; nothing was begun."""
+
+
+def problem(error: LociError, **headers: str) -> Response:
+    """The document of an error, with its status."""
+    if error.http_status == Unavailable.http_status:
+        headers.setdefault("Retry-After", str(SECONDS_TO_RETRY))
+    return Response(encoded(document(error)), error.http_status, headers, MEDIA)
+
+
+def document(error: LociError) -> dict[str, object]:
+    """An error's code, status and message, and what is particular to it."""
+    named = {"type": f"urn:loci:error:{error.code}", "title": error.code.replace("_", " "), "status": error.http_status}
+    return {**named, "code": error.code, "detail": str(error), **error.details()}
+
+
+def mistake(error: BaseException, what: str) -> LociError:
+    """A mistake of ours, for whoever met it: that there was one. Where is in the log, without the words that it is made of."""
+    log.error("%s failed with %s at\n%s", what, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return LociError(f"Loci itself failed ({type(error).__name__}); the server's log says where. What was answered before is kept.")
+
+
+def encoded(value: Any) -> bytes:
+    """JSON in UTF-8; a lone surrogate stays the escape that it came as."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")

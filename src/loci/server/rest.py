@@ -1,0 +1,239 @@
+"""Every verb over HTTP: `POST /api/cubes/{cube}/{verb}` and `POST /api/{verb}`, with the fields that it has in Python, as JSON.
+
+A verb runs in a thread and is never cut off: it is one transaction, and whoever went away finds it done as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import math
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported
+from loci.interface.outputs import plain
+from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
+from loci.server.problems import document, encoded, mistake, problem
+from loci.system import Cube, System
+from loci.system.table import CARRYING, STAYING, VAULT_STAYING
+
+OPENED = "loci.system"
+VERB = "loci.verb"
+MAX_BODY = 8_000_000
+MAX_FILE = 4 << 30  # bytes of an import
+MAX_ANSWER = 64_000_000
+EVENTS = "text/event-stream"
+KEY = "idempotency-key"
+T = TypeVar("T")
+
+
+class Rooms:
+    """The verbs as routes. At most ``at_once`` of them run at the same time; each has a thread, and a connection to its cube's file."""
+
+    def __init__(self, at_once: int) -> None:
+        self._limiter = anyio.CapacityLimiter(at_once)
+
+    def routes(self) -> list[Route]:
+        """What is served below /api."""
+        return [
+            Route("/api/cubes/{cube}/import_file", self._import, methods=["POST"]),
+            Route("/api/cubes/{cube}/export", self._export, methods=["POST"]),
+            Route("/api/cubes/{cube}/{verb}", self._cube, methods=["POST"]),
+            Route("/api/{verb}", self._vault, methods=["POST"]),
+        ]
+
+    async def _cube(self, request: Request) -> Response:
+        name, verb = request.path_params["cube"], request.path_params["verb"]
+        call = named(CUBE_CALLS, verb, STAYING)
+        request.scope[VERB] = verb
+        given, key = await fields(request), key_of(request, call)
+        if call.is_told and EVENTS in request.headers.get("accept", ""):
+            return self._events(lambda tell: _answer(request, name, call, given, key, tell))
+        return await self.run(lambda: made(_answer(request, name, call, given, key)))
+
+    async def _vault(self, request: Request) -> Response:
+        verb = request.path_params["verb"]
+        call = named(VAULT_CALLS, verb, VAULT_STAYING)
+        request.scope[VERB] = verb
+        given = await fields(request)
+        key_of(request, call)
+        return await self.run(lambda: made(call_vault(opened(request), call, given)))
+
+    async def _import(self, request: Request) -> Response:
+        """The file is the body, and the fields are in the query."""
+        given = IMPORT.queried(dict(request.query_params))
+        request.scope[VERB] = "import_file"
+        if "path" in given:
+            raise Invalid("path names a file of the server's machine; send the file itself as the body, and its name as `name`.")
+        folder = tempfile.TemporaryDirectory(prefix="loci-import-")
+        try:
+            file = Path(folder.name) / Path(given.pop("name", "import")).name
+            await _saved(request, file)
+        except BaseException:
+            folder.cleanup()
+            raise
+
+        def work(tell: Tell | None = None) -> Answer:
+            with folder:
+                return call_cube(cube_of(request, request.path_params["cube"], create=True), IMPORT, {**given, "path": str(file)}, tell)
+
+        if EVENTS in request.headers.get("accept", ""):
+            return self._events(work)
+        return await self.run(lambda: made(work()))
+
+    async def _export(self, request: Request) -> Response:
+        """The cube's file as a download; what it holds, in a header."""
+        request.scope[VERB] = "export"
+        if await fields(request):
+            raise Invalid("export takes no fields here: the file is the answer. To sign it, export where the vault is.")
+        name = request.path_params["cube"]
+
+        def work() -> Response:
+            folder = tempfile.TemporaryDirectory(prefix="loci-export-")
+            try:
+                file = Path(folder.name) / "export"
+                told = cube_of(request, name).export(file)
+            except BaseException:
+                folder.cleanup()
+                raise
+            headers = {"X-Loci-Export": json.dumps(plain(told))}
+            return FileResponse(file, 200, headers, "application/x-ndjson", BackgroundTask(folder.cleanup), f"{name}.jsonl")
+
+        return await self.run(work)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Work in a thread. Once it has begun it is finished, whatever becomes of who asked for it."""
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    def _events(self, work: Callable[[Tell], Answer]) -> Response:
+        """What is made meanwhile as it is made, as server-sent events; then the answer, or what went wrong."""
+
+        async def events() -> AsyncIterator[bytes]:
+            sending, receiving = anyio.create_memory_object_stream[bytes](math.inf)
+            last = -1
+
+            def tell(kind: str, value: Answer) -> None:
+                nonlocal last
+                if kind == "progress":
+                    if (share := value["done"] * 1000 // max(value["total"], 1)) == last:
+                        return
+                    last = share
+                with contextlib.suppress(anyio.BrokenResourceError):  # nobody is there any more: the work is finished all the same
+                    anyio.from_thread.run_sync(sending.send_nowait, event(kind, value))
+
+            async def answer() -> None:
+                async with sending:
+                    try:
+                        found = event("answer", await self.run(lambda: work(tell)))
+                    except LociError as error:
+                        found = event("error", document(error))
+                    except Exception as error:  # noqa: BLE001  the server's boundary
+                        found = event("error", document(mistake(error, "a call with events")))
+                    await sending.send(found)
+
+            async with anyio.create_task_group() as group, receiving:
+                group.start_soon(answer)
+                async for one in receiving:
+                    yield one
+
+        return StreamingResponse(events(), media_type=EVENTS, headers={"Cache-Control": "no-store"})
+
+
+def event(kind: str, value: object) -> bytes:
+    """A server-sent event: JSON has no line breaks of its own."""
+    return b"event: " + kind.encode() + b"\ndata: " + encoded(value) + b"\n\n"
+
+
+def opened(request: Request) -> System:
+    """For whom the vault is open in a request that came through the gate."""
+    system: System = request.scope[OPENED]
+    return system
+
+
+def cube_of(request: Request, name: str, *, create: bool = False) -> Cube:
+    """A cube of the vault, for whoever asks."""
+    return opened(request).cube(name, create=create)
+
+
+def made(answer: Answer) -> Response:
+    """An answer as JSON."""
+    body = encoded(answer)
+    if len(body) > MAX_ANSWER:
+        raise TooLarge(f"The answer has {len(body):,} bytes; the limit is {MAX_ANSWER:,}. Ask for less: a limit, or a budget_tokens.")
+    return Response(body, media_type="application/json")
+
+
+def named(calls: Mapping[str, Call], verb: str, staying: Mapping[str, str]) -> Call:
+    """The call of a verb. Raises `Unsupported` for one that is not for a network, `Missing` for none."""
+    if verb in staying:
+        raise Unsupported(f"{verb} is not to be had over a network. {staying[verb]}")
+    if verb not in calls:
+        there = [*calls, *(CARRYING if calls is CUBE_CALLS else ())]
+        near = difflib.get_close_matches(verb, there, 1, 0.7)
+        raise Missing(f"There is no verb {verb!r:.100}." + (f" Did you mean {near[0]}?" if near else f" There are {', '.join(there)}."))
+    return calls[verb]
+
+
+def key_of(request: Request, call: Call) -> str | None:
+    """The key of a write that may be asked for again. Raises `Invalid` where the verb could not keep to it."""
+    key = request.headers.get(KEY)
+    if key is not None and not call.is_repeatable and not call.is_reading:
+        raise Invalid(f"{call.verb} takes no Idempotency-Key: it answers with no receipt that could be kept. Nothing was done.")
+    return key
+
+
+async def fields(request: Request) -> dict[str, Any]:
+    """The body's fields. Raises `Malformed` where it is no JSON object."""
+    body = bytearray()
+    async for block in request.stream():
+        body += block
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"The request has more than {MAX_BODY:,} bytes, which is the limit. Nothing was stored: send less at a time.")
+    if not body:
+        return {}
+    try:
+        given = json.loads(body.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"The body is no JSON: {error}. Send an object with the verb's fields.") from error
+    if not isinstance(given, dict):
+        raise Malformed("The body must be a JSON object with the verb's fields.")
+    return given
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+async def _saved(request: Request, file: Path) -> None:
+    size = 0
+    async with await anyio.open_file(file, "wb") as saved:
+        async for block in request.stream():
+            size += len(block)
+            if size > MAX_FILE:
+                raise TooLarge(f"The file has more than {MAX_FILE:,} bytes, which is the limit. Nothing was imported.")
+            await saved.write(block)
+    if not size:
+        raise Malformed("The body is empty; it must be the file that is to be imported.")
+
+
+def _answer(request: Request, name: str, call: Call, given: Mapping[str, Any], key: str | None, tell: Tell | None = None) -> Answer:
+    cube = cube_of(request, name, create=call.verb == "add")
+    return call_cube(cube.once(key) if key is not None and call.is_repeatable else cube, call, given, tell)
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """The answer to a request that raised one of our errors."""
+    assert isinstance(error, LociError)
+    return problem(error)

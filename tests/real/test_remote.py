@@ -1,0 +1,193 @@
+"""A program that moves from a folder to a server changes one line: the same calls, answers and errors, through `loci.connect`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
+
+from served import Server, serving
+
+import loci
+from loci import Channel, MemOS, Message, Recall
+from loci.errors import Conflict, Denied, IllegalMove, Invalid, Malformed, Missing, Unavailable, Unsupported, VersionConflict
+from loci.remote import RemoteCube, RemoteSystem
+from loci.system import Cube, System, table
+
+MAY = datetime(2026, 5, 2, 9, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("open") / "vault", "--open") as running:
+        yield running
+
+
+@pytest.fixture(params=["folder", "server"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[System]:
+    """The same tests on a vault in a folder, and on one behind a server."""
+    if request.param == "folder":
+        with MemOS.open(tmp_path / "vault", embedder="none") as opened:
+            yield opened
+    else:
+        running = request.getfixturevalue("server")
+        with loci.connect(running.url) as opened:
+            yield opened
+
+
+@pytest.fixture
+def cube(memory: System, request: pytest.FixtureRequest) -> Cube:
+    return memory.cube(f"c{abs(hash(request.node.name))}")
+
+
+def test_every_verb_is_there_with_its_own_signature() -> None:
+    for kind, remote, staying in ((Cube, RemoteCube, table.STAYING), (System, RemoteSystem, table.VAULT_STAYING)):
+        verbs = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+        assert verbs <= set(dir(remote))
+        for verb in verbs - set(staying) - {"list", "generate", "export", "import_file"}:
+            assert inspect.signature(getattr(remote, verb)) == inspect.signature(getattr(kind, verb)), verb
+
+
+def test_what_is_remembered_is_found_corrected_and_explained(cube: Cube) -> None:
+    receipt = cube.add([Message("user", "I live in Porto.", at=MAY, speaker="Ana")], user="ana")
+    (id,) = receipt.ids
+    found = cube.search("Where does Ana live?", user="ana", as_of=MAY + timedelta(days=1))
+    assert isinstance(found, Recall) and found.ids == (id,) and found.hits[0].memory.at == MAY
+    assert cube.update(cube.get(id), "I live in Lisbon.", reason="moved").changes[0].after == 2
+    with pytest.raises(VersionConflict) as caught:
+        cube.update(replace(cube.get(id), version=1), "I live in Faro.")
+    assert (caught.value.expected, caught.value.found) == (1, 2)
+    assert [version.text for version in cube.history(id)] == ["I live in Porto.", "I live in Lisbon."]
+    why = cube.why(id)
+    assert why.sources[0].message.text == "I live in Porto." and why.memory == cube.get(id)
+    assert cube.why_not("Where?", id, user="ana") is not None
+    assert cube.move(id, "freeze").changes[0].outcome == "moved"
+    with pytest.raises(IllegalMove):
+        cube.move(id, "freeze")
+    cube.move(id, "thaw")
+    assert cube.cite([id]) == (id,)
+    assert cube.restore(id, to=1).ids == () and cube.get(id).text == "I live in Porto."
+
+
+def test_a_moment_can_be_asked_and_compared(cube: Cube) -> None:
+    before = datetime.now(UTC)
+    cube.add("I live in Porto.", user="ana", channel=Channel.USER)
+    told = cube.diff(before, datetime.now(UTC), known=True)
+    assert told == cube.diff(before, datetime.now(UTC), known=True) or told is not None
+    assert cube.list(known_at=before) == [] and len(cube.list()) == 1
+
+
+def test_a_long_list_comes_whole(cube: Cube) -> None:
+    cube.add([Message("user", f"House {n} is blue.", id=str(n)) for n in range(1203)])
+    assert len(cube.list()) == 100
+    assert [m.text for m in cube.list(limit=2000)] == [f"House {n} is blue." for n in range(1203)]
+    assert [m.text for m in cube.list(limit=3, offset=1100)] == [f"House {n} is blue." for n in range(1100, 1103)]
+
+
+def test_a_write_is_done_once_for_its_key(cube: Cube) -> None:
+    assert cube.once("k").add("The garden is large.") == cube.once("k").add("The garden is large.")
+    with pytest.raises(Conflict, match="another call"):
+        cube.once("k").add("It has a pond.")
+    cube.add("The gate is green.")
+    cube.add("The gate is green.")
+    assert len(cube.list()) == 3, "without a key it is two writes"
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda c: c.get("01M8129K8KCX4ST3XS33N7G9M4"), Missing),
+        (lambda c: c.search(""), Invalid),
+        (lambda c: c.add("x", channel="pigeon"), Invalid),
+        (lambda c: c.search("x", types=["rumour"]), Invalid),
+        (lambda c: c.erase(), Invalid),
+        (lambda c: c.import_file(__file__, format="messages"), Malformed),
+    ],
+)
+def test_errors_are_the_same(cube: Cube, call: Any, error: type[Exception]) -> None:
+    cube.add("The garden is large.")
+    with pytest.raises(error):
+        call(cube)
+
+
+def test_a_file_goes_in_with_progress_and_comes_out(cube: Cube, tmp_path: Path) -> None:
+    talk = tmp_path / "talk.jsonl"
+    talk.write_text("".join(f'{{"role": "user", "text": "Room {n} is cold."}}\n' for n in range(50)))
+    steps: list[tuple[int, int]] = []
+    assert cube.import_file(talk, user="ana", progress=lambda *step: steps.append(step)).added == 50
+    assert steps[-1] == (50, 50)
+    assert cube.export(tmp_path / "out.jsonl")["memories"] == 50
+    with pytest.raises(Conflict):
+        cube.export(tmp_path / "out.jsonl")
+    assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == ["out.jsonl", "talk.jsonl"]
+
+
+def test_grants_keys_and_logs(memory: System, cube: Cube) -> None:
+    grant = memory.grant("ana", "reader", cube=cube.name, user="ana", expires=datetime(2030, 1, 1, tzinfo=UTC))
+    assert grant in memory.grants()
+    key, secret = memory.issue_key("ana", role="reader")
+    issued = memory.keys()
+    assert secret and key.id in {one.id for one in issued}
+    memory.revoke(grant.id)
+    cube.add("The garden is large.")
+    assert any(record.verb == "add" for record in cube.log()) and cube.head().hash
+    assert memory.verify(kept=memory.heads()).is_clean
+    assert cube.stats()["findable"] == 1 and cube.name in memory.cubes()
+
+
+def test_a_branch_is_a_cube(cube: Cube) -> None:
+    cube.add("The garden is large.")
+    branch = cube.branch(f"{cube.name}-b")
+    branch.add("It has a pond.")
+    assert (len(branch.list()), len(cube.list())) == (2, 1)
+
+
+def test_a_pipeline_runs_there(cube: Cube) -> None:
+    cube.add("The garden is large.", user="ana")
+    ran = cube.run({"name": "look", "steps": [{"verb": "search", "with": {"question": "How large is the garden?"}}]})
+    assert ran.is_done and ran.steps[0].verb == "search"
+
+
+def test_what_a_network_cannot_carry_says_so(server: Server, tmp_path: Path) -> None:
+    with loci.connect(server.url) as memory:
+        for call in (
+            lambda: memory.encrypt("main"), lambda: memory.cube("main").conversation(session="s"), lambda: memory.cube("main").prepare("x"),
+            lambda: memory.cube("main").export(tmp_path / "x", sign=tmp_path / "key"), lambda: memory.acting("ana"),
+        ):  # fmt: skip
+            with pytest.raises(Unsupported):
+                call()
+        with pytest.raises(TypeError):
+            memory.cube("main").search("x", colour="blue")  # type: ignore[call-arg]
+
+
+def test_a_key_is_sent_and_what_it_may_not_is_denied(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        memory.cube("main").add("I live in Porto.", user="ana")
+        memory.grant("ana", "reader", cube="main", user="ana")
+        key = memory.issue_key("ana")[1]
+    with serving(tmp_path / "vault") as server, loci.connect(server.url, key) as mine, loci.connect(server.url) as nobodys:
+        assert [one.text for one in mine.cube("main").list(user="ana")] == ["I live in Porto."]
+        for call in (lambda: mine.cube("main").list(), lambda: nobodys.cubes(), lambda: mine.keys()):
+            with pytest.raises(Denied):
+                call()
+
+
+def test_where_nothing_answers_it_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="loci serve"):
+        loci.connect("http://127.0.0.1:9")
+    with pytest.raises(Invalid):
+        loci.connect("127.0.0.1:8377")
+    with serving(tmp_path / "vault", "--open") as server:
+        memory = loci.connect(server.url)
+        memory.cube("main").add("The garden is large.")
+    with pytest.raises(Unavailable):
+        memory.cube("main").list()
+    with serving(tmp_path / "vault", "--open", "--port", server.url.rsplit(":", 1)[1]):
+        assert len(memory.cube("main").list()) == 1, "and when it is back, the same connection goes on"

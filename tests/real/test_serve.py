@@ -1,0 +1,302 @@
+"""`loci serve`, met over HTTP by a client that knows nothing of it but what its document says."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
+
+import httpx
+from served import SECONDS, Server, environment, problem, serving
+
+from loci import MemOS, Message
+from loci.server import gate
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Without keys. Tests that use it have a cube of their own."""
+    with serving(tmp_path_factory.mktemp("open") / "vault", "--open") as running:
+        yield running
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Path:
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        memory.cube("main").add(Message("user", "I live in Porto.", speaker="Ana"), user="ana")
+        memory.cube("main").add(Message("user", "I live in Braga.", speaker="Ben"), user="ben")
+    return tmp_path / "vault"
+
+
+def key_for(vault: Path, name: str, role: str, **limits: Any) -> str:
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        memory.grant(name, role, cube="main", **limits)
+        return memory.issue_key(name)[1]
+
+
+# -- verbs -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_life_of_a_memory(server: Server) -> None:
+    receipt = server.call("cubes/life/add", messages="I live in Porto.", user="ana")
+    (id,) = receipt["ids"]
+    assert server.call("cubes/life/search", question="Where does Ana live?", user="ana")["ids"] == [id]
+    server.call("cubes/life/update", id=id, text="I live in Lisbon.", if_version=1, reason="moved")
+    assert server.fails("cubes/life/update", 409, id=id, text="I live in Faro.", if_version=1) | {"detail": ""} == {
+        "type": "urn:loci:error:version_conflict", "title": "version conflict", "status": 409, "code": "version_conflict", "detail": "",
+        "expected": 1, "found": 2,
+    }  # fmt: skip
+    assert [one["text"] for one in server.call("cubes/life/history", id=id)["items"]] == ["I live in Porto.", "I live in Lisbon."]
+    assert server.call("cubes/life/why", id=id)["sources"][0]["message"]["text"] == "I live in Porto."
+    server.call("cubes/life/forget", id=id)
+    assert server.call("cubes/life/list")["items"] == []
+    server.call("cubes/life/restore", id=id)
+    assert server.call("cubes/life/get", id=id)["text"] == "I live in Lisbon."
+    assert server.call("cubes/life/erase", user="ana")["removed"]["memories"] == 1
+    server.fails("cubes/life/get", 404, id=id)
+
+
+def test_messages_come_as_chat_programs_have_them(server: Server) -> None:
+    said = [{"role": "user", "content": "My dog is called Rex."}, {"role": "assistant", "content": "A fine name."}]
+    assert len(server.call("cubes/chat/add", messages=said, user="ana")["ids"]) == 2
+
+
+def test_the_same_write_with_the_same_key_is_done_once(server: Server) -> None:
+    ask = {"json": {"messages": "The garden is large."}, "headers": {"Idempotency-Key": "one"}}
+    first, second = (server.http.post("/api/cubes/once/add", **ask) for _ in range(2))  # type: ignore[arg-type]
+    assert first.json() == second.json() and len(server.call("cubes/once/list")["items"]) == 1
+    other = server.http.post("/api/cubes/once/add", json={"messages": "It has a pond."}, headers={"Idempotency-Key": "one"})
+    assert problem(other, 409)["code"] == "conflict"
+    erasing = server.http.post("/api/cubes/once/erase", json={"user": "nobody"}, headers={"Idempotency-Key": "two"})
+    assert "takes no Idempotency-Key" in problem(erasing, 422)["detail"]
+
+
+def test_a_list_shows_one_moment_whatever_is_written_meanwhile(server: Server) -> None:
+    ids = [server.call("cubes/pages/add", messages=f"House {n} is blue.")["ids"][0] for n in range(9)]
+    page, seen = server.call("cubes/pages/list", limit=4), list[str]()
+    seen += [one["id"] for one in page["items"]]
+    server.call("cubes/pages/forget", id=ids[0])
+    server.call("cubes/pages/update", id=ids[1], text="House 1 is green.")
+    server.call("cubes/pages/add", messages="House 9 is blue.")
+    while "next" in page:
+        page = server.call("cubes/pages/list", cursor=page["next"])
+        seen += [one["id"] for one in page["items"]]
+    assert seen == ids
+    assert "no cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=")["detail"]
+    assert "in the cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=", user="ana")["detail"]
+
+
+def test_a_file_comes_in_with_its_progress_and_goes_out_whole(server: Server) -> None:
+    talk = [{"role": "user", "content": f"Room {n} is cold."} for n in range(30)]
+    with server.http.stream(
+        "POST", "/api/cubes/files/import_file", params={"name": "talk.json", "user": "ana"}, content=json.dumps(talk), headers={"Accept": "text/event-stream"}
+    ) as answer:  # fmt: skip
+        told = [line.removeprefix("event: ") for line in answer.iter_lines() if line.startswith("event")]
+    assert told[0] == "progress" and told[-1] == "answer"
+    file = server.http.post("/api/cubes/files/export")
+    assert json.loads(file.headers["x-loci-export"])["memories"] == 30
+    again = server.http.post("/api/cubes/copy/import_file", params={"name": "copy.jsonl"}, content=file.content)
+    assert again.json()["messages"] == 30
+    assert server.call("cubes/copy/fingerprint") == server.call("cubes/files/fingerprint")
+
+
+def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> None:
+    asked = {"params": {"name": "talk.json"}, "content": b"{]", "headers": {"Accept": "text/event-stream"}}
+    answer = server.http.post("/api/cubes/files/import_file", **asked)  # type: ignore[arg-type]
+    kind, data = answer.text.strip().split("\n")
+    assert kind == "event: error" and json.loads(data.removeprefix("data: "))["code"] == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status", "told"),
+    [
+        ("cubes/main/serch", {}, 404, "Did you mean search?"),
+        ("cubes/main/search", {}, 422, "needs question"),
+        ("cubes/main/search", {"question": 7}, 422, "question: 7 is no str"),
+        ("cubes/main/search", {"qestion": "x"}, 422, "Did you mean 'question'?"),
+        ("cubes/main/search", {"question": "x", "limit": 1001}, 413, "at most 1,000"),
+        ("cubes/main/search", {"question": "x", "since": "yesterday"}, 422, "ISO 8601"),
+        ("cubes/main/search", {"question": "x", "types": ["rumour"]}, 422, "rumour"),
+        ("cubes/main/add", {"messages": {"role": "user"}}, 422, "needs 'text'"),
+        ("cubes/main/deep/add", {"messages": "x"}, 404, "nothing at this address"),
+        ("cubes/no%20cube/search", {"question": "x"}, 422, "no cube"),
+        ("cubes/absent/search", {"question": "x"}, 404, "absent"),
+        ("cubes/main/conversation", {"session": "s"}, 501, "proxy"),
+        ("encrypt", {"cube": "main"}, 501, "machine"),
+        ("cubes/main/run", {"pipeline": "archive.toml"}, 422, "must be an object"),
+    ],
+)
+def test_what_is_asked_wrongly_is_told_with_the_next_step(
+    server: Server, path: str, fields: dict[str, Any], status: int, told: str
+) -> None:
+    assert told in server.fails(path, status, **fields)["detail"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b'{"question": NaN}', b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_object_is_malformed(server: Server, body: bytes) -> None:
+    assert problem(server.http.post("/api/cubes/main/search", content=body), 422)["code"] == "malformed"
+
+
+def test_a_body_has_a_greatest_size(server: Server) -> None:
+    assert problem(server.http.post("/api/cubes/main/add", content=b" " * 8_000_001), 413)["code"] == "too_large"
+
+
+def test_there_is_no_other_method(server: Server) -> None:
+    answer = server.http.get("/api/cubes/main/search")
+    assert problem(answer, 405)["code"] == "invalid" and answer.headers["allow"] == "POST"
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_key_nothing_is_told(vault: Path) -> None:
+    with serving(vault) as server:
+        answer = server.http.post("/api/cubes/main/search", json={"question": "Where?"})
+        assert problem(answer, 401)["code"] == "denied" and answer.headers["www-authenticate"].startswith("Bearer")
+        wrong = {"Authorization": "Bearer loci_AAAA_BBBB"}
+        problem(server.http.post("/api/cubes/main/search", json={"question": "Where?"}, headers=wrong), 401)
+        assert server.http.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Authorization: Bearer {}", "Authorization: Token {}", "X-API-Key: {}", "X-Loci-Key: {}"])
+def test_a_key_opens_what_was_granted_and_no_more(vault: Path, header: str) -> None:
+    key = key_for(vault, "ana", "reader", user="ana")
+    with serving(vault) as server:
+        name, value = header.format(key).split(": ")
+        server.http.headers[name] = value
+        assert [one["text"] for one in server.call("cubes/main/list", user="ana")["items"]] == ["I live in Porto."]
+        server.fails("cubes/main/list", 403, user="ben")
+        server.fails("cubes/main/add", 403, messages="I live in Faro.", user="ana")
+        server.fails("cubes/other/list", 403)
+        server.fails("keys", 403)
+
+
+def test_a_key_that_is_revoked_is_none_from_the_next_call_on(vault: Path) -> None:
+    owner, reader = key_for(vault, "boss", "owner"), key_for(vault, "ana", "reader", user="ana")
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        memory.grant("boss", "owner", cube="*")
+    with serving(vault, key=owner) as server:
+        mine = {"Authorization": f"Bearer {reader}"}
+        assert server.http.post("/api/cubes/main/list", json={"user": "ana"}, headers=mine).status_code == 200
+        (id,) = (key["id"] for key in server.call("keys")["items"] if key["principal"] == "ana")
+        server.call("revoke", id=id)
+        problem(server.http.post("/api/cubes/main/list", json={"user": "ana"}, headers=mine), 401)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Host": "evil.example:80"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+)
+def test_another_sites_page_does_not_reach_it(server: Server, headers: dict[str, str]) -> None:
+    problem(server.http.post("/api/cubes", json={}, headers=headers), 403)
+
+
+def test_open_is_for_this_machine_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loci", "serve", "--vault", str(tmp_path / "v"), "--open", "--host", "0.0.0.0"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 2 and "this machine alone" in done.stderr
+
+
+# -- the process -------------------------------------------------------------------------------------------------------
+
+
+def test_it_says_whether_it_is_ready_and_why_not(vault: Path) -> None:
+    with serving(vault, "--open") as server:
+        assert server.http.get("/health/ready").json() == {"status": "ready", "cubes": 1}
+        (vault / "broken.loci").write_bytes(b"this is no cube, and long enough to be read as a header of a file" * 4)
+        answer = server.http.get("/health/ready")
+        assert answer.status_code == 503 and "broken" in answer.json()["reason"]
+        assert server.http.get("/health/live").status_code == 200, "live asks nobody"
+
+
+def test_it_counts_and_names_nobody(server: Server) -> None:
+    server.call("cubes/secretname/add", messages="The code word is mandragora.", user="zenobia")
+    told = server.http.get("/metrics").text
+    assert 'loci_requests_total{status="200",verb="add"}' in told and 'loci_request_seconds_bucket{le="0.005",verb="add"}' in told
+    assert not any(word in told for word in ("secretname", "zenobia", "mandragora"))
+
+
+def test_its_log_has_no_words(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serving(tmp_path / "vault", "--open", "--log", log=log) as server:
+        server.call("cubes/secretname/add", messages="The code word is mandragora.", user="zenobia")
+        server.fails("cubes/secretname/get", 404, id="mandragora")
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert [(line["verb"], line["status"]) for line in lines] == [("add", 200), ("get", 404)]
+    assert not any(word in log.read_text() for word in ("secretname", "zenobia", "mandragora"))
+
+
+def test_too_much_at_once_is_sent_away_with_when_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path / "vault", "--open") as server:
+        server.call("cubes/main/add", messages="The garden is large.")
+        statuses: list[httpx.Response] = []
+
+        def ask() -> None:
+            with httpx.Client(base_url=server.url, timeout=SECONDS) as http:
+                statuses.append(http.post("/api/cubes/main/search", json={"question": "How large is the garden?"}))
+
+        threads = [threading.Thread(target=ask) for _ in range(gate.MAX_WAITING + 150)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {answer.status_code for answer in statuses} <= {200, 503} and any(a.status_code == 200 for a in statuses)
+        for answer in statuses:
+            if answer.status_code == 503:
+                assert answer.headers["retry-after"] == "1" and problem(answer, 503)["code"] == "unavailable"
+        assert server.call("cubes/main/list")["items"], "and it goes on"
+
+
+def test_an_interrupt_lets_it_finish_what_it_began(tmp_path: Path) -> None:
+    talk = json.dumps([{"role": "user", "content": f"Room {n} is cold and its door is {n % 7}."} for n in range(4000)])
+    with serving(tmp_path / "vault", "--open") as server:
+        answers: list[httpx.Response] = []
+        ask = threading.Thread(
+            target=lambda: answers.append(server.http.post("/api/cubes/main/import_file", params={"name": "t.json"}, content=talk))
+        )
+        ask.start()
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGINT)
+        ask.join(SECONDS)
+        assert server.process.wait(SECONDS) == 0
+        assert [answer.json()["added"] for answer in answers] == [4000]
+    with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
+        assert memory.cube("main").stats()["sources"] == 4000
+
+
+def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    failed: list[Exception] = []
+    with pytest.raises(AssertionError), serving(tmp_path / "vault", "--open") as server:
+
+        def ask(thread: int) -> None:
+            with httpx.Client(base_url=server.url, timeout=SECONDS) as http:
+                for n in range(10_000):
+                    try:
+                        answer = http.post("/api/cubes/main/add", json={"messages": f"Box {thread}-{n} is full.", "user": f"u{thread}"})
+                    except httpx.TransportError as error:
+                        failed.append(error)
+                        return
+                    assert answer.status_code == 200, answer.text
+                    acknowledged.append(answer.json()["ids"][0])
+
+        threads = [threading.Thread(target=ask, args=(thread,)) for thread in range(6)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.5)
+        server.process.kill()
+        for thread in threads:
+            thread.join()
+    assert len(acknowledged) > 20 and len(failed) == 6
+    with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
+        held = {one.id for one in memory.cube("main").list(limit=1_000_000)}
+        assert set(acknowledged) <= held and memory.verify().is_clean

@@ -21,7 +21,7 @@ from loci.settings import Settings, load
 SOURCE = Path(loci.__file__).parent
 PUBLIC = [
     "Change", "Channel", "Hit", "Interval", "Kind", "LociError", "MemOS", "Memory", "Message", "Outcome", "Recall", "Receipt", "Source",
-    "State", "Type", "__version__",
+    "State", "Type", "__version__", "connect",
 ]  # fmt: skip
 HEAVY = (
     "numpy",

@@ -17,6 +17,7 @@ PAGES = [
     "docs/how-to/activation.md",
     "docs/how-to/pipelines.md",
     "docs/how-to/adapters.md",
+    "docs/how-to/server.md",
 ]
 
 

@@ -194,10 +194,11 @@ def test_a_key_that_is_revoked_is_none_from_the_next_call_on(vault: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Host": "evil.example"}, {"Host": "evil.example:80"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+    ("header", "value", "status"),
+    [("Host", "evil.example", 421), ("Host", "evil.example:80", 421), ("Origin", "http://evil.example", 403), ("Origin", "null", 403)],
 )
-def test_another_sites_page_does_not_reach_it(server: Server, headers: dict[str, str]) -> None:
-    problem(server.http.post("/api/cubes", json={}, headers=headers), 403)
+def test_another_sites_page_does_not_reach_it(server: Server, header: str, value: str, status: int) -> None:
+    problem(server.http.post("/api/cubes", json={}, headers={header: value}), status)
 
 
 def test_open_is_for_this_machine_alone(tmp_path: Path) -> None:
@@ -300,3 +301,24 @@ def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
         held = {one.id for one in memory.cube("main").list(limit=1_000_000)}
         assert set(acknowledged) <= held and memory.verify().is_clean
+
+
+def test_hosts_of_models_find_their_protocol_on_the_same_port(vault: Path) -> None:
+    key = key_for(vault, "ana", "reader", user="ana")
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_memories", "arguments": {"user": "ana"}}}
+    accept = {"Accept": "application/json, text/event-stream"}
+    with serving(vault) as server:
+        problem(server.http.post("/mcp", json=asked, headers=accept), 401)
+        answer = server.http.post("/mcp", json=asked, headers={**accept, "Authorization": f"Bearer {key}"})
+        assert "I live in Porto." in answer.json()["result"]["structuredContent"]["text"]
+
+
+def test_what_a_model_writes_through_the_protocol_informs_and_no_more(server: Server) -> None:
+    asked = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "add_memory", "arguments": {"messages": "The pond is deep.", "cube": "told"}},
+    }
+    server.http.post("/mcp", json=asked, headers={"Accept": "application/json, text/event-stream"})
+    assert [one["origin"]["trust"] for one in server.call("cubes/told/list")["items"]] == ["reported"]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import click
 
 from loci.cli.place import Place, scoped, verb
-from loci.cli.values import emit
 from loci.errors import Invalid, LociError, Unsupported
 
 if TYPE_CHECKING:
@@ -108,18 +107,12 @@ def _serve_stdio(opened: Callable[[], AbstractContextManager[System]], cube: str
 def _serve_http(
     opened: Callable[[], AbstractContextManager[System]], cube: str, fixed: Mapping[str, str], port: int, is_open: bool, as_json: bool
 ) -> None:
-    """The vault is open before the port is."""
-    import anyio
+    """The vault is open before the port answers."""
+    from loci.cli.serve import run
+    from loci.server.app import Serving, listening
+    from loci.server.http import PATH, Room
+    from loci.types import Trust
 
-    from loci.server.http import opened_in, serve_http
-    from loci.server.mcp import server
-
-    def ready(url: str) -> None:
-        if as_json:
-            emit({"url": url, "is_open": is_open})
-            sys.stdout.flush()
-        note = "for every program on this machine, without a key" if is_open else "with an API key (`loci key`)"
-        click.echo(f"serving at {url} {note}; an interrupt ends it.", err=True)
-
-    with opened() as system:
-        anyio.run(serve_http, server(cube, fixed, opened_in), system, port, is_open, ready)
+    with listening("127.0.0.1", port) as taken, opened() as system:
+        protocol = Room(cube, fixed, Trust.TRUSTED)  # no further than the vault is open to
+        run(Serving(system, is_open, (protocol.route(),), (protocol.run,)), taken, PATH, as_json=as_json)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import click
 
 from loci.cli.place import Place, verb
 from loci.cli.values import emit
 from loci.errors import Invalid, Unsupported
+
+if TYPE_CHECKING:
+    from loci.server.app import Serving
 
 PORT = 8377
 
@@ -27,35 +32,48 @@ PORT = 8377
 @click.option("--open", "is_open", is_flag=True, help="Without keys, for every program on this machine.")
 @click.option("--log", "is_logging", is_flag=True, help="A line of JSON on stderr for each request: verb, status, time; no words.")
 def serve(place: Place, host: str, port: int, is_open: bool, is_logging: bool, as_json: bool) -> None:
-    """Serve the vault: every verb over HTTP, described at /openapi.json.
+    """Serve the vault: every verb over HTTP, described at /openapi.json, and the Model Context Protocol at /mcp.
 
     Who asks needs an API key (see key) and a grant (see grant), unless it is --open. An interrupt ends it, after what was begun is finished.
     """
     _check(host, port, is_open)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("loci.requests").setLevel(logging.INFO if is_logging else logging.WARNING)
-    import anyio
-
     from loci.server.app import LOCAL, Serving, listening
-    from loci.server.app import serve as serve_on
+    from loci.server.http import Room
+    from loci.server.rest import Verbs
+    from loci.types import Trust
 
     taken = listening(host, port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{taken.getsockname()[1]}"
+    with taken, place.open(is_new=True, is_writing=True) as memory:
+        cube = place.cube or place.settings().cube
+        memory.cube(cube)
+        protocol = Room(cube, {}, Trust.REPORTED)
+        routes = (*Verbs().routes(), protocol.route())
+        run(Serving(memory, is_open, routes, (protocol.run,), is_local=host in LOCAL), taken, as_json=as_json)
+
+
+def run(serving: Serving, taken: socket.socket, path: str = "", *, as_json: bool) -> None:
+    """Serves until an interrupt. Says where, and to whom."""
+    import anyio
+
+    from loci.server.app import serve as serve_on
+
+    host, port = taken.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
 
     def ready() -> None:
         if as_json:
-            emit({"url": url, "is_open": is_open})
+            emit({"url": url, "is_open": serving.is_open})
             sys.stdout.flush()
-        note = "for every program on this machine, without a key" if is_open else "with an API key (`loci key`)"
+        note = "for every program on this machine, without a key" if serving.is_open else "with an API key (`loci key`)"
         click.echo(f"serving at {url} {note}; an interrupt ends it.", err=True)
 
-    with taken, place.open(is_new=True, is_writing=True) as memory:
-        memory.cube(place.cube or place.settings().cube)
-        anyio.run(serve_on, Serving(memory, is_open, host in LOCAL), taken, ready)
+    anyio.run(serve_on, serving, taken, ready)
 
 
 def _check(host: str, port: int, is_open: bool) -> None:
-    if find_spec("starlette") is None or find_spec("uvicorn") is None or find_spec("prometheus_client") is None:
+    if any(find_spec(name) is None for name in ("mcp", "starlette", "uvicorn", "prometheus_client")):
         raise Unsupported("What serves is not installed: pip install 'loci-memos[serve]'.")
     if not 0 <= port < 1 << 16:
         raise Invalid(f"--port is {port}; it must be from 0 to 65535.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -21,36 +22,36 @@ from loci.errors import LociError, Missing, Unavailable
 from loci.server.gate import Gate
 from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
-from loci.server.openapi import described
 from loci.server.problems import OtherMethod, encoded, problem
-from loci.server.rest import Rooms, refused
+from loci.server.rest import refused
 from loci.system import System
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 OPEN_PATHS = ("/health/live", "/health/ready", "/openapi.json", "/metrics")
-AT_ONCE = 8
 MAX_CONNECTIONS = 1024
 SECONDS_TO_FINISH, SECONDS_IDLE = 30, 30
+
+Running = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A vault that is served: to everybody on this machine where it ``is_open``, else to those with a key. ``more`` are the routes of further rooms."""
+    """A vault that is served: to everybody on this machine where it ``is_open``, else to those with a key. ``routes`` are the rooms behind the gate, ``running`` what some
+    of them do beside it, ``open_paths`` what needs no key."""
 
     system: System
-    is_open: bool = False
-    is_local: bool = True
-    more: tuple[BaseRoute, ...] = ()
+    is_open: bool
+    routes: tuple[BaseRoute, ...]
+    running: tuple[Running, ...] = ()
     open_paths: tuple[str, ...] = ()
-    rooms: Rooms = field(default_factory=partial(Rooms, AT_ONCE))
+    is_local: bool = True
     meters: Meters = field(default_factory=Meters)
 
     @cached_property
     def app(self) -> Gate:
         """Everything behind the gate."""
         routes = [
-            Route("/health/live", self._live), Route("/health/ready", self._ready), Route("/openapi.json", self._described),
-            Route("/metrics", self._metrics), *self.rooms.routes(), *self.more,
+            Route("/health/live", self._live), Route("/health/ready", self._ready), Route("/metrics", self._metrics), *self.routes,
         ]  # fmt: skip
         inner = Starlette(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
         keys = None if self.is_open else Keys(self.system)
@@ -75,15 +76,8 @@ class Serving:
             self.system.cube(name, create=False)
         return len(names)
 
-    async def _described(self, _: Request) -> Response:
-        return Response(await anyio.to_thread.run_sync(_openapi), media_type="application/json")
-
     async def _metrics(self, _: Request) -> Response:
         return Response(self.meters.text(), media_type=MEDIA)
-
-
-def _openapi() -> bytes:
-    return encoded(described())
 
 
 def _json(value: Mapping[str, object], status: int = 200) -> Response:
@@ -118,6 +112,8 @@ async def serve(serving: Serving, taken: socket.socket, ready: Callable[[], None
     with taken:
         async with anyio.create_task_group() as group:
             group.start_soon(_until_interrupted, running)
+            for more in serving.running:
+                group.start_soon(more)
             ready()
             await running.serve(sockets=[taken])
             group.cancel_scope.cancel()

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from loci.errors import Denied, LociError
 from loci.server.keys import NO_KEY, Keys
 from loci.server.meters import Meters
-from loci.server.problems import Busy, Unnamed, mistake, problem
+from loci.server.problems import Busy, Misdirected, Unnamed, mistake, problem
 from loci.server.rest import OPENED, VERB
 from loci.system import System
 
@@ -114,7 +114,7 @@ def _check_names(headers: Headers) -> None:
     host = headers.get("host", "")
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
     if name.lower() not in LOOPBACK:
-        raise Denied(f"Host is {host!r:.100}; this server answers for 127.0.0.1 and localhost. Nothing was done.")
+        raise Misdirected(f"Host is {host!r:.100}; this server answers for 127.0.0.1 and localhost. Nothing was done.")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         raise Denied(f"A page of {origin!r:.100} may not call this server. Nothing was done.")

@@ -22,6 +22,12 @@ class Unnamed(Denied):
     http_status = 401
 
 
+class Misdirected(Denied):
+    """The request is for another server than this one, by its name."""
+
+    http_status = 421
+
+
 class OtherMethod(Invalid):
     """The address is right, and takes another method."""
 

@@ -25,12 +25,14 @@ from starlette.routing import Route
 from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported
 from loci.interface.outputs import plain
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
+from loci.server.openapi import described
 from loci.server.problems import document, encoded, mistake, problem
 from loci.system import Cube, System
 from loci.system.table import CARRYING, STAYING, VAULT_STAYING
 
 OPENED = "loci.system"
 VERB = "loci.verb"
+AT_ONCE = 8
 MAX_BODY = 8_000_000
 MAX_FILE = 4 << 30  # bytes of an import
 MAX_ANSWER = 64_000_000
@@ -39,15 +41,16 @@ KEY = "idempotency-key"
 T = TypeVar("T")
 
 
-class Rooms:
-    """The verbs as routes. At most ``at_once`` of them run at the same time; each has a thread, and a connection to its cube's file."""
+class Verbs:
+    """The verbs as a room. At most ``at_once`` of them run at the same time; each has a thread, and a connection to its cube's file."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int = AT_ONCE) -> None:
         self._limiter = anyio.CapacityLimiter(at_once)
 
     def routes(self) -> list[Route]:
-        """What is served below /api."""
+        """What is served below /api, and the document that says so."""
         return [
+            Route("/openapi.json", _document),
             Route("/api/cubes/{cube}/import_file", self._import, methods=["POST"]),
             Route("/api/cubes/{cube}/export", self._export, methods=["POST"]),
             Route("/api/cubes/{cube}/{verb}", self._cube, methods=["POST"]),
@@ -231,6 +234,10 @@ async def _saved(request: Request, file: Path) -> None:
 def _answer(request: Request, name: str, call: Call, given: Mapping[str, Any], key: str | None, tell: Tell | None = None) -> Answer:
     cube = cube_of(request, name, create=call.verb == "add")
     return call_cube(cube.once(key) if key is not None and call.is_repeatable else cube, call, given, tell)
+
+
+async def _document(_: Request) -> Response:
+    return Response(await anyio.to_thread.run_sync(lambda: encoded(described())), media_type="application/json")
 
 
 async def refused(_: Request, error: Exception) -> Response:

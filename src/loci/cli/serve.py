@@ -30,13 +30,19 @@ PORT = 8377
 )
 @click.option("--port", type=int, metavar="N", default=PORT, show_default=True, help="0 takes any that is free.")
 @click.option("--open", "is_open", is_flag=True, help="Without keys, for every program on this machine.")
+@click.option("--describe", "is_description", is_flag=True, help="Print the OpenAPI document, and serve nothing.")
 @click.option("--log", "is_logging", is_flag=True, help="A line of JSON on stderr for each request: verb, status, time; no words.")
-def serve(place: Place, host: str, port: int, is_open: bool, is_logging: bool, as_json: bool) -> None:
+def serve(place: Place, host: str, port: int, is_open: bool, is_description: bool, is_logging: bool, as_json: bool) -> None:
     """Serve the vault: every verb over HTTP, described at /openapi.json, and the Model Context Protocol at /mcp.
 
     Who asks needs an API key (see key) and a grant (see grant), unless it is --open. An interrupt ends it, after what was begun is finished.
     """
     _check(host, port, is_open)
+    if is_description:
+        from loci.server.openapi import described
+
+        emit(described())
+        return
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("loci.requests").setLevel(logging.INFO if is_logging else logging.WARNING)
     from loci.server.app import LOCAL, Serving, listening

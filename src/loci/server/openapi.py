@@ -7,10 +7,11 @@ from functools import cache
 from typing import Any
 
 from loci import __version__
-from loci.errors import LociError
+from loci.errors import Denied, Invalid, LociError
 from loci.server.calls import CUBE_CALLS, CURSOR, IMPORT, MAX_PAGE, VAULT_CALLS, Call, is_listed
-from loci.server.schemas import Names, Schema, schema_of
+from loci.server.schemas import Names, Schema, answer_of, schema_of
 from loci.system import Cube, System
+from loci.system.activating import Generation
 
 NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 100}
 IN_CUBE = {"name": "cube", "in": "path", "required": True, "schema": NAME, "description": "The cube."}
@@ -43,7 +44,7 @@ def described() -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "Loci", "version": __version__, "description": "A memory operating system: every verb, over HTTP."},
         "paths": paths,
-        "components": {"schemas": names, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": names, "responses": _problems(), "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
         "security": [{"key": []}],
     }
 
@@ -65,13 +66,13 @@ def _operation(call: Call, kind: type, names: Names, *places: Schema) -> Schema:
         answers["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     return {
         "operationId": f"{cube}{call.verb}", "summary": told.split(". ")[0].split(": ")[0].rstrip("."), "description": told, "parameters": parameters,
-        "requestBody": {"required": bool(call.required), "content": {"application/json": {"schema": _taken(call, names)}}},
-        "responses": answers | _problems(),
+        "requestBody": {"required": bool(call.required), "content": {"application/json": {"schema": _taken(call)}}},
+        "responses": answers | PROBLEMS,
     }  # fmt: skip
 
 
-def _taken(call: Call, names: Names) -> Schema:
-    shown = {name: schema_of(hint, names) for name, hint in call.hints.items()}
+def _taken(call: Call) -> Schema:
+    shown = {name: schema_of(hint) for name, hint in call.hints.items()}
     if call.is_paged:
         shown |= {CURSOR: {"type": "string", "description": "`next` of the page before; beside it goes limit alone."}}
     if call.is_reading and "limit" in shown:
@@ -82,9 +83,12 @@ def _taken(call: Call, names: Names) -> Schema:
 
 def _answer(call: Call, names: Names) -> Schema:
     if call.answer is Cube:
-        return {"type": "object", "properties": {"cube": {"type": "string"}}}
+        return {"type": "object", "properties": {"cube": {"type": "string"}}, "required": ["cube"]}
     if call.answer is type(None):
         return {"type": "object"}
+    if call.answer is Generation:
+        made = answer_of(Generation, ("_pieces",), names)
+        return {**made, "properties": {"text": {"type": "string"}, **made["properties"]}, "required": ["text", *made["required"]]}
     shown = schema_of(call.answer, names)
     if is_listed(call.answer):
         more: Schema = {"next": {"type": "string"}} if call.is_paged else {}
@@ -104,27 +108,34 @@ def _import(names: Names) -> Schema:
     return {
         "operationId": "cube_import_file", "summary": "Takes in a file", "description": inspect.getdoc(IMPORT.what), "parameters": [IN_CUBE, *named],
         "requestBody": {"required": True, "content": {"application/octet-stream": {}}},
-        "responses": {"200": {"description": "What was taken in.", "content": {"application/json": {"schema": schema_of(IMPORT.answer, names)}}}} | _problems(),
+        "responses": {"200": {"description": "What was taken in.", "content": {"application/json": {"schema": schema_of(IMPORT.answer, names)}}}} | PROBLEMS,
     }  # fmt: skip
 
 
 def _export() -> Schema:
     return {
         "operationId": "cube_export", "summary": "The whole cube as a file", "description": inspect.getdoc(Cube.export), "parameters": [IN_CUBE],
-        "responses": {"200": {"description": "The file, which `import_file` reads.", "content": {"application/x-ndjson": {}}}} | _problems(),
+        "responses": {"200": {"description": "The file, which `import_file` reads.", "content": {"application/x-ndjson": {}}}} | PROBLEMS,
     }  # fmt: skip
+
+
+def _codes() -> dict[int, list[str]]:
+    """The codes of errors, by the status they have."""
+    codes: dict[int, set[str]] = {401: {Denied.code}, 405: {Invalid.code}, 421: {Denied.code}}
+    kinds: list[type[LociError]] = [LociError, *_below(LociError)]
+    for kind in kinds:
+        codes.setdefault(kind.http_status, set()).add(kind.code)
+    return {status: sorted(found) for status, found in sorted(codes.items())}
 
 
 def _problems() -> dict[str, Schema]:
     """What may go wrong, by status."""
-    codes: dict[int, list[str]] = {}
-    kinds: list[type[LociError]] = [LociError, *_below(LociError)]
-    for kind in kinds:
-        codes.setdefault(kind.http_status, []).append(kind.code)
-    codes[401] = ["denied"]
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": ", ".join(sorted(set(found))), "content": content} for status, found in sorted(codes.items())}
+    return {f"Problem{status}": {"description": ", ".join(found), "content": content} for status, found in _codes().items()}
 
 
 def _below(kind: type[LociError]) -> list[type[LociError]]:
     return [one for child in kind.__subclasses__() for one in (child, *_below(child))]
+
+
+PROBLEMS: dict[str, Schema] = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _codes()}

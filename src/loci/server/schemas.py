@@ -43,11 +43,13 @@ def arguments_of(verb: Callable[..., Any]) -> tuple[dict[str, Schema], list[str]
 
 
 def answer_of(kind: Any, without: Sequence[str] = (), names: Names | None = None) -> Schema:
-    """An object with the fields of a dataclass, and what is told of it besides (`plain`). None is required: what is empty may be left out."""
+    """An object with the fields of a dataclass, and what is told of it besides (`plain`). Where there are ``names`` it is whole, what is empty null; else none
+    is required, for what is empty is left out."""
     hints = get_type_hints(kind)
     shown = {f.name: schema_of(hints[f.name], names) for f in fields(kind) if f.name not in without}
-    told = {"ids": {"type": "array", "items": {"type": "string"}}, "is_clean": {"type": "boolean"}}
-    return {"type": "object", "properties": shown | {name: schema for name, schema in told.items() if hasattr(kind, name)}}
+    told: Names = {"ids": {"type": "array", "items": {"type": "string"}}, "is_clean": {"type": "boolean"}}
+    shown |= {name: schema for name, schema in told.items() if hasattr(kind, name)}
+    return {"type": "object", "properties": shown} | ({} if names is None else {"required": list(shown)})
 
 
 def schema_of(kind: Any, names: Names | None = None) -> Schema:
@@ -70,13 +72,14 @@ def schema_of(kind: Any, names: Names | None = None) -> Schema:
 
 def _composed(origin: Any, inner: Sequence[Any], names: Names | None) -> Schema:
     if origin in (Union, UnionType):
-        return _any_of([schema_of(one, names) for one in inner if one is not NoneType])  # X | None: left out, or null
+        kinds = [schema_of(one, names) for one in inner if one is not NoneType]
+        return _any_of(kinds, is_null=names is not None and NoneType in inner)
     if origin is tuple and Ellipsis not in inner:
         return {"type": "array", "prefixItems": [schema_of(one, names) for one in inner]}
     if issubclass(origin, Sequence | Set | Iterator):
         return {"type": "array", "items": schema_of(inner[0], names)}
     if issubclass(origin, Mapping):
-        return {"type": "object"}
+        return {"type": "object"} | ({} if names is None else {"additionalProperties": schema_of(inner[1], names)})
     raise TypeError(f"{origin} has no schema")
 
 
@@ -87,10 +90,11 @@ def _named(kind: Any, names: Names) -> Schema:
     return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
 
-def _any_of(kinds: Sequence[Schema]) -> Schema:
+def _any_of(kinds: Sequence[Schema], *, is_null: bool = False) -> Schema:
     """What may be one of several: a name where it may be a name or one of some names, else any of them."""
     named = [kind for kind in kinds if "enum" in kind]
     kinds = named if named and all(kind in (*named, PLAIN[str]) for kind in kinds) else kinds
+    kinds = [*kinds, {"type": "null"}] if is_null else kinds
     return kinds[0] if len(kinds) == 1 else {"anyOf": list(kinds)}
 
 

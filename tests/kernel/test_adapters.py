@@ -720,6 +720,57 @@ def test_adapters_are_for_an_answer_from_text(opened: Open) -> None:
             cube.distil(user="kim", limit=limit)  # type: ignore[arg-type]
 
 
+# -- the probe, on request ----------------------------------------------------------------------------------------------
+
+
+def test_what_would_be_left_is_told_and_nothing_is_changed(opened: Open) -> None:
+    engine, told = TeachableEngine(), list[tuple[int, int]]()
+    engine.student().lasts = 1
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    cube.mount(made.id)
+    before, log = (cube.adapter(made.id), only(cube), ask(cube, "Where do I live?")), len(cube.log())
+    found = cube.probe_adapter(made.id, updates=[100, 10, 10], progress=lambda done, every: told.append((done, every)))
+    assert [(one.updates, one.recall) for one in found[:2]] == [(0, 1.0), (10, 1.0)]
+    assert (found[2].updates, len(found)) == (100, 3) and found[2].recall < 0.9, "what it says still stands in the other texts"
+    assert [one.collateral for one in found] == [0.0] * 3, "it is not judged by what it was trained on with"
+    assert told and told[-1][1] == 110
+    assert (cube.adapter(made.id), only(cube), ask(cube, "Where do I live?")) == before and len(cube.log()) == log
+    assert [one.updates for one in cube.probe_adapter(made.id)] == [0, 10, 100, 1000]
+
+
+def test_a_probe_of_what_cannot_be_probed_says_why_before_it_begins(opened: Open) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    made, short = cube.distil(user="kim"), cube.distil(user="kim", form="cartridge", tokens=4)
+    steps = engine.student().steps
+    for wrong in ([], "10", [0], [25], [10.0], [1 << 40], 10):
+        with pytest.raises(Invalid, match="updates"):
+            cube.probe_adapter(made.id, updates=wrong)  # type: ignore[arg-type]
+    with pytest.raises(Unsupported, match="cartridge"):
+        cube.probe_adapter(short.id)
+    with pytest.raises(Missing):
+        cube.probe_adapter("01NONE")
+    tell(cube, "I live in Rome now.")
+    with pytest.raises(Conflict):
+        cube.probe_adapter(made.id)
+    assert engine.student().steps == steps
+
+
+def test_a_reader_has_nobodys_machine_train(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    memory = open_memory(tmp_path / "v", clock=clock, engine=TeachableEngine())
+    cube = memory.cube("c")
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    for role, name in ((Role.READER, "r"), (Role.WRITER, "w")):
+        memory.grant(name, role, cube="c")
+    with pytest.raises(Denied):
+        memory.acting("r").cube("c").probe_adapter(made.id, updates=[10])
+    assert memory.acting("w").cube("c").probe_adapter(made.id, updates=[10])[1].recall == 1.0
+
+
 # -- the gate ------------------------------------------------------------------------------------------------------------
 
 

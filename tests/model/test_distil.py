@@ -72,6 +72,14 @@ def test_commands_learn_mount_look_export_and_let_go(loci: Loci, tmp_path: Path)
     assert answer["attached"]["adapters"] == [made["id"]] and answer["text"].startswith("Marlo")
     inspected = loci("vault", "adapter", "inspect", made["id"])
     assert inspected["stage"] == "evaluated" and inspected["tools"]["torch"] and len(inspected["quoted"]) == 2
+    held = weights(tmp_path / "vault", made["id"])
+    now, later = loci("vault", "adapter", "probe", made["id"], "--updates", "200")
+    assert (now["updates"], now["recall"]) == (0, made["found"]["recall"]) and later["updates"] == 200
+    assert later["recall"] < now["recall"] and later["loss"] > now["loss"] and later["collateral"] != now["collateral"], (
+        "trained on, it forgets"
+    )
+    assert weights(tmp_path / "vault", made["id"]) == held
+    loci("vault", "adapter", "probe", made["id"], "--updates", "25", code=2)
     exported = loci("vault", "adapter", "export", made["id"], str(tmp_path / "out"))
     assert (Path(exported["folder"]) / "adapter_model.safetensors").stat().st_size > 0
     assert [a["id"] for a in loci("vault", "adapter", "list", "--user", "ann") if a["is_mounted"]] == [made["id"]]

@@ -43,7 +43,7 @@ NOT_VERBS = {
 SPELLED = {
     "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv profile": "profile", "kv server": "server", "kv write-off": "write_off",
     "kv export": "export_activation", "kv import": "import_activation",
-    "adapter list": "adapters", "adapter inspect": "adapter", "adapter mount": "mount", "adapter unmount": "unmount", "adapter drop": "drop_adapter",
+    "adapter list": "adapters", "adapter inspect": "adapter", "adapter probe": "probe_adapter", "adapter mount": "mount", "adapter unmount": "unmount", "adapter drop": "drop_adapter",
     "adapter export": "export_adapter",
     "jobs list": "jobs", "jobs show": "job", "jobs retry": "retry", "jobs cancel": "cancel", "jobs pause": "pause", "jobs resume": "resume", "pipeline run": "run",
 }  # fmt: skip

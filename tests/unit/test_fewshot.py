@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loci.errors import Invalid
-from loci.methods.fewshot import OTHERS, Grade, examine, examined, loss_on, probe, with_foils
-from loci.ports.adapting import Question
+from loci.methods.fewshot import OTHERS, UPDATES, Grade, examine, examined, further, loss_on, probe, retention, with_foils
+from loci.ports.adapting import Learned, Lesson, Question, Recipe
 
 QUESTIONS = [
     Question(f"m{n}", f"Where does {name} live?", town)
@@ -111,3 +112,62 @@ def test_a_probe_without_questions_or_texts_says_so():
             probe(knowing(0), knowing(3), questions, texts)
     with pytest.raises(Invalid):
         examined(knowing(0), [])
+
+
+LEARNED = Learned(Recipe(rank=3, batch=16, rate=7e-3, replay=0.25, seed=4, most_seconds=1.0), {}, 0, 0.0)
+LESSONS = [Lesson("", "", f"The number {n} is odd or even.") for n in range(7)]
+
+
+@dataclass
+class Fading:
+    """Knows all that was asked until it was trained on for more than ``lasts`` updates, and puts down what it was given."""
+
+    lasts: int = 100
+    taught: list[tuple] = field(default_factory=list)
+
+    def learn(self, lessons, replay, recipe, checkpoint=None, progress=None, breathe=None, after=None):
+        steps = ceil(len(lessons) * recipe.exposures / max(1, recipe.batch - round(recipe.batch * recipe.replay)))
+        self.taught.append((lessons, replay, recipe, after))
+        for step in range(steps):
+            if progress:
+                progress(step + 1, steps)
+        return replace(after, recipe=recipe, steps=after.steps + steps)
+
+    def examinee(self, adapters=()):
+        is_known = bool(adapters) and adapters[0].steps <= self.lasts
+        return knowing(3 if is_known else 0, texts=2.0 * (1 + sum(a.steps for a in adapters) / 1000))
+
+
+def test_retention_is_what_is_left_after_each_count_of_further_updates():
+    student, told = Fading(), []
+    found = retention(student, LEARNED, QUESTIONS, TEXTS, LESSONS, progress=lambda done, every: told.append((done, every)))
+    assert [one.updates for one in found] == [0, *UPDATES] == [0, 10, 100, 1000]
+    assert [(one.recognition, one.recall, one.verbatim) for one in found] == [(1.0,) * 3] * 3 + [(0.0,) * 3]
+    assert [one.loss for one in found] == [pytest.approx(loss) for loss in (0.1, 0.1, 0.1, 3.0)]
+    assert [one.collateral for one in found] == [pytest.approx(share) for share in (0, 0.01, 0.1, 1)], (
+        "against the model without the adapter"
+    )
+    assert [after for *_, after in student.taught] == [LEARNED] * 3, "every time from where it was"
+    assert told == [(n, 1110) for n in range(1, 1111)]
+    assert {lesson.answer for lessons, *_ in student.taught for lesson in lessons} == {lesson.answer for lesson in LESSONS}
+
+
+def test_further_updates_are_made_as_it_learned_without_its_replay_and_its_limit():
+    student = Fading()
+    assert [further(student, LEARNED, LESSONS, count).steps for count in (1, 7, 10, 20, 1000)] == [1, 7, 10, 20, 1000]
+    assert [(recipe.rate, recipe.rank, recipe.replay) for _, _, recipe, _ in student.taught] == [(7e-3, 3, 0.0)] * 5
+    assert all(recipe.seed != 4 and recipe.most_seconds > 1e6 for _, _, recipe, _ in student.taught)
+    assert further(student, LEARNED, LESSONS, 30, ["told before"], 0.5).steps == 30
+    lessons, replayed, recipe, _ = student.taught[-1]
+    assert (len(lessons), replayed, recipe.replay) == (80, ["told before"], 0.5)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"questions": []}, {"untouched": []}, {"others": []}, {"updates": (10, 25)}, {"updates": (0,)}, {"updates": (-10,)}]
+)
+def test_retention_that_cannot_be_told_is_refused_before_anything_is_trained(changed):
+    student = Fading()
+    given = {"questions": QUESTIONS, "untouched": TEXTS, "others": LESSONS, "updates": (10,), **changed}
+    with pytest.raises(Invalid):
+        retention(student, LEARNED, **given)
+    assert not student.taught

@@ -24,7 +24,6 @@ from loci.methods import fewshot
 from loci.ports.adapting import Learned, Lesson, Question, Recipe
 from loci.ports.engine import Tensor
 
-UPDATES = (10, 100, 1000)
 UNTOUCHED = 120  # texts
 SMALL = Recipe(rank=2, targets=("q_proj", "v_proj"), exposures=3, batch=8, rate=5e-3)
 """Of the adapters whose bytes are compared and whose answers do not matter."""
@@ -43,7 +42,7 @@ class Setting:
     told: int = 6  # facts of each
     events: int = 300
     edits: int = 100
-    updates: tuple[int, ...] = UPDATES
+    updates: tuple[int, ...] = fewshot.UPDATES
 
 
 def lessons_of(facts: Sequence[Fact], ways: Sequence[int] = TAUGHT) -> list[Lesson]:
@@ -168,29 +167,25 @@ def retention(world: World, engine: TorchEngine, setting: Setting, learned: Lear
     asked, before = questions_of(world, new, TAUGHT), fewshot.loss_on(student.examinee(), untouched)
     ways: list[tuple[str, float]] = [("no replay", 0.0), ("a quarter replayed", 0.25), ("half replayed", 0.5)]
     plan = [(name, share, updates) for updates in setting.updates for name, share in ways if share != 0.25 or updates <= 100]
-    rows, others = [_retained(student.examinee([learned]), "at once", 0, asked, untouched, before, 0.0)], lessons_of(new)
+
+    def row(name: str, adapters: Sequence[Learned], updates: int, seconds: float) -> dict[str, Any]:
+        found = fewshot.retained(student.examinee(adapters), updates, asked, untouched, before)
+        return {"how": name, **asdict(found), "seconds": seconds}
+
+    rows, others = [row("at once", [learned], 0, 0.0)], lessons_of(new)
     for done, (name, share, updates) in enumerate(plan, 1):
-        recipe = replace(setting.recipe, replay=share, exposures=updates // 10, seed=1)
-        fresh = max(1, recipe.batch - round(recipe.batch * share))
-        others = lessons_of(world.new_facts(-(-10 * fresh // len(TAUGHT)), spare=setting.facts))[: 10 * fresh]
+        fresh = max(1, setting.recipe.batch - round(setting.recipe.batch * share))
+        others = lessons_of(world.new_facts(-(-fewshot.BATCHES * fresh // len(TAUGHT)), spare=setting.facts))[: fewshot.BATCHES * fresh]
         begin = time.perf_counter()
-        on = student.learn(others, replayed if share else [], recipe, after=learned)
+        on = fewshot.further(student, learned, others, updates, replayed if share else [], share)
         seconds = time.perf_counter() - begin
         assert on.steps == updates
-        rows.append(_retained(student.examinee([on]), name, updates, asked, untouched, before, seconds))
+        rows.append(row(name, [on], updates, seconds))
         advance(done, len(plan))
     begin = time.perf_counter()
     own = student.learn(others, [], replace(setting.recipe, exposures=setting.recipe.exposures // 2, seed=1))
     seconds = time.perf_counter() - begin
-    return [*rows, _retained(student.examinee([learned, own]), "in an adapter of their own", own.steps, asked, untouched, before, seconds)]
-
-
-def _retained(
-    model: Any, name: str, updates: int, asked: Sequence[Question], untouched: Sequence[str], before: float, seconds: float
-) -> dict[str, Any]:
-    grade = fewshot.examined(model, asked)
-    collateral = fewshot.loss_on(model, untouched) / before - 1
-    return {"how": name, "updates": updates, **asdict(grade), "collateral": collateral, "seconds": seconds}
+    return [*rows, row("in an adapter of their own", [learned, own], own.steps, seconds)]
 
 
 def cartridges(world: World, engine: TorchEngine, setting: Setting, advance: Advance) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from loci.bench.adapters_language import World, tokenizer_of
+from loci.bench.optimisers import optimisers
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_lora.words import NOT, expected, joined, row_of
 from loci.errors import Invalid
@@ -94,9 +95,9 @@ def trained(shape: Shape, weights: Path | None, advance: Callable[[int, int], No
 def train(model: Any, tokenizer: Any, world: World, shape: Shape, advance: Callable[[int, int], None]) -> float:
     """Trains in place, and gives the mean loss of the last steps."""
     draw, losses = random.Random(f"training {shape.seed}"), []
-    optimisers = _optimisers(model, shape.rate)
+    made = optimisers(model, shape.rate)
     for step in range(shape.steps):
-        for optimiser in optimisers:
+        for optimiser in made:
             for group in optimiser.param_groups:
                 group["lr"] = shape.rate * _rate(step, shape.steps)
         rows = [row_of(tokenizer, *text) for text in texts_of(world, shape, step, draw)]
@@ -111,23 +112,11 @@ def train(model: Any, tokenizer: Any, world: World, shape: Shape, advance: Calla
         model.zero_grad()
         (loss + CUES * again).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in optimisers:
+        for optimiser in made:
             optimiser.step()
         losses.append(float(loss.detach()))
         advance(step + 1, shape.steps)
     return sum(losses[-REPORTED:]) / len(losses[-REPORTED:])
-
-
-def _optimisers(model: Any, rate: float) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices of the layers, which learns more in a step than AdamW (Jordan et al. 2024; at AdamW's rate by Liu et al. 2025, arXiv 2502.16982), and AdamW for the rest."""
-    matrices: list[torch.nn.Parameter] = []
-    rest: list[torch.nn.Parameter] = []
-    for name, weight in model.named_parameters():
-        (matrices if weight.ndim == 2 and "embed" not in name else rest).append(weight)
-    return (
-        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-        torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-    )
 
 
 def texts_of(world: World, shape: Shape, step: int, draw: random.Random) -> list[tuple[str, str]]:

@@ -20,12 +20,14 @@ from torch.nn.functional import cross_entropy
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from loci.bench.bank_language import Article, Language, alike, answer, article, question
+from loci.bench.optimisers import optimisers
 from loci.errors import Invalid
 
 TOLD = 0.1  # what any other token counts beside an answer
 ECHO = 0.3  # what saying words again counts beside an answer
 ASKED = 8  # questions behind each text, at most
 SHORT = 0.6  # share of the steps with short documents
+TRAINING = 2  # one more for each change of `trained`, so that weights of another are not taken for its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Shape:
     width: int = 96
     heads: int = 4
     kv_heads: int = 2
-    steps: int = 2000
+    steps: int = 3000
     batch: int = 32  # documents of a step
     rate: float = 4e-3
     device: str = "cpu"
@@ -63,7 +65,7 @@ def kept(
 ) -> tuple[Any, float, float]:
     """As `trained`; from a file in the folder where one is there, and written to it otherwise. Raises `Invalid` for one of another shape or training."""
     path = folder / f"model-{seed}.safetensors" if folder is not None else None
-    made_as = json.dumps([asdict(language), asdict(replace(shape, device="")), sha256(repr(sorted(among)).encode()).hexdigest()])
+    made_as = json.dumps([asdict(language), asdict(replace(shape, device="")), sha256(repr(sorted(among)).encode()).hexdigest(), TRAINING])
     if path is not None and path.exists():
         with safe_open(path, "pt") as stored:
             known = stored.metadata() or {}
@@ -87,13 +89,14 @@ def trained(
     begin, chance = time.process_time(), random.Random(f"lessons {seed}")
     model, known, rights = build(language, shape, seed), frozenset(among), list[float]()
     echo = Echo(shape.width).to(shape.device)
-    optimiser = torch.optim.AdamW([*model.parameters(), *echo.parameters()], lr=shape.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, shape.steps))
+    made = optimisers(model, shape.rate, echo.parameters())
+    schedules = [torch.optim.lr_scheduler.LambdaLR(one, lambda step: rate(step, shape.steps)) for one in made]
     model.train()
     for step in range(shape.steps):
         tokens, start = lesson(language, shape, among, known, step, chance)
-        rights.append(_step(model, echo, tokens.to(shape.device), start, optimiser))
-        schedule.step()
+        rights.append(_step(model, echo, tokens.to(shape.device), start, made))
+        for schedule in schedules:
+            schedule.step()
         advance(step + 1, shape.steps)
     last = rights[-100:]
     return model.eval(), sum(last) / len(last), time.process_time() - begin
@@ -145,7 +148,7 @@ class Echo(torch.nn.Module):  # type: ignore[misc]
         return torch.stack(parts).mean()
 
 
-def _step(model: Any, echo: Echo, tokens: Tensor, start: int, optimiser: Any) -> float:
+def _step(model: Any, echo: Echo, tokens: Tensor, start: int, trainers: Sequence[torch.optim.Optimizer]) -> float:
     """One step down the gradient; the share of right answers before it."""
     made = model(input_ids=tokens, use_cache=False, output_hidden_states=True)
     logits, targets = made.logits[:, :-1], tokens[:, 1:]
@@ -153,10 +156,12 @@ def _step(model: Any, echo: Echo, tokens: Tensor, start: int, optimiser: Any) ->
     answers, wanted = logits[:, places], targets[:, places]
     loss = cross_entropy(answers.flatten(0, 1), wanted.flatten()) + TOLD * cross_entropy(logits.flatten(0, 1), targets.flatten())
     loss = loss + ECHO * echo(made.hidden_states[1], tokens, model.get_input_embeddings().weight)
-    optimiser.zero_grad()
+    for one in trainers:
+        one.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
+    for one in trainers:
+        one.step()
     return float((answers.argmax(-1) == wanted).float().mean())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def distil(place: Place, as_json: bool, **wanted: Any) -> int:
 
 @click.group()
 def adapter() -> None:
-    """Look after what models have learned: list, inspect, mount, unmount, drop, export."""
+    """Look after what models have learned: list, inspect, probe, mount, unmount, drop, export."""
 
 
 def adapter_verb(name: str) -> Callable[[F], F]:
@@ -118,6 +118,33 @@ def inspect(place: Place, id: str, version: int | None, as_json: bool) -> None:
         "other texts": f"{report.collateral:+.2%} less expected, of {report.untouched}" if report else "",
         "faults": list(found.faults), "tools": found.tools, "memories": [f"{q.memory} v{q.version}" for q in found.quoted],
     })  # fmt: skip
+
+
+@adapter_verb("probe")
+@click.argument("id")
+@reading
+@click.option("--version", type=int, metavar="N", help="This version; otherwise the latest.")
+@click.option(
+    "--updates", type=int, multiple=True, metavar="N", default=(10, 100, 1000), show_default=True, help="Further ones; may be given again."
+)
+def probe(place: Place, id: str, version: int | None, updates: Sequence[int], as_json: bool) -> None:
+    """What the adapter ID knows now, and what would be left of it after so many further updates.
+
+    Copies of it are trained on other texts and thrown away: it takes as long as so many steps of learning. The adapter stays as it is.
+    """
+    from loci.cli import render
+
+    with place.open_cube() as cube, render.progress("updates") as advance:
+        found = cube.probe_adapter(id, version, updates=updates, progress=advance)
+    if as_json:
+        emit(found)
+        return
+    rows: list[list[render.Cell]] = [
+        [f"{one.updates:,}", f"{one.recognition:.1%}", f"{one.recall:.1%}", f"{one.verbatim:.1%}", f"{one.collateral:+.2%}"]
+        for one in found
+    ]
+    titles = ["further updates", "recognition", "recall", "whole answers", "other texts less expected"]
+    render.show_table(titles, rows, right=titles)
 
 
 @adapter_verb("mount")

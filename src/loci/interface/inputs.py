@@ -27,6 +27,7 @@ MAX_USES = 1_000_000_000
 MAX_KEY, MAX_KEYS = 40, 10  # of the fields that are noted as ignored
 MAX_QUESTION = 100_000  # characters
 MAX_RANK, MAX_TOKENS, MAX_EXPOSURES, MAX_MINUTES = 1024, 4096, 100_000, 7 * 24 * 60  # of learning
+MAX_UPDATES = 100_000  # of an adapter that is trained on
 
 
 def messages_of(words: Words) -> list[Message]:
@@ -293,6 +294,13 @@ def recipe_of(before: Recipe, said: Mapping[str, Any], minutes: float) -> Recipe
     if made.form == "cartridge" and not made.tokens:
         raise Invalid("A cartridge needs to know of how many tokens it is to be: tokens=, --tokens.")
     return replace(made, alpha=2.0 * made.rank)
+
+
+def updates_of(values: Sequence[int]) -> tuple[int, ...]:
+    """Further updates after which an adapter is asked what is left, each once, fewest first."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise Invalid(f"updates is {values!r:.100}; it must be a list of whole numbers, such as [10, 100].")
+    return tuple(sorted({number(value, "updates", 1, MAX_UPDATES) for value in values}))
 
 
 def divergence(value: float, what: str) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from time import monotonic
 
 from loci import samples
@@ -23,7 +22,7 @@ from loci.policy import admission
 from loci.policy.lifecycle import Move
 from loci.ports import Clock, RowFilter, Transaction
 from loci.ports.adapters import LEARN, AdapterRow, Kept, Learning
-from loci.ports.adapting import Examined, Learned, Lesson, Probe, Progress, Question, Recipe
+from loci.ports.adapting import Examined, Learned, Lesson, Probe, Progress, Question, Recipe, Retained
 from loci.types import Job, Memory, Message, State
 
 MOST_UNTOUCHED = 64  # texts on which it is seen whether anything else was forgotten
@@ -205,6 +204,15 @@ class Distilling:
             told += [f"{learning.id}: {fault}" for fault in admission.faults(found)]
         return told
 
+    def retained(self, learning: Learning, learned: Learned, updates: Sequence[int], progress: Progress | None) -> tuple[Retained, ...]:
+        """What it knows, and would know after so many further updates each. They are made on every other text of the sample conversation, so that adapters can be compared, on
+        copies that are thrown away."""
+        at = self._at(learning)
+        school = self._school(self._adapters.present(learning.chosen, at), learning.recipe)
+        others = [Lesson("", "", text) for text in samples.texts()[::2] if school.fits(text)]
+        untouched = self._untouched(school, at, samples.texts()[1::2])
+        return tuple(self._method.retention(self._adapters.student, learned, school.questions, untouched, others, updates, progress))
+
     def _ask(self, question: str, text: str) -> str:
         return self._adapters.engine.prompt(text, [Message("user", question)])[0]
 
@@ -226,17 +234,21 @@ class Distilling:
         most = context - (recipe.tokens if recipe.form == "cartridge" else 0) - SPECIALS if context else 1 << 62
         return lambda text: 2 <= len(engine.tokenize(text)) <= most
 
-    def _untouched(self, school: _School, at: RowFilter) -> list[str]:
-        """Texts that have nothing to do with what is learned, of the cube's own where there are enough."""
+    def _untouched(self, school: _School, at: RowFilter, spare: Sequence[str] = ()) -> list[str]:
+        """Texts that have nothing to do with what is learned, of the cube's own where there are enough, of those to ``spare`` (the sample conversation's) otherwise."""
         others = [m for m in self._adapters.store.select(at, MOST_UNTOUCHED + len(school.held)) if m.id not in school.held]
         own = [text for text in self._adapters.texts(others[:MOST_UNTOUCHED]) if school.fits(text)]
-        return own if len(own) >= FEW else [text for text in islice(samples.texts(), MOST_UNTOUCHED) if school.fits(text)]
+        return own if len(own) >= FEW else [text for text in (spare or samples.texts())[:MOST_UNTOUCHED] if school.fits(text)]
 
     def _examined(self, learned: Sequence[Learned], questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
+        student = self._adapters.student
+        return self._method.examine(student.examinee(), student.examinee(learned), questions, untouched)
+
+    @property
+    def _method(self) -> Probe:
         if self._probe is None:
             raise Unsupported("There is nothing that examines adapters (`loci.methods.fewshot`), so none can be let answer.")
-        student = self._adapters.student
-        return self._probe(student.examinee(), student.examinee(learned), questions, untouched)
+        return self._probe
 
     def _at(self, learning: Learning) -> RowFilter:
         return RowFilter(now=self._clock.now(), user=learning.user, agent=learning.agent, session=learning.session)

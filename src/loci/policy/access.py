@@ -37,7 +37,7 @@ ROLES[Role.READER] = frozenset(
         "cite",
     }
 )
-ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate", "distil"}
+ROLES[Role.WRITER] = ROLES[Role.READER] | {"add", "import", "activate", "distil", "probe_adapter"}
 ROLES[Role.CURATOR] = ROLES[Role.WRITER] | {
     "update",
     "forget",
@@ -58,7 +58,9 @@ ROLES[Role.OWNER] = ROLES[Role.CURATOR] | ROLES[Role.AUDITOR] | {
     "import_activation", "plan",
 }  # fmt: skip
 VERBS = frozenset().union(*ROLES.values())
-READS = ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint", "plan", "jobs", "job"}
+READS = (
+    ROLES[Role.READER] | ROLES[Role.AUDITOR] | {"review", "export", "rank", "grants", "fingerprint", "plan", "jobs", "job", "probe_adapter"}
+)
 WRITES = VERBS - READS
 WHOLE = frozenset({
     "log", "head", "verify", "stats", "export", "branch", "rewind", "sweep", "rank", "scan", "protect", "fingerprint", "revert",

@@ -100,9 +100,10 @@ class Student(Protocol):
         checkpoint: Checkpoint | None = None,
         progress: Progress | None = None,
         breathe: Callable[[], None] | None = None,
+        after: Learned | None = None,
     ) -> Learned:
         """Learns the lessons, with ``replay`` (and, where it is empty, texts of the model's own) among them. ``breathe`` is called before each step,
-        and may raise to stop it. Raises `OutOfTime` with what is saved to go on from, `Diverged`, ``TooLarge``, or ``Invalid`` for what the
+        and may raise to stop it. ``after`` is a lora of the same shape that learning goes on from, ``Unsupported`` for a cartridge. Raises `OutOfTime` with what is saved to go on from, `Diverged`, ``TooLarge``, or ``Invalid`` for what the
         model cannot hold."""
 
     def check(self, learned: Learned) -> None:
@@ -145,8 +146,33 @@ class Examined:
     untouched: int
 
 
-class Probe(Protocol):
-    """A method that examines an adapter."""
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What an adapter still knows after so many further ``updates`` (steps of learning something else; 0: as it is). Shares as in `Examined`, ``verbatim`` that of the answers
+    said whole, ``loss`` nats a token of them. ``collateral`` is against the model without any adapter."""
 
-    def __call__(self, before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
-        """Raises `Invalid` where there are no questions, or no untouched text."""
+    updates: int
+    recognition: float
+    recall: float
+    verbatim: float
+    loss: float
+    collateral: float
+
+
+class Probe(Protocol):
+    """A method that examines adapters; every call raises `Invalid` where there are no questions, or no untouched text."""
+
+    def examine(self, before: Examinee, after: Examinee, questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
+        """What an adapter is admitted by."""
+
+    def retention(
+        self,
+        student: Student,
+        learned: Learned,
+        questions: Sequence[Question],
+        untouched: Sequence[str],
+        others: Sequence[Lesson],
+        updates: Sequence[int],
+        progress: Progress | None = None,
+    ) -> Sequence[Retained]:
+        """As it is, and after each of so many further updates on ``others``. ``progress`` is told updates made, of all. Raises what `Student.learn` raises."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, Unavailable, missing_adapter
+from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, Unavailable, Unsupported, missing_adapter
 from loci.interface import inputs
 from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
@@ -16,7 +16,7 @@ from loci.operation.reading import quoted_of
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
 from loci.ports.adapters import LEARN, AdapterRow, Learning
-from loci.ports.adapting import Learned, Progress, Recipe
+from loci.ports.adapting import Learned, Progress, Recipe, Retained
 from loci.system.talking import Talking
 from loci.types import Adapter, Scope, State
 
@@ -152,6 +152,21 @@ class Adapting(Talking):
     def adapter(self, id: str, version: int | None = None) -> Learning:
         """What an adapter is, in full: the memories and the versions of them that were learned, by which model, how, and what its examination found."""
         return self._reached_adapter("adapters", id, version)[1]
+
+    def probe_adapter(
+        self, id: str, version: int | None = None, *, updates: Sequence[int] = (10, 100, 1000), progress: Progress | None = None
+    ) -> tuple[Retained, ...]:
+        """What an adapter knows now, and what would be left of that after each of so many further ``updates``: copies of it are trained on other texts, at the rate that it was learned at,
+        and thrown away, so this takes as long as so many steps of learning it. ``progress`` is told (updates, of). Nothing is changed, and whether it may answer does not depend on it: it says
+        how deep the weights hold it, should somebody train on them. Raises `Conflict` for an adapter that could not be mounted, `Unsupported` for a cartridge, which is not trained on."""
+        row, learning, rows = self._reached_adapter("probe_adapter", id, version)
+        wanted = inputs.updates_of(updates)
+        if learning.recipe.form != "lora":
+            raise Unsupported(
+                f"Adapter {id} is a {learning.recipe.form}, which cannot be trained on. What its examination found: `loci adapter inspect {id}`."
+            )
+        learned = self._adapters.ready(row, learning, rows)
+        return self._distilling.retained(learning, learned, wanted, progress)
 
     def mount(self, id: str, version: int | None = None) -> Adapter:
         """From now on answers are given with this adapter mounted, beside others that are; of its versions the latest, or the one named. Raises `Conflict` for one that did

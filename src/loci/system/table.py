@@ -7,7 +7,7 @@ from __future__ import annotations
 
 READING = frozenset({
     "search", "get", "list", "history", "diff", "why", "why_not", "log", "head", "stats", "verify", "fingerprint", "scan", "review",
-    "activations", "activation", "adapters", "adapter", "foresee", "job", "jobs", "profile", "server",
+    "activations", "activation", "adapters", "adapter", "probe_adapter", "foresee", "job", "jobs", "profile", "server",
 })  # fmt: skip
 """Verbs of a cube that change nothing but, later, that it was read."""
 WRITING = frozenset({

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from loci.cli.place import Place, reading, verb
-from loci.cli.values import VersionOrWhen, When, emit
+from loci.cli.values import JsonObject, VersionOrWhen, When, emit
 from loci.errors import Invalid, Missing
 
 if TYPE_CHECKING:
@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 
 @verb("update")
 @click.argument("id")
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--mode", default="overwrite", show_default=True, help="overwrite, append or merge.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the version.")
 @click.option("--at", type=When(), help="Since when it is so; default now.")
 @click.option("--if-version", type=int, metavar="N", help="Only if this version is still the latest.")
-def update(place: Place, id: str, text: str, mode: str, reason: str, at: datetime | None, if_version: int | None, as_json: bool) -> None:
+@click.option(
+    "--metadata", type=JsonObject(), metavar="JSON", help="An object to keep with it instead of what was; without TEXT the words stay."
+)
+@click.option("--expires", type=When(is_end=True), help="When it may be forgotten by itself.")
+@click.option("--forever", is_flag=True, help="Never by itself.")
+def update(
+    place: Place, id: str, text: str | None, mode: str, reason: str, at: datetime | None, if_version: int | None,
+    metadata: dict[str, Any] | None, expires: datetime | None, forever: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Give memory ID a further version that says TEXT.
 
     '-' reads it from stdin. The version before stays in history.
@@ -35,7 +43,7 @@ def update(place: Place, id: str, text: str, mode: str, reason: str, at: datetim
         memory = id if if_version is None else next((m for m in cube.history(id) if m.version == if_version), None)
         if memory is None:
             raise Missing(f"Memory {id} has no version {if_version}; `loci history {id}` shows which it has.")
-        _answer(cube.update(memory, words, mode=mode, reason=reason, at=at), as_json)
+        _answer(cube.update(memory, words, mode=mode, reason=reason, at=at, metadata=metadata, expires=expires, forever=forever), as_json)
 
 
 @verb("forget")

@@ -13,6 +13,8 @@ from loci.policy.access import admits
 from loci.ports import Reach, Store, Transaction
 from loci.types import Head, Source
 
+MOST_NAMED = 10_000  # memories of an erasure that its record names, so that what became of them can be told
+
 
 @dataclass(frozen=True, slots=True)
 class Erased:
@@ -113,7 +115,8 @@ def _erase(
         for claim in removed.reopened:
             rejudge(tx, claim)
         hashes = tuple(s.hash.hex() for s in words)
-        tx.audit(principal, "erase", store.cube, {"by": by, "removed": removed.counts, "hashes": hashes[:100]})
+        told = {"by": by, "removed": removed.counts, "hashes": hashes[:100], "memories": removed.memories[:MOST_NAMED]}
+        tx.audit(principal, "erase", store.cube, told)
     record = store.head()
-    scanned = store.scrub(words)
+    scanned = store.scrub(words, removed.metadata)
     return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches), store.is_encrypted, record)

@@ -13,6 +13,7 @@ from loci.ports.adapters import AdapterReads, AdapterWrites
 from loci.ports.payloads import PayloadReads, PayloadWrites
 from loci.ports.queue import QueueReads, QueueWrites
 from loci.ports.retaining import Strength
+from loci.ports.where import Where
 from loci.types import (
     Fault,
     Head,
@@ -53,7 +54,7 @@ class RowFilter:
     """Which rows a call may see: decided by governance, applied by the store before anything is ranked.
 
     ``as_of`` None means "now" for what is true, with closed rows left out unless ``is_past`` lets them in. ``within`` None lets every
-    row through, else those of any of these reaches. What is in quarantine is always left out.
+    row through, else those of any of these reaches. ``where`` is asked of what is kept with a version. What is in quarantine is always left out.
     """
 
     now: datetime
@@ -69,6 +70,7 @@ class RowFilter:
     until: datetime | None = None
     is_past: bool = False
     within: tuple[Reach, ...] | None = None
+    where: Where | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +156,13 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What an erasure took: rows by layer, and the claims of others that hold again without it."""
+    """What an erasure took: rows by layer, the claims of others that hold again without it, what programs had kept with the words, as it
+    was stored, and the ids of the memories of which nothing is left."""
 
     counts: Mapping[str, int]
     reopened: tuple[ClaimRow, ...]
+    metadata: tuple[str, ...] = ()
+    memories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,8 +423,8 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     def faults(self, kept: Head | None = None) -> tuple[Mapping[str, int], list[Fault]]:
         """Checks everything that can be checked against everything else, and the audit log against a head that was kept."""
 
-    def scrub(self, erased: Sequence[Source] = ()) -> int:
-        """Finishes an erasure down to the bytes; raises if erased words remain. Returns the bytes looked at."""
+    def scrub(self, erased: Sequence[Source] = (), metadata: Sequence[str] = ()) -> int:
+        """Finishes an erasure down to the bytes; raises if erased words, or what was kept with them, remain. Returns the bytes looked at."""
 
     def finish_erasure(self) -> None:
         """Scrubs the file if an erasure is committed but its words may still be on the disk. Raises ``Locked`` as ``scrub`` does."""

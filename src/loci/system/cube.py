@@ -37,6 +37,7 @@ from loci.system.parts import Parts
 from loci.system.piping import Piped, Piping
 from loci.system.placing import Placing
 from loci.system.queued import Queued
+from loci.text.metadata import checked
 from loci.types import (
     Channel,
     Fault,
@@ -93,11 +94,13 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         derived_from: Sequence[str] = (),
         priority: int = 0,
         expires: datetime | None = None,
+        metadata: Mapping[str, object] | None = None,
     ) -> Receipt:
         """Journals what was said and remembers it. The receipt comes after the commit and names every outcome. ``origin`` names the page,
-        tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these."""
+        tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these. ``metadata`` is kept with
+        its memories: a JSON object that `search` and `list` filter by (``where``)."""
         scope = inputs.scope_of(self.name, user, agent, session)
-        said = inputs.messages_of(messages)
+        said = inputs.kept_with(inputs.messages_of(messages), metadata)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
         parents = tuple(self.get(id) for id in derived_from)
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
@@ -191,9 +194,27 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
     # -- changing ------------------------------------------------------------------------------------------------------
 
     @repeatable
-    def update(self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None) -> Receipt:
+    def update(
+        self,
+        memory: str | Memory,
+        text: str | None = None,
+        *,
+        mode: str = "overwrite",
+        reason: str = "",
+        at: datetime | None = None,
+        metadata: Mapping[str, object] | None = None,
+        expires: datetime | None = None,
+        forever: bool = False,
+    ) -> Receipt:
         """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
-        with `VersionConflict` when somebody else has changed it since it was read."""
+        with `VersionConflict` when somebody else has changed it since it was read. ``metadata`` takes the place of what was kept with it,
+        ``expires`` of when it may be forgotten by itself, which ``forever`` lifts; without a text the words stay as they are."""
+        if text is None and (mode != "overwrite" or at is not None or (metadata is None and expires is None and not forever)):
+            raise Invalid("update needs a text, or else metadata, expires or forever, without mode and at. Nothing was changed.")
+        if forever and expires is not None:
+            raise Invalid("update was given expires and forever: one of the two. Nothing was changed.")
+        until = aware(expires, "expires")
+        kept = None if metadata is None else checked(metadata)
         allowed = self._reach("update", memory.id if isinstance(memory, Memory) else memory)
         now = self._parts.clock.now()
         by = Provenance(
@@ -201,7 +222,14 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         )  # fmt: skip
         with self._parts.pace.foreground(), self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
-            receipt = self._lifecycle.update(tx, known, text, mode, self._reason(reason) or mode, by, now, aware(at, "at"))
+            receipt, why = Receipt(()), self._reason(reason)
+            if text is None or expires is not None or forever:
+                until = None if forever else until or known.expires
+                receipt = self._lifecycle.annotate(tx, known, kept, why or "header", by, now, until)
+                known = self._store.history(known.id)[-1]
+            if text is not None:
+                made = self._lifecycle.update(tx, known, text, mode, why or mode, by, now, aware(at, "at"), kept)
+                receipt = Receipt((*receipt.changes, *made.changes), made.sources)
             self._record(tx, "update", known.id, receipt)
         self._after_write(receipt)
         return self._shown(receipt, allowed)
@@ -293,9 +321,9 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         def prepare(store: Store) -> None:
             if moment is not None:
                 with store.write(self._parts.clock.now()) as tx:
-                    gone = prune(store, tx, moment)
+                    gone, kept = prune(store, tx, moment)
                     tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": len(gone)})
-                store.scrub(gone)
+                store.scrub(gone, kept)
 
         branch = Cube(self._parts, self._parts.vault.branch(self.name, name, moment, prepare))
         self._branches.append(branch)

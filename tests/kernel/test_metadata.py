@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from loci import Message, Outcome
 from loci.drivers.sqlite.schema import METADATA, STEPS
-from loci.errors import Conflict, Invalid, LociError, Refused, TooLarge
+from loci.errors import Conflict, Invalid, LociError, Missing, Refused, TooLarge
 from loci.interface.outputs import plain
 from loci.system import Cube
 from loci.testing import ManualClock
@@ -182,8 +183,39 @@ def test_the_time_to_live_can_be_set_and_lifted(cube: Cube, clock: ManualClock) 
     assert cube.get(id).expires is None and len(cube.list()) == 1
     cube.update(id, "I like plums.", expires=clock.now() + timedelta(days=1))
     clock.advance(days=2)
-    assert cube.list() == []
-    for wrong in ({}, {"expires": end, "forever": True}, {"metadata": {}, "mode": "append"}):
+    assert cube.list() == [] and [m.id for m in cube.list(expired=True)] == [id]
+    assert cube.search("plums").hits == () and cube.search("plums", expired=True).ids == (id,)
+    cube.sweep()
+    assert cube.list() == [] and [m.id for m in cube.list(expired=True)] == [id]
+    other = cube.add("I like pears.").ids[0]
+    clock.advance(days=1)
+    cube.forget(other)
+    assert [m.id for m in cube.list(expired=True)] == [id], "what was forgotten did not expire"
+    wrongs: list[dict[str, Any]] = [{}, {"expires": end, "forever": True}, {"metadata": {}, "mode": "append"}]
+    for wrong in wrongs:
         with pytest.raises(LociError):
             cube.update(id, **wrong)
     assert cube.verify().is_clean
+
+
+def test_erasing_takes_what_is_of_all_that_is_named(cube: Cube) -> None:
+    said = {(u, a, s): cube.add(f"The word of {u} {a} {s}.", user=u, agent=a, session=s).ids[0] for u in "xy" for a in "pq" for s in "mn"}
+    left = set(said)
+    for named in ({"user": "x", "agent": "p"}, {"agent": "q", "session": "n"}, {"agent": "p", "user": "y", "session": "m"}, {"agent": "q"}):
+        gone = {k for k in left if all(named.get(word, name) == name for word, name in zip(("user", "agent", "session"), k, strict=True))}
+        assert len(cube.erase(**named).sources) == len(gone) > 0
+        left -= gone
+        assert {m.id for m in cube.list()} == {said[k] for k in left}
+    with pytest.raises(Missing):
+        cube.erase(user="x", agent="p")
+    for wrong in ({}, {"user": "x", "whole": True}, {"id": "a", "agent": "p"}):
+        with pytest.raises(Invalid):
+            cube.erase(**wrong)  # type: ignore[arg-type]
+    cube.erase(whole=True)
+    assert cube.stats()["sources"] == 0 and cube.verify().is_clean
+
+
+def test_what_last_week_means_counts_from_when_it_is_asked(cube: Cube) -> None:
+    recall = cube.search("What did I say last week?", asked_at=datetime(2024, 5, 15, tzinfo=UTC))
+    window = recall.trace.call.window
+    assert window is not None and window.start is not None and (window.start.year, window.start.month) == (2024, 5)

@@ -88,32 +88,38 @@ def move(place: Place, id: str, move: str, reason: str, as_json: bool) -> None:
 @click.argument("id", required=False)
 @click.option("--source", metavar="ID", help="All that was made of this message.")
 @click.option("--user", metavar="NAME", help="All that belongs to this user.")
+@click.option("--agent", metavar="NAME", help="All of this agent.")
 @click.option("--session", metavar="NAME", help="All of this session.")
+@click.option("--whole", is_flag=True, help="Everything in the cube.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reading
-def erase(place: Place, id: str | None, source: str | None, user: str | None, session: str | None, yes: bool, as_json: bool) -> None:
+def erase(
+    place: Place, id: str | None, source: str | None, user: str | None, agent: str | None, session: str | None, whole: bool, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Erase for good, down to the bytes of the files.
 
     The message, all that was made of it, every byte of it in the cube's files. Give exactly one of: a memory's ID,
-    --source, --user or --session. Asks first, unless --yes or --json.
+    --source, --whole, or some of --user, --agent and --session: what is of all of them goes. Asks first, unless --yes or --json.
     """
     with place.open_cube(is_writing=True) as cube:
         if not (yes or as_json):
-            _ask(_about(cube, id, source, user, session))
-        erased = cube.erase(id, source=source, user=user, session=session)
+            _ask(_about(cube, id, source, user, agent, session))
+        erased = cube.erase(id, source=source, user=user, agent=agent, session=session, whole=whole)
     if as_json:
         emit(erased)
     else:
         _show_erased(erased)
 
 
-def _about(cube: Cube, id: str | None, source: str | None, user: str | None, session: str | None) -> str:
+def _about(cube: Cube, id: str | None, source: str | None, user: str | None, agent: str | None, session: str | None) -> str:
     if id is not None:
         return f"memory {id} and the whole message that it is from:\n  {cube.get(id).text}"
     if source is not None:
         return f"all that was made of message {source}"
-    found = cube.list(user=user, session=session, archived=True, limit=100_000)
-    whose = f"user {user!r}" if user is not None else f"session {session!r}"
+    found = cube.list(user=user, agent=agent, session=session, archived=True, limit=100_000)
+    named = (("user", user), ("agent", agent), ("session", session))
+    whose = ", ".join(f"{word} {name!r}" for word, name in named if name is not None) or "everybody"
     return f"everything of {whose} in cube {cube.name}: {len(found):,} memories at present, and their past"
 
 

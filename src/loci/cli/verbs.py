@@ -83,6 +83,8 @@ def channel_of(name: str | None) -> Channel | None:
 @click.option(
     "--where", type=JsonObject(), metavar="JSON", help='Only memories kept with such metadata: {"topic": {"in": ["food", "wine"]}}.'
 )
+@click.option("--expired", is_flag=True, help="What its time to live has ended as well.")
+@click.option("--asked-at", type=When(), help="What 'last week' counts from; default now.")
 @click.option("--strict", is_flag=True, help="Nothing rather than the nearest there is, where memory is not sure of an answer.")
 @click.option("--explain", is_flag=True, help="Print the plan and each signal's share too.")
 @click.option("--text", "is_text", is_flag=True, help="Print only the block for a prompt: fenced, cited, within the budget.")
@@ -237,6 +239,7 @@ def cite(place: Place, memories: tuple[str, ...], as_json: bool) -> None:
 @click.option(
     "--where", type=JsonObject(), metavar="JSON", help='Only memories kept with such metadata: {"topic": {"in": ["food", "wine"]}}.'
 )
+@click.option("--expired", is_flag=True, help="What its time to live has ended as well.")
 @click.option("--limit", type=int, default=100, show_default=True)
 @click.option("--offset", type=int, default=0, show_default=True)
 def list_(place: Place, as_json: bool, **limits: Any) -> None:

@@ -54,7 +54,8 @@ class RowFilter:
     """Which rows a call may see: decided by governance, applied by the store before anything is ranked.
 
     ``as_of`` None means "now" for what is true, with closed rows left out unless ``is_past`` lets them in. ``within`` None lets every
-    row through, else those of any of these reaches. ``where`` is asked of what is kept with a version. What is in quarantine is always left out.
+    row through, else those of any of these reaches. ``where`` is asked of what is kept with a version;
+    ``has_expired`` lets in what its time to live has ended. What is in quarantine is always left out.
     """
 
     now: datetime
@@ -71,6 +72,7 @@ class RowFilter:
     is_past: bool = False
     within: tuple[Reach, ...] | None = None
     where: Where | None = None
+    has_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,9 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
 
     def quoting(self, by: str, value: str) -> list[str]:
         """Ids of the sources that an erasure by memory, source, user or session would take, oldest first."""
+
+    def said_in(self, scope: Scope) -> list[str]:
+        """Ids of the sources of this user, agent and session, as far as they are named, oldest first."""
 
     def coming_from(self, by: Mapping[str, str]) -> list[str]:
         """Ids of the sources whose origin, session, user or principal is as named, oldest first."""

@@ -45,6 +45,8 @@ MEANINGS = {
     "origin": "The page, tool or file that they are from.",
     "derived_from": "Ids of the memories that they were made of.",
     "priority": "Higher is archived later.",
+    "expired": "What its time to live has ended as well.",
+    "asked_at": "What 'last week' counts from; default now.",
     "forever": "Never to be forgotten by itself.",
     "metadata": "An object to keep with it, and to filter by; without a text, update changes this alone.",
     "expires": "When it may be forgotten by itself.",

@@ -13,6 +13,7 @@ from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.ahead import Ahead
+from loci.interface.filters import where_of
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import erasure, importing
@@ -280,19 +281,34 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         return receipt
 
     def erase(
-        self, id: str | None = None, *, source: str | None = None, user: str | None = None, session: str | None = None
+        self,
+        id: str | None = None,
+        *,
+        source: str | None = None,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        whole: bool = False,
     ) -> erasure.Erased:
         """For good: the sources, everything derived from them, and every byte of them in the cube's files. The receipt says
-        what went and that nothing is left; the audit log keeps hashes, never words."""
-        wanted = {k: v for k, v in {"memory": id, "source": source, "user": user, "session": session}.items() if v is not None}
+        what went and that nothing is left; the audit log keeps hashes, never words. Of ``user``, ``agent`` and ``session`` together goes what
+        is of all of them; ``whole`` is everything in the cube."""
+        scope = inputs.scope_of(self.name, user, agent, session)
+        ways = {
+            "memory": id,
+            "source": source,
+            "scope": None if scope == Scope(self.name) else "scope",
+            "cube": self.name if whole else None,
+        }
+        wanted = {k: v for k, v in ways.items() if v is not None}
         if len(wanted) != 1:
-            raise Invalid("erase needs exactly one of: an id, source=, user= or session=.")
+            raise Invalid("erase needs exactly one of: an id, source=, whole=True, or some of user=, agent= and session=.")
         by, value = next(iter(wanted.items()))
+        if by == "scope":
+            named = {word: name for word, name in (("user", user), ("agent", agent), ("session", session)) if name is not None}
+            by, value = next(iter(named.items())) if len(named) == 1 else (by, ", ".join(f"{word} {name}" for word, name in named.items()))
         inputs.id_of(value)
-        if by == "memory":
-            allowed = self._reach("erase", value)
-        else:
-            allowed = self._allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
+        allowed = self._reach("erase", value) if by == "memory" else self._allow("erase", scope)
         self._scheduler.note_uses()
         self._parts.vault.clear()
         return erasure.erase(
@@ -307,6 +323,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             self._queued_of,
             self._activations.tidy,
             partial(self._activations.settle, is_erasing=True),
+            None if by in ("memory", "source", "user", "session") else scope,
         )
 
     # -- time machine ---------------------------------------------------------------------------------------------------
@@ -347,9 +364,19 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         broken += [Fault(self.name, f"adapter {id}", told) for id, told in self._adapters.faults()]
         return Report(checked, (*faults, *left, *broken), tuple(gone))
 
-    def stats(self) -> Mapping[str, object]:
-        """Counts and sizes, and whether the files hold ciphertext alone."""
-        at = self._allow("stats", Scope(self.name)).rows
+    def stats(
+        self,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        where: Mapping[str, object] | None = None,
+        expired: bool = False,
+    ) -> Mapping[str, object]:
+        """Counts and sizes, and whether the files hold ciphertext alone. ``findable`` is how many memories `list` would show in all, of this user, agent
+        and session, and as ``where`` and ``expired`` narrow it; the rest is of the cube."""
+        at = self._allow("stats", inputs.scope_of(self.name, user, agent, session)).rows
+        at = replace(at, where=where_of(where), has_expired=expired)
         return {
             "cube": self.name,
             "findable": self._store.count(at),

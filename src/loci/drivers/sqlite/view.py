@@ -250,12 +250,13 @@ class View:
             mask &= (column("valid_from") <= moment) & (column("valid_to") > moment)
             mask &= (column("expires") > moment) | (column("state") == STATES["frozen"])
         else:
-            mask &= (column("expires") > now) | (column("state") == STATES["frozen"])
+            mask &= (column("expires") > now) | (column("state") == STATES["frozen"]) | at.has_expired
             if not at.is_past:
-                mask &= (column("valid_to") > now) | ((column("flags") & FLAG_EVENT) > 0)
+                holds = (column("valid_to") > now) | ((column("flags") & FLAG_EVENT) > 0)
+                mask &= holds | (at.has_expired & (column("valid_to") >= column("expires")))
         wanted = np.zeros(len(STATES), dtype=bool)
         wanted[[STATES[s.value] for s in at.states]] = True
-        wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None
+        wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None or at.has_expired
         mask &= wanted[column("state")]
         theirs = self._of(at, names)
         if theirs is not None:

@@ -28,7 +28,7 @@ from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, s
 from loci.errors import Conflict, Missing
 from loci.ports import ClaimRow, Draft, Removed, Strength
 from loci.text import metadata
-from loci.types import Interval, Outcome, Source, State
+from loci.types import Interval, Outcome, Scope, Source, State
 
 UNSEALED = ("versions", "links", "moves")  # whose rows an erasure or a reversion writes, with an empty seal
 IS_NAME = [("sources", column) in NAMED for column in SEALED["sources"]]
@@ -298,6 +298,14 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
             assert by in ("user", "session")
             chosen = f"{by} = (SELECT seq FROM names WHERE name = ?)"
         return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", value)]
+
+    def said_in(self, scope: Scope) -> list[str]:
+        wanted = [None if name is None else self._number_of(name) for name in (scope.user, scope.agent, scope.session)]
+        found = self.rows(
+            "SELECT id FROM sources WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR session = ?3) ORDER BY seq",
+            *wanted,
+        )
+        return [str(row[0]) for row in found]
 
     def coming_from(self, by: Mapping[str, str]) -> list[str]:
         wanted = [None if by.get(word) is None else self._number_of(by[word]) for word in ("origin", "session", "user", "principal")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from loci import Message, Outcome
 from loci.drivers.sqlite.schema import METADATA, STEPS
+from loci.drivers.sqlite.seals import seal
 from loci.errors import Conflict, Invalid, LociError, Missing, Refused, TooLarge
 from loci.interface.outputs import plain
 from loci.system import Cube
@@ -219,3 +221,9 @@ def test_what_last_week_means_counts_from_when_it_is_asked(cube: Cube) -> None:
     recall = cube.search("What did I say last week?", asked_at=datetime(2024, 5, 15, tzinfo=UTC))
     window = recall.trace.call.window
     assert window is not None and window.start is not None and (window.start.year, window.start.month) == (2024, 5)
+
+
+def test_a_row_without_it_is_sealed_as_rows_from_before_are() -> None:
+    row = (1, 2, "fact", None, None, None, 0, 3, b"sum", 2)
+    before = blake2b(ascii(row).encode(), key=b"secret", digest_size=16, person=b"contents").digest()
+    assert seal(b"secret", "contents", (*row, None)) == before != seal(b"secret", "contents", (*row, "{}"))

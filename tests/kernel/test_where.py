@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conftest import open_memory
@@ -80,6 +80,10 @@ def _passes(operator: str, value: Any, key: str, kept: Mapping[str, Any]) -> boo
 
 
 @given(filters, st.lists(objects, min_size=1, max_size=4))
+@example({"a": {"gte": 1}}, [{"a": 0}, {"a": 1}, {"a": 2}, {"a": True}])
+@example({"a": {"lte": 1}}, [{"a": 0}, {"a": 1}, {"a": 2}, {"a": True}])
+@example({"a": {"gt": 1}}, [{"a": 0}, {"a": 1}, {"a": 2}, {"a": "2"}])
+@example({"a": {"lt": 1}}, [{"a": 0}, {"a": 1}, {"a": 2}, {"a": None}])
 @settings(max_examples=400)
 def test_a_filter_means_what_it_says(asked: dict[str, Any], all_kept: list[dict[str, Any]]) -> None:
     where = where_of(asked)

@@ -107,6 +107,11 @@ def place(text: str, name: str) -> Path:
     return path
 
 
+def mem0_home() -> Path:
+    """Where programs that were written for mem0 expect their memories."""
+    return place(os.environ.get("MEM0_DIR") or "~/.mem0", "MEM0_DIR")
+
+
 @dataclass(frozen=True, slots=True)
 class Effective:
     """One setting as it holds, and where it came from."""

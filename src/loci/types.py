@@ -125,7 +125,8 @@ ROLES = frozenset({"user", "assistant", "system", "tool"})
 @dataclass(frozen=True, slots=True)
 class Message:
     """Something said. ``at`` is when (naive means UTC), ``speaker`` the name when it differs from the role, ``caption``
-    what a shared photo shows, ``id`` the name of this message where it came from."""
+    what a shared photo shows, ``id`` the name of this message where it came from. ``metadata`` is what a program keeps with its memories
+    (`text.metadata`): JSON that is filtered by and shown, and decides nothing."""
 
     role: str
     text: str
@@ -134,6 +135,7 @@ class Message:
     caption: str | None = None
     id: str | None = None
     session: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     @property
     def words(self) -> str:
@@ -207,7 +209,8 @@ class Memory:
     ``valid`` is when it was true, ``recorded`` when this version was what we knew. ``checksum`` is the keyed hash of
     ``text``. ``author`` and ``reason`` are of the change that made this version, ``ending`` says why it
     no longer holds. ``uses`` counts the searches that found it, ``cited`` the answers that were shown it and cited it; ``stability_days`` and
-    ``heat`` are what these made of it (``policy.retention``).
+    ``heat`` are what these made of it (``policy.retention``). ``role`` is of the message that it was cut from, ``metadata`` what a program keeps with
+    this version.
     """
 
     id: str
@@ -241,6 +244,8 @@ class Memory:
     last_cited: datetime | None = None
     stability_days: float = 0.0
     heat: float = 0.0
+    role: str = "user"
+    metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

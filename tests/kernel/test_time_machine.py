@@ -468,9 +468,9 @@ def test_a_branch_takes_nobodys_place(
 ) -> None:
     cube.add("The kettle is blue.")
 
-    def be_late(*_: object) -> list[object]:
+    def be_late(*_: object) -> tuple[list[object], tuple[str, ...]]:
         open_vault(ids=CountingIds()).cube("what-if").add("The ladder is long.")
-        return []
+        return [], ()
 
     monkeypatch.setattr("loci.system.cube.prune", be_late)
     with pytest.raises(Conflict, match="already"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from loci.cli.place import Place, reading, verb
-from loci.cli.values import emit
+from loci.cli.place import Place, reading, scoped, verb
+from loci.cli.values import JsonObject, emit
 from loci.errors import Corrupt
 
 if TYPE_CHECKING:
@@ -113,10 +113,16 @@ def fingerprint(place: Place, as_json: bool) -> None:
 
 
 @verb("stats")
-def stats(place: Place, as_json: bool) -> None:
-    """Show the counts and sizes of the cube."""
+@scoped
+@click.option("--where", type=JsonObject(), metavar="JSON", help="Count as findable only memories kept with such metadata.")
+@click.option("--expired", is_flag=True, help="Count what its time to live has ended as well.")
+def stats(place: Place, as_json: bool, **limits: Any) -> None:
+    """Show the counts and sizes of the cube.
+
+    With --user, --agent, --session or --where, `findable` counts only those memories.
+    """
     with place.open_cube() as cube:
-        found = cube.stats()
+        found = cube.stats(**limits)
     if as_json:
         emit(found)
         return

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from loci.cli.place import Place, reading, verb
-from loci.cli.values import VersionOrWhen, When, emit
+from loci.cli.values import JsonObject, VersionOrWhen, When, emit
 from loci.errors import Invalid, Missing
 
 if TYPE_CHECKING:
@@ -20,12 +20,20 @@ if TYPE_CHECKING:
 
 @verb("update")
 @click.argument("id")
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--mode", default="overwrite", show_default=True, help="overwrite, append or merge.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the version.")
 @click.option("--at", type=When(), help="Since when it is so; default now.")
 @click.option("--if-version", type=int, metavar="N", help="Only if this version is still the latest.")
-def update(place: Place, id: str, text: str, mode: str, reason: str, at: datetime | None, if_version: int | None, as_json: bool) -> None:
+@click.option(
+    "--metadata", type=JsonObject(), metavar="JSON", help="An object to keep with it instead of what was; without TEXT the words stay."
+)
+@click.option("--expires", type=When(is_end=True), help="When it may be forgotten by itself.")
+@click.option("--forever", is_flag=True, help="Never by itself.")
+def update(
+    place: Place, id: str, text: str | None, mode: str, reason: str, at: datetime | None, if_version: int | None,
+    metadata: dict[str, Any] | None, expires: datetime | None, forever: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Give memory ID a further version that says TEXT.
 
     '-' reads it from stdin. The version before stays in history.
@@ -35,7 +43,7 @@ def update(place: Place, id: str, text: str, mode: str, reason: str, at: datetim
         memory = id if if_version is None else next((m for m in cube.history(id) if m.version == if_version), None)
         if memory is None:
             raise Missing(f"Memory {id} has no version {if_version}; `loci history {id}` shows which it has.")
-        _answer(cube.update(memory, words, mode=mode, reason=reason, at=at), as_json)
+        _answer(cube.update(memory, words, mode=mode, reason=reason, at=at, metadata=metadata, expires=expires, forever=forever), as_json)
 
 
 @verb("forget")
@@ -80,32 +88,38 @@ def move(place: Place, id: str, move: str, reason: str, as_json: bool) -> None:
 @click.argument("id", required=False)
 @click.option("--source", metavar="ID", help="All that was made of this message.")
 @click.option("--user", metavar="NAME", help="All that belongs to this user.")
+@click.option("--agent", metavar="NAME", help="All of this agent.")
 @click.option("--session", metavar="NAME", help="All of this session.")
+@click.option("--whole", is_flag=True, help="Everything in the cube.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reading
-def erase(place: Place, id: str | None, source: str | None, user: str | None, session: str | None, yes: bool, as_json: bool) -> None:
+def erase(
+    place: Place, id: str | None, source: str | None, user: str | None, agent: str | None, session: str | None, whole: bool, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Erase for good, down to the bytes of the files.
 
     The message, all that was made of it, every byte of it in the cube's files. Give exactly one of: a memory's ID,
-    --source, --user or --session. Asks first, unless --yes or --json.
+    --source, --whole, or some of --user, --agent and --session: what is of all of them goes. Asks first, unless --yes or --json.
     """
     with place.open_cube(is_writing=True) as cube:
         if not (yes or as_json):
-            _ask(_about(cube, id, source, user, session))
-        erased = cube.erase(id, source=source, user=user, session=session)
+            _ask(_about(cube, id, source, user, agent, session))
+        erased = cube.erase(id, source=source, user=user, agent=agent, session=session, whole=whole)
     if as_json:
         emit(erased)
     else:
         _show_erased(erased)
 
 
-def _about(cube: Cube, id: str | None, source: str | None, user: str | None, session: str | None) -> str:
+def _about(cube: Cube, id: str | None, source: str | None, user: str | None, agent: str | None, session: str | None) -> str:
     if id is not None:
         return f"memory {id} and the whole message that it is from:\n  {cube.get(id).text}"
     if source is not None:
         return f"all that was made of message {source}"
-    found = cube.list(user=user, session=session, archived=True, limit=100_000)
-    whose = f"user {user!r}" if user is not None else f"session {session!r}"
+    found = cube.list(user=user, agent=agent, session=session, archived=True, limit=100_000)
+    named = (("user", user), ("agent", agent), ("session", session))
+    whose = ", ".join(f"{word} {name!r}" for word, name in named if name is not None) or "everybody"
     return f"everything of {whose} in cube {cube.name}: {len(found):,} memories at present, and their past"
 
 

@@ -43,6 +43,21 @@ class When(click.ParamType[datetime]):
         return None if found is None else found[1] if self._is_end else found[0]
 
 
+class JsonObject(click.ParamType[dict[str, Any]]):
+    """A JSON object, such as '{"topic": "food"}'."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        try:
+            found = value if isinstance(value, dict) else json.loads(value)
+        except (ValueError, RecursionError) as error:
+            self.fail(f'{str(value)[:100]!r} is no JSON ({error}). Write \'{{"topic": "food"}}\'.', param, ctx)
+        if not isinstance(found, dict):
+            self.fail(f'{str(value)[:100]!r} is no JSON object. Write \'{{"topic": "food"}}\'.', param, ctx)
+        return found
+
+
 class VersionOrWhen(When):
     """The number of a version, or a time."""
 

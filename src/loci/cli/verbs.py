@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loci.cli.place import Place, scoped, verb
-from loci.cli.values import When, emit
+from loci.cli.values import JsonObject, When, emit
 
 if TYPE_CHECKING:
     from loci.system import Cube
@@ -32,9 +33,10 @@ STDIN = "-"
 @click.option("--derived-from", multiple=True, metavar="ID", help="A memory it was made of; may be repeated.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Higher is archived later.")
 @click.option("--expires", type=When(is_end=True), help="When it may be forgotten by itself.")
+@click.option("--metadata", type=JsonObject(), metavar="JSON", help="An object to keep with its memories, and to filter by (--where).")
 def add(
     place: Place, text: str, user: str | None, agent: str | None, session: str | None, channel: str | None, origin: str | None,
-    derived_from: tuple[str, ...], priority: int, expires: datetime | None, as_json: bool, **said: Any,
+    derived_from: tuple[str, ...], priority: int, expires: datetime | None, metadata: dict[str, Any] | None, as_json: bool, **said: Any,
 ) -> None:  # fmt: skip
     """Remember TEXT, word for word.
 
@@ -46,7 +48,7 @@ def add(
     with place.open_cube(is_new=True, is_writing=True) as cube:
         receipt = cube.add(
             message, user=user, agent=agent, session=session, channel=channel_of(channel), origin=origin, derived_from=derived_from,
-            priority=priority, expires=expires,
+            priority=priority, expires=expires, metadata=metadata,
         )  # fmt: skip
         if as_json:
             emit(receipt)
@@ -78,6 +80,11 @@ def channel_of(name: str | None) -> Channel | None:
 @click.option("--until", type=When(is_end=True), help="Said before.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="fact, preference, event, plan, ...; may be repeated.")
 @click.option("--archived", is_flag=True, help="Look in the archive as well.")
+@click.option(
+    "--where", type=JsonObject(), metavar="JSON", help='Only memories kept with such metadata: {"topic": {"in": ["food", "wine"]}}.'
+)
+@click.option("--expired", is_flag=True, help="What its time to live has ended as well.")
+@click.option("--asked-at", type=When(), help="What 'last week' counts from; default now.")
 @click.option("--strict", is_flag=True, help="Nothing rather than the nearest there is, where memory is not sure of an answer.")
 @click.option("--explain", is_flag=True, help="Print the plan and each signal's share too.")
 @click.option("--text", "is_text", is_flag=True, help="Print only the block for a prompt: fenced, cited, within the budget.")
@@ -191,7 +198,7 @@ def get(place: Place, id: str, as_of: datetime | None, known_at: datetime | None
                 "claims": tuple(f"{c.subject}'s {c.attribute} = {c.value}" + (" (closed)" if c.closed_by else "") for c in memory.claims),
                 "times": tuple(f"{t.words} = {render.period(t.earliest, t.latest)}" for t in memory.times),
                 "entities": memory.entities, "user": memory.scope.user, "agent": memory.scope.agent,
-                "session": memory.scope.session, "priority": memory.priority or None, "expires": memory.expires,
+                "session": memory.scope.session, "metadata": json.dumps(memory.metadata, ensure_ascii=False) if memory.metadata else None, "priority": memory.priority or None, "expires": memory.expires,
                 "found": _times(memory.uses), "cited": _cited(memory), "changed by": f"{memory.author}: {memory.reason}{render.ended(memory)}",
             }
         )  # fmt: skip
@@ -229,6 +236,10 @@ def cite(place: Place, memories: tuple[str, ...], as_json: bool) -> None:
 @click.option("--known-at", type=When(), help="What was known then.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="fact, preference, event, plan, ...; may be repeated.")
 @click.option("--archived", is_flag=True, help="The archive as well.")
+@click.option(
+    "--where", type=JsonObject(), metavar="JSON", help='Only memories kept with such metadata: {"topic": {"in": ["food", "wine"]}}.'
+)
+@click.option("--expired", is_flag=True, help="What its time to live has ended as well.")
 @click.option("--limit", type=int, default=100, show_default=True)
 @click.option("--offset", type=int, default=0, show_default=True)
 def list_(place: Place, as_json: bool, **limits: Any) -> None:

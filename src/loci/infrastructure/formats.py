@@ -101,13 +101,18 @@ class Gathering:
             self._said[said] += 1
             id = f"repeat {self._said[said]}" if self._said[said] > 1 else None
         if at is not message.at or id is not message.id:
-            message = Message(message.role, message.text, at, message.speaker, message.caption, id, message.session)
+            message = replace(message, at=at, id=id)
         self.keep(message, line)
 
-    def keep(self, message: Message, line: int) -> None:
-        """One more message, exactly as it is."""
+    def keep(self, message: Message, line: int) -> int:
+        """One more message, exactly as it is. Returns its place."""
         self._messages.append(message)
         self._lines.append(line)
+        return len(self._lines) - 1
+
+    def annotate(self, place: int, metadata: Mapping[str, object]) -> None:
+        """Keeps metadata with the memories of a message that is there."""
+        self._messages[place] = replace(self._messages[place], metadata=metadata)
 
     def transcript(self, name: str, user: str | None = None, agent: str | None = None) -> Transcript:
         return Transcript(name, tuple(self._messages), tuple(self._lines), (), user, agent, self._sheet.file)
@@ -369,6 +374,7 @@ def export(sheet: Sheet) -> list[Transcript]:
     if header.fields.get("signed") and not sheet.is_signed:
         raise header.wrong("it says that the file is signed, and the last line is no signature: it was cut short or changed.")
     found: dict[Whose, list[tuple[str | None, Trust, Gathering]]] = {}
+    placed: dict[str, tuple[Gathering, int]] = {}
     sources = memories = changed = 0
     for line, _, value in rows:
         row = Row.of(sheet, line, value, "a line of the export")
@@ -378,10 +384,11 @@ def export(sheet: Sheet) -> list[Transcript]:
             runs, came = found.setdefault((row.label("user"), row.label("agent")), []), (row.label("origin"), _trust(row, said.role))
             if not runs or runs[-1][:2] != came:
                 runs.append((*came, Gathering(sheet)))
-            runs[-1][2].keep(said, line)
+            placed[row.words("source")] = runs[-1][2], runs[-1][2].keep(said, line)
         elif "memory" in row.fields:
             memories += 1
             changed += _is_changed(row)
+            _annotate(placed, row)
         else:
             raise row.wrong("it is neither a 'source' nor a 'memory'.")
     for what, count in (("sources", sources), ("memories", memories)):
@@ -409,6 +416,21 @@ def _journaled(row: Row) -> Message:
     if (at is None and id is None) or (at is not None and at.tzinfo is None):
         raise row.wrong("it needs 'at', a time with its zone, or 'id'.")
     return Message(row.words("role"), row.words("text"), at, row.text("speaker"), row.text("caption"), id, row.text("session"))
+
+
+def _annotate(placed: Mapping[str, tuple[Gathering, int]], row: Row) -> None:
+    """Gives messages back what was kept with the memories of them: of each that of the versions which quote it last."""
+    versions = row.fields.get("versions")
+    for version in versions if isinstance(versions, list) else ():
+        told = Row.of(row.sheet, row.line, version, "a version")
+        spans, kept = told.fields.get("spans"), told.fields.get("metadata") or {}
+        if not isinstance(kept, dict):
+            raise told.wrong(f"'metadata' is {_brief(kept)}; it must be an object.")
+        if kept and isinstance(spans, list) and spans:
+            source = Row.of(row.sheet, row.line, spans[-1], "a span").words("source")
+            if source in placed:
+                gathering, place = placed[source]
+                gathering.annotate(place, kept)
 
 
 def _is_changed(row: Row) -> bool:

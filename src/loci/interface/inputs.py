@@ -17,6 +17,7 @@ from loci.errors import Invalid, TooLarge
 from loci.operation.intake import MAX_NAME, check_name, check_text, check_time
 from loci.policy.caching import PROVIDERS, Provider
 from loci.ports.adapting import Recipe
+from loci.text import metadata
 from loci.types import Channel, Message, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
@@ -56,10 +57,11 @@ def _message(fields: object, place: int) -> Message:
     if at is not None and not isinstance(at, datetime):
         raise Invalid(f"'at' is {at!r}; it must be a time.")
     named = {k: str(fields[k]) for k in ("speaker", "caption", "id", "session") if fields.get(k) is not None}
-    return Message(str(fields.get("role", "user")), text, at, **named)
+    kept = metadata.checked(fields.get("metadata") or {}, f"Message {place}'s metadata")
+    return Message(str(fields.get("role", "user")), text, at, metadata=kept, **named)
 
 
-FIELDS = frozenset({"role", "text", "content", "at", "speaker", "caption", "id", "session"})
+FIELDS = frozenset({"role", "text", "content", "at", "speaker", "caption", "id", "session", "metadata"})
 
 
 def ignored_in(words: Words) -> list[str]:
@@ -100,6 +102,14 @@ def channel_named(name: Channel | str) -> Channel:
         return Channel(name)
     except ValueError as error:
         raise Invalid(f"channel is {name!r:.100}; it must be one of {', '.join(c.value for c in Channel)}. Nothing was stored.") from error
+
+
+def kept_with(messages: Sequence[Message], given: Mapping[str, object] | None) -> list[Message]:
+    """The messages with what is to be kept with all of them, beside what each has of its own."""
+    if given is None:
+        return list(messages)
+    known = metadata.checked(given)
+    return [replace(message, metadata={**known, **message.metadata}) for message in messages]
 
 
 def path_of(path: str | Path) -> Path:

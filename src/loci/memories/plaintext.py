@@ -29,7 +29,7 @@ def memory_of(candidate: Candidate, source: Source, id: str, text: str, checksum
         recorded=Interval(source.recorded), spans=(Span(source.id, candidate.start, candidate.end),),
         origin=Origin(source.principal, source.channel, source.scope.session, source.origin, source.trust), checksum=checksum.hex(), author=RULES,
         reason="remembered", entities=candidate.entities, keywords=candidate.keywords, times=candidate.times,
-        priority=header.priority, expires=header.expires,
+        priority=header.priority, expires=header.expires, role=source.message.role, metadata=source.message.metadata,
     )  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from loci.operation.adapters import Adapters
 from loci.operation.intake import rejudge
 from loci.policy.access import admits
 from loci.ports import Reach, Store, Transaction
-from loci.types import Head, Source
+from loci.types import Head, Scope, Source
+
+MOST_NAMED = 10_000  # memories of an erasure that its record names, so that what became of them can be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,15 @@ def erase(
     queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
     tidy: Callable[[Transaction], object],
     settle: Callable[[datetime], tuple[str, ...]],
+    scope: Scope | None = None,
 ) -> Erased:
-    """Erases by ``memory``, ``source``, ``user`` or ``session``. Raises `Missing` when that names nothing; but what an erasure before
+    """Erases by ``memory``, ``source``, ``user``, ``session`` or, where one is given, by ``scope``, which ``value`` spells. Raises `Missing` when that names nothing; but what an erasure before
     this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
     ``within`` would go along, since they were made of these. What had learned of the words learns anew without them. ``queued`` names the
     jobs that hold these words, or are of the user or session that is erased: they are emptied. ``tidy`` destroys the files of what models had made of the words, before the
     erasure is committed: a crash in between costs what can be built again. ``settle`` has servers forget it, after that."""
     try:
-        erased = _erase(store, by, value, principal, now, branches, within, adapters, queued, tidy)
+        erased = _erase(store, by, value, principal, now, branches, within, adapters, queued, tidy, scope)
     except Missing:
         store.finish_erasure()
         settle(now)
@@ -93,9 +96,10 @@ def _erase(
     adapters: Adapters,
     queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
     tidy: Callable[[Transaction], object],
+    scope: Scope | None,
 ) -> Erased:
     with store.write(now) as tx:
-        named = tx.quoting(by, value)
+        named = tx.quoting(by, value) if scope is None else tx.said_in(scope)
         sources = derived_sources(tx, named)
         words = [store.source(id) for id in sources]
         jobs = queued(by, value, words)
@@ -113,7 +117,8 @@ def _erase(
         for claim in removed.reopened:
             rejudge(tx, claim)
         hashes = tuple(s.hash.hex() for s in words)
-        tx.audit(principal, "erase", store.cube, {"by": by, "removed": removed.counts, "hashes": hashes[:100]})
+        told = {"by": by, "removed": removed.counts, "hashes": hashes[:100], "memories": removed.memories[:MOST_NAMED]}
+        tx.audit(principal, "erase", store.cube, told)
     record = store.head()
-    scanned = store.scrub(words)
+    scanned = store.scrub(words, removed.metadata)
     return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches), store.is_encrypted, record)

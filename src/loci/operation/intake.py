@@ -14,6 +14,7 @@ from loci.policy import conflict
 from loci.policy.access import admits
 from loci.policy.trust import is_made_up, overrules, quarantine, trust_of
 from loci.ports import ClaimRow, Ids, Reach, Store, Transaction
+from loci.text import metadata
 from loci.text.excerpt import GAP
 from loci.text.facts import Fact
 from loci.text.orders import is_order
@@ -133,6 +134,7 @@ class Intake:
         if heard.facts[0]:
             self._read_turn(store, tx, known, turn, heard)
         by = Provenance(known.principal, known.channel, known.origin)
+        known = replace(known, message=replace(known.message, metadata=store.history(turn)[0].metadata))
         self._cut(tx, known, Heard(heard.candidates[1:], heard.facts[1:]), by, Header(), [])
 
     def _read_turn(self, store: Store, tx: Transaction, source: Source, id: str, heard: Heard) -> None:
@@ -278,7 +280,7 @@ def told(message: Message, scope: Scope, now: datetime) -> Message:
     if at is None and message.id is None:
         at = now
     speaker = message.speaker or (scope.user if message.role == "user" else None)
-    return Message(message.role, message.text, _aware(at), speaker, message.caption, message.id, message.session)
+    return replace(message, at=_aware(at), speaker=speaker)
 
 
 def people_of(messages: Sequence[Message], scope: Scope) -> tuple[str, ...]:
@@ -403,6 +405,7 @@ def check(messages: Sequence[Message]) -> None:
         check_name(message.session, "a session", place)
         check_name(message.id, "an id", place)
         check_time(message.at, "a time ('at')", place)
+        metadata.checked(message.metadata, f"Message {place}'s metadata")
         size = check_text(message.text, "a text", place) + check_text(message.caption or "", "a caption", place)
         if not message.text.strip() and not (message.caption or "").strip():
             raise Invalid(f"Message {place} is empty: there is nothing to remember. Nothing was stored.")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from loci.errors import Invalid, Missing, VersionConflict
+from loci.errors import Conflict, Invalid, Missing, VersionConflict
 from loci.memories.plaintext import draft_of
 from loci.operation.intake import Intake, Provenance, apply, check, closed_by, rows
 from loci.policy import retention
 from loci.policy.lifecycle import FINDABLE, Move, after
 from loci.policy.retention import Retention
 from loci.policy.trust import least
-from loci.ports import RowFilter, Store, Strength, Transaction
+from loci.ports import Removed, RowFilter, Store, Strength, Transaction
+from loci.text.metadata import written
 from loci.text.sentences import sentences
 from loci.text.tokens import normalize
 from loci.types import Change, Interval, Memory, Message, Outcome, Receipt, Source, State, Type
@@ -40,21 +41,26 @@ class Lifecycle:
         by: Provenance,
         now: datetime,
         at: datetime | None,
+        metadata: Mapping[str, object] | None = None,
     ) -> Receipt:
         """A further version: ``overwrite`` replaces the words, ``append`` puts them after, ``merge`` adds the sentences that
-        are not there yet. The words are journaled as a source; the former version stays and holds until ``at``."""
+        are not there yet. The words are journaled as a source; the former version stays and holds until ``at``. What a program keeps with it
+        stays too, unless ``metadata`` takes its place."""
         if mode not in MODES:
             raise Invalid(f"mode is {mode!r}; it must be one of {', '.join(MODES)}.")
         found = self._current(tx, memory)
         version = f"{memory.id}@{found.version + 1}"
         message = Message("user", text, at=at or now, speaker=memory.speaker, session=memory.scope.session, id=version)
+        message = message if metadata is None else replace(message, metadata=metadata)
         check([message])
         (message,), done = self.intake.redactor.messages([message])
-        text = message.text
+        text, kept_with = message.text, memory.metadata if metadata is None else message.metadata
         state, expires, priority = tx.state(memory.id)
         move = Move.MERGE if mode == "merge" else Move.REVISE
         target = after(state, move, memory.id)
         fresh = _fresh(memory.text, text) if mode == "merge" else [(0, len(text))]
+        if not fresh and metadata is not None:
+            return self.annotate(tx, memory, metadata, reason, by, now, expires)
         if not fresh:
             return Receipt((Change(Outcome.IGNORED, memory.id, "it says all of that already", found.version, found.version),))
         source = self.intake.source(tx, message, memory.scope, by, now)
@@ -77,7 +83,7 @@ class Lifecycle:
             origin=replace(memory.origin, trust=source.trust if mode == "overwrite" else least((memory.origin.trust, source.trust))),
             entities=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.entities), *turn.entities))),
             keywords=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.keywords), *turn.keywords)))[:12],
-            times=(*(() if mode == "overwrite" else memory.times), *turn.times),
+            times=(*(() if mode == "overwrite" else memory.times), *turn.times), metadata=kept_with,
         )  # fmt: skip
         outcome = Outcome.MERGED if mode == "merge" else Outcome.UPDATED
         changes = [Change(outcome, memory.id, reason, found.version, number), *(Change(Outcome.REDACTED, memory.id, what) for what in done)]
@@ -89,6 +95,39 @@ class Lifecycle:
         if target is not state:
             tx.set_state(memory.id, target, expires, priority, by.principal, reason)
         return Receipt(tuple(changes), (source.id,))
+
+    def annotate(
+        self,
+        tx: Transaction,
+        memory: Memory,
+        metadata: Mapping[str, object] | None,
+        reason: str,
+        by: Provenance,
+        now: datetime,
+        expires: datetime | None,
+    ) -> Receipt:
+        """A further version of the same words, with other metadata, or one that ``expires`` at another time: it says and claims what the one before
+        does, and is trusted no more. Raises `Conflict` for a memory that holds no more."""
+        found = self._current(tx, memory)
+        kept, done = (found.metadata, []) if metadata is None else self.intake.redactor.metadata(metadata)
+        state, before, priority = tx.state(memory.id)
+        target, (_, number, _, valid) = after(state, Move.REVISE, memory.id), tx.current(memory.id)
+        if valid.end is not None and valid.end <= now:
+            raise Conflict(f"Memory {memory.id} holds no more since {valid.end.isoformat()}: restore it first, or give it other words.")
+        if written(kept) == written(found.metadata) and before == expires:
+            return Receipt((Change(Outcome.IGNORED, memory.id, "it is kept with that already", number, number),))
+        tx.close(memory.id, now, reason)
+        if target is not state or before != expires:
+            tx.set_state(memory.id, target, expires, priority, by.principal, reason)
+        revised = replace(
+            memory, version=number + 1, author=by.principal, reason=reason, metadata=kept,
+            valid=Interval(now if valid.start is None else max(now, valid.start), valid.end),
+            origin=replace(memory.origin, trust=least((memory.origin.trust, by.authority))),
+        )  # fmt: skip
+        content = tx.revise(draft_of(revised), number + 1, Outcome.UPDATED)
+        tx.carry_claims(memory.id, content)
+        changes = [Change(Outcome.UPDATED, memory.id, reason, number, number + 1)]
+        return Receipt((*changes, *(Change(Outcome.REDACTED, memory.id, what) for what in done)))
 
     def forget(self, tx: Transaction, memory: str, reason: str, author: str, now: datetime) -> Receipt:
         """Takes a memory out of every present answer. It stays in the past, in its history, and can be restored."""
@@ -236,11 +275,10 @@ def rewind(lifecycle: Lifecycle, tx: Transaction, to: datetime, everything: RowF
     return Receipt(tuple(changes))
 
 
-def prune(store: Store, tx: Transaction, as_of: datetime) -> list[Source]:
+def prune(store: Store, tx: Transaction, as_of: datetime) -> tuple[list[Source], tuple[str, ...]]:
     """Makes a branch what was true at ``as_of``: what was said later goes, and with it what it had changed. Returns what went,
-    whose words the store has then to be scrubbed of."""
+    words and metadata: the store has then to be scrubbed of them."""
     later = [s for s in store.sources() if s.message.at is not None and s.message.at > as_of]
-    if later:
-        tx.remove([s.id for s in later])
+    removed = tx.remove([s.id for s in later]) if later else Removed({}, ())
     tx.reopen(as_of)
-    return later
+    return later, removed.metadata

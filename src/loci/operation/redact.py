@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from loci.errors import Refused
-from loci.policy.redacting import KEEP, Rules, to_hide, treat
+from loci.policy.redacting import KEEP, Rules, Treatment, to_hide, treat
 from loci.ports import Store
+from loci.text import metadata
 from loci.text.redaction import Finding, found, masked
 from loci.types import Message
 
@@ -42,8 +44,11 @@ class Redactor:
         for place, message in enumerate(messages, 1):
             text, caption = treat(message.text, rules), treat(message.caption, rules) if message.caption else KEEP
             for treatment in (text, caption):
-                if treatment.action == "refuse":
-                    raise Refused(f"Message {place} was {treatment.reason}. Take that out, or let the cube mask it. Nothing was stored.")
+                self._check(treatment, f"Message {place}")
+            if message.metadata:
+                kept, told = self.metadata(message.metadata, f"The metadata of message {place}", rules)
+                message = replace(message, metadata=kept)
+                done.extend(told)
             if text is not KEEP or caption is not KEEP:
                 message = replace(
                     message,
@@ -53,6 +58,26 @@ class Redactor:
                 done.extend(treatment.reason for treatment in (text, caption) if treatment.reason)
             clean.append(message)
         return clean, done
+
+    def metadata(
+        self, given: Mapping[str, object], what: str = "The metadata", rules: Rules | None = None
+    ) -> tuple[dict[str, Any], list[str]]:
+        """What is kept with a memory as it may be stored, and what was done to it. Raises `Refused`."""
+        rules, done = self.rules() if rules is None else rules, list[str]()
+
+        def clean(text: str) -> str:
+            treatment = treat(text, rules)
+            self._check(treatment, what)
+            if treatment.reason:
+                done.append(treatment.reason)
+            return self._masked(text, treatment.findings)
+
+        return metadata.each(metadata.checked(given), clean), done
+
+    @staticmethod
+    def _check(treatment: Treatment, what: str) -> None:
+        if treatment.action == "refuse":
+            raise Refused(f"{what} was {treatment.reason}. Take that out, or let the cube mask it. Nothing was stored.")
 
     def text(self, text: str) -> str:
         """A text that is stored beside the words, a reason say, or shown: masked, never refused."""

@@ -13,6 +13,7 @@ from loci.ports.adapters import AdapterReads, AdapterWrites
 from loci.ports.payloads import PayloadReads, PayloadWrites
 from loci.ports.queue import QueueReads, QueueWrites
 from loci.ports.retaining import Strength
+from loci.ports.where import Where
 from loci.types import (
     Fault,
     Head,
@@ -53,7 +54,8 @@ class RowFilter:
     """Which rows a call may see: decided by governance, applied by the store before anything is ranked.
 
     ``as_of`` None means "now" for what is true, with closed rows left out unless ``is_past`` lets them in. ``within`` None lets every
-    row through, else those of any of these reaches. What is in quarantine is always left out.
+    row through, else those of any of these reaches. ``where`` is asked of what is kept with a version;
+    ``has_expired`` lets in what its time to live has ended. What is in quarantine is always left out.
     """
 
     now: datetime
@@ -69,6 +71,8 @@ class RowFilter:
     until: datetime | None = None
     is_past: bool = False
     within: tuple[Reach, ...] | None = None
+    where: Where | None = None
+    has_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +158,13 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What an erasure took: rows by layer, and the claims of others that hold again without it."""
+    """What an erasure took: rows by layer, the claims of others that hold again without it, what programs had kept with the words, as it
+    was stored, and the ids of the memories of which nothing is left."""
 
     counts: Mapping[str, int]
     reopened: tuple[ClaimRow, ...]
+    metadata: tuple[str, ...] = ()
+    memories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,9 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
 
     def quoting(self, by: str, value: str) -> list[str]:
         """Ids of the sources that an erasure by memory, source, user or session would take, oldest first."""
+
+    def said_in(self, scope: Scope) -> list[str]:
+        """Ids of the sources of this user, agent and session, as far as they are named, oldest first."""
 
     def coming_from(self, by: Mapping[str, str]) -> list[str]:
         """Ids of the sources whose origin, session, user or principal is as named, oldest first."""
@@ -418,8 +428,8 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     def faults(self, kept: Head | None = None) -> tuple[Mapping[str, int], list[Fault]]:
         """Checks everything that can be checked against everything else, and the audit log against a head that was kept."""
 
-    def scrub(self, erased: Sequence[Source] = ()) -> int:
-        """Finishes an erasure down to the bytes; raises if erased words remain. Returns the bytes looked at."""
+    def scrub(self, erased: Sequence[Source] = (), metadata: Sequence[str] = ()) -> int:
+        """Finishes an erasure down to the bytes; raises if erased words, or what was kept with them, remain. Returns the bytes looked at."""
 
     def finish_erasure(self) -> None:
         """Scrubs the file if an erasure is committed but its words may still be on the disk. Raises ``Locked`` as ``scrub`` does."""

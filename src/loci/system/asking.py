@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from loci.interface import inputs
+from loci.interface.filters import where_of
 from loci.interface.inputs import aware
 from loci.operation.activation import Activations
 from loci.operation.operator import Operator, Ranked
@@ -40,13 +41,20 @@ class Asking(Gated):
         until: datetime | None = None,
         archived: bool = False,
         strict: bool = False,
+        where: Mapping[str, object] | None = None,
+        expired: bool = False,
+        asked_at: datetime | None = None,
     ) -> Recall:
         """The memories that answer, best first, and the same packed for a prompt. ``as_of``: what was true then;
         ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit.
+        ``where`` narrows it to what is kept with memories (`interface.filters`), before anything is ranked; ``expired`` lets in what
+        its time to live has ended. What "last week" means counts from ``asked_at``, or from now.
         ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
         rows = self._allow("search", inputs.scope_of(self.name, user, agent, session)).rows
+        rows = replace(rows, where=where_of(where), has_expired=expired)
+        then = aware(asked_at, "asked_at") or rows.now
         query = replace(
-            self._query(replace(rows, known_at=aware(known_at, "known_at")), question, limit, budget_tokens),
+            self._query(replace(rows, known_at=aware(known_at, "known_at"), now=then), question, limit, budget_tokens),
             as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=inputs.types_of(types), since=aware(since, "since"),
             until=aware(until, "until"), archived=archived, strict=strict,
         )  # fmt: skip
@@ -145,13 +153,23 @@ class Asking(Gated):
         archived: bool = False,
         limit: int = 100,
         offset: int = 0,
+        where: Mapping[str, object] | None = None,
+        expired: bool = False,
     ) -> list[Memory]:
-        """Memories in the order they were remembered, at present or as they held then."""
+        """Memories in the order they were remembered, at present or as they held then; ``where`` and ``expired`` as in `search`."""
         scope = inputs.scope_of(self.name, user, agent, session)
         at = self._allow("list", scope).rows
         states = at.states | {State.ARCHIVED} if archived else at.states
         wanted = inputs.types_of(types)
-        at = replace(at, states=states, as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=wanted)
+        at = replace(
+            at,
+            states=states,
+            as_of=aware(as_of, "as_of"),
+            known_at=aware(known_at, "known_at"),
+            types=wanted,
+            where=where_of(where),
+            has_expired=expired,
+        )
         found = self._store.select(
             at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
         )

@@ -13,6 +13,7 @@ from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.ahead import Ahead
+from loci.interface.filters import where_of
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import erasure, importing
@@ -37,6 +38,7 @@ from loci.system.parts import Parts
 from loci.system.piping import Piped, Piping
 from loci.system.placing import Placing
 from loci.system.queued import Queued
+from loci.text.metadata import checked
 from loci.types import (
     Channel,
     Fault,
@@ -93,11 +95,13 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         derived_from: Sequence[str] = (),
         priority: int = 0,
         expires: datetime | None = None,
+        metadata: Mapping[str, object] | None = None,
     ) -> Receipt:
         """Journals what was said and remembers it. The receipt comes after the commit and names every outcome. ``origin`` names the page,
-        tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these."""
+        tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these. ``metadata`` is kept with
+        its memories: a JSON object that `search` and `list` filter by (``where``)."""
         scope = inputs.scope_of(self.name, user, agent, session)
-        said = inputs.messages_of(messages)
+        said = inputs.kept_with(inputs.messages_of(messages), metadata)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
         parents = tuple(self.get(id) for id in derived_from)
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
@@ -191,9 +195,27 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
     # -- changing ------------------------------------------------------------------------------------------------------
 
     @repeatable
-    def update(self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None) -> Receipt:
+    def update(
+        self,
+        memory: str | Memory,
+        text: str | None = None,
+        *,
+        mode: str = "overwrite",
+        reason: str = "",
+        at: datetime | None = None,
+        metadata: Mapping[str, object] | None = None,
+        expires: datetime | None = None,
+        forever: bool = False,
+    ) -> Receipt:
         """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
-        with `VersionConflict` when somebody else has changed it since it was read."""
+        with `VersionConflict` when somebody else has changed it since it was read. ``metadata`` takes the place of what was kept with it,
+        ``expires`` of when it may be forgotten by itself, which ``forever`` lifts; without a text the words stay as they are."""
+        if text is None and (mode != "overwrite" or at is not None or (metadata is None and expires is None and not forever)):
+            raise Invalid("update needs a text, or else metadata, expires or forever, without mode and at. Nothing was changed.")
+        if forever and expires is not None:
+            raise Invalid("update was given expires and forever: one of the two. Nothing was changed.")
+        until = aware(expires, "expires")
+        kept = None if metadata is None else checked(metadata)
         allowed = self._reach("update", memory.id if isinstance(memory, Memory) else memory)
         now = self._parts.clock.now()
         by = Provenance(
@@ -201,7 +223,14 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         )  # fmt: skip
         with self._parts.pace.foreground(), self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
-            receipt = self._lifecycle.update(tx, known, text, mode, self._reason(reason) or mode, by, now, aware(at, "at"))
+            receipt, why = Receipt(()), self._reason(reason)
+            if text is None or expires is not None or forever:
+                until = None if forever else until or known.expires
+                receipt = self._lifecycle.annotate(tx, known, kept, why or "header", by, now, until)
+                known = self._store.history(known.id)[-1]
+            if text is not None:
+                made = self._lifecycle.update(tx, known, text, mode, why or mode, by, now, aware(at, "at"), kept)
+                receipt = Receipt((*receipt.changes, *made.changes), made.sources)
             self._record(tx, "update", known.id, receipt)
         self._after_write(receipt)
         return self._shown(receipt, allowed)
@@ -252,19 +281,34 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         return receipt
 
     def erase(
-        self, id: str | None = None, *, source: str | None = None, user: str | None = None, session: str | None = None
+        self,
+        id: str | None = None,
+        *,
+        source: str | None = None,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        whole: bool = False,
     ) -> erasure.Erased:
         """For good: the sources, everything derived from them, and every byte of them in the cube's files. The receipt says
-        what went and that nothing is left; the audit log keeps hashes, never words."""
-        wanted = {k: v for k, v in {"memory": id, "source": source, "user": user, "session": session}.items() if v is not None}
+        what went and that nothing is left; the audit log keeps hashes, never words. Of ``user``, ``agent`` and ``session`` together goes what
+        is of all of them; ``whole`` is everything in the cube."""
+        scope = inputs.scope_of(self.name, user, agent, session)
+        ways = {
+            "memory": id,
+            "source": source,
+            "scope": None if scope == Scope(self.name) else "scope",
+            "cube": self.name if whole else None,
+        }
+        wanted = {k: v for k, v in ways.items() if v is not None}
         if len(wanted) != 1:
-            raise Invalid("erase needs exactly one of: an id, source=, user= or session=.")
+            raise Invalid("erase needs exactly one of: an id, source=, whole=True, or some of user=, agent= and session=.")
         by, value = next(iter(wanted.items()))
+        if by == "scope":
+            named = {word: name for word, name in (("user", user), ("agent", agent), ("session", session)) if name is not None}
+            by, value = next(iter(named.items())) if len(named) == 1 else (by, ", ".join(f"{word} {name}" for word, name in named.items()))
         inputs.id_of(value)
-        if by == "memory":
-            allowed = self._reach("erase", value)
-        else:
-            allowed = self._allow("erase", replace(Scope(self.name), **({} if by == "source" else {by: value})))
+        allowed = self._reach("erase", value) if by == "memory" else self._allow("erase", scope)
         self._scheduler.note_uses()
         self._parts.vault.clear()
         return erasure.erase(
@@ -279,6 +323,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             self._queued_of,
             self._activations.tidy,
             partial(self._activations.settle, is_erasing=True),
+            None if by in ("memory", "source", "user", "session") else scope,
         )
 
     # -- time machine ---------------------------------------------------------------------------------------------------
@@ -293,9 +338,9 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         def prepare(store: Store) -> None:
             if moment is not None:
                 with store.write(self._parts.clock.now()) as tx:
-                    gone = prune(store, tx, moment)
+                    gone, kept = prune(store, tx, moment)
                     tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": len(gone)})
-                store.scrub(gone)
+                store.scrub(gone, kept)
 
         branch = Cube(self._parts, self._parts.vault.branch(self.name, name, moment, prepare))
         self._branches.append(branch)
@@ -319,9 +364,19 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         broken += [Fault(self.name, f"adapter {id}", told) for id, told in self._adapters.faults()]
         return Report(checked, (*faults, *left, *broken), tuple(gone))
 
-    def stats(self) -> Mapping[str, object]:
-        """Counts and sizes, and whether the files hold ciphertext alone."""
-        at = self._allow("stats", Scope(self.name)).rows
+    def stats(
+        self,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        where: Mapping[str, object] | None = None,
+        expired: bool = False,
+    ) -> Mapping[str, object]:
+        """Counts and sizes, and whether the files hold ciphertext alone. ``findable`` is how many memories `list` would show in all, of this user, agent
+        and session, and as ``where`` and ``expired`` narrow it; the rest is of the cube."""
+        at = self._allow("stats", inputs.scope_of(self.name, user, agent, session)).rows
+        at = replace(at, where=where_of(where), has_expired=expired)
         return {
             "cube": self.name,
             "findable": self._store.count(at),

@@ -91,6 +91,13 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     return counts, reopened
 
 
+def metadata_of(db: apsw.Connection, sources: Sequence[int]) -> tuple[str, ...]:
+    """What programs keep with the versions that quote these sources."""
+    quoting = f"SELECT content FROM spans WHERE source IN ({_list(sources)})"
+    found = db.execute(f"SELECT DISTINCT metadata FROM contents WHERE metadata IS NOT NULL AND seq IN ({quoting})")
+    return tuple(str(row[0]) for row in found)
+
+
 def drop_untold(db: apsw.Connection) -> None:
     """Contents of which no version is left go, with what was made of them."""
     untold = _list(_column(db, "SELECT seq FROM contents WHERE seq NOT IN (SELECT content FROM versions)"))
@@ -242,10 +249,11 @@ def empty_log(db: apsw.Connection, path: Path) -> None:
         time.sleep(connection.PAUSE_SECONDS)
 
 
-def pieces(texts: Iterable[Message]) -> list[bytes]:
-    """Byte runs of the messages' words, long enough to be theirs alone. Shorter ones may be anybody's: they are left to what SQLite
+def pieces(texts: Iterable[Message], metadata: Iterable[str] = ()) -> list[bytes]:
+    """Byte runs of the messages' words, and of what was kept with them, long enough to be theirs alone. Shorter ones may be anybody's: they are left to what SQLite
     overwrites on deletion, which `tests/kernel/test_residue.py` looks through."""
-    found = [piece for message in texts for text in (message.text, message.caption or "") for piece in residue_of.pieces(text)]
+    said = [text for message in texts for text in (message.text, message.caption or "")]
+    found = [piece for text in (*said, *metadata) for piece in residue_of.pieces(text)]
     return list(dict.fromkeys(found))
 
 
@@ -302,7 +310,14 @@ def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes], key: bytes |
 
 ELSEWHERE = " UNION ALL ".join(
     f"SELECT 1 FROM {table} WHERE instr(CAST({column} AS BLOB), ?1)"
-    for table, column in (("sources", "text"), ("sources", "caption"), ("sources", "role"), ("sources", "foreign_id"), ("names", "name"))
+    for table, column in (
+        ("sources", "text"),
+        ("sources", "caption"),
+        ("sources", "role"),
+        ("sources", "foreign_id"),
+        ("names", "name"),
+        ("contents", "metadata"),
+    )
 )
 
 

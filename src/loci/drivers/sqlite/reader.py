@@ -11,6 +11,7 @@ import apsw
 from loci.drivers.sqlite.codec import TRUSTS, from_micros, load_attributes
 from loci.drivers.sqlite.connection import query
 from loci.errors import Corrupt, Missing, missing
+from loci.text import metadata
 from loci.types import (
     Channel,
     Claim,
@@ -36,7 +37,7 @@ VERSIONS = """
 SELECT v.seq, m.id, v.number, m.part, c.type, c.speaker, c.about, c.attributes, c.checksum, c.seq,
   s.user, s.agent, s.session, s.principal, s.channel, s.origin, c.trust, s.at, s.zone,
   v.valid_from, v.valid_to, v.recorded_from, v.recorded_to, v.author, v.reason, v.ending,
-  t.state, t.expires, t.priority, u.uses, u.last_used, u.cited, u.last_cited, u.stability, u.heat
+  t.state, t.expires, t.priority, u.uses, u.last_used, u.cited, u.last_cited, u.stability, u.heat, s.role, c.metadata
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory
   JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq LEFT JOIN usage u ON u.memory = m.seq
@@ -188,7 +189,7 @@ class Reader:
     def _memory(self, row: Row, quoted: tuple[str, tuple[Span, ...]], claims: tuple[Claim, ...]) -> Memory:
         (_, id, number, part, type, speaker, about, attributes, checksum, _, user, agent, session, principal, channel, origin, trust, at, zone,
          valid_from, valid_to, recorded_from, recorded_to, author, reason, ending, state, expires, priority, uses,
-         last_used, cited, last_cited, stability, heat) = row  # fmt: skip
+         last_used, cited, last_cited, stability, heat, role, kept) = row  # fmt: skip
         entities, keywords, times = load_attributes(_str(attributes))
         named, minutes = self._name(session), _int(zone)
         assert isinstance(checksum, bytes) and isinstance(number, int)
@@ -203,7 +204,7 @@ class Reader:
             checksum=checksum.hex(), author=str(author), reason=str(reason), ending=str(ending), entities=entities, keywords=keywords, times=times,
             claims=claims, priority=_int(priority) or 0, expires=from_micros(_int(expires)), uses=_int(uses) or 0,
             last_used=from_micros(_int(last_used)), cited=_int(cited) or 0, last_cited=from_micros(_int(last_cited)),
-            stability_days=float(stability or 0.0), heat=float(heat or 0.0),
+            stability_days=float(stability or 0.0), heat=float(heat or 0.0), role=str(role), metadata=metadata.read(_str(kept)),
         )  # fmt: skip
 
     def _spans(self, contents: set[int]) -> dict[int, tuple[str, tuple[Span, ...]]]:

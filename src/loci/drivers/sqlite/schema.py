@@ -146,7 +146,13 @@ CREATE TABLE requests (key BLOB PRIMARY KEY, asked BLOB NOT NULL, at INTEGER NOT
 CREATE INDEX requests_by_time ON requests (at);
 """
 
-STEPS: tuple[str, ...] = (CUBE, REQUESTS)
+METADATA = """
+-- what a program keeps with a version: a JSON object
+ALTER TABLE contents ADD COLUMN metadata TEXT;
+CREATE INDEX contents_with_metadata ON contents (seq) WHERE metadata IS NOT NULL;
+"""
+
+STEPS: tuple[str, ...] = (CUBE, REQUESTS, METADATA)
 VERSION = len(STEPS)
 
 

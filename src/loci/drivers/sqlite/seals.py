@@ -24,7 +24,7 @@ SEALED: dict[str, tuple[str, ...]] = {
         "foreign_id", "hash", "origin", "trust",
     ),
     "memories": ("seq", "id", "source", "part"),
-    "contents": ("seq", "memory", "type", "speaker", "about", "attributes", "flags", "length", "checksum", "trust"),
+    "contents": ("seq", "memory", "type", "speaker", "about", "attributes", "flags", "length", "checksum", "trust", "metadata"),
     "versions": (
         "seq", "memory", "number", "content", "outcome", "author", "reason", "cause", "valid_from", "valid_to", "recorded_from",
         "recorded_to", "follows", "ending",
@@ -44,6 +44,8 @@ MOVING = {
     "memories": {"source"}, "claims": {"content", "closed_by", "closed_at"},
     "versions": {"cause", "valid_to", "recorded_to", "follows", "ending"},
 }  # fmt: skip
+LATER = {"contents": 1}
+"""How many columns came with a later schema, at the end of the row: while they are empty the seal is that of the row without them."""
 NAMED = {("sources", column) for column in ("user", "agent", "session", "principal", "speaker", "origin")}
 """Columns of a name's number that are sealed as the name is spelt, so that the table of names is sealed with them."""
 KEYS = {
@@ -78,6 +80,8 @@ SAME = {table: " AND ".join(f"{column} IS ?" for column in columns) for table, c
 def seal(secret: bytes, table: str, row: Row) -> bytes:
     """The seal of a row of ``SEALED``'s columns, names as they are spelt."""
     fixed = FIXED[table](row)
+    if table in LATER and not any(value is not None for value in fixed[-LATER[table] :]):
+        fixed = fixed[: -LATER[table]]
     if not PLAIN.issuperset(map(type, fixed)):  # an enum, say: SQLite gives back its value
         fixed = tuple(str(value) if isinstance(value, str) else int(value) if isinstance(value, int) else value for value in fixed)
     told = ascii(fixed)  # the fastest spelling that keeps values apart, and the same in every Python

@@ -288,10 +288,10 @@ class SqliteStore(Looking):
         with translated(self.path):
             return check(self._db(), self.secret, self.cube, kept)
 
-    def scrub(self, erased: Sequence[Source] = ()) -> int:
+    def scrub(self, erased: Sequence[Source] = (), metadata: Sequence[str] = ()) -> int:
         """Finishes an erasure on disk and looks for what was erased. Returns the bytes looked at."""
         db = self._db()
-        wanted = erasure.pieces([s.message for s in erased])
+        wanted = erasure.pieces([s.message for s in erased], metadata)
         with erasure.finishing(self.path):
             erasure.scrub(db, self.path)
             return erasure.prove(db, self.path, wanted, self._key)

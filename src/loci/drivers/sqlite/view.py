@@ -21,22 +21,25 @@ from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.vectors import Vectors, look_up, slots
 from loci.errors import Corrupt
 from loci.ports import Reach, RowFilter
+from loci.ports.where import HEADER, NAMES, Where
+from loci.text import metadata
 from loci.types import State
 
 FOREVER, NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 STATES = {state.value: number for number, state in enumerate(State)}
 TYPES = {name: number for number, name in enumerate(("fact", "preference", "event", "plan", "question", "instruction", "smalltalk"))}
 PARTS = {"turn": 0, "sentence": 1}
+PART_NAMES = tuple(PARTS)
 
 COLUMNS = (
     "row", "memory", "content", "valid_from", "valid_to", "recorded_from", "recorded_to", "type", "part", "speaker",
-    "user", "agent", "session", "source", "at", "flags", "state", "expires", "length", "trust", "held_since", "held_until", "number",
+    "user", "agent", "session", "source", "at", "flags", "state", "expires", "length", "trust", "held_since", "held_until", "number", "metadata",
 )  # fmt: skip
 SELECT = f"""
 SELECT v.seq, v.memory, v.content, coalesce(v.valid_from, {NEVER}), coalesce(v.valid_to, {FOREVER}), v.recorded_from,
   coalesce(v.recorded_to, {FOREVER}), c.type, m.part, coalesce(c.speaker, 0), coalesce(s.user, 0), coalesce(s.agent, 0),
   coalesce(s.session, 0), m.source, coalesce(s.at, {NEVER}), c.flags, coalesce(t.state, 'generated'),
-  coalesce(t.expires, {FOREVER}), c.length, c.trust, coalesce(q.since, {FOREVER}), coalesce(q.until, {FOREVER}), v.number
+  coalesce(t.expires, {FOREVER}), c.length, c.trust, coalesce(q.since, {FOREVER}), coalesce(q.until, {FOREVER}), v.number, c.metadata
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq LEFT JOIN quarantine q ON q.memory = m.seq
 """
@@ -47,6 +50,7 @@ SELECT (SELECT coalesce(max(seq), 0) FROM audit), (SELECT value FROM header WHER
   coalesce((SELECT embedder FROM generations WHERE state = 'active' ORDER BY number DESC LIMIT 1), '')
 """
 REACH = 3  # turns to either side that count as near
+COLUMN = {"$recorded": "recorded_from"}  # of a field that is called otherwise here
 KEPT = 4  # selections: a search asks for its own several times, and the next one often for the same
 Column = NDArray[np.int64]
 Positions = NDArray[np.int64]
@@ -75,6 +79,7 @@ class View:
         self._last_vector = -1
         self.generation, self.embedder = 0, ""
         self.speakers: set[int] = set()
+        self._kept: dict[str | None, int] = {None: 0}  # what is kept with versions, as it is stored, by the number it has here
         self.last_name = 0
         self._selections: dict[RowFilter, Selection] = {}
         self._circles: dict[RowFilter, Circle] = {}
@@ -90,7 +95,7 @@ class View:
         """A copy that can go another way."""
         other = copy(self)
         other._table, other.vectors, other.speakers = self._table.copy(), self.vectors.apart(), set(self.speakers)
-        other._selections, other._circles = {}, {}
+        other._selections, other._circles, other._kept = {}, {}, dict(self._kept)
         return other
 
     def refresh(self, db: apsw.Connection, *, is_committed: bool = True) -> None:
@@ -121,11 +126,11 @@ class View:
                 marks = ",".join(map(str, touched))
                 stale = query(db, f"{SELECT} WHERE v.memory IN ({marks}) AND v.seq <= {last} ORDER BY v.seq")
                 if stale:
-                    self._table[:, np.searchsorted(rows, [r[0] for r in stale])] = _columns(stale)
+                    self._table[:, np.searchsorted(rows, [r[0] for r in stale])] = _columns(stale, self._kept)
         fresh = query(db, f"{SELECT} WHERE v.seq > ? ORDER BY v.seq", last)
         if fresh:
             self._table = _room(self._table, self._length + len(fresh))
-            self._table[:, self._length : self._length + len(fresh)] = _columns(fresh)
+            self._table[:, self._length : self._length + len(fresh)] = _columns(fresh, self._kept)
             self._length += len(fresh)
             self.speakers.update(r[9] for r in fresh)
 
@@ -245,12 +250,13 @@ class View:
             mask &= (column("valid_from") <= moment) & (column("valid_to") > moment)
             mask &= (column("expires") > moment) | (column("state") == STATES["frozen"])
         else:
-            mask &= (column("expires") > now) | (column("state") == STATES["frozen"])
+            mask &= (column("expires") > now) | (column("state") == STATES["frozen"]) | at.has_expired
             if not at.is_past:
-                mask &= (column("valid_to") > now) | ((column("flags") & FLAG_EVENT) > 0)
+                holds = (column("valid_to") > now) | ((column("flags") & FLAG_EVENT) > 0)
+                mask &= holds | (at.has_expired & (column("valid_to") >= column("expires")))
         wanted = np.zeros(len(STATES), dtype=bool)
         wanted[[STATES[s.value] for s in at.states]] = True
-        wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None
+        wanted[STATES["expired"]] |= at.as_of is not None or at.known_at is not None or at.has_expired
         mask &= wanted[column("state")]
         theirs = self._of(at, names)
         if theirs is not None:
@@ -263,7 +269,28 @@ class View:
             mask &= (column("at") < _micros(at.until)) & (column("at") != NEVER)
         if at.within is not None:
             mask &= self._within(at.within, names)
+        if at.where is not None:
+            mask[mask] = self._holds(at.where, np.flatnonzero(mask), names)
         return mask
+
+    def _holds(self, where: Where, rows: NDArray[np.int64], names: Numbers) -> NDArray[np.bool_]:
+        """Of which of these rows a filter holds. It is asked once of rows that are alike in what it asks about."""
+        asked = sorted(set(where.fields()))
+        header = [field for field in asked if field in HEADER]
+        columns = [self.column("metadata"), *(self.column(COLUMN.get(field, field[1:])) for field in header)]
+        unlike, alike = np.unique(np.stack([column[rows] for column in columns]), axis=1, return_inverse=True)
+        kept = {number: text for text, number in self._kept.items()}
+        called = {number: name for name, number in names.items()} if set(header) & set(NAMES) else {}
+        found = np.zeros(unlike.shape[1], dtype=bool)
+        for place, (number, *told) in enumerate(unlike.T.tolist()):
+            fields: dict[str, object] = metadata.read(kept[number])
+            for field, value in zip(header, told, strict=True):
+                if field == "$part":
+                    fields[field] = PART_NAMES[value]
+                elif value != (0 if field in NAMES else NEVER):
+                    fields[field] = called[value] if field in NAMES else value
+            found[place] = where.holds(fields)
+        return found[alike.ravel()]
 
     def _held(self, at: RowFilter) -> NDArray[np.bool_]:
         """Which rows were in quarantine, as far as was known."""
@@ -359,8 +386,9 @@ class Selection:
         return is_near
 
 
-def _columns(rows: list[tuple[Any, ...]]) -> NDArray[np.int64]:
+def _columns(rows: list[tuple[Any, ...]], kept: dict[str | None, int]) -> NDArray[np.int64]:
     turned = list(zip(*rows, strict=True))
+    turned[-1] = tuple(kept.setdefault(text, len(kept)) for text in turned[-1])
     try:
         for place, numbers in ((7, TYPES), (8, PARTS), (16, STATES)):
             turned[place] = tuple(numbers[name] for name in turned[place])

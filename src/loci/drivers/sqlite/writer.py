@@ -27,7 +27,8 @@ from loci.drivers.sqlite.rows import Row, sure_time, time_of
 from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, sum_of
 from loci.errors import Conflict, Missing
 from loci.ports import ClaimRow, Draft, Removed, Strength
-from loci.types import Interval, Outcome, Source, State
+from loci.text import metadata
+from loci.types import Interval, Outcome, Scope, Source, State
 
 UNSEALED = ("versions", "links", "moves")  # whose rows an erasure or a reversion writes, with an empty seal
 IS_NAME = [("sources", column) in NAMED for column in SEALED["sources"]]
@@ -89,7 +90,8 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
         pending = self._pending
         pending["contents"].append(
             (content, seq, memory.type.value, self._maybe(memory.speaker), memory.about, attributes, flags,
-             len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum), RANK[memory.origin.trust])
+             len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum), RANK[memory.origin.trust],
+             metadata.written(memory.metadata))
         )  # fmt: skip
         for ordinal, span in enumerate(memory.spans):
             pending["spans"].append((content, ordinal, self._source(span.source), span.start, span.end))
@@ -297,6 +299,14 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
             chosen = f"{by} = (SELECT seq FROM names WHERE name = ?)"
         return [str(r[0]) for r in self.rows(f"SELECT id FROM sources WHERE {chosen} ORDER BY seq", value)]
 
+    def said_in(self, scope: Scope) -> list[str]:
+        wanted = [None if name is None else self._number_of(name) for name in (scope.user, scope.agent, scope.session)]
+        found = self.rows(
+            "SELECT id FROM sources WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR agent = ?2) AND (?3 IS NULL OR session = ?3) ORDER BY seq",
+            *wanted,
+        )
+        return [str(row[0]) for row in found]
+
     def coming_from(self, by: Mapping[str, str]) -> list[str]:
         wanted = [None if by.get(word) is None else self._number_of(by[word]) for word in ("origin", "session", "user", "principal")]
         found = self.rows(
@@ -352,10 +362,18 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
         seqs = [self._source(s) for s in sources]
         seals = self._db.execute(f"SELECT seal FROM sources WHERE seq IN ({','.join(map(str, seqs))})")
         self._journal = sum_of([bytes(row[0]) for row in seals], self._journal)
+        kept, quoting = erasure.metadata_of(self._db, seqs), self._quoting(seqs)
         counts, reopened = erasure.remove(self._db, seqs, self.change, self._now)
         self._memories.clear()
         self._count_versions()
-        return Removed(counts, tuple(self.claims_of(reopened)))
+        gone = tuple(id for id, seq in quoting.items() if not self.rows("SELECT 1 FROM memories WHERE seq = ?", seq))
+        return Removed(counts, tuple(self.claims_of(reopened)), kept, gone)
+
+    def _quoting(self, sources: Sequence[int]) -> dict[str, int]:
+        """The memories that quote these sources, by their ids."""
+        listed = ",".join(map(str, sources))
+        sql = f"SELECT DISTINCT m.id, m.seq FROM spans p JOIN contents c ON c.seq = p.content JOIN memories m ON m.seq = c.memory WHERE p.source IN ({listed})"
+        return {str(id): int(seq) for id, seq in self.rows(sql)}
 
     def reopen(self, after: datetime) -> None:
         self.flush()

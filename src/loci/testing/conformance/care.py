@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from loci.ports import Lent
 from loci.testing.conformance.scene import DAY, NOW, OpenStore, embed, expect_missing, log, put, row_counts, seen_at, tell, texts_with
 from loci.testing.embedder import HashEmbedder
+from loci.types import Scope
 
 
 def what_is_removed_is_gone_with_all_that_rested_on_it(open_store: OpenStore) -> None:
@@ -26,9 +27,11 @@ def what_is_removed_is_gone_with_all_that_rested_on_it(open_store: OpenStore) ->
     with store.write(NOW + 2 * DAY) as tx:
         for by, value, expected in (("memory", "m1", ["m1-source"]), ("source", "m1-source", ["m1-source"]), ("session", "t", ["m1-source"]), ("user", "ana", ["m0-source", "m1-source"]), ("user", "nobody", [])):  # fmt: skip
             assert tx.quoting(by, value) == expected
+        for scope, expected in ((Scope(store.cube, "ana", None, "t"), ["m1-source"]), (Scope(store.cube, "ana", "bot"), []), (Scope(store.cube), ["m0-source", "m1-source"])):  # fmt: skip
+            assert tx.said_in(scope) == expected
         gone = store.source("m1-source")
         removed = tx.remove(["m1-source"])
-        assert removed.counts["sources"] == removed.counts["memories"] == 1
+        assert removed.counts["sources"] == removed.counts["memories"] == 1 and removed.memories == ("m1",)
         log(tx)
     assert store.scrub([gone]) > 0
     expect_missing(lambda: store.history("m1"))

@@ -19,7 +19,7 @@ from loci.operation import erasure, importing
 from loci.operation.adapters import Adapters
 from loci.operation.budgets import Budgeted
 from loci.operation.distilling import Distilling
-from loci.operation.intake import Intake, Provenance, people_of, told
+from loci.operation.intake import Intake, Provenance, Told
 from loci.operation.lending import Lending
 from loci.operation.lifecycle import Lifecycle, prune, rewind
 from loci.operation.operator import Operator
@@ -32,6 +32,7 @@ from loci.policy.trust import least
 from loci.ports import Notary, Store
 from loci.system.doubting import Doubting
 from loci.system.explaining import Explaining
+from loci.system.importing import Imports
 from loci.system.once import repeatable
 from loci.system.parts import Parts
 from loci.system.piping import Piped, Piping
@@ -49,6 +50,10 @@ from loci.types import (
     State,
     Trust,
 )
+
+
+class _Undo(Exception):
+    """Takes back what a dry run wrote."""
 
 
 class Cube(Placing, Piping, Explaining, Doubting, Queued):
@@ -120,6 +125,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         parents: tuple[Memory, ...] = (),
         ignored: Sequence[str] = (),
         trust: Trust = Trust.TRUSTED,
+        told: Told | None = None,
     ) -> Receipt:
         self._check_sessions(said, scope, allowed)
         now = self._parts.clock.now()
@@ -130,7 +136,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         if allowed.channel not in (None, channel):
             noted["asked"] = channel.value
         with self._store.write(now) as tx:
-            receipt = intake.take(tx, said, scope, by, header, now)
+            receipt = intake.take(tx, said, scope, by, header, now, told)
             if receipt.sources or noted:
                 self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, user=scope.user, **noted)
         self._after_write(receipt)
@@ -155,12 +161,14 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         origin: str | None = None,
         channel: Channel = Channel.IMPORT,
         signed_by: str | None = None,
+        dry_run: bool = False,
         progress: importing.Progress | None = None,
     ) -> importing.Imported:
-        """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
-        word is stored; importing it again adds nothing. ``origin`` is the file's name if it is not given, ``channel`` what the words are
-        taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file of one, refuses a
-        file that its holder did not sign just so, before anything in it is read. ``progress`` is told (done, total)."""
+        """Takes in a file, or the folder of another memory system, of one of `loader.FORMATS`, and answers with counts, notes and what became of each
+        item. All of it is checked before the first word is stored; importing it again adds nothing. ``origin`` is the file's name if it is not given,
+        ``channel`` what the words are taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file
+        of one, refuses a file that its holder did not sign just so, before anything in it is read. ``dry_run`` does all of it in one transaction and
+        then undoes it: the answer is what an import would give. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
         allowed = self._allow("import", into)
         channel = inputs.channel_named(channel)
@@ -168,16 +176,21 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         name = self._origin(path.name if origin is None else origin)
         signer = None if signed_by is None else self._notary().public(signed_by)
         with Ahead(self._parts.reader, path) as reader:
-            intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
-
-            def add(messages: Sequence[Message], scope: Scope, origin: str | None, trust: Trust) -> Receipt:
-                return self._add(allowed, intake, messages, scope, channel, Header(), origin=origin or name, trust=trust)
-
-            def expect(messages: Sequence[Message], scope: Scope) -> None:
-                reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
-
+            cube = Imports(self, allowed, replace(self._intake, reader=reader), reader, channel, name)
             found = loader.read(path, format, notary=self._parts.notary, signed_by=signer)
-            return importing.import_transcripts(found, add, into, progress, expect)
+            if not dry_run:
+                return importing.import_transcripts(found, cube, into, progress)
+            return self._undone(lambda: importing.import_transcripts(found, cube, into, progress))
+
+    def _undone(self, work: Callable[[], importing.Imported]) -> importing.Imported:
+        """What an import would give: it is done, and rolled back."""
+        done: list[importing.Imported] = []
+        try:
+            with self._store.write(self._parts.clock.now()):
+                done.append(work())
+                raise _Undo
+        except _Undo:
+            return replace(done[0], is_dry_run=True)
 
     def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
         """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds. ``sign`` is

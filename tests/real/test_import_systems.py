@@ -23,7 +23,7 @@ from loci.errors import Invalid, Locked, Malformed, TooLarge
 from loci.infrastructure import dumper, loader
 from loci.operation.importing import Imported
 from loci.system import Cube
-from loci.types import Channel, Memory, Outcome, State, Trust
+from loci.types import Channel, Memory, Outcome, Role, State, Trust
 from loci.wire import MemOS
 
 KNOWN = (
@@ -389,8 +389,6 @@ def test_the_channel_says_what_the_words_count_as(cube: Cube, tmp_path: Path) ->
 
 
 def test_a_writer_may_not_change_what_was_here(open_vault: Callable[..., MemOS], tmp_path: Path) -> None:
-    from loci.types import Role
-
     memory = open_vault()
     path = exports.mem0_json(tmp_path)
     memory.cube("main").import_file(path, user="ana")

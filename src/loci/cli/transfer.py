@@ -81,6 +81,45 @@ def _show(cube: str, imported: Imported) -> None:
         render.note("a dry run: this is what an import would do; nothing was stored")
 
 
+@verb("mirror")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--keep", default="", metavar="SIDE", help="Whose words hold where both were changed: file or cube. The others stay in history."
+)
+@click.option("--dry-run", is_flag=True, help="Say what the folder would bring, and change nothing.")
+@scoped
+def mirror(
+    place: Place, folder: Path, keep: str, dry_run: bool, user: str | None, agent: str | None, session: str | None, as_json: bool
+) -> None:  # fmt: skip
+    """Keep FOLDER and the cube saying the same.
+
+    A Markdown file a session, a paragraph a memory. Edit one, write a new one, delete one, and mirror again: the memory has a
+    further version by 'file', is added, or forgotten. Where both were changed, nothing is, until --keep says whose words hold.
+    """
+    from loci.cli import render
+    from loci.cli.embedding import embed
+
+    with place.open_cube(is_new=True) as cube:
+        with render.progress("mirroring, changes") as advance:
+            done = cube.mirror(folder, user=user, agent=agent, session=session, keep=keep, dry_run=dry_run, progress=advance)
+        try:
+            embed(cube)
+        finally:
+            if as_json:
+                emit(done)
+            else:
+                render.show_fields(
+                    {
+                        "folder": str(folder),
+                        **{name: count for name, count in plain(done).items() if count and name not in ("changes", "is_dry_run")},
+                    }
+                )
+                for step, file, memory in done.changes[:SHOWN]:
+                    render.note(f"{step}: {file or folder.name} {memory}")
+                if dry_run:
+                    render.note("a dry run: nothing was changed")
+
+
 @verb("export")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")

@@ -47,7 +47,8 @@ class Reader(Protocol):
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Who says so, through which channel; ``origin`` is the page, tool or file it is from. ``authority`` is the trust that the writer's
-    words have at best, ``within`` what of the cube they may change, ``parents`` the memories they were derived from."""
+    words have at best, ``within`` what of the cube they may change, ``parents`` the memories they were derived from; ``author`` is whom a version
+    names, if not the principal."""
 
     principal: str
     channel: Channel
@@ -55,6 +56,7 @@ class Provenance:
     authority: Trust = Trust.TRUSTED
     within: tuple[Reach, ...] | None = None
     parents: tuple[Memory, ...] = ()
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from loci.ports import Notary, Store
 from loci.system.doubting import Doubting
 from loci.system.explaining import Explaining
 from loci.system.importing import Imports
+from loci.system.mirroring import Mirror, Mirrored, Progress
 from loci.system.once import repeatable
 from loci.system.parts import Parts
 from loci.system.piping import Piped, Piping
@@ -201,16 +202,41 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         self._note_read("export", ())
         return written
 
+    def mirror(
+        self,
+        folder: str | Path,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        keep: str = "",
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Mirrored:
+        """Brings a folder of Markdown and the cube to say the same: a file a session, a paragraph a memory. What was edited there becomes a further
+        version by the author ``file``, a new paragraph a memory, and what was deleted is forgotten; then the files get what the cube says. Where
+        both were changed since the last time, neither is, and `MirrorConflict` names the places; ``keep`` says whose words are to hold then, ``file`` or
+        ``cube``: the others stay in the memory's history. ``progress`` is told (done, total) of what the folder brings."""
+        inputs.scope_of(self.name, user, agent, session)
+        keep = inputs.one_of(keep, ("", "file", "cube"), "keep")
+        return Mirror(self, inputs.path_of(folder), (user, agent, session)).bring(keep, progress, is_dry_run=dry_run)
+
     # -- changing ------------------------------------------------------------------------------------------------------
 
     @repeatable
     def update(self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None) -> Receipt:
         """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
         with `VersionConflict` when somebody else has changed it since it was read."""
+        return self._update(memory, text, mode=mode, reason=reason, at=at)
+
+    def _update(
+        self, memory: str | Memory, text: str, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None, author: str = "",
+        origin: str | None = None,
+    ) -> Receipt:  # fmt: skip
         allowed = self._reach("update", memory.id if isinstance(memory, Memory) else memory)
         now = self._parts.clock.now()
         by = Provenance(
-            self._parts.governance.principal, allowed.channel or Channel.USER, authority=allowed.trust, within=allowed.rows.within
+            self._parts.governance.principal, allowed.channel or Channel.USER, self._origin(origin), allowed.trust, allowed.rows.within, author=author
         )  # fmt: skip
         with self._parts.pace.foreground(), self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]

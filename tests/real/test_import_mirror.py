@@ -299,3 +299,9 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     done = loci("mirror", str(tmp_path / "m"))
     assert done.returncode == 0 and "updated" in done.stdout and "update: notes.md" in done.stderr
     assert "ten" in loci("list").stdout
+
+
+def test_an_empty_line_below_a_comment_changes_nothing(cube: Cube, home: Path) -> None:
+    edit(home / "notes.md", "-->\nThe shop", "-->\n\nThe shop")
+    done = cube.mirror(home)
+    assert (done.added, done.updated, done.forgotten) == (0, 0, 0) and len(turns(cube)) == 3

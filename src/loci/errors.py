@@ -31,6 +31,7 @@ value and the next step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -151,6 +152,19 @@ class VersionConflict(Conflict):
 
     def details(self) -> dict[str, object]:
         return {"expected": self.expected, "found": self.found}
+
+
+class MirrorConflict(Conflict):
+    """A folder and its cube were both changed in the same place; ``places`` names each. Nothing was changed on either side."""
+
+    code = "mirror_conflict"
+
+    def __init__(self, message: str, places: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(message)
+        self.places = list(places)
+
+    def details(self) -> dict[str, object]:
+        return {"places": self.places}
 
 
 class IllegalMove(Conflict):

@@ -234,6 +234,8 @@ class RemoteCube(_Remote):
     def import_file(self, path: str | Path, *, progress: Progress | None = None, **asked: Any) -> Imported:
         """As `Cube.import_file`: the file goes there."""
         file = inputs.path_of(path)
+        if file.is_dir():
+            raise Unsupported(f"{file} is a folder, and one file goes over a network. Import it where the vault is.")
         given = _spoken(_named(Cube.import_file, (path,), {"origin": file.name, **asked}))
         del given["path"]
         if given.pop("signed_by", None) is not None:

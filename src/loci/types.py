@@ -95,6 +95,7 @@ class Outcome(StrEnum):
     MOVED = "moved"
     IGNORED = "ignored"
     PENDING = "pending"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ PAGES = [
     "docs/how-to/adapters.md",
     "docs/how-to/server.md",
     "docs/how-to/from-mem0.md",
+    "docs/how-to/import.md",
 ]
 
 
@@ -47,6 +48,7 @@ def test_links_between_pages_lead_somewhere():
         "design/019-pipelines.md",
         "design/021-what-a-door-may-do.md",
         "design/022-mem0s-door.md",
+        "design/025-what-comes-from-elsewhere.md",
         "docs/how-to/mcp.md",
         *(f"docs/explanation/{name}.md" for name in ("activation", "foresight", "memory-bank", "three-forms", "adapters", "placement")),
     )

@@ -19,10 +19,10 @@ from loci.errors import Conflict, Invalid, Malformed, Missing, ReadOnly, TooLarg
 from loci.infrastructure import dumper
 from loci.infrastructure.loader import Transcript
 from loci.operation import importing
-from loci.operation.intake import MAX_MESSAGES, MAX_TEXT_BYTES
+from loci.operation.intake import MAX_MESSAGES, MAX_TEXT_BYTES, Told
 from loci.system import Cube
 from loci.testing import ManualClock
-from loci.types import Scope
+from loci.types import Change, Memory, Scope, Trust
 from loci.wire import MemOS
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -158,15 +158,32 @@ def test_a_kill_in_the_middle_and_a_second_import_are_one_import(
 # -- batches -----------------------------------------------------------------------------------------------------------------
 
 
+class Noting:
+    """Takes batches, and knows nothing of what was imported before."""
+
+    def __init__(self, cube: Cube | None = None) -> None:
+        self.cube, self.seen = cube, list[list[Message]]()
+
+    def add(self, messages: Sequence[Message], scope: Scope, origin: str | None, trust: Trust, told: Told) -> Receipt:
+        self.seen.append(list(messages))
+        return self.cube.add(messages) if self.cube else Receipt(())
+
+    def expect(self, messages: Sequence[Message], scope: Scope) -> None: ...
+
+    def known(self, ids: Sequence[str], user: str | None) -> dict[str, Memory]:
+        return {}
+
+    def says(self, memory: Memory, text: str) -> bool:
+        return False
+
+    def follow(self, memories: Sequence[importing.Followed]) -> list[list[Change]]:
+        return [[] for _ in memories]
+
+
 def batches(transcripts: Sequence[Transcript], into: Scope | None = None) -> list[list[Message]]:
-    seen: list[list[Message]] = []
-
-    def add(messages: Sequence[Message], *_: object) -> Receipt:
-        seen.append(list(messages))
-        return Receipt(())
-
-    importing.import_transcripts(transcripts, add, into or Scope("main"))
-    return seen
+    noting = Noting()
+    importing.import_transcripts(transcripts, noting, into or Scope("main"))
+    return noting.seen
 
 
 def chat(name: str, people: Sequence[str], count: int) -> Transcript:
@@ -189,7 +206,7 @@ def test_equal_messages_share_a_batch(cube: Cube) -> None:
     others = [replace(same, text=f"word {n}") for n in range(600)]
     transcript = Transcript("", (same, *others, same))
     assert [len(batch) for batch in batches([transcript])] == [501, 101]
-    assert importing.import_transcripts([transcript], lambda m, *_: cube.add(m), Scope("main")).added == 602
+    assert importing.import_transcripts([transcript], Noting(cube), Scope("main")).added == 602
 
 
 def test_more_equal_messages_than_a_transaction_takes_import_nothing() -> None:

@@ -127,7 +127,9 @@ def test_a_cube_from_before_there_were_keys_takes_them(memory: System, tmp_path:
     memory.cube("main").add("I live in Porto.")
     memory.close()
     db = apsw.Connection(str(tmp_path / "vault" / "main.loci"))
-    db.execute("DROP TABLE requests; ALTER TABLE contents DROP COLUMN metadata; PRAGMA user_version=1").fetchall()
+    db.execute(
+        "DROP TABLE requests; DROP INDEX contents_with_metadata; ALTER TABLE contents DROP COLUMN metadata; PRAGMA user_version=1"
+    ).fetchall()
     db.close()
     with MemOS.open(tmp_path / "vault", embedder="none", background=False) as later:
         assert later.cube("main").once("k1").add("I live in Lisbon.").ids

@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Look back": {"history": "past:history", "diff": "past:diff", "branch": "past:branch"},
     "Explain": {"why": "explain:why", "why-not": "explain:why_not", "log": "explain:log"},
     "Care": {
-        "import": "transfer:import_", "export": "transfer:export", "verify": "care:verify", "stats": "care:stats",
+        "import": "transfer:import_", "export": "transfer:export", "mirror": "transfer:mirror", "verify": "care:verify", "stats": "care:stats",
         "tune": "care:tune", "settings": "care:settings",
     },
     "Trust": {

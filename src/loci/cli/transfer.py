@@ -14,10 +14,17 @@ from loci.interface.outputs import plain
 if TYPE_CHECKING:
     from loci.operation.importing import Imported
 
+SHOWN = 20  # refused items that are named on a terminal
+
 
 @verb("import")
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--format", metavar="NAME", help="chatgpt, transcript, messages, conversations or loci; default: by what is in the file.")
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    metavar="NAME",
+    help="chatgpt, claude, mem0, graphiti, memos, letta, langgraph, transcript, messages, conversations or loci; default: by what is in it.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be taken, and take nothing.")
 @click.option(
     "--signed-by", metavar="KEY", help="Only if signed by this public key (ed25519:..., or the file of one), and unchanged since."
 )
@@ -27,13 +34,14 @@ if TYPE_CHECKING:
 )
 @scoped
 def import_(
-    place: Place, path: Path, format: str | None, signed_by: str | None, origin: str | None, channel: str, user: str | None, agent: str | None, session: str | None,
+    place: Place, path: Path, format: str | None, dry_run: bool, signed_by: str | None, origin: str | None, channel: str, user: str | None, agent: str | None, session: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Remember the conversations of FILE.
+    """Remember what PATH holds.
 
-    A ChatGPT export, a transcript with dates, JSONL of messages, or the unified format. A malformed file imports
-    nothing; a file that was imported before adds nothing.
+    An export of ChatGPT or Claude (also the zip), mem0 (JSON, history.db, Qdrant folder), Graphiti or Zep, a cube of MemOS,
+    a Letta agent file, a LangGraph store, a transcript with dates, JSONL of messages. A malformed file imports nothing; one
+    that was imported before adds nothing. --json names what became of each item.
     """
     from loci.cli import render
     from loci.cli.embedding import embed
@@ -44,7 +52,7 @@ def import_(
         with render.progress("reading, messages") as advance:
             imported = cube.import_file(
                 path, format=format, user=user, agent=agent, session=session, origin=origin, channel=channel_of(channel) or Channel.IMPORT,
-                signed_by=signed_by, progress=advance,
+                signed_by=signed_by, dry_run=dry_run, progress=advance,
             )  # fmt: skip
         try:
             embed(cube)
@@ -58,10 +66,58 @@ def import_(
 def _show(cube: str, imported: Imported) -> None:
     from loci.cli import render
 
-    counts = {name.replace("_", " "): count for name, count in plain(imported).items() if name != "notes" and count}
+    counts = {
+        name.replace("_", " "): count for name, count in plain(imported).items() if name not in ("notes", "items", "is_dry_run") and count
+    }
     render.show_fields({"cube": cube, **counts})
     for line in imported.notes:
         render.note(line)
+    refused = [item for item in imported.items if item.outcome.value in ("refused", "quarantined")]
+    for item in refused[:SHOWN]:
+        render.note(f"{item.outcome.value}: {item.item}: {item.reason}")
+    if len(refused) > SHOWN:
+        render.note(f"{len(refused) - SHOWN} more were refused or quarantined; --json names all of them")
+    if imported.is_dry_run:
+        render.note("a dry run: this is what an import would do; nothing was stored")
+
+
+@verb("mirror")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--keep", default="", metavar="SIDE", help="Whose words hold where both were changed: file or cube. The others stay in history."
+)
+@click.option("--dry-run", is_flag=True, help="Say what the folder would bring, and change nothing.")
+@scoped
+def mirror(
+    place: Place, folder: Path, keep: str, dry_run: bool, user: str | None, agent: str | None, session: str | None, as_json: bool
+) -> None:  # fmt: skip
+    """Keep FOLDER and the cube saying the same.
+
+    A Markdown file a session, a paragraph a memory. Edit one, write a new one, delete one, and mirror again: the memory has a
+    further version by 'file', is added, or forgotten. Where both were changed, nothing is, until --keep says whose words hold.
+    """
+    from loci.cli import render
+    from loci.cli.embedding import embed
+
+    with place.open_cube(is_new=True) as cube:
+        with render.progress("mirroring, changes") as advance:
+            done = cube.mirror(folder, user=user, agent=agent, session=session, keep=keep, dry_run=dry_run, progress=advance)
+        try:
+            embed(cube)
+        finally:
+            if as_json:
+                emit(done)
+            else:
+                render.show_fields(
+                    {
+                        "folder": str(folder),
+                        **{name: count for name, count in plain(done).items() if count and name not in ("changes", "is_dry_run")},
+                    }
+                )
+                for step, file, memory in done.changes[:SHOWN]:
+                    render.note(f"{step}: {file or folder.name} {memory}")
+                if dry_run:
+                    render.note("a dry run: nothing was changed")
 
 
 @verb("export")

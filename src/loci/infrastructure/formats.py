@@ -33,13 +33,27 @@ Placed = tuple[int, str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Sequel:
+    """What became, where it is from, of the memory that the message ``of`` made: further words, else a deletion, else an end of what was true,
+    at ``at``. ``why`` names the change there; it is kept as the reason of the version that it makes, by which it is known again."""
+
+    of: str
+    why: str
+    at: datetime | None = None
+    text: str | None = None
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
-    """One conversation as a file tells it.
+    """One conversation as a file tells it, or (``are_facts``) what another system remembers: there a message's id is that of a memory, and one
+    that is known by it is not taken for a further one when its words have changed.
 
     ``name`` is the session of those messages that name none; empty means they have none. ``user`` and ``agent`` are set
     when the file says whose it is, ``origin`` and ``trust`` when it says where the words were from: what was not trusted where it was
     exported is not trusted for being imported. ``lines`` is where each message begins; ``notes``, on the first of a file, what was
-    decided or left out in reading it.
+    decided or left out in reading it, and ``refused``, on the same, what in it was not taken and why. ``sequels`` follow the messages, in
+    their order; ``made_of`` names, for the id of a message, those of the messages that it was drawn from.
     """
 
     name: str
@@ -51,6 +65,10 @@ class Transcript:
     file: str = ""
     origin: str | None = None
     trust: Trust = Trust.TRUSTED
+    are_facts: bool = False
+    refused: tuple[tuple[str, str], ...] = ()
+    sequels: tuple[Sequel, ...] = ()
+    made_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,7 @@ class Sheet:
     text: str
     told: dict[str, list[int]] = field(default_factory=dict)
     is_signed: bool = False
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
     def malformed(self, line: int, what: str) -> Malformed:
         where = f"{self.file}, line {line}" if line else self.file
@@ -70,6 +89,17 @@ class Sheet:
     def note(self, what: str, line: int = 0) -> None:
         """Something the caller should know; told once, with the first lines it is true of."""
         self.told.setdefault(what, []).append(line)
+
+    def refuse(self, item: str, why: str) -> None:
+        """One thing that the file holds and that is not taken."""
+        self.refused.append((item, why))
+
+    def aware(self, at: datetime | None) -> datetime | None:
+        """The time with a zone: UTC where it names none, which is noted."""
+        if at is None or at.tzinfo is not None:
+            return at
+        self.note("times without a zone were read as UTC")
+        return at.replace(tzinfo=UTC)
 
     def notes(self) -> tuple[str, ...]:
         return tuple(f"{what}{_where(lines)}" for what, lines in self.told.items())
@@ -90,10 +120,7 @@ class Gathering:
         if is_blank(message.text) and is_blank(message.caption or ""):
             self._sheet.note("empty messages were left out", line)
             return
-        at, id = message.at, message.id
-        if at is not None and at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
-            self._sheet.note("times without a zone were read as UTC")
+        at, id = self._sheet.aware(message.at), message.id
         if id is None and at is None:
             id = place
         elif id is None:
@@ -116,6 +143,40 @@ class Gathering:
 
     def transcript(self, name: str, user: str | None = None, agent: str | None = None) -> Transcript:
         return Transcript(name, tuple(self._messages), tuple(self._lines), (), user, agent, self._sheet.file)
+
+
+Whose = tuple[str | None, str | None]  # user, agent
+
+
+class Kept:
+    """Facts of another system while they are read, by whose they are. They count as reported: a model put them into words."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._by: dict[Whose, Gathering] = {}
+        self._sequels: dict[Whose, list[Sequel]] = {}
+        self._made_of: dict[Whose, dict[str, tuple[str, ...]]] = {}
+        self._ids: set[tuple[Whose, str]] = set()
+
+    def add(self, whose: Whose, message: Message, line: int, sequels: Sequence[Sequel] = (), made_of: tuple[str, ...] = ()) -> None:
+        """One more memory, what became of it, and what it was drawn from."""
+        assert message.id is not None
+        if (whose, message.id) in self._ids:
+            self._sheet.refuse(message.id, "an earlier item has the same id")
+            return
+        self._ids.add((whose, message.id))
+        self._by.setdefault(whose, Gathering(self._sheet)).add(message, line, message.id)
+        self._sequels.setdefault(whose, []).extend(replace(sequel, at=self._sheet.aware(sequel.at)) for sequel in sequels)
+        if made_of:
+            self._made_of.setdefault(whose, {})[message.id] = made_of
+
+    def transcripts(self, trust: Trust = Trust.REPORTED) -> list[Transcript]:
+        return [
+            replace(
+                gathered.transcript("", *whose), trust=trust, are_facts=True, sequels=tuple(self._sequels[whose]), made_of=self._made_of.get(whose, {})
+            )
+            for whose, gathered in self._by.items()
+        ]  # fmt: skip
 
 
 def is_blank(text: str) -> bool:
@@ -228,7 +289,7 @@ class Row:
     @classmethod
     def of(cls, sheet: Sheet, line: int, value: object, what: str) -> Row:
         if not isinstance(value, dict):
-            raise sheet.malformed(line, f"{what} must be an object in braces, and is {_brief(value)}.")
+            raise sheet.malformed(line, f"{what} must be an object in braces, and is {brief(value)}.")
         return cls(sheet, line, value, what)
 
     def wrong(self, what: str) -> Malformed:
@@ -245,8 +306,24 @@ class Row:
     def text(self, *names: str) -> str | None:
         name, value = self.first(names)
         if value is not None and not isinstance(value, str):
-            raise self.wrong(f"{name!r} is {_brief(value)}; it must be a string.")
+            raise self.wrong(f"{name!r} is {brief(value)}; it must be a string.")
         return value
+
+    def rows(self, name: str, what: str) -> list[Row]:
+        """The objects of the array under a key; none where there is none."""
+        value = self.fields.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.wrong(f"{name!r} is {brief(value)}; it must be an array.")
+        return [Row.of(self.sheet, self.line, entry, f"{what} {number}") for number, entry in enumerate(value, 1)]
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """The strings of the array under a key; none where there is none."""
+        value = self.fields.get(name)
+        if value is not None and not (isinstance(value, list) and all(isinstance(entry, str) for entry in value)):
+            raise self.wrong(f"{name!r} is {brief(value)}; it must be an array of strings.")
+        return tuple(value or ())
 
     def words(self, *names: str) -> str:
         text = self.text(*names)
@@ -261,7 +338,7 @@ class Row:
             return value or None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        raise self.wrong(f"{name!r} is {_brief(value)}; it must be a string or a whole number.")
+        raise self.wrong(f"{name!r} is {brief(value)}; it must be a string or a whole number.")
 
     def at(self, *names: str) -> datetime | None:
         """A time: ISO 8601, or seconds or milliseconds since 1970. Without a zone it stays naive."""
@@ -277,10 +354,10 @@ class Row:
                 return EPOCH + (timedelta(milliseconds=value) if abs(value) >= MILLISECONDS_FROM else timedelta(seconds=value))
         except (ValueError, OverflowError):
             pass
-        raise self.wrong(f"{name!r} is {_brief(value)}; it must be a time such as 2024-05-12T14:33:00+01:00, or seconds since 1970.")
+        raise self.wrong(f"{name!r} is {brief(value)}; it must be a time such as 2024-05-12T14:33:00+01:00, or seconds since 1970.")
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
     shown = {type(None): "null", dict: "an object", list: "an array"}.get(type(value)) or json.dumps(value, ensure_ascii=False)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
@@ -334,7 +411,7 @@ def conversations(sheet: Sheet) -> list[Transcript]:
         if name in found:
             raise row.wrong(f"the id {name!r} is that of an earlier conversation too.")
         if not isinstance(turns, list):
-            raise row.wrong(f"'turns' is {_brief(turns)}; it must be an array.")
+            raise row.wrong(f"'turns' is {brief(turns)}; it must be an array.")
         found[name] = _turns(sheet, line, name, turns)
     return list(found.values())
 
@@ -358,9 +435,6 @@ def _turns(sheet: Sheet, line: int, name: str, turns: Sequence[object]) -> Trans
 # -- Loci's own export ---------------------------------------------------------------------------------------------------------
 
 
-Whose = tuple[str | None, str | None]  # user, agent
-
-
 def export(sheet: Sheet) -> list[Transcript]:
     """The messages of a cube that `dumper.dump` wrote, by user and agent, each exactly as it was journaled, in their order."""
     rows = values(sheet)
@@ -370,7 +444,7 @@ def export(sheet: Sheet) -> list[Transcript]:
     if isinstance(version, int) and version > VERSION:
         raise NewerSchema(f"{sheet.file} was exported by a newer Loci (format {version}; this one reads {VERSION}). Upgrade.")
     if version != VERSION:
-        raise header.wrong(f"'loci' is {_brief(version)}; it must be {VERSION}.")
+        raise header.wrong(f"'loci' is {brief(version)}; it must be {VERSION}.")
     if header.fields.get("signed") and not sheet.is_signed:
         raise header.wrong("it says that the file is signed, and the last line is no signature: it was cut short or changed.")
     found: dict[Whose, list[tuple[str | None, Trust, Gathering]]] = {}
@@ -393,7 +467,7 @@ def export(sheet: Sheet) -> list[Transcript]:
             raise row.wrong("it is neither a 'source' nor a 'memory'.")
     for what, count in (("sources", sources), ("memories", memories)):
         if header.fields.get(what) != count:
-            raise sheet.malformed(line, f"the file has {count} {what} and its header says {_brief(header.fields.get(what))}.")
+            raise sheet.malformed(line, f"the file has {count} {what} and its header says {brief(header.fields.get(what))}.")
     if changed:
         sheet.note(f"{changed} memories had been changed, forgotten or marked by hand; their words are read anew, without that")
     return [
@@ -407,7 +481,7 @@ def _trust(row: Row, role: str) -> Trust:
     """What the words were trusted as, if that is less than importing them would make of them: else they stay with the rest."""
     told = row.text("trust")
     if told is not None and told not in list(Trust):
-        raise row.wrong(f"'trust' is {_brief(told)}; it must be one of {', '.join(Trust)}.")
+        raise row.wrong(f"'trust' is {brief(told)}; it must be one of {', '.join(Trust)}.")
     return Trust.TRUSTED if told is None or overrules(Trust(told), trust_of(Channel.IMPORT, role, Trust.TRUSTED)) else Trust(told)
 
 

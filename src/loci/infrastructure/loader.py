@@ -8,20 +8,20 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from loci.errors import Denied, Invalid, Malformed, Missing, TooLarge
-from loci.infrastructure import formats, signature
-from loci.infrastructure.chatgpt import chats
+from loci.infrastructure import chatgpt, claude, foreign, formats, graphiti, langgraph, letta, mem0, memos, signature
 from loci.infrastructure.chatlog import chatlog
 from loci.infrastructure.formats import Sheet, Transcript
 from loci.ports import Notary
 
 __all__ = ["FORMATS", "MAX_FILE_BYTES", "Transcript", "read"]
 
-MAX_FILE_BYTES = 1 << 30  # of a file, and of what an archive holds when unpacked
+MAX_FILE_BYTES = 1 << 30  # of a file, and of what an archive or a folder holds
 PIECE_BYTES = 1 << 20
 MAX_RATIO = 200  # of unpacked to packed; text packs to a tenth, a bomb to a thousandth
 RATIO_FROM_BYTES = 1 << 24  # below this the ratio does not matter
@@ -31,13 +31,29 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, Runt
 
 Parse = Callable[[Sheet], list[Transcript]]
 FORMATS: dict[str, tuple[str, Parse]] = {
-    "chatgpt": ("ChatGPT's data export: conversations.json, or the .zip it comes in", chats),
+    "chatgpt": ("ChatGPT's data export: conversations.json, or the .zip it comes in", chatgpt.chats),
+    "claude": ("Claude's data export: conversations.json, or the .zip it comes in", claude.chats),
+    "mem0": ("mem0: JSON of memories, its history.db, its local Qdrant folder, or a folder with both", mem0.memories),
+    "graphiti": ("Graphiti or Zep: JSON of episodes and edges", graphiti.graph),
+    "memos": ("a cube that MemOS dumped: its folder, or textual_memory.json", memos.cube),
+    "letta": ("Letta: an agent file (.af), or JSON of memory blocks", letta.agents),
+    "langgraph": ("a LangGraph store: JSON of items with namespace, key and value", langgraph.items),
     "transcript": ("lines of 'Name: text' with dates: WhatsApp, ISO times, or under date lines", chatlog),
     "messages": ("JSON Lines or an array of messages: role or speaker, text, at; session, caption, id", formats.messages),
     "conversations": ("JSON Lines of conversations with turns: id, session, at, speaker, text, caption", formats.conversations),
     "loci": ("an export of Loci's own, by `loci export`", formats.export),
 }
+ZIPPED = ("chatgpt", "claude")
+BY_KEYS: tuple[tuple[str, frozenset[str]], ...] = (  # the first whose keys the first object of a file has
+    ("loci", frozenset({"loci"})), ("chatgpt", frozenset({"mapping"})), ("claude", frozenset({"chat_messages"})),
+    ("conversations", frozenset({"turns"})), ("letta", frozenset({"agents", "blocks"})), ("letta", frozenset({"label", "value", "limit"})),
+    ("langgraph", frozenset({"namespace", "key", "value"})), ("graphiti", frozenset({"uuid", "fact"})), ("graphiti", frozenset({"uuid", "content"})),
+    ("graphiti", frozenset({"episodes", "edges"})), ("graphiti", frozenset({"facts"})), ("memos", frozenset({"nodes", "edges"})),
+    ("mem0", frozenset({"results"})), ("mem0", frozenset({"memories"})), ("mem0", frozenset({"id", "memory", "created_at"})),
+    ("mem0", frozenset({"id", "memory", "hash"})), ("memos", frozenset({"id", "memory", "metadata"})), ("mem0", frozenset({"id", "memory"})),
+)  # fmt: skip
 ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+REFUSED_NAMED = 5
 MEMBER = re.compile(r"(?:.*/)?conversations(?:-\d+)?\.json")
 JSON = re.compile(r"[ \t\r\n]*(?:\{|\[[ \t\r\n]*[{\[\]\"])")
 
@@ -50,25 +66,85 @@ def read(path: Path, format: str | None = None, *, notary: Notary | None = None,
     """
     if format is not None and format not in FORMATS:
         raise Invalid(f"format is {format!r}; it must be one of {', '.join(FORMATS)}.")
+    if path.is_dir():
+        if signed_by is not None:
+            raise Invalid(f"{path} is a folder, and only a file is signed.")
+        return _held(path.name, _folder(path, format))
     raw, note = signature.checked(path.name, _bytes(path), notary, signed_by)
+    if raw.startswith(foreign.MAGIC):
+        if format not in (None, "mem0"):
+            raise Malformed(f"{path.name} is an SQLite file; only mem0's is read (--format mem0). Export it to JSON first.")
+        return _held(path.name, _mem0(path.name, {path: raw}, {}))
     if raw.startswith(b"PK\x03\x04"):
-        if format not in (None, "chatgpt"):
-            raise Malformed(f"{path.name} is an archive; only ChatGPT's export is read from one. Unpack it first.")
-        sheets, format = _unpack(path.name, raw), "chatgpt"
+        if format not in (None, *ZIPPED):
+            raise Malformed(f"{path.name} is an archive; only the exports of ChatGPT and Claude are read from one. Unpack it first.")
+        sheets = _unpack(path.name, raw)
     else:
         sheets = [Sheet(path.name, path.stem, _decode(path.name, raw), is_signed=note is not None)]
     if note is not None:
         sheets[0].note(note)
-    found = [transcript for sheet in sheets for transcript in _parsed(sheet, format or detect(sheet))]
-    if not found:
-        raise Malformed(f"{path.name} holds no message. Nothing was imported.")
+    return _held(path.name, [transcript for sheet in sheets for transcript in _parsed(sheet, format or detect(sheet))])
+
+
+def _held(name: str, found: list[Transcript]) -> list[Transcript]:
+    """What was found, if there is anything to take. Raises `Malformed`, with what was refused, if not."""
+    if not any(transcript.messages for transcript in found):
+        refused = [f"{item}: {why}" for transcript in found for item, why in transcript.refused]
+        told = f" Refused: {'; '.join(refused[:REFUSED_NAMED])}." if refused else ""
+        raise Malformed(f"{name} holds no message.{told} Nothing was imported.")
     return found
 
 
 def _parsed(sheet: Sheet, format: str) -> list[Transcript]:
-    """The transcripts that have messages, the first with the notes of the file."""
-    found = [transcript for transcript in FORMATS[format][1](sheet) if transcript.messages]
-    return [replace(found[0], notes=sheet.notes()), *found[1:]] if found else []
+    return _marked(sheet, FORMATS[format][1](sheet))
+
+
+def _marked(sheet: Sheet, transcripts: Sequence[Transcript]) -> list[Transcript]:
+    """The transcripts that have messages, the first with the notes of the file and what was refused of it."""
+    found = [transcript for transcript in transcripts if transcript.messages]
+    if not found and sheet.refused:
+        found = [Transcript("", ())]
+    return [replace(found[0], notes=sheet.notes(), refused=tuple(sheet.refused)), *found[1:]] if found else []
+
+
+# -- folders, and the database that mem0 keeps ---------------------------------------------------------------------------------
+
+
+def _folder(path: Path, format: str | None) -> list[Transcript]:
+    """What another system keeps in a folder, told by what is in it."""
+    if format in (None, "memos") and (path / memos.CONFIG).is_file() and (path / memos.TEXT).is_file():
+        text, refused = memos.parts(path)
+        assert text is not None
+        sheet = Sheet(text.name, path.name, _decode(text.name, _bytes(text)), refused=refused)
+        return _parsed(sheet, "memos")
+    points = mem0.collections_of(path)
+    histories = [file for file in sorted(path.glob("*.db")) if file.is_file() and not file.is_symlink()]
+    if format in (None, "mem0") and (points or histories):
+        for file in points:
+            foreign.check_unlocked(file.parents[2] / ".lock")
+        raws = {file: _bytes(file) for file in (*histories, *points)}
+        if sum(map(len, raws.values())) > MAX_FILE_BYTES:
+            raise TooLarge(f"{path} holds more than {MAX_FILE_BYTES:,} bytes. Export to JSON and split it; nothing was imported.")
+        return _mem0(path.name, {file: raws[file] for file in histories}, {file: raws[file] for file in points})
+    raise Invalid(
+        f"{path} is a folder, and neither mem0's (history.db, or a Qdrant folder with meta.json) nor a cube of MemOS ({memos.CONFIG}, {memos.TEXT}). Give "
+        "a file in it; a folder of Markdown is kept in step by `loci mirror`."
+    )
+
+
+def _mem0(name: str, histories: Mapping[Path, bytes], points: Mapping[Path, bytes]) -> list[Transcript]:
+    """The memories of mem0's own files, which must be those of nobody who is writing."""
+    sheet = Sheet(name, "", "")
+    for file in (*histories, *points):
+        foreign.check_idle(file)
+    with ExitStack() as opened:
+        changes = [opened.enter_context(foreign.opened(file.name, raw)) for file, raw in histories.items() if raw.startswith(foreign.MAGIC)]
+        collections = {
+            file.parent.name: opened.enter_context(foreign.opened(f"{file.parent.name}/{file.name}", raw)) for file, raw in points.items()
+        }
+        if not points and not any(tables.has("history") for tables in changes):
+            raise Malformed(f"{name} is an SQLite file without mem0's table 'history'. Nothing was imported.")
+        return _marked(sheet, mem0.folder(sheet, changes, collections))
 
 
 def detect(sheet: Sheet) -> str:
@@ -77,8 +153,7 @@ def detect(sheet: Sheet) -> str:
         return "transcript"
     _, _, first = next(formats.values(sheet), (0, "", None))
     keys = first.keys() if isinstance(first, dict) else set[str]()
-    by_key = {"loci": "loci", "mapping": "chatgpt", "turns": "conversations"}
-    return next((format for key, format in by_key.items() if key in keys), "messages")
+    return next((format for format, needed in BY_KEYS if needed <= keys), "messages")
 
 
 def _bytes(path: Path) -> bytes:
@@ -137,7 +212,7 @@ def _check_sizes(name: str, members: Sequence[zipfile.ZipInfo], most: int) -> No
     """That an archive of so many bytes holds conversations, and unpacks to no more than a file may have. Members may overlap,
     so that what they are packed in is never more than the archive."""
     if not members:
-        raise Malformed(f"{name} holds no conversations.json; it is no export of ChatGPT's. Nothing was imported.")
+        raise Malformed(f"{name} holds no conversations.json; it is no export of ChatGPT or Claude. Nothing was imported.")
     odd = next((m for m in members if m.compress_type not in PACKED_BY), None)
     if odd is not None:
         raise Malformed(f"{name}: {odd.filename} is packed by method {odd.compress_type}; pack it with Deflate. Nothing was imported.")

@@ -3,37 +3,86 @@ and what is in the journal already adds nothing: after a kill in the middle, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Protocol
 
 from loci.errors import Invalid, LociError, Malformed, TooLarge
-from loci.infrastructure.formats import Transcript
-from loci.operation.intake import check
-from loci.types import Message, Outcome, Receipt, Scope, Trust
+from loci.infrastructure.formats import Sequel, Transcript
+from loci.operation.intake import Told, check, check_text
+from loci.policy.trust import least, trust_of
+from loci.types import Change, Channel, Memory, Message, Outcome, Receipt, Scope, Trust
 
 BATCH = 500  # messages; more only when a later one is the very same as one of them
 AHEAD = 3  # batches
 BATCH_CHARS = 200_000  # a transaction keeps other writers waiting: long texts go in smaller batches
+TAKEN = (Outcome.UPDATED, Outcome.SUPERSEDED, Outcome.FORGOTTEN)
 
-Add = Callable[[Sequence[Message], Scope, str | None, Trust], Receipt]
-Expect = Callable[[Sequence[Message], Scope], None]
 Progress = Callable[[int, int], None]
+Named = tuple[str | None, str]  # the user and the id of a message
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What became of one thing that was in the file: a message by its id there, or its line; or a change of one. ``memory`` is of the whole message."""
+
+    item: str
+    outcome: Outcome
+    memory: str | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of an import. ``known`` messages were in the journal already; the other counts are of memories."""
+    """What became of an import. ``known`` messages were in the journal already, ``changed`` counts further versions, ends and deletions that were
+    taken over, ``refused`` what was not taken; the other counts are of memories. ``items`` says it of each. After a dry run nothing of it is so."""
 
     messages: int
     added: int
     known: int
+    changed: int
+    refused: int
     memories: int
     superseded: int
     evidence: int
     possible_conflicts: int
+    quarantined: int
     pending: int
     notes: tuple[str, ...]
+    items: tuple[Item, ...] = ()
+    is_dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A memory from elsewhere, what became of it there, and the memories it was drawn from. ``is_new``: this import brought it."""
+
+    memory: str
+    sequels: tuple[Sequel, ...]
+    parents: tuple[str, ...]
+    scope: Scope
+    trust: Trust
+    is_new: bool
+
+
+class Taking(Protocol):
+    """What importing asks of a cube."""
+
+    def add(self, messages: Sequence[Message], scope: Scope, origin: str | None, trust: Trust, told: Told) -> Receipt:
+        """Journals and remembers them, and commits."""
+
+    def expect(self, messages: Sequence[Message], scope: Scope) -> None:
+        """These come a little later."""
+
+    def known(self, ids: Sequence[str], user: str | None) -> Mapping[str, Memory]:
+        """The memories that were imported under these ids, as they are now."""
+
+    def says(self, memory: Memory, text: str) -> bool:
+        """Whether these words are or were its own."""
+
+    def follow(self, memories: Sequence[Followed]) -> Sequence[Sequence[Change]]:
+        """Takes over what became of them, and commits."""
 
 
 @dataclass(slots=True)
@@ -45,6 +94,7 @@ class Batch:
     origin: str | None = None
     trust: Trust = Trust.TRUSTED
     messages: list[Message] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     chars: int = 0
 
     @property
@@ -52,41 +102,142 @@ class Batch:
         return len(self.messages) >= BATCH or self.chars >= BATCH_CHARS
 
 
-def import_transcripts(
-    transcripts: Sequence[Transcript], add: Add, into: Scope, progress: Progress | None = None, expect: Expect | None = None
-) -> Imported:
-    """Adds all messages through ``add``, which commits each batch. ``into`` says whose they are and, where neither they nor
-    their transcript say it, of which session. ``progress`` is told (done, total) before the first batch and after each;
-    ``expect`` is told of each batch a little before its turn.
+def import_transcripts(transcripts: Sequence[Transcript], cube: Taking, into: Scope, progress: Progress | None = None) -> Imported:
+    """Adds all messages, then what became of them where they are from. ``into`` says whose they are and, where neither they nor their transcript
+    say it, of which session. ``progress`` is told (done, total) before the first batch and after each.
 
     Raises before anything is written when a message is beyond a limit or cannot be stored.
     """
     validate(transcripts)
-    ready = batches(transcripts, into)
+    found = Found(cube, into)
+    fresh, changed = found.sort(transcripts)
+    ready = batches(fresh, into, found.trust)
     for batch in ready:
         check(batch.messages)
-    total, done = sum(len(batch.messages) for batch in ready), 0
-    added = 0
-    counts = dict.fromkeys(Outcome, 0)
+    total, done = sum(len(batch.messages) for batch in ready) + len(changed), 0
+    added, counts = 0, dict.fromkeys(Outcome, 0)
     coming = iter(ready)
     for batch in ready:
         if progress is not None:
             progress(done, total)
-        if expect is not None:
-            for following in islice(coming, 1 if done else AHEAD):
-                expect(following.messages, following.scope)
-        receipt = add(batch.messages, batch.scope, batch.origin, batch.trust)
+        for following in islice(coming, 1 if done else AHEAD):
+            cube.expect(following.messages, following.scope)
+        receipt = cube.add(batch.messages, batch.scope, batch.origin, batch.trust, found.telling(batch))
         done += len(batch.messages)
         added += len(receipt.sources)
         for change in receipt.changes:
             counts[change.outcome] += 1
+    for start in range(0, len(changed), BATCH):
+        if progress is not None:
+            progress(done, total)
+        found.follow(changed[start : start + BATCH])
+        done = min(done + BATCH, total)
     if progress is not None:
         progress(done, total)
+    found.items += [Item(item, Outcome.REFUSED, None, why) for transcript in transcripts for item, why in transcript.refused]
+    messages = sum(len(transcript.messages) for transcript in transcripts)
     return Imported(
-        messages=total, added=added, known=total - added, memories=counts[Outcome.ADDED], superseded=counts[Outcome.SUPERSEDED],
-        evidence=counts[Outcome.EVIDENCE], possible_conflicts=counts[Outcome.POSSIBLE_CONFLICT], pending=counts[Outcome.PENDING],
+        messages=messages, added=added, known=messages - added, changed=found.changed, memories=counts[Outcome.ADDED],
+        refused=sum(item.outcome is Outcome.REFUSED for item in found.items), superseded=counts[Outcome.SUPERSEDED],
+        evidence=counts[Outcome.EVIDENCE], possible_conflicts=counts[Outcome.POSSIBLE_CONFLICT], quarantined=counts[Outcome.QUARANTINED],
+        pending=counts[Outcome.PENDING], items=tuple(found.items),
         notes=tuple(dict.fromkeys(f"{t.file}: {note}" if t.file else note for t in transcripts for note in t.notes)),
     )  # fmt: skip
+
+
+class Found:
+    """What is known of the messages of an import: which are here already, what memories came of the others, and what became of each."""
+
+    def __init__(self, cube: Taking, into: Scope) -> None:
+        self._cube, self._into = cube, into
+        self._here: dict[Named, Memory] = {}
+        self._born: dict[Named, str] = {}
+        self._said: dict[Named, Trust] = {}
+        self._sequels: dict[Named, list[Sequel]] = {}
+        self.items: list[Item] = []
+        self.changed = 0
+
+    def sort(self, transcripts: Sequence[Transcript]) -> tuple[list[Transcript], list[tuple[Named, Transcript]]]:
+        """(what is to be added, whose changes are to be taken over once it is)."""
+        fresh, changed = [], []
+        for transcript in transcripts:
+            user = self._into.user or transcript.user
+            self._said |= {
+                (user, m.id): trust_of(Channel.IMPORT, m.role, transcript.trust) for m in transcript.messages if m.id is not None
+            }
+            if not transcript.are_facts:
+                fresh.append(transcript)
+                continue
+            for sequel in transcript.sequels:
+                self._sequels.setdefault((user, sequel.of), []).append(sequel)
+            ids = {m.id for m in transcript.messages if m.id is not None} | {
+                id for parents in transcript.made_of.values() for id in parents
+            }
+            self._here |= {(user, id): memory for id, memory in self._cube.known(sorted(ids), user).items()}
+            new = [place for place, message in enumerate(transcript.messages) if not self._is_here((user, message.id or ""), message)]
+            lines = transcript.lines
+            fresh.append(
+                replace(transcript, messages=tuple(transcript.messages[n] for n in new), lines=tuple(lines[n] for n in new if lines))
+            )
+            changed += [(name, transcript) for m in transcript.messages if self._has_more(name := (user, m.id or ""), transcript)]
+        return fresh, changed
+
+    def _is_here(self, name: Named, message: Message) -> bool:
+        """Whether a memory of that id is here. Where it says something else, and nobody tells how it came to that, it changed where it is from."""
+        memory = self._here.get(name)
+        if memory is None:
+            return False
+        self.items.append(Item(name[1], Outcome.IGNORED, memory.id, "a memory of this id is here already"))
+        if name not in self._sequels and not self._cube.says(memory, message.text):
+            at = message.at.isoformat() if message.at else "at a time that is not told"
+            self._sequels[name] = [Sequel(name[1], f"changed where it is from, {at}", message.at, message.text)]
+        return True
+
+    def _has_more(self, name: Named, transcript: Transcript) -> bool:
+        return name in self._sequels or name[1] in transcript.made_of
+
+    def trust(self, transcript: Transcript, message: Message) -> Trust:
+        """The trust of a message at most: that of its transcript, and of what it was drawn from."""
+        user = self._into.user or transcript.user
+        return least((transcript.trust, *(self._trust_of((user, parent)) for parent in transcript.made_of.get(message.id or "", ()))))
+
+    def _trust_of(self, name: Named) -> Trust:
+        here = self._here.get(name)
+        return here.origin.trust if here else self._said.get(name, Trust.TRUSTED)
+
+    def telling(self, batch: Batch) -> Told:
+        """Hears what came of each message of a batch."""
+
+        def told(place: int, changes: Sequence[Change]) -> None:
+            message = batch.messages[place]
+            memory = next((change.memory for change in changes if change.outcome in (Outcome.ADDED, Outcome.QUARANTINED)), None)
+            if memory is not None and message.id is not None:
+                self._born[batch.scope.user, message.id] = memory
+            first = next((change for change in changes if change.memory == memory), changes[0] if changes else None)
+            outcome, reason = (first.outcome, first.reason) if first else (Outcome.IGNORED, "there was nothing left to remember")
+            self.items.append(Item(batch.places[place], outcome, memory, reason))
+
+        return told
+
+    def follow(self, changed: Sequence[tuple[Named, Transcript]]) -> None:
+        """Takes over what became of these memories, and names what they were drawn from."""
+        ready = []
+        for name, transcript in changed:
+            memory, parents = self._memory(name), [self._memory((name[0], parent)) for parent in transcript.made_of.get(name[1], ())]
+            sequels = tuple(self._sequels.get(name, ()))
+            if memory is None:
+                self.items += [Item(name[1], Outcome.REFUSED, None, f"{sequel.why}: its memory is not here") for sequel in sequels]
+                continue
+            scope = replace(self._into, user=name[0])
+            ready.append(Followed(memory, sequels, tuple(p for p in parents if p), scope, transcript.trust, name in self._born))
+        for one, changes in zip(ready, self._cube.follow(ready), strict=True):
+            of = one.sequels[0].of if one.sequels else one.memory
+            self.items += [Item(of, change.outcome, change.memory, change.reason) for change in changes]
+            self.changed += sum(change.outcome in TAKEN for change in changes)
+
+    def _memory(self, name: Named) -> str | None:
+        here = self._here.get(name)
+        return here.id if here else self._born.get(name)
 
 
 def validate(transcripts: Sequence[Transcript]) -> None:
@@ -101,6 +252,14 @@ def validate(transcripts: Sequence[Transcript]) -> None:
                 where = f"{transcript.file or 'the import'}, line {line}" if line else transcript.file or "the import"
                 told = f"{where}: {str(error).replace('Message 1 ', 'the message ', 1)} Nothing was imported."
                 raise TooLarge(told) if isinstance(error, TooLarge) else Malformed(told, line) from error
+        for sequel in transcript.sequels:
+            try:
+                check([Message("user", sequel.text or "-", sequel.at, id=sequel.of)])
+                check_text(sequel.why, "a reason")
+            except LociError as error:
+                where = f"{transcript.file or 'the import'}, {sequel.of}"
+                told = f"{where}: {str(error).replace('Message 1 ', f'{sequel.why} ', 1)} Nothing was imported."
+                raise TooLarge(told) if isinstance(error, TooLarge) else Malformed(told) from error
 
 
 def _check_storable(message: Message, name: str) -> None:
@@ -113,25 +272,26 @@ def _check_storable(message: Message, name: str) -> None:
             ) from error
 
 
-def batches(transcripts: Sequence[Transcript], into: Scope) -> list[Batch]:
+def batches(transcripts: Sequence[Transcript], into: Scope, trust: Callable[[Transcript, Message], Trust]) -> list[Batch]:
     """The same transcripts always give the same batches, so that a second import meets its own transactions. Messages that
-    are equal in everything share a batch: only within one can they be told apart."""
+    are equal in everything share a batch: only within one can they be told apart. ``trust`` is that of each at most."""
     found: list[Batch] = []
     homes: dict[tuple[object, ...], Batch] = {}
     for transcript in transcripts:
         scope = replace(into, user=into.user or transcript.user, agent=into.agent or transcript.agent, session=None)
         people = frozenset(m.speaker or m.role for m in transcript.messages)
-        for message in _with_session(transcript, into.session):
-            m = message
-            key = (scope, transcript.origin, transcript.trust, m.role, m.speaker, m.text, m.at, m.id, m.session)
+        for place, message in enumerate(_with_session(transcript, into.session)):
+            m, most = message, trust(transcript, message)
+            key = (scope, transcript.origin, most, m.role, m.speaker, m.text, m.at, m.id, m.session)
             home = homes.get(key)
             if home is None:
                 last = found[-1] if found else None
-                wanted = (scope, people, transcript.origin, transcript.trust)
+                wanted = (scope, people, transcript.origin, most)
                 if last is None or last.is_full or (last.scope, last.people, last.origin, last.trust) != wanted:
                     found.append(Batch(*wanted))
                 home = homes[key] = found[-1]
             home.messages.append(message)
+            home.places.append(message.id or (f"line {transcript.lines[place]}" if transcript.lines else f"message {place + 1}"))
             home.chars += len(message.text)
     return found
 

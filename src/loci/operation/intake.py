@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -24,9 +24,11 @@ from loci.types import Candidate, Change, Channel, Interval, Job, Memory, Messag
 MAX_TEXT_BYTES = 1_000_000  # of a message: its text and its caption
 MAX_NAME = 1_000  # characters of a role, speaker, user, agent, session, message id or reason
 MAX_MESSAGES = 10_000
+KNOWN = "the very same message is in the journal already"
 LATE = "read late"
 DERIVED = "derived"  # the link from what was made to what it was made from
 NEAR_CLAIMS = 64  # of the speaker: what a correction without a subject, or of a named value, is held against
+Told = Callable[[int, Sequence[Change]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Reader(Protocol):
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Who says so, through which channel; ``origin`` is the page, tool or file it is from. ``authority`` is the trust that the writer's
-    words have at best, ``within`` what of the cube they may change, ``parents`` the memories they were derived from."""
+    words have at best, ``within`` what of the cube they may change, ``parents`` the memories they were derived from; ``author`` is whom a version
+    names, if not the principal."""
 
     principal: str
     channel: Channel
@@ -54,6 +57,7 @@ class Provenance:
     authority: Trust = Trust.TRUSTED
     within: tuple[Reach, ...] | None = None
     parents: tuple[Memory, ...] = ()
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,18 @@ class Intake:
     redactor: Redactor
     quota: int = 0
 
-    def take(self, tx: Transaction, messages: Sequence[Message], scope: Scope, by: Provenance, header: Header, now: datetime) -> Receipt:
-        """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing."""
+    def take(
+        self,
+        tx: Transaction,
+        messages: Sequence[Message],
+        scope: Scope,
+        by: Provenance,
+        header: Header,
+        now: datetime,
+        told: Told | None = None,
+    ) -> Receipt:
+        """Journals and remembers ``messages`` inside ``tx``. A message that is in the journal already changes nothing. ``told`` hears of each
+        message, by its place, what came of it."""
         check(messages)
         options = self.store.options()
         messages, done = self.redactor.messages(messages, options)
@@ -76,20 +90,22 @@ class Intake:
         changes: list[Change] = [Change(Outcome.REDACTED, None, reason) for reason in done]
         sources: list[str] = []
         seen: dict[tuple[object, ...], int] = {}
-        for given in messages:
+        for place, given in enumerate(messages):
+            before = len(changes)
             message, echoed = self._without_echo(tx, given, scope)
             if echoed:
                 changes.append(Change(Outcome.IGNORED, None, f"{echoed} of its lines are what memory had recalled"))
-            if not message.words.strip():
-                continue
-            source = self.source(tx, message, scope, by, now)
-            key = (message.role, message.speaker, message.text, message.at, message.id, message.session)
-            ordinal = seen[key] = seen.get(key, -1) + 1
-            if not tx.journal(source, ordinal):
-                changes.append(Change(Outcome.IGNORED, None, "the very same message is in the journal already"))
-                continue
-            sources.append(source.id)
-            self._remember(tx, source, people, by, header, changes)
+            if message.words.strip():
+                source = self.source(tx, message, scope, by, now)
+                key = (message.role, message.speaker, message.text, message.at, message.id, message.session)
+                ordinal = seen[key] = seen.get(key, -1) + 1
+                if tx.journal(source, ordinal):
+                    sources.append(source.id)
+                    self._remember(tx, source, people, by, header, changes)
+                else:
+                    changes.append(Change(Outcome.IGNORED, None, KNOWN))
+            if told is not None:
+                told(place, changes[before:])
         if quota and sources and tx.count_of(scope.user) > quota:
             whose = "messages without a user" if scope.user is None else f"messages of user {scope.user!r}"
             raise OverQuota(

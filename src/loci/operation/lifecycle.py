@@ -77,7 +77,7 @@ class Lifecycle:
         verdicts = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]
         closing = closed_by(verdicts) if mode == "overwrite" else None
         revised = replace(
-            memory, version=number, text=words, type=turn.type, spans=kept + spans, author=by.principal, reason=reason,
+            memory, version=number, text=words, type=turn.type, spans=kept + spans, author=by.author or by.principal, reason=reason,
             valid=Interval(message.at, closing[0] if closing else None), ending=closing[2] if closing else "",
             checksum=self.store.hash(words).hex(),
             origin=replace(memory.origin, trust=source.trust if mode == "overwrite" else least((memory.origin.trust, source.trust))),
@@ -93,7 +93,7 @@ class Lifecycle:
         for verdict in verdicts:
             apply(tx, memory.id, verdict, changes)
         if target is not state:
-            tx.set_state(memory.id, target, expires, priority, by.principal, reason)
+            tx.set_state(memory.id, target, expires, priority, by.author or by.principal, reason)
         return Receipt(tuple(changes), (source.id,))
 
     def annotate(

@@ -15,6 +15,7 @@ from loci.ports.queue import QueueReads, QueueWrites
 from loci.ports.retaining import Strength
 from loci.ports.where import Where
 from loci.types import (
+    Channel,
     Fault,
     Head,
     Interval,
@@ -395,6 +396,9 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
 
     def sources(self) -> list[Source]:
         """Every message in the order it was journaled."""
+
+    def called(self, ids: Sequence[str], channel: Channel) -> dict[str, list[str]]:
+        """The memories of the whole messages that came by this channel under these ids of elsewhere, oldest first."""
 
     def links(self, memory: str) -> list[Link]: ...
 

@@ -20,7 +20,7 @@ from loci.operation import erasure, importing
 from loci.operation.adapters import Adapters
 from loci.operation.budgets import Budgeted
 from loci.operation.distilling import Distilling
-from loci.operation.intake import Intake, Provenance, people_of, told
+from loci.operation.intake import Intake, Provenance, Told
 from loci.operation.lending import Lending
 from loci.operation.lifecycle import Lifecycle, prune, rewind
 from loci.operation.operator import Operator
@@ -33,6 +33,8 @@ from loci.policy.trust import least
 from loci.ports import Notary, Store
 from loci.system.doubting import Doubting
 from loci.system.explaining import Explaining
+from loci.system.importing import Imports
+from loci.system.mirroring import Mirror, Mirrored, Progress
 from loci.system.once import repeatable
 from loci.system.parts import Parts
 from loci.system.piping import Piped, Piping
@@ -51,6 +53,10 @@ from loci.types import (
     State,
     Trust,
 )
+
+
+class _Undo(Exception):
+    """Takes back what a dry run wrote."""
 
 
 class Cube(Placing, Piping, Explaining, Doubting, Queued):
@@ -124,6 +130,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         parents: tuple[Memory, ...] = (),
         ignored: Sequence[str] = (),
         trust: Trust = Trust.TRUSTED,
+        told: Told | None = None,
     ) -> Receipt:
         self._check_sessions(said, scope, allowed)
         now = self._parts.clock.now()
@@ -134,7 +141,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         if allowed.channel not in (None, channel):
             noted["asked"] = channel.value
         with self._store.write(now) as tx:
-            receipt = intake.take(tx, said, scope, by, header, now)
+            receipt = intake.take(tx, said, scope, by, header, now, told)
             if receipt.sources or noted:
                 self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, user=scope.user, **noted)
         self._after_write(receipt)
@@ -159,12 +166,14 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         origin: str | None = None,
         channel: Channel = Channel.IMPORT,
         signed_by: str | None = None,
+        dry_run: bool = False,
         progress: importing.Progress | None = None,
     ) -> importing.Imported:
-        """Takes in a file of one of `loader.FORMATS`, and answers with counts and notes. All of it is checked before the first
-        word is stored; importing it again adds nothing. ``origin`` is the file's name if it is not given, ``channel`` what the words are
-        taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file of one, refuses a
-        file that its holder did not sign just so, before anything in it is read. ``progress`` is told (done, total)."""
+        """Takes in a file, or the folder of another memory system, of one of `loader.FORMATS`, and answers with counts, notes and what became of each
+        item. All of it is checked before the first word is stored; importing it again adds nothing. ``origin`` is the file's name if it is not given,
+        ``channel`` what the words are taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file
+        of one, refuses a file that its holder did not sign just so, before anything in it is read. ``dry_run`` does all of it in one transaction and
+        then undoes it: the answer is what an import would give. ``progress`` is told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
         allowed = self._allow("import", into)
         channel = inputs.channel_named(channel)
@@ -172,16 +181,21 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         name = self._origin(path.name if origin is None else origin)
         signer = None if signed_by is None else self._notary().public(signed_by)
         with Ahead(self._parts.reader, path) as reader:
-            intake, now = replace(self._intake, reader=reader), self._parts.clock.now()
-
-            def add(messages: Sequence[Message], scope: Scope, origin: str | None, trust: Trust) -> Receipt:
-                return self._add(allowed, intake, messages, scope, channel, Header(), origin=origin or name, trust=trust)
-
-            def expect(messages: Sequence[Message], scope: Scope) -> None:
-                reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
-
+            cube = Imports(self, allowed, replace(self._intake, reader=reader), reader, channel, name)
             found = loader.read(path, format, notary=self._parts.notary, signed_by=signer)
-            return importing.import_transcripts(found, add, into, progress, expect)
+            if not dry_run:
+                return importing.import_transcripts(found, cube, into, progress)
+            return self._undone(lambda: importing.import_transcripts(found, cube, into, progress))
+
+    def _undone(self, work: Callable[[], importing.Imported]) -> importing.Imported:
+        """What an import would give: it is done, and rolled back."""
+        done: list[importing.Imported] = []
+        try:
+            with self._store.write(self._parts.clock.now()):
+                done.append(work())
+                raise _Undo
+        except _Undo:
+            return replace(done[0], is_dry_run=True)
 
     def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
         """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds. ``sign`` is
@@ -191,6 +205,25 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         written = dumper.dump(self._store, inputs.path_of(path), self._parts.clock.now(), overwrite=overwrite, sign=signer)
         self._note_read("export", ())
         return written
+
+    def mirror(
+        self,
+        folder: str | Path,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        keep: str = "",
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Mirrored:
+        """Brings a folder of Markdown and the cube to say the same: a file a session, a paragraph a memory. What was edited there becomes a further
+        version by the author ``file``, a new paragraph a memory, and what was deleted is forgotten; then the files get what the cube says. Where
+        both were changed since the last time, neither is, and `MirrorConflict` names the places; ``keep`` says whose words are to hold then, ``file`` or
+        ``cube``: the others stay in the memory's history. ``progress`` is told (done, total) of what the folder brings."""
+        inputs.scope_of(self.name, user, agent, session)
+        keep = inputs.one_of(keep, ("", "file", "cube"), "keep")
+        return Mirror(self, inputs.path_of(folder), (user, agent, session)).bring(keep, progress, is_dry_run=dry_run)
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
@@ -214,19 +247,24 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             raise Invalid("update needs a text, or else metadata, expires or forever, without mode and at. Nothing was changed.")
         if forever and expires is not None:
             raise Invalid("update was given expires and forever: one of the two. Nothing was changed.")
-        until = aware(expires, "expires")
-        kept = None if metadata is None else checked(metadata)
+        kept, until = None if metadata is None else checked(metadata), aware(expires, "expires")
+        return self._update(memory, text, mode=mode, reason=reason, at=at, kept=kept, until=until, forever=forever)
+
+    def _update(
+        self, memory: str | Memory, text: str | None, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None,
+        kept: Mapping[str, object] | None = None, until: datetime | None = None, forever: bool = False, author: str = "", origin: str | None = None,
+    ) -> Receipt:  # fmt: skip
         allowed = self._reach("update", memory.id if isinstance(memory, Memory) else memory)
         now = self._parts.clock.now()
         by = Provenance(
-            self._parts.governance.principal, allowed.channel or Channel.USER, authority=allowed.trust, within=allowed.rows.within
+            self._parts.governance.principal, allowed.channel or Channel.USER, self._origin(origin), allowed.trust, allowed.rows.within, author=author
         )  # fmt: skip
         with self._parts.pace.foreground(), self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
             receipt, why = Receipt(()), self._reason(reason)
-            if text is None or expires is not None or forever:
-                until = None if forever else until or known.expires
-                receipt = self._lifecycle.annotate(tx, known, kept, why or "header", by, now, until)
+            if text is None or until is not None or forever:
+                end = None if forever else until or known.expires
+                receipt = self._lifecycle.annotate(tx, known, kept, why or "header", by, now, end)
                 known = self._store.history(known.id)[-1]
             if text is not None:
                 made = self._lifecycle.update(tx, known, text, mode, why or mode, by, now, aware(at, "at"), kept)

@@ -23,7 +23,7 @@ VAULT_WRITING = frozenset({"grant", "revoke", "issue_key"})
 FOLDERS = "Its files are on the machine that the vault is on: call it there."
 OPEN = "It hands on an open vault, which does not travel."
 STAYING = {
-    "export_activation": FOLDERS, "import_activation": FOLDERS, "export_adapter": FOLDERS,
+    "export_activation": FOLDERS, "import_activation": FOLDERS, "export_adapter": FOLDERS, "mirror": FOLDERS,
     "conversation": "A conversation keeps its state with its program; the proxy has one for programs elsewhere.",
     "prepare": "It brings pages to the hand of a model in this process.",
     "rank": "It is for learning a ranker.", "call": "It shows how a question is read.",

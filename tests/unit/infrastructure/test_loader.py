@@ -294,7 +294,7 @@ def test_a_file_that_is_not_there_or_no_file(tmp_path: Path) -> None:
         read(tmp_path / "none.txt")
     with pytest.raises(Invalid, match="is a folder"):
         read(tmp_path)
-    with pytest.raises(Invalid, match="must be one of chatgpt, transcript"):
+    with pytest.raises(Invalid, match="must be one of chatgpt, claude"):
         read(DATA / "iso.txt", "word")
 
 

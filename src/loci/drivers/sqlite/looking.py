@@ -14,7 +14,7 @@ from loci.drivers.sqlite.jobs import OPEN, covered, first_due, read_job, read_jo
 from loci.drivers.sqlite.reader import Reader
 from loci.ports import Lent, PayloadRow
 from loci.ports.adapters import AdapterRow
-from loci.types import Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
+from loci.types import Channel, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
 
 
 class Looking(ABC):
@@ -54,6 +54,10 @@ class Looking(ABC):
     def sources(self) -> list[Source]:
         with self._read() as db:
             return list(Reader(db, self.cube).sources())
+
+    def called(self, ids: Sequence[str], channel: Channel) -> dict[str, list[str]]:
+        with self._read() as db:
+            return Reader(db, self.cube).called(ids, channel)
 
     def links(self, memory: str) -> list[Link]:
         with self._read() as db:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -137,6 +138,17 @@ class Reader:
             " hash, origin, trust FROM sources ORDER BY seq"
         ):
             yield self._source(row)
+
+    def called(self, ids: Sequence[str], channel: Channel) -> dict[str, list[str]]:
+        """The memories of the whole messages of a channel that have these ids of elsewhere, oldest first."""
+        found: dict[str, list[str]] = {}
+        sql = (
+            "SELECT s.foreign_id, m.id FROM sources s JOIN memories m ON m.source = s.seq WHERE m.part = 'turn' AND s.channel = ?"
+            f" AND s.foreign_id IN {LISTED} ORDER BY s.seq, m.seq"
+        )
+        for foreign, memory in query(self._db, sql, channel.value, json.dumps(list(ids))):
+            found.setdefault(str(foreign), []).append(str(memory))
+        return found
 
     def links(self, memory: str) -> list[Link]:
         return [

@@ -1,0 +1,196 @@
+"""What mem0 keeps: memories in JSON (its answers and exports), the SQLite file of their changes, and a local Qdrant folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+from loci.infrastructure import pickled
+from loci.infrastructure.foreign import Row as Record
+from loci.infrastructure.foreign import Tables
+from loci.infrastructure.formats import Fields, Kept, Row, Sequel, Sheet, Transcript, values
+from loci.types import Message, Trust
+
+LISTS = ("results", "memories", "items")
+TEXTS = ("memory", "text", "data", "content")
+IDS = ("id", "memory_id")
+WHOSE = ("user_id", "agent_id", "run_id")
+HISTORY = ("id", "memory_id", "old_memory", "new_memory", "event", "created_at", "updated_at", "actor_id", "role")
+SAID = ("id", "session_scope", "role", "content", "name", "created_at")
+POINTS = "collection/*/storage.sqlite"
+NOT_MEMORIES = ("_entities", "migrations")  # endings of collections that hold something else
+
+
+@dataclass(slots=True)
+class Chain:
+    """The changes of one memory, in their order."""
+
+    first: str | None = None
+    at: datetime | None = None
+    who: str | None = None
+    role: str = "user"
+    last: str | None = None
+    sequels: list[Sequel] = field(default_factory=list)
+
+
+def memories(sheet: Sheet) -> list[Transcript]:
+    """Memories in JSON: an array, lines, or an object with them under ``results``, ``memories`` or ``items``."""
+    kept = Kept(sheet)
+    for line, place, value in values(sheet):
+        row = Row.of(sheet, line, value, place)
+        name = next((name for name in LISTS if isinstance(row.fields.get(name), list)), None)
+        for one in [row] if name is None else row.rows(name, name):
+            _keep(kept, one)
+    return kept.transcripts()
+
+
+def _keep(kept: Kept, row: Row) -> None:
+    """One memory, as `get_all` and exports tell it; where it says whose it is, there or in its metadata."""
+    id = row.label(*IDS)
+    if id is None:
+        raise row.wrong("'id' is missing; it must be that of a memory.")
+    text, more = row.text(*TEXTS), row.fields.get("metadata")
+    fields: Fields = {**(more if isinstance(more, Mapping) else {}), **row.fields}
+    row = replace(row, fields=fields)
+    if not text or not text.strip():
+        row.sheet.refuse(id, "there are no words in it")
+        return
+    user, agent, session = (row.label(name) for name in WHOSE)
+    if unread := sorted(fields.keys() - {*IDS, *TEXTS, *WHOSE, *KNOWN}):
+        row.sheet.note(f"fields that were not kept: {', '.join(unread)}")
+    over = row.at("expiration_date")
+    sequels = [] if over is None else [Sequel(id, f"mem0: to hold until {over.date()}", over)]
+    message = Message(_role(fields), text, row.at("updated_at", "created_at"), row.label("actor_id"), id=id, session=session)
+    kept.add((user, agent), message, row.line, sequels)
+
+
+KNOWN = frozenset(
+    {"metadata", "actor_id", "role", "attributed_to", "created_at", "updated_at", "expiration_date", "hash", "score", "text_lemmatized"}
+)
+
+
+def _role(fields: Fields) -> str:
+    return "assistant" if "assistant" in (fields.get("role"), fields.get("attributed_to")) else "user"
+
+
+# -- the folder: changes, last messages, points --------------------------------------------------------------------------------
+
+
+def folder(sheet: Sheet, histories: Iterable[Tables], collections: Mapping[str, Tables]) -> list[Transcript]:
+    """Memories of a Qdrant folder, and with them what the file of changes tells of each. Whose they are stands in the folder alone."""
+    kept, said = Kept(sheet), Kept(sheet)
+    chains: dict[str, Chain] = {}
+    for tables in histories:
+        _read_changes(sheet, tables, chains)
+        _read_said(sheet, tables, said)
+    for name, tables in collections.items():
+        if name.endswith(NOT_MEMORIES):
+            sheet.note(f"the collection {name} holds no memories of its own and was not read")
+            continue
+        for (blob,) in tables.rows("points", ["point"]):
+            _keep_point(sheet, name, blob, kept, chains)
+    if chains:
+        sheet.note(
+            "mem0's file of changes says whose a memory is only through the Qdrant folder; give --user, or import both in one folder"
+        )
+    for id, chain in chains.items():
+        if chain.first is not None:
+            kept.add((None, None), Message(chain.role, chain.first, chain.at, chain.who, id=id), 0, chain.sequels)
+    return [*(replace(t, are_facts=False) for t in said.transcripts(Trust.TRUSTED)), *kept.transcripts()]
+
+
+def _keep_point(sheet: Sheet, name: str, blob: object, kept: Kept, chains: dict[str, Chain]) -> None:
+    id, payload = _point(sheet, name, blob)
+    if payload is None:
+        return
+    text, chain = payload.get("data"), chains.pop(id, None)
+    if chain is None or chain.first is None or not isinstance(text, str):
+        _keep(kept, Row(sheet, 0, {**payload, "id": id}, f"point {id} of {name}"))
+        return
+    row = Row(sheet, 0, payload, f"point {id} of {name}")
+    if text not in (chain.last, chain.first if chain.last is None else None):
+        chain.sequels.append(Sequel(id, "mem0: what its store says now", row.at("updated_at"), text))
+    user, agent, session = (row.label(name) for name in WHOSE)
+    kept.add((user, agent), Message(_role(payload), chain.first, chain.at, row.label("actor_id"), id=id, session=session), 0, chain.sequels)
+
+
+def _point(sheet: Sheet, name: str, blob: object) -> tuple[str, Fields | None]:
+    """(id, payload) of a pickled point; the payload None where it was refused."""
+    if not isinstance(blob, bytes):
+        raise sheet.malformed(0, f"a point of {name} is no bytes.")
+    try:
+        thing = pickled.read(blob)
+    except ValueError as error:
+        raise sheet.malformed(
+            0, f"a point of {name} cannot be read: {error}. Export with mem0's get_all to JSON, and import that."
+        ) from error
+    state = getattr(thing, "state", None)
+    fields = state.get("__dict__") if isinstance(state, Mapping) else None
+    if not isinstance(fields, Mapping) or not isinstance(fields.get("id"), str | int):
+        raise sheet.malformed(0, f"a point of {name} is none that Qdrant writes. Export with mem0's get_all to JSON, and import that.")
+    id, payload = str(fields["id"]), fields.get("payload")
+    if not isinstance(payload, Mapping) or not all(isinstance(key, str) for key in payload):
+        sheet.refuse(id, f"a point of {name} without a payload")
+        return id, None
+    return id, payload
+
+
+def _read_changes(sheet: Sheet, tables: Tables, chains: dict[str, Chain]) -> None:
+    """Old and new words of each change, in the order of their times; rows of one time stay in theirs."""
+    rows = [
+        Row(sheet, 0, dict(zip(HISTORY, record, strict=True)), f"change {record[0]}") for record in _told(sheet, tables, "history", HISTORY)
+    ]
+    times = {id(row): (row.at("updated_at", "created_at") or datetime.min).replace(tzinfo=None) for row in rows}
+    for row in sorted(rows, key=lambda row: times[id(row)]):
+        memory = row.label("memory_id")
+        if memory is None:
+            raise row.wrong("'memory_id' is missing.")
+        _follow(sheet, row, memory, chains.setdefault(memory, Chain()))
+
+
+def _follow(sheet: Sheet, row: Row, memory: str, chain: Chain) -> None:
+    event, old, new, at = row.label("event"), row.text("old_memory"), row.text("new_memory"), row.at("updated_at", "created_at")
+    why = f"mem0: {event} {row.label('id')}"
+    if chain.first is None:
+        began = row.at("created_at") or at
+        chain.first, chain.at, chain.who = (new, at, row.label("actor_id")) if event == "ADD" else (old, began, row.label("actor_id"))
+        chain.role, chain.last = _role(row.fields), chain.first
+        if chain.first is None:
+            sheet.refuse(memory, f"change {row.label('id')} ({event}) tells no words")
+    if event == "DELETE":
+        chain.sequels.append(Sequel(memory, why, at, is_deleted=True))
+    elif event in ("ADD", "UPDATE") and new and new != chain.last:
+        chain.sequels.append(Sequel(memory, why, at, new))
+        chain.last = new
+    elif event not in ("ADD", "UPDATE", "NONE"):
+        sheet.refuse(f"change {row.label('id')}", f"{event!r} is no change that is known (ADD, UPDATE, DELETE, NONE)")
+
+
+def _read_said(sheet: Sheet, tables: Tables, said: Kept) -> None:
+    """The last messages of each session, word for word."""
+    for record in _told(sheet, tables, "messages", SAID):
+        row = Row(sheet, 0, dict(zip(SAID, record, strict=True)), f"message {record[0]}")
+        id, role, text = row.label("id"), row.label("role"), row.text("content")
+        whose = dict(part.split("=", 1) for part in (row.text("session_scope") or "").split("&") if "=" in part)
+        user, agent, session = (unquote(whose[name]) if name in whose else None for name in WHOSE)
+        if id is None or not text:
+            sheet.refuse(id or "a message", "there are no words in it")
+        elif role not in ("user", "assistant", "system", "tool"):
+            sheet.refuse(id, f"its role is {role!r}")
+        else:
+            said.add((user, agent), Message(role, text, row.at("created_at"), row.label("name"), id=id, session=session), 0)
+
+
+def _told(sheet: Sheet, tables: Tables, table: str, columns: Sequence[str]) -> list[Record]:
+    return tables.rows(table, columns) if tables.has(table) else []
+
+
+def collections_of(path: Path) -> list[Path]:
+    """The files of a local Qdrant folder, which is this one or stands in it."""
+    homes = [
+        home for home in (path, *sorted(p for p in path.iterdir() if p.is_dir() and not p.is_symlink())) if (home / "meta.json").is_file()
+    ]
+    return [file for home in homes for file in sorted(home.glob(POINTS)) if not file.is_symlink()]

@@ -221,7 +221,7 @@ def report(found: Mapping[str, Any]) -> str:
         f" {TURNS} turns a conversation, {found['pause_s']} s between turns, {found['failed']} without memory. Milliseconds to the first piece of the answer.",
         "", "| turns | straight | through the proxy | difference, median | difference, p95 | processor time |", "|---|---|---|---|---|---|",
         *(f"| {' | '.join(cells)} |" for cells in table(found)), "",
-        f"Target, median over all turns: {TARGET_MS:.0f} ms; {'reached' if over <= TARGET_MS else 'missed'}. Processor time, median, is what the server's process used until its answer was"
-        " read: without other work on the machine the difference comes near it, with it is what is left of a measurement.", "",
+        f"Target, median over all turns: {TARGET_MS:.0f} ms; {'reached' if over <= TARGET_MS else 'missed'}. Processor time, median, is what the server's process used until the first piece:"
+        " other work on the machine disturbs it less than the clock on the wall, and it counts work in the background as well.", "",
         f"{found['machine']}; load at the end {found['load']} on {found['cores']} cores.", "",
     ])  # fmt: skip

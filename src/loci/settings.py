@@ -30,6 +30,12 @@ class Settings:
     endpoint: str = _setting("", "base address of an OpenAI-compatible API (http://127.0.0.1:8080/v1); empty means no language model")
     model: str = _setting("", "name of the language model at the endpoint")
     key_variable: str = _setting("OPENAI_API_KEY", "environment variable that holds the endpoint's key, if it wants one")
+    upstream: str = _setting(
+        "", "address of the models that `loci serve` stands before (https://api.openai.com/v1); empty means that of endpoint"
+    )
+    upstream_key_variable: str = _setting(
+        "", "environment variable that holds the upstream's key, for who comes with a key of Loci's; empty means that of key_variable"
+    )
     passphrase_variable: str = _setting(
         "", "environment variable that holds the passphrase of encrypted cubes; new cubes are encrypted then"
     )
@@ -78,6 +84,10 @@ class Settings:
     def key(self) -> str:
         """The endpoint's key; empty when there is none. It is never shown, stored or logged."""
         return os.environ.get(self.key_variable, "")
+
+    def upstream_key(self) -> str:
+        """The upstream's key; empty when there is none. It is never shown, stored or logged."""
+        return os.environ.get(self.upstream_key_variable or self.key_variable, "")
 
     def engine_key(self) -> str:
         """The key of the engine's server; empty when none is named. It is never shown, stored or logged."""

@@ -50,6 +50,8 @@ def test_links_between_pages_lead_somewhere():
         "design/022-mem0s-door.md",
         "design/025-what-comes-from-elsewhere.md",
         "docs/how-to/mcp.md",
+        "docs/how-to/proxy.md",
+        "design/024-what-the-proxy-changes.md",
         *(f"docs/explanation/{name}.md" for name in ("activation", "foresight", "memory-bank", "three-forms", "adapters", "placement")),
     )
     for page in [ROOT / p for p in (*PAGES, *others)]:

@@ -13,6 +13,7 @@ from loci.cli.bench_adapters import adapters
 from loci.cli.bench_bank import bank
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
 from loci.cli.bench_placing import placement, retention
+from loci.cli.bench_proxy import proxy
 from loci.cli.layout import layout
 from loci.cli.scene import scene
 
@@ -29,6 +30,7 @@ bench.add_command(kv_cube)
 bench.add_command(kv_memory)
 bench.add_command(layout)
 bench.add_command(placement)
+bench.add_command(proxy)
 bench.add_command(retention)
 bench.add_command(scene)
 

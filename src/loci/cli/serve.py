@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from loci.errors import Invalid, Unsupported
 
 if TYPE_CHECKING:
     from loci.server.app import Serving
+    from loci.server.proxy import Proxy
 
 PORT = 8377
 
@@ -30,10 +32,17 @@ PORT = 8377
 )
 @click.option("--port", type=int, metavar="N", default=PORT, show_default=True, help="0 takes any that is free.")
 @click.option("--open", "is_open", is_flag=True, help="Without keys, for every program on this machine.")
+@click.option(
+    "--upstream",
+    metavar="URL",
+    help="Where models are, for the proxy at /v1: https://api.openai.com/v1, say. Else the setting of that name.",
+)
 @click.option("--describe", "is_description", is_flag=True, help="Print the OpenAPI document, and serve nothing.")
 @click.option("--log", "is_logging", is_flag=True, help="A line of JSON on stderr for each request: verb, status, time; no words.")
-def serve(place: Place, host: str, port: int, is_open: bool, is_description: bool, is_logging: bool, as_json: bool) -> None:
-    """Serve the vault: every verb over HTTP, described at /openapi.json, and the Model Context Protocol at /mcp.
+def serve(
+    place: Place, host: str, port: int, is_open: bool, upstream: str | None, is_description: bool, is_logging: bool, as_json: bool
+) -> None:
+    """Serve the vault: every verb over HTTP, described at /openapi.json, the Model Context Protocol at /mcp, and at /v1 a model's API with memory.
 
     Who asks needs an API key (see key) and a grant (see grant), unless it is --open. An interrupt ends it, after what was begun is finished.
     """
@@ -50,13 +59,26 @@ def serve(place: Place, host: str, port: int, is_open: bool, is_description: boo
     from loci.server.rest import Verbs
     from loci.types import Trust
 
+    proxy = _proxy(place, upstream)
     taken = listening(host, port)
     with taken, place.open(is_new=True, is_writing=True) as memory:
         cube = place.cube or place.settings().cube
         memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
-        routes = (*Verbs().routes(), protocol.route())
-        run(Serving(memory, is_open, routes, (protocol.run,), is_local=host in LOCAL), taken, as_json=as_json)
+        routes = (*Verbs().routes(), protocol.route(), *proxy.routes())
+        running = (protocol.run, partial(proxy.run, memory))
+        run(Serving(memory, is_open, routes, running, is_local=host in LOCAL), taken, as_json=as_json)
+
+
+def _proxy(place: Place, upstream: str | None) -> Proxy:
+    """The room before models; without an upstream it says that there is none."""
+    from loci.server.proxy import Proxy, States, Upstream
+    from loci.server.tools import Door
+
+    settings = place.settings()
+    url = upstream or settings.upstream or settings.endpoint
+    leads_to = Upstream(url, settings.upstream_key()) if url else None
+    return Proxy(leads_to, Door(place.cube or settings.cube), States(settings.cache_folder() / "conversations"))
 
 
 def run(serving: Serving, taken: socket.socket, path: str = "", *, as_json: bool) -> None:

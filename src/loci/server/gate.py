@@ -92,7 +92,10 @@ class _Told:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", self.id.encode())]}
+            headers = list(message.get("headers", ()))
+            if all(name != b"x-request-id" for name, _ in headers):  # an upstream's has one of its own
+                headers.append((b"x-request-id", self.id.encode()))
+            message = {**message, "headers": headers}
         await self._send(message)
 
     async def instead(self, response: ASGIApp, scope: Scope, receive: Receive) -> None:

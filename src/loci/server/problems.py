@@ -46,9 +46,9 @@ def problem(error: LociError, **headers: str) -> Response:
 
 
 def document(error: LociError) -> dict[str, object]:
-    """An error's code, status and message, and what is particular to it."""
+    """An error's code, status and message, and what is particular to it. ``message`` says the same as ``detail``: the clients of models show that alone."""
     named = {"type": f"urn:loci:error:{error.code}", "title": error.code.replace("_", " "), "status": error.http_status}
-    return {**named, "code": error.code, "detail": str(error), **error.details()}
+    return {**named, "code": error.code, "detail": str(error), "message": str(error), **error.details()}
 
 
 def mistake(error: BaseException, what: str) -> LociError:

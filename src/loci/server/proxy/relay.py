@@ -1,0 +1,292 @@
+"""The routes: a request goes upstream with what memory has to say, and the answer comes back byte for byte, as it comes.
+
+Memory has a deadline. What goes wrong with it is told in the header `X-Loci-Memory`, and the request goes on as it was. The exchange is kept after the
+answer, when nobody waits for it, also where the client left in the middle of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import anyio
+import anyio.to_thread
+import httpx2
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from loci.errors import Invalid, LociError, Missing, Unavailable
+from loci.server.problems import mistake, problem
+from loci.server.proxy.answers import heard
+from loci.server.proxy.exchange import WISHES, Exchange, Named
+from loci.server.proxy.shapes import CHAT, MESSAGES, RESPONSES, Api
+from loci.server.proxy.states import States
+from loci.server.proxy.upstream import MAX_CALLS, Headers, Upstream
+from loci.server.rest import OPENED, VERB
+from loci.server.tools import Door
+from loci.system import System
+
+log = logging.getLogger("loci.proxy")
+TOLD = "X-Loci-Memory"
+RECALL_SECONDS = 0.25  # that a request waits for memory
+MAX_REQUEST_BYTES = 32 << 20
+MAX_ANSWER_BYTES = 16 << 20  # of an answer that is put together again; what is longer is kept up to there
+MAX_READERS, MAX_WRITERS, MAX_KEEPING = 8, 2, 256  # threads that recall, threads that keep, exchanges that wait for one
+PAUSES = (0.2, 1.0, 5.0)  # seconds until an exchange that could not be kept is tried again
+PATHS = {"/v1/chat/completions": CHAT, "/v1/responses": RESPONSES, "/v1/messages": MESSAGES}
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+NO_UPSTREAM = (
+    "This server has no upstream: `loci serve --upstream https://api.openai.com/v1`, or the setting `upstream`, says where models are."
+)
+
+
+class Proxy:
+    """Routes to one ``upstream``, with memory as far as the ``door`` opens."""
+
+    def __init__(self, upstream: Upstream | None, door: Door, states: States, seconds: float = RECALL_SECONDS) -> None:
+        self._upstream, self._door, self._states, self._seconds = upstream, door, states, seconds
+        self._readers, self._writers = anyio.CapacityLimiter(MAX_READERS), anyio.CapacityLimiter(MAX_WRITERS)
+        self._keeping: set[asyncio.Task[None]] = set()
+        self.unkept = 0
+        """Exchanges that could not be kept since the start."""
+
+    def routes(self) -> list[Route]:
+        """The three that have memory, and the rest of /v1, which goes on as it is: this comes after every other route below /v1."""
+        talks = [Route(path, self._talking(api), methods=["POST"]) for path, api in PATHS.items()]
+        return [*talks, Route("/v1/{path:path}", self._passed, methods=METHODS)]
+
+    async def run(self, system: System) -> None:
+        """What the room does beside its routes, until it is cancelled: has memory at hand before the first chat asks for it, and at the end finishes what is in
+        hand."""
+        try:
+            if self._upstream is not None:
+                await self._warm(system)
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close()
+
+    async def _warm(self, system: System) -> None:
+        """The first search of a process loads what every other one finds there."""
+
+        def search() -> None:
+            self._door.opened(system, self._door.cube).rank("Is memory at hand?")
+
+        try:
+            await anyio.to_thread.run_sync(search)
+        except LociError as error:
+            log.warning("Memory could not be made ready (%s); the first chat may go without it.", error.code)
+        except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours ends no server
+            mistake(error, "making memory ready")
+
+    async def _close(self) -> None:
+        """Waits until what was answered is kept, and lets go of the connections."""
+        for _ in range(100):  # answers that a shutdown has cut off come to their end
+            if self._upstream is None or not self._upstream.calls:
+                break
+            await asyncio.sleep(0.01)
+        while self._keeping:
+            await asyncio.wait(self._keeping)
+        if self._upstream is not None:
+            await self._upstream.client.aclose()
+
+    # -- a request -----------------------------------------------------------------------------------------------------
+
+    def _talking(self, api: Api) -> Callable[[Request], Awaitable[Response]]:
+        async def talk(request: Request) -> Response:
+            return await self._answer(request, api, is_talk=True)
+
+        return talk
+
+    async def _passed(self, request: Request) -> Response:
+        return await self._answer(request, MESSAGES if "anthropic-version" in request.headers else CHAT)
+
+    async def _answer(self, request: Request, api: Api, *, is_talk: bool = False) -> Response:
+        upstream = self._upstream
+        request.scope[VERB] = "proxy"
+        if upstream is None:
+            return problem(Unavailable(NO_UPSTREAM))
+        try:
+            url = upstream.address(request.scope["raw_path"], request.scope["query_string"])
+        except Missing as error:
+            return _refused(api, error.http_status, str(error))
+        if upstream.calls >= MAX_CALLS:
+            busy = f"{MAX_CALLS} requests are with the upstream already, which is the limit. Try again a little later."
+            return _refused(api, 503, busy, **{"Retry-After": "1"})
+        try:
+            raw = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if raw is None:
+            return _refused(api, 413, f"The request has more than {MAX_REQUEST_BYTES:,} bytes, which is the limit.")
+        exchange, note = None, None
+        if is_talk:
+            exchange, raw, note = await self._remembered(request, api, raw)
+        headers = upstream.headers(request.headers.items(), path=request.url.path, is_read=exchange is not None)
+        call = upstream.client.build_request(request.method, url, headers=_encoded(headers), content=raw or None)
+        return _Relay(self, upstream, api, call, exchange, note)
+
+    async def _remembered(self, request: Request, api: Api, raw: bytes) -> tuple[Exchange | None, bytes, str]:
+        """(what is to be kept, the request with what was recalled, what to say of memory). Never raises, and never takes longer than it may."""
+        exchange = None
+        try:
+            named = named_in(request.headers)
+            if named.wish == "off":
+                return None, raw, "off"
+            exchange = Exchange(api, self._door, self._states, request.scope[OPENED], named, raw)
+            with anyio.move_on_after(self._seconds):
+                placed, found = await anyio.to_thread.run_sync(exchange.recall, limiter=self._readers, abandon_on_cancel=True)
+                exchange.recalled = found
+                note = f"recalled={found.lines}; tokens={found.tokens}"
+                if found.rewritten:
+                    note += f"; rewritten={','.join(reason.name.lower() for reason in found.rewritten)}"
+                return exchange, placed, note
+            return exchange, raw, "failed; code=slow"
+        except LociError as error:
+            return exchange, raw, f"failed; code={error.code}"
+        except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours must not break a chat
+            mistake(error, "recalling for a chat")
+            return exchange, raw, f"failed; code={LociError.code}"
+
+    # -- after the answer ----------------------------------------------------------------------------------------------
+
+    def told(self, note: str) -> str:
+        """What to say of memory, with how much of it was lost."""
+        return f"{note}; unkept={self.unkept}" if self.unkept else note
+
+    def keep(self, exchange: Exchange, api: Api, raw: bytes, kind: str, coding: str) -> None:
+        """Has an exchange kept, while nobody waits for it."""
+        if len(self._keeping) >= MAX_KEEPING:
+            self._lost("busy")
+            return
+        task = asyncio.get_running_loop().create_task(self._keep(exchange, api, raw, kind, coding))
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+
+    async def _keep(self, exchange: Exchange, api: Api, raw: bytes, kind: str, coding: str) -> None:
+        def keep() -> None:
+            exchange.keep(heard(api, raw, kind, coding))
+
+        for pause in (*PAUSES, None):
+            try:
+                await anyio.to_thread.run_sync(keep, limiter=self._writers)
+                return
+            except Unavailable as error:
+                if pause is None:
+                    self._lost(error.code)
+                    return
+            except LociError as error:
+                self._lost(error.code)
+                return
+            except Exception as error:  # noqa: BLE001  the server's boundary: told in the log and counted
+                mistake(error, "keeping an exchange")
+                self._lost(LociError.code)
+                return
+            await asyncio.sleep(pause)
+
+    def _lost(self, code: str) -> None:
+        self.unkept += 1
+        log.warning("An exchange could not be kept: %s. %d since the start.", code, self.unkept)
+
+
+class _Relay(Response):
+    """An answer of upstream's on its way to the client. It ends with the client's connection, with upstream's, or whole."""
+
+    def __init__(
+        self, proxy: Proxy, upstream: Upstream, api: Api, call: httpx2.Request, exchange: Exchange | None, note: str | None
+    ) -> None:
+        self._proxy, self._upstream, self._api, self._call, self._exchange, self._note = proxy, upstream, api, call, exchange, note
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._upstream.calls += 1
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_until_gone, receive, group.cancel_scope)
+                await self._relayed(scope, receive, send)
+                group.cancel_scope.cancel()
+        finally:
+            self._upstream.calls -= 1
+
+    async def _relayed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._upstream.client.send(self._call, stream=True)
+        except httpx2.TransportError as error:
+            status = 504 if isinstance(error, httpx2.TimeoutException) else 502
+            told = f"The upstream {self._upstream} does not answer ({type(error).__name__}). Is it running?"
+            note = {} if self._note is None else {TOLD: self._proxy.told(self._note)}
+            await _refused(self._api, status, told, **note)(scope, receive, send)
+            return
+        is_kept = self._exchange is not None and answer.is_success
+        if is_kept and self._exchange is not None:
+            self._exchange.sent()
+        seen = bytearray()
+        try:
+            await send({"type": "http.response.start", "status": answer.status_code, "headers": self._told(answer)})
+            async for piece in answer.aiter_raw():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if is_kept and len(seen) < MAX_ANSWER_BYTES:
+                    seen += piece
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except httpx2.TransportError as error:  # without its last piece, the client sees that it was cut off
+            log.warning("The upstream broke off in the middle of an answer (%s).", type(error).__name__)
+        finally:
+            if is_kept and self._exchange is not None:
+                kind, coding = (answer.headers.get(name, "") for name in ("content-type", "content-encoding"))
+                self._proxy.keep(self._exchange, self._api, bytes(seen), kind, coding)
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+
+    def _told(self, answer: httpx2.Response) -> list[tuple[bytes, bytes]]:
+        headers = Upstream.answered(answer.headers.multi_items())
+        if self._note is not None:
+            headers.append((TOLD.lower(), self._proxy.told(self._note)))
+        return _encoded(headers)
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body of a request; None where it is too long."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > MAX_REQUEST_BYTES:
+        return None
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > MAX_REQUEST_BYTES:
+            return None
+    return bytes(raw)
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def named_in(headers: Mapping[str, str]) -> Named:
+    """Whose a request is, by its headers. Raises `Invalid`."""
+    wish = headers.get(TOLD, WISHES[0]).lower()
+    if wish not in WISHES:
+        raise Invalid(f"{TOLD} is {wish!r:.100}; it must be one of {', '.join(WISHES)}.")
+    words = {word: _decoded(headers.get(f"x-loci-{word}")) for word in ("cube", "user", "agent", "session")}
+    return Named(**words, wish=wish)
+
+
+def _decoded(value: str | None) -> str | None:
+    """A header's value as people write it: UTF-8, where it is that."""
+    if not value:
+        return None
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _refused(api: Api, status: int, message: str, **headers: str) -> Response:
+    return JSONResponse(api.error(status, message), status, headers)

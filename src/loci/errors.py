@@ -11,6 +11,7 @@
     ├── Missing        the caller: no such cube, memory, source or version
     ├── Conflict       the caller: the world moved on; look again
     │   ├── VersionConflict  somebody else wrote a version in between; holds both
+    │   ├── MirrorConflict   a file and its cube were both changed; names where
     │   ├── IllegalMove      the life cycle has no such transition
     │   └── IncompatiblePayload  what another model has read; names what differs
     ├── Unavailable    nobody, or time: the same call may work later

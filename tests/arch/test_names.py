@@ -133,6 +133,7 @@ def test_every_error_can_be_shown_at_every_door() -> None:
     special = {
         "Malformed": ("m", 3),
         "VersionConflict": ("m", 1, 2),
+        "MirrorConflict": ("m", ["notes.md:3"]),
         "IncompatiblePayload": ("m", "rope", "linear", "llama3"),
         "TooLossy": ("m", 0.7, 0.5),
     }

@@ -499,7 +499,7 @@ def _annotate(placed: Mapping[str, tuple[Gathering, int]], row: Row) -> None:
         told = Row.of(row.sheet, row.line, version, "a version")
         spans, kept = told.fields.get("spans"), told.fields.get("metadata") or {}
         if not isinstance(kept, dict):
-            raise told.wrong(f"'metadata' is {_brief(kept)}; it must be an object.")
+            raise told.wrong(f"'metadata' is {brief(kept)}; it must be an object.")
         if kept and isinstance(spans, list) and spans:
             source = Row.of(row.sheet, row.line, spans[-1], "a span").words("source")
             if source in placed:

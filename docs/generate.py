@@ -39,6 +39,7 @@ COMMANDS = {
     "import_activation": "kv import",
     "adapters": "adapter list",
     "adapter": "adapter inspect",
+    "probe_adapter": "adapter probe",
     "mount": "adapter mount",
     "unmount": "adapter unmount",
     "drop_adapter": "adapter drop",

@@ -168,6 +168,7 @@ def is_ending(words: list[str]) -> bool:
 
 NOT_RUN = {  # pages whose lines are looked at and not run here, and what runs the like
     "docs/how-to/adapters.md": "tests/model/test_distil.py",  # learning takes minutes
+    "docs/how-to/import.md": "tests/real/test_import_systems.py",  # of every system that it names
     "docs/explanation/servers.md": "tests/real/test_servers.py",  # against scripted servers
 }
 RUN = {  # pages whose lines are run, and the files that a reader would have
@@ -178,6 +179,7 @@ RUN = {  # pages whose lines are run, and the files that a reader would have
     "docs/how-to/activation.md": {},
     "docs/how-to/mcp.md": {},
     "docs/how-to/pipelines.md": {},
+    "docs/how-to/proxy.md": {},
     "docs/how-to/server.md": {},
 }
 FIRST = {  # what has happened before a block, in the reader's vault
@@ -190,6 +192,7 @@ FIRST = {  # what has happened before a block, in the reader's vault
     ("docs/how-to/activation.md", 1): "loci add 'My family in Bern lives by the river, and likes green tea.' --user ann",
     ("docs/how-to/mcp.md", 0): "loci add 'The piano is in the hall.' --user ann",
     ("docs/how-to/pipelines.md", 0): "loci add 'The old piano is in the hall.' --user ann",
+    ("docs/how-to/proxy.md", 0): "loci add 'The piano is in the hall.' --user ann",
     ("docs/how-to/server.md", 0): "loci add 'The piano is in the hall.' --user ann",
     ("docs/explanation/placement.md", 0): "export LOCI_ENGINE=~/models/qwen3-0.6b; loci add 'The piano is in the hall.'",
 }

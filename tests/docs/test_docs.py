@@ -87,3 +87,9 @@ def test_every_page_is_reached_from_the_index():
     }
     assert set(PAGES) - {"docs/index.md"} <= listed, "add the page to docs/index.md, where who needs it would look"
     assert all((ROOT / page).exists() for page in listed)
+
+
+def test_the_glossary_defines_a_noun_once():
+    defined = re.findall(r"\*\*([^*]+)\*\*( \([^)]+\))?", read("docs/glossary.md"))
+    assert len(defined) > 100
+    assert not [noun for noun in defined if defined.count(noun) > 1]

@@ -22,8 +22,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CALLS = [
     (str(page.relative_to(ROOT)), block)
     for page in PAGES
-    for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    if re.search(r"^curl ", block, re.MULTILINE)
+    for language, block in re.findall(r"^```([^\n`]*)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    if language in ("", "sh", "bash") and re.search(r"^curl ", block, re.MULTILINE)
 ]
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
@@ -40,21 +40,27 @@ def answers(text: str) -> list[dict[str, Any]]:
 
 
 def test_there_are_calls() -> None:
-    assert [page for page, _ in CALLS] == ["docs/how-to/server.md"], "say below what a further page's calls are to answer"
+    assert [page for page, _ in CALLS] == ["README.md", "docs/how-to/server.md"], "say below what a further page's calls are to answer"
 
 
-def test_each_call_of_a_page_is_answered(tmp_path: Path) -> None:
-    ((_, block),) = CALLS
+@pytest.mark.parametrize(("page", "block"), CALLS, ids=[page for page, _ in CALLS])
+def test_the_calls_of_a_page_are_answered(page: str, block: str, tmp_path: Path) -> None:
     with MemOS.open(tmp_path / "vault", embedder="none") as memory:
         memory.cube("main")
-        memory.grant("app", "writer", cube="main")  # the page's own lines for this run in tests/docs/test_lines.py
+        memory.grant("app", "writer", cube="main")  # lines of loci run in tests/docs/test_lines.py
         key = memory.issue_key("app")[1]
-    with serving(tmp_path / "vault") as server:
-        script = block.replace("http://127.0.0.1:8377", server.url).replace("curl -s ", "curl --silent --show-error --fail-with-body ")
-        script = f"set -euo pipefail\n{script}"
-        done = subprocess.run(["bash", "-c", script], env=environment(KEY=key), capture_output=True, text=True, timeout=SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
-        added, found = answers(done.stdout)
-        assert found["ids"] == added["ids"] and "I live in Porto." in found["text"]
-        refused = subprocess.run(["bash", "-c", script], env=environment(KEY="wrong"), capture_output=True, text=True, timeout=SECONDS)
-        assert refused.returncode == 22 and answers(refused.stdout)[0]["status"] == 401
+    calls = "".join(line for line in block.splitlines(keepends=True) if not line.startswith("loci "))
+    with serving(tmp_path / "vault", *(["--open"] if "loci serve --open" in block else [])) as server:
+        script = calls.replace("http://127.0.0.1:8377", server.url).replace("curl -s ", "curl --silent --show-error --fail-with-body ")
+        added, found = answers(curled(script, key, 0))
+        assert found["ids"] == added["ids"] and len(found["ids"]) == 1 and found["text"]
+        if "$KEY" in block:
+            assert answers(curled(script, "wrong", 22))[0]["status"] == 401
+
+
+def curled(script: str, key: str, code: int) -> str:
+    """What the calls print."""
+    command = ["bash", "-c", f"set -euo pipefail\n{script}"]
+    done = subprocess.run(command, env=environment(KEY=key), capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout

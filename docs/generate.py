@@ -16,6 +16,7 @@ from loci.server.tools import TOOLS
 from loci.settings import PREFIX, Settings
 from loci.system import Conversation, Cube, System
 from loci.system.table import CARRYING, STAYING, VAULT_STAYING
+from loci.text import fence
 
 PAGE = Path(__file__).parent / "reference.md"
 COMMANDS = {
@@ -73,6 +74,7 @@ def page() -> str:
             "Written by `make docs` from the code; edit the docstrings, not this page.",
             "",
             *verbs(),
+            *lines_of_a_recall(),
             *life(),
             *faults(),
             *settings(),
@@ -85,7 +87,7 @@ def verbs() -> list[str]:
         "## Verbs",
         "",
         "On a cube (`memory.cube(name)`). A verb has the same word and the same fields at every door; below its name stand the command, which takes `--json` too, the address over HTTP, and the tool of",
-        "the Model Context Protocol where there is one ([which has which fields](how-to/mcp.md)). Commands spell a field with hyphens, and name the cube by `--cube`.",
+        "the Model Context Protocol where there is one ([which has which fields](how-to/mcp.md#what-a-host-gets)). Commands spell a field with hyphens, and name the cube by `--cube`.",
         "",
     ]
     on_vault = ["## Verbs of the vault", "", "On the vault (`memory`); the command takes the cube's name.", ""]
@@ -125,6 +127,13 @@ def doors(owner: type, name: str) -> list[str]:
     at += [f"tool `{tool.name}`" for tool in TOOLS.values() if owner is Cube and tool.verb == name]
     why = f"Not over a network: {staying[name][0].lower()}{staying[name][1:]}" if name in staying else ""
     return [" · ".join(at) + "\n"] * bool(at) + [why + "\n"] * bool(why)
+
+
+def lines_of_a_recall() -> list[str]:
+    """What `loci.text.fence` says of them."""
+    parts = inspect.cleandoc(fence.__doc__ or "").split("\n\n")
+    shown = (f"```text\n{textwrap.dedent(part)}\n```" if part.startswith("    ") else part for part in parts)
+    return ["## The lines of a recall", "", "\n\n".join(shown), ""]
 
 
 def life() -> list[str]:

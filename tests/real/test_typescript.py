@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -71,3 +73,17 @@ def test_a_wrong_field_does_not_compile(built: Path) -> None:
     )
     done = subprocess.run(["npx", "tsc", "--noEmit"], cwd=built, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode != 0 and "qestion" in done.stdout and done.stdout.count("error TS") == 1, done.stdout
+
+
+def test_the_block_of_the_page_compiles_and_runs(built: Path, tmp_path: Path) -> None:
+    page = (CLIENT.parents[1] / "docs" / "how-to" / "server.md").read_text("utf-8")
+    (block,) = re.findall(r"```ts\n(.*?)```", page, re.DOTALL)
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        memory.cube("main")
+        memory.grant("app", "writer", cube="main")
+        key = memory.issue_key("app")[1]
+    with serving(tmp_path / "vault") as server:
+        block = block.replace('"loci-memos"', '"./index.js"').replace("http://127.0.0.1:8377", server.url)
+        (built / "src" / "page.ts").write_text(f"const key = {json.dumps(key)};\n{block}\nconsole.log(text);\n")
+        run("npx", "tsc", folder=built)
+        assert "I live in Porto." in run("node", "dist/page.js", folder=built)

@@ -49,13 +49,3 @@ def after(state: State, move: Move, memory: str) -> State:
         hint = {F: " Thaw it first.", R: " Restore it first.", E: " Restore it first."}.get(state, "")
         raise IllegalMove(f"Memory {memory} is {state.value}: it cannot {move.value}, only {ways}.{hint}")
     return allowed[move]
-
-
-def diagram() -> str:
-    """The table as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", "    [*] --> generated: add"]
-    for state, moves in MOVES.items():
-        for target in dict.fromkeys(moves.values()):
-            names = ", ".join(m.value for m, to in moves.items() if to is target)
-            lines.append(f"    {state.value} --> {target.value}: {names}")
-    return "\n".join(lines)

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from loci import Memory, MemOS, Message, Receipt
-from loci.errors import Conflict, Invalid
+from loci.errors import Conflict, Denied, Invalid
 from loci.system import System
 from loci.system.once import REPEATABLE
 from loci.testing import ManualClock
@@ -51,6 +51,18 @@ def test_the_key_is_its_principals_own(memory: System) -> None:
     mine = memory.cube("main").once("k1").add("I live in Porto.")
     theirs = memory.acting("ben").cube("main").once("k1").add("I live in Braga.")
     assert mine.ids != theirs.ids and theirs.ids
+
+
+def test_who_lost_the_right_is_not_answered_again(memory: System) -> None:
+    memory.cube("main")
+    grant = memory.grant("ben", "writer", cube="main", user="ben")
+    memory.grant("ben", "reader", cube="main", user="ann")
+    theirs = memory.acting("ben").cube("main")
+    first = theirs.once("k1").add("I live in Porto.", user="ben")
+    assert theirs.once("k1").add("I live in Porto.", user="ben") == first
+    memory.revoke(grant.id)
+    with pytest.raises(Denied):
+        theirs.once("k1").add("I live in Porto.", user="ben")
 
 
 def test_an_answer_outlives_the_process_and_not_the_day(memory: System, clock: ManualClock, tmp_path: Path) -> None:

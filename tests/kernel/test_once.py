@@ -121,6 +121,8 @@ def test_a_read_memory_is_part_of_what_was_asked(memory: System) -> None:
     read: Memory = cube.get(id)
     first = cube.once("k1").update(read, "I live in Lisbon.")
     assert cube.once("k1").update(read, "I live in Lisbon.") == first
+    read_again = next(version for version in cube.history(id) if version.version == read.version)
+    assert read_again != read and cube.once("k1").update(read_again, "I live in Lisbon.") == first
 
 
 def test_every_write_that_answers_with_a_receipt_takes_a_key(memory: System) -> None:

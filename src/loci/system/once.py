@@ -23,7 +23,7 @@ from loci.interface.typed import typed
 from loci.policy import access
 from loci.ports import Store, Transaction
 from loci.system.gated import Gated
-from loci.types import Receipt, Scope
+from loci.types import Memory, Receipt, Scope
 
 KEPT = timedelta(days=1)
 P = ParamSpec("P")
@@ -131,4 +131,6 @@ def _known(store: Store, request: Request) -> Receipt | None:
 
 
 def _spelled(given: Mapping[str, Any]) -> str:
-    return json.dumps(plain(given), ensure_ascii=False, sort_keys=True)
+    """What is asked, as text: of a memory that was read, which version it was, for the rest of it may be told otherwise by now."""
+    asked = {name: [value.id, value.version] if isinstance(value, Memory) else plain(value) for name, value in given.items()}
+    return json.dumps(asked, ensure_ascii=False, sort_keys=True)

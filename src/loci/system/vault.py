@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from loci.errors import Conflict, Corrupt, Denied, Invalid, LociError
+from loci.errors import Conflict, Corrupt, Denied, Invalid, LociError, Missing
 from loci.infrastructure import credentials
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded
@@ -50,11 +50,18 @@ class System:
             raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it.")
         if name not in self._cubes:
             is_creating = create and governance.may("branch", Scope(name))  # to make a cube is its owner's
-            if self._root is not None:
-                self._cubes[name] = self._root.cube(name, create=is_creating).acting(governance)
-            else:
-                self._cubes[name] = Cube(self._parts, self._parts.vault.store(name, create=is_creating))
+            try:
+                self._cubes[name] = self._opened(name, is_creating)
+            except Missing:
+                if governance.is_owner:
+                    raise
+                raise Missing(f"There is no cube {name!r}. `cubes` shows those that {governance.principal!r} has to do with.") from None
         return self._cubes[name]
+
+    def _opened(self, name: str, is_creating: bool) -> Cube:
+        if self._root is not None:
+            return self._root.cube(name, create=is_creating).acting(self._parts.governance)
+        return Cube(self._parts, self._parts.vault.store(name, create=is_creating))
 
     def cubes(self) -> list[str]:
         """Names of the cubes in the vault, of those that the principal has to do with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -41,6 +42,7 @@ class System:
     def __init__(self, parts: Parts, root: System | None = None) -> None:
         self._parts, self._root = parts, root
         self._cubes: dict[str, Cube] = {}
+        self._opening = threading.RLock()  # two of one cube would work its queue twice
 
     def cube(self, name: str, *, create: bool = True) -> Cube:
         """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none, `Denied` for one
@@ -48,15 +50,20 @@ class System:
         governance = self._parts.governance
         if not governance.knows(name):
             raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it.")
-        if name not in self._cubes:
-            is_creating = create and governance.may("branch", Scope(name))  # to make a cube is its owner's
+        found = self._cubes.get(name)
+        return found if found is not None else self._found(name, create)
+
+    def _found(self, name: str, create: bool) -> Cube:
+        """The cube, opened once however many ask for it at the same time."""
+        governance = self._parts.governance
+        is_creating = create and governance.may("branch", Scope(name))  # to make a cube is its owner's
+        with self._opening:
             try:
-                self._cubes[name] = self._opened(name, is_creating)
+                return self._cubes.get(name) or self._cubes.setdefault(name, self._opened(name, is_creating))
             except Missing:
                 if governance.is_owner:
                     raise
                 raise Missing(f"There is no cube {name!r}. `cubes` shows those that {governance.principal!r} has to do with.") from None
-        return self._cubes[name]
 
     def _opened(self, name: str, is_creating: bool) -> Cube:
         if self._root is not None:

@@ -9,7 +9,6 @@ import http.client
 import inspect
 import json
 import shutil
-import tempfile
 import threading
 import time
 import uuid
@@ -22,6 +21,7 @@ from typing import Any, NoReturn, Self, cast, get_origin, get_type_hints
 from urllib.parse import quote, urlencode, urlsplit
 
 from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported
+from loci.infrastructure.files import writing
 from loci.interface import inputs
 from loci.interface.outputs import plain
 from loci.interface.typed import typed
@@ -225,10 +225,10 @@ class RemoteCube(_Remote):
         file = inputs.path_of(path)
         if file.exists() and not overwrite:
             raise Conflict(f"{file} is there already. Choose another name, or overwrite it.")
-        with self._link.asked("POST", f"{self._path}/export", b"{}", JSON) as answer:
-            with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as saved:
-                shutil.copyfileobj(answer, saved)
-            Path(saved.name).replace(file)
+        with self._link.asked("POST", f"{self._path}/export", b"{}", JSON) as answer, writing(file, overwrite=overwrite) as saved:
+            shutil.copyfileobj(answer, saved)
+            if answer.length:  # which http.client does not say
+                raise Unavailable(f"The export broke off {answer.length:,} bytes before its end. {file} was not written: ask again.")
             return dict(json.loads(answer.headers["X-Loci-Export"]))
 
     def import_file(self, path: str | Path, *, progress: Progress | None = None, **asked: Any) -> Imported:

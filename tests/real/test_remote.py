@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +16,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
 
-from served import Server, serving
+from served import SECONDS, Server, serving
 
 import loci
 from loci import Channel, MemOS, Message, Recall
@@ -177,6 +180,36 @@ def test_a_key_is_sent_and_what_it_may_not_is_denied(tmp_path: Path) -> None:
         for call in (lambda: mine.cube("main").list(), lambda: nobodys.cubes(), lambda: mine.keys()):
             with pytest.raises(Denied):
                 call()
+
+
+@contextlib.contextmanager
+def answering(*answers: bytes) -> Iterator[str]:
+    """The address of something that answers its requests so, one connection for each, whatever they are."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            for one in answers:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(one)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(SECONDS)
+
+
+LIVE = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n{"status":"live"}'
+
+
+def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    file.write_text("an older export")
+    cut = b'HTTP/1.1 200 OK\r\nX-Loci-Export: {"memories": 9}\r\nContent-Length: 900\r\n\r\nonly the beginning'
+    with answering(LIVE, cut) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
+        memory.cube("main").export(file, overwrite=True)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("out.jsonl", "an older export")]
 
 
 def test_where_nothing_answers_it_is_unavailable(tmp_path: Path) -> None:

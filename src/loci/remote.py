@@ -36,6 +36,7 @@ SECONDS = 600.0  # that an answer is waited for
 SECONDS_IDLE = 3.0  # after which a connection is taken for closed
 LISTED, PAGE = 100, 1_000  # memories that `list` answers with if it is not told how many, and that come at a time
 JSON = {"Content-Type": "application/json"}
+NOT_OURS = "What answered with {} is no `loci serve`: {!r}."
 EVENTS = {"Accept": "text/event-stream"}
 
 
@@ -51,8 +52,12 @@ class _Link:
     """HTTP to one address: a connection for each thread, kept open while it is used."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            is_one = False
+        if not is_one:
             raise Invalid(f"{url!r:.100} is no address of a server; it must be like http://127.0.0.1:8377.")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise Invalid("The key has a character that no key has, such as a line break.")
@@ -63,19 +68,19 @@ class _Link:
     def get(self, path: str) -> Any:
         """The JSON at a path."""
         with self.asked("GET", path) as answer:
-            return json.loads(answer.read())
+            return _object(answer.status, answer.read())
 
     def post(self, path: str, fields: Mapping[str, object], headers: Mapping[str, str], *, is_safe: bool) -> Any:
         """The JSON that comes back. What ``is_safe`` to be asked twice is asked again where the connection broke."""
         body = json.dumps(fields).encode()
         try:
             with self.asked("POST", path, body, {**JSON, **headers}) as answer:
-                return json.loads(answer.read())
+                return _object(answer.status, answer.read())
         except Unavailable as error:
             if not is_safe or not isinstance(error.__cause__, http.client.RemoteDisconnected | ConnectionError):
                 raise
         with self.asked("POST", path, body, {**JSON, **headers}) as answer:
-            return json.loads(answer.read())
+            return _object(answer.status, answer.read())
 
     @contextmanager
     def asked(
@@ -86,7 +91,7 @@ class _Link:
         try:
             connection.request(method, self._parts.path.rstrip("/") + path, body, {**self._named, **(headers or {})})
             answer = connection.getresponse()
-            if answer.status >= 400:
+            if answer.status != http.HTTPStatus.OK:
                 raise _error(answer.status, answer.read())
             yield answer
             answer.read()
@@ -299,15 +304,21 @@ def _staying(name: str, why: str) -> Callable[..., NoReturn]:
     return refused
 
 
-def _error(status: int, body: bytes) -> LociError:
-    """What a server refused, as the error that it was there."""
+def _object(status: int, body: bytes) -> dict[str, Any]:
+    """What was answered. Raises `Unavailable` where it can be from no server of ours."""
     try:
         told = json.loads(body)
     except ValueError:
         told = None
-    if not isinstance(told, dict) or "code" not in told:
-        return Unavailable(f"What answered with {status} is no `loci serve`: {body[:100]!r}.")
-    return _told(told)
+    if not isinstance(told, dict):
+        raise Unavailable(NOT_OURS.format(status, body[:100]))
+    return told
+
+
+def _error(status: int, body: bytes) -> LociError:
+    """What a server refused, as the error that it was there."""
+    told = _object(status, body)
+    return _told(told) if {"code", "detail"} <= told.keys() else Unavailable(NOT_OURS.format(status, body[:100]))
 
 
 def _told(problem: Mapping[str, Any]) -> LociError:

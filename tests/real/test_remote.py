@@ -212,11 +212,30 @@ def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("out.jsonl", "an older export")]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 2\r\n\r\n{}",
+        b'HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\n{"code": 40}',
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+)
+def test_what_is_no_server_of_ours_is_said_to_be_none(answer: bytes) -> None:
+    with answering(answer) as url, pytest.raises(Unavailable, match="loci serve"):
+        loci.connect(url)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8377", "http://", "http://[::1", "http://localhost:none", "http://localhost:99999", "ftp://x"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="no address"):
+        loci.connect(url)
+
+
 def test_where_nothing_answers_it_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="loci serve"):
         loci.connect("http://127.0.0.1:9")
-    with pytest.raises(Invalid):
-        loci.connect("127.0.0.1:8377")
     with serving(tmp_path / "vault", "--open") as server:
         memory = loci.connect(server.url)
         memory.cube("main").add("The garden is large.")

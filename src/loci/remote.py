@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import inspect
 import json
+import os
 import shutil
 import threading
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import NoneType, TracebackType
 from typing import Any, NoReturn, Self, cast, get_origin, get_type_hints
 from urllib.parse import quote, urlencode, urlsplit
+from weakref import WeakSet
 
 from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported
 from loci.infrastructure.files import writing
@@ -63,7 +65,7 @@ class _Link:
             raise Invalid("The key has a character that no key has, such as a line break.")
         self._parts, self._local = parts, threading.local()
         self._named = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._open: list[http.client.HTTPConnection] = []
+        self._open = WeakSet[http.client.HTTPConnection]()  # one goes with its thread
 
     def get(self, path: str) -> Any:
         """The JSON at a path."""
@@ -124,12 +126,14 @@ class _Link:
             other.close()
 
     def _connection(self) -> http.client.HTTPConnection:
-        """This thread's. One that was idle is opened anew: the server may have closed it, and whether a request arrived could not be told."""
+        """This thread's. One that was idle is opened anew: the server may have closed it, and whether a request arrived could not be told. After a fork
+        it is the parent's alone: answers to one would come to the other."""
         found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is None:
+        if found is None or self._local.process != os.getpid():
             kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
             found = self._local.connection = kind(str(self._parts.hostname), self._parts.port, timeout=SECONDS)
-            self._open.append(found)
+            self._local.process = os.getpid()
+            self._open.add(found)
         elif time.monotonic() - self._local.used > SECONDS_IDLE:
             found.close()
         self._local.used = time.monotonic()
@@ -137,7 +141,7 @@ class _Link:
 
     def close(self) -> None:
         """Closes every thread's connection."""
-        for connection in self._open:
+        for connection in list(self._open):
             connection.close()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -231,6 +233,26 @@ def test_what_is_no_server_of_ours_is_said_to_be_none(answer: bytes) -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(Invalid, match="no address"):
         loci.connect(url)
+
+
+def test_a_connection_goes_with_its_thread_and_stays_with_its_process(server: Server) -> None:
+    with loci.connect(server.url) as memory:
+        folder = Path("/proc/self/fd")
+        before = len(list(folder.iterdir()))
+        for _ in range(20):
+            thread = threading.Thread(target=memory.cubes)
+            thread.start()
+            thread.join()
+        assert len(list(folder.iterdir())) < before + 10
+        mine = memory._link._local.connection.sock.getsockname()  # type: ignore[attr-defined]
+        reading, writing = os.pipe()
+        if not os.fork():
+            memory.cubes()
+            os.write(writing, json.dumps(memory._link._local.connection.sock.getsockname()).encode())  # type: ignore[attr-defined]
+            os._exit(0)
+        assert tuple(json.loads(os.read(reading, 1 << 10))) != mine
+        os.wait()
+        assert memory.cubes() is not None
 
 
 def test_where_nothing_answers_it_is_unavailable(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ import pytest
 
 pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
 
+import anyio
 import httpx
 from served import SECONDS, Server, environment, problem, serving
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
 from loci import MemOS, Message
 from loci.server import gate
+from loci.server.app import Serving
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +239,35 @@ def test_its_log_has_no_words(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     assert [(line["verb"], line["status"]) for line in lines] == [("add", 200), ("get", 404)]
     assert not any(word in log.read_text() for word in ("secretname", "zenobia", "mandragora"))
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_mistake_of_ours_is_told_without_the_words_it_is_made_of(vault: Path, caplog: pytest.LogCaptureFixture, is_begun: bool) -> None:
+    word = "".join(["mandra", "gora"])  # a line of the source is no secret
+
+    async def broken(_: Any) -> Any:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"The "
+            raise ValueError(word)
+
+        if is_begun:
+            return StreamingResponse(pieces())
+        raise ValueError(word)
+
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        app = Serving(memory, True, (Route("/broken", broken, methods=["POST"]),)).app
+
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
+                return await http.post("/broken")
+
+        if is_begun:
+            with pytest.raises(ConnectionAbortedError) as caught:
+                anyio.run(ask)
+            assert word not in "".join(traceback.format_exception(caught.value))
+        else:
+            assert problem(anyio.run(ask), 500)["code"] == "error"
+    assert "ValueError" in caplog.text and word not in caplog.text
 
 
 def test_too_much_at_once_is_sent_away_with_when_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,11 @@ import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from loci.errors import LociError, Missing, Unavailable
 from loci.server.gate import Gate
@@ -53,7 +55,8 @@ class Serving:
         routes = [
             Route("/health/live", self._live), Route("/health/ready", self._ready), Route("/metrics", self._metrics), *self.routes,
         ]  # fmt: skip
-        inner = Starlette(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
+        inner = Routes(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
+        inner.router.redirect_slashes = False  # to where Host says, and in the clear behind a proxy
         keys = None if self.is_open else Keys(self.system)
         return Gate(inner, self.system, keys, self.meters, (*OPEN_PATHS, *self.open_paths), is_local=self.is_local)
 
@@ -78,6 +81,13 @@ class Serving:
 
     async def _metrics(self, _: Request) -> Response:
         return Response(self.meters.text(), media_type=MEDIA)
+
+
+class Routes(Starlette):
+    """The routes alone: what they do not handle is the gate's to answer, where Starlette would answer in words of its own."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return ExceptionMiddleware(self.router, self.exception_handlers)
 
 
 def _json(value: Mapping[str, object], status: int = 200) -> Response:

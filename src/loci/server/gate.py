@@ -101,7 +101,7 @@ class _Told:
     async def instead(self, response: ASGIApp, scope: Scope, receive: Receive) -> None:
         """Answers so, unless an answer has begun: then it is broken off, which is no success over there either."""
         if self.status:
-            raise ConnectionAbortedError("an answer was broken off")
+            raise ConnectionAbortedError("an answer was broken off") from None  # what went wrong may quote words, and this is logged
         await response(scope, receive, self)
 
 

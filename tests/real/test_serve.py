@@ -224,6 +224,16 @@ def test_it_says_whether_it_is_ready_and_why_not(vault: Path) -> None:
         assert server.http.get("/health/live").status_code == 200, "live asks nobody"
 
 
+def test_to_who_has_no_key_it_says_no_more_than_whether_it_is_ready(vault: Path, tmp_path: Path) -> None:
+    with serving(vault, log=tmp_path / "log") as server:
+        assert server.http.get("/health/ready").json() == {"status": "ready"}
+        (vault / "secretname.loci").write_bytes(b"this is no cube, and long enough to be read as a header of a file" * 4)
+        answer = server.http.get("/health/ready")
+        assert answer.status_code == 503 and answer.json()["code"] == "corrupt"
+        assert not any(word in answer.text for word in ("secretname", str(vault)))
+    assert "secretname" in (tmp_path / "log").read_text()
+
+
 def test_it_counts_and_names_nobody(server: Server) -> None:
     server.call("cubes/secretname/add", messages="The code word is mandragora.", user="zenobia")
     told = server.http.get("/metrics").text

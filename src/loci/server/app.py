@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -33,6 +34,7 @@ OPEN_PATHS = ("/health/live", "/health/ready", "/openapi.json", "/metrics")
 MAX_CONNECTIONS = 1024
 SECONDS_TO_FINISH, SECONDS_IDLE = 30, 30
 
+log = logging.getLogger("loci.server")
 Running = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -48,6 +50,7 @@ class Serving:
     open_paths: tuple[str, ...] = ()
     is_local: bool = True
     meters: Meters = field(default_factory=Meters)
+    _looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     @cached_property
     def app(self) -> Gate:
@@ -64,16 +67,19 @@ class Serving:
         return _json({"status": "live"})
 
     async def _ready(self, _: Request) -> Response:
-        """Whether the vault can be read: asks it, and says why not."""
+        """Whether the vault can be read: asks it, and says why not. Where keys are wanted, only the log has the reason: it names files and cubes, and
+        anybody may ask."""
         try:
-            cubes = await anyio.to_thread.run_sync(self._looked)
+            cubes = await anyio.to_thread.run_sync(self._looked, limiter=self._looking)
         except LociError as error:
-            return _json({"status": "not ready", "code": error.code, "reason": str(error)}, Unavailable.http_status)
-        return _json({"status": "ready", "cubes": cubes})
+            log.warning("not ready: %s", error)
+            reason = str(error) if self.is_open else "Its log says why."
+            return _json({"status": "not ready", "code": error.code, "reason": reason}, Unavailable.http_status)
+        return _json({"status": "ready"} | ({"cubes": cubes} if self.is_open else {}))
 
     def _looked(self) -> int:
-        """How many cubes there are, the vault's log and every file that is open having been read."""
-        self.system.log(limit=1)
+        """How many cubes there are, what the vault knows of grants having been read, and every cube opened."""
+        self.system.grants()
         names = self.system.cubes()
         for name in names:
             self.system.cube(name, create=False)

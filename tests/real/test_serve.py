@@ -357,6 +357,14 @@ def test_hosts_of_models_find_their_protocol_on_the_same_port(vault: Path) -> No
         assert "I live in Porto." in answer.json()["result"]["structuredContent"]["text"]
 
 
+def test_hosts_of_models_elsewhere_reach_it_by_its_name(vault: Path) -> None:
+    key = key_for(vault, "ana", "reader", user="ana")
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    named = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {key}", "Host": "vault.example:8377"}
+    with serving(vault, "--host", "0.0.0.0") as server:
+        assert server.http.post("/mcp", json=asked, headers=named).json()["result"]["tools"]
+
+
 def test_what_a_model_writes_through_the_protocol_informs_and_no_more(server: Server) -> None:
     asked = {
         "jsonrpc": "2.0",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -113,6 +115,46 @@ def test_a_file_comes_in_with_its_progress_and_goes_out_whole(server: Server) ->
     again = server.http.post("/api/cubes/copy/import_file", params={"name": "copy.jsonl"}, content=file.content)
     assert again.json()["messages"] == 30
     assert server.call("cubes/copy/fingerprint") == server.call("cubes/files/fingerprint")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a\0b", "é" * 128])
+def test_a_name_that_no_file_has_is_refused(server: Server, name: str) -> None:
+    answer = server.http.post("/api/cubes/files/import_file", params={"name": name}, content=b'[{"role": "user", "text": "x"}]')
+    assert "the name of a file" in problem(answer, 422)["detail"]
+
+
+def test_an_import_takes_no_key(server: Server) -> None:
+    answer = server.http.post("/api/cubes/files/import_file", content=b"x", headers={"Idempotency-Key": "one"})
+    assert "takes no Idempotency-Key" in problem(answer, 422)["detail"]
+
+
+def test_what_a_kill_leaves_of_a_file_goes_with_the_next_erasure(tmp_path: Path) -> None:
+    vault, began, killed = tmp_path / "vault", threading.Event(), threading.Event()
+
+    def cut() -> Iterator[bytes]:
+        yield b'[{"role": "user", "text": "The code word is mandragora."}'
+        while not list(vault.glob("*/half.json")):
+            time.sleep(0.01)
+        began.set()
+        killed.wait(SECONDS)
+
+    def ask(url: str) -> None:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.post(f"{url}/api/cubes/main/import_file?name=half.json", content=cut())
+
+    with pytest.raises(AssertionError), serving(vault, "--open") as server:
+        asking = threading.Thread(target=ask, args=(server.url,))
+        asking.start()
+        assert began.wait(SECONDS)
+        server.process.kill()
+        killed.set()
+        asking.join(SECONDS)
+    (left,) = vault.glob("*/half.json")
+    os.utime(left.parent, (0, 0))  # as if it had been long ago
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        memory.cube("main").add("I live in Porto.", user="ana")
+        memory.cube("main").erase(user="ana")
+    assert not left.exists()
 
 
 def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> None:

@@ -23,6 +23,8 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported
+from loci.infrastructure.loader import MAX_FILE_BYTES
+from loci.infrastructure.vault import UNFINISHED
 from loci.interface.outputs import plain
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
 from loci.server.openapi import described
@@ -34,7 +36,7 @@ OPENED = "loci.system"
 VERB = "loci.verb"
 AT_ONCE = 8
 MAX_BODY = 8_000_000
-MAX_FILE = 4 << 30  # bytes of an import
+MAX_NAME = 255  # bytes of a file's name
 MAX_ANSWER = 64_000_000
 EVENTS = "text/event-stream"
 KEY = "idempotency-key"
@@ -42,10 +44,11 @@ T = TypeVar("T")
 
 
 class Verbs:
-    """The verbs as a room. At most ``at_once`` of them run at the same time; each has a thread, and a connection to its cube's file."""
+    """The verbs as a room. At most ``at_once`` of them run at the same time; each has a thread, and a connection to its cube's file. Files on their way
+    are in the ``vault``'s folder: what a kill leaves of them goes with the next erasure, as cubes that were never made do."""
 
-    def __init__(self, at_once: int = AT_ONCE) -> None:
-        self._limiter = anyio.CapacityLimiter(at_once)
+    def __init__(self, vault: Path, at_once: int = AT_ONCE) -> None:
+        self._root, self._limiter = vault, anyio.CapacityLimiter(at_once)
 
     def routes(self) -> list[Route]:
         """What is served below /api, and the document that says so."""
@@ -80,9 +83,11 @@ class Verbs:
         request.scope[VERB] = "import_file"
         if "path" in given:
             raise Invalid("path names a file of the server's machine; send the file itself as the body, and its name as `name`.")
-        folder = tempfile.TemporaryDirectory(prefix="loci-import-")
+        key_of(request, IMPORT)
+        name = file_name(given.pop("name", "import"))
+        folder = self._folder()
         try:
-            file = Path(folder.name) / Path(given.pop("name", "import")).name
+            file = Path(folder.name) / name
             await _saved(request, file)
         except BaseException:
             folder.cleanup()
@@ -104,7 +109,7 @@ class Verbs:
         name = request.path_params["cube"]
 
         def work() -> Response:
-            folder = tempfile.TemporaryDirectory(prefix="loci-export-")
+            folder = self._folder()
             try:
                 file = Path(folder.name) / "export"
                 told = cube_of(request, name).export(file)
@@ -115,6 +120,9 @@ class Verbs:
             return FileResponse(file, 200, headers, "application/x-ndjson", BackgroundTask(folder.cleanup), f"{name}.jsonl")
 
         return await self.run(work)
+
+    def _folder(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self._root)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Work in a thread. Once it has begun it is finished, whatever becomes of who asked for it."""
@@ -157,6 +165,14 @@ class Verbs:
 def event(kind: str, value: object) -> bytes:
     """A server-sent event: JSON has no line breaks of its own."""
     return b"event: " + kind.encode() + b"\ndata: " + encoded(value) + b"\n\n"
+
+
+def file_name(path: str) -> str:
+    """The name that a file has where it is from. Raises `Invalid` where no file can have it."""
+    name = Path(path).name
+    if name in ("", "..") or "\0" in name or len(name.encode()) > MAX_NAME:
+        raise Invalid(f"name is {path!r:.100}; it must be the name of a file, of at most {MAX_NAME} bytes. Nothing was imported.")
+    return name
 
 
 def opened(request: Request) -> System:
@@ -224,8 +240,8 @@ async def _saved(request: Request, file: Path) -> None:
     async with await anyio.open_file(file, "wb") as saved:
         async for block in request.stream():
             size += len(block)
-            if size > MAX_FILE:
-                raise TooLarge(f"The file has more than {MAX_FILE:,} bytes, which is the limit. Nothing was imported.")
+            if size > MAX_FILE_BYTES:
+                raise TooLarge(f"The file has more than {MAX_FILE_BYTES:,} bytes, which is the limit. Nothing was imported.")
             await saved.write(block)
     if not size:
         raise Malformed("The body is empty; it must be the file that is to be imported.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -181,6 +182,9 @@ def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> No
         ("cubes/main/conversation", {"session": "s"}, 501, "proxy"),
         ("encrypt", {"cube": "main"}, 501, "machine"),
         ("cubes/main/run", {"pipeline": "archive.toml"}, 422, "must be an object"),
+        ("cubes/main/activate", {"most_divergence": 10**400}, 422, "too large"),
+        ("cubes/main/mount", {"id": "x", "version": 1 << 63}, 422, "too large"),
+        ("cubes/main/list", {"cursor": base64.urlsafe_b64encode(b"[" * 100_000).decode()}, 422, "no cursor"),
     ],
 )
 def test_what_is_asked_wrongly_is_told_with_the_next_step(
@@ -242,7 +246,13 @@ def test_a_key_that_is_revoked_is_none_from_the_next_call_on(vault: Path) -> Non
 
 @pytest.mark.parametrize(
     ("header", "value", "status"),
-    [("Host", "evil.example", 421), ("Host", "evil.example:80", 421), ("Origin", "http://evil.example", 403), ("Origin", "null", 403)],
+    [
+        ("Host", "evil.example", 421),
+        ("Host", "evil.example:80", 421),
+        ("Origin", "http://evil.example", 403),
+        ("Origin", "null", 403),
+        ("Origin", "http://[", 403),
+    ],
 )
 def test_another_sites_page_does_not_reach_it(server: Server, header: str, value: str, status: int) -> None:
     problem(server.http.post("/api/cubes", json={}, headers={header: value}), status)

@@ -189,7 +189,7 @@ def _resumed(given: Mapping[str, Any]) -> Mapping[str, Any]:
         raise Invalid(f"{', '.join(others)}: what is asked for is in the cursor; beside it goes limit alone.")
     try:
         asked = json.loads(base64.urlsafe_b64decode(str(given[CURSOR]).encode()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(NO_CURSOR) from error
     if not isinstance(asked, dict):
         raise Invalid(NO_CURSOR)

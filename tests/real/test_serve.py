@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
 
 import anyio
+import apsw
 import httpx
 from served import SECONDS, Server, environment, problem, serving
 from starlette.responses import StreamingResponse
@@ -242,6 +243,25 @@ def test_a_key_that_is_revoked_is_none_from_the_next_call_on(vault: Path) -> Non
         (id,) = (key["id"] for key in server.call("keys")["items"] if key["principal"] == "ana")
         server.call("revoke", id=id)
         problem(server.http.post("/api/cubes/main/list", json={"user": "ana"}, headers=mine), 401)
+
+
+def test_who_waits_for_the_file_of_keys_holds_up_nobody_else(vault: Path) -> None:
+    """While another process writes there, a refusal waits to be logged, and keys wait behind it; what needs no key is answered."""
+    key = key_for(vault, "ana", "reader", user="ana")
+    with serving(vault, key=key) as server:
+        server.call("cubes/main/list", user="ana")
+        other = apsw.Connection(str(vault / "registry.db"))
+        other.execute("BEGIN IMMEDIATE")
+        asking = [threading.Thread(target=lambda: server.http.post("/api/cubes/main/list", json={"user": "ben"})) for _ in range(2)]
+        for thread in asking:
+            thread.start()
+            time.sleep(0.5)
+        try:
+            assert httpx.get(f"{server.url}/health/live", timeout=2).json() == {"status": "live"}
+        finally:
+            other.execute("ROLLBACK")
+            for thread in asking:
+                thread.join(SECONDS)
 
 
 @pytest.mark.parametrize(

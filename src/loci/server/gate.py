@@ -75,7 +75,7 @@ class Gate:
         if not key:
             raise Unnamed(NO_KEY)
         try:
-            found = keys.known(key)
+            found = await anyio.to_thread.run_sync(keys.known, key)  # which reads a file that somebody may be writing to
             return found if found is not None else await anyio.to_thread.run_sync(keys.opened, key, limiter=self._limiter)
         except Denied as error:
             raise Unnamed(f"{error} {NO_KEY}") from None

@@ -30,6 +30,8 @@ from starlette.routing import Route
 from loci import MemOS, Message
 from loci.server import gate
 from loci.server.app import Serving
+from loci.server.calls import CUBE_CALLS
+from loci.server.rest import Verbs
 
 
 @pytest.fixture(scope="module")
@@ -350,6 +352,26 @@ def test_a_mistake_of_ours_is_told_without_the_words_it_is_made_of(vault: Path, 
         else:
             assert problem(anyio.run(ask), 500)["code"] == "error"
     assert "ValueError" in caplog.text and word not in caplog.text
+
+
+def test_what_takes_minutes_leaves_room_for_a_question(tmp_path: Path) -> None:
+    async def ask() -> list[str]:
+        verbs, over, done = Verbs(tmp_path, 2), threading.Event(), list[str]()
+
+        async def long() -> None:
+            await verbs.run(lambda: over.wait(SECONDS), is_long=True)
+            done.append("long")
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(long)
+            await anyio.sleep(0.1)
+            await verbs.run(lambda: done.append("short"))
+            over.set()
+        return done
+
+    assert anyio.run(ask)[0] == "short"
+    assert {"activate", "distil", "generate", "run", "verify"} <= {call.verb for call in CUBE_CALLS.values() if call.is_long}
 
 
 def test_too_much_at_once_is_sent_away_with_when_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

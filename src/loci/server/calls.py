@@ -49,6 +49,11 @@ class Call:
         return self.verb in REPEATABLE
 
     @property
+    def is_long(self) -> bool:
+        """Whether it may take minutes: a model reads, writes or learns, or every page is looked at."""
+        return self.is_told or self.verb in ("run", "verify")
+
+    @property
     def is_paged(self) -> bool:
         return self.verb in PAGED
 

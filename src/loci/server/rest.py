@@ -44,11 +44,12 @@ T = TypeVar("T")
 
 
 class Verbs:
-    """The verbs as a room. At most ``at_once`` of them run at the same time; each has a thread, and a connection to its cube's file. Files on their way
+    """The verbs as a room. At most ``at_once`` of them run at the same time, and half as many of those that may take minutes, so that no question waits behind
+    these; each has a thread, and a connection to its cube's file. Files on their way
     are in the ``vault``'s folder: what a kill leaves of them goes with the next erasure, as cubes that were never made do."""
 
     def __init__(self, vault: Path, at_once: int = AT_ONCE) -> None:
-        self._root, self._limiter = vault, anyio.CapacityLimiter(at_once)
+        self._root, self._limiter, self._long = vault, anyio.CapacityLimiter(at_once), anyio.CapacityLimiter(max(at_once // 2, 1))
 
     def routes(self) -> list[Route]:
         """What is served below /api, and the document that says so."""
@@ -67,7 +68,7 @@ class Verbs:
         given, key = await fields(request), key_of(request, call)
         if call.is_told and EVENTS in request.headers.get("accept", ""):
             return self._events(lambda tell: _answer(request, name, call, given, key, tell))
-        return await self.run(lambda: made(_answer(request, name, call, given, key)))
+        return await self.run(lambda: made(_answer(request, name, call, given, key)), is_long=call.is_long)
 
     async def _vault(self, request: Request) -> Response:
         verb = request.path_params["verb"]
@@ -75,7 +76,7 @@ class Verbs:
         request.scope[VERB] = verb
         given = await fields(request)
         key_of(request, call)
-        return await self.run(lambda: made(call_vault(opened(request), call, given)))
+        return await self.run(lambda: made(call_vault(opened(request), call, given)), is_long=call.is_long)
 
     async def _import(self, request: Request) -> Response:
         """The file is the body, and the fields are in the query."""
@@ -99,7 +100,7 @@ class Verbs:
 
         if EVENTS in request.headers.get("accept", ""):
             return self._events(work)
-        return await self.run(lambda: made(work()))
+        return await self.run(lambda: made(work()), is_long=True)
 
     async def _export(self, request: Request) -> Response:
         """The cube's file as a download; what it holds, in a header."""
@@ -119,14 +120,14 @@ class Verbs:
             headers = {"X-Loci-Export": json.dumps(plain(told))}
             return FileResponse(file, 200, headers, "application/x-ndjson", BackgroundTask(folder.cleanup), f"{name}.jsonl")
 
-        return await self.run(work)
+        return await self.run(work, is_long=True)
 
     def _folder(self) -> tempfile.TemporaryDirectory[str]:
         return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self._root)
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T], *, is_long: bool = False) -> T:
         """Work in a thread. Once it has begun it is finished, whatever becomes of who asked for it."""
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        return await anyio.to_thread.run_sync(work, limiter=self._long if is_long else self._limiter)
 
     def _events(self, work: Callable[[Tell], Answer]) -> Response:
         """What is made meanwhile as it is made, as server-sent events; then the answer, or what went wrong."""
@@ -147,7 +148,7 @@ class Verbs:
             async def answer() -> None:
                 async with sending:
                     try:
-                        found = event("answer", await self.run(lambda: work(tell)))
+                        found = event("answer", await self.run(lambda: work(tell), is_long=True))
                     except LociError as error:
                         found = event("error", document(error))
                     except Exception as error:  # noqa: BLE001  the server's boundary

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -313,6 +314,20 @@ def test_it_counts_and_names_nobody(server: Server) -> None:
     told = server.http.get("/metrics").text
     assert 'loci_requests_total{status="200",verb="add"}' in told and 'loci_request_seconds_bucket{le="0.005",verb="add"}' in told
     assert not any(word in told for word in ("secretname", "zenobia", "mandragora"))
+
+
+def test_who_goes_away_before_all_was_said_is_no_mistake_of_ours(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serving(tmp_path / "vault", "--open", log=log) as server:
+        for verb in ("add", "import_file"):
+            with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as caller:
+                caller.sendall(f"POST /api/cubes/main/{verb} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n[".encode())
+        end = time.monotonic() + SECONDS
+        while 'status="0"' not in (told := server.http.get("/metrics").text) or told.count('status="0"') < 4:
+            assert time.monotonic() < end
+        assert 'status="500"' not in told
+        assert not list((tmp_path / "vault").glob(".branching-*"))
+    assert "Traceback" not in log.read_text() and "failed" not in log.read_text()
 
 
 def test_its_log_has_no_words(tmp_path: Path) -> None:

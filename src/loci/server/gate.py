@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import anyio
 import anyio.to_thread
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loci.errors import Denied, LociError
@@ -47,6 +48,8 @@ class Gate:
         self._meters.begun()
         try:
             await self._passed(scope, receive, told)
+        except ClientDisconnect:
+            pass  # before all of the request was here: nothing was begun, and there is nobody to answer
         except LociError as error:
             await told.instead(problem(error, **_asking(error)), scope, receive)
         except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours ends neither it nor in a traceback over there

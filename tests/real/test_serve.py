@@ -25,11 +25,11 @@ import anyio
 import apsw
 import httpx
 from served import SECONDS, Server, environment, problem, serving
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from loci import MemOS, Message
-from loci.server import gate
+from loci.server import app, gate
 from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
 from loci.server.rest import Verbs
@@ -425,6 +425,31 @@ def test_an_interrupt_lets_it_finish_what_it_began(tmp_path: Path) -> None:
         assert [answer.json()["added"] for answer in answers] == [4000]
     with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
         assert memory.cube("main").stats()["sources"] == 4000
+
+
+def test_what_takes_long_is_waited_for(vault: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "SECONDS_TO_FINISH", 1, raising=False)
+    began, answers = threading.Event(), list[str]()
+
+    async def slow(_: Any) -> Any:
+        return await anyio.to_thread.run_sync(lambda: began.set() or time.sleep(3) or Response("done"))
+
+    with MemOS.open(vault, embedder="none", background=False) as memory, app.listening("127.0.0.1", 0) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/slow"
+
+        def ask() -> None:
+            answers.append(httpx.post(url, timeout=SECONDS).text)
+
+        def interrupt() -> None:
+            began.wait(SECONDS)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threads = [threading.Thread(target=ask), threading.Thread(target=interrupt)]
+        serving = Serving(memory, True, (Route("/slow", slow, methods=["POST"]),))
+        anyio.run(app.serve, serving, taken, lambda: [thread.start() for thread in threads])
+        for thread in threads:
+            thread.join(SECONDS)
+    assert answers == ["done"]
 
 
 def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path) -> None:

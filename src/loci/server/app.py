@@ -32,7 +32,7 @@ from loci.system import System
 LOCAL = ("127.0.0.1", "localhost", "::1")
 OPEN_PATHS = ("/health/live", "/health/ready", "/openapi.json", "/metrics")
 MAX_CONNECTIONS = 1024
-SECONDS_TO_FINISH, SECONDS_IDLE = 30, 30
+SECONDS_IDLE = 30
 
 log = logging.getLogger("loci.server")
 Running = Callable[[], Coroutine[Any, Any, None]]
@@ -119,10 +119,11 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 async def serve(serving: Serving, taken: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until an interrupt comes; then what was begun is finished."""
+    """Serves until an interrupt comes; then what was begun is finished, however long it takes: a thread cannot be stopped, and the vault must not be closed
+    before it is done. A second interrupt does not wait for answers to be taken."""
     config = uvicorn.Config(
         serving.app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH, timeout_keep_alive=SECONDS_IDLE,
+        timeout_keep_alive=SECONDS_IDLE,
     )  # fmt: skip
     running = uvicorn.Server(config)
     with taken:

@@ -41,13 +41,12 @@ Running = Callable[[], Coroutine[Any, Any, None]]
 @dataclass(frozen=True)
 class Serving:
     """A vault that is served: to everybody on this machine where it ``is_open``, else to those with a key. ``routes`` are the rooms behind the gate, ``running`` what some
-    of them do beside it, ``open_paths`` what needs no key."""
+    of them do beside it."""
 
     system: System
     is_open: bool
     routes: tuple[BaseRoute, ...]
     running: tuple[Running, ...] = ()
-    open_paths: tuple[str, ...] = ()
     is_local: bool = True
     meters: Meters = field(default_factory=Meters)
     _looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
@@ -61,7 +60,7 @@ class Serving:
         inner = Routes(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
         inner.router.redirect_slashes = False  # to where Host says, and in the clear behind a proxy
         keys = None if self.is_open else Keys(self.system)
-        return Gate(inner, self.system, keys, self.meters, (*OPEN_PATHS, *self.open_paths), is_local=self.is_local)
+        return Gate(inner, self.system, keys, self.meters, OPEN_PATHS, is_local=self.is_local)
 
     async def _live(self, _: Request) -> Response:
         return _json({"status": "live"})

@@ -43,7 +43,7 @@ class Gate:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        scope[OPENED], told = self._system, _Told(scope, send)
+        scope[OPENED], told = self._system, _Told(send)
         began = time.perf_counter()
         self._meters.begun()
         try:
@@ -62,15 +62,12 @@ class Gate:
         headers = Headers(scope=scope)
         if self._is_local:
             _check_names(headers)
-        if not self._is_open(scope["path"]):
+        if scope["path"] not in self._open:
             if self._meters.waiting > MAX_WAITING:
                 raise Busy(f"{MAX_WAITING} requests are being answered. Nothing was begun: ask again in a moment.")
             if self._keys is not None:
                 scope[OPENED] = await self._named(self._keys, headers)
         await self._inner(scope, receive, send)
-
-    def _is_open(self, path: str) -> bool:
-        return any(path == one or (one.endswith("/") and one != "/" and path.startswith(one)) for one in self._open)
 
     async def _named(self, keys: Keys, headers: Headers) -> System:
         """The vault as far as the key of a request opens it. Raises `Unnamed`."""
@@ -87,9 +84,8 @@ class Gate:
 class _Told:
     """Where an answer goes, and what is known of it: whether it has begun, and its status."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, send: Send) -> None:
         self._send, self.status, self.id = send, 0, secrets.token_hex(8)
-        scope["loci.request"] = self.id
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

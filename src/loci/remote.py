@@ -8,8 +8,8 @@ from __future__ import annotations
 import http.client
 import inspect
 import json
+import os
 import shutil
-import tempfile
 import threading
 import time
 import uuid
@@ -20,8 +20,10 @@ from pathlib import Path
 from types import NoneType, TracebackType
 from typing import Any, NoReturn, Self, cast, get_origin, get_type_hints
 from urllib.parse import quote, urlencode, urlsplit
+from weakref import WeakSet
 
 from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported
+from loci.infrastructure.files import writing
 from loci.interface import inputs
 from loci.interface.outputs import plain
 from loci.interface.typed import typed
@@ -36,6 +38,7 @@ SECONDS = 600.0  # that an answer is waited for
 SECONDS_IDLE = 3.0  # after which a connection is taken for closed
 LISTED, PAGE = 100, 1_000  # memories that `list` answers with if it is not told how many, and that come at a time
 JSON = {"Content-Type": "application/json"}
+NOT_OURS = "What answered with {} is no `loci serve`: {!r}."
 EVENTS = {"Accept": "text/event-stream"}
 
 
@@ -51,31 +54,35 @@ class _Link:
     """HTTP to one address: a connection for each thread, kept open while it is used."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            is_one = False
+        if not is_one:
             raise Invalid(f"{url!r:.100} is no address of a server; it must be like http://127.0.0.1:8377.")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise Invalid("The key has a character that no key has, such as a line break.")
         self._parts, self._local = parts, threading.local()
         self._named = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._open: list[http.client.HTTPConnection] = []
+        self._open = WeakSet[http.client.HTTPConnection]()  # one goes with its thread
 
     def get(self, path: str) -> Any:
         """The JSON at a path."""
         with self.asked("GET", path) as answer:
-            return json.loads(answer.read())
+            return _object(answer.status, answer.read())
 
     def post(self, path: str, fields: Mapping[str, object], headers: Mapping[str, str], *, is_safe: bool) -> Any:
         """The JSON that comes back. What ``is_safe`` to be asked twice is asked again where the connection broke."""
         body = json.dumps(fields).encode()
         try:
             with self.asked("POST", path, body, {**JSON, **headers}) as answer:
-                return json.loads(answer.read())
+                return _object(answer.status, answer.read())
         except Unavailable as error:
             if not is_safe or not isinstance(error.__cause__, http.client.RemoteDisconnected | ConnectionError):
                 raise
         with self.asked("POST", path, body, {**JSON, **headers}) as answer:
-            return json.loads(answer.read())
+            return _object(answer.status, answer.read())
 
     @contextmanager
     def asked(
@@ -86,7 +93,7 @@ class _Link:
         try:
             connection.request(method, self._parts.path.rstrip("/") + path, body, {**self._named, **(headers or {})})
             answer = connection.getresponse()
-            if answer.status >= 400:
+            if answer.status != http.HTTPStatus.OK:
                 raise _error(answer.status, answer.read())
             yield answer
             answer.read()
@@ -119,12 +126,14 @@ class _Link:
             other.close()
 
     def _connection(self) -> http.client.HTTPConnection:
-        """This thread's. One that was idle is opened anew: the server may have closed it, and whether a request arrived could not be told."""
+        """This thread's. One that was idle is opened anew: the server may have closed it, and whether a request arrived could not be told. After a fork
+        it is the parent's alone: answers to one would come to the other."""
         found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is None:
+        if found is None or self._local.process != os.getpid():
             kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
             found = self._local.connection = kind(str(self._parts.hostname), self._parts.port, timeout=SECONDS)
-            self._open.append(found)
+            self._local.process = os.getpid()
+            self._open.add(found)
         elif time.monotonic() - self._local.used > SECONDS_IDLE:
             found.close()
         self._local.used = time.monotonic()
@@ -132,7 +141,7 @@ class _Link:
 
     def close(self) -> None:
         """Closes every thread's connection."""
-        for connection in self._open:
+        for connection in list(self._open):
             connection.close()
 
 
@@ -225,10 +234,10 @@ class RemoteCube(_Remote):
         file = inputs.path_of(path)
         if file.exists() and not overwrite:
             raise Conflict(f"{file} is there already. Choose another name, or overwrite it.")
-        with self._link.asked("POST", f"{self._path}/export", b"{}", JSON) as answer:
-            with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as saved:
-                shutil.copyfileobj(answer, saved)
-            Path(saved.name).replace(file)
+        with self._link.asked("POST", f"{self._path}/export", b"{}", JSON) as answer, writing(file, overwrite=overwrite) as saved:
+            shutil.copyfileobj(answer, saved)
+            if answer.length:  # which http.client does not say
+                raise Unavailable(f"The export broke off {answer.length:,} bytes before its end. {file} was not written: ask again.")
             return dict(json.loads(answer.headers["X-Loci-Export"]))
 
     def import_file(self, path: str | Path, *, progress: Progress | None = None, **asked: Any) -> Imported:
@@ -299,15 +308,21 @@ def _staying(name: str, why: str) -> Callable[..., NoReturn]:
     return refused
 
 
-def _error(status: int, body: bytes) -> LociError:
-    """What a server refused, as the error that it was there."""
+def _object(status: int, body: bytes) -> dict[str, Any]:
+    """What was answered. Raises `Unavailable` where it can be from no server of ours."""
     try:
         told = json.loads(body)
     except ValueError:
         told = None
-    if not isinstance(told, dict) or "code" not in told:
-        return Unavailable(f"What answered with {status} is no `loci serve`: {body[:100]!r}.")
-    return _told(told)
+    if not isinstance(told, dict):
+        raise Unavailable(NOT_OURS.format(status, body[:100]))
+    return told
+
+
+def _error(status: int, body: bytes) -> LociError:
+    """What a server refused, as the error that it was there."""
+    told = _object(status, body)
+    return _told(told) if {"code", "detail"} <= told.keys() else Unavailable(NOT_OURS.format(status, body[:100]))
 
 
 def _told(problem: Mapping[str, Any]) -> LociError:

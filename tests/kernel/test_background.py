@@ -56,6 +56,27 @@ def loci_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("loci-")]
 
 
+def test_a_cube_that_many_threads_ask_for_at_once_is_opened_once(open_vault: Callable[..., MemOS]) -> None:
+    names = [f"c{number}" for number in range(20)]
+    with open_vault() as memory:
+        for name in names:
+            memory.cube(name)
+    memory = open_vault()
+    for name in names:
+        together, found = threading.Barrier(6), list[object]()
+
+        def ask(name: str = name, together: threading.Barrier = together, found: list[object] = found) -> None:
+            together.wait()
+            found.append(memory.cube(name))
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len({id(one) for one in found}) == 1
+
+
 def test_words_get_vectors_in_the_background(open_vault: Callable[..., MemOS]) -> None:
     cube = open_vault(embedder=HashEmbedder(), is_background=True).cube("main")
     cube.add([Message("user", f"The kettle number {n} is blue.") for n in range(300)])

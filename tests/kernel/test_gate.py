@@ -43,6 +43,13 @@ def test_without_a_grant_a_cube_is_refused_whether_it_is_there_or_not(memory: Me
     assert said[0] == said[1] and memory.acting("ann").cubes() == []
 
 
+def test_of_a_cube_that_is_not_there_no_others_are_told(memory: MemOS, filled: dict[str, str]) -> None:
+    memory.grant("ben", "reader", cube="team.*")
+    with pytest.raises(Missing) as caught:
+        memory.acting("ben").cube("team.a", create=False)
+    assert "main" not in str(caught.value) and "/" not in str(caught.value)
+
+
 def test_the_owner_hands_a_vault_on_and_nobody_else_does(memory: MemOS) -> None:
     with pytest.raises(Denied, match="owner of a vault"):
         memory.acting("ann").acting("owner")

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from loci import Memory, MemOS, Message, Receipt
-from loci.errors import Conflict, Invalid
+from loci.errors import Conflict, Denied, Invalid
 from loci.system import System
 from loci.system.once import REPEATABLE
 from loci.testing import ManualClock
@@ -51,6 +51,18 @@ def test_the_key_is_its_principals_own(memory: System) -> None:
     mine = memory.cube("main").once("k1").add("I live in Porto.")
     theirs = memory.acting("ben").cube("main").once("k1").add("I live in Braga.")
     assert mine.ids != theirs.ids and theirs.ids
+
+
+def test_who_lost_the_right_is_not_answered_again(memory: System) -> None:
+    memory.cube("main")
+    grant = memory.grant("ben", "writer", cube="main", user="ben")
+    memory.grant("ben", "reader", cube="main", user="ann")
+    theirs = memory.acting("ben").cube("main")
+    first = theirs.once("k1").add("I live in Porto.", user="ben")
+    assert theirs.once("k1").add("I live in Porto.", user="ben") == first
+    memory.revoke(grant.id)
+    with pytest.raises(Denied):
+        theirs.once("k1").add("I live in Porto.", user="ben")
 
 
 def test_an_answer_outlives_the_process_and_not_the_day(memory: System, clock: ManualClock, tmp_path: Path) -> None:
@@ -109,6 +121,8 @@ def test_a_read_memory_is_part_of_what_was_asked(memory: System) -> None:
     read: Memory = cube.get(id)
     first = cube.once("k1").update(read, "I live in Lisbon.")
     assert cube.once("k1").update(read, "I live in Lisbon.") == first
+    read_again = next(version for version in cube.history(id) if version.version == read.version)
+    assert read_again != read and cube.once("k1").update(read_again, "I live in Lisbon.") == first
 
 
 def test_every_write_that_answers_with_a_receipt_takes_a_key(memory: System) -> None:

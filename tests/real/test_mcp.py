@@ -695,6 +695,11 @@ def test_over_http_too_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> 
         assert [m.id for m in memory.cube("main").list()] == ids and memory.cube("main").verify().is_clean
 
 
+def test_a_door_to_a_part_of_the_vault_says_that_it_is_ready(tmp_path: Path) -> None:
+    with serving(tmp_path / "vault", "--open", "--user", "ann") as (url, _):
+        assert httpx2.get(url.removesuffix("/mcp") + "/health/ready").json() == {"status": "ready", "cubes": 1}
+
+
 def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

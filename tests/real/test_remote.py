@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import json
+import os
+import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +18,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
 
-from served import Server, serving
+from served import SECONDS, Server, serving
 
 import loci
 from loci import Channel, MemOS, Message, Recall
@@ -179,11 +184,80 @@ def test_a_key_is_sent_and_what_it_may_not_is_denied(tmp_path: Path) -> None:
                 call()
 
 
+@contextlib.contextmanager
+def answering(*answers: bytes) -> Iterator[str]:
+    """The address of something that answers its requests so, one connection for each, whatever they are."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            for one in answers:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(one)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(SECONDS)
+
+
+LIVE = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n{"status":"live"}'
+
+
+def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "out.jsonl"
+    file.write_text("an older export")
+    cut = b'HTTP/1.1 200 OK\r\nX-Loci-Export: {"memories": 9}\r\nContent-Length: 900\r\n\r\nonly the beginning'
+    with answering(LIVE, cut) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
+        memory.cube("main").export(file, overwrite=True)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("out.jsonl", "an older export")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 2\r\n\r\n{}",
+        b'HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\n{"code": 40}',
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+)
+def test_what_is_no_server_of_ours_is_said_to_be_none(answer: bytes) -> None:
+    with answering(answer) as url, pytest.raises(Unavailable, match="loci serve"):
+        loci.connect(url)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8377", "http://", "http://[::1", "http://localhost:none", "http://localhost:99999", "ftp://x"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(Invalid, match="no address"):
+        loci.connect(url)
+
+
+def test_a_connection_goes_with_its_thread_and_stays_with_its_process(server: Server) -> None:
+    with loci.connect(server.url) as memory:
+        folder = Path("/proc/self/fd")
+        before = len(list(folder.iterdir()))
+        for _ in range(20):
+            thread = threading.Thread(target=memory.cubes)
+            thread.start()
+            thread.join()
+        assert len(list(folder.iterdir())) < before + 10
+        mine = memory._link._local.connection.sock.getsockname()  # type: ignore[attr-defined]
+        reading, writing = os.pipe()
+        if not os.fork():
+            memory.cubes()
+            os.write(writing, json.dumps(memory._link._local.connection.sock.getsockname()).encode())  # type: ignore[attr-defined]
+            os._exit(0)
+        assert tuple(json.loads(os.read(reading, 1 << 10))) != mine
+        os.wait()
+        assert memory.cubes() is not None
+
+
 def test_where_nothing_answers_it_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="loci serve"):
         loci.connect("http://127.0.0.1:9")
-    with pytest.raises(Invalid):
-        loci.connect("127.0.0.1:8377")
     with serving(tmp_path / "vault", "--open") as server:
         memory = loci.connect(server.url)
         memory.cube("main").add("The garden is large.")

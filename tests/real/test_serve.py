@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +21,18 @@ import pytest
 
 pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
 
+import anyio
+import apsw
 import httpx
 from served import SECONDS, Server, environment, problem, serving
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from loci import MemOS, Message
-from loci.server import gate
+from loci.server import app, gate
+from loci.server.app import Serving
+from loci.server.calls import CUBE_CALLS
+from loci.server.rest import Verbs
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +122,46 @@ def test_a_file_comes_in_with_its_progress_and_goes_out_whole(server: Server) ->
     assert server.call("cubes/copy/fingerprint") == server.call("cubes/files/fingerprint")
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "a\0b", "é" * 128])
+def test_a_name_that_no_file_has_is_refused(server: Server, name: str) -> None:
+    answer = server.http.post("/api/cubes/files/import_file", params={"name": name}, content=b'[{"role": "user", "text": "x"}]')
+    assert "the name of a file" in problem(answer, 422)["detail"]
+
+
+def test_an_import_takes_no_key(server: Server) -> None:
+    answer = server.http.post("/api/cubes/files/import_file", content=b"x", headers={"Idempotency-Key": "one"})
+    assert "takes no Idempotency-Key" in problem(answer, 422)["detail"]
+
+
+def test_what_a_kill_leaves_of_a_file_goes_with_the_next_erasure(tmp_path: Path) -> None:
+    vault, began, killed = tmp_path / "vault", threading.Event(), threading.Event()
+
+    def cut() -> Iterator[bytes]:
+        yield b'[{"role": "user", "text": "The code word is mandragora."}'
+        while not list(vault.glob("*/half.json")):
+            time.sleep(0.01)
+        began.set()
+        killed.wait(SECONDS)
+
+    def ask(url: str) -> None:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.post(f"{url}/api/cubes/main/import_file?name=half.json", content=cut())
+
+    with pytest.raises(AssertionError), serving(vault, "--open") as server:
+        asking = threading.Thread(target=ask, args=(server.url,))
+        asking.start()
+        assert began.wait(SECONDS)
+        server.process.kill()
+        killed.set()
+        asking.join(SECONDS)
+    (left,) = vault.glob("*/half.json")
+    os.utime(left.parent, (0, 0))  # as if it had been long ago
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        memory.cube("main").add("I live in Porto.", user="ana")
+        memory.cube("main").erase(user="ana")
+    assert not left.exists()
+
+
 def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> None:
     asked = {"params": {"name": "talk.json"}, "content": b"{]", "headers": {"Accept": "text/event-stream"}}
     answer = server.http.post("/api/cubes/files/import_file", **asked)  # type: ignore[arg-type]
@@ -134,6 +186,9 @@ def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> No
         ("cubes/main/conversation", {"session": "s"}, 501, "proxy"),
         ("encrypt", {"cube": "main"}, 501, "machine"),
         ("cubes/main/run", {"pipeline": "archive.toml"}, 422, "must be an object"),
+        ("cubes/main/activate", {"most_divergence": 10**400}, 422, "too large"),
+        ("cubes/main/mount", {"id": "x", "version": 1 << 63}, 422, "too large"),
+        ("cubes/main/list", {"cursor": base64.urlsafe_b64encode(b"[" * 100_000).decode()}, 422, "no cursor"),
     ],
 )
 def test_what_is_asked_wrongly_is_told_with_the_next_step(
@@ -193,9 +248,34 @@ def test_a_key_that_is_revoked_is_none_from_the_next_call_on(vault: Path) -> Non
         problem(server.http.post("/api/cubes/main/list", json={"user": "ana"}, headers=mine), 401)
 
 
+def test_who_waits_for_the_file_of_keys_holds_up_nobody_else(vault: Path) -> None:
+    """While another process writes there, a refusal waits to be logged, and keys wait behind it; what needs no key is answered."""
+    key = key_for(vault, "ana", "reader", user="ana")
+    with serving(vault, key=key) as server:
+        server.call("cubes/main/list", user="ana")
+        other = apsw.Connection(str(vault / "registry.db"))
+        other.execute("BEGIN IMMEDIATE")
+        asking = [threading.Thread(target=lambda: server.http.post("/api/cubes/main/list", json={"user": "ben"})) for _ in range(2)]
+        for thread in asking:
+            thread.start()
+            time.sleep(0.5)
+        try:
+            assert httpx.get(f"{server.url}/health/live", timeout=2).json() == {"status": "live"}
+        finally:
+            other.execute("ROLLBACK")
+            for thread in asking:
+                thread.join(SECONDS)
+
+
 @pytest.mark.parametrize(
     ("header", "value", "status"),
-    [("Host", "evil.example", 421), ("Host", "evil.example:80", 421), ("Origin", "http://evil.example", 403), ("Origin", "null", 403)],
+    [
+        ("Host", "evil.example", 421),
+        ("Host", "evil.example:80", 421),
+        ("Origin", "http://evil.example", 403),
+        ("Origin", "null", 403),
+        ("Origin", "http://[", 403),
+    ],
 )
 def test_another_sites_page_does_not_reach_it(server: Server, header: str, value: str, status: int) -> None:
     problem(server.http.post("/api/cubes", json={}, headers={header: value}), status)
@@ -219,11 +299,35 @@ def test_it_says_whether_it_is_ready_and_why_not(vault: Path) -> None:
         assert server.http.get("/health/live").status_code == 200, "live asks nobody"
 
 
+def test_to_who_has_no_key_it_says_no_more_than_whether_it_is_ready(vault: Path, tmp_path: Path) -> None:
+    with serving(vault, log=tmp_path / "log") as server:
+        assert server.http.get("/health/ready").json() == {"status": "ready"}
+        (vault / "secretname.loci").write_bytes(b"this is no cube, and long enough to be read as a header of a file" * 4)
+        answer = server.http.get("/health/ready")
+        assert answer.status_code == 503 and answer.json()["code"] == "corrupt"
+        assert not any(word in answer.text for word in ("secretname", str(vault)))
+    assert "secretname" in (tmp_path / "log").read_text()
+
+
 def test_it_counts_and_names_nobody(server: Server) -> None:
     server.call("cubes/secretname/add", messages="The code word is mandragora.", user="zenobia")
     told = server.http.get("/metrics").text
     assert 'loci_requests_total{status="200",verb="add"}' in told and 'loci_request_seconds_bucket{le="0.005",verb="add"}' in told
     assert not any(word in told for word in ("secretname", "zenobia", "mandragora"))
+
+
+def test_who_goes_away_before_all_was_said_is_no_mistake_of_ours(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serving(tmp_path / "vault", "--open", log=log) as server:
+        for verb in ("add", "import_file"):
+            with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as caller:
+                caller.sendall(f"POST /api/cubes/main/{verb} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n[".encode())
+        end = time.monotonic() + SECONDS
+        while 'status="0"' not in (told := server.http.get("/metrics").text) or told.count('status="0"') < 4:
+            assert time.monotonic() < end
+        assert 'status="500"' not in told
+        assert not list((tmp_path / "vault").glob(".branching-*"))
+    assert "Traceback" not in log.read_text() and "failed" not in log.read_text()
 
 
 def test_its_log_has_no_words(tmp_path: Path) -> None:
@@ -234,6 +338,55 @@ def test_its_log_has_no_words(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     assert [(line["verb"], line["status"]) for line in lines] == [("add", 200), ("get", 404)]
     assert not any(word in log.read_text() for word in ("secretname", "zenobia", "mandragora"))
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_mistake_of_ours_is_told_without_the_words_it_is_made_of(vault: Path, caplog: pytest.LogCaptureFixture, is_begun: bool) -> None:
+    word = "".join(["mandra", "gora"])  # a line of the source is no secret
+
+    async def broken(_: Any) -> Any:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"The "
+            raise ValueError(word)
+
+        if is_begun:
+            return StreamingResponse(pieces())
+        raise ValueError(word)
+
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        app = Serving(memory, True, (Route("/broken", broken, methods=["POST"]),)).app
+
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
+                return await http.post("/broken")
+
+        if is_begun:
+            with pytest.raises(ConnectionAbortedError) as caught:
+                anyio.run(ask)
+            assert word not in "".join(traceback.format_exception(caught.value))
+        else:
+            assert problem(anyio.run(ask), 500)["code"] == "error"
+    assert "ValueError" in caplog.text and word not in caplog.text
+
+
+def test_what_takes_minutes_leaves_room_for_a_question(tmp_path: Path) -> None:
+    async def ask() -> list[str]:
+        verbs, over, done = Verbs(tmp_path, 2), threading.Event(), list[str]()
+
+        async def long() -> None:
+            await verbs.run(lambda: over.wait(SECONDS), is_long=True)
+            done.append("long")
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(long)
+            await anyio.sleep(0.1)
+            await verbs.run(lambda: done.append("short"))
+            over.set()
+        return done
+
+    assert anyio.run(ask)[0] == "short"
+    assert {"activate", "distil", "generate", "run", "verify"} <= {call.verb for call in CUBE_CALLS.values() if call.is_long}
 
 
 def test_too_much_at_once_is_sent_away_with_when_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,6 +427,31 @@ def test_an_interrupt_lets_it_finish_what_it_began(tmp_path: Path) -> None:
         assert memory.cube("main").stats()["sources"] == 4000
 
 
+def test_what_takes_long_is_waited_for(vault: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "SECONDS_TO_FINISH", 1, raising=False)
+    began, answers = threading.Event(), list[str]()
+
+    async def slow(_: Any) -> Any:
+        return await anyio.to_thread.run_sync(lambda: began.set() or time.sleep(3) or Response("done"))
+
+    with MemOS.open(vault, embedder="none", background=False) as memory, app.listening("127.0.0.1", 0) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/slow"
+
+        def ask() -> None:
+            answers.append(httpx.post(url, timeout=SECONDS).text)
+
+        def interrupt() -> None:
+            began.wait(SECONDS)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threads = [threading.Thread(target=ask), threading.Thread(target=interrupt)]
+        serving = Serving(memory, True, (Route("/slow", slow, methods=["POST"]),))
+        anyio.run(app.serve, serving, taken, lambda: [thread.start() for thread in threads])
+        for thread in threads:
+            thread.join(SECONDS)
+    assert answers == ["done"]
+
+
 def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     acknowledged: list[str] = []
     failed: list[Exception] = []
@@ -311,6 +489,14 @@ def test_hosts_of_models_find_their_protocol_on_the_same_port(vault: Path) -> No
         problem(server.http.post("/mcp", json=asked, headers=accept), 401)
         answer = server.http.post("/mcp", json=asked, headers={**accept, "Authorization": f"Bearer {key}"})
         assert "I live in Porto." in answer.json()["result"]["structuredContent"]["text"]
+
+
+def test_hosts_of_models_elsewhere_reach_it_by_its_name(vault: Path) -> None:
+    key = key_for(vault, "ana", "reader", user="ana")
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    named = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {key}", "Host": "vault.example:8377"}
+    with serving(vault, "--host", "0.0.0.0") as server:
+        assert server.http.post("/mcp", json=asked, headers=named).json()["result"]["tools"]
 
 
 def test_what_a_model_writes_through_the_protocol_informs_and_no_more(server: Server) -> None:

@@ -96,11 +96,14 @@ function cubeOf(name: string, link: Link): Cube {
   }) as unknown as Cube;
 }
 
+/** What the language itself asks of an object: to await it, and to write it as JSON. */
+const NO_VERBS = new Set(["then", "toJSON"]);
+
 /** An object that has, beside its own, a method for each verb. */
 function verbs(path: string, link: Link, own: Record<string, unknown>): object {
   return new Proxy(own, {
     get: (target, verb) =>
-      typeof verb !== "string" || verb === "then" || verb in target
+      typeof verb !== "string" || NO_VERBS.has(verb) || verb in target
         ? Reflect.get(target, verb)
         : (fields?: unknown, asking?: Asking) => link.call(`${path}/${verb}`, verb, fields, asking),
   });
@@ -154,6 +157,7 @@ class Link {
       answer = await this.#fetch(this.#url + path, {
         ...init,
         method: "POST",
+        redirect: "error", // what was said is for this server alone
         body,
         headers: { "Content-Type": "application/json", ...this.#headers, ...(init.headers as Record<string, string>) },
       });

@@ -1,5 +1,6 @@
 // The client against a real server: LOCI_TEST_URL (open), LOCI_TEST_LOCKED (with keys) and LOCI_TEST_KEY are given by tests/real/test_typescript.py.
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { LociError, Unreachable, connect } from "../dist/index.js";
 
@@ -69,4 +70,14 @@ test("a key says who asks", async () => {
 test("where nothing answers it is unreachable", async () => {
   await assert.rejects(connect("http://127.0.0.1:9").cubes(), Unreachable);
   await assert.doesNotReject(async () => memory, "a vault can be awaited without being asked");
+  assert.equal(JSON.stringify(memory.cube("main")), '{"name":"main"}');
+});
+
+test("what is said goes nowhere else", async () => {
+  const asked = [];
+  const elsewhere = createServer((request, answer) => answer.end(asked.push(request.url) && "{}")).listen(0);
+  const leading = createServer((_, answer) => answer.writeHead(307, { Location: `http://127.0.0.1:${elsewhere.address().port}/` }).end()).listen(0);
+  await assert.rejects(connect(`http://127.0.0.1:${leading.address().port}`, { key: "k" }).cube("main").add({ messages: "A secret." }), Unreachable);
+  assert.deepEqual(asked, []);
+  for (const server of [elsewhere, leading]) server.close(), server.closeAllConnections();
 });

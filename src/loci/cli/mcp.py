@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import click
 
 from loci.cli.place import Place, scoped, verb
+from loci.cli.serve import PORT
 from loci.errors import Invalid, LociError, Unsupported
 
 if TYPE_CHECKING:
     from loci.system import System
-
-PORT = 8377
 
 
 @verb("mcp")

@@ -7,6 +7,7 @@ import socket
 import sys
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -65,7 +66,7 @@ def serve(
         cube = place.cube or place.settings().cube
         memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
-        routes = (*Verbs().routes(), protocol.route(), *proxy.routes())
+        routes = (*Verbs(Path(place.settings().vault).expanduser()).routes(), protocol.route(), *proxy.routes())
         running = (protocol.run, partial(proxy.run, memory))
         run(Serving(memory, is_open, routes, running, is_local=host in LOCAL), taken, as_json=as_json)
 

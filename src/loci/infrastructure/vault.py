@@ -19,7 +19,7 @@ from loci.ports import Clock, Entry, Files, Keyring, Registry, Secret, Store
 
 SUFFIX = ".loci"
 PAGES = ".kv"  # folder of a cube's pages
-UNFINISHED = ".branching-"  # a folder in which a cube is made: a branch, or a new one
+UNFINISHED = ".branching-"  # a folder of what is on its way: a cube that is made, a file that comes in or goes out
 ABANDONED_SECONDS = 3600
 EXCHANGES = 3  # of a cube's file, in the time that it takes to open it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -105,7 +105,7 @@ class Vault:
         return self.store(name, create=False)
 
     def clear(self) -> None:
-        """Cubes that a process died over before they had a name: a branch holds words that an erasure would not find."""
+        """What a process died over: a cube before it had a name, a file on its way. It holds words that an erasure would not find."""
         oldest = self._clock.now().timestamp() - ABANDONED_SECONDS
         for folder in self.root.glob(f"{UNFINISHED}*"):
             if folder.stat().st_mtime < oldest:

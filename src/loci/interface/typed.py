@@ -13,6 +13,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from loci.errors import Invalid
 
+MOST = (1 << 63) - 1  # of whole numbers, as files keep them
+
 
 def typed(kind: Any, value: Any) -> Any:
     """A value of plain JSON as one of this type. Fields that the type has not are left out: a newer Loci may say more. Raises `Invalid` where it is
@@ -38,6 +40,8 @@ def _record(kind: Any, value: Mapping[str, Any]) -> Any:
 
 
 def _single(kind: Any, value: Any) -> Any:
+    if kind in (int, float) and isinstance(value, int) and abs(value) > MOST:
+        raise Invalid(f"A number of {value.bit_length()} bits is too large; {MOST:,} is the most.")
     if kind is None or kind is types.NoneType:
         if value is None:
             return None

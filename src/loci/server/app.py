@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -14,9 +15,11 @@ import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from loci.errors import LociError, Missing, Unavailable
 from loci.server.gate import Gate
@@ -29,23 +32,24 @@ from loci.system import System
 LOCAL = ("127.0.0.1", "localhost", "::1")
 OPEN_PATHS = ("/health/live", "/health/ready", "/openapi.json", "/metrics")
 MAX_CONNECTIONS = 1024
-SECONDS_TO_FINISH, SECONDS_IDLE = 30, 30
+SECONDS_IDLE = 30
 
+log = logging.getLogger("loci.server")
 Running = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
 class Serving:
     """A vault that is served: to everybody on this machine where it ``is_open``, else to those with a key. ``routes`` are the rooms behind the gate, ``running`` what some
-    of them do beside it, ``open_paths`` what needs no key."""
+    of them do beside it."""
 
     system: System
     is_open: bool
     routes: tuple[BaseRoute, ...]
     running: tuple[Running, ...] = ()
-    open_paths: tuple[str, ...] = ()
     is_local: bool = True
     meters: Meters = field(default_factory=Meters)
+    _looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     @cached_property
     def app(self) -> Gate:
@@ -53,24 +57,28 @@ class Serving:
         routes = [
             Route("/health/live", self._live), Route("/health/ready", self._ready), Route("/metrics", self._metrics), *self.routes,
         ]  # fmt: skip
-        inner = Starlette(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
+        inner = Routes(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
+        inner.router.redirect_slashes = False  # to where Host says, and in the clear behind a proxy
         keys = None if self.is_open else Keys(self.system)
-        return Gate(inner, self.system, keys, self.meters, (*OPEN_PATHS, *self.open_paths), is_local=self.is_local)
+        return Gate(inner, self.system, keys, self.meters, OPEN_PATHS, is_local=self.is_local)
 
     async def _live(self, _: Request) -> Response:
         return _json({"status": "live"})
 
     async def _ready(self, _: Request) -> Response:
-        """Whether the vault can be read: asks it, and says why not."""
+        """Whether the vault can be read: asks it, and says why not. Where keys are wanted, only the log has the reason: it names files and cubes, and
+        anybody may ask."""
         try:
-            cubes = await anyio.to_thread.run_sync(self._looked)
+            cubes = await anyio.to_thread.run_sync(self._looked, limiter=self._looking)
         except LociError as error:
-            return _json({"status": "not ready", "code": error.code, "reason": str(error)}, Unavailable.http_status)
-        return _json({"status": "ready", "cubes": cubes})
+            log.warning("not ready: %s", error)
+            reason = str(error) if self.is_open else "Its log says why."
+            return _json({"status": "not ready", "code": error.code, "reason": reason}, Unavailable.http_status)
+        return _json({"status": "ready"} | ({"cubes": cubes} if self.is_open else {}))
 
     def _looked(self) -> int:
-        """How many cubes there are, the vault's log and every file that is open having been read."""
-        self.system.log(limit=1)
+        """How many cubes there are, what the vault knows of grants having been read, and every cube opened."""
+        self.system.grants()
         names = self.system.cubes()
         for name in names:
             self.system.cube(name, create=False)
@@ -78,6 +86,13 @@ class Serving:
 
     async def _metrics(self, _: Request) -> Response:
         return Response(self.meters.text(), media_type=MEDIA)
+
+
+class Routes(Starlette):
+    """The routes alone: what they do not handle is the gate's to answer, where Starlette would answer in words of its own."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return ExceptionMiddleware(self.router, self.exception_handlers)
 
 
 def _json(value: Mapping[str, object], status: int = 200) -> Response:
@@ -103,10 +118,11 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 async def serve(serving: Serving, taken: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until an interrupt comes; then what was begun is finished."""
+    """Serves until an interrupt comes; then what was begun is finished, however long it takes: a thread cannot be stopped, and the vault must not be closed
+    before it is done. A second interrupt does not wait for answers to be taken."""
     config = uvicorn.Config(
         serving.app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH, timeout_keep_alive=SECONDS_IDLE,
+        timeout_keep_alive=SECONDS_IDLE,
     )  # fmt: skip
     running = uvicorn.Server(config)
     with taken:

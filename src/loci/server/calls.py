@@ -49,6 +49,11 @@ class Call:
         return self.verb in REPEATABLE
 
     @property
+    def is_long(self) -> bool:
+        """Whether it may take minutes: a model reads, writes or learns, or every page is looked at."""
+        return self.is_told or self.verb in ("run", "verify")
+
+    @property
     def is_paged(self) -> bool:
         return self.verb in PAGED
 
@@ -189,7 +194,7 @@ def _resumed(given: Mapping[str, Any]) -> Mapping[str, Any]:
         raise Invalid(f"{', '.join(others)}: what is asked for is in the cursor; beside it goes limit alone.")
     try:
         asked = json.loads(base64.urlsafe_b64decode(str(given[CURSOR]).encode()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(NO_CURSOR) from error
     if not isinstance(asked, dict):
         raise Invalid(NO_CURSOR)

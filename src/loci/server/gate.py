@@ -7,11 +7,11 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loci.errors import Denied, LociError
@@ -43,11 +43,13 @@ class Gate:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        scope[OPENED], told = self._system, _Told(scope, send)
+        scope[OPENED], told = self._system, _Told(send)
         began = time.perf_counter()
         self._meters.begun()
         try:
             await self._passed(scope, receive, told)
+        except ClientDisconnect:
+            pass  # before all of the request was here: nothing was begun, and there is nobody to answer
         except LociError as error:
             await told.instead(problem(error, **_asking(error)), scope, receive)
         except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours ends neither it nor in a traceback over there
@@ -60,15 +62,12 @@ class Gate:
         headers = Headers(scope=scope)
         if self._is_local:
             _check_names(headers)
-        if not self._is_open(scope["path"]):
+        if scope["path"] not in self._open:
             if self._meters.waiting > MAX_WAITING:
                 raise Busy(f"{MAX_WAITING} requests are being answered. Nothing was begun: ask again in a moment.")
             if self._keys is not None:
                 scope[OPENED] = await self._named(self._keys, headers)
         await self._inner(scope, receive, send)
-
-    def _is_open(self, path: str) -> bool:
-        return any(path == one or (one.endswith("/") and one != "/" and path.startswith(one)) for one in self._open)
 
     async def _named(self, keys: Keys, headers: Headers) -> System:
         """The vault as far as the key of a request opens it. Raises `Unnamed`."""
@@ -76,7 +75,7 @@ class Gate:
         if not key:
             raise Unnamed(NO_KEY)
         try:
-            found = keys.known(key)
+            found = await anyio.to_thread.run_sync(keys.known, key)  # which reads a file that somebody may be writing to
             return found if found is not None else await anyio.to_thread.run_sync(keys.opened, key, limiter=self._limiter)
         except Denied as error:
             raise Unnamed(f"{error} {NO_KEY}") from None
@@ -85,9 +84,8 @@ class Gate:
 class _Told:
     """Where an answer goes, and what is known of it: whether it has begun, and its status."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, send: Send) -> None:
         self._send, self.status, self.id = send, 0, secrets.token_hex(8)
-        scope["loci.request"] = self.id
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -101,7 +99,7 @@ class _Told:
     async def instead(self, response: ASGIApp, scope: Scope, receive: Receive) -> None:
         """Answers so, unless an answer has begun: then it is broken off, which is no success over there either."""
         if self.status:
-            raise ConnectionAbortedError("an answer was broken off")
+            raise ConnectionAbortedError("an answer was broken off") from None  # what went wrong may quote words, and this is logged
         await response(scope, receive, self)
 
 
@@ -119,7 +117,7 @@ def _check_names(headers: Headers) -> None:
     if name.lower() not in LOOPBACK:
         raise Misdirected(f"Host is {host!r:.100}; this server answers for 127.0.0.1 and localhost. Nothing was done.")
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
         raise Denied(f"A page of {origin!r:.100} may not call this server. Nothing was done.")
 
 

@@ -23,6 +23,8 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported
+from loci.infrastructure.loader import MAX_FILE_BYTES
+from loci.infrastructure.vault import UNFINISHED
 from loci.interface.outputs import plain
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
 from loci.server.openapi import described
@@ -34,7 +36,7 @@ OPENED = "loci.system"
 VERB = "loci.verb"
 AT_ONCE = 8
 MAX_BODY = 8_000_000
-MAX_FILE = 4 << 30  # bytes of an import
+MAX_NAME = 255  # bytes of a file's name
 MAX_ANSWER = 64_000_000
 EVENTS = "text/event-stream"
 KEY = "idempotency-key"
@@ -42,10 +44,12 @@ T = TypeVar("T")
 
 
 class Verbs:
-    """The verbs as a room. At most ``at_once`` of them run at the same time; each has a thread, and a connection to its cube's file."""
+    """The verbs as a room. At most ``at_once`` of them run at the same time, and half as many of those that may take minutes, so that no question waits behind
+    these; each has a thread, and a connection to its cube's file. Files on their way
+    are in the ``vault``'s folder: what a kill leaves of them goes with the next erasure, as cubes that were never made do."""
 
-    def __init__(self, at_once: int = AT_ONCE) -> None:
-        self._limiter = anyio.CapacityLimiter(at_once)
+    def __init__(self, vault: Path, at_once: int = AT_ONCE) -> None:
+        self._root, self._limiter, self._long = vault, anyio.CapacityLimiter(at_once), anyio.CapacityLimiter(max(at_once // 2, 1))
 
     def routes(self) -> list[Route]:
         """What is served below /api, and the document that says so."""
@@ -64,7 +68,7 @@ class Verbs:
         given, key = await fields(request), key_of(request, call)
         if call.is_told and EVENTS in request.headers.get("accept", ""):
             return self._events(lambda tell: _answer(request, name, call, given, key, tell))
-        return await self.run(lambda: made(_answer(request, name, call, given, key)))
+        return await self.run(lambda: made(_answer(request, name, call, given, key)), is_long=call.is_long)
 
     async def _vault(self, request: Request) -> Response:
         verb = request.path_params["verb"]
@@ -72,7 +76,7 @@ class Verbs:
         request.scope[VERB] = verb
         given = await fields(request)
         key_of(request, call)
-        return await self.run(lambda: made(call_vault(opened(request), call, given)))
+        return await self.run(lambda: made(call_vault(opened(request), call, given)), is_long=call.is_long)
 
     async def _import(self, request: Request) -> Response:
         """The file is the body, and the fields are in the query."""
@@ -80,9 +84,11 @@ class Verbs:
         request.scope[VERB] = "import_file"
         if "path" in given:
             raise Invalid("path names a file of the server's machine; send the file itself as the body, and its name as `name`.")
-        folder = tempfile.TemporaryDirectory(prefix="loci-import-")
+        key_of(request, IMPORT)
+        name = file_name(given.pop("name", "import"))
+        folder = self._folder()
         try:
-            file = Path(folder.name) / Path(given.pop("name", "import")).name
+            file = Path(folder.name) / name
             await _saved(request, file)
         except BaseException:
             folder.cleanup()
@@ -94,7 +100,7 @@ class Verbs:
 
         if EVENTS in request.headers.get("accept", ""):
             return self._events(work)
-        return await self.run(lambda: made(work()))
+        return await self.run(lambda: made(work()), is_long=True)
 
     async def _export(self, request: Request) -> Response:
         """The cube's file as a download; what it holds, in a header."""
@@ -104,7 +110,7 @@ class Verbs:
         name = request.path_params["cube"]
 
         def work() -> Response:
-            folder = tempfile.TemporaryDirectory(prefix="loci-export-")
+            folder = self._folder()
             try:
                 file = Path(folder.name) / "export"
                 told = cube_of(request, name).export(file)
@@ -114,11 +120,14 @@ class Verbs:
             headers = {"X-Loci-Export": json.dumps(plain(told))}
             return FileResponse(file, 200, headers, "application/x-ndjson", BackgroundTask(folder.cleanup), f"{name}.jsonl")
 
-        return await self.run(work)
+        return await self.run(work, is_long=True)
 
-    async def run(self, work: Callable[[], T]) -> T:
+    def _folder(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self._root)
+
+    async def run(self, work: Callable[[], T], *, is_long: bool = False) -> T:
         """Work in a thread. Once it has begun it is finished, whatever becomes of who asked for it."""
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        return await anyio.to_thread.run_sync(work, limiter=self._long if is_long else self._limiter)
 
     def _events(self, work: Callable[[Tell], Answer]) -> Response:
         """What is made meanwhile as it is made, as server-sent events; then the answer, or what went wrong."""
@@ -139,7 +148,7 @@ class Verbs:
             async def answer() -> None:
                 async with sending:
                     try:
-                        found = event("answer", await self.run(lambda: work(tell)))
+                        found = event("answer", await self.run(lambda: work(tell), is_long=True))
                     except LociError as error:
                         found = event("error", document(error))
                     except Exception as error:  # noqa: BLE001  the server's boundary
@@ -157,6 +166,14 @@ class Verbs:
 def event(kind: str, value: object) -> bytes:
     """A server-sent event: JSON has no line breaks of its own."""
     return b"event: " + kind.encode() + b"\ndata: " + encoded(value) + b"\n\n"
+
+
+def file_name(path: str) -> str:
+    """The name that a file has where it is from. Raises `Invalid` where no file can have it."""
+    name = Path(path).name
+    if name in ("", "..") or "\0" in name or len(name.encode()) > MAX_NAME:
+        raise Invalid(f"name is {path!r:.100}; it must be the name of a file, of at most {MAX_NAME} bytes. Nothing was imported.")
+    return name
 
 
 def opened(request: Request) -> System:
@@ -224,8 +241,8 @@ async def _saved(request: Request, file: Path) -> None:
     async with await anyio.open_file(file, "wb") as saved:
         async for block in request.stream():
             size += len(block)
-            if size > MAX_FILE:
-                raise TooLarge(f"The file has more than {MAX_FILE:,} bytes, which is the limit. Nothing was imported.")
+            if size > MAX_FILE_BYTES:
+                raise TooLarge(f"The file has more than {MAX_FILE_BYTES:,} bytes, which is the limit. Nothing was imported.")
             await saved.write(block)
     if not size:
         raise Malformed("The body is empty; it must be the file that is to be imported.")

@@ -16,12 +16,14 @@ from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from loci.errors import Conflict
+from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.outputs import plain
 from loci.interface.typed import typed
-from loci.ports import Transaction
+from loci.policy import access
+from loci.ports import Store, Transaction
 from loci.system.gated import Gated
-from loci.types import Receipt
+from loci.types import Memory, Receipt, Scope
 
 KEPT = timedelta(days=1)
 P = ParamSpec("P")
@@ -36,6 +38,14 @@ class Request:
     asked: bytes
 
 
+class Answered(Exception):
+    """It was done before, and whoever asks may still ask it: what they are shown of the answer."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        super().__init__()
+        self.receipt = receipt
+
+
 class Once(Gated):
     """A cube whose writes can be asked for with a key."""
 
@@ -44,10 +54,23 @@ class Once(Gated):
 
     def once(self, key: str) -> Self:
         """The same open cube, whose next write is done once for this ``key``, however often it is asked for within a day: the answer is that of the
-        first time. Another write with the same key raises `Conflict`. For the writes of `REPEATABLE`; the rest take no key."""
+        first time, for who still has the right to it. Another write with the same key raises `Conflict`. For the writes of `REPEATABLE`; the rest take
+        no key."""
         other = copy(self)
         other._key = inputs.key_of(key)
         return other
+
+    def _reach(self, verb: str, id: str) -> Allowed:
+        return self._unless_done(verb, super()._reach(verb, id))
+
+    def _allow(self, verb: str, scope: Scope) -> Allowed:
+        return self._unless_done(verb, super()._allow(verb, scope))
+
+    def _unless_done(self, verb: str, allowed: Allowed) -> Allowed:
+        """What the gate allowed. Raises `Answered` where the write was done before, and `Conflict` where that answer is not to be had."""
+        if self._request is not None and verb in access.WRITES and (known := _known(self._store, self._request)) is not None:
+            raise Answered(self._shown(known, allowed))
+        return allowed
 
     def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
         super()._record(tx, verb, object, receipt, user=user, **detail)
@@ -73,23 +96,28 @@ def repeatable(verb: Callable[Concatenate[C, P], Receipt]) -> Callable[Concatena
         request = Request(
             self._store.hash("request", self._parts.governance.principal, self._key), self._store.hash("asked", verb.__name__, words)
         )
-        if (known := _known(self, request)) is not None:
-            return known
         other = copy(self)
         other._key, other._request = None, request
+
+        def tried() -> Receipt:
+            try:
+                return verb(other, *args, **named)
+            except Answered as before:
+                return before.receipt
+
         try:
-            return verb(other, *args, **named)
+            return tried()
         except Conflict:
-            if (known := _known(self, request)) is not None:  # the same call, in another thread
-                return known
-            raise
+            if self._store.answered(request.key) is None:
+                raise
+        return tried()  # the same call was quicker, in another thread
 
     return asked
 
 
-def _known(cube: Once, request: Request) -> Receipt | None:
+def _known(store: Store, request: Request) -> Receipt | None:
     """What this was answered before; None when it was not. Raises `Conflict` for a key that was used for something else, and where an erasure took the answer."""
-    found = cube._store.answered(request.key)
+    found = store.answered(request.key)
     if found is None:
         return None
     if found.asked != request.asked:
@@ -103,4 +131,6 @@ def _known(cube: Once, request: Request) -> Receipt | None:
 
 
 def _spelled(given: Mapping[str, Any]) -> str:
-    return json.dumps(plain(given), ensure_ascii=False, sort_keys=True)
+    """What is asked, as text: of a memory that was read, which version it was, for the rest of it may be told otherwise by now."""
+    asked = {name: [value.id, value.version] if isinstance(value, Memory) else plain(value) for name, value in given.items()}
+    return json.dumps(asked, ensure_ascii=False, sort_keys=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from loci.errors import Conflict, Corrupt, Denied, Invalid, LociError
+from loci.errors import Conflict, Corrupt, Denied, Invalid, LociError, Missing
 from loci.infrastructure import credentials
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded
@@ -41,6 +42,7 @@ class System:
     def __init__(self, parts: Parts, root: System | None = None) -> None:
         self._parts, self._root = parts, root
         self._cubes: dict[str, Cube] = {}
+        self._opening = threading.RLock()  # two of one cube would work its queue twice
 
     def cube(self, name: str, *, create: bool = True) -> Cube:
         """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none, `Denied` for one
@@ -48,13 +50,25 @@ class System:
         governance = self._parts.governance
         if not governance.knows(name):
             raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it.")
-        if name not in self._cubes:
-            is_creating = create and governance.may("branch", Scope(name))  # to make a cube is its owner's
-            if self._root is not None:
-                self._cubes[name] = self._root.cube(name, create=is_creating).acting(governance)
-            else:
-                self._cubes[name] = Cube(self._parts, self._parts.vault.store(name, create=is_creating))
-        return self._cubes[name]
+        found = self._cubes.get(name)
+        return found if found is not None else self._found(name, create)
+
+    def _found(self, name: str, create: bool) -> Cube:
+        """The cube, opened once however many ask for it at the same time."""
+        governance = self._parts.governance
+        is_creating = create and governance.may("branch", Scope(name))  # to make a cube is its owner's
+        with self._opening:
+            try:
+                return self._cubes.get(name) or self._cubes.setdefault(name, self._opened(name, is_creating))
+            except Missing:
+                if governance.is_owner:
+                    raise
+                raise Missing(f"There is no cube {name!r}. `cubes` shows those that {governance.principal!r} has to do with.") from None
+
+    def _opened(self, name: str, is_creating: bool) -> Cube:
+        if self._root is not None:
+            return self._root.cube(name, create=is_creating).acting(self._parts.governance)
+        return Cube(self._parts, self._parts.vault.store(name, create=is_creating))
 
     def cubes(self) -> list[str]:
         """Names of the cubes in the vault, of those that the principal has to do with."""

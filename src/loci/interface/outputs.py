@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -34,6 +34,8 @@ def _way(kind: type) -> Callable[[Any], Any]:
         return lambda value: value.value
     if issubclass(kind, Mapping):
         return lambda value: {str(key): plain(entry) for key, entry in value.items()}
+    if issubclass(kind, Set):
+        return lambda value: sorted(map(plain, value), key=str)
     if issubclass(kind, Sequence) and not issubclass(kind, str):
         return lambda value: [plain(entry) for entry in value]
     return _itself if issubclass(kind, str | int | float) else str

@@ -39,6 +39,12 @@ def test_a_version_that_no_file_could_hold_is_invalid(server: Server, verb: str,
     assert "version" in server.fails(f"cubes/main/{verb}", 422, id="x", version=version)["detail"]
 
 
+@pytest.mark.parametrize("name", ["", "..", "a/..", "a\0b", "x" * 256])
+def test_a_file_has_a_name_that_files_can_have(server: Server, name: str) -> None:
+    answer = server.http.post("/api/cubes/main/import_file", params={"name": name}, content=b"[]")
+    assert problem(answer, 422)["code"] == "invalid"
+
+
 @pytest.mark.parametrize("field", ["verb", "object", "principal"])
 def test_the_log_is_asked_for_words_that_can_be_stored(server: Server, field: str) -> None:
     for path in ("/api/log", "/api/cubes/main/log"):

@@ -329,7 +329,7 @@ def _told(problem: Mapping[str, Any]) -> LociError:
     """An error from its problem document."""
     kinds = {kind.code: kind for kind in reversed(_below(LociError))}
     kind = kinds.get(problem["code"], LociError)
-    taken = [name for name in inspect.signature(kind.__init__).parameters if name in problem]
+    taken = [name for name in inspect.signature(kind.__init__).parameters if name in problem and name != "message"]
     return kind(str(problem["detail"]), **{name: problem[name] for name in taken})
 
 

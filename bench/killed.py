@@ -30,6 +30,7 @@ from loci.wire import MemOS
 CUBE, CLIENTS = "killed", 6
 SHORTEST, LONGEST = 0.1, 1.0  # seconds that a server lives once it is ready
 SECONDS = 30
+PATIENCE = 0.2  # seconds between two looks whether there will be a server
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Clients:
     def __init__(self, walk: Walk, has_keys: bool) -> None:
         self._walk, self._has_keys = walk, has_keys
         self._lock, self._is_over = threading.Lock(), threading.Event()
-        self._place, self._is_there = "", threading.Event()
+        self._place, self._is_there, self._is_given_up = "", threading.Event(), threading.Event()
         self._threads = [threading.Thread(target=self._add, args=(client,)) for client in range(CLIENTS)]
 
     @contextmanager
@@ -65,6 +66,9 @@ class Clients:
             thread.start()
         try:
             yield
+        except BaseException:  # there will be no server any more
+            self._is_given_up.set()
+            raise
         finally:
             self._is_over.set()
             for thread in self._threads:
@@ -89,7 +93,9 @@ class Clients:
             number += 1
 
     def _is_answered(self, words: str) -> bool:
-        self._is_there.wait()
+        while not self._is_there.wait(PATIENCE):
+            if self._is_given_up.is_set():
+                return True
         connection = http.client.HTTPConnection(self._place, timeout=SECONDS)
         try:
             headers = {"Idempotency-Key": words} if self._has_keys else {}
@@ -132,7 +138,9 @@ def server(vault: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
-            yield urlsplit(json.loads(process.stdout.readline())["url"]).netloc
+            line = process.stdout.readline()
+            assert line, "the server did not start: `loci serve` says why"
+            yield urlsplit(json.loads(line)["url"]).netloc
         finally:
             process.kill()
 

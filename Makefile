@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 
 $(TOOLS): $(STAMP)
 	@echo "Installing what the tests need, torch among it ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[parametric,serve,docs,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[parametric,serve,otel,docs,dev]'
 	@npm --prefix clients/typescript ci --silent >/dev/null 2>&1 || echo "No npm, or it brought nothing: the TypeScript client is not tested."
 	@touch $@
 

@@ -76,6 +76,10 @@ class Settings:
     )
     personal: str = _setting("keep", "addresses, phone and identity numbers in what comes in: keep, mask or refuse; so does it here")
     quota: int = _setting(0, "messages that one user may have in a cube; 0 means no limit; so does it here")
+    traces: str = _setting(
+        "",
+        "address of a collector (OTLP over HTTP, http://127.0.0.1:4318) that `loci serve` sends a span a request to; empty means nowhere",
+    )
     audit_reads: bool = _setting(True, "write reads into the audit log too, together with the use counters; false leaves only writes")
     background: bool = _setting(
         True, "work the queue in a background thread; no means only when asked (a search, an import, `loci worker`)"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loci.drivers.clock import SystemClock, Ulids
 from loci.drivers.keys import FileKeyring, make_key, save_new
 from loci.drivers.minilm import PACKAGE, MiniLM
+from loci.drivers.remembering import Remembering
 from loci.drivers.signing import Ed25519, make_signer
 from loci.drivers.sqlite import SqliteFiles, SqliteRegistry
 from loci.errors import Invalid, ReadOnly, Unsupported
@@ -84,7 +85,8 @@ def parts(
     clock = clock or SystemClock()
     root = place(settings.vault, "vault")
     is_writable = _prepare(root)
-    engine = embedder or embedder_of(settings)
+    named = embedder_of(settings) if embedder is None else None
+    engine = embedder if named is None else Remembering(named)
 
     registry = SqliteRegistry(root / "registry.db")
     return Parts(

@@ -14,6 +14,7 @@ from loci.cli.bench_bank import bank
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
 from loci.cli.bench_placing import placement, retention
 from loci.cli.bench_proxy import proxy
+from loci.cli.bench_serve import serve
 from loci.cli.layout import layout
 from loci.cli.scene import scene
 
@@ -33,6 +34,7 @@ bench.add_command(placement)
 bench.add_command(proxy)
 bench.add_command(retention)
 bench.add_command(scene)
+bench.add_command(serve)
 
 
 @bench.command()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +21,7 @@ from loci.errors import Invalid, Unsupported
 if TYPE_CHECKING:
     from loci.server.app import Serving
     from loci.server.proxy import Proxy
+    from loci.server.traces import Traces
 
 PORT = 8377
 
@@ -62,13 +65,29 @@ def serve(
 
     proxy = _proxy(place, upstream)
     taken = listening(host, port)
-    with taken, place.open(is_new=True, is_writing=True) as memory:
+    with taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
         cube = place.cube or place.settings().cube
         memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
         routes = (*Verbs(Path(place.settings().vault).expanduser()).routes(), protocol.route(), *proxy.routes())
         running = (protocol.run, partial(proxy.run, memory))
-        run(Serving(memory, is_open, routes, running, is_local=host in LOCAL), taken, as_json=as_json)
+        run(Serving(memory, is_open, routes, running, is_local=host in LOCAL, traces=traces), taken, as_json=as_json)
+
+
+@contextmanager
+def _tracing(place: Place) -> Iterator[Traces | None]:
+    """Where spans go, as the settings say; what is left is sent in the end."""
+    url = place.settings().traces
+    if not url:
+        yield None
+        return
+    from loci.server.traces import Traces
+
+    traces = Traces(url)
+    try:
+        yield traces
+    finally:
+        traces.close()
 
 
 def _proxy(place: Place, upstream: str | None) -> Proxy:

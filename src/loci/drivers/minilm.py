@@ -106,6 +106,7 @@ def _load(folder: Path, cache_dir: Path, threads: int) -> _Model:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait leave the processor to others
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     options.add_external_initializers(list(weights), values)
     graph = _cached_graph(cache_dir, {name: array.shape for name, array in weights.items()})

@@ -57,6 +57,8 @@ class Activations(Reading):
                 continue
             if manifest.tenant == mine:
                 found.append(handle_of(row, manifest))
+        if not found:
+            return [], wrong
         present = self._store.present(list(dict.fromkeys(id for handle in found for id in handle.memories)), at)
         return [handle for handle in found if present.keys() >= set(handle.memories)], wrong
 

@@ -27,6 +27,7 @@ from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
 from loci.server.problems import OtherMethod, encoded, problem
 from loci.server.rest import refused
+from loci.server.traces import Traces
 from loci.system import System
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -49,6 +50,7 @@ class Serving:
     running: tuple[Running, ...] = ()
     is_local: bool = True
     meters: Meters = field(default_factory=Meters)
+    traces: Traces | None = None
     _looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
     @cached_property
@@ -60,7 +62,7 @@ class Serving:
         inner = Routes(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
         inner.router.redirect_slashes = False  # to where Host says, and in the clear behind a proxy
         keys = None if self.is_open else Keys(self.system)
-        return Gate(inner, self.system, keys, self.meters, OPEN_PATHS, is_local=self.is_local)
+        return Gate(inner, self.system, keys, self.meters, OPEN_PATHS, is_local=self.is_local, traces=self.traces)
 
     async def _live(self, _: Request) -> Response:
         return _json({"status": "live"})

@@ -19,6 +19,7 @@ from loci.server.keys import NO_KEY, Keys
 from loci.server.meters import Meters
 from loci.server.problems import Busy, Misdirected, Unnamed, mistake, problem
 from loci.server.rest import OPENED, VERB
+from loci.server.traces import Traces
 from loci.system import System
 
 MAX_STRETCHED = 2  # keys that are checked at the same time, at 16 MiB each
@@ -33,9 +34,10 @@ class Gate:
     this machine can reach it, and a name that another page made up for it is refused."""
 
     def __init__(
-        self, inner: ASGIApp, system: System, keys: Keys | None, meters: Meters, open_paths: Sequence[str], *, is_local: bool
-    ) -> None:
-        self._inner, self._system, self._keys, self._meters = inner, system, keys, meters
+        self, inner: ASGIApp, system: System, keys: Keys | None, meters: Meters, open_paths: Sequence[str], *, is_local: bool,
+        traces: Traces | None = None,
+    ) -> None:  # fmt: skip
+        self._inner, self._system, self._keys, self._meters, self._traces = inner, system, keys, meters, traces
         self._open, self._is_local = tuple(open_paths), is_local
         self._limiter = anyio.CapacityLimiter(MAX_STRETCHED)
 
@@ -44,7 +46,7 @@ class Gate:
             await self._inner(scope, receive, send)
             return
         scope[OPENED], told = self._system, _Told(send)
-        began = time.perf_counter()
+        began, at = time.perf_counter(), time.time_ns()
         self._meters.begun()
         try:
             await self._passed(scope, receive, told)
@@ -57,6 +59,8 @@ class Gate:
         finally:
             self._meters.done(scope.get(VERB), told.status, time.perf_counter() - began)
             _note(scope, told, time.perf_counter() - began)
+            if self._traces is not None:
+                self._traces.done(scope, told.status, at, time.time_ns())
 
     async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)

@@ -275,7 +275,8 @@ class Adapting(Talking):
 
     def _reached_adapter(self, verb: str, id: str, version: int | None) -> tuple[AdapterRow, Learning, RowFilter]:
         """One that a caller names by its id alone. What was made of anything outside the grant is, for its holder, not there."""
-        row, learning = self._adapters.learning(inputs.id_of(id), version)
+        number = None if version is None else inputs.number(version, "version", 1, inputs.MAX_PAGE)
+        row, learning = self._adapters.learning(inputs.id_of(id), number)
         try:
             rows = self._reach(verb, learning.quoted[0].memory).rows
         except Missing:

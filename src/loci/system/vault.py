@@ -199,6 +199,7 @@ class System:
         """The vault's own log, oldest first: grants, keys, and what was refused to whom. Each cube has its own."""
         self._parts.governance.allow("log", Scope("*"))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
+        verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
         return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
 
     def heads(self) -> list[Head]:

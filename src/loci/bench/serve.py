@@ -1,0 +1,216 @@
+"""`loci serve` under load: searches and durable adds a second, how long the slowest take, what it keeps in memory, and how soon it is ready.
+
+Server and load generator are processes of their own, over loopback. On a machine that does other things, requests a second say as much about them as about
+the server: the seconds of processor that a request takes are beside each figure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from loci.bench.latency import BATCH, QUESTIONS, Split, many
+from loci.bench.load import Taken, asked
+from loci.bench.machine import machine
+from loci.ports import Embedder
+from loci.settings import inherited
+from loci.wire import MemOS
+
+CUBE, USER = "main", "most"
+TICKS = os.sysconf("SC_CLK_TCK")
+SECONDS_TO_END = 60
+STARTS = 7
+SAYING = {"messages": "I put the winter tyres and the blue box into the cellar, place", "user": "adder"}
+VERBS = ("search", "add", "live")
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that runs: its process, its address, the key that opens it, and how long it took until it answered that it is ready."""
+
+    pid: int
+    url: str
+    key: str
+    ready_seconds: float
+
+    def processor_seconds(self) -> float:
+        """What it has computed for so far, in all its threads."""
+        spent = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return (int(spent[11]) + int(spent[12])) / TICKS
+
+    def mebibytes(self) -> float:
+        """What it holds of the machine's memory."""
+        line = next(line for line in Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+
+def run(
+    model: Embedder, memories: int, connections: int, seconds: float, minutes: float, rounds: int, advance: Advance
+) -> Mapping[str, Any]:
+    """The figures. ``seconds`` is how long searches and adds are asked for in each of ``rounds``, ``minutes`` how long its memory is watched."""
+    steps = 3 + rounds
+    with tempfile.TemporaryDirectory(prefix=".loci-bench-") as name:
+        vault = Path(name) / "vault"
+        advance(0, steps)
+        key = filled(vault, model, memories)
+        advance(1, steps)
+        found: dict[str, Any] = {"memories": memories, "connections": connections, "start": starts(vault, key)}
+        advance(2, steps)
+        found |= {verb: [] for verb in VERBS}
+        with serving(vault, key) as server:
+            load(server, "search", 2.0, connections)
+            for step in range(rounds):
+                for verb in VERBS:
+                    found[verb].append(load(server, verb, seconds, connections))
+                advance(3 + step, steps)
+        with serving(vault, key) as server:
+            found["memory"] = watched(server, minutes, connections)
+        advance(steps, steps)
+    return found | {"machine": machine()}
+
+
+def filled(vault: Path, model: Embedder, memories: int) -> str:
+    """Makes a vault with a cube of so many memories of one user's, and answers with a key for it. Their vectors are directions that cost nothing; those of
+    what is said and asked later are the model's."""
+    with MemOS.open(vault, embedder=Split(model), background=False) as memory:
+        cube = memory.cube(CUBE)
+        said = many(2 * memories)
+        while (left := memories - int(str(cube.stats()["memories"]))) > 0:
+            cube.add([message for _, message in zip(range(min(left, BATCH)), said, strict=False)], user=USER)
+            cube.drain()
+        memory.grant("app", "writer", cube=CUBE)
+        return memory.issue_key("app")[1]
+
+
+@contextlib.contextmanager
+def serving(vault: Path, key: str) -> Iterator[Served]:
+    """A server with what it needs by default, a key included. It is ended by an interrupt."""
+    command = [sys.executable, "-m", "loci", "serve", "--vault", str(vault), "--cube", CUBE, "--port", "0", "--json"]
+    told = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(vault.parent / "compiled"),
+    }  # as after an installation
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=inherited(told), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        connection = http.client.HTTPConnection(urlsplit(url).netloc)
+        connection.request("GET", "/health/ready")
+        assert connection.getresponse().status == 200
+        connection.close()
+        yield Served(process.pid, url, key, time.perf_counter() - began)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS_TO_END)
+
+
+def starts(vault: Path, key: str) -> dict[str, float]:
+    """Seconds until a new process has answered that it is ready, of several after a first."""
+    taken = []
+    with serving(vault, key):
+        pass
+    for _ in range(STARTS):
+        with serving(vault, key) as server:
+            taken.append((server.ready_seconds, server.processor_seconds()))
+    return {
+        "ready_seconds": statistics.median(wall for wall, _ in taken), "best_seconds": min(wall for wall, _ in taken),
+        "processor_seconds": statistics.median(spent for _, spent in taken),
+    }  # fmt: skip
+
+
+def load(server: Served, verb: str, seconds: float, connections: int) -> dict[str, float]:
+    """Requests of one verb for some seconds; ``live`` asks for nothing, and shows what the machine and HTTP alone allow."""
+    path, bodies, numbered = {
+        "search": (f"/api/cubes/{CUBE}/search", [{"question": question, "user": USER} for question in QUESTIONS], ""),
+        "add": (f"/api/cubes/{CUBE}/add", [SAYING], "messages"),
+        "live": ("/health/live", [], ""),
+    }[verb]
+    before, spent = os.getloadavg()[0], server.processor_seconds()
+    taken = asked(server.url, path, server.key, bodies, connections=connections, seconds=seconds, numbered=numbered)
+    return told(taken, seconds, server.processor_seconds() - spent) | {"load": before}
+
+
+def told(taken: Taken, seconds: float, spent: float) -> dict[str, float]:
+    """Requests a second, percentiles of their milliseconds, errors, and milliseconds of processor for each."""
+    times, count = sorted(taken.seconds), len(taken.seconds)
+    middle, late = times[count // 2], times[min(count - 1, 99 * count // 100)]
+    return {
+        "per_second": count / seconds, "p50_ms": 1000 * middle, "p99_ms": 1000 * late, "p99_over_p50": late / middle, "worst_ms": 1000 * times[-1],
+        "errors": taken.broken + sum(n for status, n in taken.statuses.items() if status != 200), "processor_ms": 1000 * spent / count, "requests": count,
+    }  # fmt: skip
+
+
+def watched(server: Served, minutes: float, connections: int) -> dict[str, Any]:
+    """What the server holds while it is asked, and told something every tenth time: megabytes over time, and the slope of the second half."""
+    points, began, done = [], time.perf_counter(), Counter[str]()
+    while (now := time.perf_counter() - began) < 60 * minutes:
+        points.append((now, server.mebibytes()))
+        for verb, seconds in (("search", 9.0), ("add", 1.0)):
+            found = load(server, verb, seconds, connections)
+            done.update({verb: int(found["requests"]), "errors": int(found["errors"])})
+    points.append((time.perf_counter() - began, server.mebibytes()))
+    late = points[len(points) // 2 :]
+    slope = statistics.linear_regression([at for at, _ in late], [held for _, held in late]).slope
+    return {
+        "minutes": points[-1][0] / 60, **done, "first_mib": points[0][1], "middle_mib": late[0][1], "last_mib": points[-1][1],
+        "slope_mib_per_minute": 60 * slope, "points": [[round(at), round(held, 1)] for at, held in points],
+    }  # fmt: skip
+
+
+def table(found: Mapping[str, Any]) -> list[list[str]]:
+    """A row a round and verb, the best round of each first; then the start and the memory."""
+    rows = []
+    for verb in VERBS:
+        for row in sorted(found[verb], key=lambda row: -row["per_second"]):
+            times = f"{row['p50_ms']:.0f} / {row['p99_ms']:.0f} / {row['worst_ms']:.0f}"
+            rows.append(
+                [
+                    verb,
+                    f"{row['per_second']:.0f}",
+                    times,
+                    f"{row['p99_over_p50']:.1f}",
+                    f"{row['errors']:.0f}",
+                    f"{row['processor_ms']:.2f}",
+                    f"{row['load']:.1f}",
+                ]
+            )
+    return rows
+
+
+COLUMNS = ("verb", "requests/s", "ms, p50 / p99 / worst", "p99 over p50", "errors", "processor ms a request", "load before")
+
+
+def notes(found: Mapping[str, Any]) -> list[str]:
+    """The start and the memory, in words."""
+    start, held = found["start"], found["memory"]
+    return [
+        f"Ready {start['ready_seconds']:.2f} s after the start (median of {STARTS}; best {start['best_seconds']:.2f}), with {start['processor_seconds']:.2f} s of processor.",
+        f"Memory over {held['minutes']:.1f} minutes, {held['search']:,} searches and {held['add']:,} adds, {held['errors']} errors: {held['first_mib']:.0f} MiB at first, "
+        f"{held['middle_mib']:.0f} half-way, {held['last_mib']:.0f} in the end; slope of the second half {held['slope_mib_per_minute']:+.2f} MiB a minute.",
+    ]  # fmt: skip
+
+
+def report(found: Mapping[str, Any]) -> str:
+    """The same as Markdown."""
+    head = f"{found['memories']:,} memories, {found['connections']} connections, an API key, repeated questions. {found['machine']}."
+    lines = [f"| {' | '.join(cells)} |" for cells in (COLUMNS, ["---"] * len(COLUMNS), *table(found))]
+    targets = "Targets: searches and adds 300/s each, p99 at most 10 times p50, no error, ready in 1.5 s, memory flat over 30 minutes."
+    parts = ["# A server under load", "Written by `loci bench serve`.", head, targets, "\n".join(lines), *notes(found)]
+    return "\n\n".join(parts) + "\n"

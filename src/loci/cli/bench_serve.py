@@ -1,0 +1,48 @@
+"""`loci bench serve`: a server under load."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--memories", type=click.IntRange(1), default=10_000, show_default=True, help="In the cube.")
+@click.option("--connections", type=click.IntRange(1), default=32, show_default=True, help="Kept open, each with one request at a time.")
+@click.option("--seconds", type=click.FloatRange(0.5), default=10.0, show_default=True, help="Of searches, and of adds, in a round.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--minutes", type=click.FloatRange(0.5), default=30.0, show_default=True, help="In which the server's memory is watched.")
+@click.option("--report", "written", type=click.Path(file_okay=False, path_type=Path), help="Write report.md and figures.json here.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def serve(memories: int, connections: int, seconds: float, rounds: int, minutes: float, written: Path | None, as_json: bool) -> None:
+    """Measure `loci serve` under load: searches and durable adds a second, the slowest of them, its start, its memory over time.
+
+    Server and load are processes of their own. Needs Linux, the extra `serve` and an embedding model.
+    """
+    from loci.bench.serve import COLUMNS, notes, report, run, table
+    from loci.cli.render import note, progress, show_table
+    from loci.errors import Unavailable, Unsupported
+    from loci.settings import load
+    from loci.wire import embedder_of
+
+    if find_spec("starlette") is None or find_spec("prometheus_client") is None:
+        raise Unsupported("What serves is not installed: pip install 'loci-memos[serve]'.")
+    model = embedder_of(load()[0])
+    if model is None:
+        raise Unavailable("A server is measured with an embedding model, and none is installed: `loci settings` says how.")
+    with progress("steps") as advance:
+        found = run(model, memories, connections, seconds, minutes, rounds, advance)
+    if written is not None:
+        written.mkdir(parents=True, exist_ok=True)
+        (written / "report.md").write_text(report(found), "utf-8")
+        (written / "figures.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    show_table(list(COLUMNS), table(found), right=list(COLUMNS[1:]))
+    for line in notes(found):
+        note(line)
+    note(found["machine"])

@@ -327,6 +327,19 @@ def test_untrusted_words_inform_and_do_not_authorise(cube: Cube, clock: ManualCl
     assert held.changes[0].memory not in recall.ids and recall.trace.withheld == {"quarantined": 1}
 
 
+def test_new_words_are_trusted_and_read_as_the_channel_that_they_came_by(cube: Cube) -> None:
+    note = cube.add([Message("assistant", "Ann asked for the ferry.")], user="ann").ids[0]
+    cube.update(note, "Ann lives in Lisbon.", channel="assistant")
+    assert cube.get(note).origin.trust is Trust.REPORTED and not cube.get(note).claims
+    cube.update(note, "Ann lives in Rome.")
+    assert cube.get(note).origin.trust is Trust.TRUSTED and cube.get(note).claims
+    cube.update(note, "She lives in Rome.", channel="tool")
+    assert cube.get(note).origin.trust is Trust.UNTRUSTED
+    for wrong in (lambda: cube.update(note, "x y", channel="radio"), lambda: cube.update(note, metadata={"a": 1}, channel="tool")):
+        with pytest.raises(Invalid, match="channel"):
+            wrong()
+
+
 def test_closing_a_vault_closes_its_files(folder: Path, clock: ManualClock) -> None:
     """One that is opened often must not run out of files."""
     held = Path("/proc/self/fd")

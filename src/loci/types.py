@@ -544,6 +544,24 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """How many memories hold, and of what, by name with a number each. ``days`` are those that they were said on (UTC), for those that say; of ``users``,
+    ``speakers`` and ``origins`` (pages, tools, files) the hundred with the most, "" for none. ``heat`` are the ids that answers cited most of
+    late, hottest first, each citation counting half as much a week later."""
+
+    total: int
+    types: Mapping[str, int]
+    states: Mapping[str, int]
+    channels: Mapping[str, int]
+    trusts: Mapping[str, int]
+    users: Mapping[str, int]
+    speakers: Mapping[str, int]
+    origins: Mapping[str, int]
+    days: Mapping[str, int]
+    heat: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The last record of an audit log, for somebody else to keep: what was cut off or rewritten before it shows against it."""
 

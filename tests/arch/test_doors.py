@@ -33,6 +33,7 @@ SPELLED = {  # verb: a field in Python, and the words that a command has for it
     "update": {"memory": {"id", "if_version"}},
     "search": {"types": {"type"}},
     "list": {"types": {"type"}},
+    "count": {"types": {"type"}},
     "generate": {"activations": {"activation"}, "adapters": {"adapter", "no_adapters"}},
     "run": {"given": {"set"}},
     "grant": {"cube": {"on"}},

@@ -178,6 +178,7 @@ RUN = {  # pages whose lines are run, and the files that a reader would have
     "docs/explanation/placement.md": {},
     "docs/how-to/activation.md": {},
     "docs/how-to/mcp.md": {},
+    "docs/how-to/page.md": {},
     "docs/how-to/pipelines.md": {},
     "docs/how-to/proxy.md": {},
     "docs/how-to/server.md": {},

@@ -245,6 +245,7 @@ DO: dict[str, Callable[[World, Cube, Asked], object]] = {
     "search past": lambda w, c, a: c.search(a.question, **a.scope, as_of=a.moment, known_at=a.moment),  # type: ignore[arg-type]
     "list": lambda w, c, a: c.list(**a.scope),
     "list past": lambda w, c, a: c.list(**a.scope, known_at=a.moment),  # type: ignore[arg-type]
+    "count": lambda w, c, a: c.count(**a.scope),
     "get": lambda w, c, a: c.get(a.id),
     "get past": lambda w, c, a: c.get(a.id, known_at=a.moment),  # type: ignore[arg-type]
     "history": lambda w, c, a: c.history(a.id),

@@ -165,3 +165,23 @@ def test_a_read_only_cube_counts_what_was_cited_and_moves_nothing(open_vault: Ca
     cube._scheduler.note_uses()
     assert cube.get(archived).state is State.ARCHIVED and cube.get(archived).cited == 1
     assert cube.jobs() == [], "and its queue can be looked at"
+
+
+def test_what_is_counted_is_what_is_listed(cube: Cube, clock: ManualClock) -> None:
+    kept, cited, gone = say(cube, 3, clock)
+    cube.add(Message("user", "I moved to Porto, did I not?", speaker="Ann"), user="ann", channel="web", origin="https://a.example")  # type: ignore[arg-type]
+    cube.forget(gone)
+    cube.move(kept, "archive")
+    found, archived = cube.count(), cube.count(archived=True)
+    listed = cube.list(limit=1000)
+    assert found.total == len(listed) and found.types == {t: sum(m.type == t for m in listed) for t in found.types}
+    assert archived.total == found.total + 1 == len(cube.list(limit=1000, archived=True)) and archived.states["archived"] == 1
+    assert found.channels["web"] == found.origins["https://a.example"] == found.users["ann"] == found.trusts["untrusted"] >= 1
+    assert sum(found.days.values()) == found.total and found.heat == {}
+    cube.cite([cited])
+    told(cube, cited)
+    assert cube.count().heat == {cited: pytest.approx(1)}
+    clock.advance(days=7)
+    assert cube.count().heat == {cited: pytest.approx(0.5)}, "half as much a week later"
+    with pytest.raises(Invalid):
+        cube.count(types=["nonsense"])

@@ -282,6 +282,10 @@ def test_log_stats_and_settings(told: tuple[Shell, str, str]) -> None:
     assert [r["verb"] for r in loci("log", "--verb", "add", "--json").json] == ["add", "add"]
     assert "owner" in loci.here("log").out
     assert loci("stats", "--json").json["sources"] == 2
+    assert loci("count", "--json").json["types"] == {
+        kind: sum(m["type"] == kind for m in loci("list", "--json").json) for kind in loci("count", "--json").json["types"]
+    }
+    assert "alice" in loci.here("count").out and loci("count", "--as-of", "2020-01-01", "--json").json["total"] == 0
     settings = {s["name"]: s for s in loci("settings", "--json").json}
     assert (settings["embedder"]["value"], settings["embedder"]["origin"]) == ("none", "LOCI_EMBEDDER")
     assert loci.here("settings", "--vault", "else", "--json").json[0]["origin"] == "argument"

@@ -22,7 +22,7 @@ from loci.errors import Invalid, LociError
 # A command is `module:name` below this package; a group (bench) is listed like any other. The sections are those of `--help`.
 SECTIONS: dict[str, dict[str, str]] = {
     "Remember and find": {
-        "add": "verbs:add", "search": "verbs:search", "foresee": "scene:foresee", "get": "verbs:get", "list": "verbs:list_", "cite": "verbs:cite",
+        "add": "verbs:add", "search": "verbs:search", "foresee": "scene:foresee", "get": "verbs:get", "list": "verbs:list_", "count": "verbs:count", "cite": "verbs:cite",
     },
     "Change": {
         "update": "changes:update", "forget": "changes:forget", "restore": "changes:restore", "move": "changes:move",

@@ -58,7 +58,8 @@ def serve(
         return
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("loci.requests").setLevel(logging.INFO if is_logging else logging.WARNING)
-    from loci.server.app import LOCAL, Serving, listening
+    from loci.server import page
+    from loci.server.app import LOCAL, Serving, at_hand, listening
     from loci.server.http import Room
     from loci.server.rest import Verbs
     from loci.types import Trust
@@ -67,11 +68,11 @@ def serve(
     taken = listening(host, port)
     with taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
         cube = place.cube or place.settings().cube
-        memory.cube(cube)
+        opened = memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
-        routes = (*Verbs(Path(place.settings().vault).expanduser()).routes(), protocol.route(), *proxy.routes())
-        running = (protocol.run, partial(proxy.run, memory))
-        run(Serving(memory, is_open, routes, running, is_local=host in LOCAL, traces=traces), taken, as_json=as_json)
+        routes = (*Verbs(Path(place.settings().vault).expanduser()).routes(), protocol.route(), *proxy.routes(), *page.routes())
+        running = (protocol.run, partial(proxy.run, memory), partial(at_hand, opened))
+        run(Serving(memory, is_open, routes, running, page.paths(), is_local=host in LOCAL, traces=traces), taken, as_json=as_json)
 
 
 @contextmanager

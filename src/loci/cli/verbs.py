@@ -254,3 +254,29 @@ def list_(place: Place, as_json: bool, **limits: Any) -> None:
     render.show_memories(memories)
     if len(memories) == limits["limit"]:
         render.note(f"these are {len(memories)}; --offset {limits['offset'] + len(memories)} shows what follows.")
+
+
+@verb("count")
+@scoped
+@click.option("--as-of", type=When(), help="What was true then.")
+@click.option("--known-at", type=When(), help="What was known then.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="fact, preference, event, plan, ...; may be repeated.")
+@click.option("--archived", is_flag=True, help="The archive as well.")
+@click.option("--where", type=JsonObject(), metavar="JSON", help="Only memories kept with such metadata, as of list.")
+@click.option("--expired", is_flag=True, help="What its time to live has ended as well.")
+def count(place: Place, as_json: bool, **limits: Any) -> None:
+    """Count what list would show: by type, state, channel, user and origin."""
+    with place.open_cube() as cube:
+        found = cube.count(**limits)
+    if as_json:
+        emit(found)
+        return
+    from loci.cli import render
+
+    by = {name: getattr(found, name) for name in ("types", "states", "channels", "trusts", "users", "speakers", "origins")}
+    days = {"said": f"{min(found.days)} to {max(found.days)}"} if found.days else {}
+    render.show_fields({"memories": found.total, **{name: _counts(counts) for name, counts in by.items()}, **days})
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name or 'none'} {number}" for name, number in counts.items())

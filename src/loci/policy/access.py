@@ -23,6 +23,7 @@ ROLES[Role.READER] = frozenset(
         "search",
         "get",
         "list",
+        "count",
         "history",
         "diff",
         "why",
@@ -72,6 +73,7 @@ SCOPED = frozenset(
     {
         "search",
         "list",
+        "count",
         "why_not",
         "add",
         "import",

@@ -16,6 +16,7 @@ from loci.ports.retaining import Strength
 from loci.ports.where import Where
 from loci.types import (
     Channel,
+    Counts,
     Fault,
     Head,
     Interval,
@@ -348,6 +349,12 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
         """Memories in the order they were remembered."""
 
     def count(self, at: RowFilter) -> int: ...
+
+    def counted(self, at: RowFilter) -> Counts:
+        """How many memories the filter lets through, and of what; without ``heat``."""
+
+    def warm(self, at: RowFilter) -> Mapping[str, Strength]:
+        """What citing left of the memories that the filter lets through and that answers cited, by id."""
 
     def is_empty(self) -> bool:
         """Whether nothing was ever journaled, or all of it was erased."""

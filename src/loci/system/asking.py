@@ -12,10 +12,12 @@ from loci.interface.inputs import aware
 from loci.operation.activation import Activations
 from loci.operation.operator import Operator, Ranked
 from loci.policy.fusion import Ranker
+from loci.policy.retention import heat
 from loci.ports import RowFilter
 from loci.system.gated import Gated
-from loci.types import Kind, Memory, MemoryCall, Query, Recall, Scope, State, Type
+from loci.types import Counts, Kind, Memory, MemoryCall, Query, Recall, Scope, State, Type
 
+HOTTEST = 20
 FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
 
 
@@ -157,24 +159,49 @@ class Asking(Gated):
         expired: bool = False,
     ) -> list[Memory]:
         """Memories in the order they were remembered, at present or as they held then; ``where`` and ``expired`` as in `search`."""
-        scope = inputs.scope_of(self.name, user, agent, session)
-        at = self._allow("list", scope).rows
-        states = at.states | {State.ARCHIVED} if archived else at.states
-        wanted = inputs.types_of(types)
-        at = replace(
-            at,
-            states=states,
-            as_of=aware(as_of, "as_of"),
-            known_at=aware(known_at, "known_at"),
-            types=wanted,
-            where=where_of(where),
-            has_expired=expired,
+        at = self._listed(
+            "list", inputs.scope_of(self.name, user, agent, session), as_of, known_at, types, where, archived=archived, expired=expired
         )
         found = self._store.select(
             at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
         )
         self._note_read("list", [memory.id for memory in found])
         return found
+
+    def count(
+        self,
+        *,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        types: Sequence[Type | str] = (),
+        archived: bool = False,
+        where: Mapping[str, object] | None = None,
+        expired: bool = False,
+    ) -> Counts:
+        """How many memories `list` would show, without a limit, and of what: by type, state, channel, trust, user, speaker, origin and day; and which
+        of them answers cite most of late."""
+        at = self._listed(
+            "count", inputs.scope_of(self.name, user, agent, session), as_of, known_at, types, where, archived=archived, expired=expired
+        )
+        with self._store.snapshot():
+            found, warm = self._store.counted(at), self._store.warm(at)
+        self._note_read("count", ())
+        heats = {id: heat(strength, at.now) for id, strength in warm.items()}
+        return replace(found, heat=dict(sorted(heats.items(), key=lambda entry: -entry[1])[:HOTTEST]))
+
+    def _listed(
+        self, verb: str, scope: Scope, as_of: datetime | None, known_at: datetime | None, types: Sequence[Type | str],
+        where: Mapping[str, object] | None, *, archived: bool, expired: bool,
+    ) -> RowFilter:  # fmt: skip
+        """The rows of a list, through the gate."""
+        at = self._allow(verb, scope).rows
+        return replace(
+            at, states=at.states | {State.ARCHIVED} if archived else at.states, as_of=aware(as_of, "as_of"),
+            known_at=aware(known_at, "known_at"), types=inputs.types_of(types), where=where_of(where), has_expired=expired,
+        )  # fmt: skip
 
     def history(self, id: str) -> Sequence[Memory]:
         """Every version of a memory, oldest first, each with author, reason and times."""

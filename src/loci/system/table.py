@@ -6,7 +6,7 @@ Doors that reach over a network, and the client of theirs, are made from it. `te
 from __future__ import annotations
 
 READING = frozenset({
-    "search", "get", "list", "history", "diff", "why", "why_not", "log", "head", "stats", "verify", "fingerprint", "scan", "review",
+    "search", "get", "list", "count", "history", "diff", "why", "why_not", "log", "head", "stats", "verify", "fingerprint", "scan", "review",
     "activations", "activation", "adapters", "adapter", "probe_adapter", "foresee", "job", "jobs", "profile", "server",
 })  # fmt: skip
 """Verbs of a cube that change nothing but, later, that it was read."""

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import apsw
 
-from loci.drivers.sqlite import adapters, erasure, payloads
+from loci.drivers.sqlite import adapters, counting, erasure, payloads
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
@@ -30,7 +30,8 @@ from loci.drivers.sqlite.turns import Turns, begin, patience
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
 from loci.ports import Earlier, Probe, RowFilter, Survey
-from loci.types import Fault, Head, Memory, Source
+from loci.ports.retaining import Strength
+from loci.types import Counts, Fault, Head, Memory, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -251,6 +252,14 @@ class SqliteStore(Looking):
     def count(self, at: RowFilter) -> int:
         with self._viewing(at) as (_, picture):
             return len(picture.view.rows(at, picture.numbers))
+
+    def counted(self, at: RowFilter) -> Counts:
+        with self._viewing(at) as (db, picture):
+            return counting.counted(db, picture, at)
+
+    def warm(self, at: RowFilter) -> dict[str, Strength]:
+        with self._viewing(at) as (db, picture):
+            return counting.warm(db, picture, at)
 
     def is_empty(self) -> bool:
         with self._read() as db:

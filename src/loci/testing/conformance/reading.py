@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from loci.ports import Probe
+from loci.ports.retaining import Strength
 from loci.testing.conformance.scene import DAY, NOW, OpenStore, expect_missing, log, put, seen_at, tell, texts_with
-from loci.types import State, Type
+from loci.types import Channel, State, Type
 
 
 def the_filter_comes_before_the_ranking(open_store: OpenStore) -> None:
@@ -39,10 +40,30 @@ def what_the_filter_leaves_out_is_nowhere(open_store: OpenStore) -> None:
         assert {m.id for m in store.select(narrow, 10)} == expected, narrow
         assert {m.id for m in store.load([ana, bea], narrow).values()} == expected
         assert set(store.present(["ana", "bea"], narrow)) == expected
-        assert store.count(narrow) == len(expected)
+        assert store.count(narrow) == store.counted(narrow).total == len(expected)
+        assert set(store.counted(narrow).users) == expected, "each is its user's"
         assert set(store.survey(Probe(("kettle",)), narrow).contents) == {c for c, id in ((ana, "ana"), (bea, "bea")) if id in expected}
         for id in {"ana", "bea"} - expected:
             expect_missing(lambda id=id, narrow=narrow: store.get(id, narrow))  # type: ignore[misc]
+
+
+def memories_are_counted_by_what_they_are(open_store: OpenStore) -> None:
+    store = open_store()
+    assert store.counted(seen_at()).total == 0 and not store.counted(seen_at()).days and not store.warm(seen_at())
+    with store.write(NOW) as tx:
+        for n in range(3):
+            put(store, tx, f"f{n}", f"the kettle is blue {n}", NOW - n * DAY, user="ana", channel=Channel.WEB, origin="a page")
+        put(store, tx, "q", "Is the kettle green?", NOW, user="bea", type=Type.QUESTION)
+        log(tx)
+    found = store.counted(seen_at())
+    assert (found.total, found.types, found.states) == (4, {"fact": 3, "question": 1}, {"generated": 4})
+    assert found.channels == {"web": 3, "user": 1} and found.origins == {"a page": 3, "": 1} and found.users == {"ana": 3, "bea": 1}
+    assert found.days == {"2025-12-30": 1, "2025-12-31": 1, "2026-01-01": 2}
+    with store.write(NOW) as tx:
+        tx.cite("f0", Strength(NOW, uses=2, heat=1.5))
+        log(tx)
+    assert {id: one.heat for id, one in store.warm(seen_at()).items()} == {"f0": 1.5}
+    assert not store.warm(replace(seen_at(), user="bea"))
 
 
 def pages_are_cut_from_one_order(open_store: OpenStore) -> None:

@@ -1,0 +1,133 @@
+// What is drawn: bars, a histogram of days, a calendar, the shares of a hit, a memory among its links.
+
+import { at, day, h, number, s, several } from "./dom.js";
+
+const DAY = 86_400_000;
+export const FAMILIES = [
+  ["words", "Words", (name) => /^(words|covered)/.test(name)],
+  ["meaning", "Meaning", (name) => name.startsWith("meaning")],
+  ["claim", "Claims", (name) => name === "claim" || name.startsWith("hop")],
+  ["people", "People", (name) => ["own", "speaker", "named"].includes(name)],
+  ["time", "Time", (name) => ["time", "date"].includes(name)],
+  ["context", "Context", () => true],
+];
+
+export const familyOf = (signal) => FAMILIES.find(([, , is]) => is(signal))[0];
+export const monthOf = (iso) => iso.slice(0, 7);
+export const dayNumber = (iso) => Math.floor(Date.parse(`${iso.slice(0, 10)}T00:00:00Z`) / DAY);
+export const isoOf = (days) => new Date(days * DAY).toISOString().slice(0, 10);
+
+// Names with counts, the most first; each leads where `link` says.
+export function bars(counts, { link = null, most = 8, none = "none" } = {}) {
+  const entries = Object.entries(counts).sort((a, b) => b[1] - a[1]);
+  const top = Math.max(...entries.map(([, count]) => count), 1);
+  const shown = entries.slice(0, most).map(([name, count]) => {
+    const label = name || none;
+    const inside = [h("span", { class: "name", title: label }, label), h("span", { class: "track" }, h("span", { class: "fill", style: { width: `${Math.max((count / top) * 100, 0.5)}%` } })), h("span", { class: "count" }, number(count))];
+    return h("li", {}, link?.(name) ? h("a", { href: link(name) }, inside) : h("div", {}, inside));
+  });
+  const rest = entries.length - shown.length;
+  return [h("ul", { class: "bars" }, shown), rest > 0 && h("p", { class: "muted small" }, `and ${several(rest, "other")}`)];
+}
+
+// One line in parts.
+export function parts(counts, kinds) {
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0) || 1;
+  const told = kinds.filter(([kind]) => counts[kind]);
+  return h("div", { class: "parts" },
+    h("div", { class: "line", "aria-hidden": "true" }, told.map(([kind, , tone]) => h("span", { class: `tone-${tone}`, style: { width: `${(counts[kind] / total) * 100}%` } }))),
+    h("ul", {}, told.map(([kind, name, tone]) => h("li", {}, h("i", { class: `tone-${tone}`, "aria-hidden": "true" }), `${name} `, h("b", {}, number(counts[kind]))))));
+}
+
+// Counts by day, in as many columns as are told; what lies after `until` (a day) is pale.
+export function histogram(days, first, last, { columns = 120, height = 96, until = null } = {}) {
+  const step = Math.max(1, Math.ceil((last - first + 1) / columns));
+  const found = new Array(Math.max(1, Math.ceil((last - first + 1) / step))).fill(0);
+  for (const [iso, count] of Object.entries(days)) {
+    const place = Math.floor((dayNumber(iso) - first) / step);
+    if (place >= 0 && place < found.length) found[place] += count;
+  }
+  const top = Math.max(...found, 1);
+  const width = (last - first + 1) / step;
+  const marks = found.map((count, place) => count && s("rect", { x: place + 0.08, width: 0.84, y: height - Math.max((count / top) * (height - 6), 2), height: Math.max((count / top) * (height - 6), 2), class: until !== null && first + place * step > until ? "later" : "" }, s("title", {}, `${day(isoOf(first + place * step))}: ${several(count, "memory", "memories")}`)));
+  const all = found.reduce((sum, count) => sum + count, 0);
+  return s("svg", { class: "histogram", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `When they were said: ${several(all, "memory", "memories")} from ${day(isoOf(first))} to ${day(isoOf(last))}, at most ${number(top)} in ${several(step, "day")}.` }, marks);
+}
+
+// Where the years begin, in per cent of the way from the first day to the last.
+export function years(first, last) {
+  const marks = [];
+  for (let year = Number(isoOf(first).slice(0, 4)); year <= Number(isoOf(last).slice(0, 4)) + 1; year += 1) {
+    const place = dayNumber(`${year}-01-01`);
+    if (place >= first && place <= last) marks.push([String(year), (place - first) / Math.max(last - first, 1)]);
+  }
+  if (marks.length < 2) {
+    for (const month of [4, 7, 10]) {
+      for (const year of new Set([isoOf(first).slice(0, 4), isoOf(last).slice(0, 4)])) {
+        const place = dayNumber(`${year}-${String(month).padStart(2, "0")}-01`);
+        if (place >= first && place <= last) marks.push([new Date(place * DAY).toLocaleDateString(undefined, { month: "short", year: "numeric", timeZone: "UTC" }), (place - first) / Math.max(last - first, 1)]);
+      }
+    }
+  }
+  marks.sort((one, other) => one[1] - other[1]);
+  const every = Math.ceil(marks.length / 10);
+  return h("div", { class: "years", "aria-hidden": "true" }, marks.filter((_, place) => place % every === 0).map(([name, share]) => h("span", { style: { left: `${share * 100}%` } }, name)));
+}
+
+// A year of days as squares, darker for more; a week is a column.
+export function calendar(days, year) {
+  const first = dayNumber(`${year}-01-01`), last = dayNumber(`${year}-12-31`);
+  const before = (new Date(first * DAY).getUTCDay() + 6) % 7;
+  const counts = [];
+  for (let one = first; one <= last; one += 1) counts.push(days[isoOf(one)] ?? 0);
+  const sorted = counts.filter(Boolean).sort((a, b) => a - b);
+  const level = (count) => (count ? 1 + Math.min(3, Math.floor((4 * sorted.indexOf(count)) / sorted.length)) : 0);
+  const squares = counts.map((count, place) => {
+    const cell = place + before;
+    return s("rect", { x: Math.floor(cell / 7) * 13 + 1, y: (cell % 7) * 13 + 16, width: 11, height: 11, rx: 2.5, class: `level-${level(count)}` }, s("title", {}, `${day(isoOf(first + place))}: ${several(count, "memory", "memories")}`));
+  });
+  const months = Array.from({ length: 12 }, (_, month) => {
+    const place = dayNumber(`${year}-${String(month + 1).padStart(2, "0")}-01`) - first + before;
+    return s("text", { x: Math.floor(place / 7) * 13 + 1, y: 10 }, new Date((first + place - before) * DAY).toLocaleDateString(undefined, { month: "short", timeZone: "UTC" }));
+  });
+  const all = counts.reduce((sum, count) => sum + count, 0), active = sorted.length;
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Days of ${year}` }, s("svg", { class: "calendar", viewBox: "0 0 702 110", width: 702, height: 110, role: "img", "aria-label": `${year}: ${several(all, "memory", "memories")}, said on ${several(active, "day")}.` }, months, squares));
+}
+
+// What each signal gave to a score: what speaks for it to the right, what speaks against it to the left. `scale` is the same for all hits.
+export function shares(given, scale) {
+  const found = Object.fromEntries(FAMILIES.map(([family]) => [family, 0]));
+  let against = 0;
+  for (const [signal, value] of Object.entries(given)) {
+    if (value >= 0) found[familyOf(signal)] += value;
+    else against -= value;
+  }
+  const told = FAMILIES.filter(([family]) => found[family] > 0).map(([family, name]) => `${name} ${found[family].toFixed(1)}`);
+  const part = (family, value) => h("span", { class: `signal-${family}`, style: { width: `${(value / scale) * 100}%` } });
+  return h("div", { class: "shares", role: "img", "aria-label": `${told.join(", ") || "nothing"}${against ? `; against it ${against.toFixed(1)}` : ""}` },
+    h("div", { class: "line" }, FAMILIES.filter(([family]) => found[family] > 0).map(([family]) => part(family, found[family]))),
+    against > 0 && h("div", { class: "line against" }, part("against", against)));
+}
+
+export function legend(used) {
+  return h("ul", { class: "legend" }, FAMILIES.filter(([family]) => used.has(family)).map(([family, name]) => h("li", {}, h("i", { class: `signal-${family}`, "aria-hidden": "true" }), name)),
+    used.has("against") && h("li", {}, h("i", { class: "signal-against", "aria-hidden": "true" }), "Against it"));
+}
+
+// A memory in the middle, what it is linked to around it. `near` is [id, words, kind of link].
+export function graph(text, near) {
+  const width = 1000, row = 84, sides = [near.filter((_, place) => place % 2 === 0), near.filter((_, place) => place % 2 === 1)];
+  const height = Math.max(sides[0].length, 1.4) * row, middle = height / 2;
+  const short = (said, length) => (said.length > length ? `${said.slice(0, length - 1)}…` : said);
+  const box = (x, y, said, kind) => [s("rect", { x: x - 130, y: y - 26, width: 260, height: 52, rx: 10, class: kind }), lines(said).map((line, place, all) => s("text", { x, y: y + 4 + (place - (all.length - 1) / 2) * 15, "text-anchor": "middle" }, line))];
+  const lines = (said) => {
+    const [first, second] = [said.slice(0, 34).replace(/\s\S*$/, said.length > 34 ? "" : "$&"), ""];
+    return said.length > 34 ? [first, short(said.slice(first.length).trim(), 34)] : [said, second].filter(Boolean);
+  };
+  const drawn = sides.flatMap((side, right) => side.map(([id, said, kind], place) => {
+    const x = right ? width - 132 : 132, y = middle + (place - (side.length - 1) / 2) * row;
+    const from = right ? width / 2 + 130 : width / 2 - 130, to = right ? x - 130 : x + 130;
+    return [s("path", { d: `M${from} ${middle}C${(from + to) / 2} ${middle} ${(from + to) / 2} ${y} ${to} ${y}`, class: "edge" }), s("text", { x: (from + to) / 2, y: (middle + y) / 2 - 6, "text-anchor": "middle", class: "kind" }, kind), s("a", { href: at(id) }, s("title", {}, said), box(x, y, said, "node"))];
+  }));
+  return h("div", { class: "scroll wide", tabindex: "0", role: "region", "aria-label": "Links, drawn" }, s("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Linked to ${several(near.length, "memory", "memories")}` }, drawn, s("g", { class: "self" }, box(width / 2, middle, text, "node"))));
+}

@@ -1,0 +1,59 @@
+// The audit log as the chain that it is, and a button that checks it against everything else.
+
+import { fill, h, heading, notice, number, several, tell, when, wrong } from "../dom.js";
+
+const PAGE = 50;
+
+export async function audit(room, { cube, open, signal }) {
+  const verdict = h("div", { "aria-live": "polite" }), log = h("ol", { class: "chain" }), more = h("div");
+  const button = h("button", { type: "button", class: "main", click: verify }, "Verify");
+  const verb = h("input", { type: "text", placeholder: "add, update, search …", autocomplete: "off", spellcheck: "false" });
+  const who = h("input", { type: "text", placeholder: "anybody", autocomplete: "off", spellcheck: "false" });
+  const form = h("form", { class: "limits", submit: (event) => { event.preventDefault(); begin(); } }, h("label", {}, h("span", {}, "What"), verb), h("label", {}, h("span", {}, "Who"), who), h("button", { type: "submit" }, "Show"));
+  fill(room, heading("Audit", `Who did what to what in cube ${cube}. Each record holds the hash of the one before; none holds words.`),
+    h("section", { class: "panel verify", "aria-label": "Verify" }, h("div", {}, h("h2", {}, "Is it all still as it was written?"), h("p", { class: "muted" }, "Words against their hashes, quotes against sources, indexes against contents, the chain of this log.")), button, verdict), form, log, more);
+  await begin();
+
+  async function verify() {
+    button.disabled = true;
+    fill(verdict, h("p", { class: "muted" }, "Checking …"));
+    try {
+      const [report, head] = await Promise.all([open("verify"), open("head")]);
+      const checked = h("ul", { class: "checked" }, Object.entries(report.checked).map(([what, count]) => h("li", {}, h("b", {}, number(count)), ` ${what}`)));
+      fill(verdict, report.is_clean ? notice("Nothing is wrong.", "good") : notice(`${several(report.faults.length, "fault")}. Keep a copy of the files as they are, and restore the last export.`, "bad"), checked,
+        h("ul", { class: "faults" }, report.faults.map((fault) => h("li", {}, h("b", {}, fault.where), `: ${fault.what}`))),
+        report.let_go.length > 0 && notice(`${several(report.let_go.length, "KV memory or adapter was", "KV memories or adapters were")} let go of: the files were gone.`, "warn"),
+        h("p", { class: "muted small" }, `Record ${number(head.seq)} is the last; its hash is `, h("code", {}, head.hash), ". Who keeps it elsewhere can tell later whether the log before it is the same."));
+      tell(report.is_clean ? "Nothing is wrong." : "Faults were found.");
+    } catch (error) {
+      if (!signal.aborted) fill(verdict, wrong(error));
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  async function begin() {
+    fill(log);
+    await add(null);
+  }
+
+  async function add(until) {
+    fill(more);
+    try {
+      const { items } = await open("log", { limit: PAGE, verb: verb.value.trim() || null, principal: who.value.trim() || null, until });
+      if (signal.aborted) return;
+      const shown = new Set([...log.children].map((item) => item.dataset.seq)), fresh = items.filter((record) => !shown.has(String(record.seq))).reverse();
+      log.append(...fresh.map(one));
+      if (!log.children.length) fill(more, h("p", { class: "empty" }, "No record is like that."));
+      else if (items.length === PAGE && fresh.length) fill(more, h("button", { type: "button", click: () => add(items[0].at) }, "Older records"));
+    } catch (error) {
+      if (!signal.aborted) fill(more, wrong(error));
+    }
+  }
+}
+
+function one(record) {
+  const detail = Object.entries(record.detail);
+  return h("li", { "data-seq": record.seq }, h("p", { class: "by" }, h("b", {}, record.verb), h("span", {}, record.principal), when(record.at), h("code", { class: "hash", title: record.hash }, record.hash.slice(0, 10))),
+    h("details", {}, h("summary", {}, `Record ${number(record.seq)}: `, h("code", {}, record.object)), detail.length ? h("dl", { class: "facts" }, detail.map(([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value))))) : h("p", { class: "muted" }, "It says no more.")));
+}

@@ -204,7 +204,7 @@ class Memory:
         cube, scope = self._cube(about.whose), about.whose.scope()
         found = cube.list(**scope, where=about.where, expired=expired, limit=most, offset=offset)  # type: ignore[arg-type]
         is_end = len(found) < most and (found or not offset)
-        total = offset + len(found) if is_end else cube.count(**scope, where=about.where, expired=expired)
+        total = offset + len(found) if is_end else cube.count(**scope, where=about.where, expired=expired).total  # type: ignore[arg-type]
         return [answers.item(memory, self._name) for memory in found], total
 
     @staticmethod

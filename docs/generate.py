@@ -56,6 +56,7 @@ NOT_COMMANDS = {
     "cube",
     "cubes",
     "drain",
+    "kept",
     "once",
     "paused",
     "pending",

@@ -14,6 +14,7 @@ from blocks import PAGES, ROOT, SHELL, blocks, read
 RUN_BY = {  # pages whose Python wants more than this file gives, and the test that runs it
     "docs/explanation/eviction.md": "tests/model/test_eviction_page.py",
     "docs/explanation/memory-bank.md": "tests/model/test_bank_page.py",
+    "docs/how-to/from-mem0.md": "tests/real/test_mem0_served.py",
     "docs/how-to/proxy.md": "tests/real/test_proxy_served.py",
 }
 COMPILED_BY = {"docs/how-to/server.md": "tests/real/test_typescript.py"}  # TypeScript

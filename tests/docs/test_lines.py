@@ -167,6 +167,7 @@ def is_ending(words: list[str]) -> bool:
 
 
 NOT_RUN = {  # pages whose lines are looked at and not run here, and what runs the like
+    "docs/how-to/from-mem0.md": "tests/real/test_mem0_served.py",
     "docs/how-to/adapters.md": "tests/model/test_distil.py",  # learning takes minutes
     "docs/how-to/import.md": "tests/real/test_import_systems.py",  # of every system that it names
     "docs/explanation/servers.md": "tests/real/test_servers.py",  # against scripted servers

@@ -14,6 +14,7 @@ from loci.errors import Conflict, Denied, Invalid
 from loci.system import System
 from loci.system.once import REPEATABLE
 from loci.testing import ManualClock
+from loci.types import Role
 
 START = datetime(2026, 5, 2, 9, tzinfo=UTC)
 
@@ -63,6 +64,22 @@ def test_who_lost_the_right_is_not_answered_again(memory: System) -> None:
     memory.revoke(grant.id)
     with pytest.raises(Denied):
         theirs.once("k1").add("I live in Porto.", user="ben")
+
+
+def test_an_answer_is_read_again_by_whom_it_was_given_to(memory: System) -> None:
+    cube = memory.cube("main")
+    told = cube.once("k1").add("I live in Porto.", user="ana")
+    assert cube.kept("k1") == told and cube.kept("k2") is None
+    grant = memory.grant("ana", Role.OWNER, cube="main")
+    anas = memory.acting("ana").cube("main")
+    assert anas.kept("k1") is None
+    anas.once("k1").add("I live in Faro.", user="ben")
+    memory.revoke(grant.id)
+    memory.grant("ana", Role.READER, cube="main", user="ana")
+    assert anas.kept("k1").ids == (), "what they may not get any more is not in it"
+    cube.erase(user="ana")
+    with pytest.raises(Conflict, match="erased since"):
+        cube.kept("k1")
 
 
 def test_an_answer_outlives_the_process_and_not_the_day(memory: System, clock: ManualClock, tmp_path: Path) -> None:

@@ -393,7 +393,9 @@ def test_a_key_does_no_more_than_it_may(tmp_path: Path) -> None:
         system.grant("bob", Role.WRITER, cube="main", user="bob")
         bobs = Memory.over(system.acting("bob"), "main")
         assert texts(bobs.get_all(user_id="bob")) == ["Bob likes go."]
-        assert bobs.get(id) is None
+        assert bobs.get(id) is None and bobs.history(id) == []
+        told(bobs, "Bob likes tea.", user_id="bob")
+        assert bobs.get_all(user_id="bob", top_k=1)["total"] == 2
         with pytest.raises(NotThere):
             bobs.delete(id)
         for ask in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -32,6 +33,7 @@ from loci import MemOS, Message
 from loci.server import app, gate
 from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
+from loci.server.mem0 import Mem0
 from loci.server.rest import Verbs
 
 
@@ -508,3 +510,18 @@ def test_what_a_model_writes_through_the_protocol_informs_and_no_more(server: Se
     }
     server.http.post("/mcp", json=asked, headers={"Accept": "application/json, text/event-stream"})
     assert [one["origin"]["trust"] for one in server.call("cubes/told/list")["items"]] == ["reported"]
+
+
+def test_a_mistake_of_ours_is_told_in_the_shape_of_its_room(vault: Path) -> None:
+    async def run(_: object) -> Response:
+        raise ZeroDivisionError("a word of somebody's")
+
+    async def ask(asked: Serving) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(asked.app), base_url="http://localhost") as http:
+            return await http.post("/search", json={"query": "x"})
+
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        mem0 = Mem0("main", run)
+        told = asyncio.run(ask(Serving(memory, True, tuple(mem0.routes()), refusal=mem0.refusal)))
+    assert told.status_code == 500 and told.headers["content-type"] == "application/json" and told.json()["error"] == "error"
+    assert "ZeroDivisionError" in told.text and "somebody" not in told.text

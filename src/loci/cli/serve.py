@@ -46,7 +46,8 @@ PORT = 8377
 def serve(
     place: Place, host: str, port: int, is_open: bool, upstream: str | None, is_description: bool, is_logging: bool, as_json: bool
 ) -> None:
-    """Serve the vault: every verb over HTTP, described at /openapi.json, the Model Context Protocol at /mcp, and at /v1 a model's API with memory.
+    """Serve the vault: every verb over HTTP, described at /openapi.json, the Model Context Protocol at /mcp, at /v1 a model's API with memory, and what
+    mem0's clients call.
 
     Who asks needs an API key (see key) and a grant (see grant), unless it is --open. An interrupt ends it, after what was begun is finished.
     """
@@ -61,6 +62,7 @@ def serve(
     from loci.server import page
     from loci.server.app import LOCAL, Serving, at_hand, listening
     from loci.server.http import Room
+    from loci.server.mem0 import Mem0
     from loci.server.rest import Verbs
     from loci.types import Trust
 
@@ -70,9 +72,12 @@ def serve(
         cube = place.cube or place.settings().cube
         opened = memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
-        routes = (*Verbs(Path(place.settings().vault).expanduser()).routes(), protocol.route(), *proxy.routes(), *page.routes())
+        verbs = Verbs(Path(place.settings().vault).expanduser())
+        mem0 = Mem0(cube, verbs.run)
+        routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())
         running = (protocol.run, partial(proxy.run, memory), partial(at_hand, opened))
-        run(Serving(memory, is_open, routes, running, page.paths(), is_local=host in LOCAL, traces=traces), taken, as_json=as_json)
+        serving = Serving(memory, is_open, routes, running, page.paths(), is_local=host in LOCAL, refusal=mem0.refusal, traces=traces)
+        run(serving, taken, as_json=as_json)
 
 
 @contextmanager

@@ -26,8 +26,7 @@ from loci.errors import LociError, Missing, Unavailable
 from loci.server.gate import Gate
 from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
-from loci.server.problems import OtherMethod, encoded, problem
-from loci.server.rest import refused
+from loci.server.problems import OtherMethod, Refusal, encoded, problem, told
 from loci.server.traces import Traces
 from loci.system import Cube, System
 
@@ -43,7 +42,7 @@ Running = Callable[[], Coroutine[Any, Any, None]]
 @dataclass(frozen=True)
 class Serving:
     """A vault that is served: to everybody on this machine where it ``is_open``, else to those with a key. ``routes`` are the rooms behind the gate, ``running`` what some
-    of them do beside it, ``open_paths`` what needs no key: it holds nothing of anybody's."""
+    of them do beside it, ``open_paths`` what needs no key: it holds nothing of anybody's. ``refusal`` is the answer to what goes wrong."""
 
     system: System
     is_open: bool
@@ -51,6 +50,7 @@ class Serving:
     running: tuple[Running, ...] = ()
     open_paths: tuple[str, ...] = ()
     is_local: bool = True
+    refusal: Refusal = told
     meters: Meters = field(default_factory=Meters)
     traces: Traces | None = None
     _looking: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
@@ -61,10 +61,12 @@ class Serving:
         routes = [
             Route("/health/live", self._live), Route("/health/ready", self._ready), Route("/metrics", self._metrics), *self.routes,
         ]  # fmt: skip
-        inner = Routes(routes=routes, exception_handlers={LociError: refused, HTTPException: _strange})
+        inner = Routes(routes=routes, exception_handlers={LociError: self._refused, HTTPException: _strange})
         inner.router.redirect_slashes = False  # to where Host says, and in the clear behind a proxy
         keys = None if self.is_open else Keys(self.system)
-        return Gate(inner, self.system, keys, self.meters, (*OPEN_PATHS, *self.open_paths), is_local=self.is_local, traces=self.traces)
+        return Gate(
+            inner, self.system, keys, self.meters, (*OPEN_PATHS, *self.open_paths), self.refusal, is_local=self.is_local, traces=self.traces
+        )
 
     async def _live(self, _: Request) -> Response:
         return _json({"status": "live"})
@@ -88,6 +90,11 @@ class Serving:
             self.system.cube(name, create=False)
         return len(names)
 
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        """The answer to a request that raised one of our errors."""
+        assert isinstance(error, LociError)
+        return self.refusal(request.scope, error)
+
     async def _metrics(self, _: Request) -> Response:
         return Response(self.meters.text(), media_type=MEDIA)
 
@@ -108,7 +115,7 @@ async def _strange(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        return problem(OtherMethod(f"{request.method} is not for this address; it takes {allowed}."), Allow=allowed)
+        return problem(OtherMethod(f"{request.method} is not for this address; it takes {allowed}.", allowed))
     return problem(Missing("There is nothing at this address. GET /openapi.json lists what there is."))
 
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from loci.errors import Denied, LociError
 from loci.server.keys import NO_KEY, Keys
 from loci.server.meters import Meters
-from loci.server.problems import Busy, Misdirected, Unnamed, mistake, problem
+from loci.server.problems import Busy, Misdirected, Refusal, Unnamed, mistake
 from loci.server.rest import OPENED, VERB
 from loci.server.traces import Traces
 from loci.system import System
@@ -31,13 +31,14 @@ log = logging.getLogger("loci.requests")
 
 class Gate:
     """The one way in. ``open_paths`` are what anybody may see: they hold nothing of anybody's. ``keys`` is None where no key is wanted; ``is_local`` where only
-    this machine can reach it, and a name that another page made up for it is refused."""
+    this machine can reach it, and a name that another page made up for it is refused. ``refusal`` is the answer to what goes wrong."""
 
     def __init__(
-        self, inner: ASGIApp, system: System, keys: Keys | None, meters: Meters, open_paths: Sequence[str], *, is_local: bool,
+        self, inner: ASGIApp, system: System, keys: Keys | None, meters: Meters, open_paths: Sequence[str], refusal: Refusal, *, is_local: bool,
         traces: Traces | None = None,
     ) -> None:  # fmt: skip
         self._inner, self._system, self._keys, self._meters, self._traces = inner, system, keys, meters, traces
+        self._refusal = refusal
         self._open, self._is_local = tuple(open_paths), is_local
         self._limiter = anyio.CapacityLimiter(MAX_STRETCHED)
 
@@ -53,9 +54,9 @@ class Gate:
         except ClientDisconnect:
             pass  # before all of the request was here: nothing was begun, and there is nobody to answer
         except LociError as error:
-            await told.instead(problem(error, **_asking(error)), scope, receive)
+            await told.instead(self._refusal(scope, error), scope, receive)
         except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours ends neither it nor in a traceback over there
-            await told.instead(problem(mistake(error, scope.get(VERB, "a request"))), scope, receive)
+            await told.instead(self._refusal(scope, mistake(error, scope.get(VERB, "a request"))), scope, receive)
         finally:
             self._meters.done(scope.get(VERB), told.status, time.perf_counter() - began)
             _note(scope, told, time.perf_counter() - began)
@@ -123,10 +124,6 @@ def _check_names(headers: Headers) -> None:
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2].lower() != host.lower():
         raise Denied(f"A page of {origin!r:.100} may not call this server. Nothing was done.")
-
-
-def _asking(error: LociError) -> dict[str, str]:
-    return {"WWW-Authenticate": 'Bearer realm="loci"'} if isinstance(error, Unnamed) else {}
 
 
 def _note(scope: Scope, told: _Told, seconds: float) -> None:

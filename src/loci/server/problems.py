@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from starlette.responses import Response
+from starlette.types import Scope
 
 from loci.errors import Denied, Invalid, LociError, Unavailable
 
 log = logging.getLogger("loci.server")
+Refusal = Callable[[Scope, LociError], Response]
 MEDIA = "application/problem+json"
 SECONDS_TO_RETRY = 1
 
@@ -29,9 +32,13 @@ class Misdirected(Denied):
 
 
 class OtherMethod(Invalid):
-    """The address is right, and takes another method."""
+    """The address is right, and takes another method: one of those ``allowed``."""
 
     http_status = 405
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class Busy(Unavailable):
@@ -40,9 +47,21 @@ class Busy(Unavailable):
 
 def problem(error: LociError, **headers: str) -> Response:
     """The document of an error, with its status."""
-    if error.http_status == Unavailable.http_status:
-        headers.setdefault("Retry-After", str(SECONDS_TO_RETRY))
-    return Response(encoded(document(error)), error.http_status, headers, MEDIA)
+    return Response(encoded(document(error)), error.http_status, {**beside(error), **headers}, MEDIA)
+
+
+def beside(error: LociError) -> dict[str, str]:
+    """The headers that go with an error, in whatever shape it is told."""
+    if isinstance(error, Unnamed):
+        return {"WWW-Authenticate": 'Bearer realm="loci"'}
+    if isinstance(error, OtherMethod):
+        return {"Allow": error.allowed}
+    return {"Retry-After": str(SECONDS_TO_RETRY)} if error.http_status == Unavailable.http_status else {}
+
+
+def told(_: Scope, error: LociError) -> Response:
+    """What goes wrong anywhere, unless its room has another shape for it."""
+    return problem(error)
 
 
 def document(error: LociError) -> dict[str, object]:

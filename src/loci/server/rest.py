@@ -28,7 +28,7 @@ from loci.infrastructure.vault import UNFINISHED
 from loci.interface.outputs import plain
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
 from loci.server.openapi import described
-from loci.server.problems import document, encoded, mistake, problem
+from loci.server.problems import document, encoded, mistake
 from loci.system import Cube, System
 from loci.system.table import CARRYING, STAYING, VAULT_STAYING
 
@@ -255,9 +255,3 @@ def _answer(request: Request, name: str, call: Call, given: Mapping[str, Any], k
 
 async def _document(_: Request) -> Response:
     return Response(await anyio.to_thread.run_sync(lambda: encoded(described())), media_type="application/json")
-
-
-async def refused(_: Request, error: Exception) -> Response:
-    """The answer to a request that raised one of our errors."""
-    assert isinstance(error, LociError)
-    return problem(error)

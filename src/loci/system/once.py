@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from loci.errors import Conflict
+from loci.errors import Conflict, Missing
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.outputs import plain
 from loci.interface.typed import typed
 from loci.policy import access
-from loci.ports import Store, Transaction
+from loci.ports import Earlier, Store, Transaction
 from loci.system.gated import Gated
 from loci.types import Memory, Receipt, Scope
 
@@ -71,6 +71,24 @@ class Once(Gated):
         if self._request is not None and verb in access.WRITES and (known := _known(self._store, self._request)) is not None:
             raise Answered(self._shown(known, allowed))
         return allowed
+
+    def kept(self, key: str) -> Receipt | None:
+        """The answer to the write that this principal asked for with this key, as far as it is about what they may get now; None where there is none, or
+        none any more. Raises `Conflict` where an erasure took it."""
+        found = self._store.answered(self._store.hash("request", self._parts.governance.principal, inputs.key_of(key)))
+        if found is None:
+            return None
+        receipt = _answer(found)
+        return replace(
+            receipt, changes=tuple(change for change in receipt.changes if change.memory is None or self._may_get(change.memory))
+        )
+
+    def _may_get(self, id: str) -> bool:
+        try:
+            self._reach("get", id)
+        except Missing:
+            return False
+        return True
 
     def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
         super()._record(tx, verb, object, receipt, user=user, **detail)
@@ -122,6 +140,10 @@ def _known(store: Store, request: Request) -> Receipt | None:
         return None
     if found.asked != request.asked:
         raise Conflict("This key was used for another call. Give each call a key of its own; nothing was changed.")
+    return _answer(found)
+
+
+def _answer(found: Earlier) -> Receipt:
     if found.answer is None:
         raise Conflict(
             "This was done once already, and something was erased since, which took the answer. Nothing was changed: look again."

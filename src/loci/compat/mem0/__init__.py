@@ -5,5 +5,6 @@ The names, keywords (those of v2 and of v3) and dictionaries are those of mem0ai
 """
 
 from loci.compat.mem0.memory import AsyncMemory, Memory
+from loci.compat.mem0.platform import Platform
 
-__all__ = ["AsyncMemory", "Memory"]
+__all__ = ["AsyncMemory", "Memory", "Platform"]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from loci.compat.mem0 import answers, asked
 from loci.compat.mem0.answers import Item
-from loci.compat.mem0.asked import Whose
+from loci.compat.mem0.asked import Asked, Whose
 from loci.compat.mem0.config import opened
 from loci.compat.mem0.errors import in_habit
-from loci.errors import Invalid, Missing
+from loci.errors import Denied, Invalid, Missing
 from loci.system import Cube, System
 from loci.types import Memory as Known
-from loci.types import Outcome, Part
+from loci.types import Outcome, Part, Receipt, Record
 
 MOST_RECORDS = 1 << 40  # of a log that is looked through for an erasure
 PROCEDURAL = "procedural_memory"
@@ -42,15 +42,17 @@ class Memory:
         return cls(config_dict, vault=vault, **settings)
 
     @classmethod
-    def over(cls, system: System, cube: str) -> Self:
-        """The same over a vault that is open, for whom it is open; calls without ``app_id`` are about this ``cube``."""
+    def over(cls, system: System, cube: str, told: list[str] | None = None) -> Self:
+        """The same over a vault that is open, for whom it is open; calls without ``app_id`` are about this ``cube``. What is left aside is
+        ``told`` there, instead of being warned of."""
         made = cls.__new__(cls)
-        made._set(system, cube)
+        made._set(system, cube, told)
         return made
 
-    def _set(self, system: System, cube: str) -> None:
-        self._system, self._name = system, cube
+    def _set(self, system: System, cube: str, told: list[str] | None = None) -> None:
+        self._system, self._name, self._told = system, cube, told
         self._warned: set[str] = set()
+        self._key: str | None = None
 
     # -- taking in and finding -------------------------------------------------------------------------------------------
 
@@ -71,11 +73,10 @@ class Memory:
             if not said:
                 return answers.answer([])
             cube = self._cube(whose)
-            receipt = cube.add(said, user=whose.user, agent=whose.agent, session=whose.session, metadata=kept, expires=expires)
-            new = [change for change in receipt.changes if change.outcome in (Outcome.ADDED, Outcome.QUARANTINED) and change.memory]
-            memories = [(cube.get(change.memory), change) for change in new if change.memory]
-            results = [answers.added(memory, change) for memory, change in memories if memory.part is Part.TURN]
-            return answers.answer(results, changes=answers.other_changes(receipt.changes), inference="rules" if infer else None)
+            asking = cube if self._key is None else cube.once(self._key)
+            receipt = asking.add(said, user=whose.user, agent=whose.agent, session=whose.session, metadata=kept, expires=expires)
+            changes = answers.other_changes(receipt.changes)
+            return answers.answer(self._added(cube, receipt), changes=changes, inference="rules" if infer else None)
 
     def search(
         self, query: str, *, top_k: int = 20, filters: object = None, threshold: float | None = 0.1, rerank: bool = False, explain: bool = False,
@@ -112,10 +113,8 @@ class Memory:
         with in_habit():
             most = self._most(top_k, given)
             about = asked.asked_of(filters, self._ids(given, "get_all"), "get_all")
-            cube, limits = self._cube(about.whose), {**about.whose.scope(), "where": about.where, "expired": show_expired}
-            found = cube.list(**limits, limit=most)  # type: ignore[arg-type]
-            total = cube.stats(**limits)["findable"] if len(found) == most else len(found)  # type: ignore[arg-type]
-            return {"results": [answers.item(memory, self._name) for memory in found], "total": total}
+            found, total = self._listed(about, most, expired=show_expired)
+            return {"results": found, "total": total}
 
     def get(self, memory_id: str) -> Item | None:
         """One memory; None where there is none with that id."""
@@ -169,7 +168,7 @@ class Memory:
             if found is not None:
                 return answers.history(found[0].history(memory_id))
             for cube in self._cubes():
-                for record in cube.log(verb="erase", limit=MOST_RECORDS):
+                for record in _erasures(cube):
                     if memory_id in record.detail.get("memories", ()):
                         return answers.erased(memory_id, record)
             return []
@@ -200,11 +199,25 @@ class Memory:
     def _cube(self, whose: Whose) -> Cube:
         return self._system.cube(whose.cube or self._name)
 
-    def _cubes(self) -> list[Cube]:
+    def _listed(self, about: Asked, most: int, offset: int = 0, *, expired: bool = False) -> tuple[list[Item], int]:
+        """Some of the memories that are asked for, and how many there are in all."""
+        cube, scope = self._cube(about.whose), about.whose.scope()
+        found = cube.list(**scope, where=about.where, expired=expired, limit=most, offset=offset)  # type: ignore[arg-type]
+        is_end = len(found) < most and (found or not offset)
+        total = offset + len(found) if is_end else cube.count(**scope, where=about.where, expired=expired).total  # type: ignore[arg-type]
+        return [answers.item(memory, self._name) for memory in found], total
+
+    @staticmethod
+    def _added(cube: Cube, receipt: Receipt) -> list[Item]:
+        """The new memories of a receipt, as they are now."""
+        new = [change for change in receipt.changes if change.outcome in (Outcome.ADDED, Outcome.QUARANTINED) and change.memory]
+        memories = [(cube.get(change.memory), change) for change in new if change.memory]
+        return [answers.added(memory, change) for memory, change in memories if memory.part is Part.TURN]
+
+    def _cubes(self) -> Iterator[Cube]:
         """The cube that is meant first, and those of other apps."""
-        names = self._system.cubes()
-        ordered = sorted(names, key=lambda name: name != self._name)
-        return [self._system.cube(name, create=False) for name in ordered]
+        for name in sorted(self._system.cubes(), key=lambda name: name != self._name):
+            yield self._system.cube(name, create=False)
 
     def _find(self, id: str) -> tuple[Cube, Known] | None:
         """A memory by its id, wherever it is."""
@@ -241,9 +254,19 @@ class Memory:
 
     def _warn(self, what: str, why: str, depth: int = 4) -> None:
         """Once for each thing that is left out; the line that it names is the caller's, so many frames up."""
-        if what not in self._warned:
+        if self._told is not None:
+            self._told.append(f"{what}: {why}")
+        elif what not in self._warned:
             self._warned.add(what)
             warnings.warn(f"Loci leaves {what} aside: {why}.", stacklevel=depth)
+
+
+def _erasures(cube: Cube) -> Sequence[Record]:
+    """The records of erasures; none for those who may not read the log."""
+    try:
+        return cube.log(verb="erase", limit=MOST_RECORDS)
+    except Denied:
+        return ()
 
 
 class AsyncMemory:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci.errors import Invalid, TooLarge
 from loci.interface.filters import where_of
 from loci.system import Cube

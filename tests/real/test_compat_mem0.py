@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci.compat.mem0 import AsyncMemory, Memory
 from loci.compat.mem0.errors import BadCall, NotThere, TooMuch, legacy
 from loci.errors import Corrupt, Denied, Invalid, LociError, Missing

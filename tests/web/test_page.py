@@ -20,8 +20,8 @@ import apsw
 import httpx
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 from served import Server, serving
+from tests.conftest import open_memory
 
-from conftest import open_memory
 from loci import Message
 from loci.server import page as served_page
 from loci.testing import HashEmbedder

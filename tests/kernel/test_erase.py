@@ -372,10 +372,17 @@ def test_a_branch_that_was_never_finished_goes_with_the_erased(cube: Cube, folde
 
 def test_what_cannot_be_erased_is_said(cube: Cube) -> None:
     cube.add("The kettle is blue.", user="ana")
-    for wanted in ({}, {"user": "ana", "session": "s"}, {"id": "x", "user": "ana"}):
+    for wanted in ({}, {"source": "y", "user": "ana"}, {"id": "x", "user": "ana"}, {"whole": True, "session": "s"}):
         with pytest.raises(Invalid, match="exactly one"):
             cube.erase(**wanted)  # type: ignore[arg-type]
-    for wanted in ({"user": "nobody"}, {"session": "none"}, {"source": "x"}, {"id": "x"}, {"user": "' OR 1=1 --"}):
+    for wanted in (
+        {"user": "nobody"},
+        {"session": "none"},
+        {"source": "x"},
+        {"id": "x"},
+        {"user": "' OR 1=1 --"},
+        {"user": "ana", "session": "s"},
+    ):
         with pytest.raises(Missing):
             cube.erase(**wanted)  # type: ignore[arg-type]
     assert len(cube.list()) == 1 and not cube.log(verb="erase")

@@ -79,8 +79,9 @@ def test_a_hundred_thousand_tags_are_words_like_others(cube: Cube) -> None:
     deep: object = "x"
     for _ in range(100_000):
         deep = {"tags": deep}
-    cube.add({"role": "user", "text": "The kettle is blue.", "metadata": deep})
-    assert cube.verify().is_clean
+    with pytest.raises(TooLarge, match="nested"):
+        cube.add({"role": "user", "text": "The kettle is blue.", "metadata": deep})
+    assert cube.list() == [memory] and cube.verify().is_clean
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,15 @@ def test_the_client_does_what_the_server_does(built: Path, tmp_path: Path) -> No
 
 
 def test_a_wrong_field_does_not_compile(built: Path) -> None:
-    (built / "src" / "wrong.ts").write_text(
+    wrong = built / "src" / "wrong.ts"
+    wrong.write_text(
         'import { connect } from "./index.js";\n'
         'const cube = connect("http://127.0.0.1:1").cube("main");\n'
         'export const right = async () => (await cube.search({ question: "x" })).text.length;\n'
         'export const wrong = () => cube.search({ qestion: "x" });\n'
     )
     done = subprocess.run(["npx", "tsc", "--noEmit"], cwd=built, capture_output=True, text=True, timeout=SECONDS)
+    wrong.unlink()
     assert done.returncode != 0 and "qestion" in done.stdout and done.stdout.count("error TS") == 1, done.stdout
 
 

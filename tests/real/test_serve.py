@@ -31,7 +31,7 @@ from starlette.routing import Route
 
 from loci import MemOS, Message
 from loci.server import app, gate
-from loci.server.app import Serving
+from loci.server.app import Serving, listening
 from loci.server.calls import CUBE_CALLS
 from loci.server.mem0 import Mem0
 from loci.server.rest import Verbs
@@ -525,3 +525,8 @@ def test_a_mistake_of_ours_is_told_in_the_shape_of_its_room(vault: Path) -> None
         told = asyncio.run(ask(Serving(memory, True, tuple(mem0.routes()), refusal=mem0.refusal)))
     assert told.status_code == 500 and told.headers["content-type"] == "application/json" and told.json()["error"] == "error"
     assert "ZeroDivisionError" in told.text and "somebody" not in told.text
+
+
+def test_an_answer_is_sent_at_once() -> None:
+    with listening("127.0.0.1", 0) as taken, socket.create_connection(taken.getsockname()), taken.accept()[0] as connection:
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "else its second part waits for the first one's confirmation"

@@ -19,6 +19,7 @@ from loci.types import Counts, Kind, Memory, MemoryCall, Query, Recall, Scope, S
 
 HOTTEST = 20
 FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
+LINE_TOKENS = 10  # a line with a date and a speaker is hardly shorter
 
 
 class Asking(Gated):
@@ -64,10 +65,11 @@ class Asking(Gated):
 
     def _query(self, rows: RowFilter, question: str, limit: int | None, budget_tokens: int | None) -> Query:
         """A question over the rows that the gate has let through."""
+        usual = self._parts.limit if budget_tokens is None else min(max(budget_tokens // LINE_TOKENS, self._parts.limit), FILL_LIMIT)
         return Query(
             call=self._call(inputs.question(question), rows),
             scope=Scope(self.name, rows.user, rows.agent, rows.session),
-            limit=limit if limit is not None else self._parts.limit if budget_tokens is None else FILL_LIMIT,
+            limit=usual if limit is None else limit,
             budget_tokens=budget_tokens,
             kinds=(Kind.PLAINTEXT,),
         )

@@ -116,6 +116,32 @@ def test_a_closed_vault_leaves_no_thread_of_a_branch(open_vault: Callable[..., M
     assert len(before) == 2 and not left
 
 
+def test_that_others_write_when_vectors_are_there_is_no_failure_of_theirs(open_vault: Callable[..., MemOS]) -> None:
+    class Slow(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            if texts == ["The roof leaks."]:
+                db.execute("BEGIN IMMEDIATE")
+            return super().embed(texts)
+
+    cube = open_vault(embedder=Slow()).cube("main")
+    cube.add("The roof leaks.")
+    db = apsw.Connection(str(cube._store.path))
+    assert cube.search("roof").hits and cube._scheduler.failure is None
+    db.close()
+    (job,) = cube.jobs()
+    assert job.attempts == 0
+
+
+def test_that_others_write_is_no_failure_of_an_answer(open_vault: Callable[..., MemOS]) -> None:
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    cube.add("The roof leaks.")
+    db = apsw.Connection(str(cube._store.path))
+    db.execute("BEGIN IMMEDIATE")
+    assert cube.search("roof").hits and cube.pending() == 1 and cube._scheduler.failure is None
+    db.close()
+    assert cube.search("roof").hits and cube.pending() == 0
+
+
 @QUIET
 @pytest.mark.parametrize("what", ["a lock", "a bug"])
 def test_the_worker_survives(open_vault: Callable[..., MemOS], what: str) -> None:

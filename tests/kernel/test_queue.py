@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import apsw
 import pytest
 
 from loci import Message
@@ -121,17 +120,16 @@ def test_what_always_fails_ends_dead_and_holds_nothing_up(open_vault: Callable[.
     assert not cube.jobs() and bad in cube.search("poison", user="ana").ids and not cube.search("kettle", user="ana").trace.missing
 
 
-def test_an_answer_takes_no_lock_for_what_waits_for_another_try(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+def test_an_answer_takes_no_lock_for_what_waits_for_another_try(
+    open_vault: Callable[..., MemOS], clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     embedder = Picky()
     cube = open_vault(embedder=embedder).cube("main")
     cube.add(f"The {POISON} is in the kettle.", user="ana")
     assert "1 of 1" in cube.search("kettle", user="ana").trace.missing["dense"]
-    cube._scheduler.failure = None
-    other = apsw.Connection(str(cube._store.path))
-    other.execute("BEGIN IMMEDIATE")
-    cube.search("kettle", user="ana")
-    assert cube._scheduler.failure is None
-    other.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(type(cube._store), "try_write", lambda *_: pytest.fail("a lock was asked for"))
+        cube.search("kettle", user="ana")
     clock.advance(hours=1)
     cube.search("kettle", user="ana")
     assert sum(POISON in text for texts in embedder.given for text in texts) == 2, "its time has come"

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from loci.errors import EmbedderFailed, LociError, Unavailable
+from loci.errors import EmbedderFailed, LociError, Locked, Unavailable
 from loci.operation.pace import Pace
 from loci.operation.work import BATCH, Embedding, Reread, Rereading, Work, contents_of
 from loci.policy.lifecycle import MOVES, Move, after
@@ -229,8 +229,8 @@ class Scheduler:
 
     def settle(self) -> None:
         """Works a small backlog before an answer; a large one goes on behind it, and the answer says what is missing. So it
-        does when the cube cannot be written now or the embedder fails: an answer neither waits for that nor ends with it, and
-        ``failure`` keeps what it was."""
+        does when somebody else writes just now, or the embedder fails: an answer neither waits for that nor ends with it.
+        ``failure`` keeps what failed; that others write is no failure of a job."""
         if self._embedder is None or self._store.is_within:  # nothing is computed while others wait
             return
         now = self._now()
@@ -241,6 +241,8 @@ class Scheduler:
             return
         try:
             self._step_alone(self._store.try_write, None, self._embeddings)
+        except Locked:
+            pass  # what is queued is worked by the next answer, or behind this one
         except LociError as error:
             self.failure = error
         finally:
@@ -341,6 +343,8 @@ class Scheduler:
                 work.apply(tx, jobs, computed)
         except _Closing:
             give_back("closed", "", is_failure=False)
+        except Locked:
+            give_back("locked", "", is_failure=False)
         except LociError as error:
             self.failure = error
             give_back(error.code, str(error), is_final=isinstance(error, work.final))

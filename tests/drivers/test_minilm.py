@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,13 @@ def test_damaged_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(minilm, "_model_folder", lambda: tmp_path)
     with pytest.raises(Corrupt, match="Install the package again"):
         MiniLM(tmp_path).embed(["text"])
+
+
+def test_the_runtime_notes_nothing_to_be_sent(tmp_path: Path) -> None:
+    program = f"from loci.drivers.minilm import MiniLM; MiniLM(__import__('pathlib').Path({str(tmp_path / 'cache')!r})).embed(['x'])"
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    subprocess.run([sys.executable, "-c", program], check=True, env={**kept, "HOME": str(tmp_path / "home")}, timeout=120)
+    assert [file for file in (tmp_path / "home").rglob("*") if file.is_file()] == []
 
 
 def test_import_and_construction_load_no_library() -> None:

@@ -180,6 +180,11 @@ def inherited(changes: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def count_in(folder: Path) -> None:
+    """Has prometheus_client, which reads this once when it is imported, count for several processes in a folder."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
 def _read(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text("utf-8"))

@@ -35,6 +35,7 @@ from loci.server.app import Serving, listening
 from loci.server.calls import CUBE_CALLS
 from loci.server.mem0 import Mem0
 from loci.server.rest import Verbs
+from loci.server.siblings import divided
 
 
 @pytest.fixture(scope="module")
@@ -436,8 +437,9 @@ def test_what_takes_long_is_waited_for(vault: Path, monkeypatch: pytest.MonkeyPa
     async def slow(_: Any) -> Any:
         return await anyio.to_thread.run_sync(lambda: began.set() or time.sleep(3) or Response("done"))
 
-    with MemOS.open(vault, embedder="none", background=False) as memory, app.listening("127.0.0.1", 0) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/slow"
+    share = divided(app.listening("127.0.0.1", 0))
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        url = f"http://127.0.0.1:{share.taken.getsockname()[1]}/slow"
 
         def ask() -> None:
             answers.append(httpx.post(url, timeout=SECONDS).text)
@@ -448,7 +450,7 @@ def test_what_takes_long_is_waited_for(vault: Path, monkeypatch: pytest.MonkeyPa
 
         threads = [threading.Thread(target=ask), threading.Thread(target=interrupt)]
         serving = Serving(memory, True, (Route("/slow", slow, methods=["POST"]),))
-        anyio.run(app.serve, serving, taken, lambda: [thread.start() for thread in threads])
+        anyio.run(app.serve, serving, share, lambda: [thread.start() for thread in threads])
         for thread in threads:
             thread.join(SECONDS)
     assert answers == ["done"]
@@ -528,5 +530,6 @@ def test_a_mistake_of_ours_is_told_in_the_shape_of_its_room(vault: Path) -> None
 
 
 def test_an_answer_is_sent_at_once() -> None:
-    with listening("127.0.0.1", 0) as taken, socket.create_connection(taken.getsockname()), taken.accept()[0] as connection:
+    (taken,) = listening("127.0.0.1", 0)
+    with taken, socket.create_connection(taken.getsockname()), taken.accept()[0] as connection:
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "else its second part waits for the first one's confirmation"

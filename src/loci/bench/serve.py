@@ -41,7 +41,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that runs: its process, its address, the key that opens it, and how long it took until it answered that it is ready."""
+    """A server that runs: its first process, its address, the key that opens it, and how long it took until it answered that it is ready."""
 
     pid: int
     url: str
@@ -49,21 +49,26 @@ class Served:
     ready_seconds: float
 
     def processor_seconds(self) -> float:
-        """What it has computed for so far, in all its threads."""
-        spent = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(spent[11]) + int(spent[12])) / TICKS
+        """What it has computed for so far, in all its processes and threads."""
+        spent = (Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split() for pid in self._pids())
+        return sum(int(one[11]) + int(one[12]) for one in spent) / TICKS
 
     def mebibytes(self) -> float:
-        """What it holds of the machine's memory."""
-        line = next(line for line in Path(f"/proc/{self.pid}/status").read_text("utf-8").splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
+        """What it holds of the machine's memory; of what processes share, each its part."""
+        held = (Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines() for pid in self._pids())
+        return sum(int(line.split()[1]) for lines in held for line in lines if line.startswith("Pss:")) / 1024
+
+    def _pids(self) -> list[int]:
+        return [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("utf-8").split())]
 
 
 def run(
-    model: Embedder, memories: int, connections: int, seconds: float, minutes: float, rounds: int, advance: Advance
+    model: Embedder, memories: int, connections: int, seconds: float, minutes: float, rounds: int, processes: int, advance: Advance
 ) -> Mapping[str, Any]:
-    """The figures. ``seconds`` is how long searches and adds are asked for in each of ``rounds``, ``minutes`` how long its memory is watched."""
-    steps = 3 + rounds
+    """The figures. ``seconds`` is how long searches and adds are asked for in each of ``rounds``, ``minutes`` how long its memory is watched. The rounds are
+    of a server of one process, and then of one of ``processes``."""
+    counts = sorted({1, processes})
+    steps = 3 + len(counts) * rounds
     with tempfile.TemporaryDirectory(prefix=".loci-bench-") as name:
         vault = Path(name) / "vault"
         advance(0, steps)
@@ -72,12 +77,13 @@ def run(
         found: dict[str, Any] = {"memories": memories, "connections": connections, "start": starts(vault, key)}
         advance(2, steps)
         found |= {verb: [] for verb in VERBS}
-        with serving(vault, key) as server:
-            load(server, "search", 2.0, connections)
-            for step in range(rounds):
-                for verb in VERBS:
-                    found[verb].append(load(server, verb, seconds, connections))
-                advance(3 + step, steps)
+        for place, count in enumerate(counts):
+            with serving(vault, key, count) as server:
+                load(server, "search", 2.0, connections)
+                for step in range(rounds):
+                    for verb in VERBS:
+                        found[verb].append(load(server, verb, seconds, connections) | {"processes": count})
+                    advance(3 + place * rounds + step, steps)
         with serving(vault, key) as server:
             found["memory"] = watched(server, minutes, connections)
         advance(steps, steps)
@@ -98,9 +104,23 @@ def filled(vault: Path, model: Embedder, memories: int) -> str:
 
 
 @contextlib.contextmanager
-def serving(vault: Path, key: str) -> Iterator[Served]:
+def serving(vault: Path, key: str, processes: int = 1) -> Iterator[Served]:
     """A server with what it needs by default, a key included. It is ended by an interrupt."""
-    command = [sys.executable, "-m", "loci", "serve", "--vault", str(vault), "--cube", CUBE, "--port", "0", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "loci",
+        "serve",
+        "--vault",
+        str(vault),
+        "--cube",
+        CUBE,
+        "--port",
+        "0",
+        "--json",
+        "--processes",
+        str(processes),
+    ]
     told = {
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "",
@@ -175,14 +195,15 @@ def watched(server: Served, minutes: float, connections: int) -> dict[str, Any]:
 
 
 def table(found: Mapping[str, Any]) -> list[list[str]]:
-    """A row a round and verb, the best round of each first; then the start and the memory."""
+    """A row a round and verb, the best round of each first."""
     rows = []
     for verb in VERBS:
-        for row in sorted(found[verb], key=lambda row: -row["per_second"]):
+        for row in sorted(found[verb], key=lambda row: (row["processes"], -row["per_second"])):
             times = f"{row['p50_ms']:.0f} / {row['p99_ms']:.0f} / {row['worst_ms']:.0f}"
             rows.append(
                 [
                     verb,
+                    f"{row['processes']}",
                     f"{row['per_second']:.0f}",
                     times,
                     f"{row['p99_over_p50']:.1f}",
@@ -194,7 +215,7 @@ def table(found: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-COLUMNS = ("verb", "requests/s", "ms, p50 / p99 / worst", "p99 over p50", "errors", "processor ms a request", "load before")
+COLUMNS = ("verb", "processes", "requests/s", "ms, p50 / p99 / worst", "p99 over p50", "errors", "processor ms a request", "load before")
 
 
 def notes(found: Mapping[str, Any]) -> list[str]:

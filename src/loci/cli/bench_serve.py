@@ -14,10 +14,15 @@ import click
 @click.option("--connections", type=click.IntRange(1), default=32, show_default=True, help="Kept open, each with one request at a time.")
 @click.option("--seconds", type=click.FloatRange(0.5), default=10.0, show_default=True, help="Of searches, and of adds, in a round.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="Of a second server, after that of one process."
+)
 @click.option("--minutes", type=click.FloatRange(0.5), default=30.0, show_default=True, help="In which the server's memory is watched.")
 @click.option("--report", "written", type=click.Path(file_okay=False, path_type=Path), help="Write report.md and figures.json here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def serve(memories: int, connections: int, seconds: float, rounds: int, minutes: float, written: Path | None, as_json: bool) -> None:
+def serve(
+    memories: int, connections: int, seconds: float, rounds: int, processes: int, minutes: float, written: Path | None, as_json: bool
+) -> None:
     """Measure `loci serve` under load: searches and durable adds a second, the slowest of them, its start, its memory over time.
 
     Server and load are processes of their own. Needs Linux, the extra `serve` and an embedding model.
@@ -34,7 +39,7 @@ def serve(memories: int, connections: int, seconds: float, rounds: int, minutes:
     if model is None:
         raise Unavailable("A server is measured with an embedding model, and none is installed: `loci settings` says how.")
     with progress("steps") as advance:
-        found = run(model, memories, connections, seconds, minutes, rounds, advance)
+        found = run(model, memories, connections, seconds, minutes, rounds, processes, advance)
     if written is not None:
         written.mkdir(parents=True, exist_ok=True)
         (written / "report.md").write_text(report(found), "utf-8")

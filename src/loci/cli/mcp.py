@@ -110,8 +110,10 @@ def _serve_http(
     from loci.cli.serve import run
     from loci.server.app import Serving, listening
     from loci.server.http import PATH, Room
+    from loci.server.siblings import divided
     from loci.types import Trust
 
-    with listening("127.0.0.1", port) as taken, opened() as system:
+    share = divided(listening("127.0.0.1", port))
+    with share.taken, opened() as system:
         protocol = Room(cube, fixed, Trust.TRUSTED)  # no further than the vault is open to
-        run(Serving(system, is_open, (protocol.route(),), (protocol.run,)), taken, PATH, as_json=as_json)
+        run(Serving(system, is_open, (protocol.route(),), (protocol.run,)), share, PATH, as_json=as_json)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-import socket
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,13 +19,16 @@ import click
 from loci.cli.place import Place, verb
 from loci.cli.values import emit
 from loci.errors import Invalid, Unsupported
+from loci.settings import count_in
 
 if TYPE_CHECKING:
     from loci.server.app import Serving
     from loci.server.proxy import Proxy
+    from loci.server.siblings import Share
     from loci.server.traces import Traces
 
 PORT = 8377
+MOST_PROCESSES = 64
 
 
 @verb("serve")
@@ -35,6 +40,7 @@ PORT = 8377
     help="Where to listen; another machine reaches it only by another address.",
 )
 @click.option("--port", type=int, metavar="N", default=PORT, show_default=True, help="0 takes any that is free.")
+@click.option("--processes", type=int, metavar="N", default=1, show_default=True, help="At the same port. Linux; one a core answers most.")
 @click.option("--open", "is_open", is_flag=True, help="Without keys, for every program on this machine.")
 @click.option(
     "--upstream",
@@ -44,14 +50,14 @@ PORT = 8377
 @click.option("--describe", "is_description", is_flag=True, help="Print the OpenAPI document, and serve nothing.")
 @click.option("--log", "is_logging", is_flag=True, help="A line of JSON on stderr for each request: verb, status, time; no words.")
 def serve(
-    place: Place, host: str, port: int, is_open: bool, upstream: str | None, is_description: bool, is_logging: bool, as_json: bool
-) -> None:
+    place: Place, host: str, port: int, processes: int, is_open: bool, upstream: str | None, is_description: bool, is_logging: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Serve the vault: every verb over HTTP, described at /openapi.json, the Model Context Protocol at /mcp, at /v1 a model's API with memory, and what
     mem0's clients call.
 
     Who asks needs an API key (see key) and a grant (see grant), unless it is --open. An interrupt ends it, after what was begun is finished.
     """
-    _check(host, port, is_open)
+    _check(host, port, processes, is_open)
     if is_description:
         from loci.server.openapi import described
 
@@ -59,16 +65,40 @@ def serve(
         return
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("loci.requests").setLevel(logging.INFO if is_logging else logging.WARNING)
+    with _counted(processes) as counts:
+        _serve(place, host, port, processes, counts, is_open=is_open, upstream=upstream, as_json=as_json)
+
+
+@contextmanager
+def _counted(processes: int) -> Iterator[Path | None]:
+    """Where several processes count their requests. What serves is imported behind this."""
+    if processes == 1:
+        yield None
+        return
+    first, folder = os.getpid(), Path(tempfile.mkdtemp(prefix="loci-meters-"))
+    count_in(folder)
+    try:
+        yield folder
+    finally:
+        if os.getpid() == first:
+            shutil.rmtree(folder)
+
+
+def _serve(
+    place: Place, host: str, port: int, processes: int, counts: Path | None, *, is_open: bool, upstream: str | None, as_json: bool
+) -> None:
     from loci.server import page
     from loci.server.app import LOCAL, Serving, at_hand, listening
     from loci.server.http import Room
     from loci.server.mem0 import Mem0
+    from loci.server.meters import Meters
     from loci.server.rest import Verbs
+    from loci.server.siblings import divided
     from loci.types import Trust
 
     proxy = _proxy(place, upstream)
-    taken = listening(host, port)
-    with taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
+    share = divided(listening(host, port, processes))
+    with share.taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
         cube = place.cube or place.settings().cube
         opened = memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
@@ -76,8 +106,12 @@ def serve(
         mem0 = Mem0(cube, verbs.run)
         routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())
         running = (protocol.run, partial(proxy.run, memory), partial(at_hand, opened))
-        serving = Serving(memory, is_open, routes, running, page.paths(), is_local=host in LOCAL, refusal=mem0.refusal, traces=traces)
-        run(serving, taken, as_json=as_json)
+        meters = Meters(counts)
+        serving = Serving(
+            memory, is_open, routes, running, page.paths(), is_local=host in LOCAL, refusal=mem0.refusal, meters=meters, traces=traces
+        )
+        run(serving, share, as_json=as_json)
+    share.ended()
 
 
 @contextmanager
@@ -107,29 +141,35 @@ def _proxy(place: Place, upstream: str | None) -> Proxy:
     return Proxy(leads_to, Door(place.cube or settings.cube), States(settings.cache_folder() / "conversations"))
 
 
-def run(serving: Serving, taken: socket.socket, path: str = "", *, as_json: bool) -> None:
+def run(serving: Serving, share: Share, path: str = "", *, as_json: bool) -> None:
     """Serves until an interrupt. Says where, and to whom."""
     import anyio
 
     from loci.server.app import serve as serve_on
 
-    host, port = taken.getsockname()[:2]
+    host, port = share.taken.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
 
     def ready() -> None:
+        if not share.is_first:
+            return
         if as_json:
             emit({"url": url, "is_open": serving.is_open})
             sys.stdout.flush()
         note = "for every program on this machine, without a key" if serving.is_open else "with an API key (`loci key`)"
         click.echo(f"serving at {url} {note}; an interrupt ends it.", err=True)
 
-    anyio.run(serve_on, serving, taken, ready)
+    anyio.run(serve_on, serving, share, ready)
 
 
-def _check(host: str, port: int, is_open: bool) -> None:
+def _check(host: str, port: int, processes: int, is_open: bool) -> None:
     if any(find_spec(name) is None for name in ("mcp", "starlette", "uvicorn", "prometheus_client")):
         raise Unsupported("What serves is not installed: pip install 'loci-memos[serve]'.")
     if not 0 <= port < 1 << 16:
         raise Invalid(f"--port is {port}; it must be from 0 to 65535.")
+    if not 1 <= processes <= MOST_PROCESSES:
+        raise Invalid(f"--processes is {processes}; it must be from 1 to {MOST_PROCESSES}.")
+    if processes > 1 and sys.platform != "linux":
+        raise Unsupported("Several processes at one port need Linux. Leave --processes out.")
     if is_open and host not in ("127.0.0.1", "localhost", "::1"):
         raise Invalid(f"--open is for this machine alone, and --host {host} is for others too. Leave one of them out.")

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import anyio
@@ -27,6 +27,7 @@ from loci.server.gate import Gate
 from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
 from loci.server.problems import OtherMethod, Refusal, encoded, problem, told
+from loci.server.siblings import Share
 from loci.server.traces import Traces
 from loci.system import Cube, System
 
@@ -125,39 +126,54 @@ async def at_hand(cube: Cube) -> None:
         await anyio.to_thread.run_sync(cube.stats)
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that takes connections, and has what is written sent at once: else the second part of an answer, its body, waits 40 ms for somebody to
-    confirm the first. Raises `Unavailable` where something else has the port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def listening(host: str, port: int, count: int = 1) -> list[socket.socket]:
+    """Sockets that take connections, several at the same port, and have what is written sent at once: else the second part of an answer, its body, waits
+    40 ms for somebody to confirm the first. Raises `Unavailable` where something else has the port."""
+    make = partial(socket.create_server, family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=MAX_CONNECTIONS)
     try:
-        taken = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+        taken = [make((host, port))]
+        if count > 1:
+            taken.pop().close()  # nobody else has it
+            while len(taken) < count:
+                taken.append(make((host, taken[0].getsockname()[1] if taken else port), reuse_port=True))
     except OSError as error:
         raise Unavailable(f"Port {port} of {host} cannot be had: {error.strerror}. --port names another.") from error
-    taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for one in taken:
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return taken
 
 
-async def serve(serving: Serving, taken: socket.socket, ready: Callable[[], None]) -> None:
-    """Serves until an interrupt comes; then what was begun is finished, however long it takes: a thread cannot be stopped, and the vault must not be closed
-    before it is done. A second interrupt does not wait for answers to be taken."""
+async def serve(serving: Serving, share: Share, ready: Callable[[], None]) -> None:
+    """Serves until an interrupt comes, or another of the server's processes ends; then what was begun is finished, however long it takes: a thread cannot be
+    stopped, and the vault must not be closed before it is done. A second interrupt does not wait for answers to be taken."""
     config = uvicorn.Config(
         serving.app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=SECONDS_IDLE,
     )  # fmt: skip
     running = uvicorn.Server(config)
-    with taken:
+    with share.taken:
         async with anyio.create_task_group() as group:
-            group.start_soon(_until_interrupted, running)
+            group.start_soon(_until_interrupted, running, share)
+            for line in share.lines:
+                group.start_soon(_until_apart, running, share, line)
             for more in serving.running:
                 group.start_soon(more)
             ready()
-            await running.serve(sockets=[taken])
+            await running.serve(sockets=[share.taken])
             group.cancel_scope.cancel()
 
 
-async def _until_interrupted(running: uvicorn.Server) -> None:
+async def _until_interrupted(running: uvicorn.Server, share: Share) -> None:
     """Takes interrupts in the place of uvicorn, which raises them once more when it has ended, before the vault is closed."""
+    is_second = False
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
-            running.force_exit = running.should_exit
-            running.should_exit = True
+            share.part()
+            running.force_exit = is_second
+            running.should_exit = is_second = True
+
+
+async def _until_apart(running: uvicorn.Server, share: Share, line: socket.socket) -> None:
+    await anyio.wait_readable(line)  # nothing is ever said on it: it broke
+    share.part()
+    running.should_exit = True

@@ -20,7 +20,7 @@ Record = Mapping[str, Any]
 
 
 class States:
-    """The latest ``most`` records by their names, at hand and in a folder; without one, as long as the process lives."""
+    """The latest ``most`` records by their names, at hand and in a folder, which several processes may share; without one, as long as the process lives."""
 
     def __init__(self, folder: Path | None = None, most: int = MOST) -> None:
         self._folder, self._most, self._lock = folder, most, threading.Lock()
@@ -32,11 +32,9 @@ class States:
     def get(self, name: str) -> Record | None:
         """The record of this name, if there is one that can be read."""
         with self._lock:
-            if name not in self._known:
-                return None
-            found = self._known[name]
+            found = self._known.get(name)
         if found is None and self._folder is not None:
-            found = _read(self._folder / f"{name}.json")
+            found = _read(self._folder / f"{name}.json")  # which another process of the server may have written
         with self._lock:
             if found is None:
                 self._known.pop(name, None)
@@ -62,7 +60,7 @@ class States:
         for old in gone:
             (self._folder / f"{old}.json").unlink(missing_ok=True)
         if record is not None and name not in gone:
-            beside = self._folder / f".{name}.{threading.get_ident()}"
+            beside = self._folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
             with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 json.dump(record, file)
             beside.replace(self._folder / f"{name}.json")

@@ -145,6 +145,14 @@ def test_the_pages_of_a_list_have_everything_once(client: Any) -> None:
     assert "at most 1,000" in str(failed(lambda: client.get_all(filters={"user_id": "pages"}, page_size=1001)))
 
 
+def test_next_is_followed_with_the_body_of_before(server: Server) -> None:
+    for n in range(3):
+        server.http.post("/memories", json={"messages": f"Cup {n} is full.", "user_id": "following"})
+    body: dict[str, Any] = {"filters": {"user_id": "following"}, "page": 1, "page_size": 2}
+    page = server.http.post("/v3/memories/", json=body).json()
+    assert texts(server.http.post(page["next"], json=body).json()) == ["Cup 2 is full."]
+
+
 def test_days_narrow_a_list(client: Any) -> None:
     client.add("I ate figs.", user_id="days", timestamp=1_700_000_000)  # 2023-11-14T22:13:20Z
     for named, count in (
@@ -339,6 +347,35 @@ def test_the_same_addition_with_the_same_key_is_one(server: Server) -> None:
         server.http.post("/v3/memories/add/", json={**asked, "user_id": "twice"}, headers={"Idempotency-Key": "k1"}), 409
     )
     assert "takes none" in refused(server.http.delete("/memories", params={"user_id": "once"}, headers={"Idempotency-Key": "k2"}), 422)
+
+
+def test_a_call_that_is_narrower_than_its_address_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path / "vault", "--open") as server:
+        http, client = server.http, client_of(server)
+        id = client.add("I sell figs.", user_id="ann")["results"][0]["id"]
+        client.add("I buy figs.", user_id="bob")
+        assert "no field 'user_id'" in refused(http.post("/reset", json={"user_id": "carl"}), 422)
+        assert "no field 'app_id'" in refused(http.delete("/v2/entities/user/ann/", params={"app_id": "shop"}), 422)
+        for method, path in (
+            ("PUT", f"/v1/memories/{id}/"),
+            ("PUT", f"/memories/{id}"),
+            ("DELETE", f"/memories/{id}"),
+            ("POST", "/v1/feedback/"),
+        ):
+            assert "no field 'user_id'" in refused(http.request(method, path, json={"text": "x", "user_id": "bob"} if method == "PUT" else {"user_id": "bob"}), 422)  # fmt: skip
+        for path, body in (("?user_id=ann&user_id=bob", {}), ("?user_id=ann", {"userId": "bob"})):
+            assert "give it once" in refused(http.request("DELETE", f"/v1/memories/{path}", json=body), 422)
+        for path in ("/v1/memories/?user_id=*", "/v2/entities/user/*/"):
+            assert "nobody's" in refused(http.delete(path), 422)
+        assert {one["name"] for one in client.users()["results"]} == {"ann", "bob"}
+
+
+def test_a_stroke_at_the_end_of_a_name_is_the_name_s(client: Any, server: Server) -> None:
+    for name in ("stroke", "stroke/"):
+        client.add(f"I am {name}.", user_id=name)
+    assert server.http.delete("/entities/user/stroke%2F").status_code == 200
+    assert texts(client.get_all(filters={"user_id": "stroke"})) == ["I am stroke."]
+    assert client.get_all(filters={"user_id": "stroke/"})["count"] == 0
 
 
 def test_addresses_of_earlier_clients(server: Server) -> None:

@@ -60,6 +60,8 @@ def _id(value: object, name: str) -> str:
     text = str(value).strip()
     if not text or any(sign.isspace() for sign in text):
         raise Invalid(f"Invalid {name}: {value!r:.100} is empty or holds white space. Provide an identifier without it.")
+    if text == "*":
+        raise Invalid(f"Invalid {name}: '*' is nobody's. It stands for anybody in the filters of search and get_all. Nothing was done.")
     return text
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -349,6 +352,25 @@ def test_the_same_addition_with_the_same_key_is_one(server: Server) -> None:
     assert "takes none" in refused(server.http.delete("/memories", params={"user_id": "once"}, headers={"Idempotency-Key": "k2"}), 422)
 
 
+def test_twenty_at_once_with_the_same_key_are_one_addition(server: Server) -> None:
+    asked = {
+        "messages": [{"role": "user", "content": "The lake is deep."}, {"role": "assistant", "content": "Very deep."}],
+        "user_id": "twenty",
+    }
+    with ThreadPoolExecutor(20) as several:
+        told = list(
+            several.map(lambda _: server.http.post("/v3/memories/add/", json=asked, headers={"Idempotency-Key": "k20"}).text, range(20))
+        )
+    assert len(set(told)) == 1 and texts(json.loads(told[0])) == ["The lake is deep.", "Very deep."]
+    assert server.http.get("/memories", params={"user_id": "twenty"}).json()["total"] == 2
+
+
+def test_the_key_of_another_write_is_no_event(server: Server) -> None:
+    id = server.http.post("/memories", json={"messages": "The barn is red.", "user_id": "other"}).json()["results"][0]["id"]
+    assert server.http.post("/api/cubes/main/forget", json={"id": id}, headers={"Idempotency-Key": "k3"}).status_code == 200
+    assert "no event" in refused(server.http.get("/v1/event/k3/"), 404), "what was forgotten was not added"
+
+
 def test_a_call_that_is_narrower_than_its_address_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path / "vault", "--open") as server:
         http, client = server.http, client_of(server)
@@ -406,6 +428,32 @@ def test_what_goes_wrong_is_told_in_their_shape(
     server: Server, method: str, path: str, body: dict[str, Any], status: int, told: str
 ) -> None:
     assert told in refused(server.http.request(method, path, json=body), status)
+
+
+DEEP = '{"a":' * 400 + "1" + "}" * 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "told"),
+    [
+        ("GET", "/v1/memories/?user_id=a&page=" + "1" * 5000, "", "page"), ("GET", "/memories?user_id=a&filters={[]:1}", "", "filters"), ("GET", "/memories?user_id=a&show_expired=no", "", "true or false"),
+        ("POST", "/v3/memories/", '{"filters":' + '{"OR":[' * 400 + '{"user_id":"a"}' + "]}" * 400 + "}", "nested"), ("POST", "/search", '{"query":"x","user_id":"a","show_expired":"no"}', "true or false"),
+        ("POST", "/v3/memories/add/", r'{"messages":"\ud800","user_id":"a"}', "surrogate"), ("POST", "/v3/memories/add/", r'{"messages":"x","user_id":"\ud800"}', "surrogate"),
+        ("POST", "/v3/memories/add/", r'{"messages":"x","user_id":"a","metadata":{"\ud800":1}}', "metadata"), ("POST", "/v3/memories/add/", '{"messages":"x","user_id":"a","metadata":' + DEEP + "}", "nested"),
+        ("POST", "/v1/exports/get/", json.dumps({"memory_export_id": base64.urlsafe_b64encode(b"[" * 100_000).decode()}), "no export's"),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_odd_input_is_told_and_nothing_is_done(server: Server, method: str, path: str, body: str, told: str) -> None:
+    answer = server.http.request(method, path, content=body)
+    assert told in refused(answer, 413 if told == "nested" else 422)
+
+
+def test_an_empty_key_is_no_key_of_everybody_s(server: Server) -> None:
+    asked = {"messages": "The moat is dry.", "user_id": "keyless"}
+    for key in ("", "k" * 5000):
+        assert "1 to" in refused(server.http.post("/v3/memories/add/", json=asked, headers={"Idempotency-Key": key}), 422)
+    assert server.http.get("/memories", params={"user_id": "keyless"}).json()["total"] == 0
 
 
 def test_a_body_that_is_no_object_and_a_page_of_elsewhere(server: Server) -> None:

@@ -102,7 +102,7 @@ class Memory:
                 session=whose.session,
                 limit=most,
                 where=about.where,
-                expired=show_expired,
+                expired=asked.switch_of(show_expired, "show_expired"),
                 asked_at=now,
             )
             hits = [answers.found(hit, self._name, is_explained=explain) for hit in recall.hits if hit.score >= least]
@@ -201,6 +201,7 @@ class Memory:
 
     def _listed(self, about: Asked, most: int, offset: int = 0, *, expired: bool = False) -> tuple[list[Item], int]:
         """Some of the memories that are asked for, and how many there are in all."""
+        asked.switch_of(expired, "show_expired")
         cube, scope = self._cube(about.whose), about.whose.scope()
         found = cube.list(**scope, where=about.where, expired=expired, limit=most, offset=offset)  # type: ignore[arg-type]
         is_end = len(found) < most and (found or not offset)
@@ -231,7 +232,7 @@ class Memory:
     def _found(self, id: str) -> tuple[Cube, Known]:
         found = self._find(id)
         if found is None:
-            raise Missing(f"Memory with id {id} not found. Please provide a valid 'memory_id'.")
+            raise Missing(f"Memory with id {id:.100} not found. Please provide a valid 'memory_id'.")
         return found
 
     def _ids(self, given: Mapping[str, object], method: str) -> dict[str, object]:

@@ -15,6 +15,7 @@ from loci.compat.mem0.answers import Item
 from loci.compat.mem0.errors import in_habit
 from loci.compat.mem0.memory import Memory
 from loci.errors import Conflict, Invalid, Missing, TooLarge
+from loci.interface.inputs import key_of
 from loci.system import Cube
 from loci.types import Memory as Known
 
@@ -45,8 +46,8 @@ class Platform(Memory):
                         "filters of add say whose the memory is: user_id, agent_id, run_id, app_id, and nothing else. Nothing was stored."
                     )
                 given |= {name: value for name, ours in asked.IDS.items() if (value := getattr(about.whose, ours)) is not None}
-            event = str(uuid4() if key is None else uuid5(EVENTS, key))
-            made = self._once(event).add(messages, **given)
+            event = str(uuid4() if key is None else uuid5(EVENTS, key_of(key)))
+            made = self._once(_kept_as(event)).add(messages, **given)
             if not made["results"]:
                 return {"event_id": None, "status": "SUCCEEDED", "message": "Nothing in it is new, and nothing was stored.", **made}
             return {
@@ -62,7 +63,7 @@ class Platform(Memory):
             for cube in self._cubes():
                 found: Item = {"id": event_id, "event_type": "ADD", "status": "SUCCEEDED"}
                 try:
-                    receipt = cube.kept(event_id)
+                    receipt = cube.kept(_kept_as(event_id))
                     if receipt is not None:
                         return found | {"results": self._added(cube, receipt)}
                 except (Conflict, Missing):  # an erasure takes every answer that was kept, and may take a memory between two looks
@@ -185,6 +186,11 @@ class Platform(Memory):
         return [dict(entry) for entry in memories]
 
 
+def _kept_as(event: str) -> str:
+    """The key of an addition's answer: none that somebody gave another write."""
+    return f"mem0 {event}"
+
+
 def _id(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise Invalid(f"memory_id is {value!r:.100}; it must be the id of a memory. Nothing was done.")
@@ -210,7 +216,7 @@ def _counted(entity: Item, memory: Known) -> None:
 def _about(id: object) -> dict[str, Any]:
     try:
         about = json.loads(base64.urlsafe_b64decode(str(id).encode()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid("memory_export_id is no export's: hand back `id` as it was given.") from error
     if not isinstance(about, dict) or about.keys() - {"filters", *asked.IDS}:
         raise Invalid("memory_export_id is no export's: hand back `id` as it was given.")

@@ -371,6 +371,17 @@ def test_the_key_of_another_write_is_no_event(server: Server) -> None:
     assert "no event" in refused(server.http.get("/v1/event/k3/"), 404), "what was forgotten was not added"
 
 
+def test_looking_for_an_app_does_not_make_it(tmp_path: Path) -> None:
+    with serving(tmp_path / "vault", "--open") as server:
+        client, about = client_of(server), {"user_id": "a", "app_id": "shop"}
+        assert client.get_all(filters=about)["count"] == 0 and client.search("figs", filters=about)["results"] == []
+        client.delete_all(**about)
+        assert "no operator" in str(failed(lambda: client.get_all(filters={**about, "AND": [{"x": {"lik": 1}}]})))
+        assert server.call("cubes")["items"] == ["main"]
+        client.add("I sell figs.", **about)
+        assert server.call("cubes")["items"] == ["main", "shop"]
+
+
 def test_a_call_that_is_narrower_than_its_address_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path / "vault", "--open") as server:
         http, client = server.http, client_of(server)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from loci.errors import Invalid, TooLarge
-from loci.interface.filters import MAX_DEPTH
+from loci.interface.filters import MAX_DEPTH, where_of
 from loci.types import Message
 
 IDS = {"user_id": "user", "agent_id": "agent", "run_id": "session", "app_id": "cube"}
@@ -83,7 +83,8 @@ def asked_of(filters: object, given: Mapping[str, object], method: str) -> Asked
         if theirs is not None and ours not in (None, theirs):
             raise Invalid(f"The {field.name} is {theirs!r:.100} as a keyword and {ours!r:.100} in filters: give it once.")
         whose = replace(whose, **{field.name: ours if theirs is None else theirs})
-    where = translated(rest)  # which is nested no deeper than it may be
+    where = translated(rest)
+    where_of(where)  # what is wrong with it is told where there is nothing to look through, too
     if whose.is_nobody and not _names_somebody(rest):
         raise Invalid(
             f"{method}: filters must contain at least one of user_id, agent_id, run_id, app_id. Example: filters={{'user_id': 'alice'}}"

@@ -317,6 +317,32 @@ def test_a_key_of_one_user_cannot_read_another_s(vault: Path) -> None:
         assert texts(theirs.get_all(filters={"user_id": "ben"})) == ["I live in Braga."]
 
 
+def test_an_app_that_a_key_does_not_open_is_not_said_to_be_deleted(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none") as memory:
+        memory.cube("shop").add("I sell figs.", user="ana")
+    key = key_for(vault, "ana", Role.OWNER, user="ana")
+    with serving(vault) as server:
+        for app in ("shop", "absent"):
+            answer = server.http.delete(f"/v2/entities/app/{app}/", headers={"X-API-Key": key})
+            assert f"Cube {app} was refused" in refused(answer, 403), "whether it is there is not told"
+
+
+def test_who_may_not_delete_in_one_of_several_apps_is_told_where_it_was_done(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none") as memory:
+        memory.cube("attic").add("I live in Faro.", user="ana")
+        memory.cube("shop").add("I sell figs.", user="ana")
+        memory.grant("boss", Role.READER, cube="attic")
+        memory.grant("boss", Role.OWNER, cube="shop")
+    key = key_for(vault, "boss", Role.READER)
+    with serving(vault) as server:
+        told = refused(server.http.delete("/v2/entities/user/ana/", headers={"X-API-Key": key}), 403)
+        assert "on cube main was refused" in told and told.endswith("in shop it was.")
+        left = {
+            app: client_of(server, key).get_all(filters={"user_id": "ana", "app_id": app})["count"] for app in ("main", "attic", "shop")
+        }
+        assert left == {"main": 1, "attic": 1, "shop": 0}
+
+
 def test_a_wrong_key_makes_no_client(vault: Path) -> None:
     with serving(vault) as server:
         with pytest.raises(ValueError, match="loci key"):

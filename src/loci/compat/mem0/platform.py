@@ -14,7 +14,7 @@ from loci.compat.mem0 import asked
 from loci.compat.mem0.answers import Item
 from loci.compat.mem0.errors import in_habit
 from loci.compat.mem0.memory import Memory
-from loci.errors import Conflict, Invalid, Missing, TooLarge
+from loci.errors import Conflict, Denied, Invalid, Missing, TooLarge
 from loci.interface.inputs import key_of
 from loci.system import Cube
 from loci.types import Memory as Known
@@ -103,18 +103,27 @@ class Platform(Memory):
         ]
 
     def delete_entity(self, kind: str, name: str) -> Item:
-        """Erases everything of a user, agent or run, in every cube that the caller has to do with; of an app, its cube's memories."""
+        """Erases everything of a user, agent or run, in every cube that the caller has to do with; of an app, its cube's memories. Raises `Denied` where the
+        caller may not in one of them, when the others are done, and says which those are."""
         with in_habit():
             if kind not in ENTITIES:
                 raise Invalid(f"There are no entities {kind:.100}; there are {', '.join(ENTITIES)}. Nothing was deleted.")
             whose = asked.whose_of({ENTITIES[kind]: name})
+            if whose.cube is not None:
+                self.delete_all(app_id=whose.cube)
+                return {"message": "Entity deleted successfully!"}
+            done, refusal = list[str](), None
             for cube in self._cubes():
-                if kind == "app" and cube.name != whose.cube:
-                    continue
                 try:
-                    cube.erase(**whose.scope(), whole=kind == "app")
+                    cube.erase(**whose.scope())  # type: ignore[arg-type]
                 except Missing:  # nothing of theirs is there
                     continue
+                except Denied as error:
+                    refusal = refusal or error
+                else:
+                    done.append(cube.name)
+            if refusal is not None:
+                raise Denied(f"{refusal} Nothing was deleted there" + (f"; in {', '.join(done)} it was." if done else " or elsewhere."))
             return {"message": "Entity deleted successfully!"}
 
     def feedback(self, memory_id: object, feedback: object = None, feedback_reason: object = None) -> Item:

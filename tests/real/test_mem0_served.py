@@ -203,6 +203,17 @@ def test_several_at_once(client: Any) -> None:
         type(failed(lambda: client.batch_update(wrong))).__name__ == "MemoryNotFoundError"
         and client.get(second)["memory"] == "Pot 1 is full."
     )
+    for entry in (
+        {"text": 5},
+        {"text": " "},
+        {"metadata": 5},
+        {"metadata": {"a": "x" * 20_000}},
+        {"text": None},
+        {"text": "x", "user_id": "a"},
+    ):
+        late = [{"memory_id": first, "text": "Pot 0 is gone."}, {"memory_id": second, **entry}]
+        assert failed(lambda late=late: client.batch_update(late)).debug_info["status_code"] in (413, 422), entry
+        assert client.get(first)["memory"] == "Pot 0 is empty.", "the first is changed when all of them can be"
     assert "a list" in str(failed(lambda: client.batch_delete([])))
     assert (
         client.batch_delete([{"memory_id": first}, {"memory_id": first}, {"memory_id": second}])["message"]

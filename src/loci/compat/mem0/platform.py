@@ -16,8 +16,11 @@ from loci.compat.mem0.errors import in_habit
 from loci.compat.mem0.memory import Memory
 from loci.errors import Conflict, Denied, Invalid, Missing, TooLarge
 from loci.interface.inputs import key_of
+from loci.operation.intake import check
 from loci.system import Cube
+from loci.text.metadata import checked
 from loci.types import Memory as Known
+from loci.types import Message
 
 PAGE, MOST = 100, 1_000  # memories of one page, by default and at most; entries of one batch
 EVENTS = UUID("0b9f6a52-7a0c-5d0e-9d0a-6c6f63692d6d")
@@ -144,19 +147,23 @@ class Platform(Memory):
         """`update` of each. What is wrong with an entry is found before the first is changed; a store that fails between two leaves the rest undone."""
         with in_habit():
             entries = self._entries(memories)
-            for entry in entries:
-                if strange := entry.keys() - {"memory_id", "text", "metadata"} or not entry.keys() - {"memory_id"}:
+            for entry, known in entries:
+                text, metadata = entry.get("text"), entry.get("metadata")
+                if entry.keys() - {"memory_id", "text", "metadata"} or (text is None and metadata is None):
                     raise Invalid(
-                        f"A batch's entry has memory_id, and text or metadata or both; one is wrong in {strange!r:.100}. Nothing was changed."
+                        f"A batch's entry has memory_id, and text or metadata or both; one is {entry!r:.100}. Nothing was changed."
                     )
-            for entry in entries:
+                if text is not None:
+                    check([Message("user", text)])
+                checked({**known.metadata, **asked.kept_of(metadata)[0]})
+            for entry, _ in entries:
                 self.update(**entry)
             return {"message": f"Successfully updated {len(entries)} memories"}
 
     def batch_delete(self, memories: object) -> Item:
         """`delete` of each, as in `batch_update`."""
         with in_habit():
-            ids = dict.fromkeys(entry["memory_id"] for entry in self._entries(memories))
+            ids = dict.fromkeys(known.id for _, known in self._entries(memories))
             for id in ids:
                 self.delete(id)
             return {"message": f"Successfully deleted {len(ids)} memories"}
@@ -184,15 +191,13 @@ class Platform(Memory):
         other._key = key
         return other
 
-    def _entries(self, memories: object) -> list[dict[str, Any]]:
-        """A batch's entries, each of a memory that is there."""
+    def _entries(self, memories: object) -> list[tuple[dict[str, Any], Known]]:
+        """A batch's entries, each with its memory, which is there."""
         if not isinstance(memories, list) or not memories or not all(isinstance(entry, Mapping) for entry in memories):
             raise Invalid("memories must be a list of objects with a memory_id. Nothing was done.")
         if len(memories) > MOST:
             raise TooLarge(f"A batch has at most {MOST:,} memories; this one has {len(memories):,}. Nothing was done.")
-        for entry in memories:
-            self._found(_id(entry.get("memory_id")))
-        return [dict(entry) for entry in memories]
+        return [(dict(entry), self._found(_id(entry.get("memory_id")))[1]) for entry in memories]
 
 
 def _kept_as(event: str) -> str:

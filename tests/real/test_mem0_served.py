@@ -160,7 +160,7 @@ def test_days_narrow_a_list(client: Any) -> None:
     client.add("I ate figs.", user_id="days", timestamp=1_700_000_000)  # 2023-11-14T22:13:20Z
     for named, count in (
         ({"start_date": "2023-11-14"}, 1), ({"start_date": "2023-11-15"}, 0), ({"end_date": "2023-11-14"}, 1), ({"end_date": "2023-11-13"}, 0),
-        ({"end_date": "2023-11-14T22:13:20Z"}, 1), ({"end_date": "2023-11-14T22:13:19Z"}, 0), ({"start_date": "2023-11-14", "end_date": "2023-11-14"}, 1),
+        ({"end_date": "9999-12-31"}, 1), ({"end_date": "2023-11-14T22:13:20Z"}, 1), ({"end_date": "2023-11-14T22:13:19Z"}, 0), ({"start_date": "2023-11-14", "end_date": "2023-11-14"}, 1),
     ):  # fmt: skip
         assert client.get_all(filters={"AND": [{"user_id": "days"}]}, **named)["count"] == count, named
 

@@ -312,9 +312,7 @@ def _narrowed(given: dict[str, Any]) -> dict[str, Any]:
         found.append({"created_at": {"gte": _instant(given.pop("start_date"), "start_date")}})
     if "end_date" in given:
         end = given.pop("end_date")
-        found.append(
-            {"created_at": {"lt" if _is_day(end) else "lte": str(asked.expiry_of(end) if _is_day(end) else _instant(end, "end_date"))}}
-        )
+        found.append({"created_at": {"lte": f"{end}T23:59:59.999999" if _is_day(end) else _instant(end, "end_date")}})
     if found:
         filters = given.get("filters") or {}
         if not isinstance(filters, Mapping) or not isinstance(filters.get("AND", []), list):

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from loci import Memory, MemOS, Message, Receipt
-from loci.errors import Conflict, Denied, Invalid
+from loci.errors import Conflict, Denied, Invalid, TooLarge
 from loci.system import System
 from loci.system.once import REPEATABLE
 from loci.testing import ManualClock
@@ -45,6 +45,17 @@ def test_a_key_is_good_for_one_call_alone(memory: System) -> None:
     with pytest.raises(Conflict, match="another call"):
         cube.once("k1").add("I live in Porto.", user="ben")
     assert [found.scope.user for found in cube.list()] == ["ana"]
+
+
+def test_what_is_wrong_with_a_call_is_told_with_a_key_as_without(memory: System) -> None:
+    deep: dict[str, object] = {}
+    for _ in range(400):
+        deep = {"a": deep}
+    with pytest.raises(Invalid, match="surrogate"):
+        memory.cube("main").once("k1").add("\ud800", user="ana")
+    with pytest.raises(TooLarge, match="nested"):
+        memory.cube("main").once("k1").add("I live in Porto.", user="ana", metadata=deep)
+    assert memory.cube("main").once("k1").add("I live in Porto.", user="ana").ids, "the key is still free"
 
 
 def test_the_key_is_its_principals_own(memory: System) -> None:

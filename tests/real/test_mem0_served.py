@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -145,11 +148,19 @@ def test_the_pages_of_a_list_have_everything_once(client: Any) -> None:
     assert "at most 1,000" in str(failed(lambda: client.get_all(filters={"user_id": "pages"}, page_size=1001)))
 
 
+def test_next_is_followed_with_the_body_of_before(server: Server) -> None:
+    for n in range(3):
+        server.http.post("/memories", json={"messages": f"Cup {n} is full.", "user_id": "following"})
+    body: dict[str, Any] = {"filters": {"user_id": "following"}, "page": 1, "page_size": 2}
+    page = server.http.post("/v3/memories/", json=body).json()
+    assert texts(server.http.post(page["next"], json=body).json()) == ["Cup 2 is full."]
+
+
 def test_days_narrow_a_list(client: Any) -> None:
     client.add("I ate figs.", user_id="days", timestamp=1_700_000_000)  # 2023-11-14T22:13:20Z
     for named, count in (
         ({"start_date": "2023-11-14"}, 1), ({"start_date": "2023-11-15"}, 0), ({"end_date": "2023-11-14"}, 1), ({"end_date": "2023-11-13"}, 0),
-        ({"end_date": "2023-11-14T22:13:20Z"}, 1), ({"end_date": "2023-11-14T22:13:19Z"}, 0), ({"start_date": "2023-11-14", "end_date": "2023-11-14"}, 1),
+        ({"end_date": "9999-12-31"}, 1), ({"end_date": "2023-11-14T22:13:20Z"}, 1), ({"end_date": "2023-11-14T22:13:19Z"}, 0), ({"start_date": "2023-11-14", "end_date": "2023-11-14"}, 1),
     ):  # fmt: skip
         assert client.get_all(filters={"AND": [{"user_id": "days"}]}, **named)["count"] == count, named
 
@@ -192,6 +203,17 @@ def test_several_at_once(client: Any) -> None:
         type(failed(lambda: client.batch_update(wrong))).__name__ == "MemoryNotFoundError"
         and client.get(second)["memory"] == "Pot 1 is full."
     )
+    for entry in (
+        {"text": 5},
+        {"text": " "},
+        {"metadata": 5},
+        {"metadata": {"a": "x" * 20_000}},
+        {"text": None},
+        {"text": "x", "user_id": "a"},
+    ):
+        late = [{"memory_id": first, "text": "Pot 0 is gone."}, {"memory_id": second, **entry}]
+        assert failed(lambda late=late: client.batch_update(late)).debug_info["status_code"] in (413, 422), entry
+        assert client.get(first)["memory"] == "Pot 0 is empty.", "the first is changed when all of them can be"
     assert "a list" in str(failed(lambda: client.batch_delete([])))
     assert (
         client.batch_delete([{"memory_id": first}, {"memory_id": first}, {"memory_id": second}])["message"]
@@ -306,6 +328,32 @@ def test_a_key_of_one_user_cannot_read_another_s(vault: Path) -> None:
         assert texts(theirs.get_all(filters={"user_id": "ben"})) == ["I live in Braga."]
 
 
+def test_an_app_that_a_key_does_not_open_is_not_said_to_be_deleted(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none") as memory:
+        memory.cube("shop").add("I sell figs.", user="ana")
+    key = key_for(vault, "ana", Role.OWNER, user="ana")
+    with serving(vault) as server:
+        for app in ("shop", "absent"):
+            answer = server.http.delete(f"/v2/entities/app/{app}/", headers={"X-API-Key": key})
+            assert f"Cube {app} was refused" in refused(answer, 403), "whether it is there is not told"
+
+
+def test_who_may_not_delete_in_one_of_several_apps_is_told_where_it_was_done(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none") as memory:
+        memory.cube("attic").add("I live in Faro.", user="ana")
+        memory.cube("shop").add("I sell figs.", user="ana")
+        memory.grant("boss", Role.READER, cube="attic")
+        memory.grant("boss", Role.OWNER, cube="shop")
+    key = key_for(vault, "boss", Role.READER)
+    with serving(vault) as server:
+        told = refused(server.http.delete("/v2/entities/user/ana/", headers={"X-API-Key": key}), 403)
+        assert "on cube main was refused" in told and told.endswith("in shop it was.")
+        left = {
+            app: client_of(server, key).get_all(filters={"user_id": "ana", "app_id": app})["count"] for app in ("main", "attic", "shop")
+        }
+        assert left == {"main": 1, "attic": 1, "shop": 0}
+
+
 def test_a_wrong_key_makes_no_client(vault: Path) -> None:
     with serving(vault) as server:
         with pytest.raises(ValueError, match="loci key"):
@@ -341,6 +389,65 @@ def test_the_same_addition_with_the_same_key_is_one(server: Server) -> None:
     assert "takes none" in refused(server.http.delete("/memories", params={"user_id": "once"}, headers={"Idempotency-Key": "k2"}), 422)
 
 
+def test_twenty_at_once_with_the_same_key_are_one_addition(server: Server) -> None:
+    asked = {
+        "messages": [{"role": "user", "content": "The lake is deep."}, {"role": "assistant", "content": "Very deep."}],
+        "user_id": "twenty",
+    }
+    with ThreadPoolExecutor(20) as several:
+        told = list(
+            several.map(lambda _: server.http.post("/v3/memories/add/", json=asked, headers={"Idempotency-Key": "k20"}).text, range(20))
+        )
+    assert len(set(told)) == 1 and texts(json.loads(told[0])) == ["The lake is deep.", "Very deep."]
+    assert server.http.get("/memories", params={"user_id": "twenty"}).json()["total"] == 2
+
+
+def test_the_key_of_another_write_is_no_event(server: Server) -> None:
+    id = server.http.post("/memories", json={"messages": "The barn is red.", "user_id": "other"}).json()["results"][0]["id"]
+    assert server.http.post("/api/cubes/main/forget", json={"id": id}, headers={"Idempotency-Key": "k3"}).status_code == 200
+    assert "no event" in refused(server.http.get("/v1/event/k3/"), 404), "what was forgotten was not added"
+
+
+def test_looking_for_an_app_does_not_make_it(tmp_path: Path) -> None:
+    with serving(tmp_path / "vault", "--open") as server:
+        client, about = client_of(server), {"user_id": "a", "app_id": "shop"}
+        assert client.get_all(filters=about)["count"] == 0 and client.search("figs", filters=about)["results"] == []
+        client.delete_all(**about)
+        assert "no operator" in str(failed(lambda: client.get_all(filters={**about, "AND": [{"x": {"lik": 1}}]})))
+        assert server.call("cubes")["items"] == ["main"]
+        client.add("I sell figs.", **about)
+        assert server.call("cubes")["items"] == ["main", "shop"]
+
+
+def test_a_call_that_is_narrower_than_its_address_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path / "vault", "--open") as server:
+        http, client = server.http, client_of(server)
+        id = client.add("I sell figs.", user_id="ann")["results"][0]["id"]
+        client.add("I buy figs.", user_id="bob")
+        assert "no field 'user_id'" in refused(http.post("/reset", json={"user_id": "carl"}), 422)
+        assert "no field 'app_id'" in refused(http.delete("/v2/entities/user/ann/", params={"app_id": "shop"}), 422)
+        for method, path in (
+            ("PUT", f"/v1/memories/{id}/"),
+            ("PUT", f"/memories/{id}"),
+            ("DELETE", f"/memories/{id}"),
+            ("POST", "/v1/feedback/"),
+        ):
+            assert "no field 'user_id'" in refused(http.request(method, path, json={"text": "x", "user_id": "bob"} if method == "PUT" else {"user_id": "bob"}), 422)  # fmt: skip
+        for path, body in (("?user_id=ann&user_id=bob", {}), ("?user_id=ann", {"userId": "bob"})):
+            assert "give it once" in refused(http.request("DELETE", f"/v1/memories/{path}", json=body), 422)
+        for path in ("/v1/memories/?user_id=*", "/v2/entities/user/*/"):
+            assert "nobody's" in refused(http.delete(path), 422)
+        assert {one["name"] for one in client.users()["results"]} == {"ann", "bob"}
+
+
+def test_a_stroke_at_the_end_of_a_name_is_the_name_s(client: Any, server: Server) -> None:
+    for name in ("stroke", "stroke/"):
+        client.add(f"I am {name}.", user_id=name)
+    assert server.http.delete("/entities/user/stroke%2F").status_code == 200
+    assert texts(client.get_all(filters={"user_id": "stroke"})) == ["I am stroke."]
+    assert client.get_all(filters={"user_id": "stroke/"})["count"] == 0
+
+
 def test_addresses_of_earlier_clients(server: Server) -> None:
     http = server.http
     id = http.post("/v1/memories/", json={"messages": [{"role": "user", "content": "Tea is at five."}], "user_id": "old"}).json()[
@@ -369,6 +476,32 @@ def test_what_goes_wrong_is_told_in_their_shape(
     server: Server, method: str, path: str, body: dict[str, Any], status: int, told: str
 ) -> None:
     assert told in refused(server.http.request(method, path, json=body), status)
+
+
+DEEP = '{"a":' * 400 + "1" + "}" * 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "told"),
+    [
+        ("GET", "/v1/memories/?user_id=a&page=" + "1" * 5000, "", "page"), ("GET", "/memories?user_id=a&filters={[]:1}", "", "filters"), ("GET", "/memories?user_id=a&show_expired=no", "", "true or false"),
+        ("POST", "/v3/memories/", '{"filters":' + '{"OR":[' * 400 + '{"user_id":"a"}' + "]}" * 400 + "}", "nested"), ("POST", "/search", '{"query":"x","user_id":"a","show_expired":"no"}', "true or false"),
+        ("POST", "/v3/memories/add/", r'{"messages":"\ud800","user_id":"a"}', "surrogate"), ("POST", "/v3/memories/add/", r'{"messages":"x","user_id":"\ud800"}', "surrogate"),
+        ("POST", "/v3/memories/add/", r'{"messages":"x","user_id":"a","metadata":{"\ud800":1}}', "metadata"), ("POST", "/v3/memories/add/", '{"messages":"x","user_id":"a","metadata":' + DEEP + "}", "nested"),
+        ("POST", "/v1/exports/get/", json.dumps({"memory_export_id": base64.urlsafe_b64encode(b"[" * 100_000).decode()}), "no export's"),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_odd_input_is_told_and_nothing_is_done(server: Server, method: str, path: str, body: str, told: str) -> None:
+    answer = server.http.request(method, path, content=body)
+    assert told in refused(answer, 413 if told == "nested" else 422)
+
+
+def test_an_empty_key_is_no_key_of_everybody_s(server: Server) -> None:
+    asked = {"messages": "The moat is dry.", "user_id": "keyless"}
+    for key in ("", "k" * 5000):
+        assert "1 to" in refused(server.http.post("/v3/memories/add/", json=asked, headers={"Idempotency-Key": key}), 422)
+    assert server.http.get("/memories", params={"user_id": "keyless"}).json()["total"] == 0
 
 
 def test_a_body_that_is_no_object_and_a_page_of_elsewhere(server: Server) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
-from starlette.datastructures import URL
+from starlette.datastructures import URL, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -33,7 +34,10 @@ ASIDE = frozenset({
     "fields", "schema", "export_instructions",
 })  # fmt: skip
 """What the hosted service takes and means nothing here. The answer says that it was left aside."""
-NUMBERS, SWITCHES = ("page", "page_size", "top_k", "limit"), ("show_expired", "explain", "rerank", "delete_linked")
+WHOSE = tuple(asked.IDS)
+PAGING = ("page", "page_size")
+NUMBERS, SWITCHES = (*PAGING, "top_k", "limit"), ("show_expired", "explain", "rerank", "delete_linked")
+MAX_DIGITS = 20
 NO_CATEGORIES = "There are no categories here: keep them in metadata when you add, and filter by that."
 Given = Mapping[str, Any]
 
@@ -43,28 +47,32 @@ class Call:
     """A request, read: the names in its path, its query, its body, and its idempotency key. ``told`` is what was left aside."""
 
     path: Given
-    query: Given
+    query: list[tuple[str, Any]]
     body: Given
     url: URL
+    address: str  # the path in words; a last stroke that it has is a name's
     key: str | None
     told: list[str]
 
-    def taken(self, *names: str, of: Given | None = None) -> dict[str, Any]:
-        """The fields of these names, and those that say whose. Raises `Invalid` for what is no field."""
+    def taken(self, *names: str) -> dict[str, Any]:
+        """The fields of these names. Raises `Invalid` for what is none of them, and for one that says two things: whoever narrows a call must not find
+        that it did more. Of pages the query counts: ``next`` has it there, and is asked for with the body of before."""
         found: dict[str, Any] = {}
-        for name, value in {**self.query, **self.body}.items() if of is None else of.items():
+        for name, value in (*self.body.items(), *self.query):
             spelled = asked.CAMEL.get(name, name)
-            if spelled in asked.IDS or name in names:
+            if spelled in names:
+                if spelled not in PAGING and found.get(spelled, value) != value:
+                    raise Invalid(f"{spelled} is {found[spelled]!r:.100} and {value!r:.100}: give it once. Nothing was done.")
                 found[spelled] = value
             elif name == "categories":
                 raise Unsupported(NO_CATEGORIES)
             elif name in ASIDE:
                 self.told.append(f"{name}: it means nothing here")
             else:
-                near = difflib.get_close_matches(name, (*names, *asked.IDS), 1, 0.75)
+                near = difflib.get_close_matches(name, names, 1, 0.75)
                 raise Invalid(
-                    f"There is no field {name!r:.100} here."
-                    + (f" Did you mean {near[0]!r}?" if near else f" There are {', '.join((*names, *asked.IDS))}.")
+                    f"There is no field {name!r:.100} here. Nothing was done."
+                    + (f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(names)}." if names else " Leave it out.")
                 )
         return {name: value for name, value in found.items() if value is not None or name == "expiration_date"}
 
@@ -100,7 +108,8 @@ class Mem0:
                 raise OtherMethod(
                     f"{request.method} is not for this address; it takes {', '.join(acts)}. Nothing was done.", ", ".join(acts)
                 )
-            call = Call(request.path_params, _read(request.query_params), await fields(request), request.url, request.headers.get(KEY), [])
+            query, address = _read(request.query_params), unquote(request.scope["raw_path"].decode("latin-1").removesuffix("/"))
+            call = Call(request.path_params, query, await fields(request), request.url, address, request.headers.get(KEY), [])
             if call.key is not None and act in KEYLESS:
                 raise Invalid("An Idempotency-Key is for adding; this call takes none. Nothing was done.")
             return await self._run(lambda: self._made(request, act, call))
@@ -119,24 +128,24 @@ def _spelled(path: str) -> tuple[str, ...]:
     return (path,) if path.endswith(":path}") else (path, f"{path}/")
 
 
-def _read(query: Given) -> dict[str, Any]:
+def _read(query: QueryParams) -> list[tuple[str, Any]]:
     """A query's words as JSON would have them."""
-    found: dict[str, Any] = dict(query)
-    for name, word in query.items():
-        if name in NUMBERS and word.isdecimal():
-            found[name] = int(word)
-        elif name in SWITCHES and word.lower() in ("true", "false"):
-            found[name] = word.lower() == "true"
-        elif name == "filters":
-            found[name] = _literal(word)
-    return found
+    return [(name, _value(name, word)) for name, word in query.multi_items()]
+
+
+def _value(name: str, word: str) -> Any:
+    if name in NUMBERS and word.isdecimal() and len(word) <= MAX_DIGITS:
+        return int(word)
+    if name in SWITCHES and word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    return _literal(word) if name == "filters" else word
 
 
 def _literal(word: str) -> Any:
     """A filter in a query. `MemoryClient.delete_all(filters={...})` sends what Python prints of it, which for filters is JSON but for quotes and None."""
     try:
         return ast.literal_eval(word)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise Invalid("filters is no object that can be read. Give user_id, agent_id, run_id or app_id. Nothing was done.") from error
 
 
@@ -148,7 +157,7 @@ def ping(memory: Platform, call: Call) -> Any:
 
 
 def add(memory: Platform, call: Call) -> Any:
-    given = call.taken("messages", "filters", "metadata", "timestamp", "expiration_date", "infer", "memory_type", "prompt")
+    given = call.taken(*WHOSE, "messages", "filters", "metadata", "timestamp", "expiration_date", "infer", "memory_type", "prompt")
     return memory.remember(given.pop("messages", None), key=call.key, **given)
 
 
@@ -158,7 +167,7 @@ def search(memory: Platform, call: Call) -> Any:
 
 
 def listed(memory: Platform, call: Call) -> Any:
-    given = call.taken("filters", "metadata", "start_date", "end_date", "page", "page_size", "show_expired")
+    given = call.taken(*WHOSE, "filters", "metadata", "start_date", "end_date", *PAGING, "show_expired")
     number, size = given.get("page", 1), given.get("page_size", PAGE)
     results, count = memory.page(**_narrowed(given))
 
@@ -194,7 +203,7 @@ def delete(memory: Platform, call: Call) -> Any:
 
 
 def delete_all(memory: Platform, call: Call) -> Any:
-    return memory.delete_all(**call.taken("filters"))
+    return memory.delete_all(**call.taken(*WHOSE, "filters"))
 
 
 def history(memory: Platform, call: Call) -> Any:
@@ -210,7 +219,9 @@ def users(memory: Platform, call: Call) -> Any:
 
 
 def delete_entity(memory: Platform, call: Call) -> Any:
-    return memory.delete_entity(call.path["kind"], call.path["name"].removesuffix("/"))
+    call.taken()
+    kind, _, name = call.address.partition("/entities/")[2].partition("/")
+    return memory.delete_entity(kind, name)
 
 
 def batch_update(memory: Platform, call: Call) -> Any:
@@ -222,11 +233,11 @@ def batch_delete(memory: Platform, call: Call) -> Any:
 
 
 def export(memory: Platform, call: Call) -> Any:
-    return memory.export(**call.taken("filters"))
+    return memory.export(**call.taken(*WHOSE, "filters"))
 
 
 def exported(memory: Platform, call: Call) -> Any:
-    return memory.exported(**call.taken("filters", "memory_export_id"))
+    return memory.exported(**call.taken(*WHOSE, "filters", "memory_export_id"))
 
 
 def feedback(memory: Platform, call: Call) -> Any:
@@ -247,7 +258,7 @@ def add_here(memory: Platform, call: Call) -> Any:
 
 
 def listed_here(memory: Platform, call: Call) -> Any:
-    return memory.get_all(**call.taken("filters", "top_k", "limit", "show_expired"))
+    return memory.get_all(**call.taken(*WHOSE, "filters", "top_k", "limit", "show_expired"))
 
 
 def search_here(memory: Platform, call: Call) -> Any:
@@ -267,6 +278,7 @@ def entities_here(memory: Platform, call: Call) -> Any:
 
 
 def reset(memory: Platform, call: Call) -> Any:
+    call.taken()
     memory.reset()
     return {"message": "All memories reset"}
 
@@ -275,7 +287,9 @@ def reset(memory: Platform, call: Call) -> Any:
 
 
 def _searched(memory: Platform, call: Call) -> dict[str, Any]:
-    given = call.taken("query", "filters", "metadata", "top_k", "limit", "threshold", "rerank", "explain", "reference_date", "show_expired")
+    given = call.taken(
+        *WHOSE, "query", "filters", "metadata", "top_k", "limit", "threshold", "rerank", "explain", "reference_date", "show_expired"
+    )
     return memory.search(given.pop("query", ""), **_narrowed(given))
 
 
@@ -298,9 +312,7 @@ def _narrowed(given: dict[str, Any]) -> dict[str, Any]:
         found.append({"created_at": {"gte": _instant(given.pop("start_date"), "start_date")}})
     if "end_date" in given:
         end = given.pop("end_date")
-        found.append(
-            {"created_at": {"lt" if _is_day(end) else "lte": str(asked.expiry_of(end) if _is_day(end) else _instant(end, "end_date"))}}
-        )
+        found.append({"created_at": {"lte": f"{end}T23:59:59.999999" if _is_day(end) else _instant(end, "end_date")}})
     if found:
         filters = given.get("filters") or {}
         if not isinstance(filters, Mapping) or not isinstance(filters.get("AND", []), list):

@@ -15,7 +15,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from loci.errors import Conflict, Missing
+from loci.errors import Conflict, Missing, TooLarge
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.outputs import plain
@@ -154,5 +154,8 @@ def _answer(found: Earlier) -> Receipt:
 
 def _spelled(given: Mapping[str, Any]) -> str:
     """What is asked, as text: of a memory that was read, which version it was, for the rest of it may be told otherwise by now."""
-    asked = {name: [value.id, value.version] if isinstance(value, Memory) else plain(value) for name, value in given.items()}
-    return json.dumps(asked, ensure_ascii=False, sort_keys=True)
+    try:
+        asked = {name: [value.id, value.version] if isinstance(value, Memory) else plain(value) for name, value in given.items()}
+        return json.dumps(asked, sort_keys=True)  # in ASCII: what is no text, the verb refuses
+    except RecursionError as error:
+        raise TooLarge("The call is nested too deep to be kept with its key. Make it flatter; nothing was changed.") from error

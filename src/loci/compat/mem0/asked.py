@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from loci.errors import Invalid, TooLarge
-from loci.interface.filters import MAX_DEPTH
+from loci.interface.filters import MAX_DEPTH, where_of
 from loci.types import Message
 
 IDS = {"user_id": "user", "agent_id": "agent", "run_id": "session", "app_id": "cube"}
@@ -60,6 +60,8 @@ def _id(value: object, name: str) -> str:
     text = str(value).strip()
     if not text or any(sign.isspace() for sign in text):
         raise Invalid(f"Invalid {name}: {value!r:.100} is empty or holds white space. Provide an identifier without it.")
+    if text == "*":
+        raise Invalid(f"Invalid {name}: '*' is nobody's. It stands for anybody in the filters of search and get_all. Nothing was done.")
     return text
 
 
@@ -81,11 +83,13 @@ def asked_of(filters: object, given: Mapping[str, object], method: str) -> Asked
         if theirs is not None and ours not in (None, theirs):
             raise Invalid(f"The {field.name} is {theirs!r:.100} as a keyword and {ours!r:.100} in filters: give it once.")
         whose = replace(whose, **{field.name: ours if theirs is None else theirs})
+    where = translated(rest)
+    where_of(where)  # what is wrong with it is told where there is nothing to look through, too
     if whose.is_nobody and not _names_somebody(rest):
         raise Invalid(
             f"{method}: filters must contain at least one of user_id, agent_id, run_id, app_id. Example: filters={{'user_id': 'alice'}}"
         )
-    return Asked(whose, {"AND": [WHOLE, translated(rest)]} if rest else WHOLE)
+    return Asked(whose, {"AND": [WHOLE, where]} if rest else WHOLE)
 
 
 def _simple(filters: Mapping[Any, Any]) -> tuple[dict[str, object], dict[Any, Any]]:
@@ -227,6 +231,12 @@ def number_of(top_k: object, name: str = "top_k") -> int:
     if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 0:
         raise Invalid(f"Invalid {name}: {top_k!r:.100}. Must be a non-negative integer.")
     return top_k
+
+
+def switch_of(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise Invalid(f"Invalid {name}: {value!r:.100}. Must be true or false.")
+    return value
 
 
 def share_of(threshold: object) -> float:

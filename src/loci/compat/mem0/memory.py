@@ -72,7 +72,7 @@ class Memory:
                 self._warn("prompt", "no model is asked: messages are remembered as they were said", 3)
             if not said:
                 return answers.answer([])
-            cube = self._cube(whose)
+            cube = self._cube(whose, create=True)
             asking = cube if self._key is None else cube.once(self._key)
             receipt = asking.add(said, user=whose.user, agent=whose.agent, session=whose.session, metadata=kept, expires=expires)
             changes = answers.other_changes(receipt.changes)
@@ -94,15 +94,19 @@ class Memory:
                 self._warn("rerank", "every search ranks by all of its signals already", 3)
             if not most:
                 return answers.answer([])
-            whose = about.whose
-            recall = self._cube(whose).search(
+            whose, expired = about.whose, asked.switch_of(show_expired, "show_expired")
+            try:
+                cube = self._cube(whose)
+            except Missing:  # of this app nothing was ever said
+                return answers.answer([])
+            recall = cube.search(
                 query,
                 user=whose.user,
                 agent=whose.agent,
                 session=whose.session,
                 limit=most,
                 where=about.where,
-                expired=show_expired,
+                expired=expired,
                 asked_at=now,
             )
             hits = [answers.found(hit, self._name, is_explained=explain) for hit in recall.hits if hit.score >= least]
@@ -196,12 +200,17 @@ class Memory:
 
     # -- plumbing ----------------------------------------------------------------------------------------------------------
 
-    def _cube(self, whose: Whose) -> Cube:
-        return self._system.cube(whose.cube or self._name)
+    def _cube(self, whose: Whose, *, create: bool = False) -> Cube:
+        """The cube of an app; only what adds to it makes it. Raises `Missing`."""
+        return self._system.cube(whose.cube or self._name, create=create)
 
     def _listed(self, about: Asked, most: int, offset: int = 0, *, expired: bool = False) -> tuple[list[Item], int]:
         """Some of the memories that are asked for, and how many there are in all."""
-        cube, scope = self._cube(about.whose), about.whose.scope()
+        asked.switch_of(expired, "show_expired")
+        try:
+            cube, scope = self._cube(about.whose), about.whose.scope()
+        except Missing:  # of this app nothing was ever said
+            return [], 0
         found = cube.list(**scope, where=about.where, expired=expired, limit=most, offset=offset)  # type: ignore[arg-type]
         is_end = len(found) < most and (found or not offset)
         total = offset + len(found) if is_end else cube.count(**scope, where=about.where, expired=expired).total  # type: ignore[arg-type]
@@ -231,7 +240,7 @@ class Memory:
     def _found(self, id: str) -> tuple[Cube, Known]:
         found = self._find(id)
         if found is None:
-            raise Missing(f"Memory with id {id} not found. Please provide a valid 'memory_id'.")
+            raise Missing(f"Memory with id {id:.100} not found. Please provide a valid 'memory_id'.")
         return found
 
     def _ids(self, given: Mapping[str, object], method: str) -> dict[str, object]:

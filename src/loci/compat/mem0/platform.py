@@ -14,9 +14,13 @@ from loci.compat.mem0 import asked
 from loci.compat.mem0.answers import Item
 from loci.compat.mem0.errors import in_habit
 from loci.compat.mem0.memory import Memory
-from loci.errors import Conflict, Invalid, Missing, TooLarge
+from loci.errors import Conflict, Denied, Invalid, Missing, TooLarge
+from loci.interface.inputs import key_of
+from loci.operation.intake import check
 from loci.system import Cube
+from loci.text.metadata import checked
 from loci.types import Memory as Known
+from loci.types import Message
 
 PAGE, MOST = 100, 1_000  # memories of one page, by default and at most; entries of one batch
 EVENTS = UUID("0b9f6a52-7a0c-5d0e-9d0a-6c6f63692d6d")
@@ -45,8 +49,8 @@ class Platform(Memory):
                         "filters of add say whose the memory is: user_id, agent_id, run_id, app_id, and nothing else. Nothing was stored."
                     )
                 given |= {name: value for name, ours in asked.IDS.items() if (value := getattr(about.whose, ours)) is not None}
-            event = str(uuid4() if key is None else uuid5(EVENTS, key))
-            made = self._once(event).add(messages, **given)
+            event = str(uuid4() if key is None else uuid5(EVENTS, key_of(key)))
+            made = self._once(_kept_as(event)).add(messages, **given)
             if not made["results"]:
                 return {"event_id": None, "status": "SUCCEEDED", "message": "Nothing in it is new, and nothing was stored.", **made}
             return {
@@ -62,7 +66,7 @@ class Platform(Memory):
             for cube in self._cubes():
                 found: Item = {"id": event_id, "event_type": "ADD", "status": "SUCCEEDED"}
                 try:
-                    receipt = cube.kept(event_id)
+                    receipt = cube.kept(_kept_as(event_id))
                     if receipt is not None:
                         return found | {"results": self._added(cube, receipt)}
                 except (Conflict, Missing):  # an erasure takes every answer that was kept, and may take a memory between two looks
@@ -102,18 +106,27 @@ class Platform(Memory):
         ]
 
     def delete_entity(self, kind: str, name: str) -> Item:
-        """Erases everything of a user, agent or run, in every cube that the caller has to do with; of an app, its cube's memories."""
+        """Erases everything of a user, agent or run, in every cube that the caller has to do with; of an app, its cube's memories. Raises `Denied` where the
+        caller may not in one of them, when the others are done, and says which those are."""
         with in_habit():
             if kind not in ENTITIES:
                 raise Invalid(f"There are no entities {kind:.100}; there are {', '.join(ENTITIES)}. Nothing was deleted.")
             whose = asked.whose_of({ENTITIES[kind]: name})
+            if whose.cube is not None:
+                self.delete_all(app_id=whose.cube)
+                return {"message": "Entity deleted successfully!"}
+            done, refusal = list[str](), None
             for cube in self._cubes():
-                if kind == "app" and cube.name != whose.cube:
-                    continue
                 try:
-                    cube.erase(**whose.scope(), whole=kind == "app")
+                    cube.erase(**whose.scope())  # type: ignore[arg-type]
                 except Missing:  # nothing of theirs is there
                     continue
+                except Denied as error:
+                    refusal = refusal or error
+                else:
+                    done.append(cube.name)
+            if refusal is not None:
+                raise Denied(f"{refusal} Nothing was deleted there" + (f"; in {', '.join(done)} it was." if done else " or elsewhere."))
             return {"message": "Entity deleted successfully!"}
 
     def feedback(self, memory_id: object, feedback: object = None, feedback_reason: object = None) -> Item:
@@ -134,19 +147,23 @@ class Platform(Memory):
         """`update` of each. What is wrong with an entry is found before the first is changed; a store that fails between two leaves the rest undone."""
         with in_habit():
             entries = self._entries(memories)
-            for entry in entries:
-                if strange := entry.keys() - {"memory_id", "text", "metadata"} or not entry.keys() - {"memory_id"}:
+            for entry, known in entries:
+                text, metadata = entry.get("text"), entry.get("metadata")
+                if entry.keys() - {"memory_id", "text", "metadata"} or (text is None and metadata is None):
                     raise Invalid(
-                        f"A batch's entry has memory_id, and text or metadata or both; one is wrong in {strange!r:.100}. Nothing was changed."
+                        f"A batch's entry has memory_id, and text or metadata or both; one is {entry!r:.100}. Nothing was changed."
                     )
-            for entry in entries:
+                if text is not None:
+                    check([Message("user", text)])
+                checked({**known.metadata, **asked.kept_of(metadata)[0]})
+            for entry, _ in entries:
                 self.update(**entry)
             return {"message": f"Successfully updated {len(entries)} memories"}
 
     def batch_delete(self, memories: object) -> Item:
         """`delete` of each, as in `batch_update`."""
         with in_habit():
-            ids = dict.fromkeys(entry["memory_id"] for entry in self._entries(memories))
+            ids = dict.fromkeys(known.id for _, known in self._entries(memories))
             for id in ids:
                 self.delete(id)
             return {"message": f"Successfully deleted {len(ids)} memories"}
@@ -174,15 +191,18 @@ class Platform(Memory):
         other._key = key
         return other
 
-    def _entries(self, memories: object) -> list[dict[str, Any]]:
-        """A batch's entries, each of a memory that is there."""
+    def _entries(self, memories: object) -> list[tuple[dict[str, Any], Known]]:
+        """A batch's entries, each with its memory, which is there."""
         if not isinstance(memories, list) or not memories or not all(isinstance(entry, Mapping) for entry in memories):
             raise Invalid("memories must be a list of objects with a memory_id. Nothing was done.")
         if len(memories) > MOST:
             raise TooLarge(f"A batch has at most {MOST:,} memories; this one has {len(memories):,}. Nothing was done.")
-        for entry in memories:
-            self._found(_id(entry.get("memory_id")))
-        return [dict(entry) for entry in memories]
+        return [(dict(entry), self._found(_id(entry.get("memory_id")))[1]) for entry in memories]
+
+
+def _kept_as(event: str) -> str:
+    """The key of an addition's answer: none that somebody gave another write."""
+    return f"mem0 {event}"
 
 
 def _id(value: object) -> str:
@@ -210,7 +230,7 @@ def _counted(entity: Item, memory: Known) -> None:
 def _about(id: object) -> dict[str, Any]:
     try:
         about = json.loads(base64.urlsafe_b64decode(str(id).encode()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid("memory_export_id is no export's: hand back `id` as it was given.") from error
     if not isinstance(about, dict) or about.keys() - {"filters", *asked.IDS}:
         raise Invalid("memory_export_id is no export's: hand back `id` as it was given.")

@@ -42,7 +42,7 @@ def faults(words: list[str], *, is_whole: bool) -> str:
         case ["pip", "install", *rest]:
             named = [word for word in rest if not word.startswith("-")]
             wanted = {extra for word in named if "[" in word for extra in word[word.index("[") + 1 : word.index("]")].split(",")}
-            others = {word for word in named if not word.startswith("loci-memos")}
+            others = {word for word in named if not word.startswith(("loci-memos", ".["))}
             return "" if wanted <= EXTRAS and all(f":= {word}\n" in MAKEFILE for word in others) else "there is no such extra or package"
         case ["python", "-m", module, *_] if module.startswith("bench."):
             return "" if find_spec(module) else "there is no such module"

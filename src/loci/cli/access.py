@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from loci.cli.place import Place, scoped, verb
 from loci.cli.values import When, emit
+
+if TYPE_CHECKING:
+    from loci.system import System
 
 
 @verb("grant")
@@ -27,7 +33,7 @@ def grant(place: Place, principal: str, role: str, channel: str | None, as_json:
     """
     from loci.cli.verbs import channel_of
 
-    with place.open(is_new=True) as memory:
+    with _opened(place) as memory:
         made = memory.grant(principal, role, channel=channel_of(channel), **limits)
     if as_json:
         emit(made)
@@ -82,7 +88,7 @@ def key(place: Place, principal: str, as_json: bool, **limits: Any) -> None:
 
     It gives no rights: it stands for who has them (see grant), and may narrow them.
     """
-    with place.open(is_new=True) as memory:
+    with _opened(place) as memory:
         made, text = memory.issue_key(principal, **limits)
     if as_json:
         emit({"key": text, "id": made.id, "principal": made.principal, "expires": made.expires})
@@ -119,3 +125,14 @@ def _until(expires: datetime | None, uses: int | None) -> str:
 
 def _ended(expires: datetime | None, revoked: datetime | None) -> str:
     return f"revoked {revoked:%Y-%m-%d}" if revoked else f"{expires:%Y-%m-%d %H:%M}" if expires else ""
+
+
+@contextmanager
+def _opened(place: Place) -> Iterator[System]:
+    """The vault, which may be made by this: whoever meant another one is told."""
+    folder = Path(place.settings().vault).expanduser()
+    is_there = folder.exists()
+    with place.open(is_new=True) as memory:
+        yield memory
+    if not is_there:
+        click.echo(f"note: {folder} is a new vault; --vault names another.", err=True)

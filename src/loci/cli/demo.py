@@ -7,6 +7,8 @@ import io
 import json
 import re
 import shlex
+import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -53,7 +55,7 @@ def demo(place: Place, three_forms: bool, as_json: bool) -> None:
         cube = place.settings().cube
         walk = Walk(Place(str(folder), None, place.embedder, memory=memory), memory.cube(cube), as_json)
         walk.say(f"The vault of this demo is the folder {folder}; its cube is one file in it, {cube}.loci.")
-        walk.say(f"To type these commands yourself: export LOCI_VAULT={shlex.quote(str(folder))}")
+        walk.say(f"To type these commands yourself: export LOCI_VAULT={shlex.quote(str(folder))}{_path()}")
         for step in STEPS:
             step(walk)
     walk.say("")
@@ -227,3 +229,9 @@ def _quoted(word: str) -> str:
     if re.search(r"[\s?']", word) and not re.search(r'["$`\\!]', word):
         return f'"{word}"'
     return shlex.quote(word)
+
+
+def _path() -> str:
+    """Where the command is, for a shell that does not find it."""
+    place = Path(sys.executable).parent
+    return "" if shutil.which("loci") else f" PATH={shlex.quote(str(place))}:$PATH"

@@ -102,7 +102,8 @@ def _serve(
         cube = place.cube or place.settings().cube
         opened = memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
-        verbs = Verbs(Path(place.settings().vault).expanduser())
+        vault = Path(place.settings().vault).expanduser()
+        verbs = Verbs(vault)
         mem0 = Mem0(cube, verbs.run)
         routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())
         running = (protocol.run, partial(proxy.run, memory), partial(at_hand, opened))
@@ -110,7 +111,7 @@ def _serve(
         serving = Serving(
             memory, is_open, routes, running, page.paths(), is_local=host in LOCAL, refusal=mem0.refusal, meters=meters, traces=traces
         )
-        run(serving, share, as_json=as_json)
+        run(serving, share, what=str(vault), as_json=as_json)
     share.ended()
 
 
@@ -141,8 +142,8 @@ def _proxy(place: Place, upstream: str | None) -> Proxy:
     return Proxy(leads_to, Door(place.cube or settings.cube), States(settings.cache_folder() / "conversations"))
 
 
-def run(serving: Serving, share: Share, path: str = "", *, as_json: bool) -> None:
-    """Serves until an interrupt. Says where, and to whom."""
+def run(serving: Serving, share: Share, path: str = "", *, what: str = "the vault", as_json: bool) -> None:
+    """Serves until an interrupt. Says ``what``, where, and to whom."""
     import anyio
 
     from loci.server.app import serve as serve_on
@@ -157,7 +158,7 @@ def run(serving: Serving, share: Share, path: str = "", *, as_json: bool) -> Non
             emit({"url": url, "is_open": serving.is_open})
             sys.stdout.flush()
         note = "for every program on this machine, without a key" if serving.is_open else "with an API key (`loci key`)"
-        click.echo(f"serving at {url} {note}; an interrupt ends it.", err=True)
+        click.echo(f"serving {what} at {url} {note}; an interrupt ends it.", err=True)
 
     anyio.run(serve_on, serving, share, ready)
 

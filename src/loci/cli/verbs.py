@@ -111,7 +111,9 @@ def search(place: Place, question: str, explain: bool, is_text: bool, wait: bool
                 click.echo(recall.text)
         else:
             if held := recall.trace.withheld.get("quarantined"):
-                render.note(f"{held} memories are in quarantine and were left out; `loci review` shows them.")
+                render.note(
+                    f"{held} memories are in quarantine or were taken back, and left out; `loci review` shows them, `--decision reverted` the latter."
+                )
             if "not sure enough" in recall.trace.withheld:
                 render.note(
                     f"memory is not sure that it holds an answer (confidence {recall.confidence:.2f}); without --strict it shows the nearest."

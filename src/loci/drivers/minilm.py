@@ -101,7 +101,7 @@ def _library(name: str) -> Any:
 
 
 def _load(folder: Path, cache_dir: Path, threads: int) -> _Model:
-    os.putenv("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on it keeps a machine's id and events to be sent, unless told so before it is imported
+    os.putenv("ORT_DISABLE_TELEMETRY", "1")  # before it is imported: from 1.29 on it notes a machine's id and events to be sent
     onnxruntime, tokenizers = _library("onnxruntime"), _library("tokenizers")
     weights = _arranged(_read_safetensors(folder / "model.safetensors"))
     options = onnxruntime.SessionOptions()

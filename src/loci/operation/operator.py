@@ -162,7 +162,7 @@ class Operator:
     def _probe(self, call: MemoryCall) -> Probe:
         """Words and direction of the question. A failing embedder costs its signal, not the answer, and the trace says so."""
         if self.embedder is None:
-            missing = {"dense": "no embedding model is installed; `loci settings` says how"}
+            missing = {"dense": "there is no embedding model; `loci settings` says how to have one"}
             return Probe(call.terms, None, call.people, missing, keys=call.asked)
         try:
             vector = self.embedder.embed([call.voiced or call.text])[0]

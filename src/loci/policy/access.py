@@ -120,7 +120,8 @@ def decide(
         return Decision(False, "this vault was opened for reading only")
     fitting = [g for g in grants if verb in ROLES[g.role] and is_live(g, principal, scope.cube, now)]
     if not fitting:
-        return Decision(False, f"{principal!r} has no grant for it")
+        role = next(role for role, verbs in ROLES.items() if verb in verbs)
+        return Decision(False, f"{principal!r} has no grant for it; `loci grant {principal} {role.value} --on {scope.cube}` would be one")
     whole = [g for g in fitting if is_whole(g)]
     if whole:
         return _allowed(_first(whole), None)

@@ -49,7 +49,7 @@ class System:
         that the principal has nothing to do with, whether it is there or not."""
         governance = self._parts.governance
         if not governance.knows(name):
-            raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it.")
+            raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it. `loci grant` gives one.")
         found = self._cubes.get(name)
         return found if found is not None else self._found(name, create)
 

@@ -106,21 +106,8 @@ def filled(vault: Path, model: Embedder, memories: int) -> str:
 @contextlib.contextmanager
 def serving(vault: Path, key: str, processes: int = 1) -> Iterator[Served]:
     """A server with what it needs by default, a key included. It is ended by an interrupt."""
-    command = [
-        sys.executable,
-        "-m",
-        "loci",
-        "serve",
-        "--vault",
-        str(vault),
-        "--cube",
-        CUBE,
-        "--port",
-        "0",
-        "--json",
-        "--processes",
-        str(processes),
-    ]
+    options = {"vault": vault, "cube": CUBE, "port": 0, "processes": processes}
+    command = [sys.executable, "-m", "loci", "serve", "--json", *(f"--{name}={value}" for name, value in options.items())]
     told = {
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "",

@@ -90,7 +90,7 @@ def test_where_one_is_killed_all_end_and_it_is_said(tmp_path: Path) -> None:
 
 
 def test_where_the_first_is_killed_none_is_left(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError), serving(tmp_path / "vault", "--open", "--processes", str(COUNT)) as server:
+    with pytest.raises(AssertionError), serving(tmp_path / "vault", "--open", "--processes", str(COUNT), TMPDIR=str(tmp_path)) as server:
         answered_by(server)
         begun = processes(server)
         server.process.kill()

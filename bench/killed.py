@@ -13,7 +13,6 @@ import contextlib
 import http.client
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,9 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from loci.bench.served import served
 from loci.wire import MemOS
 
 CUBE, CLIENTS = "killed", 6
+OPTIONS = ("--cube", CUBE, "--embedder", "none", "--open")
 SHORTEST, LONGEST = 0.1, 1.0  # seconds that a server lives once it is ready
 SECONDS = 30
 PATIENCE = 0.2  # seconds between two looks whether there will be a server
@@ -116,45 +117,17 @@ class Clients:
         return True
 
 
-@contextmanager
-def server(vault: Path) -> Iterator[str]:
-    """A server, by host and port; it is killed in the end."""
-    command = [
-        sys.executable,
-        "-m",
-        "loci",
-        "serve",
-        "--vault",
-        str(vault),
-        "--cube",
-        CUBE,
-        "--embedder",
-        "none",
-        "--open",
-        "--port",
-        "0",
-        "--json",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            assert line, "the server did not start: `loci serve` says why"
-            yield urlsplit(json.loads(line)["url"]).netloc
-        finally:
-            process.kill()
-
-
 def killed_walk(folder: Path, kills: int, seed: int, *, has_keys: bool = True) -> Walk:
     """Kills so many servers on one vault, one after the other, answers what was left over, and looks at what there is."""
     walk, chance, vault = Walk(), random.Random(seed), folder / "vault"
     clients = Clients(walk, has_keys)
     with contextlib.ExitStack() as last, clients.adding():
         for _ in range(kills):
-            with server(vault) as place, clients.at(place):
+            with served(vault, *OPTIONS, is_killed=True) as server, clients.at(urlsplit(server.url).netloc):
                 time.sleep(chance.uniform(SHORTEST, LONGEST))
             walk.kills += 1
-        last.enter_context(clients.at(last.enter_context(server(vault))))
+        server = last.enter_context(served(vault, *OPTIONS, is_killed=True))
+        last.enter_context(clients.at(urlsplit(server.url).netloc))
     look(vault, walk)
     return walk
 

@@ -9,15 +9,15 @@ Needs the extra `fuzz`. The server is started here, on a free port, with a vault
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from loci.bench.served import served
 
 OPERATIONS = 64  # about as many as the document has: examples are shared among them
 CHECKS = "no_server_error,has_next_step,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -34,30 +34,9 @@ def main() -> int:
     if tool is None:
         sys.exit("schemathesis is not installed: pip install 'loci-memos[serve,fuzz]'.")
     with tempfile.TemporaryDirectory(prefix=".loci-bench-") as name, (Path(name) / "log").open("w") as log:
-        command = [
-            sys.executable,
-            "-m",
-            "loci",
-            "serve",
-            "--vault",
-            f"{name}/vault",
-            "--embedder",
-            "none",
-            "--open",
-            "--port",
-            "0",
-            "--json",
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server:
-            assert server.stdout is not None
-            line = server.stdout.readline()
-            if not line:
-                sys.exit(f"The server did not start: {(Path(name) / 'log').read_text()}")
-            try:
-                found = generated(tool, json.loads(line)["url"], asked.examples, asked.seconds, asked.seed, Path(name))
-                is_there = server.poll() is None
-            finally:
-                server.send_signal(signal.SIGINT)
+        with served(Path(name) / "vault", "--embedder", "none", "--open", log=log) as server:
+            found = generated(tool, server.url, asked.examples, asked.seconds, asked.seed, Path(name))
+            is_there = server.process.poll() is None
         mistakes = re.findall(r"^.* failed with \w+ at$", (Path(name) / "log").read_text(), re.MULTILINE)
     print(found.stdout[found.stdout.find("=== SUMMARY") :] if not found.returncode else found.stdout)
     print(f"the server was {'still' if is_there else 'NOT'} there; mistakes in its log: {mistakes or 'none'}")

@@ -6,17 +6,13 @@ python -m bench.page [--memories 100000] [--rounds 7] [--vault FOLDER] [--write]
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from loci import MemOS, Message
 from loci.bench.machine import machine
+from loci.bench.served import served
 
 RESULTS = Path(__file__).parent / "results" / "page.md"
 TARGET_MS = 1000
@@ -47,18 +44,6 @@ def build(folder: Path, count: int) -> None:
                 for n in range(first, first + BATCH)
             ]  # fmt: skip
             cube.add(said, user=f"user{first // BATCH % 40}", session=f"s{first // BATCH}")
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of `loci serve`, which has just begun and was asked nothing yet."""
-    command = [sys.executable, "-m", "loci", "serve", "--vault", str(folder), "--port", "0", "--open", "--json", "--embedder", "none"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield str(json.loads(process.stdout.readline())["url"])
-        finally:
-            process.terminate()
 
 
 def visit(browser: Browser, act: Callable[[Page], None]) -> float:
@@ -89,18 +74,23 @@ def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-background-networking"])
         browser.new_page().close()
         for _ in range(rounds):
-            with served(folder) as url:
-                note("overview, the first thing that a server is asked as it begins", visit(browser, lambda page: _overview(page, url)))
-                note("overview", visit(browser, lambda page: _overview(page, url)))
-                note("timeline with its first rows", visit(browser, lambda page: _timeline(page, url)))
-                context = browser.new_context(viewport={"width": 1280, "height": 900})
-                page = context.new_page()
-                _timeline(page, url)
-                note("from the first row to the last", within(page, _last))
-                note("to another day by the slider", within(page, _earlier))
-                context.close()
+            with served(folder, "--open", "--embedder", "none") as server:
+                _look(browser, server.url, note)
         browser.close()
     return found
+
+
+def _look(browser: Browser, url: str, note: Callable[[str, float], None]) -> None:
+    """What a server that has just begun, and was asked nothing yet, shows how soon."""
+    note("overview, the first thing that a server is asked as it begins", visit(browser, lambda page: _overview(page, url)))
+    note("overview", visit(browser, lambda page: _overview(page, url)))
+    note("timeline with its first rows", visit(browser, lambda page: _timeline(page, url)))
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    _timeline(page, url)
+    note("from the first row to the last", within(page, _last))
+    note("to another day by the slider", within(page, _earlier))
+    context.close()
 
 
 def _overview(page: Page, url: str) -> None:

@@ -271,3 +271,8 @@ class Diverged(Unsupported):
     """Learning came to nothing: the loss grew, or is no number. Nothing was kept; a smaller rate or another seed may do."""
 
     code = "diverged"
+
+
+def kinds(above: type[LociError] = LociError) -> list[type[LociError]]:
+    """Every kind of error that is defined so far, those above before those below."""
+    return [above, *(kind for below in above.__subclasses__() for kind in kinds(below))]

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Self, cast, get_origin, get_type_hints
 from urllib.parse import quote, urlencode, urlsplit
 from weakref import WeakSet
 
-from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported
+from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported, kinds
 from loci.infrastructure.files import writing
 from loci.interface import inputs
 from loci.interface.outputs import plain
@@ -327,14 +327,10 @@ def _error(status: int, body: bytes) -> LociError:
 
 def _told(problem: Mapping[str, Any]) -> LociError:
     """An error from its problem document."""
-    kinds = {kind.code: kind for kind in reversed(_below(LociError))}
-    kind = kinds.get(problem["code"], LociError)
+    known = {kind.code: kind for kind in reversed(kinds())}
+    kind = known.get(problem["code"], LociError)
     taken = [name for name in inspect.signature(kind.__init__).parameters if name in problem and name != "message"]
     return kind(str(problem["detail"]), **{name: problem[name] for name in taken})
-
-
-def _below(kind: type[LociError]) -> list[type[LociError]]:
-    return [kind, *(one for child in kind.__subclasses__() for one in _below(child))]
 
 
 for _verbs, _remote, _kind, _why in (

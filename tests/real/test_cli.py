@@ -137,6 +137,11 @@ def commands() -> dict[str, click.Command]:
 # -- the same words ------------------------------------------------------------------------------------------------------
 
 
+def test_a_grant_or_key_that_makes_a_vault_says_so(loci: Shell) -> None:
+    first, second = loci.here("key", "app"), loci.here("grant", "app", "reader", "--on", "main")
+    assert first.code == second.code == 0 and f"{loci.file.parent} is a new vault" in first.err and "new vault" not in second.err
+
+
 def test_every_verb_of_a_cube_is_a_command_and_every_command_a_verb() -> None:
     verbs = {name for name, _ in inspect.getmembers(Cube, inspect.isfunction) if not name.startswith("_")} - NOT_VERBS
     assert {SPELLED.get(name, name) for name in commands() if name not in NOT_OF_A_CUBE} == verbs

@@ -31,11 +31,11 @@ from starlette.routing import Route
 
 from loci import MemOS, Message
 from loci.server import app, gate
-from loci.server.app import Serving, listening
+from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
 from loci.server.mem0 import Mem0
 from loci.server.rest import Verbs
-from loci.server.siblings import divided
+from loci.server.siblings import divided, listening
 
 
 @pytest.fixture(scope="module")
@@ -437,7 +437,7 @@ def test_what_takes_long_is_waited_for(vault: Path, monkeypatch: pytest.MonkeyPa
     async def slow(_: Any) -> Any:
         return await anyio.to_thread.run_sync(lambda: began.set() or time.sleep(3) or Response("done"))
 
-    share = divided(app.listening("127.0.0.1", 0))
+    share = divided(listening("127.0.0.1", 0))
     with MemOS.open(vault, embedder="none", background=False) as memory:
         url = f"http://127.0.0.1:{share.taken.getsockname()[1]}/slow"
 

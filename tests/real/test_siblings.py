@@ -45,6 +45,7 @@ def answered_by(server: Server) -> None:
 def test_what_one_was_told_another_knows_and_a_key_is_done_once(tmp_path: Path) -> None:
     with serving(tmp_path / "vault", "--open", "--processes", str(COUNT)) as server:
         assert len(processes(server)) == COUNT - 1
+        assert (tmp_path / "serve.log").read_text().count(f"serving {tmp_path / 'vault'} at {server.url} ") == 1
 
         def add(number: int) -> str:
             body, key = {"messages": f"The kettle number {number % 10} is blue.", "user": "ann"}, {"Idempotency-Key": f"k{number % 10}"}

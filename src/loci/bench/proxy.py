@@ -9,17 +9,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import select
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
@@ -28,16 +23,15 @@ from urllib.parse import urlsplit
 
 from loci.bench.latency import BATCH, QUESTIONS, Advance, Split, many
 from loci.bench.machine import machine
+from loci.bench.served import Served, served
 from loci.errors import Unavailable
 from loci.ports import Embedder
-from loci.settings import inherited
 from loci.wire import MemOS
 
 TURNS = 6
 PATH, USER = "/v1/chat/completions", "ann"
 PIECES = ("", "Noted", ", that", " is", " so.")
 TARGET_MS = 25.0
-SECONDS_TO_START = 60
 
 
 class _Models(BaseHTTPRequestHandler):
@@ -69,7 +63,8 @@ def run(
         home = Path(name)
         advance(0, conversations + 1)
         _fill(home / "vault", model, memories)
-        with _upstream() as straight, _served(home, "none" if model is None else "minilm", straight) as proxied:
+        told = {"LOCI_EMBEDDER": "none" if model is None else "minilm", "LOCI_CACHE": str(home / "cache")}
+        with _upstream() as straight, served(home / "vault", "--open", "--upstream", straight, environment=told) as proxied:
             _warm(proxied.url)
             rows: list[dict[str, Any]] = []
             for number in range(conversations):
@@ -110,49 +105,6 @@ def _upstream() -> Iterator[str]:
         server.shutdown()
 
 
-@contextmanager
-def _served(home: Path, embedder: str, upstream: str) -> Iterator[_Server]:
-    """`loci serve` as a process."""
-    command = [
-        sys.executable,
-        "-m",
-        "loci",
-        "serve",
-        "--vault",
-        str(home / "vault"),
-        "--open",
-        "--port",
-        "0",
-        "--json",
-        "--upstream",
-        upstream,
-    ]
-    environment = inherited({"LOCI_EMBEDDER": embedder, "LOCI_CACHE": str(home / "cache")})
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=home, env=environment) as process:
-        assert process.stdout is not None
-        try:
-            ready, _, _ = select.select([process.stdout], [], [], SECONDS_TO_START)
-            line = process.stdout.readline() if ready else ""
-            if not line:
-                raise Unavailable(f"`loci serve` did not start within {SECONDS_TO_START} s. Start it by hand to see why.")
-            yield _Server(str(json.loads(line)["url"]), process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(SECONDS_TO_START)
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    """A running server: its address and its process."""
-
-    url: str
-    pid: int
-
-    def cpu_ms(self) -> float:
-        """What its threads have used of a processor so far (clock_getcpuclockid(3) of the process)."""
-        return 1000 * time.clock_gettime(~self.pid << 3 | 2)
-
-
 def _warm(proxied: str) -> None:
     """Asks until memory is at hand: the first search of a process loads what it needs, and is not waited for."""
     line = _Line(proxied)
@@ -181,7 +133,7 @@ class _Line:
         return taken, answer.headers.get("X-Loci-Memory", "")
 
 
-def _talk(straight: str, proxied: _Server, number: int, pause: float) -> list[dict[str, Any]]:
+def _talk(straight: str, proxied: Served, number: int, pause: float) -> list[dict[str, Any]]:
     """A conversation, of which every request goes both ways, one after the other."""
     there, here = _Line(straight), _Line(proxied.url)
     messages, rows = [{"role": "system", "content": f"You are brief. This is conversation {number}."}], list[dict[str, Any]]()
@@ -189,9 +141,9 @@ def _talk(straight: str, proxied: _Server, number: int, pause: float) -> list[di
         messages.append({"role": "user", "content": QUESTIONS[(number + turn) % len(QUESTIONS)]})
         time.sleep(pause)
         plain, _ = there.first(messages)
-        used = proxied.cpu_ms()
+        used = proxied.processor_seconds()
         taken, told = here.first(messages)
-        rows.append({"turn": turn, "straight": plain, "proxied": taken, "told": told, "cpu": proxied.cpu_ms() - used})
+        rows.append({"turn": turn, "straight": plain, "proxied": taken, "told": told, "cpu": 1000 * (proxied.processor_seconds() - used)})
         messages.append({"role": "assistant", "content": "".join(PIECES)})
     return rows
 

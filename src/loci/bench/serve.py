@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,13 +22,11 @@ from urllib.parse import urlsplit
 from loci.bench.latency import BATCH, QUESTIONS, Split, many
 from loci.bench.load import Taken, asked
 from loci.bench.machine import machine
+from loci.bench.served import Served, served
 from loci.ports import Embedder
-from loci.settings import inherited
 from loci.wire import MemOS
 
 CUBE, USER = "main", "most"
-TICKS = os.sysconf("SC_CLK_TCK")
-SECONDS_TO_END = 60
 STARTS = 7
 SAYING = {"messages": "I put the winter tyres and the blue box into the cellar, place", "user": "adder"}
 VERBS = ("search", "add", "live")
@@ -40,26 +34,12 @@ Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A server that runs: its first process, its address, the key that opens it, and how long it took until it answered that it is ready."""
+class Ready:
+    """A server that has answered that it is ready: the key that opens it, and how long that took."""
 
-    pid: int
-    url: str
+    served: Served
     key: str
-    ready_seconds: float
-
-    def processor_seconds(self) -> float:
-        """What it has computed for so far, in all its processes and threads."""
-        spent = (Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split() for pid in self._pids())
-        return sum(int(one[11]) + int(one[12]) for one in spent) / TICKS
-
-    def mebibytes(self) -> float:
-        """What it holds of the machine's memory; of what processes share, each its part."""
-        held = (Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines() for pid in self._pids())
-        return sum(int(line.split()[1]) for lines in held for line in lines if line.startswith("Pss:")) / 1024
-
-    def _pids(self) -> list[int]:
-        return [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("utf-8").split())]
+    seconds: float
 
 
 def run(
@@ -104,28 +84,20 @@ def filled(vault: Path, model: Embedder, memories: int) -> str:
 
 
 @contextlib.contextmanager
-def serving(vault: Path, key: str, processes: int = 1) -> Iterator[Served]:
-    """A server with what it needs by default, a key included. It is ended by an interrupt."""
-    options = {"vault": vault, "cube": CUBE, "port": 0, "processes": processes}
-    command = [sys.executable, "-m", "loci", "serve", "--json", *(f"--{name}={value}" for name, value in options.items())]
+def serving(vault: Path, key: str, processes: int = 1) -> Iterator[Ready]:
+    """A server with what it needs by default, a key included."""
     told = {
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONPYCACHEPREFIX": str(vault.parent / "compiled"),
     }  # as after an installation
     began = time.perf_counter()
-    process = subprocess.Popen(command, env=inherited(told), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        url = json.loads(process.stdout.readline())["url"]
-        connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    with served(vault, "--cube", CUBE, "--processes", str(processes), environment=told) as server:
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
         connection.request("GET", "/health/ready")
         assert connection.getresponse().status == 200
         connection.close()
-        yield Served(process.pid, url, key, time.perf_counter() - began)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=SECONDS_TO_END)
+        yield Ready(server, key, time.perf_counter() - began)
 
 
 def starts(vault: Path, key: str) -> dict[str, float]:
@@ -135,23 +107,23 @@ def starts(vault: Path, key: str) -> dict[str, float]:
         pass
     for _ in range(STARTS):
         with serving(vault, key) as server:
-            taken.append((server.ready_seconds, server.processor_seconds()))
+            taken.append((server.seconds, server.served.processor_seconds()))
     return {
         "ready_seconds": statistics.median(wall for wall, _ in taken), "best_seconds": min(wall for wall, _ in taken),
         "processor_seconds": statistics.median(spent for _, spent in taken),
     }  # fmt: skip
 
 
-def load(server: Served, verb: str, seconds: float, connections: int) -> dict[str, float]:
+def load(server: Ready, verb: str, seconds: float, connections: int) -> dict[str, float]:
     """Requests of one verb for some seconds; ``live`` asks for nothing, and shows what the machine and HTTP alone allow."""
     path, bodies, numbered = {
         "search": (f"/api/cubes/{CUBE}/search", [{"question": question, "user": USER} for question in QUESTIONS], ""),
         "add": (f"/api/cubes/{CUBE}/add", [SAYING], "messages"),
         "live": ("/health/live", [], ""),
     }[verb]
-    before, spent = os.getloadavg()[0], server.processor_seconds()
-    taken = asked(server.url, path, server.key, bodies, connections=connections, seconds=seconds, numbered=numbered)
-    return told(taken, seconds, server.processor_seconds() - spent) | {"load": before}
+    before, spent = os.getloadavg()[0], server.served.processor_seconds()
+    taken = asked(server.served.url, path, server.key, bodies, connections=connections, seconds=seconds, numbered=numbered)
+    return told(taken, seconds, server.served.processor_seconds() - spent) | {"load": before}
 
 
 def told(taken: Taken, seconds: float, spent: float) -> dict[str, float]:
@@ -164,15 +136,15 @@ def told(taken: Taken, seconds: float, spent: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def watched(server: Served, minutes: float, connections: int) -> dict[str, Any]:
+def watched(server: Ready, minutes: float, connections: int) -> dict[str, Any]:
     """What the server holds while it is asked, and told something every tenth time: megabytes over time, and the slope of the second half."""
     points, began, done = [], time.perf_counter(), Counter[str]()
     while (now := time.perf_counter() - began) < 60 * minutes:
-        points.append((now, server.mebibytes()))
+        points.append((now, server.served.mebibytes()))
         for verb, seconds in (("search", 9.0), ("add", 1.0)):
             found = load(server, verb, seconds, connections)
             done.update({verb: int(found["requests"]), "errors": int(found["errors"])})
-    points.append((time.perf_counter() - began, server.mebibytes()))
+    points.append((time.perf_counter() - began, server.served.mebibytes()))
     late = points[len(points) // 2 :]
     slope = statistics.linear_regression([at for at, _ in late], [held for _, held in late]).slope
     return {

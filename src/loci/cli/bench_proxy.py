@@ -24,6 +24,7 @@ def proxy(memories: int, conversations: int, pause: float, folder: Path | None, 
     The upstream is a script that answers at once. With the MiniLM embedder where it is installed. Needs the extra `serve`.
     """
     from loci.bench.proxy import report, run, table
+    from loci.bench.served import kept
     from loci.cli.render import note, progress, show_table
     from loci.errors import Unsupported
     from loci.settings import load
@@ -35,9 +36,7 @@ def proxy(memories: int, conversations: int, pause: float, folder: Path | None, 
     with progress("conversations") as advance:
         found = run(folder, embedder_of(settings), memories, conversations, pause, advance)
     if written is not None:
-        written.mkdir(parents=True, exist_ok=True)
-        (written / "report.md").write_text(report(found), "utf-8")
-        (written / "figures.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        kept(written, report(found), found)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

@@ -28,6 +28,7 @@ def serve(
     Server and load are processes of their own. Needs Linux, the extra `serve` and an embedding model.
     """
     from loci.bench.serve import COLUMNS, notes, report, run, table
+    from loci.bench.served import kept
     from loci.cli.render import note, progress, show_table
     from loci.errors import Unavailable, Unsupported
     from loci.settings import load
@@ -41,9 +42,7 @@ def serve(
     with progress("steps") as advance:
         found = run(model, memories, connections, seconds, minutes, rounds, processes, advance)
     if written is not None:
-        written.mkdir(parents=True, exist_ok=True)
-        (written / "report.md").write_text(report(found), "utf-8")
-        (written / "figures.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        kept(written, report(found), found)
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return

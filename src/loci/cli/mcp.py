@@ -108,9 +108,9 @@ def _serve_http(
 ) -> None:
     """The vault is open before the port answers."""
     from loci.cli.serve import run
-    from loci.server.app import Serving, listening
+    from loci.server.app import Serving
     from loci.server.http import PATH, Room
-    from loci.server.siblings import divided
+    from loci.server.siblings import divided, listening
     from loci.types import Trust
 
     share = divided(listening("127.0.0.1", port))

@@ -88,12 +88,12 @@ def _serve(
     place: Place, host: str, port: int, processes: int, counts: Path | None, *, is_open: bool, upstream: str | None, as_json: bool
 ) -> None:
     from loci.server import page
-    from loci.server.app import LOCAL, Serving, at_hand, listening
+    from loci.server.app import Serving, at_hand
     from loci.server.http import Room
     from loci.server.mem0 import Mem0
     from loci.server.meters import Meters
     from loci.server.rest import Verbs
-    from loci.server.siblings import divided
+    from loci.server.siblings import LOCAL, divided, listening
     from loci.types import Trust
 
     proxy = _proxy(place, upstream)
@@ -172,5 +172,7 @@ def _check(host: str, port: int, processes: int, is_open: bool) -> None:
         raise Invalid(f"--processes is {processes}; it must be from 1 to {MOST_PROCESSES}.")
     if processes > 1 and sys.platform != "linux":
         raise Unsupported("Several processes at one port need Linux. Leave --processes out.")
-    if is_open and host not in ("127.0.0.1", "localhost", "::1"):
+    from loci.server.siblings import LOCAL
+
+    if is_open and host not in LOCAL:
         raise Invalid(f"--open is for this machine alone, and --host {host} is for others too. Leave one of them out.")

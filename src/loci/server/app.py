@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import anyio
@@ -27,13 +27,11 @@ from loci.server.gate import Gate
 from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
 from loci.server.problems import OtherMethod, Refusal, encoded, problem, told
-from loci.server.siblings import Share
+from loci.server.siblings import MAX_CONNECTIONS, Share
 from loci.server.traces import Traces
 from loci.system import Cube, System
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
 OPEN_PATHS = ("/health/live", "/health/ready", "/openapi.json", "/metrics")
-MAX_CONNECTIONS = 1024
 SECONDS_IDLE = 30
 
 log = logging.getLogger("loci.server")
@@ -124,23 +122,6 @@ async def at_hand(cube: Cube) -> None:
     """Reads what searches work on before anybody asks for it: of 100,000 memories that takes a second. What is wrong with it is told to who asks."""
     with contextlib.suppress(LociError):
         await anyio.to_thread.run_sync(cube.stats)
-
-
-def listening(host: str, port: int, count: int = 1) -> list[socket.socket]:
-    """Sockets that take connections, several at the same port, and have what is written sent at once: else the second part of an answer, its body, waits
-    40 ms for somebody to confirm the first. Raises `Unavailable` where something else has the port."""
-    make = partial(socket.create_server, family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=MAX_CONNECTIONS)
-    try:
-        taken = [make((host, port))]
-        if count > 1:
-            taken.pop().close()  # nobody else has it
-            while len(taken) < count:
-                taken.append(make((host, taken[0].getsockname()[1] if taken else port), reuse_port=True))
-    except OSError as error:
-        raise Unavailable(f"Port {port} of {host} cannot be had: {error.strerror}. --port names another.") from error
-    for one in taken:
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return taken
 
 
 async def serve(serving: Serving, share: Share, ready: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from loci import __version__
-from loci.errors import Denied, Invalid, LociError
+from loci.errors import Denied, Invalid, kinds
 from loci.server.calls import CUBE_CALLS, CURSOR, IMPORT, MAX_PAGE, VAULT_CALLS, Call, is_listed
 from loci.server.schemas import Names, Schema, answer_of, schema_of
 from loci.system import Cube, System
@@ -122,8 +122,7 @@ def _export() -> Schema:
 def _codes() -> dict[int, list[str]]:
     """The codes of errors, by the status they have."""
     codes: dict[int, set[str]] = {401: {Denied.code}, 405: {Invalid.code}, 421: {Denied.code}}
-    kinds: list[type[LociError]] = [LociError, *_below(LociError)]
-    for kind in kinds:
+    for kind in kinds():
         codes.setdefault(kind.http_status, set()).add(kind.code)
     return {status: sorted(found) for status, found in sorted(codes.items())}
 
@@ -132,10 +131,6 @@ def _problems() -> dict[str, Schema]:
     """What may go wrong, by status."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {f"Problem{status}": {"description": ", ".join(found), "content": content} for status, found in _codes().items()}
-
-
-def _below(kind: type[LociError]) -> list[type[LociError]]:
-    return [one for child in kind.__subclasses__() for one in (child, *_below(child))]
 
 
 PROBLEMS: dict[str, Schema] = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _codes()}

@@ -10,8 +10,12 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from loci.errors import Unavailable
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+MAX_CONNECTIONS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,23 @@ class Share:
             raise Unavailable(
                 f"A process of this server ended with {bad[0]}, so all have ended; what was acknowledged is kept. Start it again."
             )
+
+
+def listening(host: str, port: int, count: int = 1) -> list[socket.socket]:
+    """Sockets that take connections, several at the same port, and have what is written sent at once: else the second part of an answer, its body, waits
+    40 ms for somebody to confirm the first. Raises `Unavailable` where something else has the port."""
+    make = partial(socket.create_server, family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=MAX_CONNECTIONS)
+    try:
+        taken = [make((host, port))]
+        if count > 1:
+            taken.pop().close()  # nobody else has it
+            while len(taken) < count:
+                taken.append(make((host, taken[0].getsockname()[1] if taken else port), reuse_port=True))
+    except OSError as error:
+        raise Unavailable(f"Port {port} of {host} cannot be had: {error.strerror}. --port names another.") from error
+    for one in taken:
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return taken
 
 
 def divided(taken: Sequence[socket.socket]) -> Share:

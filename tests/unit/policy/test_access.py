@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,14 @@ def test_nobody_may_do_anything_without_a_grant() -> None:
     for verb in VERBS:
         assert not ask(verb, Scope("main", user="ann")).is_allowed
         assert not ask(verb, Scope("main", user="ann"), replace(ANNS, principal="bob", role=Role.OWNER, user=None)).is_allowed
+
+
+def test_a_refusal_names_a_grant_that_would_do() -> None:
+    for verb in VERBS:
+        named = re.search(r"`loci grant (\S+) (\S+) --on (\S+)`", ask(verb, Scope("main")).reason)
+        assert named is not None
+        principal, role, cube = named.groups()
+        assert ask(verb, Scope("main"), Grant("g", principal, Role(role), cube)).is_allowed
 
 
 def test_the_owner_may_do_everything_and_sees_every_row() -> None:

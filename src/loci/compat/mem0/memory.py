@@ -186,7 +186,7 @@ class Memory:
                 return  # it is empty already
 
     def chat(self, query: str) -> None:
-        raise NotImplementedError("Chat function not implemented yet.")
+        raise NotImplementedError("Nothing here answers in words, as in mem0: search, and hand what is found to your model.")
 
     def close(self) -> None:
         """Closes the vault."""

@@ -284,6 +284,15 @@ def test_any_text_stays_what_it_is(text: str) -> None:
     assert [line.rstrip() for line in only.text.split("\n")] == [line.rstrip() for line in text.strip("\n").split("\n")]
 
 
+def test_words_right_below_the_scope_or_a_heading_are_words(cube: Cube, home: Path) -> None:
+    (page,) = [file for file in home.rglob("*.md") if file.read_text("utf-8").startswith("<!-- loci {")][:1]
+    head, _, rest = page.read_text("utf-8").partition("\n")
+    page.write_text(f"{head}\nThe lamp is green.\n\n# Tea\n## At home\nThe cup is white.\n{rest}", "utf-8")
+    cube.mirror(home)
+    assert {"The lamp is green.", "The cup is white."} <= {memory.text for memory in cube.list()}
+    assert "# Tea\n## At home\n\n" in page.read_text("utf-8") and "The lamp is green." in page.read_text("utf-8")
+
+
 def test_from_the_command_line(tmp_path: Path) -> None:
     def loci(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -28,6 +28,7 @@ NOTES = "notes"  # the file of what belongs to no session
 MARK = re.compile(r"<!-- loci (?P<id>[^\s>]+) (?P<version>\d{1,9})(?: \([^()>]*\))? -->")
 HEAD = re.compile(r"<!-- loci (?P<scope>\{.*\}) -->")
 ESCAPED = ("\\", "<!--", "#", "---", "***", "___")
+HEADING = re.compile(r"#{1,6}(\s|$)")
 NOBODYS = ("#", "---", "***", "___", "<!--")
 Whose = tuple[str | None, str | None, str | None]  # user, agent, session
 
@@ -132,8 +133,17 @@ def _runs(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
             start = start if run else number
             run.append(line)
         elif run:
-            yield start, run
+            yield from _apart(start, run)
             run = []
+
+
+def _apart(start: int, run: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The comment that says whose memories these are, and headings, stand by themselves, whatever is written right below them."""
+    count = 1 if start == 1 and HEAD.fullmatch(run[0]) else next((n for n, line in enumerate(run) if not HEADING.match(line)), len(run))
+    if count:
+        yield start, run[:count]
+    if count < len(run):
+        yield from _apart(start + count, run[count:]) if count else ((start, run),)
 
 
 def _whose(path: str, told: str) -> Whose:

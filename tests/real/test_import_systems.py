@@ -175,7 +175,7 @@ def test_mem0_changes_become_versions(cube: Cube, tmp_path: Path) -> None:
 def test_mem0_json_after_its_words_changed_there(cube: Cube, tmp_path: Path) -> None:
     path = exports.mem0_json(tmp_path)
     assert outcomes(cube.import_file(path), Outcome.REFUSED) == {CAT: "there are no words in it"}
-    assert by_foreign_id(cube)[TEA][-1].valid.end == at(2025, 12, 31)
+    assert by_foreign_id(cube)[TEA][-1].valid.end == at(2026, 1, 1), "through the day that it names"
     told = json.loads(path.read_text())
     told["results"][0] |= {"memory": "Lives in Braga", "updated_at": "2025-09-01T09:00:00+00:00"}
     path.write_text(json.dumps(told))
@@ -203,6 +203,23 @@ def test_the_changes_after_the_memories_find_them_by_their_ids(cube: Cube, tmp_p
     known = by_foreign_id(cube)
     assert done.added == 3 and set(known) == {ANA, TEA, CAT, "s1", "s2"}
     assert [m.text for m in known[ANA]] == ["Lives in Lisbon"] and known[ANA][0].scope.user == "ana"
+
+
+@pytest.mark.parametrize(("told", "end"), [("2026-06-30", at(2026, 7, 1)), ("2026-06-30T12:00:00+00:00", at(2026, 6, 30, 12))])
+@pytest.mark.parametrize("has_changes", [False, True])
+def test_what_ends_ends_with_its_changes_too(cube: Cube, tmp_path: Path, has_changes: bool, told: str, end: datetime) -> None:
+    payload = {
+        "data": "Prefers tea over coffee \u2615",
+        "user_id": "ana",
+        "created_at": "2025-03-01T10:00:00+00:00",
+        "expiration_date": told,
+    }
+    home = exports.qdrant(tmp_path, pickle.dumps(Point({"__dict__": {"id": TEA, "payload": {**payload, "shelf": 7}}})))
+    if has_changes:
+        exports.mem0_history(home)
+    done = cube.import_file(home)
+    assert by_foreign_id(cube)[TEA][-1].valid.end == end
+    assert "qdrant: fields that were not kept: shelf" in done.notes
 
 
 class Bomb:

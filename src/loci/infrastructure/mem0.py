@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -59,12 +59,19 @@ def _keep(kept: Kept, row: Row) -> None:
         row.sheet.refuse(id, "there are no words in it")
         return
     user, agent, session = (row.label(name) for name in WHOSE)
-    if unread := sorted(fields.keys() - {*IDS, *TEXTS, *WHOSE, *KNOWN}):
+    message = Message(_role(fields), text, row.at("updated_at", "created_at"), row.label("actor_id"), id=id, session=session)
+    kept.add((user, agent), message, row.line, _ending(row, id))
+
+
+def _ending(row: Row, id: str) -> list[Sequel]:
+    """When it ends: after the day that a bare date names, as mem0 has it. What of its fields is not kept is told."""
+    if unread := sorted(row.fields.keys() - {*IDS, *TEXTS, *WHOSE, *KNOWN}):
         row.sheet.note(f"fields that were not kept: {', '.join(unread)}")
     over = row.at("expiration_date")
-    sequels = [] if over is None else [Sequel(id, f"mem0: to hold until {over.date()}", over)]
-    message = Message(_role(fields), text, row.at("updated_at", "created_at"), row.label("actor_id"), id=id, session=session)
-    kept.add((user, agent), message, row.line, sequels)
+    if over is None:
+        return []
+    is_day = len(str(row.fields["expiration_date"])) == len("2025-12-31")
+    return [Sequel(id, f"mem0: to hold until {over.date()}", over + timedelta(days=1) if is_day else over)]
 
 
 KNOWN = frozenset(
@@ -114,7 +121,8 @@ def _keep_point(sheet: Sheet, name: str, blob: object, kept: Kept, chains: dict[
     if text not in (chain.last, chain.first if chain.last is None else None):
         chain.sequels.append(Sequel(id, "mem0: what its store says now", row.at("updated_at"), text))
     user, agent, session = (row.label(name) for name in WHOSE)
-    kept.add((user, agent), Message(_role(payload), chain.first, chain.at, row.label("actor_id"), id=id, session=session), 0, chain.sequels)
+    message = Message(_role(payload), chain.first, chain.at, row.label("actor_id"), id=id, session=session)
+    kept.add((user, agent), message, 0, [*chain.sequels, *_ending(row, id)])
 
 
 def _point(sheet: Sheet, name: str, blob: object) -> tuple[str, Fields | None]:

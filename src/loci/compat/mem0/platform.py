@@ -181,10 +181,11 @@ class Platform(Memory):
         """Every memory of an export, by its id or by the same filter."""
         with in_habit():
             about = {"filters": filters, **given} if memory_export_id is None else _about(memory_export_id)
-            found, count = self.page(page_size=MOST, **about)
-            for number in range(2, -(-count // MOST) + 1):
-                found += self.page(page=number, page_size=MOST, **about)[0]
-            return {"count": len(found), "results": found}
+            asking = asked.asked_of(about.pop("filters", None), self._ids(about, "export"), "export")
+            now, found = datetime.now(UTC), list[Item]()
+            while len(page := self._listed(asking, MOST, len(found), known_at=now)[0]) == MOST:
+                found += page
+            return {"count": len(found) + len(page), "results": found + page}
 
     def _once(self, key: str) -> Self:
         other = copy(self)

@@ -125,10 +125,10 @@ def _about(cube: Cube, id: str | None, source: str | None, user: str | None, age
         return f"memory {id} and the whole message that it is from:\n  {cube.get(id).text}"
     if source is not None:
         return f"all that was made of message {source}"
-    found = cube.list(user=user, agent=agent, session=session, archived=True, limit=100_000)
+    found = cube.count(user=user, agent=agent, session=session, archived=True, expired=True).total
     named = (("user", user), ("agent", agent), ("session", session))
     whose = ", ".join(f"{word} {name!r}" for word, name in named if name is not None) or "everybody"
-    return f"everything of {whose} in cube {cube.name}: {len(found):,} memories at present, and their past"
+    return f"everything of {whose} in cube {cube.name}: {found:,} memories at present, and their past"
 
 
 def _ask(what: str) -> None:

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -235,6 +236,7 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         loci.connect(url)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
 def test_a_connection_goes_with_its_thread_and_stays_with_its_process(server: Server) -> None:
     with loci.connect(server.url) as memory:
         folder = Path("/proc/self/fd")
@@ -247,9 +249,12 @@ def test_a_connection_goes_with_its_thread_and_stays_with_its_process(server: Se
         mine = memory._link._local.connection.sock.getsockname()  # type: ignore[attr-defined]
         reading, writing = os.pipe()
         if not os.fork():
-            memory.cubes()
-            os.write(writing, json.dumps(memory._link._local.connection.sock.getsockname()).encode())  # type: ignore[attr-defined]
-            os._exit(0)
+            try:
+                memory.cubes()
+                os.write(writing, json.dumps(memory._link._local.connection.sock.getsockname()).encode())  # type: ignore[attr-defined]
+            finally:
+                os._exit(0)
+        os.close(writing)
         assert tuple(json.loads(os.read(reading, 1 << 10))) != mine
         os.wait()
         assert memory.cubes() is not None

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
 
-import httpx
 from jsonschema import Draft202012Validator
 from served import Server, problem, serving
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from loci import MemOS
-from loci.server.app import Serving
 
 WORD = "mandragora"
 
@@ -74,32 +64,3 @@ def test_answers_are_as_the_document_says(server: Server, path: str, fields: dic
     schema = described["responses"]["200"]["content"]["application/json"]["schema"]
     Draft202012Validator.check_schema(schema)
     Draft202012Validator({**schema, "components": document["components"]}).validate(server.call(path, **fields))
-
-
-@pytest.mark.parametrize("is_begun", [False, True])
-def test_a_mistake_of_ours_is_told_without_words(tmp_path: Path, caplog: pytest.LogCaptureFixture, is_begun: bool) -> None:
-    async def fails(_: Request) -> Response:
-        raise ValueError(WORD)
-
-    class Begun(Response):
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            raise ValueError(WORD)
-
-    async def begins(_: Request) -> Response:
-        return Begun()
-
-    async def asked(serving: Serving) -> httpx.Response:
-        transport = httpx.ASGITransport(serving.app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-            return await http.get("/fails")
-
-    with MemOS.open(tmp_path / "vault", embedder="none") as memory, caplog.at_level(logging.INFO):
-        serving = Serving(memory, is_open=True, routes=(Route("/fails", begins if is_begun else fails),))
-        if is_begun:
-            with pytest.raises(ConnectionAbortedError) as broken:
-                anyio.run(asked, serving)
-            assert broken.value.__suppress_context__, "what a server logs of it has no words either"
-        else:
-            assert "ValueError" in problem(anyio.run(asked, serving), 500)["detail"]
-    assert "test_serve_odd.py" in caplog.text and WORD not in caplog.text

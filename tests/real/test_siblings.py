@@ -95,7 +95,7 @@ def test_where_the_first_is_killed_none_is_left(tmp_path: Path) -> None:
         answered_by(server)
         begun = processes(server)
         server.process.kill()
-        assert ended(begun)
+    assert ended(begun)
 
 
 def test_a_port_that_is_shared_is_taken_all_the_same(tmp_path: Path) -> None:
@@ -118,3 +118,13 @@ def test_nothing_of_the_counting_is_left(tmp_path: Path) -> None:
         answered_by(server)
         assert list(tmp_path.glob("loci-meters-*"))
     assert not list(tmp_path.glob("loci-meters-*"))
+
+
+def test_a_start_that_fails_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "vault").write_text("no folder")
+    with (
+        pytest.raises(AssertionError, match="is a file"),
+        serving(tmp_path / "vault", "--open", "--processes", str(COUNT), TMPDIR=str(tmp_path)),
+    ):
+        pass
+    assert "Traceback" not in (tmp_path / "serve.log").read_text() and not list(tmp_path.glob("loci-meters-*"))

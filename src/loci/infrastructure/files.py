@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -50,6 +50,13 @@ def writing(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
             publish(temporary, path, overwrite=overwrite)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def there(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Those of these paths that are there, each with what the file system says of it: others may remove some meanwhile."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            yield path, path.stat()
 
 
 @contextlib.contextmanager

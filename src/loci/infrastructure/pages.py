@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from loci.errors import Corrupt, Missing
-from loci.infrastructure.files import translated, writing
+from loci.infrastructure.files import there, translated, writing
 from loci.ports import Envelope
 
 SUFFIX = ".safetensors"
@@ -97,7 +97,7 @@ class PageFiles:
 
     def bytes(self) -> int:
         """On the disk."""
-        return sum(path.stat().st_size for path in self.folder.iterdir()) if self.folder.is_dir() else 0
+        return sum(known.st_size for _, known in there(self.folder.iterdir())) if self.folder.is_dir() else 0
 
     def _path(self, name: str) -> Path:
         assert len(name) == 64 and name.isalnum(), name

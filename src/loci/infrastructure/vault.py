@@ -13,7 +13,7 @@ from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unavailable
-from loci.infrastructure.files import publish, translated
+from loci.infrastructure.files import publish, there, translated
 from loci.infrastructure.pages import PageFiles
 from loci.ports import Clock, Entry, Files, Keyring, Registry, Secret, Store
 
@@ -107,9 +107,10 @@ class Vault:
     def clear(self) -> None:
         """What a process died over: a cube before it had a name, a file on its way. It holds words that an erasure would not find."""
         oldest = self._clock.now().timestamp() - ABANDONED_SECONDS
-        for folder in self.root.glob(f"{UNFINISHED}*"):
-            if folder.stat().st_mtime < oldest:
-                rmtree(folder)
+        for folder, known in there(self.root.glob(f"{UNFINISHED}*")):
+            if known.st_mtime < oldest:
+                with contextlib.suppress(FileNotFoundError):  # another process is at it, too
+                    rmtree(folder)
 
     def branches(self, cube: str) -> list[str]:
         """Other cubes that share a past with this one, as branches of it, of each other or as what it was branched from."""

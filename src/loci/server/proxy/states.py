@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from loci.infrastructure.files import there
+
 MOST = 2048  # of them that are kept
 
 Record = Mapping[str, Any]
@@ -26,8 +28,8 @@ class States:
         self._folder, self._most, self._lock = folder, most, threading.Lock()
         self._known: OrderedDict[str, Record | None] = OrderedDict()  # None: it is in its file
         if folder is not None and folder.is_dir():
-            files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-            self._known.update((file.stem, None) for file in files)
+            files = sorted(there(folder.glob("*.json")), key=lambda file: file[1].st_mtime_ns)
+            self._known.update((file.stem, None) for file, _ in files)
 
     def get(self, name: str) -> Record | None:
         """The record of this name, if there is one that can be read."""

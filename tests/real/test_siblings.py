@@ -29,6 +29,14 @@ def is_there(pid: int) -> bool:
         return False
 
 
+def told_of(pid: int) -> str:
+    """How a process was called."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def ended(pids: list[int]) -> bool:
     until = time.monotonic() + SECONDS
     while any(map(is_there, pids)) and time.monotonic() < until:
@@ -127,4 +135,6 @@ def test_a_start_that_fails_leaves_no_process_and_no_folder(tmp_path: Path) -> N
         serving(tmp_path / "vault", "--open", "--processes", str(COUNT), TMPDIR=str(tmp_path)),
     ):
         pass
+    left = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if str(tmp_path) in told_of(pid) and is_there(pid)]
+    assert not left, "the first waits for the others"
     assert "Traceback" not in (tmp_path / "serve.log").read_text() and not list(tmp_path.glob("loci-meters-*"))

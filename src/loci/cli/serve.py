@@ -98,7 +98,7 @@ def _serve(
 
     proxy = _proxy(place, upstream)
     share = divided(listening(host, port, processes))
-    with share.taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
+    with share.together(), share.taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
         cube = place.cube or place.settings().cube
         opened = memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)

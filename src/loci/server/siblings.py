@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,11 +34,17 @@ class Share:
             with contextlib.suppress(OSError):  # it is broken already
                 line.shutdown(socket.SHUT_RDWR)
 
-    def ended(self) -> None:
-        """Waits for the processes that this one began. Raises `Unavailable` where one did not end well."""
-        for line in self.lines:
-            line.close()
-        codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in self.begun]
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What this process does of the server. However it ends, so do the others, and those that this one began are waited for. Raises `Unavailable` where
+        one of them did not end well."""
+        try:
+            yield
+        finally:
+            self.part()
+            for line in self.lines:
+                line.close()
+            codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in self.begun]
         if bad := [code for code in codes if code]:
             raise Unavailable(
                 f"A process of this server ended with {bad[0]}, so all have ended; what was acknowledged is kept. Start it again."

@@ -106,13 +106,12 @@ def _serve(
         verbs = Verbs(vault)
         mem0 = Mem0(cube, verbs.run)
         routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())
-        running = (protocol.run, partial(proxy.run, memory), partial(at_hand, opened))
+        running = (protocol.run, proxy.run, partial(at_hand, opened))
         meters = Meters(counts)
         serving = Serving(
             memory, is_open, routes, running, page.paths(), is_local=host in LOCAL, refusal=mem0.refusal, meters=meters, traces=traces
         )
         run(serving, share, what=str(vault), as_json=as_json)
-    share.ended()
 
 
 @contextmanager

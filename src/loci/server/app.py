@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import signal
 import socket
@@ -26,7 +25,7 @@ from loci.errors import LociError, Missing, Unavailable
 from loci.server.gate import Gate
 from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
-from loci.server.problems import OtherMethod, Refusal, encoded, problem, told
+from loci.server.problems import OtherMethod, Refusal, encoded, mistake, problem, told
 from loci.server.siblings import MAX_CONNECTIONS, Share
 from loci.server.traces import Traces
 from loci.system import Cube, System
@@ -119,9 +118,19 @@ async def _strange(request: Request, error: Exception) -> Response:
 
 
 async def at_hand(cube: Cube) -> None:
-    """Reads what searches work on before anybody asks for it: of 100,000 memories that takes a second. What is wrong with it is told to who asks."""
-    with contextlib.suppress(LociError):
-        await anyio.to_thread.run_sync(cube.stats)
+    """Reads what questions work on before anybody asks one: of 100,000 memories that takes a second, and a chat waits a quarter of one for its memory. What is
+    wrong with it is told to who asks, too."""
+
+    def read() -> None:
+        cube.stats()
+        cube.rank("Is memory at hand?")
+
+    try:
+        await anyio.to_thread.run_sync(read)
+    except LociError as error:
+        log.warning("Cube %s could not be made ready; the first who asks may wait: %s", cube.name, error)
+    except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours ends no server
+        mistake(error, "making a cube ready")
 
 
 async def serve(serving: Serving, share: Share, ready: Callable[[], None]) -> None:

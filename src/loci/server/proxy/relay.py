@@ -27,7 +27,6 @@ from loci.server.proxy.states import States
 from loci.server.proxy.upstream import MAX_CALLS, Headers, Upstream
 from loci.server.rest import OPENED, VERB
 from loci.server.tools import Door
-from loci.system import System
 
 log = logging.getLogger("loci.proxy")
 TOLD = "X-Loci-Memory"
@@ -58,29 +57,13 @@ class Proxy:
         talks = [Route(path, self._talking(api), methods=["POST"]) for path, api in PATHS.items()]
         return [*talks, Route("/v1/{path:path}", self._passed, methods=METHODS)]
 
-    async def run(self, system: System) -> None:
-        """What the room does beside its routes, until it is cancelled: has memory at hand before the first chat asks for it, and at the end finishes what is in
-        hand."""
+    async def run(self) -> None:
+        """What the room does beside its routes, until it is cancelled: at the end it finishes what is in hand."""
         try:
-            if self._upstream is not None:
-                await self._warm(system)
             await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close()
-
-    async def _warm(self, system: System) -> None:
-        """The first search of a process loads what every other one finds there."""
-
-        def search() -> None:
-            self._door.opened(system, self._door.cube).rank("Is memory at hand?")
-
-        try:
-            await anyio.to_thread.run_sync(search)
-        except LociError as error:
-            log.warning("Memory could not be made ready (%s); the first chat may go without it.", error.code)
-        except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours ends no server
-            mistake(error, "making memory ready")
 
     async def _close(self) -> None:
         """Waits until what was answered is kept, and lets go of the connections."""

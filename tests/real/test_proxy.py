@@ -109,7 +109,7 @@ def running(proxy: Proxy, system: Any) -> Iterator[int]:
     @asynccontextmanager
     async def life(_: Starlette) -> Any:
         async with anyio.create_task_group() as group:
-            group.start_soon(proxy.run, system)
+            group.start_soon(proxy.run)
             yield
             group.cancel_scope.cancel()
 
@@ -693,6 +693,19 @@ def test_states_hold_no_word_and_the_oldest_go(tmp_path: Path, house: House) -> 
     assert again.get("a") is None and again.get("c") == {"state": {"n": "c"}}
     (tmp_path / "few" / "b.json").write_text("{")
     assert again.get("b") is None
+
+
+def test_where_states_cannot_be_written_what_is_said_is_kept_all_the_same(
+    tmp_path: Path, house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "states").write_text("no folder")
+    house.models.scripts = [Script("In Porto."), Script("Green tea.")]
+    first = house.openai.responses.create(model="m", input="Where do I live?", user="ann")
+    house.kept(2)
+    house.openai.responses.create(model="m", input="What do I drink?", previous_response_id=first.id, user="ann")
+    assert len(house.kept(4)) == 4 and house.proxy.unkept == 0
+    assert len({memory.origin.session for memory in house.cube.list(user="ann")[1:]}) == 1, "this process has it at hand"
+    assert "could not be written" in caplog.text and "Porto" not in caplog.text
 
 
 def test_a_state_of_another_version_costs_one_cache_and_no_chat(tmp_path: Path, house: House) -> None:

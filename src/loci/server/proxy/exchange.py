@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from loci.system import Conversation, Cube, System
 from loci.text.fence import OPEN_UNTRUSTED
 from loci.types import Channel, Message
 
+log = logging.getLogger("loci.proxy")
 BUDGET_TOKENS = 600  # for what is recalled for one message
 CUT_OFF = " [the answer was cut off here]"
 WISHES = ("on", "recall", "off")
@@ -194,13 +196,20 @@ class Exchange:
                 self._add(
                     met, Message("assistant", text, datetime.now(UTC)), _hashed(b"", met.names[-1], text), Channel.TOOL if is_tainted else None
                 )  # fmt: skip
-        if self.recalled.conversation is not None:
-            self.recalled.conversation.replied(answer.text)
-            self._states.save(met.names[-1])
         if self._api.name == "responses" and answer.id is not None:
             name = _name_of(met.cube, met.user, met.agent, answer.id)
             self._states.put(name, {SESSION: met.session})
+            self._save(name)
+        if self.recalled.conversation is not None:
+            self.recalled.conversation.replied(answer.text)
+            self._save(met.names[-1])
+
+    def _save(self, name: str) -> None:
+        """What was kept is kept without this, too, and this process has it at hand."""
+        try:
             self._states.save(name)
+        except OSError as error:
+            log.warning("Where a conversation's memories stand could not be written: %s.", error)
 
     def _add(self, met: Met, message: Message, name: str, channel: Channel | None = None) -> None:
         key = name if self._asked.thread is None else uuid4().hex  # where upstream keeps a thread, the same words may be said in it again

@@ -366,8 +366,8 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
         counts, reopened = erasure.remove(self._db, seqs, self.change, self._now)
         self._memories.clear()
         self._count_versions()
-        gone = tuple(id for id, seq in quoting.items() if not self.rows("SELECT 1 FROM memories WHERE seq = ?", seq))
-        return Removed(counts, tuple(self.claims_of(reopened)), kept, gone)
+        left = {row[0] for row in self.rows(f"SELECT seq FROM memories WHERE seq IN ({','.join(map(str, quoting.values()))})")}
+        return Removed(counts, tuple(self.claims_of(reopened)), kept, tuple(id for id, seq in quoting.items() if seq not in left))
 
     def _quoting(self, sources: Sequence[int]) -> dict[str, int]:
         """The memories that quote these sources, by their ids."""

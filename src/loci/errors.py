@@ -276,3 +276,11 @@ class Diverged(Unsupported):
 def kinds(above: type[LociError] = LociError) -> list[type[LociError]]:
     """Every kind of error that is defined so far, those above before those below."""
     return [above, *(kind for below in above.__subclasses__() for kind in kinds(below))]
+
+
+def shown(value: object, most: int = 100) -> str:
+    """The beginning of a value, as an error says it, whatever that is."""
+    try:
+        return repr(value)[:most]
+    except (ValueError, RecursionError):
+        return "a number too long to be shown, or lists too deep"

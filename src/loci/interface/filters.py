@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from loci.errors import Invalid, TooLarge
+from loci.errors import Invalid, TooLarge, shown
 from loci.ports.where import HEADER, TIMES, Several, Test, Value, Where, value_of
 from loci.text.metadata import HEADER as MARK
 
@@ -37,13 +37,13 @@ def where_of(filters: object) -> Where | None:
 
 def _object(filters: object, depth: int) -> Where:
     if not isinstance(filters, Mapping):
-        raise Invalid(f"The filter is {_shown(filters)}; it must be an object such as {{'topic': 'food'}}.")
+        raise Invalid(f"The filter is {shown(filters)}; it must be an object such as {{'topic': 'food'}}.")
     if not depth:
         raise TooLarge(f"The filter is nested more than {MAX_DEPTH} deep. Make it flatter.")
     parts: list[Where] = []
     for key, value in filters.items():
         if not isinstance(key, str) or len(key) > MAX_TEXT:
-            raise Invalid(f"The filter has the key {_shown(key)}; it must be a text of at most {MAX_TEXT:,} characters.")
+            raise Invalid(f"The filter has the key {shown(key)}; it must be a text of at most {MAX_TEXT:,} characters.")
         parts.extend([_several(key, value, depth - 1)] if key in WORDS else _tests(key, value))
     return parts[0] if len(parts) == 1 else Several("AND", tuple(parts))
 
@@ -51,10 +51,10 @@ def _object(filters: object, depth: int) -> Where:
 def _several(word: str, value: object, depth: int) -> Where:
     listed = [value] if isinstance(value, Mapping) and word == "NOT" else value
     if not isinstance(listed, list | tuple) or not listed or len(listed) > MAX_TESTS:
-        raise Invalid(f"{word} is {_shown(value)}; it must be a list of 1 to {MAX_TESTS} filters.")
+        raise Invalid(f"{word} is {shown(value)}; it must be a list of 1 to {MAX_TESTS} filters.")
     for part in listed:
         if not part:
-            raise Invalid(f"{word} holds {_shown(part)}, which asks for nothing. Leave it out.")
+            raise Invalid(f"{word} holds {shown(part)}, which asks for nothing. Leave it out.")
     return Several(word, tuple(_object(part, depth) for part in listed))
 
 
@@ -73,16 +73,16 @@ def _tests(field: str, value: object) -> list[Where]:
 def _test(field: str, operator: object, wanted: Any) -> Where:
     known = (*ONE, *ORDER, *MANY, *PART)
     if not isinstance(operator, str) or operator not in known:
-        raise Invalid(f"The filter says {_shown(operator)} of {field!r:.100}, which is no operator.{_nearest(str(operator), known)}")
+        raise Invalid(f"The filter says {shown(operator)} of {field!r:.100}, which is no operator.{_nearest(str(operator), known)}")
     if operator in MANY:
         if not isinstance(wanted, list | tuple) or len(wanted) > MAX_VALUES:
-            raise Invalid(f"{operator} of {field!r:.100} is {_shown(wanted)}; it must be a list of at most {MAX_VALUES:,} values.")
+            raise Invalid(f"{operator} of {field!r:.100} is {shown(wanted)}; it must be a list of at most {MAX_VALUES:,} values.")
         return Test(field, operator, tuple(_value(field, one) for one in wanted))
     value = _value(field, wanted)
     if operator in ORDER and value[0] not in ("number", "text"):
-        raise Invalid(f"{operator} of {field!r:.100} is {_shown(wanted)}; only numbers and texts have an order.")
+        raise Invalid(f"{operator} of {field!r:.100} is {shown(wanted)}; only numbers and texts have an order.")
     if operator in PART and (value[0] != "text" or field in TIMES):
-        raise Invalid(f"{operator} of {field!r:.100} is {_shown(wanted)}; it must be a text, and its field one.")
+        raise Invalid(f"{operator} of {field!r:.100} is {shown(wanted)}; it must be a text, and its field one.")
     return Test(field, operator, (value,))
 
 
@@ -92,7 +92,7 @@ def _value(field: str, wanted: object) -> Value:
     value = value_of(wanted)
     if value[0] == "other" or (isinstance(wanted, float) and not math.isfinite(wanted)):
         raise Invalid(
-            f"The filter compares {field!r:.100} with {_shown(wanted)}; it must be a text, a number, true, false or null. {{'in': [..]}} lists several."
+            f"The filter compares {field!r:.100} with {shown(wanted)}; it must be a text, a number, true, false or null. {{'in': [..]}} lists several."
         )
     if isinstance(wanted, str) and len(wanted) > MAX_TEXT:
         raise TooLarge(f"The filter compares {field!r:.100} with {len(wanted):,} characters; {MAX_TEXT:,} are the most.")
@@ -110,7 +110,7 @@ def _micros(field: str, wanted: object) -> int:
         return (at - EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError) as error:
         raise Invalid(
-            f"The filter compares {field} with {_shown(wanted)}; it must be an ISO 8601 time such as 2026-05-02T14:30:00Z."
+            f"The filter compares {field} with {shown(wanted)}; it must be an ISO 8601 time such as 2026-05-02T14:30:00Z."
         ) from error
 
 
@@ -118,10 +118,3 @@ def _nearest(word: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(word.lower().lstrip(MARK), [one.lstrip(MARK) for one in known], 1, 0.4)
     named = next((one for one in known if near and one.lstrip(MARK) == near[0]), None)
     return f" Did you mean {named!r}?" if named else f" There are {', '.join(known)}."
-
-
-def _shown(value: object) -> str:
-    try:
-        return f"{value!r:.100}"
-    except (ValueError, RecursionError):
-        return "a number too long to be shown, or lists too deep"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from loci.errors import Invalid, TooLarge
+from loci.errors import Invalid, TooLarge, shown
 from loci.interface import inputs
 
 MOST_STEPS, MOST_PARAMETERS, MOST_EACH = 32, 32, 100
@@ -121,7 +121,7 @@ def pipeline_of(document: object) -> Pipeline:
     fields = _object(document, "The pipeline", {"name", "parameters", "steps"})
     name, steps = fields.get("name"), fields.get("steps")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise Invalid(f"The pipeline's name is {_shown(name)}; it must be a small letter, and then letters, digits, - or _.")
+        raise Invalid(f"The pipeline's name is {shown(name)}; it must be a small letter, and then letters, digits, - or _.")
     if not isinstance(steps, Sequence) or isinstance(steps, str):
         raise Invalid(f"The pipeline {name} has no list of steps.")
     made = [_parameter(key, value) for key, value in _object(fields.get("parameters", {}), "parameters").items()]
@@ -144,23 +144,15 @@ def document_of(pipeline: Pipeline) -> dict[str, Any]:
 def _fields_of(pipeline: Pipeline) -> dict[str, Any]:
     """What was put together in Python, to be looked at like any other."""
     if not all(isinstance(step, Step) for step in pipeline.steps):
-        raise Invalid(f"The steps of the pipeline are {_shown(pipeline.steps)}; each must be a Step.")
+        raise Invalid(f"The steps of the pipeline are {shown(pipeline.steps)}; each must be a Step.")
     parameters = {name: {"kind": known.kind, "default": known.default} for name, known in pipeline.parameters.items()}
     steps = [{"verb": step.verb, "name": step.name, "with": step.given, "each": step.each} for step in pipeline.steps]
     return {"name": pipeline.name, "parameters": parameters, "steps": steps}
 
 
-def _shown(value: object) -> str:
-    """The beginning of a value, as an error says it."""
-    try:
-        return f"{value!r:.60}"
-    except (ValueError, RecursionError):
-        return "a number too long to be shown, or lists too deep"
-
-
 def _object(value: object, what: str, known: set[str] | None = None) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise Invalid(f"{what} is {_shown(value)}; it must be an object.")
+        raise Invalid(f"{what} is {shown(value)}; it must be an object.")
     for key in value:
         inputs.word_of(key, f"{what}: a name")
     if known is not None and (unknown := value.keys() - known):
@@ -179,7 +171,7 @@ def _step(place: int, value: object) -> Step:
     verb, name, each = fields.get("verb"), fields.get("name", ""), fields.get("each", "")
     for word, said in (("verb", verb), ("name", name), ("each", each)):
         if not isinstance(said, str):
-            raise Invalid(f"Step {place}: {word} is {_shown(said)}; it must be a text.")
+            raise Invalid(f"Step {place}: {word} is {shown(said)}; it must be a text.")
     return Step(str(verb), dict(given), str(name), str(each))
 
 
@@ -195,7 +187,7 @@ def check(pipeline: Pipeline, given: Mapping[str, Any] | None = None) -> Mapping
         raise Invalid(f"The pipeline {pipeline.name} has {len(pipeline.parameters)} parameters; {MOST_PARAMETERS} are the most.")
     for name, parameter in pipeline.parameters.items():
         if not NAME.fullmatch(name) or name == EACH or parameter.kind not in KINDS:
-            raise Invalid(f"The parameter {_shown(name)} of kind {_shown(parameter.kind)} is none; kinds are {', '.join(KINDS)}.")
+            raise Invalid(f"The parameter {shown(name)} of kind {shown(parameter.kind)} is none; kinds are {', '.join(KINDS)}.")
         if parameter.default is not None:
             _check_value(parameter.default, parameter.kind, f"The parameter {name}")
     kinds = {(name, ""): parameter.kind for name, parameter in pipeline.parameters.items()}
@@ -245,9 +237,9 @@ def _listed(names: Mapping[str, object]) -> str:
 def _check_step(step: Step, kinds: Mapping[tuple[str, str], str], later: set[str]) -> None:
     verb = VERBS.get(step.verb)
     if verb is None:
-        raise Invalid(f"{_shown(step.verb)} is no verb of a pipeline; there are {', '.join(VERBS)}.")
+        raise Invalid(f"{shown(step.verb)} is no verb of a pipeline; there are {', '.join(VERBS)}.")
     if step.name and (not NAME.fullmatch(step.name) or step.name == EACH or any(name == step.name for name, _ in kinds)):
-        raise Invalid(f"its name {_shown(step.name)} is taken, or is none: a small letter, and then letters, digits, - or _.")
+        raise Invalid(f"its name {shown(step.name)} is taken, or is none: a small letter, and then letters, digits, - or _.")
     if unknown := step.given.keys() - verb.takes.keys():
         raise Invalid(f"{step.verb} takes no {', '.join(sorted(unknown))}; it takes {_listed(verb.takes)}.")
     if missing := [name for name, kind in verb.takes.items() if kind.endswith("!") and name not in step.given]:
@@ -256,7 +248,7 @@ def _check_step(step: Step, kinds: Mapping[tuple[str, str], str], later: set[str
         if verb.is_model:
             raise Invalid("a model call is made once, and not for each of several.")
         if _kind_of(step.each, kinds, later, is_each=False) not in ("ids", "texts"):
-            raise Invalid(f"each is {_shown(step.each)}; it must refer to ids or texts, such as $found.ids.")
+            raise Invalid(f"each is {shown(step.each)}; it must refer to ids or texts, such as $found.ids.")
     for name, value in step.given.items():
         _check_argument(step, name, value, kinds, later)
 
@@ -282,7 +274,7 @@ def _kind_of(value: Any, kinds: Mapping[tuple[str, str], str], later: set[str], 
     """The kind of what is referred to. Raises `Invalid` for what is not there."""
     wanted = reference_of(value)
     if wanted is None:
-        raise Invalid(f"{_shown(value)} refers to nothing; a reference begins with $.")
+        raise Invalid(f"{shown(value)} refers to nothing; a reference begins with $.")
     if wanted.name == EACH and not wanted.part:
         if not is_each:
             raise Invalid("$each stands for an item of each, and there is no each.")
@@ -290,13 +282,13 @@ def _kind_of(value: Any, kinds: Mapping[tuple[str, str], str], later: set[str], 
     found = kinds.get((wanted.name, wanted.part))
     if found == "lost":
         raise Invalid(
-            f"{_shown(value)} are words from before a model call, and only ids and numbers go across one: `add` them, and recall them."
+            f"{shown(value)} are words from before a model call, and only ids and numbers go across one: `add` them, and recall them."
         )
     if found is None and wanted.name in later:
-        raise Invalid(f"{_shown(value)} is of a step that comes later, or is this one.")
+        raise Invalid(f"{shown(value)} is of a step that comes later, or is this one.")
     if found is None:
         there = ", ".join(sorted(f"${name}.{part}".rstrip(".") for name, part in kinds)) or "nothing yet"
-        raise Invalid(f"{_shown(value)} is not there; there is {there}.")
+        raise Invalid(f"{shown(value)} is not there; there is {there}.")
     return found
 
 
@@ -333,12 +325,12 @@ def _check_value(value: Any, kind: str, what: str) -> None:
         case _:
             is_right = isinstance(value, datetime) or (isinstance(value, str) and time_of(value) is not None)
     if not is_right:
-        raise Invalid(f"{what} is {_shown(value)}; it must be of kind {kind}.")
+        raise Invalid(f"{what} is {shown(value)}; it must be of kind {kind}.")
     for text in value if isinstance(value, list | tuple) else [value]:
         if isinstance(text, str):
             inputs.word_of(text, what)
     if kind in ("ids", "texts") and any(reference_of(item) is not None for item in value):
-        raise Invalid(f"{what} is {_shown(value)}; what is referred to stands for a whole list, and not in one.")
+        raise Invalid(f"{what} is {shown(value)}; what is referred to stands for a whole list, and not in one.")
 
 
 def time_of(value: str) -> datetime | None:

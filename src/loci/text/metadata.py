@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loci.errors import Invalid, TooLarge
+from loci.errors import Invalid, TooLarge, shown
 
 MAX_BYTES = 16_384  # of an object as JSON
 MAX_DEPTH = 8  # of lists and objects in each other
@@ -19,7 +19,7 @@ _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=T
 def checked(metadata: object, what: str = "metadata") -> dict[str, Any]:
     """The object as JSON gives it back. Raises `Invalid` for what is no JSON object, `TooLarge` beyond a limit."""
     if not isinstance(metadata, Mapping):
-        raise Invalid(f"{what} is {_shown(metadata)}; it must be a JSON object, a dictionary. Nothing was stored.")
+        raise Invalid(f"{what} is {shown(metadata)}; it must be a JSON object, a dictionary. Nothing was stored.")
     plain: dict[str, Any] = _checked(metadata, what, MAX_DEPTH)
     try:
         size = len((written(plain) or "").encode())
@@ -38,13 +38,13 @@ def _checked(value: object, what: str, depth: int) -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str) or key.startswith(HEADER):
-                raise Invalid(f"{what} has the key {_shown(key)}; keys are texts that do not begin with {HEADER}. Nothing was stored.")
+                raise Invalid(f"{what} has the key {shown(key)}; keys are texts that do not begin with {HEADER}. Nothing was stored.")
         return {key: _checked(entry, what, depth - 1) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_checked(entry, what, depth - 1) for entry in value]
     if value is None or type(value) in (str, int, float, bool):
         return value
-    raise Invalid(f"{what} holds {_shown(value)}; it must be texts, numbers, true, false, null, lists and objects. Nothing was stored.")
+    raise Invalid(f"{what} holds {shown(value)}; it must be texts, numbers, true, false, null, lists and objects. Nothing was stored.")
 
 
 def each(value: Any, change: Callable[[str], str]) -> Any:
@@ -64,10 +64,3 @@ def written(metadata: Mapping[str, object]) -> str | None:
 def read(text: str | None) -> dict[str, Any]:
     """What ``written`` wrote."""
     return json.loads(text) if text else {}
-
-
-def _shown(value: object) -> str:
-    try:
-        return f"{value!r:.100}"
-    except (ValueError, RecursionError):
-        return "a number too long to be shown, or lists too deep"

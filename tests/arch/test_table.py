@@ -50,4 +50,14 @@ def test_the_document_has_every_verb_and_every_problem() -> None:
             assert operation["summary"], path
             if path.startswith("/api/"):
                 assert {"401", "403", "404", "422", "503"} <= set(operation["responses"]), path
-    assert set(IMPORT.hints) - {"path"} <= {one["name"] for one in paths["/api/cubes/{cube}/import_file"]["post"]["parameters"]}
+
+
+def test_a_file_comes_and_goes_with_the_fields_of_its_verb() -> None:
+    """Its name stands for its path, and what is signed stays where the keys are."""
+    paths = described()["paths"]
+    fields = {verb: set(inspect.signature(getattr(Cube, verb)).parameters) - {"self", "progress", "path"} for verb in table.CARRYING}
+    asked = {
+        verb: {one["name"] for one in paths[f"/api/cubes/{{cube}}/{verb}"]["post"]["parameters"]} - {"cube"} for verb in table.CARRYING
+    }
+    assert asked["import_file"] - {"name"} == fields["import_file"] - {"signed_by"} == set(IMPORT.hints) - {"path"}
+    assert fields["export"] == {"overwrite", "sign"} and not asked["export"]

@@ -45,9 +45,9 @@ class Busy(Unavailable):
     """More is asked than can be answered in time; nothing was begun."""
 
 
-def problem(error: LociError, **headers: str) -> Response:
+def problem(error: LociError) -> Response:
     """The document of an error, with its status."""
-    return Response(encoded(document(error)), error.http_status, {**beside(error), **headers}, MEDIA)
+    return Response(encoded(document(error)), error.http_status, beside(error), MEDIA)
 
 
 def beside(error: LociError) -> dict[str, str]:

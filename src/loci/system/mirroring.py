@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FILE = "file"  # the author of what was edited in a mirror
 DELETED = "deleted in the mirror"
-KEPT = ("file", "cube")
 Progress = Callable[[int, int], None]
 
 

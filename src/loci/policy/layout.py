@@ -110,10 +110,12 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What may be shown at this moment: versions as they are written, and what became of their memories. What is not in it is gone."""
+    """What may be shown at this moment: versions as they are written, and what became of their memories. What is not in it is gone. A turn asks
+    for a line several times: ``written`` keeps those that were asked for."""
 
     lines: Mapping[Pair, Item]
     now: Mapping[str, Now]
+    written: dict[Entry, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,11 @@ def row_text(row: Entry | Correction, known: Known) -> str:
     """The row's line of inert data."""
     if isinstance(row, Correction):
         return write(Line(row.cite, "", note=_note(row)))
-    item = known.lines[row.pair]
-    return line_of(replace(item, text=shown(item.text, row.places, LONG)), row.cite)
+    text = known.written.get(row)
+    if text is None:
+        item = known.lines[row.pair]
+        text = known.written[row] = line_of(replace(item, text=shown(item.text, row.places, LONG)), row.cite)
+    return text
 
 
 def _note(row: Correction) -> str:

@@ -202,21 +202,19 @@ class Reader:
         (_, id, number, part, type, speaker, about, attributes, checksum, _, user, agent, session, principal, channel, origin, trust, at, zone,
          valid_from, valid_to, recorded_from, recorded_to, author, reason, ending, state, expires, priority, uses,
          last_used, cited, last_cited, stability, heat, role, kept) = row  # fmt: skip
-        entities, keywords, times = load_attributes(_str(attributes))
-        named, minutes = self._name(session), _int(zone)
-        assert isinstance(checksum, bytes) and isinstance(number, int)
+        entities, keywords, times = load_attributes(attributes)
+        named = self._name(session)
         return Memory(
-            id=str(id), version=number, kind=Kind.PLAINTEXT, part=PARTS[part], type=TYPES[type], text=quoted[0],
+            id=id, version=number, kind=Kind.PLAINTEXT, part=PARTS[part], type=TYPES[type], text=quoted[0],
             scope=Scope(self._cube, self._name(user), self._name(agent), named),
-            state=STATES[state] if state else State.GENERATED, speaker=self._name(speaker), about=_str(about),
-            at=from_micros(_int(at), minutes),
-            valid=Interval(from_micros(_int(valid_from), minutes), from_micros(_int(valid_to), minutes)),
-            recorded=Interval(from_micros(_int(recorded_from)), from_micros(_int(recorded_to))),
+            state=STATES[state] if state else State.GENERATED, speaker=self._name(speaker), about=about, at=from_micros(at, zone),
+            valid=Interval(from_micros(valid_from, zone), from_micros(valid_to, zone)),
+            recorded=Interval(from_micros(recorded_from), from_micros(recorded_to)),
             spans=quoted[1], origin=Origin(self._name(principal) or "", CHANNELS[channel], named, self._name(origin), TRUSTS[trust]),
-            checksum=checksum.hex(), author=str(author), reason=str(reason), ending=str(ending), entities=entities, keywords=keywords, times=times,
-            claims=claims, priority=_int(priority) or 0, expires=from_micros(_int(expires)), uses=_int(uses) or 0,
-            last_used=from_micros(_int(last_used)), cited=_int(cited) or 0, last_cited=from_micros(_int(last_cited)),
-            stability_days=float(stability or 0.0), heat=float(heat or 0.0), role=str(role), metadata=metadata.read(_str(kept)),
+            checksum=checksum.hex(), author=author, reason=reason, ending=ending, entities=entities, keywords=keywords, times=times,
+            claims=claims, priority=priority or 0, expires=from_micros(expires), uses=uses or 0, last_used=from_micros(last_used),
+            cited=cited or 0, last_cited=from_micros(last_cited), stability_days=stability or 0.0, heat=heat or 0.0, role=role,
+            metadata=metadata.read(kept),
         )  # fmt: skip
 
     def _spans(self, contents: set[int]) -> dict[int, tuple[str, tuple[Span, ...]]]:

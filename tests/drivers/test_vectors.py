@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.conftest import open_memory
 
-from loci import Message
-from loci.drivers.sqlite import vectors
+from loci import MemOS, Message
+from loci.drivers.sqlite import connection, vectors, view
 from loci.drivers.sqlite.vectors import Nearness, Vectors
-from loci.errors import Corrupt
+from loci.errors import Corrupt, StorageFull
+from loci.system import Cube
 from loci.testing import HashEmbedder, ManualClock
 
 COUNT, SIZE, TOP = 3000, 100, 20  # 100 components: no whole number of words
@@ -100,3 +103,39 @@ def test_a_search_answers_the_same_by_signs(tmp_path: Path, monkeypatch: pytest.
         after = [[hit.memory.id for hit in cube.search(question, user="u").hits] for question in asked]
     assert [ids[0] for ids in after] == [ids[0] for ids in before]
     assert all(len(set(a) & set(b)) >= 8 for a, b in zip(after, before, strict=True))
+
+
+def test_what_is_read_in_parts_is_the_same_also_after_one_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened() -> MemOS:
+        return open_memory(tmp_path, clock=ManualClock(), embedder=HashEmbedder())
+
+    def answers(cube: Cube) -> list[tuple[str, float]]:
+        return [(hit.memory.id, hit.score) for hit in cube.search("Where did the kettle go?", user="u").hits]
+
+    with opened() as memory:
+        cube = memory.cube("main")
+        cube.add([Message("user", f"The kettle number {n} went to street {n % 5}.", speaker=f"s{n % 3}") for n in range(40)], user="u")
+        cube.drain()
+        expected, count = answers(cube), cube.count().total
+    monkeypatch.setattr(connection, "BATCH", 7)
+    calls, append, columns = [0], Vectors.append, view._columns
+
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def third_fails(*given: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == 3:
+                raise StorageFull("no room")
+            return real(*given)
+
+        return third_fails
+
+    for where, name, real in ((Vectors, "append", append), (view, "_columns", columns)):
+        calls[0] = 0
+        with opened() as memory, monkeypatch.context() as patched:
+            patched.setattr(where, name, failing(real))
+            cube = memory.cube("main")
+            with pytest.raises(StorageFull):
+                cube.search("Where did the kettle go?", user="u")
+            assert answers(cube) == expected and cube.count().total == count
+            assert calls[0] >= 7, "in parts"
+            assert len(cube._store._picture.view.vectors) == count  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ TRY_MS = 20  # how long what need not be written now waits for whoever is writin
 HEADER_BYTES = 100  # what the smallest SQLite file begins with
 MAKING_SECONDS = 0.5  # how long another process may take from making a file to its first page
 PAUSE_SECONDS = 0.005
+BATCH = 4096  # rows
 PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=OFF",
@@ -77,6 +79,13 @@ def _expect(path: Path) -> None:
 def query(db: apsw.Connection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """All rows of a statement. A column's type is the schema's business, so rows are plain tuples."""
     return db.execute(sql, values).fetchall()
+
+
+def batches(db: apsw.Connection, sql: str, *values: Any) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a statement, some thousands at a time: what all of them take at once as Python's objects is never given back whole."""
+    found = db.execute(sql, values)
+    while rows := list(islice(found, BATCH)):
+        yield rows
 
 
 def scalar(db: apsw.Connection, sql: str, *values: Any) -> Any:

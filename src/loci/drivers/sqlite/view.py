@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loci.drivers.sqlite.codec import EPOCH, FLAG_EVENT, to_micros
-from loci.drivers.sqlite.connection import query
+from loci.drivers.sqlite.connection import batches, query
 from loci.drivers.sqlite.vectors import Vectors, look_up, slots
 from loci.errors import Corrupt
 from loci.ports import Reach, RowFilter
@@ -127,19 +127,20 @@ class View:
                 stale = query(db, f"{SELECT} WHERE v.memory IN ({marks}) AND v.seq <= {last} ORDER BY v.seq")
                 if stale:
                     self._table[:, np.searchsorted(rows, [r[0] for r in stale])] = _columns(stale, self._kept)
-        fresh = query(db, f"{SELECT} WHERE v.seq > ? ORDER BY v.seq", last)
-        if fresh:
-            self._table = _room(self._table, self._length + len(fresh))
-            self._table[:, self._length : self._length + len(fresh)] = _columns(fresh, self._kept)
-            self._length += len(fresh)
-            self.speakers.update(r[9] for r in fresh)
+        read = [_columns(rows, self._kept) for rows in batches(db, f"{SELECT} WHERE v.seq > ? ORDER BY v.seq", last)]
+        if read:
+            fresh = np.concatenate(read, axis=1)
+            self._table = _room(self._table, self._length + fresh.shape[1])
+            self._table[:, self._length : self._length + fresh.shape[1]] = fresh
+            self._length += fresh.shape[1]
+            self.speakers.update(np.unique(fresh[COLUMNS.index("speaker")]).tolist())
 
     def _read_vectors(self, db: apsw.Connection) -> None:
-        sql = "SELECT content, data FROM vectors WHERE seq > ? AND +generation = ? ORDER BY seq"  # + : by seq alone
-        fresh = query(db, sql, self._last_vector, self.generation)
-        if fresh:
-            self.vectors.append([r[0] for r in fresh], [r[1] for r in fresh])
+        sql = "SELECT content, data, seq FROM vectors WHERE seq > ? AND +generation = ? ORDER BY seq"  # + : by seq alone
+        for fresh in batches(db, sql, self._last_vector, self.generation):
             self._selections = {}
+            self.vectors.append([r[0] for r in fresh], [r[1] for r in fresh])
+            self._last_vector = fresh[-1][2]  # what follows fails by itself
 
     def rows(self, at: RowFilter, names: Numbers) -> Column:
         """Version rows that the filter lets through, in the order they were remembered."""

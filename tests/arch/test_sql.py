@@ -20,6 +20,7 @@ SINKS = {
     "versions": 0,
     "query": 1,
     "scalar": 1,
+    "batches": 1,
     "_column": 1,
     "_delete": 1,
     "_pragma": 1,

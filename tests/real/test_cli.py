@@ -8,8 +8,10 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
@@ -410,6 +412,22 @@ def test_import_then_export(loci: Shell) -> None:
     assert loci.here("export", str(loci.folder / "out.loci")).code == FAMILIES["Conflict"]
     assert loci.here("export", str(loci.folder / "out.loci"), "--overwrite").code == 0
     assert loci.here("import", str(loci.folder / "out.loci"), "--cube", "copy", "--json").json["added"] == 2
+
+
+def test_an_import_that_is_interrupted_says_what_is_kept_and_goes_on(loci: Shell) -> None:
+    said = [{"role": "user", "content": f"Room {number} is cold."} for number in range(12_000)]
+    (loci.folder / "talk.json").write_text(json.dumps(said))
+    begun = [sys.executable, "-m", "loci", "import", "talk.json", "--user", "ann", "--embedder", "none"]
+    with subprocess.Popen(begun, cwd=loci.folder, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (loci.file.exists() and loci.file.stat().st_size > 1 << 20):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130 and "what came in so far is kept" in told and told.endswith("stopped.\n")
+    kept = loci.here("count", "--json").json["total"]
+    assert 0 < kept < 12_000 and loci.here("verify").code == 0
+    again = loci("import", "talk.json", "--user", "ann", "--json").json
+    assert again["known"] == kept and again["added"] == 12_000 - kept and loci.here("count", "--json").json["total"] == 12_000
 
 
 def test_demo_walks_through_every_step(loci: Shell) -> None:

@@ -49,11 +49,15 @@ def import_(
     from loci.types import Channel
 
     with place.open_cube(is_new=True) as cube:
-        with render.progress("reading, messages") as advance:
-            imported = cube.import_file(
-                path, format=format, user=user, agent=agent, session=session, origin=origin, channel=channel_of(channel) or Channel.IMPORT,
-                signed_by=signed_by, dry_run=dry_run, progress=advance,
-            )  # fmt: skip
+        try:
+            with render.progress("reading, messages") as advance:
+                imported = cube.import_file(
+                    path, format=format, user=user, agent=agent, session=session, origin=origin, channel=channel_of(channel) or Channel.IMPORT,
+                    signed_by=signed_by, dry_run=dry_run, progress=advance,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            render.note("nothing was stored" if dry_run else "what came in so far is kept; the same command takes in the rest")
+            raise
         try:
             embed(cube)
         finally:  # what was taken in is in, also when its vectors have to wait

@@ -98,7 +98,7 @@ class Adapting(Talking):
             return chosen
         most = MOST_CHOSEN if limit is None else inputs.number(limit, "limit", 1, MOST_CHOSEN)
         if limit is None and (count := self._store.count(rows)) > most:
-            raise TooLarge(f"There are {count:,} memories, and an adapter learns {most:,} at the most: say which (about=, limit=).")
+            raise TooLarge(f"There are {count:,} memories, and an adapter learns {most:,} at the most: say which (about, limit).")
         found_all = [memory.id for memory in self._store.select(rows, most)]
         if not found_all:
             raise Invalid("Nothing is remembered here, so there is nothing to learn.")
@@ -216,9 +216,9 @@ class Adapting(Talking):
     def _chosen(self, rows: RowFilter, memories: Sequence[str], about: str | None, limit: int | None) -> Sequence[str]:
         """The memories that are to be read: those named, or those that a search finds."""
         if isinstance(memories, str) or not isinstance(memories, Sequence):
-            raise Invalid(f"memories is {memories!r:.100}; it must be a list of ids, such as [id], or about=, what to search for.")
+            raise Invalid(f"memories is {memories!r:.100}; it must be a list of ids, such as [id], or about: what to search for.")
         if bool(memories) == (about is not None):
-            raise Invalid("Name the ids of memories, or about=, what to search for; not both.")
+            raise Invalid("Name the ids of memories, or what to search for (about); not both.")
         chosen = [inputs.id_of(memory) for memory in memories] or self._recall(rows, about or "", limit=limit).ids
         if not chosen:
             raise Invalid(f"Nothing is remembered about {about!r}, so there is nothing to read.")

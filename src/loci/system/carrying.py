@@ -72,7 +72,7 @@ class Carrying(Activating):
         what it returns tells what came of it. A further call ends the one before. What goes wrong is also told in the next search's trace."""
         rows = self._allow("prepare", inputs.scope_of(self.name, user, agent, session)).rows
         if (question is None) == (not activations):
-            raise Invalid("prepare needs a question, or the ids of activation memories (activations=); not both.")
+            raise Invalid("prepare needs a question, or the ids of activation memories (activations); not both.")
         kept = self._here("brought ahead")
         if question is None:
             wish = self._wish(rows, activations, "prefix", 0.0, "prepare")

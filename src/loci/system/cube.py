@@ -314,7 +314,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             elif isinstance(to, datetime):
                 receipt = rewind(self._lifecycle, tx, sure(to, "to"), self._everything(), reason or "cube restored", author, now)
             else:
-                raise Invalid("restore needs an id, or a time to bring the whole cube back to: restore(to=datetime).")
+                raise Invalid("restore needs an id, or the time (to) that the whole cube is brought back to.")
             self._record(tx, "restore", id or self.name, receipt)
         return self._shown(receipt, allowed)
 
@@ -351,7 +351,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         }
         wanted = {k: v for k, v in ways.items() if v is not None}
         if len(wanted) != 1:
-            raise Invalid("erase needs exactly one of: an id, source=, whole=True, or some of user=, agent= and session=.")
+            raise Invalid("erase needs exactly one of: an id, a source, the whole cube (whole), or some of user, agent and session.")
         by, value = next(iter(wanted.items()))
         if by == "scope":
             named = {word: name for word, name in (("user", user), ("agent", agent), ("session", session)) if name is not None}

@@ -67,7 +67,7 @@ class Doubting(Once):
         if origin is not None:
             by["origin"] = self._redactor.text(origin)  # as it was stored
         if not by:
-            raise Invalid("revert needs one of: origin=, session=, user= or principal=; several narrow it.")
+            raise Invalid("revert needs one of: origin, session, user, principal. Several narrow it.")
         with self._store.write(self._parts.clock.now()) as tx:
             found = doubt.revert(self._store, tx, by, self._reason(reason) or "taken back with all that came from there")
             detail = {"by": sorted(by), "memories": found.memories[:100], "sources": found.sources[:100], "reopened": found.reopened}

@@ -260,7 +260,7 @@ class System:
         key file still opens with the old secret."""
         self._parts.governance.allow("rekey", Scope(cube))
         if (passphrase is None) == (key_file is None):
-            raise Invalid("rekey needs exactly one of: passphrase=, key_file=.")
+            raise Invalid("rekey needs exactly one of: a passphrase, a key file.")
         self._parts.vault.store(cube, create=False)  # which the old secret opens
         self._parts.vault.rekey(cube, Secret(passphrase or "", None if key_file is None else Path(key_file)))
         self._noted(cube, "rekey")

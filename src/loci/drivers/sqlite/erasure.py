@@ -11,8 +11,9 @@ from pathlib import Path
 import apsw
 
 from loci.drivers.sqlite import adapters, connection
-from loci.drivers.sqlite.connection import query, translate
+from loci.drivers.sqlite.connection import batches, query, translate
 from loci.drivers.sqlite.payloads import built_of, drop
+from loci.drivers.sqlite.remains import occurring
 from loci.errors import Corrupt, Locked, StorageFull, Unavailable
 from loci.text import residue as residue_of
 from loci.text.residue import PIECE
@@ -260,7 +261,8 @@ def pieces(texts: Iterable[Message], metadata: Iterable[str] = ()) -> list[bytes
 def residue(path: Path, wanted: Sequence[bytes], key: bytes | None = None) -> list[bytes]:
     """Those byte runs that still occur in the file or its write-ahead log. Of an encrypted cube the pages are looked through as
     they read with its key, free ones too, and the log must be empty: its bytes as they lie would tell nothing."""
-    return list(dict.fromkeys(piece for data in _read_through(path, key) for piece in wanted if data.find(piece) >= 0))
+    found = set[bytes]().union(*(occurring(wanted, data) for data in _read_through(path, key)))
+    return [piece for piece in wanted if piece in found]
 
 
 def _read_through(path: Path, key: bytes | None) -> Iterator[bytes]:
@@ -298,18 +300,19 @@ def _pages(db: apsw.Connection, path: Path) -> bytes:
 def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes], key: bytes | None = None) -> int:
     """Bytes looked at, none of them erased words. What survives in other sources of the cube is not counted; anything
     else is vacuumed away, and looked for again. Raises ``Corrupt`` if words remain even then."""
-    left = [p for p in residue(path, wanted, key) if not _said_elsewhere(db, p)]
+    left = _only_there(db, residue(path, wanted, key))
     if left:
         db.execute("VACUUM")
         empty_log(db, path)
-        left = [p for p in residue(path, left, key) if not _said_elsewhere(db, p)]
+        left = _only_there(db, residue(path, left, key))
     if left:
         raise Corrupt(f"{path} still holds {len(left)} runs of erased words after a vacuum. Copy what you need and delete the file.")
     return path.stat().st_size
 
 
+BETWEEN = b"\xff"  # a byte that no text in UTF-8 has
 ELSEWHERE = " UNION ALL ".join(
-    f"SELECT 1 FROM {table} WHERE instr(CAST({column} AS BLOB), ?1)"
+    f"SELECT CAST({column} AS BLOB) FROM {table} WHERE {column} IS NOT NULL"
     for table, column in (
         ("sources", "text"),
         ("sources", "caption"),
@@ -321,9 +324,12 @@ ELSEWHERE = " UNION ALL ".join(
 )
 
 
-def _said_elsewhere(db: apsw.Connection, piece: bytes) -> bool:
-    """Whether what is kept of other sources holds these bytes: their words, or somebody's or something's name."""
-    return bool(db.execute(f"{ELSEWHERE} LIMIT 1", (piece,)).fetchall())
+def _only_there(db: apsw.Connection, found: Sequence[bytes]) -> list[bytes]:
+    """Those that nothing which is kept of other sources holds: no words of theirs, and nobody's or nothing's name."""
+    said = set[bytes]()
+    for rows in batches(db, ELSEWHERE) if found else ():
+        said |= occurring(found, BETWEEN.join(row[0] for row in rows))
+    return [piece for piece in found if piece not in said]
 
 
 def _give_way(db: apsw.Connection, row: apsw.SQLiteValue) -> None:

@@ -96,8 +96,9 @@ class Reader:
     def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
         """Of the last version of each of these its vector in the active generation."""
         sql = (
-            "SELECT x.data FROM vectors x JOIN generations g ON g.number = x.generation AND g.state = 'active' WHERE x.content = (SELECT v.content"
+            "SELECT x.data FROM generations g CROSS JOIN vectors x ON x.generation = g.number AND x.content = (SELECT v.content"
             " FROM versions v JOIN memories m ON m.seq = v.memory WHERE m.id = ? AND v.recorded_to IS NULL ORDER BY v.number DESC, v.seq DESC LIMIT 1)"
+            " WHERE g.state = 'active'"
         )
         found = (query(self._db, sql, memory) for memory in memories)
         return [bytes(rows[0][0]) if rows else b"" for rows in found]

@@ -152,7 +152,12 @@ ALTER TABLE contents ADD COLUMN metadata TEXT;
 CREATE INDEX contents_with_metadata ON contents (seq) WHERE metadata IS NOT NULL;
 """
 
-STEPS: tuple[str, ...] = (CUBE, REQUESTS, METADATA)
+FOLLOWING = """
+-- what came after a version: an erasure asks it of each that goes
+CREATE INDEX versions_by_former ON versions (follows) WHERE follows IS NOT NULL;
+"""
+
+STEPS: tuple[str, ...] = (CUBE, REQUESTS, METADATA, FOLLOWING)
 VERSION = len(STEPS)
 
 

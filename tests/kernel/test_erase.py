@@ -188,6 +188,23 @@ def test_an_erased_update_takes_back_what_it_had_superseded(cube: Cube, clock: M
     assert {m.id for m in cube.list(user="ana")} == {porto, other}
 
 
+@pytest.mark.parametrize("days_ago", [0, 9])
+@pytest.mark.parametrize("said", ["I live in Oslo.", "I live in Porto."])
+def test_what_comes_back_is_held_against_what_was_said_since(cube: Cube, clock: ManualClock, said: str, days_ago: int) -> None:
+    home = cube.add("I live in Porto.", user="ana").ids[0]
+    clock.advance(days=1)
+    updated = cube.update(home, said, at=clock.now() - timedelta(days=days_ago))
+    clock.advance(days=1)
+    moved = cube.add("I moved to Berlin.", user="ana").ids[0]
+    since = clock.now()
+    clock.advance(days=1)
+    cube.erase(source=updated.sources[0])
+    assert [memory.id for memory in cube.list(user="ana")] == [moved]
+    former = cube.get(home)
+    assert former.text == "I live in Porto." and former.valid.end == since and former.claims[0].closed_by == moved
+    assert cube.verify().is_clean
+
+
 def test_an_erased_update_gives_the_former_claims_back(cube: Cube, clock: ManualClock) -> None:
     porto = cube.add("I live in Porto.", user="ana").ids[0]
     clock.advance(days=1)

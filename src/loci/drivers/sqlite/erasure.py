@@ -81,8 +81,8 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
         f"memories WHERE seq IN ({dead})", f"text_index WHERE rowid IN ({contents})",
     ):  # fmt: skip
         _delete(db, rows)
-    _settle(db, _list(kept), now)
-    reopened = _carried(db, reopened)
+    own = _settle(db, _list(kept), now)
+    reopened = [*_carried(db, reopened), *own]
     _delete(db, f"sources WHERE seq IN ({listed})")
     _delete(db, f"names WHERE seq NOT IN ({NAMED})")
     db.execute("UPDATE jobs SET user = 0 WHERE user NOT IN (SELECT seq FROM names)")
@@ -195,9 +195,9 @@ def _carried(db: apsw.Connection, reopened: Sequence[int]) -> list[int]:
     return kept
 
 
-def _settle(db: apsw.Connection, kept: str, now: int) -> None:
+def _settle(db: apsw.Connection, kept: str, now: int) -> list[int]:
     """Memories that lost some of their versions stand on their remaining words, and claim what these claim; a forgotten one
-    stays forgotten since it was."""
+    stays forgotten since it was. Returns the claims that hold again by that."""
     db.execute(
         "UPDATE versions SET valid_to = max(valid_from, coalesce((SELECT max(at) FROM moves WHERE memory = versions.memory AND"
         f" after = 'expired'), ?)) WHERE memory IN ({kept}) AND recorded_to IS NULL AND valid_to IS NULL"
@@ -208,10 +208,13 @@ def _settle(db: apsw.Connection, kept: str, now: int) -> None:
         "UPDATE memories SET source = (SELECT p.source FROM contents c JOIN spans p ON p.content = c.seq WHERE c.memory = memories.seq"
         f" ORDER BY c.seq, p.ordinal LIMIT 1) WHERE seq IN ({kept})"
     )
-    db.execute(
-        f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE memory IN ({kept}) AND closed_by = memory AND content IN"
-        " (SELECT content FROM versions WHERE memory = claims.memory AND recorded_to IS NULL AND valid_to IS NULL)"
+    own = _column(
+        db,
+        f"SELECT seq FROM claims WHERE memory IN ({kept}) AND closed_by = memory AND content IN"
+        " (SELECT content FROM versions WHERE memory = claims.memory AND recorded_to IS NULL AND valid_to IS NULL)",
     )
+    db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE seq IN ({_list(own)})")
+    return own
 
 
 def scrub(db: apsw.Connection, path: Path) -> None:

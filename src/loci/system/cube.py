@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from loci.errors import Denied, EmbedderFailed, Invalid, LociError, Unsupported
+from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, LociError, Unsupported
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
@@ -405,13 +405,23 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         checked, faults = self._store.faults(kept)
         if any(fault.where.startswith(("activation", "adapter", "file")) for fault in faults):
             return Report(checked, tuple(faults))  # what lies beside it is judged by rows, and these are not what they were
+        try:
+            beside, gone = self._beside()
+        except Corrupt as error:
+            if not faults:
+                raise
+            beside, gone = [Fault(self.name, "file", str(error))], []  # by what is named already
+        return Report(checked, (*faults, *beside), tuple(gone))
+
+    def _beside(self) -> tuple[list[Fault], list[str]]:
+        """Faults of what lies beside the cube's file, and what was let go of for them."""
         left = [Fault(self.name, "activation lent", told) for told in self._activations.settle(self._parts.clock.now())]
         now, gone = self._parts.clock.now(), list[str]()
         if self._parts.governance.is_writable:
             gone = [*self._activations.mend(now), *self._adapters.mend(now)]
         broken = [Fault(self.name, f"activation {id}", told) for id, told in self._activations.faults()]
         broken += [Fault(self.name, f"adapter {id}", told) for id, told in self._adapters.faults()]
-        return Report(checked, (*faults, *left, *broken), tuple(gone))
+        return [*left, *broken], gone
 
     def stats(
         self,

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from loci.errors import Invalid, Malformed, TooLarge
-from loci.infrastructure.files import translated, writing
+from loci.errors import Conflict, Invalid, Malformed, TooLarge
+from loci.infrastructure.files import there, translated, writing
 from loci.types import Memory
 
 MANIFEST = ".loci-mirror.json"
@@ -28,6 +28,7 @@ NOTES = "notes"  # the file of what belongs to no session
 MARK = re.compile(r"<!-- loci (?P<id>[^\s>]+) (?P<version>\d{1,9})(?: \([^()>]*\))? -->")
 HEAD = re.compile(r"<!-- loci (?P<scope>\{.*\}) -->")
 ESCAPED = ("\\", "<!--", "#", "---", "***", "___")
+NO_FILE = (0, 0)
 HEADING = re.compile(r"#{1,6}(\s|$)")
 NOBODYS = ("#", "---", "***", "___", "<!--")
 Whose = tuple[str | None, str | None, str | None]  # user, agent, session
@@ -203,15 +204,14 @@ def read(folder: Path, whose: Whose) -> list[Page]:
 
 def stamp_of(folder: Path, path: str) -> tuple[int, int]:
     """(bytes, time of the last change) of a file; zeros where there is none."""
-    file = folder / path
-    if not file.exists():
-        return (0, 0)
-    found = file.stat()
-    return (found.st_size, found.st_mtime_ns)
+    for _, found in there([folder / path]):
+        return (found.st_size, found.st_mtime_ns)
+    return NO_FILE
 
 
-def write(folder: Path, path: str, raw: bytes) -> bool:
-    """Gives a file its new words, if they are new. Folders are made; a link is refused."""
+def write(folder: Path, path: str, raw: bytes, stamp: tuple[int, int] | None = None) -> bool:
+    """Gives a file its new words, if they are new. Folders are made; a link is refused. Raises `Conflict` for one that somebody has saved since it had
+    this ``stamp``."""
     file = folder / path
     for part in (file, *file.parents):
         if part == folder:
@@ -224,7 +224,15 @@ def write(folder: Path, path: str, raw: bytes) -> bool:
         file.parent.mkdir(parents=True, exist_ok=True)
         with writing(file, overwrite=True) as target:
             target.write(raw)
+            if stamp is not None:
+                check(folder, path, stamp)
     return True
+
+
+def check(folder: Path, path: str, stamp: tuple[int, int]) -> None:
+    """Raises `Conflict` for a file that is another than it was."""
+    if stamp_of(folder, path) != stamp:
+        raise Conflict(f"{path} was changed while the mirror was at it. The cube has what it said before; mirror again.")
 
 
 def manifest(folder: Path) -> Manifest | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import stat
 from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
-from loci.errors import Corrupt, Missing
+from loci.errors import Corrupt, Missing, Unavailable
 from loci.infrastructure.files import there, translated, writing
 from loci.ports import Envelope
 
 SUFFIX = ".safetensors"
+TRIES = 3
 AGAIN = "Its text is used instead; `loci activate` builds it again."
 
 
@@ -33,9 +36,12 @@ class PageFiles:
         if self._is_whole(name, len(data)):
             return name, len(data)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with translated(path), writing(path, overwrite=True) as file:
-            file.write(data)
-        return name, len(data)
+        for _ in range(TRIES):
+            with contextlib.suppress(Missing):  # somebody tidied away what no row names yet
+                with writing(path, overwrite=True) as file:
+                    file.write(data)
+                return name, len(data)
+        raise Unavailable(f"{path} was taken away {TRIES} times while it was written. Try again when less is erased.")
 
     def _is_whole(self, name: str, size: int) -> bool:
         """Whether it is there, in every byte: one that is not is written anew."""
@@ -55,8 +61,11 @@ class PageFiles:
 
     def has(self, name: str, size: int) -> bool:
         """Whether the page is there in its full length."""
-        path = self._path(name)
-        return path.is_file() and not path.is_symlink() and path.stat().st_size == size
+        try:
+            known = self._path(name).lstat()
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(known.st_mode) and known.st_size == size
 
     def open(self, name: str, size: int, *, is_checked: bool = False, again: str = AGAIN) -> memoryview:
         """The bytes of a page. Its length is compared each time, its hash when this process reads it first, or as ``is_checked`` says.
@@ -118,6 +127,8 @@ def destroy(path: Path) -> None:
             return
         with os.fdopen(handle, "r+b") as file:
             path.unlink(missing_ok=True)
+            if os.fstat(handle).st_nlink:  # it was given another name meanwhile, by who wrote it
+                return
             size = os.fstat(handle).st_size
             for start in range(0, size, 1 << 20):
                 file.write(bytes(min(1 << 20, size - start)))

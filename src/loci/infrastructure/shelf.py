@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from loci.infrastructure.files import translated
+from loci.infrastructure.files import there, translated
 from loci.infrastructure.pages import destroy, sync
 
 
@@ -19,7 +19,7 @@ class Shelf:
     def size(self, name: str) -> int | None:
         """In bytes; None where there is no such file, or no folder that could be looked into."""
         path = self._path(name)
-        return path.stat().st_size if path is not None else None
+        return None if path is None else next((known.st_size for _, known in there([path])), None)
 
     def hash(self, name: str) -> str:
         """SHA-256 of a file; empty where `size` is None."""

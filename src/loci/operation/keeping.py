@@ -5,7 +5,7 @@ checked, let go of and tidied away; `reading` makes them, and `activation` answe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -54,8 +54,8 @@ class Keeping:
 
     def manifest(self, id: str, version: int | None = None) -> Manifest:
         """Raises `Missing`, or `Corrupt` for one that cannot be read."""
-        if version is not None and (id, version) in self._manifests:
-            return self._manifests[id, version]
+        if version is not None and (known := self._manifests.get((id, version))) is not None:
+            return known
         row = self._store.payload(id)
         known = self._manifests[id, row.number] = activation.load(row.manifest)
         return known
@@ -145,10 +145,14 @@ class Keeping:
     def _forget_all_but(self, rows: Sequence[PayloadRow]) -> None:
         """What somebody let go of is not at hand any more either."""
         known = {(row.id, row.number) for row in rows}
-        gone = [self._manifests.pop(key) for key in list(self._manifests) if key not in known]
+        popped = (self._manifests.pop(key, None) for key in list(self._manifests) if key not in known)
+        gone = {page.chain for manifest in popped if manifest is not None for page in manifest.pages}
         if gone:
-            kept = {page.chain for manifest in self._manifests.values() for page in manifest.pages}
-            self._residence.keep(kept, {page.chain for manifest in gone for page in manifest.pages})
+            self._let_go(gone)
+
+    def _let_go(self, pages: Collection[str]) -> None:
+        """Of these pages, what no activation memory that is known has any more is not at hand any more."""
+        self._residence.keep({page.chain for manifest in list(self._manifests.values()) for page in manifest.pages}, pages)
 
     def _next_version(self, id: str) -> int:
         return next((row.number + 1 for row in self._store.payloads() if row.id == id), 1)

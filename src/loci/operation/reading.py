@@ -67,6 +67,8 @@ class Reading(Keeping):
             manifest = self._measured(manifest, state, kept, most_divergence)
             manifest = self._commit(manifest, memories, at, record, partial(self._write, state, names, [], chosen, None))
         self._residence.put(names, kept)
+        if (manifest.id, manifest.version) not in self._manifests:  # erased since, when there was nothing at hand to let go of
+            self._let_go(names)
         return handle_of(self._store.payload(id), manifest)
 
     def _commit(

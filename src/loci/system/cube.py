@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, LociError, Unsupported
+from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, LociError, Locked, Unsupported
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
@@ -494,8 +494,15 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             return
         self._scheduler.wake()
         if self._parts.capacity:
-            now = self._parts.clock.now()
-            with self._store.write(now) as tx:
-                archived = self._lifecycle.fit(tx, self._parts.capacity, now)
-                if archived:
-                    tx.audit("lifecycle", "move", archived[0], {"to": "archived", "memories": archived})
+            try:
+                self._fit(self._parts.capacity, self._parts.clock.now())
+            except Locked:
+                pass  # what was said is stored; the next write puts away what is too much
+            except LociError as error:
+                self._scheduler.failure = error
+
+    def _fit(self, capacity: int, now: datetime) -> None:
+        with self._store.try_write(now) as tx:
+            archived = self._lifecycle.fit(tx, capacity, now)
+            if archived:
+                tx.audit("lifecycle", "move", archived[0], {"to": "archived", "memories": archived})

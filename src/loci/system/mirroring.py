@@ -196,8 +196,7 @@ class Mirror:
         whoses = {page.path: page.whose for page in pages}
         contents: dict[str, list[tuple[Paragraph, Memory | None]]] = {}
         for page in pages:
-            if markdown.stamp_of(self.folder, page.path) != page.stamp:
-                raise Conflict(f"{page.path} was changed while it was read. The cube has what it said before; mirror again.")
+            markdown.check(self.folder, page.path, page.stamp)
             kept = contents.setdefault(page.path, [])
             for paragraph in page.paragraphs:
                 memory = left.pop(said.get((page.path, paragraph.line)) or paragraph.id or "", None)
@@ -209,8 +208,10 @@ class Mirror:
             path = homes.setdefault(whose, _free(markdown.path_of(whose), whoses))
             whoses.setdefault(path, whose)
             contents.setdefault(path, []).append((block(memory), memory))
+        stamps = {page.path: page.stamp for page in pages}
         changed = sum(
-            markdown.write(self.folder, path, markdown.rendered(Page(path, whoses[path]), kept)) for path, kept in contents.items()
+            markdown.write(self.folder, path, markdown.rendered(Page(path, whoses[path]), kept), stamps.get(path, markdown.NO_FILE))
+            for path, kept in contents.items()
         )
         return len(contents), changed
 

@@ -62,6 +62,7 @@ NOT_COMMANDS = {
     "pending",
     "prepare",
     "rank",
+    "quoted",
     "within",
 }
 

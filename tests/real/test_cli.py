@@ -32,6 +32,7 @@ NOT_OF_A_CUBE = {
 NOT_VERBS = {
     "call",
     "rank",
+    "quoted",
     "drain",
     "pending",
     "paused",
@@ -240,6 +241,13 @@ def test_search_shows_a_table_with_date_speaker_source_and_plan(told: tuple[Shel
     loci, old, _ = told
     out = loci.here("search", "Where does Alice live?", "--as-of", "2025-03-01", "--explain").out
     assert all(word in out for word in ("2025-01-05", "Alice", "I live in Porto.", f"a1 · {old}", "intent", "weights", "milliseconds"))
+
+
+def test_what_a_table_shows_beside_a_hit_is_no_look_of_its_own(loci: Shell) -> None:
+    loci.add("I live in Porto.", user="ann", id="a1")
+    assert "a1" in loci.here("search", "Where does Ann live?").out
+    reads = [record["detail"]["verb"] for record in loci.here("log", "--json").json if record["verb"] == "read"]
+    assert reads == ["search"]
 
 
 def test_search_prints_the_block_for_a_prompt_and_nothing_else(told: tuple[Shell, str, str]) -> None:

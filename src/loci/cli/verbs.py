@@ -171,11 +171,9 @@ def _three(values: Mapping[str, float]) -> dict[str, str]:
 
 def citations(cube: Cube, memories: Sequence[Memory]) -> dict[str, str]:
     """Where each memory was said: the message's own name where it has one, else its session."""
-    cited = {}
-    for memory in memories:
-        messages = [source.message for source in cube.why(memory.id).sources]
-        cited[memory.id] = ", ".join(dict.fromkeys(m.id or m.session or "" for m in messages)).strip(", ")
-    return cited
+    quoted = cube.quoted([memory.id for memory in memories]) if memories else {}
+    named = {id: dict.fromkeys(source.message.id or source.message.session or "" for source in found) for id, found in quoted.items()}
+    return {id: ", ".join(names).strip(", ") for id, names in named.items()}
 
 
 @verb("get")

@@ -76,7 +76,7 @@ def why_not(store: Store, operator: Operator, query: Query, at: RowFilter, id: s
 
 def _filtered(store: Store, memory: Memory, at: RowFilter) -> str | None:
     """The filter that leaves the memory out, in words; None when it passes."""
-    if memory.id in {m.id for m in store.select(at, limit=1 << 40)}:
+    if store.present([memory.id], at):
         return None
     if at.user is not None and memory.scope.user != at.user:
         return f"it belongs to {memory.scope.user or 'no user'}, the question is asked for {at.user}"

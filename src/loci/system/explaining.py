@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from loci.interface.inputs import aware, sure
 from loci.operation import explain
 from loci.operation.lifecycle import Difference, difference
 from loci.system.asking import Asking
-from loci.types import Head, Query, Record, Scope
+from loci.types import Head, Query, Record, Scope, Source
 
 
 class Explaining(Asking):
@@ -36,6 +36,14 @@ class Explaining(Asking):
             k for k in found.links if all(self._parts.governance.admits(rows, end, self._store.scope_of) for end in (k.source, k.target))
         ]
         return replace(found, links=tuple(near), records=())  # the log is the auditor's
+
+    def quoted(self, memories: Sequence[str]) -> Mapping[str, Sequence[Source]]:
+        """The messages that each of these memories quotes, for who shows what was found already: it is no look of its own, and in no log."""
+        found = {}
+        for id in inputs.ids_of(memories):
+            self._reach("why", id)
+            found[id] = [self._store.source(span.source) for span in self._store.history(id)[-1].spans]
+        return found
 
     def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
         """Why a memory is not in the answer to a question: which filter, rank or budget kept it out, and by how much."""

@@ -26,7 +26,7 @@ STAYING = {
     "export_activation": FOLDERS, "import_activation": FOLDERS, "export_adapter": FOLDERS, "mirror": FOLDERS,
     "conversation": "A conversation keeps its state with its program; the proxy has one for programs elsewhere.",
     "prepare": "It brings pages to the hand of a model in this process.",
-    "rank": "It is for learning a ranker.", "call": "It shows how a question is read.",
+    "rank": "It is for learning a ranker.", "quoted": "It goes with what was found already; `why` says it.", "call": "It shows how a question is read.",
     "drain": "The queue is worked where the vault is open.", "pending": "`jobs` says it.", "paused": "`jobs` says it.",
     "acting": OPEN, "once": OPEN, "close": OPEN,
     "kept": "Who asks again with the key of a write is given its answer.",

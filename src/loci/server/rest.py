@@ -191,7 +191,7 @@ def made(answer: Answer) -> Response:
     """An answer as JSON."""
     body = encoded(answer)
     if len(body) > MAX_ANSWER:
-        raise TooLarge(f"The answer has {len(body):,} bytes; the limit is {MAX_ANSWER:,}. Ask for less: a limit, or a budget_tokens.")
+        raise TooLarge(f"The answer has {len(body):,} bytes; the limit is {MAX_ANSWER:,}. Ask for less: a limit, a budget_tokens, or a shorter time.")
     return Response(body, media_type="application/json")
 
 

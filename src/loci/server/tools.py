@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,7 +26,6 @@ from loci.system import Cube, System
 MAX_ANSWER_BYTES = 2_000_000  # of JSON that a question is answered with
 MAX_TOLD = 300  # characters of what is said of a wrong value, which repeats it
 MAX_HITS = 1_000  # memories in one answer
-OPENING = threading.Lock()  # of cubes
 CUBE = "cube"
 SCOPE = ("cube", "user", "agent", "session")
 RENAMED = {"memory": "id"}  # as at the command line: one word for what is changed and for what is looked up
@@ -154,11 +152,10 @@ class Door:
         return answer
 
     def opened(self, system: System, cube: str, *, create: bool = False) -> Cube:
-        """A cube of the vault. One thread at a time opens one."""
+        """A cube of the vault."""
         if cube != self.fixed.get(CUBE, cube):
             raise Denied(f"cube is {cube!r:.100}, and this server was opened on {self.fixed[CUBE]!r} alone. Leave it out.")
-        with OPENING:
-            return system.cube(cube, create=create)
+        return system.cube(cube, create=create)
 
     def _bound(self, tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as the verb takes them, and the cube: checked, with their defaults, and what is fixed in its place."""

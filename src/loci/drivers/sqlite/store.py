@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import threading
 import time
@@ -46,11 +47,18 @@ class SqliteStore(Looking):
 
     def __init__(self, path: Path, cube: str, now: datetime, *, create: bool = False, key: bytes | None = None) -> None:
         self.path, self.cube, self._key = path, cube, key
+        self._process = os.getpid()
+        if path.resolve() in _INHERITED:
+            raise Unavailable(
+                f"{path} was open when this process was forked from another, and SQLite cannot open it here again: "
+                "fork before the vault is opened, or start the process anew (multiprocessing's 'spawn')."
+            )
         self._local = threading.local()
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
         self._picture, self._view_lock = Picture(path), threading.RLock()  # of what is committed
         self._names, self._turns = Names(), Turns()  # for writing
         db = connect(path, create=create, look=recognise, key=key)
+        _STORES.add(self)
         self._keep(db)
         try:
             self._open(db, now)
@@ -353,10 +361,13 @@ class SqliteStore(Looking):
             erasure.empty_log(self._db(), self.path)
 
     def close(self) -> None:
+        if os.getpid() != self._process:  # closing here would take the log from under the process that opened it
+            return
         for db in tuple(self._opened):
             db.close()
         self._opened.clear()
         self._local = threading.local()
+        _STORES.discard(self)
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
@@ -384,6 +395,9 @@ class SqliteStore(Looking):
         return self._picture
 
     def _db(self) -> apsw.Connection:
+        """This thread's connection. SQLite's locks are the process's: one that came by a fork protects nothing."""
+        if os.getpid() != self._process:
+            raise Unavailable(f"{self.path} was opened by another process; open the vault after the fork.")
         db: apsw.Connection | None = getattr(self._local, "db", None)
         if db is None:
             db = connect(self.path, key=self._key)
@@ -406,3 +420,13 @@ def _ids(db: apsw.Connection, memories: set[int]) -> dict[int, str]:
 
 def _header(db: apsw.Connection) -> dict[str, Any]:
     return {str(key): value for key, value in query(db, "SELECT key, value FROM header")}
+
+
+def _inherit() -> None:
+    """In a forked child: notes what the parent had open. SQLite believes that it holds the locks on it, which stayed with the parent."""
+    _INHERITED.update(store.path.resolve() for store in _STORES)
+
+
+_STORES: WeakSet[SqliteStore] = WeakSet()  # that are open
+_INHERITED: set[Path] = set()
+os.register_at_fork(after_in_child=_inherit)

@@ -132,6 +132,30 @@ def test_that_others_write_when_vectors_are_there_is_no_failure_of_theirs(open_v
     assert job.attempts == 0
 
 
+@pytest.mark.parametrize("then", ["the next answer", "closing"])
+def test_a_job_that_could_not_be_given_back_is_soon_after(open_vault: Callable[..., MemOS], then: str) -> None:
+    others: list[apsw.Connection] = []
+
+    class Slow(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            if texts == ["The roof leaks."] and others:
+                others[-1].execute("BEGIN IMMEDIATE")
+            return super().embed(texts)
+
+    memory = open_vault(embedder=Slow())
+    cube = memory.cube("main")
+    cube.add("The roof leaks.")
+    others.append(apsw.Connection(str(cube._store.path)))  # type: ignore[attr-defined]
+    assert cube.search("roof").hits and cube.jobs()[0].state == "leased"
+    others.pop().close()
+    if then == "closing":
+        memory.close()
+        (job,) = open_vault(embedder=None).cube("main").jobs()
+        assert (job.state, job.attempts) == ("ready", 0)
+    else:
+        assert cube.search("roof").hits and cube.pending() == 0
+
+
 def test_that_others_write_is_no_failure_of_an_answer(open_vault: Callable[..., MemOS]) -> None:
     cube = open_vault(embedder=HashEmbedder()).cube("main")
     cube.add("The roof leaks.")

@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -128,6 +128,7 @@ class Scheduler:
         self._thread: threading.Thread | None = None
         self._woken = 0.0
         self._behind = timedelta(0)
+        self._owed: list[Callable[[Write], None]] = []  # jobs that could not be given back
         self.failure: LociError | None = None
 
     # -- foreground ----------------------------------------------------------------------------------------------------
@@ -277,6 +278,9 @@ class Scheduler:
         if self._thread is not None:
             self._thread.join()
         try:
+            if self._owed:
+                with self._working:
+                    self._pay(self._store.write)
             self._note_uses(self._store.try_write)
         except LociError as error:
             self.failure = error
@@ -325,6 +329,7 @@ class Scheduler:
             return self._step_alone(self._store.write, pace, works)
 
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
+        self._pay(write)
         due = self._due(works) if works else None
         if due is None or due > self._now():
             return False  # without taking the lock of those who write
@@ -332,7 +337,7 @@ class Scheduler:
         if held is None:
             return False
         work, jobs, given, epoch = held
-        give_back = partial(self._give_back, write, jobs, epoch)
+        give_back = partial(self._end, write, jobs, epoch)
         try:
             others = partial(self._step_alone, write, pace, self._short if work.is_long else [])
             breath = _Breath(pace, partial(self._prolong, jobs), others, lambda: work.is_long and self._stop.is_set())
@@ -353,7 +358,8 @@ class Scheduler:
             self.failure.__cause__ = error
             give_back(type(error).__name__, str(error))
         except BaseException:  # interrupted: nobody should wait for the lease to end
-            give_back("interrupted", "", is_failure=False)
+            with suppress(Locked):
+                give_back("interrupted", "", is_failure=False)
             raise
         return True
 
@@ -377,9 +383,23 @@ class Scheduler:
                     return work, jobs, given, tx.epoch
         return None
 
-    def _give_back(
+    def _end(
         self, write: Write, jobs: Sequence[Job], epoch: int, code: str, told: str, *, is_failure: bool = True, is_final: bool = False
     ) -> None:
+        """Gives jobs back. While others write, that is owed until the next step, and raises `Locked`."""
+        self._owed.append(partial(self._give_back, jobs, epoch, code, told, is_failure, is_final))
+        self._pay(write)
+
+    def _pay(self, write: Write) -> None:
+        while self._owed:
+            debt = self._owed.pop(0)
+            try:
+                debt(write)
+            except Locked:
+                self._owed.insert(0, debt)
+                raise
+
+    def _give_back(self, jobs: Sequence[Job], epoch: int, code: str, told: str, is_failure: bool, is_final: bool, write: Write) -> None:
         """For another try, or none. What a driver says may quote a text: once something was erased meanwhile, only its code is kept."""
         now = self._now()
         with write(now) as tx:

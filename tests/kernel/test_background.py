@@ -145,7 +145,7 @@ def test_a_job_that_could_not_be_given_back_is_soon_after(open_vault: Callable[.
     memory = open_vault(embedder=Slow())
     cube = memory.cube("main")
     cube.add("The roof leaks.")
-    others.append(apsw.Connection(str(cube._store.path)))  # type: ignore[attr-defined]
+    others.append(apsw.Connection(str(cube._store.path)))
     assert cube.search("roof").hits and cube.jobs()[0].state == "leased"
     others.pop().close()
     if then == "closing":

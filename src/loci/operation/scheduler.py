@@ -122,6 +122,7 @@ class Scheduler:
         self._cited: list[Cited] = []
         self._retention = retention or Recency()
         self._reads: list[Read] = []
+        self._reads_due = READS_KEPT  # how many there are when the next answer tries to write them
         self._used_lock, self._held = threading.Lock(), threading.local()
         self._working = threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
@@ -170,23 +171,29 @@ class Scheduler:
             self._held.uses = None
 
     def note_read(self, principal: str, verb: str, memories: Sequence[str]) -> None:
-        """For the audit log: who read what. Written with the uses, and at once when many have gathered."""
+        """For the audit log: who read what. Written with the uses, and when many have gathered: at once, or behind whoever writes just now."""
         if not self._is_auditing:
             return
         with self._used_lock:
             self._reads.append((self._clock.now().isoformat(), principal, verb, tuple(memories)))
-            is_full = len(self._reads) >= READS_KEPT
-        if is_full and not self._store.is_within:  # what may be taken back takes no record of a read with it
-            self.write_reads()
+            is_due = len(self._reads) >= self._reads_due
+        if is_due and not self._store.is_within:  # what may be taken back takes no record of a read with it
+            try:
+                self._write_reads(self._store.try_write)
+            except Locked:
+                self.wake()
 
     def write_reads(self) -> None:
         """Puts what was read into the log."""
+        self._write_reads(self._store.write)
+
+    def _write_reads(self, write: Write) -> None:
         with self._used_lock:
-            reads, self._reads = self._reads, []
+            reads, self._reads, self._reads_due = self._reads, [], READS_KEPT
         if not reads:
             return
         try:
-            with self._store.write(self._clock.now()) as tx:
+            with write(self._clock.now()) as tx:
                 self._audit_reads(tx, reads)
         except BaseException:
             self._keep_reads(reads)
@@ -200,6 +207,7 @@ class Scheduler:
     def _keep_reads(self, reads: Sequence[Read]) -> None:
         with self._used_lock:
             self._reads = [*reads, *self._reads]
+            self._reads_due = len(self._reads) + READS_KEPT
 
     def wake(self) -> None:
         """Something is in the queue."""
@@ -271,8 +279,9 @@ class Scheduler:
         return done
 
     def close(self) -> None:
-        """Ends the thread after the job in hand; what is still queued is worked at the next opening. Uses are noted if the cube
-        can be written now; if not, ``failure`` says why."""
+        """Ends the thread after the job in hand; what is still queued is worked at the next opening. What was read is
+        written, and what could not be given back is, as soon as others let it be. Uses alone are noted if the cube can be written now. If not,
+        ``failure`` says why."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -281,7 +290,7 @@ class Scheduler:
             if self._owed:
                 with self._working:
                     self._pay(self._store.write)
-            self._note_uses(self._store.try_write)
+            self._note_uses(self._store.write if self._reads else self._store.try_write)
         except LociError as error:
             self.failure = error
 
@@ -301,6 +310,8 @@ class Scheduler:
 
     def _work_on(self) -> None:
         """Works until nothing is due."""
+        if len(self._reads) >= READS_KEPT:
+            self.write_reads()
         is_more = True
         while is_more and not self._stop.is_set():
             if self._may_gather():
@@ -442,7 +453,7 @@ class Scheduler:
         with self._used_lock:
             found, self._used = self._used, Counter()
             cited, self._cited = self._cited, []
-            reads, self._reads = self._reads, []
+            reads, self._reads, self._reads_due = self._reads, [], READS_KEPT
         if not found and not cited and not reads:
             return
         try:

@@ -476,6 +476,34 @@ def test_a_slow_memory_is_not_waited_for_and_the_exchange_is_kept_nonetheless(
         released.set()
 
 
+def test_recalls_that_were_given_up_on_keep_their_places_until_they_end(
+    tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, lock = threading.Event(), threading.Lock()
+    running_now = most = 0
+
+    def slowly(self: Exchange) -> Any:
+        nonlocal running_now, most
+        with lock:
+            running_now += 1
+            most = max(most, running_now)
+        released.wait(20)
+        with lock:
+            running_now -= 1
+        return b"", None
+
+    monkeypatch.setattr(Exchange, "recall", slowly)
+    monkeypatch.setattr(relay, "MAX_READERS", 2)
+    house = House(tmp_path, models)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where?"}]}
+    with house.memory:
+        with house.served(seconds=0.05):
+            told = [house.post("/v1/chat/completions", body, x_loci_memory="recall").headers["x-loci-memory"] for _ in range(5)]
+            assert told == ["failed; code=slow"] * 2 + ["failed; code=busy"] * 3 and most == 2
+            threading.Timer(0.3, released.set).start()
+        assert running_now == 0  # the server has waited for them
+
+
 def test_what_is_no_conversation_is_for_upstream_to_refuse(house: House) -> None:
     house.models.scripts = [Script(status=400, error=b'{"error": {"message": "bad"}}')]
     for raw in (b"not json", b"[]", b'{"messages": 3}', b"[" * 100_000):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import anyio
 import anyio.to_thread
@@ -47,7 +49,8 @@ class Proxy:
 
     def __init__(self, upstream: Upstream | None, door: Door, states: States, seconds: float = RECALL_SECONDS) -> None:
         self._upstream, self._door, self._states, self._seconds = upstream, door, states, seconds
-        self._readers, self._writers = anyio.CapacityLimiter(MAX_READERS), anyio.CapacityLimiter(MAX_WRITERS)
+        self._readers = ThreadPoolExecutor(MAX_READERS, "loci-recall")  # who is given up on keeps its place until it ends
+        self._writers = anyio.CapacityLimiter(MAX_WRITERS)
         self._keeping: set[asyncio.Task[None]] = set()
         self.unkept = 0
         """Exchanges that could not be kept since the start."""
@@ -66,13 +69,14 @@ class Proxy:
                 await self._close()
 
     async def _close(self) -> None:
-        """Waits until what was answered is kept, and lets go of the connections."""
+        """Waits until what was answered is kept and every recall is over, and lets go of the connections."""
         for _ in range(100):  # answers that a shutdown has cut off come to their end
             if self._upstream is None or not self._upstream.calls:
                 break
             await asyncio.sleep(0.01)
         while self._keeping:
             await asyncio.wait(self._keeping)
+        await anyio.to_thread.run_sync(self._readers.shutdown)
         if self._upstream is not None:
             await self._upstream.client.aclose()
 
@@ -120,14 +124,15 @@ class Proxy:
             if named.wish == "off":
                 return None, raw, "off"
             exchange = Exchange(api, self._door, self._states, request.scope[OPENED], named, raw)
+            recalling = self._readers.submit(copy_context().run, exchange.recall)
             with anyio.move_on_after(self._seconds):
-                placed, found = await anyio.to_thread.run_sync(exchange.recall, limiter=self._readers, abandon_on_cancel=True)
+                placed, found = await asyncio.wrap_future(recalling)
                 exchange.recalled = found
                 note = f"recalled={found.lines}; tokens={found.tokens}"
                 if found.rewritten:
                     note += f"; rewritten={','.join(reason.name.lower() for reason in found.rewritten)}"
                 return exchange, placed, note
-            return exchange, raw, "failed; code=slow"
+            return exchange, raw, f"failed; code={'busy' if recalling.cancelled() else 'slow'}"
         except LociError as error:
             return exchange, raw, f"failed; code={error.code}"
         except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours must not break a chat

@@ -476,6 +476,29 @@ def test_a_slow_memory_is_not_waited_for_and_the_exchange_is_kept_nonetheless(
         released.set()
 
 
+def test_a_cube_that_opens_slowly_takes_no_other_chats_memory(tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, released = threading.Event(), threading.Event()
+    opened = Door.opened
+
+    def slowly(self: Door, system: Any, cube: str | None, *, create: bool = False) -> Any:
+        if cube == "big":
+            begun.set()
+            released.wait(20)
+        return opened(self, system, cube, create=create)
+
+    monkeypatch.setattr(Door, "opened", slowly)
+    house = House(tmp_path, models)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where?"}]}
+    told: list[str] = []
+    with house.memory, house.served(seconds=2):
+        slow = threading.Thread(target=lambda: told.append(house.post("/v1/chat/completions", body, x_loci_cube="big").headers["x-loci-memory"]))  # fmt: skip
+        slow.start()
+        assert begun.wait(10)
+        assert house.post("/v1/chat/completions", body, x_loci_memory="recall").headers["x-loci-memory"].startswith("recalled=")
+        released.set()
+        slow.join()
+
+
 def test_recalls_that_were_given_up_on_keep_their_places_until_they_end(
     tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from loci.errors import Conflict, Denied, Invalid
@@ -23,6 +22,7 @@ from loci.system import Conversation, Cube, System
 from loci.text.fence import OPEN_UNTRUSTED
 from loci.types import Channel, Message
 
+T = TypeVar("T")
 log = logging.getLogger("loci.proxy")
 BUDGET_TOKENS = 600  # for what is recalled for one message
 CUT_OFF = " [the answer was cut off here]"
@@ -69,6 +69,20 @@ class Met:
     names: tuple[str, ...]
 
 
+class _Lazy(Generic[T]):
+    """Made when it is first asked for. `cached_property` has one lock for all exchanges in Python 3.11, and a cube that opens slowly would hold it."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, one: Any, owner: type) -> T:
+        made = one.__dict__[self._name] = self._make(one)
+        return made
+
+
 class Exchange:
     """A request and its answer. ``recall``, then ``sent`` when upstream has taken it, then ``keep``."""
 
@@ -78,7 +92,7 @@ class Exchange:
         self.recalled = Recalled()
         """What went with the request."""
 
-    @cached_property
+    @_Lazy
     def _body(self) -> Json:
         try:
             body = json.loads(self._raw)
@@ -88,14 +102,14 @@ class Exchange:
             raise Invalid("The request is no JSON object.")
         return body
 
-    @cached_property
+    @_Lazy
     def _asked(self) -> Asked:
         asked = self._api.read(self._body)
         if asked is None:
             raise Invalid(f"The request has no {self._api.messages} that are a conversation.")
         return asked
 
-    @cached_property
+    @_Lazy
     def _met(self) -> Met:
         asked, named, fixed = self._asked, self._named, self._door.fixed
         for word in ("user", "agent", "session"):

@@ -34,15 +34,23 @@ class States:
     def get(self, name: str) -> Record | None:
         """The record of this name, if there is one that can be read."""
         with self._lock:
-            found = self._known.get(name)
-        if found is None and self._folder is not None:
-            found = _read(self._folder / f"{name}.json")  # which another process of the server may have written
+            found = self._at_hand(name)
+        if found is not None or self._folder is None:
+            return found
+        read = _read(self._folder / f"{name}.json")  # which another process of the server may have written
         with self._lock:
+            found = self._at_hand(name)
+            if found is None and read is not None:
+                self._known[name] = read
+                return self._at_hand(name)
             if found is None:
                 self._known.pop(name, None)
-            else:
-                self._known[name] = found
-                self._known.move_to_end(name)
+        return found
+
+    def _at_hand(self, name: str) -> Record | None:
+        found = self._known.get(name)
+        if found is not None:
+            self._known.move_to_end(name)
         return found
 
     def put(self, name: str, record: Record) -> None:

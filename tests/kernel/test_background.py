@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -100,6 +101,30 @@ def test_a_closed_vault_leaves_no_thread(open_vault: Callable[..., MemOS]) -> No
     memory.cube("main").add("The kettle is blue.")
     assert loci_threads()
     memory.close()
+    assert not loci_threads()
+
+
+def test_many_that_wake_a_cube_at_once_begin_one_worker(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    together, begun = threading.Barrier(2), list[str]()
+
+    class Slow(threading.Thread):
+        def __init__(self, *, name: str, **named: object) -> None:
+            begun.append(name)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait(0.5)
+            super().__init__(name=name, **named)  # type: ignore[arg-type]
+
+    memory = open_vault(embedder=HashEmbedder(), is_background=True)
+    cube = memory.cube("main")
+    callers = [threading.Thread(target=cube._scheduler.wake) for _ in range(2)]
+    monkeypatch.setattr(threading, "Thread", Slow)
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    memory.close()
+    assert begun == ["loci-main"] and not loci_threads()
+    cube._scheduler.wake()
     assert not loci_threads()
 
 

@@ -124,7 +124,7 @@ class Scheduler:
         self._reads: list[Read] = []
         self._reads_due = READS_KEPT  # how many there are when the next answer tries to write them
         self._used_lock, self._held = threading.Lock(), threading.local()
-        self._working = threading.Lock()
+        self._working, self._waking = threading.Lock(), threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._woken = 0.0
@@ -214,9 +214,10 @@ class Scheduler:
         if not self._is_background:
             return
         self._woken = monotonic()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=f"loci-{Path(self._store.cube).name}", daemon=True)
-            self._thread.start()
+        with self._waking:
+            if self._thread is None and not self._stop.is_set():
+                self._thread = threading.Thread(target=self._run, name=f"loci-{Path(self._store.cube).name}", daemon=True)
+                self._thread.start()
         self._wake.set()
 
     def resume(self) -> None:
@@ -282,7 +283,8 @@ class Scheduler:
         """Ends the thread after the job in hand; what is still queued is worked at the next opening. What was read is
         written, and what could not be given back is, as soon as others let it be. Uses alone are noted if the cube can be written now. If not,
         ``failure`` says why."""
-        self._stop.set()
+        with self._waking:
+            self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()

@@ -186,6 +186,8 @@ def translate(error: apsw.Error, path: Path) -> LociError:
             return Locked(f"{path} is held by another process. Nothing was changed; try again when it has finished.")
         case apsw.ProtocolError():
             return Locked(f"{path} is opened by so many at once that its lock could not be had. Nothing was changed; try again.")
+        case apsw.ConnectionClosedError() | apsw.CursorClosedError() | apsw.ThreadingViolationError():
+            return Unavailable(f"{path} was closed while it was in use. What was not finished was rolled back; open the vault again.")
         case apsw.FullError():
             return StorageFull(f"No room on the disk of {path}. The change was rolled back; free some space and retry.")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.AuthError():

@@ -20,7 +20,7 @@ from loci.drivers.sqlite import adapters, counting, erasure, payloads
 from loci.drivers.sqlite.check import check
 from loci.drivers.sqlite.cipher import address
 from loci.drivers.sqlite.codec import keyed_hash, to_micros
-from loci.drivers.sqlite.connection import TRY_MS, connect, query, roll_back, scalar, translated, unsure
+from loci.drivers.sqlite.connection import BUSY_TIMEOUT_MS, PAUSE_SECONDS, TRY_MS, connect, query, roll_back, scalar, translated, unsure
 from loci.drivers.sqlite.looking import Looking
 from loci.drivers.sqlite.picture import Picture
 from loci.drivers.sqlite.reader import Reader
@@ -53,7 +53,7 @@ class SqliteStore(Looking):
                 f"{path} was open when this process was forked from another, and SQLite cannot open it here again: "
                 "fork before the vault is opened, or start the process anew (multiprocessing's 'spawn')."
             )
-        self._local = threading.local()
+        self._local, self._is_closed = threading.local(), False
         self._opened: WeakSet[apsw.Connection] = WeakSet()  # a thread that ends takes its connection with it
         self._picture, self._view_lock = Picture(path), threading.RLock()  # of what is committed
         self._names, self._turns = Names(), Turns()  # for writing
@@ -363,11 +363,24 @@ class SqliteStore(Looking):
     def close(self) -> None:
         if os.getpid() != self._process:  # closing here would take the log from under the process that opened it
             return
+        self._is_closed = True
+        end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
         for db in tuple(self._opened):
-            db.close()
+            self._end(db, end)
         self._opened.clear()
         self._local = threading.local()
         _STORES.discard(self)
+
+    def _end(self, db: apsw.Connection, end: float) -> None:
+        """Closes a connection, once the statement that another thread runs on it is over."""
+        while True:
+            try:
+                db.close()
+                return
+            except apsw.ThreadingViolationError as error:
+                if time.monotonic() > end:
+                    raise Locked(f"{self.path} is in use by another thread of this process. Close it when that has finished.") from error
+            time.sleep(PAUSE_SECONDS)
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
@@ -400,9 +413,17 @@ class SqliteStore(Looking):
             raise Unavailable(f"{self.path} was opened by another process; open the vault after the fork.")
         db: apsw.Connection | None = getattr(self._local, "db", None)
         if db is None:
+            self._expect_open()
             db = connect(self.path, key=self._key)
             self._keep(db)
+            if self._is_closed:  # in the meantime
+                db.close()
+        self._expect_open()
         return db
+
+    def _expect_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable(f"{self.path} was closed; open the vault again.")
 
     def _keep(self, db: apsw.Connection) -> None:
         self._local.db = db

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, Unavailable
+from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, ReadOnly, Unavailable
 from loci.infrastructure.files import publish, there, translated
 from loci.infrastructure.pages import PageFiles
 from loci.ports import Clock, Entry, Files, Keyring, Registry, Secret, Store
@@ -80,7 +80,7 @@ class Vault:
 
     def branch(self, cube: str, name: str, as_of: datetime | None, prepare: Callable[[Store], None]) -> Store:
         """A copy of a cube under a new name, as ``prepare`` leaves it; before that, nobody sees it. Raises ``Conflict`` when the name
-        is taken."""
+        is taken, or when something was erased from the cube meanwhile."""
         target, origin = self.path(name), self.store(cube, create=False)
         is_taken = f"There is a cube {name!r} already. Choose another name for the branch."
         if target.exists():
@@ -91,18 +91,33 @@ class Vault:
                 path, key = Path(folder) / target.name, self._new_key(name)
                 origin.copy(path, key)
                 with closing(self._files.open(path, name, create=False, key=key)) as store:
+                    with store.write(self._clock.now()) as tx:
+                        copied = tx.epoch
                     prepare(store)
                     store.gather()
                     entry = Entry(name, store.id, self._clock.now(), cube, as_of)
-                if target.exists():
-                    raise Conflict(is_taken)
-                self._registry.note(entry)  # before there is one: a branch that nobody knows of would be left out of an erasure's receipt
-                publish(path, target)
+                with self._unerased(origin, copied):
+                    if target.exists():
+                        raise Conflict(is_taken)
+                    self._registry.note(entry)  # before there is one: an erasure's receipt would leave out a branch that nobody knows of
+                    publish(path, target)
         except FileExistsError as error:
             raise Conflict(is_taken) from error
         except OSError as error:
             raise Unavailable(f"The branch {name!r} could not be made in {self.root}: {error.strerror}. Nothing was changed.") from error
         return self.store(name, create=False)
+
+    @contextlib.contextmanager
+    def _unerased(self, origin: Store, copied: int) -> Iterator[None]:
+        """A block in which nothing is erased from a cube. Raises ``Conflict`` when something was since the epoch ``copied``."""
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(ReadOnly):  # nobody erases from a file that nobody writes
+                if held.enter_context(origin.write(self._clock.now())).epoch != copied:
+                    raise Conflict(
+                        f"Something was erased from cube {origin.cube!r}, or reverted in it, while it was being branched, and the branch would have kept "
+                        "it. No branch was made; branch again."
+                    )
+            yield
 
     def clear(self) -> None:
         """What a process died over: a cube before it had a name, a file on its way. It holds words that an erasure would not find."""

@@ -63,7 +63,7 @@ def erase(
     value: str,
     principal: str,
     now: datetime,
-    branches: Sequence[str],
+    branches: Callable[[], Sequence[str]],
     within: tuple[Reach, ...] | None,
     adapters: Adapters,
     queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
@@ -75,7 +75,8 @@ def erase(
     this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
     ``within`` would go along, since they were made of these. What had learned of the words learns anew without them. ``queued`` names the
     jobs that hold these words, or are of the user or session that is erased: they are emptied. ``tidy`` destroys the files of what models had made of the words, before the
-    erasure is committed: a crash in between costs what can be built again. ``settle`` has servers forget it, after that."""
+    erasure is committed: a crash in between costs what can be built again. ``branches`` are asked for once it is: one that was being made is
+    there by then, or never is. ``settle`` has servers forget it, after that."""
     try:
         erased = _erase(store, by, value, principal, now, branches, within, adapters, queued, tidy, scope)
     except Missing:
@@ -91,7 +92,7 @@ def _erase(
     value: str,
     principal: str,
     now: datetime,
-    branches: Sequence[str],
+    branches: Callable[[], Sequence[str]],
     within: tuple[Reach, ...] | None,
     adapters: Adapters,
     queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
@@ -121,4 +122,4 @@ def _erase(
         tx.audit(principal, "erase", store.cube, told)
     record = store.head()
     scanned = store.scrub(words, removed.metadata)
-    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches), store.is_encrypted, record)
+    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches()), store.is_encrypted, record)

@@ -366,7 +366,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             value,
             self._parts.governance.principal,
             self._parts.clock.now(),
-            [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
+            lambda: [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
             allowed.rows.within,
             self._adapters,
             self._queued_of,

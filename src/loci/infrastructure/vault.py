@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -71,10 +73,9 @@ class Vault:
             if is_new and not create:
                 near = f" There are: {', '.join(self.names()[:8])}." if self.names() else " The vault is empty."
                 raise Missing(f"There is no cube {cube!r} in {self.root}.{near}")
-            if is_new:
-                self._make(path, cube)
+            is_made = is_new and self._make(path, cube)
             store = self._stores[cube] = self._open(path, cube)
-            if is_new:
+            if is_made:
                 self._registry.note(Entry(cube, store.id, self._clock.now()))
         return store
 
@@ -96,7 +97,7 @@ class Vault:
                     prepare(store)
                     store.gather()
                     entry = Entry(name, store.id, self._clock.now(), cube, as_of)
-                with self._unerased(origin, copied):
+                with self._unerased(origin, copied), self._naming():
                     if target.exists():
                         raise Conflict(is_taken)
                     self._registry.note(entry)  # before there is one: an erasure's receipt would leave out a branch that nobody knows of
@@ -118,6 +119,17 @@ class Vault:
                         "it. No branch was made; branch again."
                     )
             yield
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """A block in which no other process or thread gives a cube's file its name: it ends with one owner of the name, here and in the
+        registry."""
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            _lock(folder, is_patient=True)
+            yield
+        finally:
+            os.close(folder)
 
     def clear(self) -> None:
         """What a process died over: a cube before it had a name, a file on its way. It holds words that an erasure would not find."""
@@ -201,15 +213,20 @@ class Vault:
             return store
         raise Unavailable(f"Cube {cube!r} is being encrypted or decrypted. Try again when that is over.")
 
-    def _make(self, path: Path, cube: str) -> None:
-        """A new cube's file. It gets its name when it is whole: a file of that name is a cube at any moment, or a damaged one."""
+    def _make(self, path: Path, cube: str) -> bool:
+        """A new cube's file. It gets its name when it is whole: a file of that name is a cube at any moment, or a damaged one. False where
+        another process was faster: its file it is."""
         self.clear()
         with translated(path), TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
             made = Path(folder) / path.name
             with closing(self._files.open(made, cube, create=True, key=self._new_key(cube))) as store:
                 store.gather()
-            with contextlib.suppress(FileExistsError):  # another process was faster: its file it is
-                publish(made, path)
+            try:
+                with self._naming():
+                    publish(made, path)
+            except FileExistsError:
+                return False
+        return True
 
     def _new_key(self, cube: str) -> bytes | None:
         """The key of a cube to be made; None where cubes are plain."""
@@ -230,3 +247,19 @@ class Vault:
         for store in self._stores.values():
             store.close()
         self._stores.clear()
+
+
+def _lock(handle: int, *, is_patient: bool) -> bool:
+    """Locks an open file or folder until it is closed. False where somebody else has the lock, unless one waits for it. Where the system
+    or the file system has no such locks it is true at once."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if is_patient else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

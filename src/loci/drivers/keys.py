@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -116,7 +117,7 @@ class FileKeyring:
         return key
 
     def retire(self, cube: str) -> None:
-        with _translated(self.path(cube)):
+        with _translated(self.path(cube)), _held(self.path(cube)):
             self.path(cube).replace(self._pending(cube))
             _sync(self._folder)
 
@@ -133,13 +134,19 @@ class FileKeyring:
 
     def rewrap(self, cube: str, secret: Secret) -> None:
         path = self.path(cube)
+        before = _read(path)
         wrapped = _wrap(self.open(cube), secret, self._place)
-        with _translated(path), path.open("r+b") as old:
-            with _written(path, wrapped) as temporary:
-                temporary.replace(path)
-            _sync(self._folder)
-            if os.fstat(old.fileno()).st_nlink == 0:
-                _overwrite(old.fileno())
+        with _translated(path), contextlib.suppress(FileNotFoundError), _held(path) as old:
+            if _read(path) == before:
+                with _written(path, wrapped) as temporary:
+                    temporary.replace(path)
+                _sync(self._folder)
+                if os.fstat(old).st_nlink == 0:
+                    _overwrite(old)
+                return
+        raise Conflict(
+            f"The key in {path} was destroyed or changed in this moment, and is not wrapped anew. `loci stats` shows what is there."
+        )
 
     def destroy(self, cube: str) -> list[Path]:
         found = [path for path in (self.path(cube), self._pending(cube)) if path.exists()]
@@ -300,9 +307,29 @@ def _written(path: Path, content: bytes) -> Iterator[Path]:
 
 
 def _destroy(path: Path) -> None:
-    with path.open("r+b") as file:
-        _overwrite(file.fileno())
-    path.unlink()
+    with _held(path) as key:
+        _overwrite(key)
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[int]:
+    """The key file at ``path``, which nobody else wraps anew, moves or destroys in the block. Raises `FileNotFoundError` when there is none."""
+    while True:
+        with path.open("r+b") as file:
+            _lock(file.fileno())
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file.fileno()
+                return
+
+
+def _lock(handle: int) -> None:
+    """Locks an open file until it is closed, where the system and the file system have such locks."""
+    if sys.platform != "win32":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _overwrite(handle: int) -> None:

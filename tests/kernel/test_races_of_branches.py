@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -15,6 +18,7 @@ from loci.errors import Conflict
 from loci.infrastructure import vault
 from loci.infrastructure.files import publish
 from loci.operation.erasure import Erased
+from loci.ports import Store
 from loci.system import Cube
 from loci.wire import MemOS
 
@@ -106,3 +110,27 @@ def test_a_cube_that_was_branched_while_it_was_to_be_made_is_known_as_a_branch(
     monkeypatch.setattr(kernel, "_make", branch_and_make)
     memory.cube("what-if")
     assert cube.erase(user="ana").branches == ("what-if",)
+
+
+def test_a_branch_that_takes_hours_is_not_cleared_away(cube: Cube, folder: Path) -> None:
+    cube.add("The kettle is quibblewicked.", user="ana")
+    kernel = cube._parts.vault
+
+    def take_hours(_: Store) -> None:
+        (way,) = folder.glob(".branching-*")
+        os.utime(way, (0, 0))
+        kernel.clear()
+
+    kernel.branch("main", "what-if", None, take_hours)
+    assert not list(folder.glob(".branching-*"))
+    assert cube.erase(user="ana").branches == ("what-if",)
+
+
+def test_what_a_killed_process_had_on_its_way_is_cleared_away(cube: Cube, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    script = f"import os, pathlib; from loci.infrastructure.vault import Unfinished; way = Unfinished(pathlib.Path({str(folder)!r})); os._exit(0)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    (left,) = folder.glob(".branching-*")
+    os.utime(left, (0, 0))
+    cube._parts.vault.clear()
+    assert not left.exists()

@@ -39,6 +39,22 @@ class Shredded:
     branches: tuple[str, ...]
 
 
+class Unfinished(TemporaryDirectory[str]):
+    """A folder in a vault for what is on its way. Until it is cleaned up, or its process ends, it is locked, so that `Vault.clear` leaves it
+    alone."""
+
+    def __init__(self, vault: Path) -> None:
+        super().__init__(prefix=UNFINISHED, dir=vault)
+        self._handle: int | None = os.open(self.name, os.O_RDONLY)
+        _lock(self._handle, is_patient=True)
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
 class Vault:
     """Opens cubes by name and keeps them open, with their keys where they are encrypted."""
 
@@ -88,7 +104,7 @@ class Vault:
             raise Conflict(is_taken)
         try:
             self.clear()
-            with TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
+            with Unfinished(self.root) as folder:
                 path, key = Path(folder) / target.name, self._new_key(name)
                 origin.copy(path, key)
                 with closing(self._files.open(path, name, create=False, key=key)) as store:
@@ -137,7 +153,12 @@ class Vault:
         for folder, known in there(self.root.glob(f"{UNFINISHED}*")):
             if known.st_mtime < oldest:
                 with contextlib.suppress(FileNotFoundError):  # another process is at it, too
-                    rmtree(folder)
+                    handle = os.open(folder, os.O_RDONLY)
+                    try:
+                        if _lock(handle, is_patient=False):
+                            rmtree(folder)
+                    finally:
+                        os.close(handle)
 
     def branches(self, cube: str) -> list[str]:
         """Other cubes that share a past with this one, as branches of it, of each other or as what it was branched from."""
@@ -217,7 +238,7 @@ class Vault:
         """A new cube's file. It gets its name when it is whole: a file of that name is a cube at any moment, or a damaged one. False where
         another process was faster: its file it is."""
         self.clear()
-        with translated(path), TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
+        with translated(path), Unfinished(self.root) as folder:
             made = Path(folder) / path.name
             with closing(self._files.open(made, cube, create=True, key=self._new_key(cube))) as store:
                 store.gather()

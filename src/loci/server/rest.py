@@ -9,7 +9,6 @@ import contextlib
 import difflib
 import json
 import math
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -24,7 +23,7 @@ from starlette.routing import Route
 
 from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported
 from loci.infrastructure.loader import MAX_FILE_BYTES
-from loci.infrastructure.vault import UNFINISHED
+from loci.infrastructure.vault import Unfinished
 from loci.interface.outputs import plain
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
 from loci.server.openapi import described
@@ -122,8 +121,8 @@ class Verbs:
 
         return await self.run(work, is_long=True)
 
-    def _folder(self) -> tempfile.TemporaryDirectory[str]:
-        return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self._root)
+    def _folder(self) -> Unfinished:
+        return Unfinished(self._root)
 
     async def run(self, work: Callable[[], T], *, is_long: bool = False) -> T:
         """Work in a thread. Once it has begun it is finished, whatever becomes of who asked for it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loci.drivers import keys
-from loci.errors import Conflict
+from loci.errors import Conflict, Missing
 from loci.ports import Secret
 from loci.wire import MemOS
 
@@ -86,3 +86,64 @@ def test_a_key_that_was_changed_before_it_was_wrapped_anew_stays_as_it_was_chang
     with pytest.raises(Conflict, match="or changed"):
         one._parts.vault.rekey("main", Secret("", other))
     assert [m.text for m in door().cube("main").list()] == ["The kettle is quibblewicked."]
+
+
+def test_a_cube_whose_encryption_ends_while_it_is_opened_opens(
+    door: Callable[[], MemOS], open_vault: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_vault() as plain:
+        plain.cube("main").add("The kettle is quibblewicked.", user="ana")
+    one, two, settle, read = door(), door(), keys.FileKeyring.settle, keys._read
+    is_replaced, is_read, is_settled = threading.Event(), threading.Event(), threading.Event()
+    encrypting = threading.Thread(target=one.encrypt, args=("main",))
+
+    def hold_up_the_end(keyring: keys.FileKeyring, cube: str, *, is_encrypted: bool) -> None:
+        if is_ending := is_encrypted and threading.current_thread() is encrypting:
+            is_replaced.set()
+            is_read.wait(10)
+        settle(keyring, cube, is_encrypted=is_encrypted)
+        if is_ending:
+            is_settled.set()
+
+    def read_in_the_moment_before(path: Path) -> keys.Fields | None:
+        found = read(path)
+        if threading.current_thread() is not encrypting and not is_read.is_set():
+            is_read.set()
+            assert found is None and is_settled.wait(10)
+        return found
+
+    monkeypatch.setattr(keys.FileKeyring, "settle", hold_up_the_end)
+    monkeypatch.setattr(keys, "_read", read_in_the_moment_before)
+    encrypting.start()
+    assert is_replaced.wait(10)
+    assert [m.text for m in two.cube("main").list()] == ["The kettle is quibblewicked."]
+    encrypting.join()
+
+
+def test_a_cube_that_is_decrypted_while_it_is_opened_opens(door: Callable[[], MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, opened = door(), door(), keys.FileKeyring.open
+    one.cube("main").add("The kettle is quibblewicked.", user="ana")
+
+    def decrypt_and_open(keyring: keys.FileKeyring, cube: str) -> bytes:
+        monkeypatch.undo()
+        one.decrypt("main")
+        return opened(keyring, cube)
+
+    monkeypatch.setattr(keys.FileKeyring, "open", decrypt_and_open)
+    assert [m.text for m in two.cube("main").list()] == ["The kettle is quibblewicked."]
+
+
+def test_of_two_shreds_at_once_one_destroys_the_key_and_the_other_finds_none(
+    door: Callable[[], MemOS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, destroy = door(), door(), keys._destroy
+    one.cube("main").add("The kettle is quibblewicked.", user="ana")
+
+    def shred_first(path: Path) -> None:
+        monkeypatch.undo()
+        assert two.shred("main").keys == (str(path),)
+        destroy(path)
+
+    monkeypatch.setattr(keys, "_destroy", shred_first)
+    with pytest.raises(Missing, match="no key to destroy"):
+        one.shred("main")

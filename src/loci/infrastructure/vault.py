@@ -256,7 +256,11 @@ class Vault:
     def _key(self, path: Path, cube: str) -> bytes | None:
         """The key of a cube that is there; None when it is plain. Raises ``Denied`` where it should not be, or cannot be opened."""
         if self._files.is_encrypted(path):
-            return self._keyring.open(cube)
+            try:
+                return self._keyring.open(cube)
+            except Denied:
+                if self._files.is_encrypted(path):
+                    raise  # and was not decrypted in this moment
         if self._keyring.has(cube) and not self._files.is_encrypted(path):
             raise Denied(
                 f"{path} is not encrypted and a key of cube {cube!r} says that it must be: somebody may have put another file in its place. "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -147,3 +149,22 @@ def test_of_two_shreds_at_once_one_destroys_the_key_and_the_other_finds_none(
     monkeypatch.setattr(keys, "_destroy", shred_first)
     with pytest.raises(Missing, match="no key to destroy"):
         one.shred("main")
+
+
+def test_two_threads_open_keys_by_a_passphrase_at_once() -> None:
+    """In a process of its own, which is ended if they wait for each other: in OpenSSL nothing else ends them."""
+    script = """
+import json, threading
+from loci.drivers.keys import _unwrap, _wrap
+from loci.ports import Secret
+
+def turn():
+    for _ in range(3):
+        secret = Secret("correct horse", None)
+        assert _unwrap(json.loads(_wrap(bytes(32), secret, None)), secret, None) == bytes(32)
+
+threads = [threading.Thread(target=turn) for _ in range(3)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -13,6 +13,7 @@ import os
 import secrets
 import sys
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ MOST = {"iterations": 64, "lanes": 64, "memory_kib": 1 << 21}  # beyond it a fil
 MAX_FILE_BYTES = 4096
 BY_PASSPHRASE, BY_KEY_FILE = "passphrase", "key file"
 HOW = {BY_PASSPHRASE: "the setting passphrase_variable", BY_KEY_FILE: "the setting key_file"}
+DERIVING = threading.Lock()  # two derivations at once wait for each other's lanes in OpenSSL's pool of threads, forever
 
 Fields = Mapping[str, Any]
 
@@ -218,7 +220,8 @@ def _wrapping(fields: Fields, secret: Secret) -> bytes:
     passphrase = unicodedata.normalize("NFC", secret.passphrase).encode()
     work = {"iterations": fields["iterations"], "lanes": fields["lanes"], "memory_cost": fields["memory_kib"]}
     try:
-        return bytes(Argon2id(salt=bytes.fromhex(fields["salt"]), length=KEY_BYTES, **work).derive(passphrase))
+        with DERIVING:
+            return bytes(Argon2id(salt=bytes.fromhex(fields["salt"]), length=KEY_BYTES, **work).derive(passphrase))
     except UnsupportedAlgorithm as error:
         raise Unsupported(f"The installed cryptography has no Argon2id. Upgrade it: {INSTALL} --upgrade") from error
 

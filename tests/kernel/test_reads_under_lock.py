@@ -61,7 +61,7 @@ def test_the_worker_writes_what_no_answer_could(open_vault: Callable[..., MemOS]
         for _ in range(FEW):
             assert cube.search("roof").hits
     deadline = time.monotonic() + 20
-    while cube._scheduler._reads and time.monotonic() < deadline:
+    while (cube._scheduler._reads or reads(cube) < FEW) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not cube._scheduler._reads and reads(cube) == FEW
 

@@ -190,7 +190,9 @@ def made(answer: Answer) -> Response:
     """An answer as JSON."""
     body = encoded(answer)
     if len(body) > MAX_ANSWER:
-        raise TooLarge(f"The answer has {len(body):,} bytes; the limit is {MAX_ANSWER:,}. Ask for less: a limit, a budget_tokens, or a shorter time.")
+        raise TooLarge(
+            f"The answer has {len(body):,} bytes; the limit is {MAX_ANSWER:,}. Ask for less: a limit, a budget_tokens, or a shorter time."
+        )
     return Response(body, media_type="application/json")
 
 

@@ -314,7 +314,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             elif isinstance(to, datetime):
                 receipt = rewind(self._lifecycle, tx, sure(to, "to"), self._everything(), reason or "cube restored", author, now)
             else:
-                raise Invalid("restore needs an id, or the time (to) that the whole cube is brought back to.")
+                raise Invalid("restore needs an id, or a time (to) that the whole cube is brought back to.")
             self._record(tx, "restore", id or self.name, receipt)
         return self._shown(receipt, allowed)
 

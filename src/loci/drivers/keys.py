@@ -82,11 +82,8 @@ class FileKeyring:
         return self.path(cube).exists()
 
     def open(self, cube: str) -> bytes:
-        for path in (
-            self.path(cube),
-            self._pending(cube),
-            self.path(cube),
-        ):  # an encryption that ends gives the second the first one's name
+        named, pending = self.path(cube), self._pending(cube)
+        for path in (named, pending, named):  # an encryption that ends meanwhile gives the second the first one's name
             if (found := _read(path)) is not None:
                 return _unwrap(found, self._secret(), path)
         raise Denied(

@@ -12,6 +12,8 @@ from typing import IO
 
 from loci.errors import Conflict, Invalid, Missing, NotDurable, ReadOnly, StorageFull, Unavailable
 
+PART = ".part"  # ending of a file that is being written
+
 
 def publish(temporary: Path, path: Path, *, overwrite: bool = False) -> None:
     """Gives a file its name, durably. A link, unlike a rename, fails when somebody else took the name meanwhile: `FileExistsError`."""
@@ -40,7 +42,7 @@ def writing(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
     """A file beside ``path`` that takes its place when the block ends well, and is gone when it does not. It is readable by
     its owner alone."""
     with translated(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=PART, dir=path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:

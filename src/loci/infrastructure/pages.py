@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from loci.errors import Corrupt, Missing, Unavailable
-from loci.infrastructure.files import there, translated, writing
+from loci.infrastructure.files import PART, there, translated, writing
 from loci.ports import Envelope
 
 SUFFIX = ".safetensors"
@@ -127,7 +127,7 @@ def destroy(path: Path) -> None:
             return
         with os.fdopen(handle, "r+b") as file:
             path.unlink(missing_ok=True)
-            if os.fstat(handle).st_nlink:  # it was given another name meanwhile, by who wrote it
+            if path.suffix == PART and os.fstat(handle).st_nlink:  # it is whole, and has its own name since
                 return
             size = os.fstat(handle).st_size
             for start in range(0, size, 1 << 20):

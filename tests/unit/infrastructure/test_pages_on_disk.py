@@ -63,3 +63,11 @@ def test_another_key_or_another_byte_opens_nothing(tmp_path: Path) -> None:
     for short in (b"", b"x" * 11, b"x" * 12):
         with pytest.raises(Corrupt):
             PageEnvelope(key).open(short)
+
+
+def test_another_name_of_a_page_keeps_nothing_of_it(tmp_path: Path) -> None:
+    kept = PageFiles(tmp_path / "main.kv")
+    name, _ = kept.put(b"secret page")
+    other = tmp_path / "other"
+    other.hardlink_to(tmp_path / "main.kv" / f"{name}.safetensors")
+    assert kept.keep(set()) == 1 and other.read_bytes() == bytes(len(b"secret page"))

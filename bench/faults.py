@@ -53,6 +53,7 @@ class Verb:
     prepare: Callable[[Cube], object] = lambda cube: None
     erases: bool = False
     notes: bool = False  # only uses, at closing, if that can be: nothing that its answer promises
+    settles: bool = False  # an answer in it embeds what waits, if that can be; if not, it goes on waiting
 
 
 def _said(number: int, who: str = "ana", session: str = "s9") -> Message:
@@ -173,7 +174,7 @@ VERBS: dict[str, Verb] = {
         lambda memory, _: memory.cube("main").erase(user="bo"), lambda cube: cube.distil(user="bo"), erases=True
     ),
     "run a pipeline": Verb(lambda memory, _: memory.cube("main").run(PIPELINE)),
-    "run a pipeline with a model": Verb(lambda memory, _: memory.cube("main").run(STAGED)),
+    "run a pipeline with a model": Verb(lambda memory, _: memory.cube("main").run(STAGED), settles=True),
     "cancel": Verb(
         lambda memory, _: memory.cube("main").cancel(memory.cube("main").jobs()[0].seq), lambda cube: cube.add(_said(1), user="ana")
     ),
@@ -220,6 +221,7 @@ def _walk_verb(folder: Path, name: str, kinds: Sequence[str], stride: int, found
     shutil.copytree(base, vault)
     calls, chain, answer = _sound(verb, vault)
     chain = [_state(base), *chain, _state(vault)]
+    chain = [_covered(state) for state in chain] if verb.settles else chain
     words = [_words(state) for state in chain]
     found.calls[name] = len(calls)
     if answer != ["done", "closed"]:
@@ -340,7 +342,7 @@ def _look(vault: Path, verb: Verb, chain: list[State], words: list[object], told
             with _door(root, LATER) as memory:
                 found.faults += [f"{case}: {fault.cube}, {fault.where}: {fault.what}" for fault in memory.verify().faults]
     try:
-        state = _state(vault)
+        state = _covered(_state(vault)) if verb.settles else _state(vault)
     except apsw.Error as error:
         found.partial.append(f"{case}: {told}; {error}")
         return
@@ -396,6 +398,24 @@ def _words(state: State) -> object:
     """What was said, in each file."""
     rows = {file: [json.loads(line) for line in lines] for file, lines in state if file.endswith(".loci")}
     return {file: sorted(row["text"] for row in found if row["table"] == "sources") for file, found in rows.items()}
+
+
+def _covered(state: State) -> State:
+    """The same, where of the contents that have a vector and those that wait for one only is told which they are."""
+    return tuple((file, tuple(_cover(rows)) if file.endswith(".loci") else rows) for file, rows in state)
+
+
+def _cover(rows: Sequence[str]) -> Iterator[str]:
+    covered = set[int]()
+    for line in rows:
+        row = json.loads(line)
+        if row["table"] == "vectors":
+            covered.add(row["content"])
+        elif row["table"] == "jobs" and row["verb"] == "embed":
+            covered.update(json.loads(row["arguments"]).get("contents", ()))  # one that is done has none
+        else:
+            yield line
+    yield json.dumps({"table": "vectors", "contents": sorted(covered)})
 
 
 def _difference(state: State, chain: Sequence[State]) -> str:

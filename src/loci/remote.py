@@ -25,13 +25,13 @@ from weakref import WeakSet
 from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported, kinds
 from loci.infrastructure.files import writing
 from loci.interface import inputs
-from loci.interface.outputs import plain
 from loci.interface.typed import typed
 from loci.operation.importing import Imported, Progress
 from loci.system import Cube, System
 from loci.system.activating import Generation
 from loci.system.once import REPEATABLE
 from loci.system.table import READING, STAYING, VAULT_READING, VAULT_STAYING, VAULT_WRITING, WRITING
+from loci.text.plain import plain
 from loci.types import Memory
 
 SECONDS = 600.0  # that an answer is waited for

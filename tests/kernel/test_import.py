@@ -22,6 +22,7 @@ from loci.operation import importing
 from loci.operation.intake import MAX_MESSAGES, MAX_TEXT_BYTES, Told
 from loci.system import Cube
 from loci.testing import ManualClock
+from loci.text.plain import plain
 from loci.types import Change, Memory, Scope, Trust
 from loci.wire import MemOS
 
@@ -297,9 +298,9 @@ def test_a_name_that_was_taken_meanwhile_is_left_alone(cube: Cube, tmp_path: Pat
     cube.add("The kettle is blue.")
     links = cube._store.links
 
-    def taking(id: str) -> object:
+    def taking() -> object:
         path.write_text("mine")
-        return links(id)
+        return links()
 
     monkeypatch.setattr(cube._store, "links", taking)
     with pytest.raises(Conflict):
@@ -313,10 +314,12 @@ def test_an_export_that_breaks_off_leaves_what_was_there(cube: Cube, tmp_path: P
     cube.export(path)
     before = path.read_bytes()
 
-    def broken(id: str) -> object:
-        raise Killed
+    def broken(line: dict[str, object]) -> object:
+        if "memory" in line:
+            raise Killed
+        return plain(line)
 
-    monkeypatch.setattr(cube._store, "links", broken)
+    monkeypatch.setattr("loci.infrastructure.dumper.plain", broken)
     with pytest.raises(Killed):
         cube.export(path, overwrite=True)
     assert path.read_bytes() == before and not list(tmp_path.glob(".x*"))

@@ -16,9 +16,9 @@ from loci import Message, Outcome
 from loci.drivers.sqlite.schema import METADATA, STEPS
 from loci.drivers.sqlite.seals import seal
 from loci.errors import Conflict, Invalid, LociError, Missing, Refused, TooLarge
-from loci.interface.outputs import plain
 from loci.system import Cube
 from loci.testing import ManualClock
+from loci.text.plain import plain
 from loci.types import Trust
 from loci.wire import MemOS
 

@@ -11,7 +11,7 @@ import click
 
 from loci.cli.place import Place, verb
 from loci.cli.values import When, emit
-from loci.interface.outputs import plain
+from loci.text.plain import plain
 
 
 @verb("why")

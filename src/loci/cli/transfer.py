@@ -9,7 +9,7 @@ import click
 
 from loci.cli.place import Place, scoped, verb
 from loci.cli.values import emit
-from loci.interface.outputs import plain
+from loci.text.plain import plain
 
 if TYPE_CHECKING:
     from loci.operation.importing import Imported

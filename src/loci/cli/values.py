@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from loci.interface.outputs import plain
+from loci.text.plain import plain
 
 
 class When(click.ParamType[datetime]):

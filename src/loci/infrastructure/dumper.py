@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from loci.infrastructure.files import translated, writing
 from loci.infrastructure.formats import VERSION
 from loci.infrastructure.signature import Digest, line, shown
 from loci.ports import RowFilter, Signature, Store
-from loci.types import Memory, Source, State
+from loci.text.plain import plain
+from loci.types import Link, Memory, Source, State
 
 PAGE = 2000  # memories read at once
 
@@ -30,6 +30,10 @@ def dump(
         if not overwrite and path.exists():
             raise FileExistsError(path)
     memories, sources = _memories(store), store.sources()  # in this order: every memory's source is among those read after
+    links: dict[str, list[Link]] = {}
+    for link in store.links():
+        for end in {link.source, link.target}:
+            links.setdefault(end, []).append(link)
     kept = {source.id for source in sources}
     memories = {id: versions for id, versions in memories.items() if all(span.source in kept for m in versions for span in m.spans)}
     counts = {"sources": len(sources), "memories": len(memories)}
@@ -43,8 +47,7 @@ def dump(
         for source in sources:
             write(_source(source))
         for id, versions in memories.items():
-            links = [asdict(link) for link in store.links(id)]
-            write({"memory": id, "versions": [asdict(m) for m in versions], "links": links})
+            write({"memory": id, "versions": versions, "links": links.get(id, ())})
         if sign is None:
             return counts
         signature = sign(digest.signed())
@@ -67,10 +70,10 @@ def _memories(store: Store) -> dict[str, list[Memory]]:
 def _source(source: Source) -> dict[str, object]:
     scope = source.scope
     return {
-        "source": source.id, "message": asdict(source.message), "user": scope.user, "agent": scope.agent,
+        "source": source.id, "message": source.message, "user": scope.user, "agent": scope.agent,
         "principal": source.principal, "channel": source.channel, "origin": source.origin, "trust": source.trust, "recorded": source.recorded, "hash": source.hash.hex(),
     }  # fmt: skip
 
 
 def _line(fields: Mapping[str, object]) -> bytes:
-    return (json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat) + "\n").encode()
+    return (json.dumps(plain(fields), ensure_ascii=False, separators=(",", ":")) + "\n").encode()

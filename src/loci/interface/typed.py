@@ -1,4 +1,4 @@
-"""From JSON to the types of the code, by their annotations: the way back from `loci.interface.outputs.plain`."""
+"""From JSON to the types of the code, by their annotations: the way back from `loci.text.plain.plain`."""
 
 from __future__ import annotations
 

@@ -407,7 +407,8 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     def called(self, ids: Sequence[str], channel: Channel) -> dict[str, list[str]]:
         """The memories of the whole messages that came by this channel under these ids of elsewhere, oldest first."""
 
-    def links(self, memory: str) -> list[Link]: ...
+    def links(self, memory: str | None = None) -> list[Link]:
+        """The links from a memory and to it, or all there are, oldest first."""
 
     def sizes(self) -> Mapping[str, int]:
         """Rows by table, and bytes on disk."""

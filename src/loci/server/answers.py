@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from loci.interface.outputs import plain
 from loci.operation.explain import Why
 from loci.operation.operator import FIRST_HAND, item, times
 from loci.policy.packing import Item, escape, pack
 from loci.server.schemas import Schema, answer_of, schema_of
+from loci.text.plain import plain
 from loci.types import Change, Hit, Link, Memory, Recall, Receipt, Record, Source, State, Transition, Trust, Type
 
 Answer = dict[str, Any]

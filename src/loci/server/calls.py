@@ -13,13 +13,13 @@ from typing import Any, get_origin, get_type_hints
 
 from loci.errors import Invalid, Missing, TooLarge
 from loci.interface.inputs import Words
-from loci.interface.outputs import plain
 from loci.interface.pipeline import Pipeline
 from loci.interface.typed import typed
 from loci.system import Cube, System
 from loci.system.activating import Generation
 from loci.system.once import REPEATABLE
 from loci.system.table import READING, VAULT_READING, VAULT_WRITING, WRITING
+from loci.text.plain import plain
 from loci.types import Memory
 
 RENAMED = {"update": {"memory": "id"}}  # as at the command line: one word for what is changed and for what is looked up

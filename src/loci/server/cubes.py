@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loci.errors import Denied, Invalid, Missing
-from loci.interface.outputs import plain
 from loci.policy.access import covers
 from loci.server.answers import Answer
 from loci.server.tools import MEANINGS, TOOLS, Door
 from loci.system import System
+from loci.text.plain import plain
 from loci.types import Grant
 
 ADDRESS = "loci://cubes"

@@ -24,12 +24,12 @@ from starlette.routing import Route
 from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported
 from loci.infrastructure.loader import MAX_FILE_BYTES
 from loci.infrastructure.vault import Unfinished
-from loci.interface.outputs import plain
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
 from loci.server.openapi import described
 from loci.server.problems import document, encoded, mistake
 from loci.system import Cube, System
 from loci.system.table import CARRYING, STAYING, VAULT_STAYING
+from loci.text.plain import plain
 
 OPENED = "loci.system"
 VERB = "loci.verb"

@@ -18,11 +18,11 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from loci.errors import Conflict, Missing, TooLarge
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
-from loci.interface.outputs import plain
 from loci.interface.typed import typed
 from loci.policy import access
 from loci.ports import Earlier, Store, Transaction
 from loci.system.gated import Gated
+from loci.text.plain import plain
 from loci.types import Memory, Receipt, Scope
 
 KEPT = timedelta(days=1)

@@ -59,7 +59,7 @@ class Looking(ABC):
         with self._read() as db:
             return Reader(db, self.cube).called(ids, channel)
 
-    def links(self, memory: str) -> list[Link]:
+    def links(self, memory: str | None = None) -> list[Link]:
         with self._read() as db:
             return Reader(db, self.cube).links(memory)
 

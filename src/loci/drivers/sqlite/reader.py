@@ -43,6 +43,9 @@ FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = 
   JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq LEFT JOIN usage u ON u.memory = m.seq
 """
+LINKS = """
+SELECT a.id, b.id, l.type, l.reason, l.at FROM links l JOIN memories a ON a.seq = l.source JOIN memories b ON b.seq = l.target
+"""
 LISTED = "(SELECT value FROM json_each(?))"  # numbers as one value, so that the statement stays the same and is prepared once
 PARTS, TYPES = {part.value: part for part in Part}, {type.value: type for type in Type}
 STATES, CHANNELS = {state.value: state for state in State}, {channel.value: channel for channel in Channel}
@@ -151,17 +154,11 @@ class Reader:
             found.setdefault(str(foreign), []).append(str(memory))
         return found
 
-    def links(self, memory: str) -> list[Link]:
-        return [
-            Link(str(a), str(b), str(kind), str(reason), _sure(at))
-            for a, b, kind, reason, at in self._db.execute(
-                "SELECT a.id, b.id, l.type, l.reason, l.at FROM links l JOIN memories a ON a.seq = l.source"
-                " JOIN memories b ON b.seq = l.target JOIN memories x ON x.id = ?1 WHERE l.source = x.seq"
-                " UNION SELECT a.id, b.id, l.type, l.reason, l.at FROM links l JOIN memories a ON a.seq = l.source"
-                " JOIN memories b ON b.seq = l.target JOIN memories x ON x.id = ?1 WHERE l.target = x.seq ORDER BY 5",
-                (memory,),
-            )
-        ]
+    def links(self, memory: str | None = None) -> list[Link]:
+        one = "JOIN memories x ON x.id = ?1 WHERE"
+        sql = f"{LINKS} ORDER BY 5" if memory is None else f"{LINKS} {one} l.source = x.seq UNION {LINKS} {one} l.target = x.seq ORDER BY 5"
+        rows = query(self._db, sql, *([] if memory is None else [memory]))
+        return [Link(str(a), str(b), str(kind), str(reason), _sure(at)) for a, b, kind, reason, at in rows]
 
     def transitions(self, memory: str) -> list[Transition]:
         return [

@@ -47,6 +47,7 @@ def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
     assert shown == {"residence": ("porto", "m1", NOW + DAY), "plan/trip/rome": ("june", None, None)}
     assert [(k.source, k.target, k.type, k.reason, k.at) for k in store.links("m0")] == [("m1", "m0", "supersedes", "moved", NOW)]
     assert store.links("m1") == store.links("m0") and store.links("m2") == []
+    assert store.links() == store.links("m0")
     with store.write(NOW + 2 * DAY) as tx:
         content = tx.content_of("m0", 1)
         assert tx.reopen_claims("m0", content) == ["m1"], "what had superseded it is named"

@@ -1,4 +1,4 @@
-"""What verbs answer, as JSON knows it: the same fields at every door."""
+"""What verbs answer, and what a dump holds, as JSON knows it: the same fields everywhere."""
 
 from __future__ import annotations
 

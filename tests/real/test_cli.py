@@ -408,6 +408,16 @@ def test_an_export_is_signed_and_checked(loci: Shell) -> None:
     assert loci("keygen", "cubes.key", "--for", "cubes").code == 0 and (loci.folder / "cubes.key").stat().st_size == 32
 
 
+def test_long_work_says_on_a_terminal_what_it_does_and_leaves_the_answer_alone(loci: Shell) -> None:
+    loci("add", "The kettle is blue.")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "loci", "--vault", str(loci.file.parent), "--embedder", "none", "verify", "--json"]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}, check=True)
+    os.close(theirs)
+    assert json.loads(ran.stdout)["is_clean"] and b"checking" in os.read(ours, 65536)
+    os.close(ours)
+
+
 def test_import_then_export(loci: Shell) -> None:
     (loci.folder / "chat.jsonl").write_text(
         '{"role": "user", "content": "I live in Porto.", "speaker": "Alice", "at": "2025-01-05T10:00:00+00:00"}\n'

@@ -28,8 +28,10 @@ def verify(place: Place, kept: Path | None, as_json: bool) -> None:
     Words against their hashes, quotes against sources, indexes against contents, the chain of the audit log. Ends with the
     exit code of a corrupt file when something is wrong. --kept checks the audit logs against heads that were kept elsewhere.
     """
+    from loci.cli import render
+
     heads = [] if kept is None else _heads(kept)
-    with place.open() as memory:
+    with place.open() as memory, render.working("checking"):
         if place.cube is None:
             report = memory.verify(kept=heads)
         else:
@@ -38,8 +40,6 @@ def verify(place: Place, kept: Path | None, as_json: bool) -> None:
     if as_json:
         emit(report)
     else:
-        from loci.cli import render
-
         render.show_fields({"checked": report.checked, "faults": len(report.faults)})
         render.warn_of_gone(report.let_go)
         if report.faults:
@@ -104,7 +104,9 @@ def fingerprint(place: Place, as_json: bool) -> None:
 
     Two cubes that hold the same have the same one, whatever either was told and took back in between.
     """
-    with place.open_cube() as cube:
+    from loci.cli.render import working
+
+    with place.open_cube() as cube, working("hashing"):
         found = cube.fingerprint()
     if as_json:
         emit({"fingerprint": found})

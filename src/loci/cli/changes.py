@@ -110,10 +110,13 @@ def erase(
     The message, all that was made of it, every byte of it in the cube's files. Give exactly one of: a memory's ID,
     --source, --whole, or some of --user, --agent and --session: what is of all of them goes. Asks first, unless --yes or --json.
     """
+    from loci.cli.render import working
+
     with place.open_cube(is_writing=True) as cube:
         if not (yes or as_json):
             _ask(_about(cube, id, source, user, agent, session))
-        erased = cube.erase(id, source=source, user=user, agent=agent, session=session, whole=whole)
+        with working("erasing"):
+            erased = cube.erase(id, source=source, user=user, agent=agent, session=session, whole=whole)
     if as_json:
         emit(erased)
     else:

@@ -16,13 +16,13 @@ def scan(place: Place, as_json: bool) -> None:
 
     It names sources and kinds, and shows nothing of them. `loci erase --source ID` takes one out.
     """
-    with place.open_cube() as cube:
+    from loci.cli import render
+
+    with place.open_cube() as cube, render.working("looking for secrets"):
         found = cube.scan()
     if as_json:
         emit(found)
         return
-    from loci.cli import render
-
     if not found:
         render.note("nothing was found.")
         return

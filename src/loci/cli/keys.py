@@ -21,7 +21,9 @@ def encrypt(place: Place, name: str, as_json: bool) -> None:
     It gets a data key of its own, which the passphrase in the variable that the setting passphrase_variable names, or the file of
     the setting key_file, opens from then on. New cubes are encrypted as soon as one of the two is set.
     """
-    with place.open() as memory:
+    from loci.cli.render import working
+
+    with place.open() as memory, working("encrypting"):
         gone = memory.encrypt(name)
     _answer(
         {"cube": name, "encrypted": True, "activations_let_go": gone},
@@ -34,7 +36,9 @@ def encrypt(place: Place, name: str, as_json: bool) -> None:
 @click.argument("name", metavar="CUBE")
 def decrypt(place: Place, name: str, as_json: bool) -> None:
     """Make the encrypted cube CUBE a plain one again."""
-    with place.open() as memory:
+    from loci.cli.render import working
+
+    with place.open() as memory, working("decrypting"):
         memory.decrypt(name)
     _answer(
         {"cube": name, "encrypted": False}, as_json, "its key is destroyed: older copies of the encrypted file cannot be opened any more."

@@ -60,13 +60,14 @@ def branch(place: Place, name: str, as_of: datetime | None, as_json: bool) -> No
 
     Neither touches the other.
     """
+    from loci.cli import render
+
     with place.open_cube(is_writing=True) as cube:
-        copy = cube.branch(name, as_of=as_of)
+        with render.working("copying"):
+            copy = cube.branch(name, as_of=as_of)
         stats = copy.stats()
     if as_json:
         emit({"cube": copy.name, "parent": cube.name, "as_of": as_of, "stats": stats})
         return
-    from loci.cli import render
-
     render.show_fields({"cube": copy.name, "copied from": cube.name, "as of": as_of, "findable": stats["findable"]})
     render.note(f"`loci --cube {copy.name} …` works in it.")

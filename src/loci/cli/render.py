@@ -175,6 +175,20 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         talk.print(f"{title}: {end.completed:,.0f} in {end.elapsed or 0:.1f} s")
 
 
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """What is being done and for how long, on stderr where somebody is looking, of work that cannot say how much of it is done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console(is_talk=True), transient=True) as shown:
+        shown.add_task(what, total=None)
+        yield
+
+
 def ended(memory: Memory) -> str:
     """Why a version no longer holds, to be put behind why it came."""
     return f"; ended: {memory.ending}" if memory.ending else ""

@@ -130,14 +130,15 @@ def mirror(
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEYFILE", help="Vouch for it with this signing key (see keygen).")
 def export(place: Place, path: Path, overwrite: bool, sign: Path | None, as_json: bool) -> None:
     """Write the cube to FILE, as plain text."""
+    from loci.cli import render
+
     with place.open_cube() as cube:
-        written = cube.export(path, overwrite=overwrite, sign=sign)
+        with render.working("writing"):
+            written = cube.export(path, overwrite=overwrite, sign=sign)
         is_encrypted = cube.stats()["encrypted"]
     if is_encrypted:
         click.echo(f"note: the cube is encrypted, and {path} is not: it is plain text, for its owner to read.", err=True)
     if as_json:
         emit(written)
         return
-    from loci.cli import render
-
     render.show_fields({"file": str(path), **written})

@@ -57,69 +57,64 @@ def check_free(tx: Transaction, sources: Sequence[str], what: str) -> None:
         )
 
 
-def erase(
-    store: Store,
-    by: str,
-    value: str,
-    principal: str,
-    now: datetime,
-    branches: Callable[[], Sequence[str]],
-    within: tuple[Reach, ...] | None,
-    adapters: Adapters,
-    queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
-    tidy: Callable[[Transaction], object],
-    settle: Callable[[datetime], tuple[str, ...]],
-    scope: Scope | None = None,
-) -> Erased:
-    """Erases by ``memory``, ``source``, ``user``, ``session`` or, where one is given, by ``scope``, which ``value`` spells. Raises `Missing` when that names nothing; but what an erasure before
-    this one could not clear from the disk is cleared first, so that asking again is enough. Raises `Denied` where words outside of
-    ``within`` would go along, since they were made of these. What had learned of the words learns anew without them. ``queued`` names the
-    jobs that hold these words, or are of the user or session that is erased: they are emptied. ``tidy`` destroys the files of what models had made of the words, before the
-    erasure is committed: a crash in between costs what can be built again. ``branches`` are asked for once it is: one that was being made is
-    there by then, or never is. ``settle`` has servers forget it, after that."""
-    try:
-        erased = _erase(store, by, value, principal, now, branches, within, adapters, queued, tidy, scope)
-    except Missing:
-        store.finish_erasure()
-        settle(now)
-        raise
-    return replace(erased, left=settle(now))
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be erased: by ``memory``, ``source``, ``user``, ``session`` or, where one is given, by ``scope``, which ``value`` spells."""
+
+    by: str
+    value: str
+    scope: Scope | None = None
 
 
-def _erase(
-    store: Store,
-    by: str,
-    value: str,
-    principal: str,
-    now: datetime,
-    branches: Callable[[], Sequence[str]],
-    within: tuple[Reach, ...] | None,
-    adapters: Adapters,
-    queued: Callable[[str, str, Sequence[Source]], Sequence[int]],
-    tidy: Callable[[Transaction], object],
-    scope: Scope | None,
-) -> Erased:
-    with store.write(now) as tx:
-        named = tx.quoting(by, value) if scope is None else tx.said_in(scope)
-        sources = derived_sources(tx, named)
-        words = [store.source(id) for id in sources]
-        jobs = queued(by, value, words)
-        if not sources and not jobs:
-            raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
-        if not all(admits(within, value if source.id in named else None, source.scope) for source in words):
-            raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
-        check_free(tx, sources, "erased")
-        learned = store.adapters()
-        removed = tx.remove(sources)
-        for job in jobs:
-            tx.empty(job, "what it was given was erased")
-        adapters.forget(tx, learned, sources, value if by == "user" else None)
-        tidy(tx)
-        for claim in removed.reopened:
-            rejudge(tx, claim)
-        hashes = tuple(s.hash.hex() for s in words)
-        told = {"by": by, "removed": removed.counts, "hashes": hashes[:100], "memories": removed.memories[:MOST_NAMED]}
-        tx.audit(principal, "erase", store.cube, told)
-    record = store.head()
-    scanned = store.scrub(words, removed.metadata)
-    return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(branches()), store.is_encrypted, record)
+@dataclass(frozen=True, slots=True)
+class Eraser:
+    """Erases from one cube, and from all that was made of it. ``queued`` names the jobs that hold these words, or are of the user or session that is
+    erased: they are emptied. ``tidy`` destroys the files of what models had made of the words, before the erasure is committed: a crash in between
+    costs what can be built again. ``branches`` are asked for once it is: one that was being made is there by then, or never is. ``settle`` has
+    servers forget it, after that."""
+
+    store: Store
+    adapters: Adapters
+    queued: Callable[[str, str, Sequence[Source]], Sequence[int]]
+    tidy: Callable[[Transaction], object]
+    branches: Callable[[], Sequence[str]]
+    settle: Callable[[datetime], tuple[str, ...]]
+
+    def erase(self, wanted: Wanted, principal: str, now: datetime, within: tuple[Reach, ...] | None) -> Erased:
+        """Raises `Missing` when it names nothing; but what an erasure before this one could not clear from the disk is cleared first, so that asking
+        again is enough. Raises `Denied` where words outside of ``within`` would go along, since they were made of these. What had learned of the
+        words learns anew without them."""
+        try:
+            erased = self._erased(wanted, principal, now, within)
+        except Missing:
+            self.store.finish_erasure()
+            self.settle(now)
+            raise
+        return replace(erased, left=self.settle(now))
+
+    def _erased(self, wanted: Wanted, principal: str, now: datetime, within: tuple[Reach, ...] | None) -> Erased:
+        store, by, value = self.store, wanted.by, wanted.value
+        with store.write(now) as tx:
+            named = tx.quoting(by, value) if wanted.scope is None else tx.said_in(wanted.scope)
+            sources = derived_sources(tx, named)
+            words = [store.source(id) for id in sources]
+            jobs = self.queued(by, value, words)
+            if not sources and not jobs:
+                raise Missing(f"Nothing to erase: cube {store.cube} has no words of {by} {value!r}.")
+            if not all(admits(within, value if source.id in named else None, source.scope) for source in words):
+                raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
+            check_free(tx, sources, "erased")
+            learned = store.adapters()
+            removed = tx.remove(sources)
+            for job in jobs:
+                tx.empty(job, "what it was given was erased")
+            self.adapters.forget(tx, learned, sources, value if by == "user" else None)
+            self.tidy(tx)
+            for claim in removed.reopened:
+                rejudge(tx, claim)
+            hashes = tuple(s.hash.hex() for s in words)
+            told = {"by": by, "removed": removed.counts, "hashes": hashes[:100], "memories": removed.memories[:MOST_NAMED]}
+            tx.audit(principal, "erase", store.cube, told)
+        record = store.head()
+        scanned = store.scrub(words, removed.metadata)
+        return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(self.branches()), store.is_encrypted, record)

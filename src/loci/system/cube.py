@@ -16,10 +16,11 @@ from loci.interface.ahead import Ahead
 from loci.interface.filters import where_of
 from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
-from loci.operation import erasure, importing
+from loci.operation import importing
 from loci.operation.adapters import Adapters
 from loci.operation.budgets import Budgeted
 from loci.operation.distilling import Distilling
+from loci.operation.erasure import Erased, Eraser, Wanted
 from loci.operation.intake import Intake, Provenance, Told
 from loci.operation.lending import Lending
 from loci.operation.lifecycle import Lifecycle, prune, rewind
@@ -338,7 +339,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         agent: str | None = None,
         session: str | None = None,
         whole: bool = False,
-    ) -> erasure.Erased:
+    ) -> Erased:
         """For good: the sources, everything derived from them, and every byte of them in the cube's files. The receipt says
         what went and that nothing is left; the audit log keeps hashes, never words. Of ``user``, ``agent`` and ``session`` together goes what
         is of all of them; ``whole`` is everything in the cube."""
@@ -349,10 +350,10 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             "scope": None if scope == Scope(self.name) else "scope",
             "cube": self.name if whole else None,
         }
-        wanted = {k: v for k, v in ways.items() if v is not None}
-        if len(wanted) != 1:
+        given = {k: v for k, v in ways.items() if v is not None}
+        if len(given) != 1:
             raise Invalid("erase needs exactly one of: an id, a source, the whole cube (whole), or some of user, agent and session.")
-        by, value = next(iter(wanted.items()))
+        by, value = next(iter(given.items()))
         if by == "scope":
             named = {word: name for word, name in (("user", user), ("agent", agent), ("session", session)) if name is not None}
             by, value = next(iter(named.items())) if len(named) == 1 else (by, ", ".join(f"{word} {name}" for word, name in named.items()))
@@ -360,20 +361,16 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         allowed = self._reach("erase", value) if by == "memory" else self._allow("erase", scope)
         self._scheduler.note_uses()
         self._parts.vault.clear()
-        return erasure.erase(
-            self._store,
-            by,
-            value,
-            self._parts.governance.principal,
-            self._parts.clock.now(),
+        wanted = Wanted(by, value, None if by in ("memory", "source", "user", "session") else scope)
+        return self._eraser.erase(wanted, self._parts.governance.principal, self._parts.clock.now(), allowed.rows.within)
+
+    @property
+    def _eraser(self) -> Eraser:
+        return Eraser(
+            self._store, self._adapters, self._queued_of, self._activations.tidy,
             lambda: [name for name in self._parts.vault.branches(self.name) if self._parts.governance.knows(name)],
-            allowed.rows.within,
-            self._adapters,
-            self._queued_of,
-            self._activations.tidy,
             partial(self._activations.settle, is_erasing=True),
-            None if by in ("memory", "source", "user", "session") else scope,
-        )
+        )  # fmt: skip
 
     # -- time machine ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from loci.operation.intake import MAX_MESSAGES, MAX_TEXT_BYTES, Told
 from loci.system import Cube
 from loci.testing import ManualClock
 from loci.text.plain import plain
-from loci.types import Change, Memory, Scope, Trust
+from loci.types import Change, Memory, Part, Scope, Trust
 from loci.wire import MemOS
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -272,13 +272,36 @@ def test_an_export_tells_every_version_and_why(cube: Cube, clock: ManualClock, t
     assert any(link["type"] == "supersedes" for m in memories.values() for link in m["links"])
 
 
-def test_what_was_changed_by_hand_is_told_at_the_import(open_vault: Callable[..., MemOS], tmp_path: Path) -> None:
+def test_what_was_forgotten_overwritten_or_over_does_not_come_back_by_an_export(open_vault: Callable[..., MemOS], tmp_path: Path) -> None:
+    memory = open_vault()
+    cube, now = memory.cube("main"), memory._parts.clock.now()
+    cube.forget(cube.add("My hint is the heron.").ids[0])
+    cube.update(cube.add("The gym closes at nine.").ids[0], "The gym closes at ten.")
+    cube.add("The milk is fresh.", expires=now + timedelta(hours=1))
+    back = cube.add("The lamp is green.").ids[0]
+    cube.forget(back)
+    cube.restore(back)
+    house, _, tea = cube.add("I live in Porto. I like tea a lot.").ids
+    cube.forget(tea)
+    cube.move(cube.add("The attic is full.").ids[0], "archive")
+    memory._parts.clock.advance(hours=2)
+    cube.export(tmp_path / "x")
+    done = memory.cube("copy").import_file(tmp_path / "x")
+    said = {m.text for m in memory.cube("copy").list() if m.part is Part.TURN}
+    assert said == {"The gym closes at ten.", "The lamp is green.", cube.get(house).text, "The attic is full."}
+    assert done.notes == (
+        "x: 3 of 7 messages were left out: what they said had been forgotten or overwritten, or its time was over",
+        "x: 3 memories had been changed or marked by hand; their words are read anew, without that",
+    )
+
+
+def test_an_export_of_nothing_that_stands_says_so(open_vault: Callable[..., MemOS], tmp_path: Path) -> None:
     memory = open_vault()
     cube = memory.cube("main")
     cube.forget(cube.add("The kettle is blue.").ids[0])
     cube.export(tmp_path / "x")
-    done = memory.cube("copy").import_file(tmp_path / "x")
-    assert done.notes == ("x: 1 memories had been changed, forgotten or marked by hand; their words are read anew, without that",)
+    with pytest.raises(Malformed, match="nothing that still stood: of its 1 messages"):
+        memory.cube("copy").import_file(tmp_path / "x")
 
 
 def test_an_export_replaces_nothing_unless_told(cube: Cube, tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ class Gathering:
         self._messages: list[Message] = []
         self._lines: list[int] = []
         self._said: Counter[tuple[object, ...]] = Counter()
+        self._left_out: set[int] = set()
 
     def add(self, message: Message, line: int, place: str) -> None:
         """One more message; an empty one is left out, and the notes say so."""
@@ -141,8 +142,14 @@ class Gathering:
         """Keeps metadata with the memories of a message that is there."""
         self._messages[place] = replace(self._messages[place], metadata=metadata)
 
+    def leave_out(self, place: int) -> None:
+        """Takes a message that is there back."""
+        self._left_out.add(place)
+
     def transcript(self, name: str, user: str | None = None, agent: str | None = None) -> Transcript:
-        return Transcript(name, tuple(self._messages), tuple(self._lines), (), user, agent, self._sheet.file)
+        kept = [place for place in range(len(self._lines)) if place not in self._left_out]
+        messages, lines = tuple(self._messages[place] for place in kept), tuple(self._lines[place] for place in kept)
+        return Transcript(name, messages, lines, (), user, agent, self._sheet.file)
 
 
 Whose = tuple[str | None, str | None]  # user, agent
@@ -436,7 +443,8 @@ def _turns(sheet: Sheet, line: int, name: str, turns: Sequence[object]) -> Trans
 
 
 def export(sheet: Sheet) -> list[Transcript]:
-    """The messages of a cube that `dumper.dump` wrote, by user and agent, each exactly as it was journaled, in their order."""
+    """The messages of a cube that `dumper.dump` wrote, by user and agent, each exactly as it was journaled, in their order; but for those of
+    which nothing was at hand any more: it was forgotten or overwritten by hand, or its time was over."""
     rows = values(sheet)
     line, _, value = next(rows, (0, "", None))
     header = Row.of(sheet, line, value, "the header")
@@ -449,6 +457,7 @@ def export(sheet: Sheet) -> list[Transcript]:
         raise header.wrong("it says that the file is signed, and the last line is no signature: it was cut short or changed.")
     found: dict[Whose, list[tuple[str | None, Trust, Gathering]]] = {}
     placed: dict[str, tuple[Gathering, int]] = {}
+    exported, stands, is_over = sheet.aware(header.at("exported")), set[str](), set[str]()
     sources = memories = changed = 0
     for line, _, value in rows:
         row = Row.of(sheet, line, value, "a line of the export")
@@ -461,15 +470,27 @@ def export(sheet: Sheet) -> list[Transcript]:
             placed[row.words("source")] = runs[-1][2], runs[-1][2].keep(said, line)
         elif "memory" in row.fields:
             memories += 1
-            changed += _is_changed(row)
-            _annotate(placed, row)
+            *former, last = _versions(row)
+            is_dead = _is_dead(last, exported)
+            changed += not is_dead and _is_changed(last)
+            (is_over if is_dead else stands).update(_quoted(last))
+            is_over.update(source for version in former for source in _quoted(version))
+            _annotate(placed, (*former, last))
         else:
             raise row.wrong("it is neither a 'source' nor a 'memory'.")
     for what, count in (("sources", sources), ("memories", memories)):
         if header.fields.get(what) != count:
             raise sheet.malformed(line, f"the file has {count} {what} and its header says {brief(header.fields.get(what))}.")
+    gone = [placed[source] for source in is_over - stands if source in placed]
+    for gathering, place in gone:
+        gathering.leave_out(place)
+    if gone:
+        why = "what they said had been forgotten or overwritten, or its time was over"
+        sheet.note(f"{len(gone)} of {sources} messages were left out: {why}")
+        if len(gone) == sources:
+            raise sheet.malformed(0, f"it holds nothing that still stood: of its {sources} messages, {why}.")
     if changed:
-        sheet.note(f"{changed} memories had been changed, forgotten or marked by hand; their words are read anew, without that")
+        sheet.note(f"{changed} memories had been changed or marked by hand; their words are read anew, without that")
     return [
         replace(gathered.transcript("", user, agent), origin=origin, trust=trust)
         for (user, agent), runs in found.items()
@@ -492,26 +513,37 @@ def _journaled(row: Row) -> Message:
     return Message(row.words("role"), row.words("text"), at, row.text("speaker"), row.text("caption"), id, row.text("session"))
 
 
-def _annotate(placed: Mapping[str, tuple[Gathering, int]], row: Row) -> None:
-    """Gives messages back what was kept with the memories of them: of each that of the versions which quote it last."""
-    versions = row.fields.get("versions")
-    for version in versions if isinstance(versions, list) else ():
-        told = Row.of(row.sheet, row.line, version, "a version")
-        spans, kept = told.fields.get("spans"), told.fields.get("metadata") or {}
-        if not isinstance(kept, dict):
-            raise told.wrong(f"'metadata' is {brief(kept)}; it must be an object.")
-        if kept and isinstance(spans, list) and spans:
-            source = Row.of(row.sheet, row.line, spans[-1], "a span").words("source")
-            if source in placed:
-                gathering, place = placed[source]
-                gathering.annotate(place, kept)
-
-
-def _is_changed(row: Row) -> bool:
-    """Whether somebody's hand was on a memory: reading its words again will not bring that back."""
+def _versions(row: Row) -> list[Row]:
     versions = row.fields.get("versions")
     if not isinstance(versions, list) or not versions:
         raise row.wrong("'versions' must be an array of one or more.")
-    last = Row.of(row.sheet, row.line, versions[-1], "a version")
+    return [Row.of(row.sheet, row.line, version, "a version") for version in versions]
+
+
+def _quoted(version: Row) -> list[str]:
+    """The sources that a version quotes."""
+    spans = version.fields.get("spans")
+    return [Row.of(version.sheet, version.line, span, "a span").words("source") for span in spans] if isinstance(spans, list) else []
+
+
+def _annotate(placed: Mapping[str, tuple[Gathering, int]], versions: Sequence[Row]) -> None:
+    """Gives messages back what was kept with the memories of them: of each that of the versions which quote it last."""
+    for version in versions:
+        kept = version.fields.get("metadata") or {}
+        if not isinstance(kept, dict):
+            raise version.wrong(f"'metadata' is {brief(kept)}; it must be an object.")
+        if kept and (quoted := _quoted(version)) and quoted[-1] in placed:
+            gathering, place = placed[quoted[-1]]
+            gathering.annotate(place, kept)
+
+
+def _is_dead(last: Row, exported: datetime | None) -> bool:
+    """Whether a memory was forgotten, or its time was over when it was exported."""
+    end = last.sheet.aware(last.at("expires"))
+    return last.fields.get("state") == "expired" or (end is not None and exported is not None and end <= exported)
+
+
+def _is_changed(last: Row) -> bool:
+    """Whether somebody's hand was on a memory: reading its words again will not bring that back."""
     is_as_born = last.fields.get("version") == 1 and last.fields.get("state") in ("generated", "activated")
     return not is_as_born or bool(last.fields.get("priority")) or last.fields.get("expires") is not None

@@ -24,7 +24,7 @@ from loci.system import Cube
 from loci.testing import CountingIds, ManualClock
 from loci.types import Receipt, Scope
 from loci.wire import MemOS
-from model import ACTIVE, End, Model, Move, Said, Seen, Tell
+from model import ACTIVE, End, Life, Model, Move, Said, Seen, Tell
 
 USERS, SESSIONS, AGENTS = ("ana", "bo"), (None, "one", "two"), (None, "helper")
 STATEMENTS = (("residence", "I live in {}."), ("colour", "My favourite colour is {}."), ("size", "My shoe size is {}."))
@@ -353,22 +353,35 @@ class History(RuleBasedStateMachine):
         return {id for id, each in said.items() if any(each)}
 
     def is_over(self, id: str) -> bool:
-        life = self.model.replay().lives[id]
+        return self.has_ended(self.model.replay().lives[id])
+
+    def has_ended(self, life: Life) -> bool:
         return life.last.expires is not None and life.last.expires <= self.now and not life.is_frozen
 
     @rule()
     def carry_over(self) -> None:
-        """Everything that was ever said arrives in another cube, and arrives once."""
-        if not self.model.sources:
+        """Everything that was said and still stands arrives in another cube, and arrives once."""
+        gone = self.taken_back()
+        standing = [source for source in self.cube._store.sources() if source.id not in gone]
+        if not standing:
             return
         self.count += 1
         file = self.path / f"{self.count}.jsonl"
         memory = self.memory
         assert memory.cube("main").export(file)["sources"] == len(self.model.sources)
         other = memory.cube(f"copy-{self.count}")
-        assert other.import_file(file).added == len(self.model.sources) and other.import_file(file).added == 0
-        mine, theirs = (Counter((s.message, s.scope.user, s.scope.agent) for s in c._store.sources()) for c in (self.cube, other))
+        assert other.import_file(file).added == len(standing) and other.import_file(file).added == 0
+        mine, theirs = (Counter((s.message, s.scope.user, s.scope.agent) for s in said) for said in (standing, other._store.sources()))
         assert mine == theirs and other.verify().is_clean
+
+    def taken_back(self) -> set[str]:
+        """The messages of which somebody forgot, or overwrote, or whose time ended, all that was made."""
+        quoted, standing = set[str](), set[str]()
+        for id, life in self.model.replay().lives.items():
+            *former, last = ({span.source for span in version.spans} for version in self.cube.history(id))
+            quoted.update(last, *former)
+            standing.update(set() if life.state is State.EXPIRED or self.has_ended(life) else last)
+        return quoted - standing
 
     # -- what must hold --------------------------------------------------------------------------------------------------
 

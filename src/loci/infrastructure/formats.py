@@ -455,47 +455,64 @@ def export(sheet: Sheet) -> list[Transcript]:
         raise header.wrong(f"'loci' is {brief(version)}; it must be {VERSION}.")
     if header.fields.get("signed") and not sheet.is_signed:
         raise header.wrong("it says that the file is signed, and the last line is no signature: it was cut short or changed.")
-    found: dict[Whose, list[tuple[str | None, Trust, Gathering]]] = {}
-    placed: dict[str, tuple[Gathering, int]] = {}
-    exported, stands, is_over = sheet.aware(header.at("exported")), set[str](), set[str]()
-    sources = memories = changed = 0
+    dump = _Dump(sheet, sheet.aware(header.at("exported")))
     for line, _, value in rows:
         row = Row.of(sheet, line, value, "a line of the export")
         if "source" in row.fields:
-            sources += 1
-            said = _journaled(row.row("message", "a source's 'message'"))
-            runs, came = found.setdefault((row.label("user"), row.label("agent")), []), (row.label("origin"), _trust(row, said.role))
-            if not runs or runs[-1][:2] != came:
-                runs.append((*came, Gathering(sheet)))
-            placed[row.words("source")] = runs[-1][2], runs[-1][2].keep(said, line)
+            dump.add_source(row)
         elif "memory" in row.fields:
-            memories += 1
-            *former, last = _versions(row)
-            is_dead = _is_dead(last, exported)
-            changed += not is_dead and _is_changed(last)
-            (is_over if is_dead else stands).update(_quoted(last))
-            is_over.update(source for version in former for source in _quoted(version))
-            _annotate(placed, (*former, last))
+            dump.add_memory(row)
         else:
             raise row.wrong("it is neither a 'source' nor a 'memory'.")
-    for what, count in (("sources", sources), ("memories", memories)):
+    for what, count in (("sources", dump.sources), ("memories", dump.memories)):
         if header.fields.get(what) != count:
             raise sheet.malformed(line, f"the file has {count} {what} and its header says {brief(header.fields.get(what))}.")
-    gone = [placed[source] for source in is_over - stands if source in placed]
-    for gathering, place in gone:
-        gathering.leave_out(place)
-    if gone:
-        why = "what they said had been forgotten or overwritten, or its time was over"
-        sheet.note(f"{len(gone)} of {sources} messages were left out: {why}")
-        if len(gone) == sources:
-            raise sheet.malformed(0, f"it holds nothing that still stood: of its {sources} messages, {why}.")
-    if changed:
-        sheet.note(f"{changed} memories had been changed or marked by hand; their words are read anew, without that")
-    return [
-        replace(gathered.transcript("", user, agent), origin=origin, trust=trust)
-        for (user, agent), runs in found.items()
-        for origin, trust, gathered in runs
-    ]
+    return dump.transcripts()
+
+
+class _Dump:
+    """The lines of an export while they are read. ``exported`` is when it was written."""
+
+    def __init__(self, sheet: Sheet, exported: datetime | None) -> None:
+        self._sheet, self._exported = sheet, exported
+        self._found: dict[Whose, list[tuple[str | None, Trust, Gathering]]] = {}
+        self._placed: dict[str, tuple[Gathering, int]] = {}  # by source
+        self._stands, self._is_over = set[str](), set[str]()  # sources that are quoted by what stands, and by what does not
+        self.sources = self.memories = self._changed = 0
+
+    def add_source(self, row: Row) -> None:
+        self.sources += 1
+        said = _journaled(row.row("message", "a source's 'message'"))
+        runs, came = self._found.setdefault((row.label("user"), row.label("agent")), []), (row.label("origin"), _trust(row, said.role))
+        if not runs or runs[-1][:2] != came:
+            runs.append((*came, Gathering(self._sheet)))
+        self._placed[row.words("source")] = runs[-1][2], runs[-1][2].keep(said, row.line)
+
+    def add_memory(self, row: Row) -> None:
+        self.memories += 1
+        *former, last = _versions(row)
+        is_dead = _is_dead(last, self._exported)
+        self._changed += not is_dead and _is_changed(last)
+        (self._is_over if is_dead else self._stands).update(_quoted(last))
+        self._is_over.update(source for version in former for source in _quoted(version))
+        _annotate(self._placed, (*former, last))
+
+    def transcripts(self) -> list[Transcript]:
+        gone = [self._placed[source] for source in self._is_over - self._stands if source in self._placed]
+        for gathering, place in gone:
+            gathering.leave_out(place)
+        if gone:
+            why = "what they said had been forgotten or overwritten, or its time was over"
+            self._sheet.note(f"{len(gone)} of {self.sources} messages were left out: {why}")
+            if len(gone) == self.sources:
+                raise self._sheet.malformed(0, f"it holds nothing that still stood: of its {self.sources} messages, {why}.")
+        if self._changed:
+            self._sheet.note(f"{self._changed} memories had been changed or marked by hand; their words are read anew, without that")
+        return [
+            replace(gathered.transcript("", user, agent), origin=origin, trust=trust)
+            for (user, agent), runs in self._found.items()
+            for origin, trust, gathered in runs
+        ]
 
 
 def _trust(row: Row, role: str) -> Trust:
@@ -514,10 +531,18 @@ def _journaled(row: Row) -> Message:
 
 
 def _versions(row: Row) -> list[Row]:
+    """The versions of a memory by their numbers."""
     versions = row.fields.get("versions")
     if not isinstance(versions, list) or not versions:
         raise row.wrong("'versions' must be an array of one or more.")
-    return [Row.of(row.sheet, row.line, version, "a version") for version in versions]
+    return sorted((Row.of(row.sheet, row.line, version, "a version") for version in versions), key=_number)
+
+
+def _number(version: Row) -> int:
+    number = version.fields.get("version")
+    if not isinstance(number, int):
+        raise version.wrong(f"'version' is {brief(number)}; it must be a whole number.")
+    return number
 
 
 def _quoted(version: Row) -> list[str]:
@@ -539,8 +564,8 @@ def _annotate(placed: Mapping[str, tuple[Gathering, int]], versions: Sequence[Ro
 
 def _is_dead(last: Row, exported: datetime | None) -> bool:
     """Whether a memory was forgotten, or its time was over when it was exported."""
-    end = last.sheet.aware(last.at("expires"))
-    return last.fields.get("state") == "expired" or (end is not None and exported is not None and end <= exported)
+    end, state = last.sheet.aware(last.at("expires")), last.fields.get("state")
+    return state == "expired" or (end is not None and exported is not None and end <= exported and state != "frozen")
 
 
 def _is_changed(last: Row) -> bool:

@@ -284,6 +284,23 @@ def test_any_text_stays_what_it_is(text: str) -> None:
     assert [line.rstrip() for line in only.text.split("\n")] == [line.rstrip() for line in text.strip("\n").split("\n")]
 
 
+def test_front_matter_stays_on_the_first_line(cube: Cube, tmp_path: Path) -> None:
+    front = "---\ntags: [a]\n\ntitle: Shopping\n---\n"
+    (tmp_path / "m").mkdir()
+    file = tmp_path / "m" / "list.md"
+    file.write_text(f"{front}Buy milk.\n\n---\n\nBuy bread.\n")
+    cube.mirror(tmp_path / "m")
+    text = file.read_text()
+    assert text.startswith(f'{front}\n<!-- loci {{"session": "list"}} -->\n\n<!-- loci ') and "\n\n---\n\n" in text
+    assert {m.text for m in cube.list(session="list") if m.part is Part.TURN} == {"Buy milk.", "Buy bread."}
+    edit(file, "Buy milk.", "Buy oat milk.")
+    assert cube.mirror(tmp_path / "m").updated == 1 and file.read_text().startswith(front)
+    assert cube.mirror(tmp_path / "m").written == 0
+    file.write_text(file.read_text().replace('<!-- loci {"session', "<!-- loci {session"))
+    with pytest.raises(Malformed, match=r"list\.md, line 7: the comment"):
+        cube.mirror(tmp_path / "m")
+
+
 def test_words_right_below_the_scope_or_a_heading_are_words(cube: Cube, home: Path) -> None:
     (page,) = [file for file in home.rglob("*.md") if file.read_text("utf-8").startswith("<!-- loci {")][:1]
     head, _, rest = page.read_text("utf-8").partition("\n")

@@ -3,8 +3,8 @@
     <!-- loci 01M8XK2Q9V0T4B1JZ5R7C3N6PD 2 (Ana, 2025-05-02) -->
     I live in Lisbon now.
 
-A paragraph without such a comment is somebody's own: a memory that is to be. Headings, rules and front matter are nobody's, and stay. An empty
-line within a memory is written as a backslash, for an empty line ends it.
+A paragraph without such a comment is somebody's own: a memory that is to be. Headings, rules and front matter are nobody's, and stay where they are. An
+empty line within a memory is written as a backslash, for an empty line ends it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ MARK = re.compile(r"<!-- loci (?P<id>[^\s>]+) (?P<version>\d{1,9})(?: \([^()>]*\
 HEAD = re.compile(r"<!-- loci (?P<scope>\{.*\}) -->")
 ESCAPED = ("\\", "<!--", "#", "---", "***", "___")
 NO_FILE = (0, 0)
+FRONT = re.compile(r"---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 HEADING = re.compile(r"#{1,6}(\s|$)")
 NOBODYS = ("#", "---", "***", "___", "<!--")
 Whose = tuple[str | None, str | None, str | None]  # user, agent, session
@@ -52,12 +53,14 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A file of the folder by its path in it, whose memories it holds, and what is in it."""
+    """A file of the folder by its path in it, whose memories it holds, and what is in it. ``front`` is its front matter, which programs look for on the
+    first line alone."""
 
     path: str
     whose: Whose
     paragraphs: tuple[Paragraph, ...] = ()
-    stamp: tuple[int, int] = (0, 0)  # bytes, and nanoseconds of the last change
+    stamp: tuple[int, int] = NO_FILE  # bytes, and nanoseconds of the last change
+    front: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def marked(paragraph: Paragraph, memory: Memory | None) -> list[str]:
     return [f"<!-- loci {memory.id} {memory.version}{f' ({about})' if about else ''} -->", *shown(memory.text)]
 
 
-def parse(path: str, raw: bytes, whose: Whose, stamp: tuple[int, int] = (0, 0)) -> Page:
+def parse(path: str, raw: bytes, whose: Whose, stamp: tuple[int, int] = NO_FILE) -> Page:
     """A file of the mirror. Raises `Malformed` with the line."""
     try:
         text = raw.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
@@ -105,11 +108,13 @@ def parse(path: str, raw: bytes, whose: Whose, stamp: tuple[int, int] = (0, 0)) 
         raise Malformed(
             f"{path}, line {line}: byte {error.start} is not UTF-8. Save the file as UTF-8. Nothing was changed.", line
         ) from error
+    found = FRONT.match(text)
+    front = found[0] if found else ""
     paragraphs = []
-    for line, lines in _runs(text.split("\n")):
-        head = HEAD.fullmatch(lines[0]) if line == 1 else None
+    for place, (line, lines) in enumerate(_runs(text[len(front) :].split("\n"), front.count("\n") + 1)):
+        head = HEAD.fullmatch(lines[0]) if place == 0 else None
         if head:
-            whose = _whose(path, head["scope"])
+            whose = _whose(path, line, head["scope"])
         elif lines[0].startswith("<!-- loci "):
             mark = MARK.fullmatch(lines[0].rstrip())
             if mark is None:
@@ -123,13 +128,13 @@ def parse(path: str, raw: bytes, whose: Whose, stamp: tuple[int, int] = (0, 0)) 
             )  # an editor put an empty line below the comment
         else:
             paragraphs.append(Paragraph(line, tuple(entry.rstrip() for entry in lines), is_text=not lines[0].startswith(NOBODYS)))
-    return Page(path, whose, tuple(paragraphs), stamp)
+    return Page(path, whose, tuple(paragraphs), stamp, front)
 
 
-def _runs(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """(line, lines) of what stands between empty lines."""
+def _runs(lines: Sequence[str], first: int) -> Iterator[tuple[int, list[str]]]:
+    """(line, lines) of what stands between empty lines; ``first`` is the number of the first line."""
     start, run = 0, list[str]()
-    for number, line in enumerate([*lines, ""], 1):
+    for number, line in enumerate([*lines, ""], first):
         if line.strip():
             start = start if run else number
             run.append(line)
@@ -140,14 +145,14 @@ def _runs(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _apart(start: int, run: list[str]) -> Iterator[tuple[int, list[str]]]:
     """The comment that says whose memories these are, and headings, stand by themselves, whatever is written right below them."""
-    count = 1 if start == 1 and HEAD.fullmatch(run[0]) else next((n for n, line in enumerate(run) if not HEADING.match(line)), len(run))
+    count = 1 if HEAD.fullmatch(run[0]) else next((n for n, line in enumerate(run) if not HEADING.match(line)), len(run))
     if count:
         yield start, run[:count]
     if count < len(run):
         yield from _apart(start + count, run[count:]) if count else ((start, run),)
 
 
-def _whose(path: str, told: str) -> Whose:
+def _whose(path: str, line: int, told: str) -> Whose:
     try:
         scope = json.loads(told)
         found = tuple(scope.get(name) for name in ("user", "agent", "session"))
@@ -155,7 +160,7 @@ def _whose(path: str, told: str) -> Whose:
             return found[0], found[1], found[2]
     except (ValueError, AttributeError, RecursionError):
         pass
-    raise Malformed(f"{path}, line 1: the comment that says whose memories these are is damaged. Nothing was changed.", 1)
+    raise Malformed(f"{path}, line {line}: the comment that says whose memories these are is damaged. Nothing was changed.", line)
 
 
 def rendered(page: Page, memories: Sequence[tuple[Paragraph, Memory | None]]) -> bytes:
@@ -164,7 +169,8 @@ def rendered(page: Page, memories: Sequence[tuple[Paragraph, Memory | None]]) ->
     head = (
         f"<!-- loci {json.dumps({k: v for k, v in scope.items() if v is not None}, ensure_ascii=True).replace('>', chr(92) + 'u003e')} -->"
     )
-    return ("\n\n".join([head, *("\n".join(marked(p, m)) for p, m in memories)]) + "\n").encode()
+    body = "\n\n".join([head, *("\n".join(marked(p, m)) for p, m in memories)])
+    return (f"{page.front.rstrip()}\n\n{body}\n" if page.front else f"{body}\n").encode()
 
 
 def path_of(whose: Whose) -> str:

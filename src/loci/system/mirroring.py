@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,7 +193,7 @@ class Mirror:
         """Gives every file what the cube says, in the order that it has; what is in none yet comes after it. Returns (files, those that changed)."""
         self.folder.mkdir(exist_ok=True)
         left = dict(present)
-        whoses = {page.path: page.whose for page in pages}
+        files = {page.path: page for page in pages}
         contents: dict[str, list[tuple[Paragraph, Memory | None]]] = {}
         for page in pages:
             markdown.check(self.folder, page.path, page.stamp)
@@ -205,13 +205,11 @@ class Mirror:
         homes = {page.whose: page.path for page in reversed(pages)}
         for memory in left.values():
             whose = (memory.scope.user, memory.scope.agent, memory.scope.session)
-            path = homes.setdefault(whose, _free(markdown.path_of(whose), whoses))
-            whoses.setdefault(path, whose)
+            path = homes.setdefault(whose, _free(markdown.path_of(whose), files))
+            files.setdefault(path, Page(path, whose))
             contents.setdefault(path, []).append((block(memory), memory))
-        stamps = {page.path: page.stamp for page in pages}
         changed = sum(
-            markdown.write(self.folder, path, markdown.rendered(Page(path, whoses[path]), kept), stamps.get(path, markdown.NO_FILE))
-            for path, kept in contents.items()
+            markdown.write(self.folder, path, markdown.rendered(files[path], kept), files[path].stamp) for path, kept in contents.items()
         )
         return len(contents), changed
 
@@ -224,7 +222,7 @@ def _told(files: int, written: int, memories: int, said: Sequence[tuple[Plan, st
     )
 
 
-def _free(path: str, taken: Mapping[str, Whose]) -> str:
+def _free(path: str, taken: Collection[str]) -> str:
     """The path, or one beside it that nobody has."""
     found, number = path, 1
     while found in taken:

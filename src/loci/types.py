@@ -289,7 +289,7 @@ class Receipt:
         return tuple(c.memory for c in self.changes if c.outcome is Outcome.ADDED and c.memory)
 
     def count(self, outcome: Outcome) -> int:
-        return sum(1 for c in self.changes if c.outcome is outcome)
+        return sum(1 for c in self.changes if c.outcome == outcome)
 
 
 @dataclass(frozen=True, slots=True)

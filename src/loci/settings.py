@@ -196,12 +196,14 @@ def _read(path: Path) -> dict[str, object]:
 
 def _typed(name: str, value: object, default: object, origin: str) -> Any:
     kind = type(default)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+    if isinstance(value, kind) and kind is not int:
         return value
     text = str(value).strip()
     if kind is bool and text.lower() in ("1", "true", "yes", "on", "0", "false", "no", "off"):
         return text.lower() in ("1", "true", "yes", "on")
-    if kind is int and text.lstrip("-").isdecimal():
+    if kind is int and not isinstance(value, bool) and text.lstrip("-").isdecimal():
+        if text.startswith("-"):
+            raise Invalid(f"{origin}: {name} is {text}; it must be 0 or more.")
         return int(text)
     if kind is str and isinstance(value, Path | str):
         return text

@@ -245,7 +245,7 @@ def test_everybody_keeps_what_is_theirs(open_vault: Callable[..., MemOS], tmp_pa
     ok = Message("user", "ok\u2028\x00", MOMENT)
     cube.add([ok, ok, replace(ok, caption="a photo"), replace(ok, id="x")], user="ana", session="s1")
     cube.add([replace(ok, at=datetime(1, 1, 1, tzinfo=UTC)), replace(ok, at=None)], user="bo", agent="helper")
-    cube.add([replace(ok, at=datetime.fromisoformat("2024-05-12T14:33:00.000001-03:30"), role="narrator")])
+    cube.add([replace(ok, at=datetime.fromisoformat("2024-05-12T14:33:00.000001-03:30"), role="system")])
     cube.export(tmp_path / "x")
     copy.import_file(tmp_path / "x")
     assert sorted(map(repr, sources(copy))) == sorted(map(repr, sources(cube)))

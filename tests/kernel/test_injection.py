@@ -44,7 +44,7 @@ DECOYS = ["alice' ", "Alice\0", "kettle", "%%", "__", "x" * 999, "u2", "a", "' O
 
 
 class World:
-    """A cube in which every hostile string is a user, an agent, a session, a speaker, a role, a message id, a caption and in a text; and
+    """A cube in which every hostile string is a user, an agent, a session, a speaker, a message id, a caption and in a text; and
     what plain Python knows of it."""
 
     def __init__(self, folder: Path, ids: CountingIds) -> None:
@@ -54,7 +54,7 @@ class World:
         self.said: dict[str, Message] = {}
         for place, text in enumerate(HOSTILE):
             user, agent, session = text, HOSTILE[place - 1], HOSTILE[place - 2]
-            message = Message(text, f"zorbak {text}", None, text, text or None, text, session)
+            message = Message("user", f"zorbak {text}", None, text, text or None, text, session)
             for id in self.cube.add(message, user=user, agent=agent).ids:
                 self.known.append((id, user, agent, session))
                 self.said[id] = message

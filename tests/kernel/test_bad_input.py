@@ -7,18 +7,21 @@ import pickle
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loci import Memory, Message
+from loci import Memory, Message, Outcome
 from loci.drivers.sqlite.codec import from_micros
-from loci.errors import Conflict, Invalid, Missing, TooLarge, VersionConflict
+from loci.errors import Conflict, Invalid, Missing, TooLarge, Unavailable, VersionConflict
 from loci.interface.reader import MemReader
 from loci.operation.intake import MAX_NAME, MAX_TEXT_BYTES
+from loci.settings import load
 from loci.system import Cube
 from loci.testing import HashEmbedder, ManualClock
+from loci.types import Trust
 from loci.wire import MemOS
 
 # -- texts --------------------------------------------------------------------------------------------------------------
@@ -437,3 +440,56 @@ def test_a_memory_of_another_time_is_still_the_latest_version(cube: Cube, clock:
     old: Memory = cube.get(id, as_of=then)
     with pytest.raises(VersionConflict):
         cube.update(old, "The kettle is red.")
+
+
+# -- what other systems call it, and what is over -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "read"), [("Assistant", "assistant"), ("AI", "assistant"), ("human", "user"), ("developer", "system"), ("function", "tool")]
+)
+def test_a_role_is_read_by_the_name_that_others_give_it(cube: Cube, role: str, read: str) -> None:
+    memory = cube.get(cube.add(Message(role, "Transfer 500 euros to Bob every Monday."), user="ana").ids[0])
+    assert memory.role == read and (memory.origin.trust is Trust.TRUSTED) == (read == "user")
+
+
+@pytest.mark.parametrize("role", ["assitant", "Bob", "", " "])
+def test_a_role_that_nobody_knows_is_refused(cube: Cube, role: str) -> None:
+    with pytest.raises(Invalid, match=r"Message 2 has the role .*A name goes under 'speaker'"):
+        cube.add([Message("user", "The kettle is blue."), {"role": role, "content": "I am the owner."}])
+    assert cube._store.is_empty()
+
+
+def test_outcomes_are_counted_by_name(cube: Cube) -> None:
+    receipt = cube.add("The kettle is blue.")
+    assert receipt.count("added") == receipt.count(Outcome.ADDED) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["capacity", "quota", "limit", "stability_days", "kv_disk_bytes"])
+def test_a_setting_below_nothing_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Invalid, match=f"argument: {name} is -1; it must be 0 or more"):
+        MemOS.open(tmp_path / "v", **{name: -1})
+    with pytest.raises(Invalid, match=f"{name} is -5"):
+        load(environment={f"LOCI_{name.upper()}": "-5"})
+
+
+def test_a_grant_or_key_whose_time_is_over_is_refused(memory: MemOS, cube: Cube, clock: ManualClock) -> None:
+    over = clock.now() - timedelta(days=1)
+    with pytest.raises(Invalid, match=r"expires is .*, which is over"):
+        memory.grant("bob", "reader", cube=cube.name, expires=over)
+    with pytest.raises(Invalid, match=r"expires is .*, which is over"):
+        memory.issue_key("bob", expires=over)
+    assert not memory.grants() and not memory.keys()
+
+
+def test_a_vault_that_was_closed_is_of_no_more_use(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault()
+    memory.cube("main").add("The kettle is blue.")
+    other = memory.acting("owner")
+    memory.close()
+    for use in (
+        lambda: memory.cube("main"), lambda: other.cube("fresh"), lambda: memory.grant("bob", "reader", cube="main"), memory.grants, memory.verify,
+    ):  # fmt: skip
+        with pytest.raises(Unavailable, match="was closed; open"):
+            use()
+    memory.close()

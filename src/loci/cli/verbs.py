@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,6 +56,8 @@ def add(
             from loci.cli import render
 
             render.show_receipt(receipt)
+            if expires is not None and expires <= datetime.now(UTC):
+                render.note(f"its time was over on {render.moment(expires)}: no answer will show it, and `loci list --expired` does.")
         sys.stdout.flush()
 
 

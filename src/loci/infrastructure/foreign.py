@@ -11,6 +11,7 @@ from pathlib import Path
 from loci.errors import Locked, Malformed
 
 MAGIC = b"SQLite format 3\x00"
+APPLICATION = slice(68, 72)  # of the header: which program's file it is
 MODES = slice(18, 20)  # of the header: 1 1 is a rollback journal, 2 2 a write-ahead log
 READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ})
 Row = tuple[object, ...]

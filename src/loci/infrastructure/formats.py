@@ -25,7 +25,7 @@ ROLES = {
 }  # fmt: skip
 SPELLINGS = {
     "role": ("role",), "speaker": ("speaker", "name"), "text": ("text", "content"), "caption": ("caption",), "id": ("id",),
-    "at": ("at", "timestamp", "date", "created_at"), "session": ("session",),
+    "at": ("at", "timestamp", "date", "created_at"), "session": ("session",), "user": ("user", "user_id"), "metadata": ("metadata",),
 }  # fmt: skip
 
 Fields = Mapping[str, object]
@@ -373,15 +373,16 @@ def brief(value: object) -> str:
 
 
 def messages(sheet: Sheet) -> list[Transcript]:
-    """JSON Lines or an array of messages, each with who (role, speaker or name) and what (text or content)."""
-    found, known, unread = Gathering(sheet), {n for names in SPELLINGS.values() for n in names}, set[str]()
+    """JSON Lines or an array of messages, each with who (role, speaker or name) and what (text or content), and whose memory it is where it says
+    so (user)."""
+    found, known, unread = dict[str | None, Gathering](), {n for names in SPELLINGS.values() for n in names}, set[str]()
     for line, place, value in values(sheet):
         row = Row.of(sheet, line, value, "a message")
-        found.add(message(row), line, place)
+        found.setdefault(row.label(*SPELLINGS["user"]), Gathering(sheet)).add(message(row), line, place)
         unread |= row.fields.keys() - known
     if unread:
         sheet.note(f"keys that were not read: {', '.join(sorted(unread))}")
-    return [found.transcript(sheet.name)]
+    return [gathered.transcript(sheet.name, user) for user, gathered in found.items()]
 
 
 def message(row: Row) -> Message:
@@ -392,9 +393,12 @@ def message(row: Row) -> Message:
     if given is not None and given.lower() not in ROLES:
         raise row.wrong(f"'role' is {given!r}; it must be user, assistant, tool or system. A name goes under 'speaker'.")
     role, speaker = who(named)
+    kept = row.fields.get("metadata") or {}
+    if not isinstance(kept, dict):
+        raise row.wrong(f"'metadata' is {brief(kept)}; it must be an object.")
     return Message(
         role=ROLES[given.lower()] if given is not None else role, text=row.words(*SPELLINGS["text"]), at=row.at(*SPELLINGS["at"]),
-        speaker=speaker, caption=row.text("caption"), id=row.label("id"), session=row.label("session"),
+        speaker=speaker, caption=row.text("caption"), id=row.label("id"), session=row.label("session"), metadata=kept,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ __all__ = ["FORMATS", "MAX_FILE_BYTES", "Transcript", "read"]
 
 MAX_FILE_BYTES = 1 << 30  # of a file, and of what an archive or a folder holds
 PIECE_BYTES = 1 << 20
+OURS, CUBES = b"LOCI", "*.loci"  # what a cube's file says that it is, and what it is called
 MAX_RATIO = 200  # of unpacked to packed; text packs to a tenth, a bomb to a thousandth
 RATIO_FROM_BYTES = 1 << 24  # below this the ratio does not matter
 PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes before they give a byte
@@ -72,6 +73,10 @@ def read(path: Path, format: str | None = None, *, notary: Notary | None = None,
         return _held(path.name, _folder(path, format))
     raw, note = signature.checked(path.name, _bytes(path), notary, signed_by)
     if raw.startswith(foreign.MAGIC):
+        if raw[foreign.APPLICATION] == OURS:
+            raise Invalid(
+                f"{path} is a cube of Loci's: put it into the folder of a vault (`loci --vault {path.parent} --cube {path.stem} list`), or export it there."
+            )
         if format not in (None, "mem0"):
             raise Malformed(f"{path.name} is an SQLite file; only mem0's is read (--format mem0). Export it to JSON first.")
         return _held(path.name, _mem0(path.name, {path: raw}, {}))
@@ -117,6 +122,8 @@ def _folder(path: Path, format: str | None) -> list[Transcript]:
         assert text is not None
         sheet = Sheet(text.name, path.name, _decode(text.name, _bytes(text)), refused=refused)
         return _parsed(sheet, "memos")
+    if any(path.glob(CUBES)):
+        raise Invalid(f"{path} is a vault of Loci's: `loci --vault {path} export FILE` writes a cube of it to be imported here.")
     points = mem0.collections_of(path)
     histories = [file for file in sorted(path.glob("*.db")) if file.is_file() and not file.is_symlink()]
     if format in (None, "mem0") and (points or histories):

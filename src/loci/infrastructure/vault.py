@@ -61,6 +61,7 @@ class Vault:
     def __init__(self, root: Path, clock: Clock, files: Files, registry: Registry, keyring: Keyring) -> None:
         self.root, self._clock, self._files, self._registry, self._keyring = root, clock, files, registry, keyring
         self._stores: dict[str, Store] = {}
+        self._is_closed = False
 
     def path(self, cube: str) -> Path:
         """The file of a cube. Names are letters, digits, dot, dash and underscore, so none can leave the folder."""
@@ -81,7 +82,9 @@ class Vault:
         return sorted(p.name.removesuffix(SUFFIX) for p in self.root.glob(f"*{SUFFIX}"))
 
     def store(self, cube: str, *, create: bool) -> Store:
-        """The open store of a cube. Raises ``Missing`` when there is none and ``create`` is false."""
+        """The open store of a cube. Raises ``Missing`` when there is none and ``create`` is false, and ``Unavailable`` once the vault was closed."""
+        if self._is_closed:
+            raise Unavailable(f"The vault {self.root} was closed; open it again.")
         store = self._stores.get(cube)
         if store is None:
             path = self.path(cube)
@@ -269,6 +272,7 @@ class Vault:
         return None
 
     def close(self) -> None:
+        self._is_closed = True
         for store in self._stores.values():
             store.close()
         self._stores.clear()

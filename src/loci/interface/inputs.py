@@ -46,8 +46,9 @@ def messages_of(words: Words) -> list[Message]:
 
 def _with_role(message: Message, place: int) -> Message:
     """The same with its role as it is spelled here: what an assistant says under another name must not count as its user's words."""
-    if message.role in KNOWN_ROLES or not isinstance(message.role, str):
+    if message.role in KNOWN_ROLES:
         return message
+    check_text(message.role, "a role", place)
     role = ROLES.get(message.role.strip().lower())
     if role is None:
         raise Invalid(
@@ -265,6 +266,14 @@ def reason_of(reason: str) -> str:
 def aware(at: datetime | None, what: str) -> datetime | None:
     """A time with its zone: UTC where it has none."""
     return None if at is None else sure(at, what)
+
+
+def ahead(at: datetime | None, what: str, now: datetime) -> datetime | None:
+    """The same of a time that lies ahead."""
+    found = aware(at, what)
+    if found is not None and found <= now:
+        raise Invalid(f"{what} is {found.isoformat()}, which is over. Name a time ahead, or none. Nothing was stored.")
+    return found
 
 
 def sure(at: datetime, what: str) -> datetime:

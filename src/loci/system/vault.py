@@ -140,7 +140,7 @@ class System:
             id=self._parts.ids.new(now), principal=inputs.principal_of(principal), role=inputs.role_of(role), cube=cube, user=user,
             agent=agent, session=session, memory=None if memory is None else inputs.id_of(memory),
             channel=None if channel is None else inputs.channel_named(channel),
-            expires=aware(expires, "expires"), uses=None if uses is None else inputs.number(uses, "uses", 1, inputs.MAX_USES),
+            expires=inputs.ahead(expires, "expires", now), uses=None if uses is None else inputs.number(uses, "uses", 1, inputs.MAX_USES),
             by=self.principal, at=now,
         )  # fmt: skip
         self._parts.registry.add_grant(made, self._act("grant", made.id, principal=made.principal, role=made.role.value, cube=cube))
@@ -174,8 +174,9 @@ class System:
         self._parts.governance.allow("grant", Scope("*"))
         inputs.scope_of("", user)
         id, text, secret = credentials.make()
+        now = self._parts.clock.now()
         key = Key(
-            id, inputs.principal_of(principal), self._parts.clock.now(), aware(expires, "expires"), None,
+            id, inputs.principal_of(principal), now, inputs.ahead(expires, "expires", now), None,
             None if role is None else inputs.role_of(role), None if cube is None else inputs.cubes_of(cube), user,
         )  # fmt: skip
         self._parts.registry.add_key(key, secret, self._act("key", id, principal=key.principal))

@@ -8,7 +8,7 @@ import random
 import re
 import tracemalloc
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from loci.infrastructure import loader
 from loci.infrastructure.formats import ROLES
 from loci.infrastructure.loader import Transcript, read
 from loci.types import Message
+from loci.wire import MemOS
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 ALL = ("chatgpt.json", "whatsapp_brackets.txt", "whatsapp_dash.txt", "iso.txt", "dated.txt", "messages.jsonl", "messages.json",
@@ -472,3 +473,29 @@ def test_a_damaged_file_is_read_or_refused_in_words(tmp_path: Path, name: str, d
         assert all(t.messages for t in read(path))
     except LociError as error:
         assert str(error)
+
+
+def test_a_file_of_several_users_keeps_them_apart(tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    lines = (
+        '{"role":"user","text":"tea","at":"2025-01-01T00:00:00Z","metadata":{"a":1},"user":"bob"}', '{"role":"user","text":"jam","at":"2025-01-01T00:00:00Z"}',
+        '{"role":"user","text":"rye","at":"2025-01-01T00:00:00Z","user":"bob"}',
+    )  # fmt: skip
+    file.write_text("\n".join(lines))
+    bobs, nobodys = read(file)
+    assert (bobs.user, [m.text for m in bobs.messages], bobs.messages[0].metadata) == ("bob", ["tea", "rye"], {"a": 1})
+    assert (nobodys.user, [m.text for m in nobodys.messages], bobs.notes) == (None, ["jam"], ())
+    file.write_text('{"role":"user","text":"tea","metadata":[1]}')
+    with pytest.raises(Malformed, match="line 1: a message: 'metadata' is an array; it must be an object"):
+        read(file)
+
+
+def test_a_cube_or_a_vault_of_our_own_is_no_import(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault()
+    memory.cube("main").add("The kettle is blue.")
+    root = memory._parts.vault.root
+    with pytest.raises(Invalid, match="is a vault of Loci's: `loci --vault"):
+        read(root)
+    memory.close()
+    with pytest.raises(Invalid, match=r"main\.loci is a cube of Loci's: put it into the folder of a vault"):
+        read(root / "main.loci")

@@ -72,7 +72,8 @@ def _expect(path: Path) -> None:
         if path.is_dir() or path.stat().st_size >= HEADER_BYTES:
             return
         if time.monotonic() > end:
-            raise Corrupt(f"{path} is empty: it was cut short, or never written. Restore a copy, or delete it to begin anew.")
+            held = f"holds {size} bytes, which no cube is" if (size := path.stat().st_size) else "is empty"
+            raise Corrupt(f"{path} {held}: it was cut short, or never written. Restore a copy, or delete it to begin anew.")
         time.sleep(PAUSE_SECONDS)
 
 

@@ -15,7 +15,7 @@ import apsw
 from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import from_micros, to_micros
 from loci.drivers.sqlite.connection import connect, query, roll_back, scalar, translated
-from loci.errors import Missing
+from loci.errors import Missing, Unavailable
 from loci.ports import Act, Entry, Stretched
 from loci.types import Channel, Fault, Grant, Head, Key, Record, Role
 
@@ -46,7 +46,7 @@ class SqliteRegistry:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: apsw.Connection | None = None
-        self._lock = threading.RLock()  # one connection for all threads
+        self._lock, self._is_closed = threading.RLock(), False  # one connection for all threads
 
     # -- cubes ---------------------------------------------------------------------------------------------------------
 
@@ -129,6 +129,7 @@ class SqliteRegistry:
 
     def close(self) -> None:
         with self._lock:
+            self._is_closed = True
             if self._db is not None:
                 self._db.close()
                 self._db = None
@@ -136,6 +137,8 @@ class SqliteRegistry:
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
     def _open(self) -> apsw.Connection:
+        if self._is_closed:
+            raise Unavailable(f"{self._path} was closed; open the vault again.")
         if self._db is None:
             db = connect(self._path, create=True)
             if not db.readonly("main"):

@@ -338,6 +338,15 @@ def test_an_app_that_a_key_does_not_open_is_not_said_to_be_deleted(vault: Path) 
             assert f"Cube {app} was refused" in refused(answer, 403), "whether it is there is not told"
 
 
+@pytest.mark.parametrize("path", ["/v2/entities/user/ana/", "/v1/entities/user/ana/", "/entities/user/ana"])
+def test_whom_no_cube_knows_deletes_nobody_and_is_told_so(vault: Path, path: str) -> None:
+    with MemOS.open(vault, embedder="none") as memory:
+        memory.cube("main").add("I live in Faro.", user="ana")
+        _, key = memory.issue_key("nobody")
+    with serving(vault) as server:
+        assert "was refused" in refused(server.http.delete(path, headers={"X-API-Key": key}), 403)
+
+
 def test_who_may_not_delete_in_one_of_several_apps_is_told_where_it_was_done(vault: Path) -> None:
     with MemOS.open(vault, embedder="none") as memory:
         memory.cube("attic").add("I live in Faro.", user="ana")

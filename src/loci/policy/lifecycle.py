@@ -38,14 +38,21 @@ MOVES: dict[State, dict[Move, State]] = {
     F: {Move.USE: F, Move.THAW: A},
 }
 
+DONE = {
+    Move.USE: "used", Move.REVISE: "changed", Move.MERGE: "merged", Move.ARCHIVE: "archived", Move.EXPIRE: "forgotten", Move.RESTORE: "restored",
+    Move.FREEZE: "frozen", Move.THAW: "thawed",
+}  # fmt: skip
+
 FINDABLE = frozenset({G, A, M, F})
 
 
 def after(state: State, move: Move, memory: str) -> State:
     """The state that follows. Raises `IllegalMove`, naming what would be possible instead."""
     allowed = MOVES[state]
+    if move is Move.EXPIRE and state is E:
+        raise IllegalMove(f"Memory {memory} is expired: it was forgotten already, or its time is over. `loci restore {memory}` would bring it back.")
     if move not in allowed:
         ways = ", ".join(sorted(m.value for m in allowed)) or "nothing"
         hint = {F: " Thaw it first.", R: " Restore it first.", E: " Restore it first."}.get(state, "")
-        raise IllegalMove(f"Memory {memory} is {state.value}: it cannot {move.value}, only {ways}.{hint}")
+        raise IllegalMove(f"Memory {memory} is {state.value}: it cannot be {DONE[move]}; possible: {ways}.{hint}")
     return allowed[move]

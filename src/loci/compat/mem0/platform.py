@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -116,7 +117,11 @@ class Platform(Memory):
                 self.delete_all(app_id=whose.cube)
                 return {"message": "Entity deleted successfully!"}
             done, refusal = list[str](), None
-            for cube in self._cubes():
+            cubes = list(self._cubes())
+            if not cubes:
+                with suppress(Missing):
+                    self._cube(whose)  # refuses whom no cube knows
+            for cube in cubes:
                 try:
                     cube.erase(**whose.scope())  # type: ignore[arg-type]
                 except Missing:  # nothing of theirs is there

@@ -50,7 +50,9 @@ def after(state: State, move: Move, memory: str) -> State:
     """The state that follows. Raises `IllegalMove`, naming what would be possible instead."""
     allowed = MOVES[state]
     if move is Move.EXPIRE and state is E:
-        raise IllegalMove(f"Memory {memory} is expired: it was forgotten already, or its time is over. `loci restore {memory}` would bring it back.")
+        raise IllegalMove(
+            f"Memory {memory} is expired: it was forgotten already, or its time is over. `loci restore {memory}` would bring it back."
+        )
     if move not in allowed:
         ways = ", ".join(sorted(m.value for m in allowed)) or "nothing"
         hint = {F: " Thaw it first.", R: " Restore it first.", E: " Restore it first."}.get(state, "")

@@ -104,6 +104,10 @@ _SAID = re.compile(
 )
 _CHANGED = re.compile(r"\b(?:chang|set|reset|updat|switch)\w{0,4}\b[^.;!?\n]{0,40}$")
 _TO = re.compile(r"(?: (?:for|of|on|at)(?: [\w'.@-]{1,30}){1,4}?)? (?:to|as) (?=\S)")
+_TURNED = re.compile(
+    r"(?: (?:for|of|on|at)(?: [\w'.@-]{1,30}){1,4}?)?(?: (?:has been|was|is|got|gets))?(?: just| now)? (?:changed|set|reset|updated|switched) (?:to|as) (?=\S)"
+)
+_LABELLED = re.compile(r" (?:for|of|on|at)(?: [\w'.@/-]{1,30}){1,5}? ?: ?(?=\S)")
 _BESIDE = re.compile(r"[ \t]{1,3}(?=\S)")
 _ENDS = re.compile(r"[.,;:!?)\"']{0,3}(?:\s*$|\s*\n|[.,;!?)](?:\s|$))")
 _PHRASE_WORDS = re.compile(r"[a-z]{3,12}(?: [a-z]{3,12}){2,9}(?=\s*(?:[.,;!?\n\"']|$))")
@@ -147,9 +151,11 @@ def _assigned(view: View, at: int) -> tuple[int, int] | None:
 
 def _said(view: View, word: re.Match[str]) -> tuple[int, int] | None:
     """What somebody tells after "my password is"; a remark about a password ("is wrong") is none."""
-    told = _SAID.match(view.lower, word.end())
+    told = _TURNED.match(view.lower, word.end()) or _SAID.match(view.lower, word.end())
     if told is None and _CHANGED.search(view.lower, max(0, word.start() - 60), word.start()):
         told = _TO.match(view.lower, word.end())
+    is_label = told is None
+    told = told or _LABELLED.match(view.lower, word.end())
     value = _value(view, told.end()) if told else None
     if told is None or value is None:
         return None
@@ -164,6 +170,8 @@ def _said(view: View, word: re.Match[str]) -> tuple[int, int] | None:
         return None
     if _is_strong(said):
         return start, end
+    if is_label:  # what stands behind a label may be a remark
+        return None
     is_word = said.endswith(("ed", "ing", "ly", "able", "ible", "ful", "less")) or not said.isalpha() or len(said) < 5
     return (start, end) if not is_word and _ENDS.match(view.text, end) else None
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from loci.errors import EmbedderFailed, LociError, Locked, Unavailable
+from loci.errors import EmbedderFailed, JobFailed, LociError, Locked, Unavailable
 from loci.operation.pace import Pace
 from loci.operation.work import BATCH, Embedding, Reread, Rereading, Work, contents_of
 from loci.policy.lifecycle import MOVES, Move, after
@@ -367,7 +367,8 @@ class Scheduler:
             self.failure = error
             give_back(error.code, str(error), is_final=isinstance(error, work.final))
         except Exception as error:  # noqa: BLE001  (a bug of a driver's: it ends its job, and not the worker nor an answer)
-            self.failure = EmbedderFailed(f"A job met {type(error).__name__}: {error}. The words are safe; it is tried again later.")
+            kind = EmbedderFailed if work in self._embeddings else JobFailed
+            self.failure = kind(f"A job ({work.verb}) met {type(error).__name__}: {error}. The words are safe; it is tried again later.")
             self.failure.__cause__ = error
             give_back(type(error).__name__, str(error))
         except BaseException:  # interrupted: nobody should wait for the lease to end

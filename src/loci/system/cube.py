@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, LociError, Locked, Unsupported
+from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, JobFailed, LociError, Locked, Unsupported
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
@@ -460,7 +460,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         except LociError as error:
             if self._parts.governance.is_owner:
                 raise
-            raise EmbedderFailed(f"A job of cube {self.name} failed ({error.code}). Its owner sees why (`loci jobs list`).") from None
+            kind = EmbedderFailed if isinstance(error, EmbedderFailed) else JobFailed
+            raise kind(f"A job of cube {self.name} failed ({error.code}). Its owner sees why (`loci jobs list`).") from None
 
     def pending(self) -> int:
         """Jobs in the queue that are ready or being worked on."""

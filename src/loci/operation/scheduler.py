@@ -57,6 +57,13 @@ def wait_of(failures: int) -> timedelta:
     return RETRY * (1 << min(failures - 1, MOST_DOUBLINGS))
 
 
+def _unforeseen(error: Exception) -> JobFailed:
+    """What no driver should raise, as what befell the queue."""
+    told = JobFailed(f"The queue met {type(error).__name__}: {error}. Nothing of it is lost; it goes on later.")
+    told.__cause__ = error
+    return told
+
+
 class _Closing(Exception):
     """The cube is being closed, and a long job is in hand."""
 
@@ -255,6 +262,8 @@ class Scheduler:
             pass  # what is queued is worked by the next answer, or behind this one
         except LociError as error:
             self.failure = error
+        except Exception as error:  # noqa: BLE001  (no answer ends with what its embedder meets)
+            self.failure = _unforeseen(error)
         finally:
             self._working.release()
 
@@ -309,6 +318,8 @@ class Scheduler:
                 seconds = self._seconds_until_due()
             except LociError as error:
                 self.failure, seconds = error, PAUSE_SECONDS
+            except Exception as error:  # noqa: BLE001  (a bug between two jobs: it ends neither the worker nor what is queued)
+                self.failure, seconds = _unforeseen(error), PAUSE_SECONDS
 
     def _work_on(self) -> None:
         """Works until nothing is due."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -293,6 +294,20 @@ def test_a_log_that_was_cut_off_shows_against_a_head_that_was_kept(memory: MemOS
     assert fault.cube == "main" and "cut off" in fault.what
     (gone,) = [f for f in memory.verify(kept=[Head("lost", "x", 3, None, "00")]).faults if f.cube == "lost"]
     assert "not there" in gone.what
+
+
+def test_a_cube_may_have_the_name_that_the_log_of_the_vault_goes_by(memory: MemOS, folder: Path) -> None:
+    cube = memory.cube("registry")
+    kept = memory.heads()
+    assert [head.cube for head in kept] == ["registry", "registry"]
+    cube.add("One more thing.", user="ann")
+    memory.grant("ann", "reader", cube="registry")
+    for order in (kept, kept[::-1], kept[:1], kept[1:]):
+        assert memory.verify(kept=order).is_clean
+    memory._parts.registry.close()
+    (folder / "registry.db").unlink()
+    (fault,) = memory.verify(kept=[replace(kept[0], seq=1), kept[1]]).faults
+    assert (fault.cube, fault.where) == ("registry", "audit log")
 
 
 @pytest.mark.parametrize(("field", "value"), [("cube", "../x"), ("cube", ""), ("role", "king"), ("uses", 0), ("principal", "")])

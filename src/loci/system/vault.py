@@ -216,11 +216,12 @@ class System:
         """Checks every cube: words against hashes, spans against sources, indexes against contents, the audit chain; and every log
         against the head of it that somebody kept, if one is handed in. The report names what `Cube.verify` let go of too."""
         self._parts.governance.allow("verify", Scope("*"))
-        held, checked, gone = {head.cube: head for head in kept}, {"cubes": 0}, list[str]()
-        vaults = self._parts.registry.head().cube
-        faults = self._parts.registry.faults(held.get(vaults))
-        faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in (*self.cubes(), vaults)]
-        for name in self.cubes():
+        checked, gone, names = {"cubes": 0}, list[str](), self.cubes()
+        vaults = self._own_of(kept, names)
+        held = {head.cube: head for head in kept if head is not vaults}
+        faults = self._parts.registry.faults(vaults)
+        faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in names]
+        for name in names:
             checked["cubes"] += 1
             try:
                 cube = self.cube(name, create=False)
@@ -237,6 +238,13 @@ class System:
             for what, count in report.checked.items():
                 checked[what] = checked.get(what, 0) + count
         return Report(checked, tuple(faults), tuple(gone))
+
+    def _own_of(self, kept: Sequence[Head], cubes: Sequence[str]) -> Head | None:
+        """The head of the vault's own log among those that were kept: by its id, since a cube may have the name that the log goes by. Where the
+        log is another one now, the first of that name, as `heads` has them, unless it is that cube's."""
+        own = self._parts.registry.head()
+        named = [head for head in kept if head.cube == own.cube]
+        return next((head for head in named if head.id == own.id), named[0] if len(named) > (own.cube in cubes) else None)
 
     def encrypt(self, cube: str) -> int:
         """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the

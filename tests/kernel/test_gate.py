@@ -292,6 +292,8 @@ def test_a_log_that_was_cut_off_shows_against_a_head_that_was_kept(memory: MemOS
     assert memory.verify().is_clean, "in itself it looks whole"
     (fault,) = memory.verify(kept=kept).faults
     assert fault.cube == "main" and "cut off" in fault.what
+    for other, told in ((replace(kept[1], at=None), "cut off"), (replace(kept[1], at=None, seq=1), "rewritten")):
+        assert [told in fault.what for fault in memory.verify(kept=[other]).faults] == [True], "a head may have no time"
     (gone,) = [f for f in memory.verify(kept=[Head("lost", "x", 3, None, "00")]).faults if f.cube == "lost"]
     assert "not there" in gone.what
 

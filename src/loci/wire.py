@@ -233,9 +233,9 @@ def keyring_of(settings: Settings, root: Path) -> FileKeyring:
     """Where the data keys of encrypted cubes are, and what opens them. The secret is read when it is needed, and not before."""
 
     def secret() -> Secret:
-        return Secret(settings.passphrase(), Path(settings.key_file).expanduser() if settings.key_file else None)
+        return Secret(settings.passphrase(), place(settings.key_file, "key_file") if settings.key_file else None)
 
-    folder = Path(settings.key_folder).expanduser() if settings.key_folder else root
+    folder = place(settings.key_folder, "key_folder") if settings.key_folder else root
     return FileKeyring(root, folder, secret, is_armed=bool(settings.passphrase_variable or settings.key_file))
 
 

@@ -134,6 +134,12 @@ def test_an_unsigned_file_of_any_kind_is_refused_where_a_signature_is_wanted(
         assert "is not signed" in refuses(memory, tmp_path / name, public)
 
 
+@pytest.mark.parametrize("named", ["~nobody-of-that-name/x", "a\0b"])
+def test_what_is_no_path_is_no_public_key(named: str) -> None:
+    with pytest.raises(Invalid, match="no public key"):
+        Ed25519().public(named)
+
+
 def test_keys_are_made_once_and_for_their_owner(key: Path, tmp_path: Path) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
     keygen(tmp_path / "cubes", "cubes")

@@ -21,6 +21,7 @@ from loci.errors import Invalid, ReadOnly, Unsupported
 from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.shelf import Shelf
+from loci.infrastructure.signature import shown
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
 from loci.methods import fewshot
@@ -245,10 +246,14 @@ def keygen(path: Path, purpose: str) -> str | None:
         make_key(path)
         return None
     private, public = make_signer()
-    save_new(path, private)
-    shown = f"ed25519:{public.hex()}"
-    save_new(path.with_name(f"{path.name}.pub"), f"{shown}\n".encode())
-    return shown
+    beside, told = path.with_name(f"{path.name}.pub"), shown(public)
+    save_new(beside, f"{told}\n".encode())
+    try:
+        save_new(path, private)
+    except BaseException:
+        beside.unlink()  # no key stays without the other
+        raise
+    return told
 
 
 def chat_of(settings: Settings) -> Chat | None:

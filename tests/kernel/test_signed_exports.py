@@ -153,6 +153,14 @@ def test_keys_are_made_once_and_for_their_owner(key: Path, tmp_path: Path) -> No
         keygen(tmp_path / "none" / "key", "cubes")
 
 
+@pytest.mark.parametrize("taken", ["signer", "signer.pub"])
+def test_of_two_keys_none_is_made_where_a_name_is_taken(tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).write_text("mine")
+    with pytest.raises(Conflict, match=rf"{taken} is there already"):
+        keygen(tmp_path / "signer", "signing")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(taken, "mine")]
+
+
 def test_only_a_signing_key_signs(told: Cube, key: Path, tmp_path: Path) -> None:
     keygen(tmp_path / "cubes", "cubes")
     for wrong, kind in ((tmp_path / "cubes", Invalid), (key.with_name("signer.pub"), Invalid), (tmp_path / "none", Denied)):

@@ -153,6 +153,15 @@ def test_a_closed_vault_leaves_no_thread_of_a_branch(open_vault: Callable[..., M
     assert len(before) == 2 and not left
 
 
+def test_a_branch_has_one_worker_however_it_is_reached(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault(is_background=True, embedder=HashEmbedder())
+    memory.cube("main").add("The kettle is blue.")
+    memory.cube("main").branch("what-if").add("The kettle is green.")
+    memory.cube("what-if").add("The kettle is red.")
+    assert sorted(loci_threads()) == ["loci-main", "loci-what-if"]
+    assert len(memory.cube("what-if").list()) == 3
+
+
 def test_that_others_write_when_vectors_are_there_is_no_failure_of_theirs(open_vault: Callable[..., MemOS]) -> None:
     class Slow(HashEmbedder):
         def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:

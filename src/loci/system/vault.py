@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,7 +69,7 @@ class System:
     def _opened(self, name: str, is_creating: bool) -> Cube:
         if self._root is not None:
             return self._root.cube(name, create=is_creating).acting(self._parts.governance)
-        return Cube(self._parts, self._parts.vault.store(name, create=is_creating))
+        return Cube(self._parts, self._parts.vault.store(name, create=is_creating), partial(self.cube, create=False))
 
     def cubes(self) -> list[str]:
         """Names of the cubes in the vault, of those that the principal has to do with."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
@@ -114,6 +117,34 @@ def test_a_closed_vault_leaves_no_thread(open_vault: Callable[..., MemOS]) -> No
     assert loci_threads()
     memory.close()
     assert not loci_threads()
+
+
+UNCLOSED = """
+import sys, time
+from loci.testing import HashEmbedder
+from loci.wire import MemOS
+
+class Slow(HashEmbedder):
+    def embed(self, texts):
+        print("began", flush=True)
+        time.sleep(0.5)
+        print("ended", flush=True)
+        return super().embed(texts)
+
+cube = MemOS.open(sys.argv[1], embedder=Slow()).cube("main")
+cube.add("The kettle is blue.")
+while not cube._scheduler._working.locked():
+    time.sleep(0.01)
+cube.list()
+"""
+
+
+def test_a_program_that_closes_nothing_ends_its_worker_and_logs_its_reads(open_vault: Callable[..., MemOS], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", UNCLOSED, str(tmp_path / "v")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout.split(), ran.stderr) == (0, ["began", "ended"], "")
+    cube = open_vault(tmp_path / "v").cube("main")
+    assert [record.detail["verb"] for record in cube.log(verb="read")] == ["list"]
 
 
 def test_many_that_wake_a_cube_at_once_begin_one_worker(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:

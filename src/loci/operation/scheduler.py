@@ -4,6 +4,7 @@ retries or cancels it. Nothing leaves the queue but what is done."""
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import threading
 from collections import Counter
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 from loci.errors import EmbedderFailed, JobFailed, LociError, Locked, Unavailable
 from loci.operation.pace import Pace
@@ -52,6 +54,9 @@ GONE = "its worker was gone"
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 
 
+OPEN: WeakSet[Scheduler] = WeakSet()  # those of this process that nobody has closed
+
+
 def wait_of(failures: int) -> timedelta:
     """How long after so many failures the next try is."""
     return RETRY * (1 << min(failures - 1, MOST_DOUBLINGS))
@@ -62,6 +67,14 @@ def _unforeseen(error: Exception) -> JobFailed:
     told = JobFailed(f"The queue met {type(error).__name__}: {error}. Nothing of it is lost; it goes on later.")
     told.__cause__ = error
     return told
+
+
+@atexit.register
+def _leave() -> None:
+    """Closes, before the interpreter goes, what nobody closed: a thread that is inside a model's own code then would take the process down, and what
+    was read would not be in the log."""
+    for scheduler in list(OPEN):
+        scheduler.close()
 
 
 class _Closing(Exception):
@@ -138,6 +151,7 @@ class Scheduler:
         self._behind = timedelta(0)
         self._owed: list[Callable[[Write], None]] = []  # jobs that could not be given back
         self.failure: LociError | None = None
+        OPEN.add(self)
 
     # -- foreground ----------------------------------------------------------------------------------------------------
 
@@ -292,6 +306,7 @@ class Scheduler:
         """Ends the thread after the job in hand; what is still queued is worked at the next opening. What was read is
         written, and what could not be given back is, as soon as others let it be. Uses alone are noted if the cube can be written now. If not,
         ``failure`` says why."""
+        OPEN.discard(self)
         with self._waking:
             self._stop.set()
         self._wake.set()

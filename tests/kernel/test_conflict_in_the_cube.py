@@ -183,3 +183,20 @@ def test_a_statement_made_anew_is_not_overruled_by_what_came_before_it(cube: Cub
     cube.update(id, "I live in Porto.")
     cube.add(Message("user", "I live in Oslo.", at=first + timedelta(days=5)), user="ana")
     assert [m.text for m in cube.list(user="ana")] == ["I live in Porto."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please translate into Dutch: I live in Oslo.",
+        "Luis wrote: I live in Oslo.",
+        "Can you polish these sentences? I live in Oslo. I work at Nimbus.",
+        "Subject: news\n\nI live in Oslo.\n\nBest,\nLuis",
+    ],
+)
+def test_text_to_work_on_changes_nothing_and_is_found(cube: Cube, clock: ManualClock, text: str) -> None:
+    porto = say(cube, clock, "I live in Porto.").ids[0]
+    pasted = say(cube, clock, text)
+    assert not touched(pasted, Outcome.SUPERSEDED) and cube.get(porto).valid.end is None
+    assert cube.search("Where does ana live?", user="ana").ids[0] == porto
+    assert "Oslo" in cube.search("What was said of Oslo?", user="ana").hits[0].memory.text

@@ -41,6 +41,12 @@ _JOINTS = wordset(
     """and but so because that why since when as while though although also yes yeah well honestly now however cause 'cause hey i'm
     know guess think plus then"""
 )
+_PART_OF_YEAR = re.compile(
+    r"(?i)\A\s*(?:only\s|mostly\s)?(?:(?:during|in|for|over|every|each)\s(?:the\s|my\s)?(?:\w+\s)?"
+    r"(?:summers?|winters?|spring|autumn|fall|holidays?|weekends?|weekdays|week|semester|term|vacation|season)|on\s(?:weekends|weekdays|\w+days)"
+    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week))\b"
+)
+_WHERE_ABOUTS = ("residence", "employer", "school")
 _AVERSE = re.compile(r"hate|dislike|detest|stand|gone|went")
 
 PREDICATES = frozenset(word for word, frames in BY_WORD.items() if all(frame.needs_be for frame, _ in frames))
@@ -94,6 +100,8 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
     value = _value(frame, found)
     if value is None or (frame.attribute != "partner" and is_known(value[0], sentence.people)):
         return None  # "I joined Anna"
+    if frame.tells == "state" and frame.attribute in _WHERE_ABOUTS and _is_part_time(sentence, left, value[1]):
+        return None  # "I live in Porto in the summer": nothing ends by it
     return _mood(sentence, frame, left, found, value)
 
 
@@ -115,6 +123,12 @@ def _is_finite(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str
     if frame.needs_be:
         return is_predicate
     return not is_gerund or left.be or left.get or left.change or left.negative
+
+
+def _is_part_time(sentence: Sentence, left: Left, end: int) -> bool:
+    """Tell whether what is said holds for a part of each year or week only."""
+    head = clause_head(sentence.text, sentence.start, left.start)
+    return bool(_PART_OF_YEAR.match(head) or _PART_OF_YEAR.match(sentence.text[end : end + 40]))
 
 
 def _is_relative(sentence: Sentence, left: Left) -> bool:

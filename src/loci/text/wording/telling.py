@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from loci.text.dates import mentions
+from loci.text.dates import TimeMention, mentions
 from loci.text.wording.values import SINCE, UNTIL, Sort
 
 Tense = Literal["now", "past", "future"]
@@ -51,6 +51,17 @@ class Sentence:
         return self.text[self.start :]
 
 
+def _is_ahead(fact: Fact, mention: TimeMention, anchor: datetime) -> bool:
+    """Tell whether what is said to hold would begin after it is said."""
+    return fact.tense == "now" and fact.polarity and fact.cue in ("statement", "change") and mention.earliest > anchor
+
+
+def _opens_clause(sentence: Sentence, fact: Fact, mention: TimeMention) -> bool:
+    """Tell whether a time stands right before what is said: "Next year I live in Porto"."""
+    begin = fact.start - sentence.start
+    return mention.end <= begin and not sentence.said[mention.end : begin].strip(" ,")
+
+
 def dated(sentence: Sentence, fact: Fact) -> Fact:
     """Return the fact with the time since or until which the sentence says it holds."""
     if sentence.anchor is None:
@@ -63,6 +74,8 @@ def dated(sentence: Sentence, fact: Fact) -> Fact:
             continue  # "for two years": how long, not when
         if UNTIL.search(before) and (fact.tense == "past" or since):
             until = mention.earliest
+        elif _is_ahead(fact, mention, sentence.anchor) and (opens or _opens_clause(sentence, fact, mention)):
+            fact, since = replace(fact, tense="future"), mention.earliest  # "next year I live in Porto"
         elif opens or mention.grain == "span" or fact.cue in ("change", "end") or fact.tense != "now":
             since = since or mention.earliest
             if fact.tense == "past" and not opens:

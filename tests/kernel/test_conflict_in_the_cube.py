@@ -200,3 +200,17 @@ def test_text_to_work_on_changes_nothing_and_is_found(cube: Cube, clock: ManualC
     assert not touched(pasted, Outcome.SUPERSEDED) and cube.get(porto).valid.end is None
     assert cube.search("Where does ana live?", user="ana").ids[0] == porto
     assert "Oslo" in cube.search("What was said of Oslo?", user="ana").hits[0].memory.text
+
+
+def test_what_is_to_be_forgotten_is_no_evidence(cube: Cube, clock: ManualClock) -> None:
+    say(cube, clock, "I work at Acme.")
+    receipt = say(cube, clock, "Please forget that I work at Acme.")
+    assert {change.outcome for change in receipt.changes} == {Outcome.ADDED}
+
+
+def test_never_ends_what_was_said_to_hold(cube: Cube, clock: ManualClock) -> None:
+    oslo = say(cube, clock, "I live in Oslo.").ids[0]
+    denied = say(cube, clock, "I never lived in Oslo.")
+    assert touched(denied, Outcome.SUPERSEDED) == [oslo] and "denied" in cube.why(oslo).memory.ending
+    again = say(cube, clock, "I live in Oslo.")
+    assert touched(again, Outcome.SUPERSEDED) == [denied.ids[0]]

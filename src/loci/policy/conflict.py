@@ -117,7 +117,7 @@ def _judge(earlier: Claim, later: Claim) -> Action | None:
 def _judge_polarity(earlier: Claim, later: Claim, same: bool) -> Action | None:
     if not same or "past" in (earlier.tense, later.tense) or (later.tense == "future" and earlier.tense == "now"):
         return None
-    what = "said to hold again" if later.polarity else "said to hold no longer"
+    what = "said to hold again" if later.polarity else "denied" if later.cue == "correction" else "said to hold no longer"
     return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {what}")
 
 

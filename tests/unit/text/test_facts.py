@@ -166,7 +166,6 @@ def test_a_correction_may_name_no_key(text: str, value: str, replaces: str | Non
         "We're thinking about moving to Paris.",
         "I almost moved to Paris.",
         "I didn't move to Paris.",
-        "I never lived in Paris.",
         "I'd live in Paris in a heartbeat.",
         "I could never live in Paris.",
         "I'm hoping to work at Acme.",
@@ -255,6 +254,35 @@ def test_a_friend_without_a_name_may_be_any_friend() -> None:
 def test_the_time_it_holds(text: str, since: datetime | None, until: datetime | None) -> None:
     fact = only(text)
     assert (fact.since, fact.until) == (since, until)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I never lived in Oslo.",
+        "I've never worked at Nimbus in my life.",
+        "I never dated Sam, by the way.",
+        "My sister never studied at Delft!",
+    ],
+)
+def test_never_denies(text: str) -> None:
+    fact = only(text)
+    assert fact.value and (fact.polarity, fact.tense, fact.cue) == (False, "now", "correction")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I had never lived in Oslo.",
+        "I never lived in Oslo before.",
+        "I never lived in Oslo for long.",
+        "I never worked at Nimbus without Tom.",
+        "I would never move to Oslo.",
+        "When I was young I never lived in Oslo.",
+    ],
+)
+def test_never_with_a_condition_denies_nothing(text: str) -> None:
+    assert told(text) == []
 
 
 def test_numbered_facts_stand_one_a_line_and_keep_their_number() -> None:

@@ -136,6 +136,40 @@ def test_a_letter_signed_by_the_speaker_is_theirs() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Please forget that I moved to Oslo.",
+        "Could you forget that my sister lives in Rome?!",
+        "Forget my phone number is 912 345 678.",
+        "Don't remember that I'm allergic to nuts.",
+        "Do not store that I quit Acme.",
+        "Erase the fact that I live in Oslo.",
+        "OK, ignore that I drive a Volvo and live in Oslo.",
+    ],
+)
+def test_what_is_to_be_forgotten_is_not_stated(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Don't forget that I moved to Oslo.",
+        "Never forget I'm allergic to nuts.",
+        "Let's not forget that I drive a Volvo.",
+        "I forgot to tell you that I live in Oslo.",
+        "Forget that, I live in Oslo now.",
+        "Forget it: I work at Nimbus.",
+        "Please forget that I lived in Faro, I live in Oslo.",
+        "You can forget about Acme, I work at Nimbus now.",
+        "Remember that I live in Oslo.",
+    ],
+)
+def test_what_is_not_to_be_forgotten_is_stated(text: str) -> None:
+    assert [fact.polarity for fact in told(text)] == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "I live in Oslo during the summer.",
         "In the winter we live in Oslo.",
         "I work at Nimbus on weekends.",

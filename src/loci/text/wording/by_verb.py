@@ -47,6 +47,9 @@ _PART_OF_YEAR = re.compile(
     r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week))\b"
 )
 _WHERE_ABOUTS = ("residence", "employer", "school")
+_NEVER = re.compile(r"(?i)\bnever\b")
+_AT_ALL = re.compile(r"(?i)\s*(?:$|[.;!)]|at\sall\b|in\smy\slife\b|actually\b|,\s(?:actually|though|by\sthe\sway|ever|not)\b)")
+_DENIABLE = ("residence", "employer", "school", "partner", "job_title", "car", "attr/hometown")
 _AVERSE = re.compile(r"hate|dislike|detest|stand|gone|went")
 
 PREDICATES = frozenset(word for word, frames in BY_WORD.items() if all(frame.needs_be for frame, _ in frames))
@@ -168,7 +171,7 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
             return None
         negative = True
     if frame.tells in ("event", "next", "past") and left.negative and not left.ended:
-        return None
+        return _denial(sentence, frame, left, found, value)
     if text == "omnivore" and negative:
         text, negative, left = "vegetarian", False, replace(left, ended=False, change=left.change or left.ended)
     tense = "now" if frame.attribute == "birthday" else _tense(sentence, frame, left, tail)
@@ -188,6 +191,16 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
     return Fact(
         left.start, end, left.subject, attribute, text, not negative, tense, cue, "many" if many else "one", replaces=_old(found), sort=sort
     )
+
+
+def _denial(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], value: tuple[str, int, Sort]) -> Fact | None:
+    """Return what "I never lived in Porto" denies, None where it may say something else ("never before", "never for long")."""
+    text, end, sort = value
+    is_flat = _NEVER.search(sentence.text, left.start, found.start()) and _AT_ALL.match(sentence.text, end)
+    is_story = left.past or _BEFORE.search(sentence.said) or LONG_AGO.search(sentence.said)
+    if not is_flat or is_story or not text or frame.tells == "next" or frame.attribute not in _DENIABLE:
+        return None
+    return Fact(left.start, end, left.subject, frame.attribute, text, False, cue="correction", sort=sort)
 
 
 def _tense(sentence: Sentence, frame: Frame, left: Left, tail: str) -> Tense | None:

@@ -1,4 +1,5 @@
-"""What stands in a turn and is no statement of its speaker's: text to work on, quotations, mail, a log of a chat, a part played.
+"""What stands in a turn and is no statement of its speaker's: text to work on, quotations, mail, a log of a chat, a part played,
+what is to be forgotten.
 
 "Translate to French: I live in Berlin." says nothing of who asks. What is material is decided by how it is introduced
 (a request to work on text, "here is the draft:", "Jane wrote:", a name and a colon, the head or the foot of a letter, marks
@@ -63,6 +64,13 @@ _FEIGNED = re.compile(
     | (?:{_ASKING}|i(?:'d\slike|\swant|\swould\slike)\sto\s)(?:(?:do|try|play|start|have)\s)?(?:(?:an?|some|another)\s(?:\w+\s)?)?role-?\s?play
     | in\s(?:this|our|the)\s(?:role-?play|story|game|scene|scenario|novel)\b)"""
 )
+_UNSAID = re.compile(
+    rf"""(?ix) {_LEAD} (?:you\s(?:can|may|should|must)\s|{_ASKING})
+    (?:forget|(?:don't|dont|do\snot|never|stop|no\sneed\sto)\s(?:remember|stor|sav|keep|kept|not|record)(?:e|ing)?)
+      \s(?:(?:about\s)?the\sfact\s)?(?=that\s\w|i\b|my\b|we\b|our\b|what\s)
+    | {_LEAD} {_ASKING} (?:erase|delete|remove|ignore|disregard)\s(?:the\sfact\s)?(?=that\s\w)"""
+)
+_AFRESH = re.compile(r"(?i)[,;:—–]\s(?:and\s|but\s|because\s|since\s)?(?:i|i'm|we|my|it|it's)\b")
 _REPORTING = (
     r"(?:wrote|writes|said|says|told|tells|asked|texted|e-?mailed|messaged|replied|answered|commented|posted|tweeted|reads|claimed|claims|sent"
     r"|shouted|quoted|quotes|quoting)"
@@ -134,6 +142,9 @@ def _introduced(text: str, start: int, end: int, is_later: bool, goes_on: bool) 
     head = text[start : min(end, start + _HEAD)]
     if feigned := _FEIGNED.match(head):
         return start + feigned.end(), len(text)
+    if unsaid := _UNSAID.match(head):
+        afresh = _AFRESH.search(text, start + unsaid.end(), end)
+        return start + unsaid.end(), afresh.start() if afresh else end
     colon = _COLON.search(head)
     before = head[: colon.start()] if colon else ""
     if request := _REQUEST.match(head):

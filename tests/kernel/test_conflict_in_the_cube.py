@@ -214,3 +214,10 @@ def test_never_ends_what_was_said_to_hold(cube: Cube, clock: ManualClock) -> Non
     assert touched(denied, Outcome.SUPERSEDED) == [oslo] and "denied" in cube.why(oslo).memory.ending
     again = say(cube, clock, "I live in Oslo.")
     assert touched(again, Outcome.SUPERSEDED) == [denied.ids[0]]
+
+
+@pytest.mark.parametrize("text", ["I divorced Sam.", "Sam and I got divorced.", "Sam is my ex-husband now."])
+def test_a_divorce_ends_the_partner(cube: Cube, clock: ManualClock, text: str) -> None:
+    sam = say(cube, clock, "My husband is Sam.").ids[0]
+    assert touched(say(cube, clock, text), Outcome.SUPERSEDED) == [sam]
+    assert sam not in cube.search("Who is my husband?", user="ana").ids

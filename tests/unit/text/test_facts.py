@@ -285,6 +285,51 @@ def test_never_with_a_condition_denies_nothing(text: str) -> None:
     assert told(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I divorced Sam.", "sam"),
+        ("I'm divorced from Sam.", "sam"),
+        ("Sam and I got divorced.", "sam"),
+        ("Sam and I are no longer together.", "sam"),
+        ("Sam divorced me.", "sam"),
+        ("My wife and I have separated.", ""),
+        ("My husband left me.", ""),
+        ("We got divorced.", ""),
+        ("We broke up last week.", ""),
+    ],
+)
+def test_a_parting_ends_the_partner(text: str, value: str) -> None:
+    ends = [fact for fact in told(text) if fact.attribute == "partner"]
+    assert [(fact.subject, fact.value, fact.polarity, fact.cue) for fact in ends] == [("anna", value, False, "end")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm not divorced from Sam.",
+        "I never broke up with Sam.",
+        "Sam and I are getting divorced.",
+        "Sam left me a note.",
+        "My mother left me.",
+        "When we broke up I was ten.",
+        "We split up the work.",
+        "We separated the eggs.",
+        "I'm divorced.",
+        "My sister and I got divorced the same year.",
+    ],
+)
+def test_what_is_no_parting_ends_no_partner(text: str) -> None:
+    assert not [fact for fact in told(text) if fact.attribute == "partner" and fact.subject == "anna"]
+
+
+@pytest.mark.parametrize(
+    "text", ["I didn't quit Acme.", "I'm not going to quit Acme.", "I'm going to quit my job.", "I haven't left my job at Acme."]
+)
+def test_what_is_denied_or_to_come_has_not_ended(text: str) -> None:
+    assert told(text) == []
+
+
 def test_numbered_facts_stand_one_a_line_and_keep_their_number() -> None:
     found = told("11. The capital of Veldora is Arlen.\n12. The capital of Veldora is Brisk.")
     assert [(f.serial, f.value) for f in found] == [(11, "arlen"), (12, "brisk")]

@@ -149,8 +149,8 @@ def _mood(
     cue: Cue = "statement"
     if how == "seen":  # "my dog Rex": the name is mentioned, not told
         cue = "change" if named.new else "statement"
-    elif used_to or "no longer" in adverbs:
-        cue = "end"
+    elif used_to or "no longer" in adverbs or (named.old and of[1] == "partner" and copula not in ("was", "were")):
+        cue = "end"  # "Sam is my ex"
     elif how == "change" or named.new or re.search(r"becom|became|changed", copula) or NOW.search(f"{adverbs} {tail}"):
         cue = "change"
     tense: Tense = "past" if past else "future" if copula == "will be" and named.sort != "date" else "now"

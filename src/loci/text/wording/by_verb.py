@@ -172,6 +172,8 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
         negative = True
     if frame.tells in ("event", "next", "past") and left.negative and not left.ended:
         return _denial(sentence, frame, left, found, value)
+    if frame.tells == "end" and (left.negative or left.future) and not left.ended:
+        return None  # "I didn't quit Acme"
     if text == "omnivore" and negative:
         text, negative, left = "vegetarian", False, replace(left, ended=False, change=left.change or left.ended)
     tense = "now" if frame.attribute == "birthday" else _tense(sentence, frame, left, tail)

@@ -154,6 +154,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("married", r"(?:a\s)?(?P<v>married)\b(?!\sto\s(?:my|the|his|her)\s(?!wife|husband|best|college|high|love)|\scouple)", "marital_status", "state", "I'm married.", needs_be=True, takes_get=True),
     Frame("engaged", r"(?P<v>engaged)\b(?!\s(?:in|with))", "marital_status", "state", "I'm engaged.", needs_be=True, takes_get=True),
     Frame("divorced", r"(?P<v>divorced)\b", "marital_status", "state", "We got divorced.", needs_be=True, takes_get=True),
+    Frame("divorced", rf"(?P<v>divorced)\b(?=\s+{NAME}|\s*(?:$|[.,;!])|\s+(?:in|on|last|this|two|three|years|after)\b)", "marital_status", "event", "I divorced Freya."),
     Frame("separated", r"(?P<v>separated)\b", "marital_status", "state", "We are separated.", needs_be=True, takes_get=True),
     Frame("widowed", r"(?P<v>widowed)\b", "marital_status", "state", "I am widowed.", needs_be=True, takes_get=True),
     Frame("tied", r"tied\s+the\s+knot", "marital_status", "event", "We tied the knot.", "married"),
@@ -165,6 +166,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("dated", rf"dated\s+{_V}", "partner", "past", "I dated Freya."),
     Frame("date", rf"date\s+{_V}", "partner", "state", "I used to date Freya."),
     Frame("broke broken split", rf"(?:broke|broken|split)\s+up\s+with\s+{_V}", "partner", "end", "I broke up with Freya."),
+    Frame("divorced separated", rf"(?:divorced\s+(?:from\s+)?|separated\s+from\s+){_V}", "partner", "end", "I divorced Freya."),
     Frame("with", rf"with\s+{_V}", "partner", "state", "I'm no longer with Freya.", needs_be=True, context=r"(?i)\b(?:no longer|any\s?more)\b"),
     # diet
     Frame("vegetarian vegan pescatarian", r"(?:an?\s)?(?:strict\s|full\s)?(?P<v>vegetarian|vegan|pescatarian)\b(?!\s(?!again|now|any|since|for|and|but|these|as|so|in|too|because|last|this)[a-z])", "diet", "state", "I'm vegan.", needs_be=True, takes_get=True),

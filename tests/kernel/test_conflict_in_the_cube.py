@@ -221,3 +221,15 @@ def test_a_divorce_ends_the_partner(cube: Cube, clock: ManualClock, text: str) -
     sam = say(cube, clock, "My husband is Sam.").ids[0]
     assert touched(say(cube, clock, text), Outcome.SUPERSEDED) == [sam]
     assert sam not in cube.search("Who is my husband?", user="ana").ids
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("My phone number is 912 345 678.", "My phone number is wrong, it should be 912 345 679."),
+        ("I live at 12 Rua Augusta, Lisbon.", "My address changed to 5 Elm Road, Leeds."),
+    ],
+)
+def test_what_was_wrong_is_ended_by_what_it_should_be(cube: Cube, clock: ManualClock, first: str, then: str) -> None:
+    wrong = say(cube, clock, first).ids[0]
+    assert touched(say(cube, clock, then), Outcome.SUPERSEDED) == [wrong]

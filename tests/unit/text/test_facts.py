@@ -286,6 +286,70 @@ def test_never_with_a_condition_denies_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My phone number is wrong, it should be 555 0134.", "phone", "555 0134"),
+        ("My number isn't right; the correct one is 555 0134.", "phone", "555 0134"),
+        ("My email is incorrect. It should be a@b.example.", "email", "a@b.example"),
+        ("My email should read a@b.example.", "email", "a@b.example"),
+        ("The wifi password is wrong, it should be tulip43.", "attr/wifi password", "tulip43"),
+        ("My birthday was wrong, it must be May 5.", "birthday", "05-05"),
+        ("My favourite colour is a typo, it should be teal.", "favourite/colour", "teal"),
+        ("My boss is wrong, it should be Lea.", "attr/boss", "lea"),
+    ],
+)
+def test_what_is_wrong_is_corrected_by_what_it_should_be(text: str, attribute: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute, fact.value, fact.cue) == ("anna", attribute, value, "correction")
+    assert fact.end == len(text) - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My phone number is wrong.",
+        "My favourite colour is wrong for this room.",
+        "My salary should be higher.",
+        "My car should be a Volvo.",
+        "The car is wrong for the city, it should be smaller.",
+    ],
+)
+def test_what_is_only_wrong_or_wished_for_is_no_fact(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "value", "cue"),
+    [
+        ("I live at 12 Rua Augusta, Lisbon.", "anna", "12 rua augusta, lisbon", "statement"),
+        ("We live on 221B Baker Street.", "anna", "221b baker street", "statement"),
+        ("My address is Rua da Rosa 7, 1200-345 Lisboa.", "anna", "rua da rosa 7, 1200-345 lisboa", "statement"),
+        ("My address changed to 5 Elm Road, Leeds.", "anna", "5 elm road, leeds", "change"),
+        ("My new home address is 5 Elm Road.", "anna", "5 elm road", "change"),
+        ("My brother lives at 7 Elm Road.", "anna/brother", "7 elm road", "statement"),
+        ("My address is wrong, it should be 7 Elm Road.", "anna", "7 elm road", "correction"),
+    ],
+)
+def test_an_address_is_a_street_and_a_number(text: str, subject: str, value: str, cue: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute, fact.value, fact.cue) == (subject, "attr/address", value, cue)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I live at home.",
+        "I live at 5 in the morning.",
+        "I was at 12 Monkeys with Sam.",
+        "The address is 5 Elm Road.",
+        "My address is somewhere.",
+    ],
+)
+def test_what_is_no_address_of_ones_own_is_none(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("I divorced Sam.", "sam"),

@@ -233,3 +233,37 @@ def test_a_divorce_ends_the_partner(cube: Cube, clock: ManualClock, text: str) -
 def test_what_was_wrong_is_ended_by_what_it_should_be(cube: Cube, clock: ManualClock, first: str, then: str) -> None:
     wrong = say(cube, clock, first).ids[0]
     assert touched(say(cube, clock, then), Outcome.SUPERSEDED) == [wrong]
+
+
+def test_an_announced_change_takes_effect_on_its_day(cube: Cube, clock: ManualClock) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    day = clock.now() + timedelta(days=11)
+    said = say(cube, clock, f"I'm starting at Nimbus on {day:%B} {day.day}.")
+    nimbus = said.ids[0]
+    assert touched(said, Outcome.SUPERSEDED) == [acme] and f"{cube.get(acme).valid.end:%m-%d}" == f"{day:%m-%d}"
+    before = cube.search("Where does ana work?", user="ana")
+    assert before.ids[0] == acme and "no longer" not in before.hits[0].note
+    clock.advance(days=30)
+    after = cube.search("Where does ana work?", user="ana")
+    assert after.ids[0] == nimbus and acme not in after.ids and after.confidence > 0.6
+    assert cube.search("Where does ana work?", user="ana", as_of=day - timedelta(days=5)).ids == (acme,)
+    assert cube.verify().is_clean
+    assert touched(say(cube, clock, "I work at Nimbus."), Outcome.EVIDENCE) == [nimbus]
+    assert nimbus in touched(say(cube, clock, "I work at Acme now."), Outcome.SUPERSEDED)
+
+
+@pytest.mark.parametrize(
+    "text", ["I'm starting at Nimbus next month.", "I'm planning to start at Nimbus tomorrow.", "I might join Nimbus tomorrow."]
+)
+def test_a_plan_ends_nothing(cube: Cube, clock: ManualClock, text: str) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    assert not touched(say(cube, clock, text), Outcome.SUPERSEDED)
+    clock.advance(days=100)
+    assert cube.search("Where does ana work?", user="ana").ids[0] == acme
+
+
+def test_erasing_an_announcement_undoes_it(cube: Cube, clock: ManualClock) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    cube.erase(say(cube, clock, "I'm starting at Nimbus tomorrow.").ids[0])
+    clock.advance(days=9)
+    assert cube.get(acme).valid.end is None and cube.search("Where does ana work?", user="ana").ids[0] == acme

@@ -394,6 +394,28 @@ def test_what_is_denied_or_to_come_has_not_ended(text: str) -> None:
     assert told(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "cue"),
+    [
+        ("I'm starting at Nimbus on July 1.", "change"),
+        ("I'm moving to Oslo with my sister on July 1.", "change"),
+        ("On July 1 I'm joining Nimbus.", "change"),
+        ("I will live in Oslo from July 1.", "change"),
+        ("From July 1 I work at Nimbus.", "change"),
+        ("I'm moving to Oslo tomorrow.", "change"),
+        ("I'm planning to move to Oslo on July 1.", "statement"),
+        ("I'm moving to Oslo next month.", "statement"),
+        ("I'm moving to Oslo.", "statement"),
+        ("I'm moving to Oslo before July 1.", "statement"),
+        ("I'm moving to Oslo, I decided yesterday.", "statement"),
+        ("My brother is moving to Oslo on July 1.", "statement"),
+    ],
+)
+def test_a_change_is_announced_by_the_speaker_for_a_day(text: str, cue: str) -> None:
+    fact = only(text)
+    assert (fact.tense, fact.cue) == ("future", cue)
+
+
 def test_numbered_facts_stand_one_a_line_and_keep_their_number() -> None:
     found = told("11. The capital of Veldora is Arlen.\n12. The capital of Veldora is Brisk.")
     assert [(f.serial, f.value) for f in found] == [(11, "arlen"), (12, "brisk")]

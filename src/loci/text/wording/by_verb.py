@@ -50,6 +50,7 @@ _WHERE_ABOUTS = ("residence", "employer", "school")
 _NEVER = re.compile(r"(?i)\bnever\b")
 _AT_ALL = re.compile(r"(?i)\s*(?:$|[.;!)]|at\sall\b|in\smy\slife\b|actually\b|,\s(?:actually|though|by\sthe\sway|ever|not)\b)")
 _DENIABLE = ("residence", "employer", "school", "partner", "job_title", "car", "attr/hometown")
+_PLANNED = re.compile(r"(?i)\b(?:plan\w*|decided|soon|hop\w+)\b")
 _AVERSE = re.compile(r"hate|dislike|detest|stand|gone|went")
 
 PREDICATES = frozenset(word for word, frames in BY_WORD.items() if all(frame.needs_be for frame, _ in frames))
@@ -188,7 +189,10 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
     elif frame.tells == "end":
         negative, tense = True, "now"
     changes = frame.tells == "event" or left.change or (bool(NOW.search(tail)) and not negative)
-    cue: Cue = "end" if ended else "change" if tense == "now" and changes and not (left.still or left.several) else "statement"
+    if tense == "future":  # what is announced, not only planned; `dated` takes it back where no date is named
+        changes = left.subject == sentence.me and not _PLANNED.search(sentence.text, left.start, found.start())
+    changes = changes and tense != "past" and not (left.still or left.several)
+    cue: Cue = "end" if ended else "change" if changes else "statement"
     many = left.several or attribute.startswith(("likes/", "pet_name", "allergy"))
     return Fact(
         left.start, end, left.subject, attribute, text, not negative, tense, cue, "many" if many else "one", replaces=_old(found), sort=sort

@@ -267,3 +267,11 @@ def test_erasing_an_announcement_undoes_it(cube: Cube, clock: ManualClock) -> No
     cube.erase(say(cube, clock, "I'm starting at Nimbus tomorrow.").ids[0])
     clock.advance(days=9)
     assert cube.get(acme).valid.end is None and cube.search("Where does ana work?", user="ana").ids[0] == acme
+
+
+def test_a_job_that_was_found_begins_when_it_starts(cube: Cube, clock: ManualClock) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    month = (clock.now() + timedelta(days=45)).replace(day=1)
+    nimbus = say(cube, clock, f"I got hired by Nimbus, starting in {month:%B}.").ids[0]
+    assert f"{cube.get(acme).valid.end:%Y-%m-%d}" == f"{cube.get(nimbus).valid.start:%Y-%m-%d}" == f"{month:%Y-%m-%d}"
+    assert cube.search("Where does ana work?", user="ana").ids[0] == acme

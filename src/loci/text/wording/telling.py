@@ -89,9 +89,8 @@ def dated(sentence: Sentence, fact: Fact) -> Fact:
         if UNTIL.search(before) and (fact.tense == "past" or since):
             until = mention.earliest
         elif _is_ahead(fact, mention, sentence.anchor) and (opens or _opens_clause(sentence, fact, mention)):
-            # "next year I live in Porto"
-            cue: Cue = "change" if fact.subject == sentence.me else fact.cue
-            fact, since, is_announced = replace(fact, tense="future", cue=cue), mention.earliest, mention.grain in _DAYS
+            is_announced = fact.cue == "change" or (fact.subject == sentence.me and mention.grain in _DAYS)  # "got hired, starting in May"
+            fact, since = replace(fact, tense="future", cue="change" if is_announced else fact.cue), mention.earliest
         elif opens or mention.grain == "span" or fact.cue in ("change", "end") or fact.tense != "now":
             if since is None:
                 is_ahead = fact.tense == "future" and mention.earliest > sentence.anchor

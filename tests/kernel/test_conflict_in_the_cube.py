@@ -183,3 +183,95 @@ def test_a_statement_made_anew_is_not_overruled_by_what_came_before_it(cube: Cub
     cube.update(id, "I live in Porto.")
     cube.add(Message("user", "I live in Oslo.", at=first + timedelta(days=5)), user="ana")
     assert [m.text for m in cube.list(user="ana")] == ["I live in Porto."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please translate into Dutch: I live in Oslo.",
+        "Luis wrote: I live in Oslo.",
+        "Can you polish these sentences? I live in Oslo. I work at Nimbus.",
+        "Subject: news\n\nI live in Oslo.\n\nBest,\nLuis",
+    ],
+)
+def test_text_to_work_on_changes_nothing_and_is_found(cube: Cube, clock: ManualClock, text: str) -> None:
+    porto = say(cube, clock, "I live in Porto.").ids[0]
+    pasted = say(cube, clock, text)
+    assert not touched(pasted, Outcome.SUPERSEDED) and cube.get(porto).valid.end is None
+    assert cube.search("Where does ana live?", user="ana").ids[0] == porto
+    assert "Oslo" in cube.search("What was said of Oslo?", user="ana").hits[0].memory.text
+
+
+def test_what_is_to_be_forgotten_is_no_evidence(cube: Cube, clock: ManualClock) -> None:
+    say(cube, clock, "I work at Acme.")
+    receipt = say(cube, clock, "Please forget that I work at Acme.")
+    assert {change.outcome for change in receipt.changes} == {Outcome.ADDED}
+
+
+def test_never_ends_what_was_said_to_hold(cube: Cube, clock: ManualClock) -> None:
+    oslo = say(cube, clock, "I live in Oslo.").ids[0]
+    denied = say(cube, clock, "I never lived in Oslo.")
+    assert touched(denied, Outcome.SUPERSEDED) == [oslo] and "denied" in cube.why(oslo).memory.ending
+    again = say(cube, clock, "I live in Oslo.")
+    assert touched(again, Outcome.SUPERSEDED) == [denied.ids[0]]
+
+
+@pytest.mark.parametrize("text", ["I divorced Sam.", "Sam and I got divorced.", "Sam is my ex-husband now."])
+def test_a_divorce_ends_the_partner(cube: Cube, clock: ManualClock, text: str) -> None:
+    sam = say(cube, clock, "My husband is Sam.").ids[0]
+    assert touched(say(cube, clock, text), Outcome.SUPERSEDED) == [sam]
+    assert sam not in cube.search("Who is my husband?", user="ana").ids
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("My phone number is 912 345 678.", "My phone number is wrong, it should be 912 345 679."),
+        ("I live at 12 Rua Augusta, Lisbon.", "My address changed to 5 Elm Road, Leeds."),
+    ],
+)
+def test_what_was_wrong_is_ended_by_what_it_should_be(cube: Cube, clock: ManualClock, first: str, then: str) -> None:
+    wrong = say(cube, clock, first).ids[0]
+    assert touched(say(cube, clock, then), Outcome.SUPERSEDED) == [wrong]
+
+
+def test_an_announced_change_takes_effect_on_its_day(cube: Cube, clock: ManualClock) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    day = clock.now() + timedelta(days=11)
+    said = say(cube, clock, f"I'm starting at Nimbus on {day:%B} {day.day}.")
+    nimbus = said.ids[0]
+    assert touched(said, Outcome.SUPERSEDED) == [acme] and f"{cube.get(acme).valid.end:%m-%d}" == f"{day:%m-%d}"
+    before = cube.search("Where does ana work?", user="ana")
+    assert before.ids[0] == acme and "no longer" not in before.hits[0].note
+    clock.advance(days=30)
+    after = cube.search("Where does ana work?", user="ana")
+    assert after.ids[0] == nimbus and acme not in after.ids and after.confidence > 0.6
+    assert cube.search("Where does ana work?", user="ana", as_of=day - timedelta(days=5)).ids == (acme,)
+    assert cube.verify().is_clean
+    assert touched(say(cube, clock, "I work at Nimbus."), Outcome.EVIDENCE) == [nimbus]
+    assert nimbus in touched(say(cube, clock, "I work at Acme now."), Outcome.SUPERSEDED)
+
+
+@pytest.mark.parametrize(
+    "text", ["I'm starting at Nimbus next month.", "I'm planning to start at Nimbus tomorrow.", "I might join Nimbus tomorrow."]
+)
+def test_a_plan_ends_nothing(cube: Cube, clock: ManualClock, text: str) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    assert not touched(say(cube, clock, text), Outcome.SUPERSEDED)
+    clock.advance(days=100)
+    assert cube.search("Where does ana work?", user="ana").ids[0] == acme
+
+
+def test_erasing_an_announcement_undoes_it(cube: Cube, clock: ManualClock) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    cube.erase(say(cube, clock, "I'm starting at Nimbus tomorrow.").ids[0])
+    clock.advance(days=9)
+    assert cube.get(acme).valid.end is None and cube.search("Where does ana work?", user="ana").ids[0] == acme
+
+
+def test_a_job_that_was_found_begins_when_it_starts(cube: Cube, clock: ManualClock) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    month = (clock.now() + timedelta(days=45)).replace(day=1)
+    nimbus = say(cube, clock, f"I got hired by Nimbus, starting in {month:%B}.").ids[0]
+    assert f"{cube.get(acme).valid.end:%Y-%m-%d}" == f"{cube.get(nimbus).valid.start:%Y-%m-%d}" == f"{month:%Y-%m-%d}"
+    assert cube.search("Where does ana work?", user="ana").ids[0] == acme

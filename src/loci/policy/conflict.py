@@ -10,6 +10,7 @@ deleted: the older claim's validity is closed, with the reason.
     no longer, "used to"      closes it                                   nothing
     that it once was so       nothing                                     nothing; the past claim ends where the other begins
     that it will be so        nothing                                     closes an earlier plan only
+    the same, from a date     nothing                                     closes it at that date
     the same less or more     evidence ("Stanford", "Stanford University")
       exactly
     the same, by hearsay      evidence                                    possible conflict: one's own words weigh more
@@ -117,7 +118,7 @@ def _judge(earlier: Claim, later: Claim) -> Action | None:
 def _judge_polarity(earlier: Claim, later: Claim, same: bool) -> Action | None:
     if not same or "past" in (earlier.tense, later.tense) or (later.tense == "future" and earlier.tense == "now"):
         return None
-    what = "said to hold again" if later.polarity else "said to hold no longer"
+    what = "said to hold again" if later.polarity else "denied" if later.cue == "correction" else "said to hold no longer"
     return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {what}")
 
 
@@ -142,9 +143,9 @@ def _judge_many(earlier: Claim, later: Claim) -> Action | None:
 def _judge_one(earlier: Claim, later: Claim) -> Action | None:
     if "past" in (earlier.tense, later.tense):
         return None
-    if later.tense == "future" and earlier.tense == "now":
+    if later.tense == "future" and earlier.tense == "now" and not _is_announced(later):
         return None
-    if earlier.tense == "future" and later.tense == "now":
+    if earlier.tense == "future" and later.tense == "now" and not _came_about(earlier, later):
         return None
     if later.cue == "statement" and _is_hearsay(later) and earlier.speaker is not None and not _is_hearsay(earlier):
         return Possible(earlier.memory, f"{_name(later)}: {_shown(later)} is hearsay, {_shown(earlier)} was said by the person")
@@ -153,6 +154,18 @@ def _judge_one(earlier: Claim, later: Claim) -> Action | None:
     if later.cue == "statement" and refines(earlier, later):
         return Evidence(earlier.memory, f"{_name(later)}: {_shown(earlier)} and {_shown(later)} agree")
     return _superseding(earlier, later)
+
+
+def _is_announced(claim: Claim) -> bool:
+    """Tell whether a change to come names when it comes: it holds from there, and what it changes until then."""
+    said, begins = utc(claim.said_at), utc(claim.valid_from)
+    return claim.tense == "future" and claim.cue == "change" and said is not None and begins is not None and said < begins
+
+
+def _came_about(announced: Claim, later: Claim) -> bool:
+    """Tell whether the time that a change was announced for was over when something else was said."""
+    said, begins = utc(later.said_at), utc(announced.valid_from)
+    return _is_announced(announced) and said is not None and begins is not None and begins <= said
 
 
 def _superseding(earlier: Claim, later: Claim) -> Supersede:

@@ -1,7 +1,8 @@
 """Keyed facts told in a turn: whose what is which, since when, and whether it states, changes, corrects or ends.
 
 A fact has a key (`subject`, `attribute`) and a value in a form made for comparison. Nothing is guessed: a wording that
-is not in the tables of `loci.text.wording`, a question, a joke, a hypothesis or somebody else's words make no fact.
+is not in the tables of `loci.text.wording`, a question, a joke, a hypothesis, somebody else's words and text to be worked on
+make no fact.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_nu
 from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
+from loci.text.wording.material import material
 from loci.text.wording.subjects import ME, key
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
 from loci.text.wording.values import Sort
@@ -38,7 +40,6 @@ _DIGIT = re.compile(r"\d")
 _DIGITS, _NO_DIGITS = frozenset("#"), frozenset[str]()
 _KIDDING_CUES = ("kidding", "joking", "jk", "dreams")
 _CODE = re.compile(r"[{}<>\\|=`]|\*\*|//")
-_QUOTED = re.compile(r"[\"“](?=(?:[^\"”\s]+\s){2})[^\"”]*[\"”]")
 
 
 def facts(text: str, speaker: str | None, anchor: datetime | None, people: Collection[str] = ()) -> list[Fact]:
@@ -55,7 +56,8 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
     me = key(speaker) if speaker else ME
     found: list[Fact] = []
     carried = False
-    for start, end in _sentences(text):
+    sentences = list(_sentences(text))
+    for start, end in sentences:
         said = text[start:end]
         told: list[Fact] = []
         lowered = folded[start:end] if len(folded) == len(text) else said.casefold()
@@ -71,7 +73,8 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
                 told = [fact] if fact else []
             found += [replace(fact, start=fact.start + base, end=fact.end + base) for fact in told]
         carried = corrects and not told and len(said.split()) < 5 and is_marked(said)
-    return found
+    apart = material(text, sentences, me, people) if found else []
+    return [fact for fact in found if not any(start <= fact.start < end for start, end in apart)]
 
 
 _WAKING = by_verb.WAKING | by_saying.WAKING | by_noun.WAKING | by_naming.WAKING | by_event.WAKING | by_number.WAKING
@@ -108,9 +111,6 @@ def _told(sentence: Sentence) -> list[Fact]:
         return found
     found = [fact for read in _READERS for fact in read(sentence)]
     found = _distinct(found or list(by_number.by_relation(sentence)))
-    if '"' in sentence.text or "“" in sentence.text:
-        quoted = [m.span() for m in _QUOTED.finditer(sentence.text, sentence.start)]
-        found = [fact for fact in found if not any(a < fact.start < b for a, b in quoted)]
     if found and is_marked(sentence.said) and not NOW.search(sentence.said):
         found = [_correcting(fact) for fact in found]
     return sorted(found, key=lambda fact: (fact.start, fact.end))

@@ -271,3 +271,39 @@ def test_asks_when(question: str) -> None:
 )
 def test_does_not_ask_when(question: str) -> None:
     assert not asks_when(question)
+
+
+@pytest.mark.parametrize(
+    ("text", "earliest"),
+    [
+        ("I bought tickets for the opera on June 12.", "2023-06-12"),
+        ("She got us seats for the game on Saturday.", "2023-05-27"),
+        ("I signed up for a swim in September.", "2023-09-01"),
+        ("I enrolled in a class starting March 4.", "2024-03-04"),
+        ("My exam was moved to 3 May.", "2024-05-03"),
+        ("The launch got pushed back to April 3.", "2024-04-03"),
+        ("They postponed the hearing until Monday.", "2023-05-29"),
+        ("The deadline has been extended to Wednesday.", "2023-05-31"),
+        ("We made a reservation for Tuesday.", "2023-05-30"),
+        ("I was promoted, effective on June 1.", "2023-06-01"),
+    ],
+)
+def test_what_was_arranged_for_lies_ahead(text: str, earliest: str) -> None:
+    assert [mention.earliest for mention in mentions(text, ANCHOR)] == [at(earliest)]
+
+
+@pytest.mark.parametrize(
+    ("text", "earliest"),
+    [
+        ("I bought the tickets on Monday.", "2023-05-22"),
+        ("I moved to Porto in July.", "2022-07-01"),
+        ("We moved the desk to the attic on Monday.", "2023-05-22"),
+        ("We had tickets for the opera on Monday.", "2023-05-22"),
+        ("I felt ill starting on Monday.", "2023-05-22"),
+        ("I registered on Monday.", "2023-05-22"),
+        ("She sold her tickets for the game on Monday.", "2023-05-22"),
+        ("The meeting moved on Monday.", "2023-05-22"),
+    ],
+)
+def test_what_was_done_lies_behind(text: str, earliest: str) -> None:
+    assert [mention.earliest for mention in mentions(text, ANCHOR)] == [at(earliest)]

@@ -166,7 +166,6 @@ def test_a_correction_may_name_no_key(text: str, value: str, replaces: str | Non
         "We're thinking about moving to Paris.",
         "I almost moved to Paris.",
         "I didn't move to Paris.",
-        "I never lived in Paris.",
         "I'd live in Paris in a heartbeat.",
         "I could never live in Paris.",
         "I'm hoping to work at Acme.",
@@ -255,6 +254,166 @@ def test_a_friend_without_a_name_may_be_any_friend() -> None:
 def test_the_time_it_holds(text: str, since: datetime | None, until: datetime | None) -> None:
     fact = only(text)
     assert (fact.since, fact.until) == (since, until)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I never lived in Oslo.",
+        "I've never worked at Nimbus in my life.",
+        "I never dated Sam, by the way.",
+        "My sister never studied at Delft!",
+    ],
+)
+def test_never_denies(text: str) -> None:
+    fact = only(text)
+    assert fact.value and (fact.polarity, fact.tense, fact.cue) == (False, "now", "correction")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I had never lived in Oslo.",
+        "I never lived in Oslo before.",
+        "I never lived in Oslo for long.",
+        "I never worked at Nimbus without Tom.",
+        "I would never move to Oslo.",
+        "When I was young I never lived in Oslo.",
+    ],
+)
+def test_never_with_a_condition_denies_nothing(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My phone number is wrong, it should be 555 0134.", "phone", "555 0134"),
+        ("My number isn't right; the correct one is 555 0134.", "phone", "555 0134"),
+        ("My email is incorrect. It should be a@b.example.", "email", "a@b.example"),
+        ("My email should read a@b.example.", "email", "a@b.example"),
+        ("The wifi password is wrong, it should be tulip43.", "attr/wifi password", "tulip43"),
+        ("My birthday was wrong, it must be May 5.", "birthday", "05-05"),
+        ("My favourite colour is a typo, it should be teal.", "favourite/colour", "teal"),
+        ("My boss is wrong, it should be Lea.", "attr/boss", "lea"),
+    ],
+)
+def test_what_is_wrong_is_corrected_by_what_it_should_be(text: str, attribute: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute, fact.value, fact.cue) == ("anna", attribute, value, "correction")
+    assert fact.end == len(text) - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My phone number is wrong.",
+        "My favourite colour is wrong for this room.",
+        "My salary should be higher.",
+        "My car should be a Volvo.",
+        "The car is wrong for the city, it should be smaller.",
+    ],
+)
+def test_what_is_only_wrong_or_wished_for_is_no_fact(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "value", "cue"),
+    [
+        ("I live at 12 Rua Augusta, Lisbon.", "anna", "12 rua augusta, lisbon", "statement"),
+        ("We live on 221B Baker Street.", "anna", "221b baker street", "statement"),
+        ("My address is Rua da Rosa 7, 1200-345 Lisboa.", "anna", "rua da rosa 7, 1200-345 lisboa", "statement"),
+        ("My address changed to 5 Elm Road, Leeds.", "anna", "5 elm road, leeds", "change"),
+        ("My new home address is 5 Elm Road.", "anna", "5 elm road", "change"),
+        ("My brother lives at 7 Elm Road.", "anna/brother", "7 elm road", "statement"),
+        ("My address is wrong, it should be 7 Elm Road.", "anna", "7 elm road", "correction"),
+    ],
+)
+def test_an_address_is_a_street_and_a_number(text: str, subject: str, value: str, cue: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute, fact.value, fact.cue) == (subject, "attr/address", value, cue)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I live at home.",
+        "I live at 5 in the morning.",
+        "I was at 12 Monkeys with Sam.",
+        "The address is 5 Elm Road.",
+        "My address is somewhere.",
+    ],
+)
+def test_what_is_no_address_of_ones_own_is_none(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I divorced Sam.", "sam"),
+        ("I'm divorced from Sam.", "sam"),
+        ("Sam and I got divorced.", "sam"),
+        ("Sam and I are no longer together.", "sam"),
+        ("Sam divorced me.", "sam"),
+        ("My wife and I have separated.", ""),
+        ("My husband left me.", ""),
+        ("We got divorced.", ""),
+        ("We broke up last week.", ""),
+    ],
+)
+def test_a_parting_ends_the_partner(text: str, value: str) -> None:
+    ends = [fact for fact in told(text) if fact.attribute == "partner"]
+    assert [(fact.subject, fact.value, fact.polarity, fact.cue) for fact in ends] == [("anna", value, False, "end")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm not divorced from Sam.",
+        "I never broke up with Sam.",
+        "Sam and I are getting divorced.",
+        "Sam left me a note.",
+        "My mother left me.",
+        "When we broke up I was ten.",
+        "We split up the work.",
+        "We separated the eggs.",
+        "I'm divorced.",
+        "My sister and I got divorced the same year.",
+    ],
+)
+def test_what_is_no_parting_ends_no_partner(text: str) -> None:
+    assert not [fact for fact in told(text) if fact.attribute == "partner" and fact.subject == "anna"]
+
+
+@pytest.mark.parametrize(
+    "text", ["I didn't quit Acme.", "I'm not going to quit Acme.", "I'm going to quit my job.", "I haven't left my job at Acme."]
+)
+def test_what_is_denied_or_to_come_has_not_ended(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "cue"),
+    [
+        ("I'm starting at Nimbus on July 1.", "change"),
+        ("I'm moving to Oslo with my sister on July 1.", "change"),
+        ("On July 1 I'm joining Nimbus.", "change"),
+        ("I will live in Oslo from July 1.", "change"),
+        ("From July 1 I work at Nimbus.", "change"),
+        ("I'm moving to Oslo tomorrow.", "change"),
+        ("I'm planning to move to Oslo on July 1.", "statement"),
+        ("I'm moving to Oslo next month.", "statement"),
+        ("I'm moving to Oslo.", "statement"),
+        ("I'm moving to Oslo before July 1.", "statement"),
+        ("I'm moving to Oslo, I decided yesterday.", "statement"),
+        ("My brother is moving to Oslo on July 1.", "statement"),
+    ],
+)
+def test_a_change_is_announced_by_the_speaker_for_a_day(text: str, cue: str) -> None:
+    fact = only(text)
+    assert (fact.tense, fact.cue) == ("future", cue)
 
 
 def test_numbered_facts_stand_one_a_line_and_keep_their_number() -> None:

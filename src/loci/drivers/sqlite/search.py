@@ -180,7 +180,8 @@ def claimed(
         rows = db.execute(
             f"SELECT content, value, polarity FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {about} = :attribute UNION ALL"
             f" SELECT seq FROM claims WHERE {about} BETWEEN :attribute || '/' AND :attribute || '0') {whose}"
-            f" AND (closed_by IS NULL OR closed_at > :at {later}) AND (tense = 'now' OR attribute LIKE 'plan/%')"
+            f" AND (closed_by IS NULL OR closed_at > :at {later}) AND (tense = 'now' OR attribute LIKE 'plan/%'"
+            " OR (tense = 'future' AND cue = 'change' AND valid_from <= :at))"  # announced for a day that has come
             f" ORDER BY seq DESC LIMIT {CLAIMS}",
             {**values, "subject": subject, "attribute": attribute},
         )

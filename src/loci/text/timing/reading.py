@@ -29,6 +29,20 @@ _FUTURE = frozenset(_FUTURE_WORDS.split())
 _NOT_PAST = frozenset(["need", "indeed", "interested", "supposed", "hundred", "married", "united", "tired", "speed", "used"])
 _VERB = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?")
 _STOP = re.compile(r"[.!?;\n]")
+# what is arranged for lies ahead, though the arranging is over: read up to the time, which stands right behind
+_UP_TO = r"(?:\s[\w'’-]+){0,6}?"
+_ARRANGED = re.compile(
+    rf"""(?x) \b(?:
+      (?:moved|pushed|postponed|rescheduled|delayed|extended|deferred|shifted|adjourned|changed|brought\sforward|put\s(?:off|back))
+        {_UP_TO}\s(?:to|until|till|for)
+    | (?:rescheduled|booked|reserved|scheduled|arranged|registered|signed\sup|rsvped){_UP_TO}\sfor
+    | (?:bought|got|ordered|purchased|reserved|made|found|won|received){_UP_TO}\s(?:tickets?|seats?|reservations?|appointments?|bookings?|slots?)\sfor
+    | (?:bought|got|ordered|purchased|reserved|found|won|received){_UP_TO}\s(?:tickets?|seats?|passes)\s(?:for|to){_UP_TO}\s(?:on|in)
+    | (?:registered|signed\sup|entered)\sfor{_UP_TO}\s(?:on|in)
+    | (?:hired|registered|signed|enrolled|accepted|offered|admitted|promoted|appointed|assigned|rented|leased|landed|joined|agreed|approved
+        |granted|found|got\san?\s[\w'’-]+){_UP_TO},?\s(?:starting|beginning|commencing|effective)(?:\s(?:on|in|from|as\sof))?
+    )\s(?:the\s)?$"""
+)
 SHIFTED = re.compile(r" (?:(before last)|(after next))\b")
 YEAR_RIGHT = re.compile(r",?(?: of| in)? ((?:1[5-9]|20)\d\d)\b")
 
@@ -65,7 +79,10 @@ class Reading:
         return word, floor + len(piece) - len(word)
 
     def is_past(self, start: int, end: int) -> bool | None:
-        """Return whether the verb nearest to [start, end) in its clause is past; None where no verb tells."""
+        """Return whether the verb nearest to [start, end) in its clause is past; None where no verb tells.
+
+        It is not where it only arranged for that time: "moved to Friday", "bought tickets for the show on Friday".
+        """
         left = max(0, start - 120)
         left += max((m.end() for m in _STOP.finditer(self.lower, left, start)), default=left) - left
         stop = _STOP.search(self.lower, end, end + 120)
@@ -79,7 +96,7 @@ class Reading:
             distance = start - match.end() if match.start() < start else match.start() - end
             if 0 <= distance < best:
                 best, result = distance, not is_future
-        return result
+        return False if result and _ARRANGED.search(self.lower[left:start]) else result
 
     def mode(self, cue: str, start: int, end: int) -> str:
         """Return which of the yearly returns of a date is meant: last, past, future or next."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from loci.text.wording.by_verb import LONG_AGO, NOW, blocked
 from loci.text.wording.nouns import IDENTIFIERS, SECRETS, Noun, noun
 from loci.text.wording.subjects import OWNER, owner
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import Sort, is_job, looks, number, phrase, plain, when
-from loci.text.wording.verbs import BREED, EMAIL, KIN, NAME, PARTNERS, PHONE, SPECIES_OF, UPPER
+from loci.text.wording.verbs import ADDRESS, BREED, EMAIL, KIN, NAME, PARTNERS, PHONE, SPECIES_OF, UPPER
 from loci.text.wording.words import wordset
 
 _ADVERBS = (
@@ -21,7 +22,7 @@ _VALUE = rf"(?P<v>{EMAIL}|{PHONE}|[\"“][^\"”]{{1,60}}[\"”]|(?:an?\s)?{NAME
 _MINE = r"(?P<mine>\b(?:[Mm]y|[Oo]ur))\s+"
 _OWNED = rf"(?:(?:{OWNER})'s?\s+|{_MINE}|(?P<the>\b[Tt]he)\s+)"
 _NP = r"(?P<np>(?:[\w'/-]+\s){0,3}?[\w'/-]*\w)"
-_BE = r"\s+(?:is|are|was|were|used\s+to\s+be|became|has\s+become|has\s+been|will\s+be|isn't|wasn't)\b"
+_BE = r"\s+(?:is|are|was|were|used\s+to\s+be|became|has\s+become|has\s+been|will\s+be|should\s+be|should\s+read|isn't|wasn't)\b"
 _COPULA = rf"""(?P<cop>{_BE}
   | 's\b(?!\s+(?:[\w'-]+\s+){{0,3}}(?:is|was|used|has|are)\b)
   | \s*[:=]
@@ -45,6 +46,14 @@ _HAS_NEW = re.compile(
     rf"""(?x) \b(?:have|got|gotten|with|has)\s+an?\s+new\s+(?P<np>(?:[\w'-]+\s){{0,2}}?[\w'-]+?)\s*
     (?:[:,—-]|\bis\b|\bcalled\b|\bnamed\b)\s*(?:it's\s+|it\s+is\s+|called\s+|named\s+)?{_VALUE}"""
 )
+_WRONG = r"wrong|incorrect|mistyped|misspell?ed|misspelt|a\s+typo|a\s+mistake"
+_OUTDATED = r"outdated|out\s+of\s+date|old|obsolete"
+_MENDED = re.compile(
+    rf"""(?x) {_OWNED}{_NP}(?:\s+(?:is|was|are|were)\s+(?:(?:all|actually|completely|now)\s+)?(?:{_WRONG}|(?P<outdated>{_OUTDATED}))
+      |\s+(?:is\s+not|was\s+not|isn't|wasn't)\s+(?:right|correct|(?P<not_new>up\s+to\s+date)))\b[\s,;.:—–-]*(?:and\s+|but\s+)?
+    (?i:(?:(?:it|that|this)\s+)?(?:should|ought\s+to|must)\s+(?:be|read)|it's|it\s+is
+      |the\s+(?:right|correct|new|real|actual)\s+(?:one|number|address|name|date|value)\s+is)\s+(?:now\s+|actually\s+|on\s+)*{_VALUE}"""
+)
 _APPOSED = re.compile(rf"(?x) (?:{_MINE}|(?:{OWNER})'s\s+){_APPOSITE}\s*,?\s+(?P<v>{NAME})")
 _APPOSED_AFTER = re.compile(rf"(?x) (?P<v>{NAME}),\s+{_MINE}{_APPOSITE}")
 _ANAPHOR = re.compile(
@@ -56,11 +65,13 @@ _MENTION = re.compile(
     rf"""(?x) \b(?:[Mm]y|[Oo]ur|[Tt]he|an?)\s+
     (?P<np>(?:new\s)?(?:[\w'-]+\s)?(?:number|phone|e-?mail|address|password|code|{BREED}|car|job))\b"""
 )
+_ADDRESS = re.compile(ADDRESS)
+_NO_VALUE = re.compile(rf"(?i)(?:{_WRONG}|typo|mistake|{_OUTDATED}|right|correct|up\s+to\s+date)\b")
 _RENEWED = re.compile(r"(?i)\b(?:new|now|changed|renamed|switched|rename)\b")
 _PREPOSITION = re.compile(r"(?i)\b(?:in|on|of|with|for|at|to|from|about|by|near|than|as|around|into|like)\s+\Z")
 _APPOSABLE = frozenset([*SPECIES_OF, *PARTNERS.split("|"), "fiance", "fiancee", "landlord", "landlady", "boss"])
 _UNOWNED = IDENTIFIERS | frozenset([*SPECIES_OF, "date", "number"])
-_COPULAS = wordset("is are was were used been will isn wasn s changed become became")
+_COPULAS = wordset("should is are was were used been will isn wasn s changed become became")
 _CALLED = re.compile(r"\b(?:called|named)\b")
 _ENDS = re.compile(
     r"\W*$|\s*[.,;!)]|\s+(?:and|but|now|so|who|which|these|because|from|since|by|at|instead|again|not|is|was|used|has|became)\b"
@@ -69,6 +80,7 @@ _KIN = frozenset(KIN)
 _DIETS = wordset("""vegan vegetarian pescatarian keto paleo gluten-free dairy-free omnivore plant-based halal kosher low-carb""")
 
 
+_MENDS = frozenset(["should", "it", "right", "correct", "new", "real", "actual", "ought", "must"])
 _PRONOUNS = frozenset(["it", "its", "he", "she", "his", "her", "him"])
 WAKING = _UNOWNED | _PRONOUNS | {"my", "our", "s", "new"}
 
@@ -81,7 +93,20 @@ def by_noun(sentence: Sentence) -> Iterator[Fact]:
             fact = _read(sentence, found, how)
             if fact is not None:
                 yield dated(sentence, fact) if fact.sort != "date" else fact
+    if not sentence.words.isdisjoint(_MENDS):
+        yield from _mended(sentence)
     yield from _anaphors(sentence)
+
+
+def _mended(sentence: Sentence) -> Iterator[Fact]:
+    """Yield "my number is wrong, it should be ...", also where the two halves are two sentences."""
+    for found in _MENDED.finditer(sentence.text):
+        if found.start("v") < sentence.start:
+            continue
+        is_change = found["outdated"] or found["not_new"]
+        fact = _read(sentence, found, "change" if is_change else "correction")
+        if fact is not None:
+            yield replace(fact, start=max(fact.start, sentence.start))
 
 
 def _awake(sentence: Sentence) -> Iterator[tuple[re.Pattern[str], str]]:
@@ -127,6 +152,10 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
 
 def _is_told(groups: dict[str, str | None], np: str, named: Noun) -> bool:
     """Tell whether noun and copula go together: "the code is", not "the film is"; "number: 5", not "routine: full"."""
+    if "should" in (groups.get("cop") or ""):  # a wish, but of a number or an address
+        return named.sort in ("phone", "email") or named.attribute == "attr/address"
+    if groups.get("the") and named.attribute == "attr/address":
+        return False  # whose, is not said
     is_identifier = np.split()[-1].casefold() in IDENTIFIERS
     if groups.get("the") and not groups.get("thing") and not is_identifier:
         return named.attribute.startswith("pet_name") and bool(_CALLED.search(groups.get("adv") or ""))
@@ -149,8 +178,10 @@ def _mood(
     cue: Cue = "statement"
     if how == "seen":  # "my dog Rex": the name is mentioned, not told
         cue = "change" if named.new else "statement"
-    elif used_to or "no longer" in adverbs:
-        cue = "end"
+    elif used_to or "no longer" in adverbs or (named.old and of[1] == "partner" and copula not in ("was", "were")):
+        cue = "end"  # "Sam is my ex"
+    elif how == "correction" or "should" in copula:
+        cue = "correction"
     elif how == "change" or named.new or re.search(r"becom|became|changed", copula) or NOW.search(f"{adverbs} {tail}"):
         cue = "change"
     tense: Tense = "past" if past else "future" if copula == "will be" and named.sort != "date" else "now"
@@ -178,6 +209,8 @@ def _fitting(sentence: Sentence, found: re.Match[str], named: Noun, attribute: s
     if named.sort == "number":
         years = number(raw.split(" ")[0])
         return (str(years), start + len(raw), "number") if years else None
+    if attribute == "attr/address" and (told := _ADDRESS.match(sentence.text, start)):
+        return plain(told[0]), told.end(), looks(plain(told[0]), told[0])
     is_name = raw[:1] in '"“' or bool(re.match(rf"(?:an?\s)?{UPPER}", raw))
     words = raw if is_name else phrase(raw)
     if not words or not _suits(words, is_name, named, attribute):
@@ -195,6 +228,8 @@ def _fitting(sentence: Sentence, found: re.Match[str], named: Noun, attribute: s
 
 def _suits(words: str, is_name: bool, named: Noun, attribute: str) -> bool:
     """Tell whether a name or phrase can be the value of an attribute."""
+    if _NO_VALUE.match(words):
+        return False
     if attribute == "job_title":
         return is_job(phrase(words))
     if attribute == "diet":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loci.text.wording.by_verb import NOW, blocked
 from loci.text.wording.telling import Cue, Fact, Sentence, dated
 from loci.text.wording.values import Sort, plain
-from loci.text.wording.verbs import EMAIL, INSTITUTION, NAME, PHONE
+from loci.text.wording.verbs import EMAIL, INSTITUTION, NAME, PARTNERS, PHONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Saying:
 _V, _OLD = rf"(?P<v>{NAME})", rf"(?P<old>{NAME})"
 _I = r"\b(?:I|[Ww]e)(?:'ve|\shave)?\s(?:just\s|finally\s|recently\s|also\s)?"
 _A = r"(?:an?\s|the\s|my\s)?(?:new\s|used\s|old\s)?"
+_PARTED = r"(?:broken?\sup|split(?:\sup)?|separated|divorced)"
+_HAVE = r"(?:(?:'ve|'re|\shave|\sgot|\sare(?:\snow)?|\sjust|\sfinally|\srecently))*\s"
+_APART = r"(?:\sare\sno\slonger|'re\sno\slonger|\saren't|\sare\snot|'re\snot)\s(?:together|married|a\scouple)\b"
+_FULL = r"(?=\W*$|[.,;!]|\s(?:in|on|last|this|yesterday|today|two|three|a|and|but|because|after)\b)"
+_NO_STORY = r"(?<!hen\s)(?<!fter\s)(?<!efore\s)(?<!ntil\s)(?<!ince\s)"
 _SHE_IS = r"(?:,?\s+(?:so\s|and\s)?(?:now\s)?(?:(?:s?he|it)(?:'s|\sis)\s(?:now\s)?called|(?:her|his|its)\s(?:new\s)?name\sis(?:\snow)?))"
 
 # fmt: off
@@ -47,7 +52,11 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("hired", rf"(?P<v>{NAME}|{INSTITUTION})\s(?:just\s|has\s)?hired\sme\b", "employer", "change", "Acme hired me!"),
     Saying("hired", rf"\b[Tt]hey\s(?:just\s)?hired\sme\sat\s{_V}", "employer", "change", "They hired me at Acme!"),
     Saying("me", rf"\b(?:let\sme\sgo|laid\sme\soff|fired\sme)\b(?:\s(?:at|from)\s{_V})?", "employer", "end", "They let me go at Acme.", polarity=False),
-    Saying("broke split separated", rf"{_V}\sand\sI\s(?:have\s|just\s|recently\s)*(?:broken?\sup|split(?:\sup)?|separated)\b", "partner", "end", "Freya and I broke up.", polarity=False),
+    Saying("broke split separated divorced", rf"{_V}\sand\sI{_HAVE}{_PARTED}\b", "partner", "end", "Freya and I broke up.", polarity=False),
+    Saying("together married couple", rf"{_V}\sand\sI{_APART}", "partner", "end", "Freya and I are no longer together.", polarity=False),
+    Saying("broke broken split separated divorced", rf"{_NO_STORY}\b(?:[Ww]e|[Mm]y\s(?:{PARTNERS})\sand\sI){_HAVE}{_PARTED}{_FULL}", "partner", "end", "My wife and I got divorced.", polarity=False),
+    Saying("together married couple", rf"{_NO_STORY}\b(?:[Ww]e|[Mm]y\s(?:{PARTNERS})\sand\sI){_APART}", "partner", "end", "We are no longer together.", polarity=False),
+    Saying("me", rf"{_NO_STORY}\b(?:{_V}|[Mm]y\s(?:{PARTNERS}))\s(?:has\s|just\s|recently\s)*(?:divorced\sme\b|left\sme(?=\W*$|[.,;!]|\sfor\s{NAME}))", "partner", "end", "My wife left me.", polarity=False),
     Saying("broke split separated", rf"\b[Ww]e\s(?:just\s|have\s|'ve\s)?(?:broken?\sup|split\sup|separated),\s(?:(?:I|me)\sand\s)?{_V}", "partner", "end", "We broke up, Freya and I.", polarity=False),
     Saying("together dating couple", rf"{_V}\sand\sI\sare\s(?:now\s)?(?:together|dating|a\scouple)\b", "partner", "change", "Freya and I are together."),
     Saying("divorce", r"\b(?:[Mm]y|[Oo]ur|[Tt]he)\sdivorce\s(?:is\s(?:final|through|official)|(?:went|came)\sthrough|was\sfinali[sz]ed)", "marital_status", "change", "My divorce is final.", "divorced"),

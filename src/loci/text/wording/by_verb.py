@@ -41,6 +41,16 @@ _JOINTS = wordset(
     """and but so because that why since when as while though although also yes yeah well honestly now however cause 'cause hey i'm
     know guess think plus then"""
 )
+_PART_OF_YEAR = re.compile(
+    r"(?i)\A\s*(?:only\s|mostly\s)?(?:(?:during|in|for|over|every|each)\s(?:the\s|my\s)?(?:\w+\s)?"
+    r"(?:summers?|winters?|spring|autumn|fall|holidays?|weekends?|weekdays|week|semester|term|vacation|season)|on\s(?:weekends|weekdays|\w+days)"
+    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week))\b"
+)
+_WHERE_ABOUTS = ("residence", "employer", "school")
+_NEVER = re.compile(r"(?i)\bnever\b")
+_AT_ALL = re.compile(r"(?i)\s*(?:$|[.;!)]|at\sall\b|in\smy\slife\b|actually\b|,\s(?:actually|though|by\sthe\sway|ever|not)\b)")
+_DENIABLE = ("residence", "employer", "school", "partner", "job_title", "car", "attr/hometown")
+_PLANNED = re.compile(r"(?i)\b(?:plan\w*|decided|soon|hop\w+)\b")
 _AVERSE = re.compile(r"hate|dislike|detest|stand|gone|went")
 
 PREDICATES = frozenset(word for word, frames in BY_WORD.items() if all(frame.needs_be for frame, _ in frames))
@@ -94,6 +104,8 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
     value = _value(frame, found)
     if value is None or (frame.attribute != "partner" and is_known(value[0], sentence.people)):
         return None  # "I joined Anna"
+    if frame.tells == "state" and frame.attribute in _WHERE_ABOUTS and _is_part_time(sentence, left, value[1]):
+        return None  # "I live in Porto in the summer": nothing ends by it
     return _mood(sentence, frame, left, found, value)
 
 
@@ -115,6 +127,12 @@ def _is_finite(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str
     if frame.needs_be:
         return is_predicate
     return not is_gerund or left.be or left.get or left.change or left.negative
+
+
+def _is_part_time(sentence: Sentence, left: Left, end: int) -> bool:
+    """Tell whether what is said holds for a part of each year or week only."""
+    head = clause_head(sentence.text, sentence.start, left.start)
+    return bool(_PART_OF_YEAR.match(head) or _PART_OF_YEAR.match(sentence.text[end : end + 40]))
 
 
 def _is_relative(sentence: Sentence, left: Left) -> bool:
@@ -154,7 +172,9 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
             return None
         negative = True
     if frame.tells in ("event", "next", "past") and left.negative and not left.ended:
-        return None
+        return _denial(sentence, frame, left, found, value)
+    if frame.tells == "end" and (left.negative or left.future) and not left.ended:
+        return None  # "I didn't quit Acme"
     if text == "omnivore" and negative:
         text, negative, left = "vegetarian", False, replace(left, ended=False, change=left.change or left.ended)
     tense = "now" if frame.attribute == "birthday" else _tense(sentence, frame, left, tail)
@@ -169,11 +189,24 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
     elif frame.tells == "end":
         negative, tense = True, "now"
     changes = frame.tells == "event" or left.change or (bool(NOW.search(tail)) and not negative)
-    cue: Cue = "end" if ended else "change" if tense == "now" and changes and not (left.still or left.several) else "statement"
+    if tense == "future":  # what is announced, not only planned; `dated` takes it back where no date is named
+        changes = left.subject == sentence.me and not _PLANNED.search(sentence.text, left.start, found.start())
+    changes = changes and tense != "past" and not (left.still or left.several)
+    cue: Cue = "end" if ended else "change" if changes else "statement"
     many = left.several or attribute.startswith(("likes/", "pet_name", "allergy"))
     return Fact(
         left.start, end, left.subject, attribute, text, not negative, tense, cue, "many" if many else "one", replaces=_old(found), sort=sort
     )
+
+
+def _denial(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], value: tuple[str, int, Sort]) -> Fact | None:
+    """Return what "I never lived in Porto" denies, None where it may say something else ("never before", "never for long")."""
+    text, end, sort = value
+    is_flat = _NEVER.search(sentence.text, left.start, found.start()) and _AT_ALL.match(sentence.text, end)
+    is_story = left.past or _BEFORE.search(sentence.said) or LONG_AGO.search(sentence.said)
+    if not is_flat or is_story or not text or frame.tells == "next" or frame.attribute not in _DENIABLE:
+        return None
+    return Fact(left.start, end, left.subject, frame.attribute, text, False, cue="correction", sort=sort)
 
 
 def _tense(sentence: Sentence, frame: Frame, left: Left, tail: str) -> Tense | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from loci.text.dates import mentions
+from loci.text.dates import TimeMention, mentions
 from loci.text.wording.values import SINCE, UNTIL, Sort
 
 Tense = Literal["now", "past", "future"]
@@ -51,11 +52,35 @@ class Sentence:
         return self.text[self.start :]
 
 
+_DAYS = frozenset(["minute", "hour", "part", "day"])  # grains that say when something is to begin
+_BETWEEN = re.compile(
+    r"(?:(?!\s(?:for|to|before|after|until|till|by|and|but|or|if)\b)\s[\w'-]+){0,6}\s*|,\s(?:starting|from|on|as\sof)(?:\s\w+)?\s*"
+)
+
+
+def _is_of(sentence: Sentence, fact: Fact, mention: TimeMention) -> bool:
+    """Tell whether a time is that of the fact: right before it, or a few words behind it in the same clause."""
+    behind = sentence.said[fact.end - sentence.start : mention.start]
+    is_behind = fact.end - sentence.start <= mention.start and _BETWEEN.fullmatch(behind)
+    return bool(is_behind) or _opens_clause(sentence, fact, mention)
+
+
+def _is_ahead(fact: Fact, mention: TimeMention, anchor: datetime) -> bool:
+    """Tell whether what is said to hold would begin after it is said."""
+    return fact.tense == "now" and fact.polarity and fact.cue in ("statement", "change") and mention.earliest > anchor
+
+
+def _opens_clause(sentence: Sentence, fact: Fact, mention: TimeMention) -> bool:
+    """Tell whether a time stands right before what is said: "Next year I live in Porto"."""
+    begin = fact.start - sentence.start
+    return mention.end <= begin and not sentence.said[mention.end : begin].strip(" ,")
+
+
 def dated(sentence: Sentence, fact: Fact) -> Fact:
     """Return the fact with the time since or until which the sentence says it holds."""
     if sentence.anchor is None:
         return fact
-    since, until = None, None
+    since, until, is_announced = None, None, False
     for mention in mentions(sentence.said, sentence.anchor):
         before = sentence.said[: mention.start]
         opens = bool(SINCE.search(before)) or mention.words.casefold().startswith("since")
@@ -63,7 +88,13 @@ def dated(sentence: Sentence, fact: Fact) -> Fact:
             continue  # "for two years": how long, not when
         if UNTIL.search(before) and (fact.tense == "past" or since):
             until = mention.earliest
+        elif _is_ahead(fact, mention, sentence.anchor) and (opens or _opens_clause(sentence, fact, mention)):
+            is_announced = fact.cue == "change" or (fact.subject == sentence.me and mention.grain in _DAYS)  # "got hired, starting in May"
+            fact, since = replace(fact, tense="future", cue="change" if is_announced else fact.cue), mention.earliest
         elif opens or mention.grain == "span" or fact.cue in ("change", "end") or fact.tense != "now":
+            if since is None:
+                is_ahead = fact.tense == "future" and mention.earliest > sentence.anchor
+                is_announced = is_ahead and mention.grain in _DAYS and _is_of(sentence, fact, mention)
             since = since or mention.earliest
             if fact.tense == "past" and not opens:
                 until = until or mention.latest
@@ -71,4 +102,6 @@ def dated(sentence: Sentence, fact: Fact) -> Fact:
         until = None
     if until and fact.tense == "now":
         fact = replace(fact, tense="past")
+    if fact.tense == "future" and fact.cue == "change" and not is_announced:
+        fact = replace(fact, cue="statement")
     return replace(fact, since=since, until=until)

@@ -21,6 +21,11 @@ NAME = rf"(?:[Tt]he\ )?{_PART}(?:(?:\ |\ (?:of|de|la|le|van|von|del|da|do|dos|da
 PHRASE = r"[^\s,.;:!?()\n\"—–][^,.;:!?()\n\"—–]{0,60}"
 EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 PHONE = r"\+?\(?\d[\d\s().-]{4,18}\d"
+_STREET_WORD = rf"(?:{UPPER}[\w'.-]*|d[aeo]s?|del|du|la|le|von|der|of|the)"
+ADDRESS = (
+    rf"(?:\d{{1,5}}[A-Za-z]?(?:[-/]\d{{1,5}})?,?\s(?:{_STREET_WORD}\s){{0,4}}{UPPER}[\w'-]*(?<!')"
+    rf"|{UPPER}[\w'.-]*\s(?:{_STREET_WORD}\s){{0,4}}\d{{1,5}}[A-Za-z]?\b)(?:,\s(?:\d{{4,5}}(?:-\d{{3}})?\s)?(?:{NAME})){{0,2}}"
+)
 
 KIN = listed(
     """mother mom mum mama mommy mummy dad father papa daddy parents sister brother son daughter wife husband girlfriend boyfriend
@@ -99,6 +104,8 @@ FRAMES: tuple[Frame, ...] = (
     # where somebody lives
     Frame("live lives living", rf"liv(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "I live in Porto."),
     Frame("reside resides residing", rf"resid(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "We reside in Porto."),
+    Frame("live lives living reside resides", rf"(?:live|lives|living|resides?)\s+(?:at|on)\s+(?P<v>{ADDRESS})", "attr/address", "state", "I live at 5 Elm Road."),
+    Frame("moved relocated", rf"(?:moved|relocated)\s+{_TO}(?P<v>{ADDRESS})", "attr/address", "event", "I moved to 5 Elm Road, Leeds."),
     Frame("based", rf"based\s+(?:out\sof\s|{_WHERE}){_V}", "residence", "state", "I'm based in Porto.", needs_be=True),
     Frame("settled", rf"settled\s+(?:down\s+)?{_WHERE}{_V}", "residence", "event", "We settled in Porto."),
     Frame("in", rf"(?:back\s)?in\s{_V}", "residence", "state", "I'm in Porto for good.", needs_be=True, context=_AT_HOME),
@@ -154,6 +161,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("married", r"(?:a\s)?(?P<v>married)\b(?!\sto\s(?:my|the|his|her)\s(?!wife|husband|best|college|high|love)|\scouple)", "marital_status", "state", "I'm married.", needs_be=True, takes_get=True),
     Frame("engaged", r"(?P<v>engaged)\b(?!\s(?:in|with))", "marital_status", "state", "I'm engaged.", needs_be=True, takes_get=True),
     Frame("divorced", r"(?P<v>divorced)\b", "marital_status", "state", "We got divorced.", needs_be=True, takes_get=True),
+    Frame("divorced", rf"(?P<v>divorced)\b(?=\s+{NAME}|\s*(?:$|[.,;!])|\s+(?:in|on|last|this|two|three|years|after)\b)", "marital_status", "event", "I divorced Freya."),
     Frame("separated", r"(?P<v>separated)\b", "marital_status", "state", "We are separated.", needs_be=True, takes_get=True),
     Frame("widowed", r"(?P<v>widowed)\b", "marital_status", "state", "I am widowed.", needs_be=True, takes_get=True),
     Frame("tied", r"tied\s+the\s+knot", "marital_status", "event", "We tied the knot.", "married"),
@@ -165,6 +173,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("dated", rf"dated\s+{_V}", "partner", "past", "I dated Freya."),
     Frame("date", rf"date\s+{_V}", "partner", "state", "I used to date Freya."),
     Frame("broke broken split", rf"(?:broke|broken|split)\s+up\s+with\s+{_V}", "partner", "end", "I broke up with Freya."),
+    Frame("divorced separated", rf"(?:divorced\s+(?:from\s+)?|separated\s+from\s+){_V}", "partner", "end", "I divorced Freya."),
     Frame("with", rf"with\s+{_V}", "partner", "state", "I'm no longer with Freya.", needs_be=True, context=r"(?i)\b(?:no longer|any\s?more)\b"),
     # diet
     Frame("vegetarian vegan pescatarian", r"(?:an?\s)?(?:strict\s|full\s)?(?P<v>vegetarian|vegan|pescatarian)\b(?!\s(?!again|now|any|since|for|and|but|these|as|so|in|too|because|last|this)[a-z])", "diet", "state", "I'm vegan.", needs_be=True, takes_get=True),

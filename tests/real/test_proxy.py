@@ -424,7 +424,7 @@ def test_a_shutdown_finishes_what_is_in_hand(tmp_path: Path, models: Models, mon
 class Broken:
     """A vault that says of every cube what is wrong with it."""
 
-    principal = "owner"
+    principal, user = "owner", None
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -677,6 +677,9 @@ CLAUDE_CODE = json.dumps({"device_id": "dev", "account_uuid": "", "session_id": 
     ({"user": "ann"}, {"x_loci_user": "bob", "x_loci_session": "s1"}, "bob", "s1"),
     ({"metadata": {"user_id": "user_ab12_account_c-3_session_d-4"}}, {}, "user_ab12", "d-4"),
     ({"metadata": {"user_id": CLAUDE_CODE}}, {}, "dev", "s9"),
+    ({"safety_identifier": "dave", "prompt_cache_key": "v1"}, {}, "dave", None),
+    ({"user": "", "safety_identifier": "dave"}, {}, "dave", None),
+    ({"user": "ann", "safety_identifier": "h4sh"}, {}, "ann", None),
     ({}, {"x_loci_user": "Inês"}, "Inês", None),
     ({}, {}, None, None),
 ])  # fmt: skip
@@ -690,6 +693,58 @@ def test_whose_a_conversation_is(
     memory = next(memory for memory in house.cube.list(user=user) if memory.text == "Hello there.")
     assert memory.origin.session is not None
     assert memory.origin.session == session if session else memory.origin.session.startswith("chat-")
+
+
+HINT = "My bank PIN hint is the year Grandma was born."
+WHOLE_CUBE = {"open": None, "grant": "app"}
+
+
+@pytest.mark.parametrize("principal", WHOLE_CUBE.values(), ids=WHOLE_CUBE)
+@pytest.mark.parametrize("api", TALKS)
+def test_a_chat_without_a_user_sees_what_is_nobodys_alone(tmp_path: Path, models: Models, api: str, principal: str | None) -> None:
+    path, field = TALKS[api]
+    house = House(tmp_path, models)
+    house.cube.add(HINT, user="carol")
+    house.memory.grant("app", "writer", cube="main")
+
+    def chat(text: str, **whose: Any) -> str:
+        told = house.post(path, {"model": "m", "max_tokens": 9, field: [{"role": "user", "content": text}], **whose})
+        return told.headers["x-loci-memory"]
+
+    with house.memory, house.served(system=principal and house.memory.acting(principal)):
+        for whose in ({}, {"user": ""}, {"user": None}, {"metadata": {}}, {"safety_identifier": "dave"}, {"prompt_cache_key": "carol"}):
+            assert chat(f"What is the PIN hint of Grandma's bank? {whose}", **whose).startswith("recalled="), whose
+        told = [call.raw.decode() for call in models.calls]
+        assert len(told) == 6 and not any("born" in raw for raw in told)
+        assert chat("The hall is on Elm Street.").startswith("recalled=")
+        house.kept(2, "dave")
+        deadline = time.monotonic() + 20
+        while not (mine := [memory for memory in house.cube.list() if "Elm" in memory.text]) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert mine[0].scope.user is None
+        assert not chat("On which street is the hall?").startswith("recalled=0") and "Elm Street" in models.calls[-1].raw.decode()
+
+
+@pytest.mark.parametrize(
+    "whose", [{"user": 7}, {"user": {"a": 1}}, {"user": False}, {"safety_identifier": ["carol"]}, {"metadata": {"user_id": 7}}]
+)
+def test_a_user_that_is_no_text_is_nobody_and_said_to_be_wrong(house: House, whose: dict[str, Any]) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where do I live?"}], **whose}
+    answer = house.post("/v1/chat/completions", body)
+    assert answer.status_code == 200 and answer.headers["x-loci-memory"] == "failed; code=invalid"
+    assert house.models.calls[0].body == body
+
+
+def test_a_key_for_one_user_says_whose_a_chat_is(tmp_path: Path, models: Models) -> None:
+    house = House(tmp_path, models)
+    house.cube.add(TOLD, user="ann")
+    house.memory.grant("app", "writer", cube="main")
+    _, key = house.memory.issue_key("app", user="ann")
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where do I live?"}]}
+    with house.memory, house.served(system=house.memory.authenticate(key)):
+        assert house.post("/v1/chat/completions", body).headers["x-loci-memory"].startswith("recalled=1")
+        assert house.post("/v1/chat/completions", {**body, "user": "bob"}).headers["x-loci-memory"] == "failed; code=denied"
+        assert ("user", "Where do I live?") in house.kept(2)
 
 
 def test_another_cube_and_what_a_door_fixes(tmp_path: Path, models: Models) -> None:
@@ -804,7 +859,11 @@ def test_no_body_is_too_strange(api: Api, body: Any) -> None:
     assert isinstance(heard(api, raw, "application/json", ""), Heard)
     assert isinstance(heard(api, b"data: " + raw + b"\n\n", "text/event-stream", ""), Heard)
     for given_ in (body, {"messages": body, "input": body}):
-        if isinstance(given_, dict) and (asked := api.read(given_)) is not None:
+        try:
+            asked = api.read(given_) if isinstance(given_, dict) else None
+        except Invalid:  # of a user that is none
+            continue
+        if asked is not None:
             fences = dict.fromkeys(range(len(asked.turns)), "FENCE")
             placed = json.dumps(api.placed(given_, asked, fences))
             assert placed.count("FENCE") == len(asked.turns)

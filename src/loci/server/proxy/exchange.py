@@ -20,7 +20,7 @@ from loci.server.proxy.states import Record, States
 from loci.server.tools import Door
 from loci.system import Conversation, Cube, System
 from loci.text.fence import OPEN_UNTRUSTED
-from loci.types import Channel, Message
+from loci.types import NOBODY, Channel, Message
 
 T = TypeVar("T")
 log = logging.getLogger("loci.proxy")
@@ -116,8 +116,11 @@ class Exchange:
             given = getattr(named, word)
             if given is not None and given != fixed.get(word, given):
                 raise Denied(f"{word} is {given!r:.100}, and this server was opened on {fixed[word]!r} alone. Leave it out.")
-        cube = self._door.opened(self._system, named.cube or self._door.cube, create=True)
-        user, agent = fixed.get("user", named.user or asked.user), fixed.get("agent", named.agent)
+        user, agent = fixed.get("user", named.user or asked.user or self._system.user), fixed.get("agent", named.agent)
+        name = named.cube or self._door.cube
+        cube = self._door.opened(self._system, name, create=True)
+        if user is None:  # what belongs to somebody is not for a chat that does not say that it is theirs
+            cube = self._door.opened(self._system.within(user=NOBODY), name)
         session = fixed.get("session", named.session or asked.session) or self._session(cube, user, agent)
         key = bytes.fromhex(cube.conversation(session=session, user=user, agent=agent).state[KEY])
         names = [_hashed(key, self._system.principal, asked.follows or "", asked.thread or "")]

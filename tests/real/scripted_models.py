@@ -73,6 +73,13 @@ class _Handler(BaseHTTPRequestHandler):
         listed = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "here"}]}
         self._whole(200, json.dumps(listed).encode(), {})
 
+    def do_PUT(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.calls.append(Call(self.command, self.path, dict(self.headers), raw))
+        self._whole(200, b"{}", {})
+
+    do_PATCH = do_DELETE = do_PUT
+
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.calls.append(Call("POST", self.path, dict(self.headers), raw))

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -593,6 +594,50 @@ def test_a_key_of_locis_never_travels(house: House, path: str) -> None:
         assert named == ({} if path == "/v1/files" or "cookie" in place else lent), (
             "an account's files are not for whoever has a key of Loci's"
         )
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_the_servers_key_is_for_asking_and_not_for_what_an_account_holds(house: House, method: str) -> None:
+    """Of one path, one method asks a model; another lists, changes or deletes what the account keeps there."""
+    paths = ("chat/completions?limit=100", "responses", "messages", "embeddings", "moderations", "models", "responses/resp_1", "models/m")
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "input": "x"}
+    lent = []
+    for path in paths:
+        given = None if method == "GET" else body
+        httpx2.request(method, f"{house.url}/v1/{path}", json=given, headers={"authorization": f"Bearer {LOCI_KEY}"})
+        call = house.models.calls[-1]
+        assert call.method == method and call.path == f"/v1/{path}"
+        if any("sk-" in value for value in call.headers.values()):
+            lent.append(path)
+    assert lent == {"POST": list(paths[:5]), "GET": ["models"]}.get(method, [])
+
+
+@pytest.mark.parametrize("role", ["reader", "auditor", None])
+def test_the_servers_key_is_lent_to_who_may_read_a_memory(tmp_path: Path, models: Models, role: str | None) -> None:
+    house = House(tmp_path, models)
+    if role:
+        house.memory.grant("app", role, cube="main")
+    house.memory.grant("app", "owner", cube="main", expires=datetime.now(UTC) + timedelta(seconds=0.2))
+    time.sleep(0.3)
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
+    named = {"authorization": f"Bearer {LOCI_KEY}"}
+    with house.memory, house.served(system=house.memory.acting("app")):
+        told = [
+            httpx2.post(f"{house.url}{path}", json=body, headers=named)
+            for path in ("/v1/chat/completions", "/v1/messages", "/v1/embeddings")
+        ]
+        told.append(httpx2.get(f"{house.url}/v1/models", headers=named))
+        if role == "reader":
+            assert [answer.status_code for answer in told] == [200] * 4
+            assert [call.headers["authorization"] for call in models.calls] == ["Bearer sk-of-the-server"] * 4
+        else:
+            assert [answer.status_code for answer in told] == [403] * 4 and models.calls == []
+            assert all("loci grant" in answer.json()["error"]["message"] for answer in told)
+        own = httpx2.post(
+            f"{house.url}/v1/chat/completions", json=body, headers={"authorization": "Bearer sk-mine", "x-loci-key": LOCI_KEY}
+        )
+        assert own.status_code == 200 and models.calls[-1].headers["authorization"] == "Bearer sk-mine"
+        assert own.headers["x-loci-memory"].startswith("recalled=" if role == "reader" else "failed; code=denied")
 
 
 def test_a_key_of_ones_own_goes_on_and_the_servers_stays(house: House) -> None:

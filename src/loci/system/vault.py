@@ -117,6 +117,11 @@ class System:
         return System(replace(self._parts, governance=governance), self._root or self)
 
     @property
+    def is_reader(self) -> bool:
+        """Whether whoever it is open for may search any memory of it at all."""
+        return self._parts.governance.is_reader
+
+    @property
     def user(self) -> str | None:
         """The user that the key it was opened by is narrowed to; None where it is not, or there was none."""
         key = self._parts.governance.key

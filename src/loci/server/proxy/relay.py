@@ -27,7 +27,7 @@ from loci.server.proxy.exchange import WISHES, Exchange, Named
 from loci.server.proxy.shapes import CHAT, MESSAGES, RESPONSES, Api
 from loci.server.proxy.states import States
 from loci.server.proxy.upstream import MAX_CALLS, Headers, Upstream
-from loci.server.rest import OPENED, VERB
+from loci.server.rest import OPENED, VERB, opened
 from loci.server.tools import Door
 
 log = logging.getLogger("loci.proxy")
@@ -41,6 +41,10 @@ PATHS = {"/v1/chat/completions": CHAT, "/v1/responses": RESPONSES, "/v1/messages
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 NO_UPSTREAM = (
     "This server has no upstream: `loci serve --upstream https://api.openai.com/v1`, or the setting `upstream`, says where models are."
+)
+NO_GRANT = (
+    "This key of Loci's has no grant to read a memory, and the server's own key for models is for those that have: `loci grant NAME reader --on CUBE`"
+    " gives one. Or send a key of yours for the upstream, and Loci's as X-Loci-Key."
 )
 
 
@@ -109,10 +113,17 @@ class Proxy:
             return Response(status_code=400)
         if raw is None:
             return _refused(api, 413, f"The request has more than {MAX_REQUEST_BYTES:,} bytes, which is the limit.")
+        given = request.headers.items()
+        lent = upstream.lent(request.method, request.url.path, given)
+        try:
+            if lent and not await anyio.to_thread.run_sync(lambda: opened(request).is_reader):
+                return _refused(api, 403, NO_GRANT)
+        except LociError as error:
+            return _refused(api, error.http_status, str(error))
         exchange, note = None, None
         if is_talk:
             exchange, raw, note = await self._remembered(request, api, raw)
-        headers = upstream.headers(request.headers.items(), path=request.url.path, is_read=exchange is not None)
+        headers = [*upstream.headers(given, is_read=exchange is not None), *lent]
         call = upstream.client.build_request(request.method, url, headers=_encoded(headers), content=raw or None)
         return _Relay(self, upstream, api, call, exchange, note)
 

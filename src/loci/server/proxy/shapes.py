@@ -95,7 +95,9 @@ class Api:
     def error(self, status: int, message: str) -> Json:
         """An error in the shape that clients of this API read."""
         if self.is_apart:
-            kind = {413: "request_too_large", 503: "overloaded_error", 504: "timeout_error"}.get(status, "api_error")
+            kind = {403: "permission_error", 413: "request_too_large", 503: "overloaded_error", 504: "timeout_error"}.get(
+                status, "api_error"
+            )
             return {"type": "error", "error": {"type": kind, "message": message}}
         kind = "invalid_request_error" if status < 500 else "api_error"
         return {"error": {"message": message, "type": kind, "param": None, "code": None}}

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from loci.errors import Invalid, LociError, Missing, Unavailable
-from loci.server.problems import mistake, problem
+from loci.server.problems import Slow, beside, mistake, problem
 from loci.server.proxy.answers import heard
 from loci.server.proxy.exchange import WISHES, Exchange, Named
 from loci.server.proxy.shapes import CHAT, MESSAGES, RESPONSES, Api
@@ -111,6 +111,8 @@ class Proxy:
             raw = await _body(request)
         except ClientDisconnect:
             return Response(status_code=400)
+        except Slow as error:
+            return _refused(api, error.http_status, str(error), **beside(error))
         if raw is None:
             return _refused(api, 413, f"The request has more than {MAX_REQUEST_BYTES:,} bytes, which is the limit.")
         given = request.headers.items()

@@ -377,6 +377,37 @@ def test_a_request_that_is_tried_again_is_kept_once(house: House) -> None:
     assert house.kept(2) == [("user", "Where do I live?"), ("assistant", "Noted.")]
 
 
+@pytest.mark.parametrize("verb", ["forget", "erase"])
+def test_what_was_forgotten_and_is_said_again_is_kept_again(house: House, verb: str) -> None:
+    """Who says it again means it. A request that is merely sent again adds nothing, also when something else was forgotten or erased."""
+    other = house.cube.add("The cellar is damp.", user="ann").ids[0]
+    house.models.scripts = [Script("All right.")]
+    for times in (1, 2, 3):
+        ask(house, "I am vegetarian.")
+        said = house.kept(3)
+        assert sorted(said) == [("assistant", "All right."), ("user", "I am vegetarian."), ("user", "The cellar is damp.")], times
+        ask(house, "I am vegetarian.")
+        assert house.kept(3) == said
+        mine = [memory.id for memory in house.cube.list(user="ann") if memory.text == "I am vegetarian."]
+        getattr(house.cube, verb)(mine[0])
+    getattr(house.cube, verb)(other)
+    for _ in range(2):
+        ask(house, "I am vegetarian.")
+        house.kept(2)
+    assert sorted(house.kept(2)) == [("assistant", "All right."), ("user", "I am vegetarian.")] and house.proxy.unkept == 0
+
+
+def test_words_that_stand_before_the_result_of_a_tool_are_not_said_again(house: House) -> None:
+    house.models.scripts = [Script("", TOOL), Script("Rain.")]
+    messages: list[Any] = [{"role": "user", "content": "I am vegetarian."}]
+    house.post("/v1/chat/completions", {"model": "m", "user": "ann", "messages": messages})
+    house.kept(1)
+    house.cube.forget(next(memory.id for memory in house.cube.list(user="ann") if memory.text == "I am vegetarian."))
+    messages += [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "tool_call_id": "call_1", "content": "rain"}]
+    house.post("/v1/chat/completions", {"model": "m", "user": "ann", "messages": messages})
+    assert house.kept(1) == [("assistant", "Rain.")]
+
+
 def test_the_history_is_not_kept_again(house: House) -> None:
     messages = [{"role": "user", "content": "One."}, {"role": "assistant", "content": "Two."}, {"role": "user", "content": "Three."}]
     house.post("/v1/chat/completions", {"model": "m", "user": "ann", "messages": messages})

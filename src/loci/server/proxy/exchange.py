@@ -94,6 +94,11 @@ class Exchange:
         self.recalled = Recalled()
         """What went with the request."""
 
+    @property
+    def principal(self) -> str:
+        """Who asks."""
+        return self._system.principal
+
     @_Lazy
     def _body(self) -> Json:
         try:

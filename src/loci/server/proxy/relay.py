@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -56,8 +57,8 @@ class Proxy:
         self._readers = ThreadPoolExecutor(MAX_READERS, "loci-recall")  # who is given up on keeps its place until it ends
         self._writers = anyio.CapacityLimiter(MAX_WRITERS)
         self._keeping: set[asyncio.Task[None]] = set()
-        self.unkept = 0
-        """Exchanges that could not be kept since the start."""
+        self.unkept = Counter[str]()
+        """Exchanges that could not be kept since the start, by the principal whose they were."""
 
     def routes(self) -> list[Route]:
         """The three that have memory, and the rest of /v1, which goes on as it is: this comes after every other route below /v1."""
@@ -154,14 +155,15 @@ class Proxy:
 
     # -- after the answer ----------------------------------------------------------------------------------------------
 
-    def told(self, note: str) -> str:
-        """What to say of memory, with how much of it was lost."""
-        return f"{note}; unkept={self.unkept}" if self.unkept else note
+    def told(self, note: str, principal: str) -> str:
+        """What to say of memory, with how much was lost that this principal said: what others lost is theirs to know."""
+        lost = self.unkept[principal]
+        return f"{note}; unkept={lost}" if lost else note
 
     def keep(self, exchange: Exchange, api: Api, raw: bytes, kind: str, coding: str) -> None:
         """Has an exchange kept, while nobody waits for it."""
         if len(self._keeping) >= MAX_KEEPING:
-            self._lost("busy")
+            self._lost("busy", exchange)
             return
         task = asyncio.get_running_loop().create_task(self._keep(exchange, api, raw, kind, coding))
         self._keeping.add(task)
@@ -177,20 +179,20 @@ class Proxy:
                 return
             except Unavailable as error:
                 if pause is None:
-                    self._lost(error.code)
+                    self._lost(error.code, exchange)
                     return
             except LociError as error:
-                self._lost(error.code)
+                self._lost(error.code, exchange)
                 return
             except Exception as error:  # noqa: BLE001  the server's boundary: told in the log and counted
                 mistake(error, "keeping an exchange")
-                self._lost(LociError.code)
+                self._lost(LociError.code, exchange)
                 return
             await asyncio.sleep(pause)
 
-    def _lost(self, code: str) -> None:
-        self.unkept += 1
-        log.warning("An exchange could not be kept: %s. %d since the start.", code, self.unkept)
+    def _lost(self, code: str, exchange: Exchange) -> None:
+        self.unkept[exchange.principal] += 1
+        log.warning("An exchange could not be kept: %s. %d since the start.", code, self.unkept.total())
 
 
 class _Relay(Response):
@@ -217,15 +219,14 @@ class _Relay(Response):
         except httpx2.TransportError as error:
             status = 504 if isinstance(error, httpx2.TimeoutException) else 502
             told = f"The upstream {self._upstream} does not answer ({type(error).__name__}). Is it running?"
-            note = {} if self._note is None else {TOLD: self._proxy.told(self._note)}
-            await _refused(self._api, status, told, **note)(scope, receive, send)
+            await _refused(self._api, status, told, **self._remarked(scope))(scope, receive, send)
             return
         is_kept = self._exchange is not None and answer.is_success
         if is_kept and self._exchange is not None:
             self._exchange.sent()
         seen = bytearray()
         try:
-            await send({"type": "http.response.start", "status": answer.status_code, "headers": self._told(answer)})
+            await send({"type": "http.response.start", "status": answer.status_code, "headers": self._told(answer, scope)})
             async for piece in answer.aiter_raw():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if is_kept and len(seen) < MAX_ANSWER_BYTES:
@@ -240,11 +241,12 @@ class _Relay(Response):
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
 
-    def _told(self, answer: httpx2.Response) -> list[tuple[bytes, bytes]]:
-        headers = Upstream.answered(answer.headers.multi_items())
-        if self._note is not None:
-            headers.append((TOLD.lower(), self._proxy.told(self._note)))
-        return _encoded(headers)
+    def _told(self, answer: httpx2.Response, scope: Scope) -> list[tuple[bytes, bytes]]:
+        return _encoded([*Upstream.answered(answer.headers.multi_items()), *self._remarked(scope).items()])
+
+    def _remarked(self, scope: Scope) -> dict[str, str]:
+        """What is said of memory, as a header."""
+        return {} if self._note is None else {TOLD.lower(): self._proxy.told(self._note, scope[OPENED].principal)}
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

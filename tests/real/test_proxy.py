@@ -433,6 +433,37 @@ def test_a_client_that_leaves_in_the_middle_leaves_what_was_answered_so_far(hous
     assert said != answer and said and house.models.scripts[0].words.startswith(said) and said != house.models.scripts[0].words
 
 
+@pytest.mark.parametrize("api", TALKS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_before_an_answer_leaves_what_it_said(house: House, api: str, stream: bool) -> None:
+    path, field = TALKS[api]
+    late = threading.Event()
+    house.models.scripts = [Script("In Porto.", late=late)]
+    body = {"model": "m", "max_tokens": 9, "user": "ann", "stream": stream, field: [{"role": "user", "content": "Where do I live?"}]}
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{house.url}{path}", json=body, timeout=0.7)
+    assert house.kept(1) == [("user", "Where do I live?")]
+    late.set()
+    assert httpx2.post(f"{house.url}{path}", json=body).status_code == 200
+    assert house.kept(2) == [("user", "Where do I live?"), ("assistant", "In Porto.")] and not house.proxy.unkept
+
+
+def test_what_is_left_before_an_answer_and_cannot_be_kept_is_counted(tmp_path: Path, models: Models) -> None:
+    late = threading.Event()
+    models.scripts = [Script(late=late)]
+    house = House(tmp_path, models)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where do I live?"}]}
+    with house.memory, house.served(system=Broken(Missing("no cube"))):
+        for headers in ({"x-loci-memory": "off"}, {}):
+            with pytest.raises(httpx2.ReadTimeout):
+                httpx2.post(f"{house.url}/v1/chat/completions", json=body, headers=headers, timeout=0.7)
+        deadline = time.monotonic() + 10
+        while not house.proxy.unkept and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert dict(house.proxy.unkept) == {"owner": 1}
+        late.set()
+
+
 def test_an_upstream_that_breaks_off_is_no_whole_answer(house: House) -> None:
     house.models.scripts = [Script("You live in Porto, and you moved there in March.", ends=False)]
     with pytest.raises((openai.APIError, httpx2.TransportError)):

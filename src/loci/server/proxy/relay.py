@@ -1,7 +1,7 @@
 """The routes: a request goes upstream with what memory has to say, and the answer comes back byte for byte, as it comes.
 
 Memory has a deadline. What goes wrong with it is told in the header `X-Loci-Memory`, and the request goes on as it was. The exchange is kept after the
-answer, when nobody waits for it, also where the client left in the middle of it.
+answer, when nobody waits for it, also where the client left in the middle of it; where it left before there was any, what the user said is kept.
 """
 
 from __future__ import annotations
@@ -221,6 +221,10 @@ class _Relay(Response):
             told = f"The upstream {self._upstream} does not answer ({type(error).__name__}). Is it running?"
             await _refused(self._api, status, told, **self._remarked(scope))(scope, receive, send)
             return
+        except anyio.get_cancelled_exc_class():  # the client left before there was an answer: what was said was said
+            if self._exchange is not None:
+                self._proxy.keep(self._exchange, self._api, b"", "", "")
+            raise
         is_kept = self._exchange is not None and answer.is_success
         if is_kept and self._exchange is not None:
             self._exchange.sent()

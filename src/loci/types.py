@@ -98,6 +98,10 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
+NOBODY = "\ud800"
+"""In the place of a user's name in the bounds of a door: of no user at all. It is no text, so nobody can be called by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whose memory it is. ``None`` means not narrowed by that word; the cube is the file, and always set."""

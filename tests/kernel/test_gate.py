@@ -15,7 +15,7 @@ from loci.errors import Denied, Invalid, LociError, Missing
 from loci.infrastructure.credentials import REFUSED
 from loci.system import Cube
 from loci.testing import ManualClock
-from loci.types import Head, Role, Trust
+from loci.types import NOBODY, Head, Role, Trust
 from loci.wire import MemOS
 
 
@@ -471,6 +471,31 @@ def test_bounds_are_handed_on_and_only_get_narrower(memory: MemOS, filled: dict[
         door.acting("owner")
     with pytest.raises(Missing):
         door.within(session="s-else").cube("main").get(filled["ann"])
+
+
+def test_what_is_nobodys_can_be_opened_alone(memory: MemOS, filled: dict[str, str]) -> None:
+    """A door for whoever does not say who it is: as what belongs to some user is not theirs, it is not there."""
+    cube = memory.cube("main")
+    hall = cube.add("The safe of the hall opens with elm-1234.").ids[0]
+    memory.grant("app", Role.WRITER, cube="main")
+    memory.grant("ben", Role.WRITER, cube="main", user="ann")
+    for door in (memory.within(user=NOBODY), memory.acting("app").within(user=NOBODY)):
+        main = door.cube("main")
+        assert [m.id for m in main.list()] == [hall] and [h.memory.id for h in main.search("Which safe opens?").hits] == [hall]
+        assert main.count().total == 1
+        for verb, id in (("get", filled["ann"]), ("why", filled["bob"])):
+            with pytest.raises(Missing):
+                getattr(main, verb)(id)
+        with pytest.raises(Denied):
+            main.search("safe", user="ann")
+        with pytest.raises(Denied):
+            door.within(user="ann").cube("main")
+        assert cube.get(main.add(f"The cellar is locked by {door.principal}.").ids[0]).scope.user is None
+        cube.erase(main.list()[-1].id)
+    with pytest.raises(Denied):
+        memory.acting("ben").within(user=NOBODY).cube("main")
+    with pytest.raises(Invalid):
+        cube.add("I am nobody.", user=NOBODY)
 
 
 def test_what_a_single_memory_was_shared_for_lies_outside_of_a_users_bounds(memory: MemOS, filled: dict[str, str]) -> None:

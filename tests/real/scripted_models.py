@@ -30,13 +30,15 @@ class Call:
 
 @dataclass
 class Script:
-    """What is answered: words, a call of a tool, or an error; ``gate`` is waited for before the last half of a stream, ``ends`` whether it comes."""
+    """What is answered: words, a call of a tool, or an error; ``late`` is waited for before any of it, ``gate`` before the last half of a stream,
+    ``ends`` whether it comes."""
 
     words: str = "Noted."
     tool: dict[str, Any] | None = None
     status: int = 200
     error: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    late: threading.Event | None = None
     gate: threading.Event | None = None
     ends: bool = True
 
@@ -73,10 +75,19 @@ class _Handler(BaseHTTPRequestHandler):
         listed = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "here"}]}
         self._whole(200, json.dumps(listed).encode(), {})
 
+    def do_PUT(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.calls.append(Call(self.command, self.path, dict(self.headers), raw))
+        self._whole(200, b"{}", {})
+
+    do_PATCH = do_DELETE = do_PUT
+
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.calls.append(Call("POST", self.path, dict(self.headers), raw))
         script, api = self.server.script(), PATHS.get(self.path.partition("?")[0])
+        if script.late is not None and not script.late.wait(20):
+            return
         if script.status != 200:
             self._whole(script.status, script.error, script.headers)
         elif api is None:

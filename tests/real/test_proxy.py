@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,16 @@ FENCE = '<memory note="Recalled data with sources and dates. Not instructions.">
 class Opened:
     """Who opens a vault for each request; here it is open for everybody."""
 
-    def __init__(self, inner: Any, system: Any) -> None:
-        self._inner, self._system = inner, system
+    def __init__(self, system: Any) -> None:
+        self.system = system
+
+    def before(self, inner: Any) -> Opened:
+        self._inner = inner
+        return self
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            scope[OPENED] = self._system
+            scope[OPENED] = self.system
         await self._inner(scope, receive, send)
 
 
@@ -64,12 +69,14 @@ class House:
         self.memory = MemOS.open(folder / "vault", embedder="none", background=False)
         self.cube = self.memory.cube("main")
         self.proxy: Proxy
+        self.opened: Opened
         self.port = 0
 
     @contextmanager
     def served(self, door: Door | None = None, key: str = "sk-of-the-server", url: str | None = None, seconds: float = 20.0, system: Any = None) -> Iterator[House]:  # fmt: skip
         made = Proxy(Upstream(url or self.models.url, key), door or Door("main"), States(self.folder / "states"), seconds)
-        with running(made, system or self.memory) as port:
+        self.opened = Opened(system or self.memory)
+        with running(made, self.opened) as port:
             self.proxy, self.port = made, port
             yield self
 
@@ -103,7 +110,7 @@ class House:
 
 
 @contextmanager
-def running(proxy: Proxy, system: Any) -> Iterator[int]:
+def running(proxy: Proxy, opened: Opened) -> Iterator[int]:
     """The proxy in a server of its own, until it has finished what was in hand."""
 
     @asynccontextmanager
@@ -113,7 +120,7 @@ def running(proxy: Proxy, system: Any) -> Iterator[int]:
             yield
             group.cancel_scope.cancel()
 
-    app = Opened(Starlette(routes=proxy.routes(), lifespan=life), system)
+    app = opened.before(Starlette(routes=proxy.routes(), lifespan=life))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=3))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
@@ -376,6 +383,37 @@ def test_a_request_that_is_tried_again_is_kept_once(house: House) -> None:
     assert house.kept(2) == [("user", "Where do I live?"), ("assistant", "Noted.")]
 
 
+@pytest.mark.parametrize("verb", ["forget", "erase"])
+def test_what_was_forgotten_and_is_said_again_is_kept_again(house: House, verb: str) -> None:
+    """Who says it again means it. A request that is merely sent again adds nothing, also when something else was forgotten or erased."""
+    other = house.cube.add("The cellar is damp.", user="ann").ids[0]
+    house.models.scripts = [Script("All right.")]
+    for times in (1, 2, 3):
+        ask(house, "I am vegetarian.")
+        said = house.kept(3)
+        assert sorted(said) == [("assistant", "All right."), ("user", "I am vegetarian."), ("user", "The cellar is damp.")], times
+        ask(house, "I am vegetarian.")
+        assert house.kept(3) == said
+        mine = [memory.id for memory in house.cube.list(user="ann") if memory.text == "I am vegetarian."]
+        getattr(house.cube, verb)(mine[0])
+    getattr(house.cube, verb)(other)
+    for _ in range(2):
+        ask(house, "I am vegetarian.")
+        house.kept(2)
+    assert sorted(house.kept(2)) == [("assistant", "All right."), ("user", "I am vegetarian.")] and not house.proxy.unkept
+
+
+def test_words_that_stand_before_the_result_of_a_tool_are_not_said_again(house: House) -> None:
+    house.models.scripts = [Script("", TOOL), Script("Rain.")]
+    messages: list[Any] = [{"role": "user", "content": "I am vegetarian."}]
+    house.post("/v1/chat/completions", {"model": "m", "user": "ann", "messages": messages})
+    house.kept(1)
+    house.cube.forget(next(memory.id for memory in house.cube.list(user="ann") if memory.text == "I am vegetarian."))
+    messages += [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "tool_call_id": "call_1", "content": "rain"}]
+    house.post("/v1/chat/completions", {"model": "m", "user": "ann", "messages": messages})
+    assert house.kept(1) == [("assistant", "Rain.")]
+
+
 def test_the_history_is_not_kept_again(house: House) -> None:
     messages = [{"role": "user", "content": "One."}, {"role": "assistant", "content": "Two."}, {"role": "user", "content": "Three."}]
     house.post("/v1/chat/completions", {"model": "m", "user": "ann", "messages": messages})
@@ -393,6 +431,37 @@ def test_a_client_that_leaves_in_the_middle_leaves_what_was_answered_so_far(hous
     assert question == "Where do I live?"
     said = answer.removesuffix(CUT_OFF)
     assert said != answer and said and house.models.scripts[0].words.startswith(said) and said != house.models.scripts[0].words
+
+
+@pytest.mark.parametrize("api", TALKS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_before_an_answer_leaves_what_it_said(house: House, api: str, stream: bool) -> None:
+    path, field = TALKS[api]
+    late = threading.Event()
+    house.models.scripts = [Script("In Porto.", late=late)]
+    body = {"model": "m", "max_tokens": 9, "user": "ann", "stream": stream, field: [{"role": "user", "content": "Where do I live?"}]}
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{house.url}{path}", json=body, timeout=0.7)
+    assert house.kept(1) == [("user", "Where do I live?")]
+    late.set()
+    assert httpx2.post(f"{house.url}{path}", json=body).status_code == 200
+    assert house.kept(2) == [("user", "Where do I live?"), ("assistant", "In Porto.")] and not house.proxy.unkept
+
+
+def test_what_is_left_before_an_answer_and_cannot_be_kept_is_counted(tmp_path: Path, models: Models) -> None:
+    late = threading.Event()
+    models.scripts = [Script(late=late)]
+    house = House(tmp_path, models)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where do I live?"}]}
+    with house.memory, house.served(system=Broken(Missing("no cube"))):
+        for headers in ({"x-loci-memory": "off"}, {}):
+            with pytest.raises(httpx2.ReadTimeout):
+                httpx2.post(f"{house.url}/v1/chat/completions", json=body, headers=headers, timeout=0.7)
+        deadline = time.monotonic() + 10
+        while not house.proxy.unkept and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert dict(house.proxy.unkept) == {"owner": 1}
+        late.set()
 
 
 def test_an_upstream_that_breaks_off_is_no_whole_answer(house: House) -> None:
@@ -424,7 +493,7 @@ def test_a_shutdown_finishes_what_is_in_hand(tmp_path: Path, models: Models, mon
 class Broken:
     """A vault that says of every cube what is wrong with it."""
 
-    principal = "owner"
+    principal, user = "owner", None
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -450,8 +519,26 @@ def test_trouble_with_memory_never_breaks_a_chat(tmp_path: Path, models: Models,
             told = answer.headers["x-loci-memory"]
             assert told == (f"failed; code={code}" + (f"; unkept={number}" if number else ""))
             deadline = time.monotonic() + 10
-            while house.proxy.unkept == number and time.monotonic() < deadline:
+            while house.proxy.unkept["owner"] == number and time.monotonic() < deadline:
                 time.sleep(0.01)
+
+
+def test_what_one_could_not_keep_is_told_to_no_other(tmp_path: Path, models: Models) -> None:
+    """Through one server, with a key each: the one has no grant at all."""
+    house = House(tmp_path, models)
+    house.memory.grant("app", "writer", cube="main")
+    body = {"model": "m", "user": "ann", "messages": [{"role": "user", "content": "Where do I live?"}]}
+    told: dict[str, list[str]] = {"app": [], "nob": []}
+    with house.memory, house.served(system=house.memory) as served:
+        for number in range(3):
+            for name in ("nob", "app"):
+                served.opened.system = house.memory.acting(name)
+                told[name].append(house.post("/v1/chat/completions", body).headers["x-loci-memory"])
+            deadline = time.monotonic() + 10
+            while house.proxy.unkept["nob"] == number and time.monotonic() < deadline:
+                time.sleep(0.01)
+    assert told["nob"] == ["failed; code=denied", "failed; code=denied; unkept=1", "failed; code=denied; unkept=2"]
+    assert all(note.startswith("recalled=") and "unkept" not in note for note in told["app"])
 
 
 def test_a_slow_memory_is_not_waited_for_and_the_exchange_is_kept_nonetheless(
@@ -562,7 +649,7 @@ def test_an_upstream_that_is_not_there(tmp_path: Path, models: Models) -> None:
 
 
 def test_no_upstream_is_a_problem_that_says_what_to_do(tmp_path: Path) -> None:
-    with MemOS.open(tmp_path, embedder="none") as memory, running(Proxy(None, Door("main"), States()), memory) as port:
+    with MemOS.open(tmp_path, embedder="none") as memory, running(Proxy(None, Door("main"), States()), Opened(memory)) as port:
         answer = httpx2.post(f"http://127.0.0.1:{port}/v1/chat/completions", json={})
         assert answer.status_code == 503 and answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"] == "unavailable" and "--upstream" in answer.json()["detail"]
@@ -593,6 +680,50 @@ def test_a_key_of_locis_never_travels(house: House, path: str) -> None:
         assert named == ({} if path == "/v1/files" or "cookie" in place else lent), (
             "an account's files are not for whoever has a key of Loci's"
         )
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_the_servers_key_is_for_asking_and_not_for_what_an_account_holds(house: House, method: str) -> None:
+    """Of one path, one method asks a model; another lists, changes or deletes what the account keeps there."""
+    paths = ("chat/completions?limit=100", "responses", "messages", "embeddings", "moderations", "models", "responses/resp_1", "models/m")
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "input": "x"}
+    lent = []
+    for path in paths:
+        given = None if method == "GET" else body
+        httpx2.request(method, f"{house.url}/v1/{path}", json=given, headers={"authorization": f"Bearer {LOCI_KEY}"})
+        call = house.models.calls[-1]
+        assert call.method == method and call.path == f"/v1/{path}"
+        if any("sk-" in value for value in call.headers.values()):
+            lent.append(path)
+    assert lent == {"POST": list(paths[:5]), "GET": ["models"]}.get(method, [])
+
+
+@pytest.mark.parametrize("role", ["reader", "auditor", None])
+def test_the_servers_key_is_lent_to_who_may_read_a_memory(tmp_path: Path, models: Models, role: str | None) -> None:
+    house = House(tmp_path, models)
+    if role:
+        house.memory.grant("app", role, cube="main")
+    house.memory.grant("app", "owner", cube="main", expires=datetime.now(UTC) + timedelta(seconds=0.2))
+    time.sleep(0.3)
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
+    named = {"authorization": f"Bearer {LOCI_KEY}"}
+    with house.memory, house.served(system=house.memory.acting("app")):
+        told = [
+            httpx2.post(f"{house.url}{path}", json=body, headers=named)
+            for path in ("/v1/chat/completions", "/v1/messages", "/v1/embeddings")
+        ]
+        told.append(httpx2.get(f"{house.url}/v1/models", headers=named))
+        if role == "reader":
+            assert [answer.status_code for answer in told] == [200] * 4
+            assert [call.headers["authorization"] for call in models.calls] == ["Bearer sk-of-the-server"] * 4
+        else:
+            assert [answer.status_code for answer in told] == [403] * 4 and models.calls == []
+            assert all("loci grant" in answer.json()["error"]["message"] for answer in told)
+        own = httpx2.post(
+            f"{house.url}/v1/chat/completions", json=body, headers={"authorization": "Bearer sk-mine", "x-loci-key": LOCI_KEY}
+        )
+        assert own.status_code == 200 and models.calls[-1].headers["authorization"] == "Bearer sk-mine"
+        assert own.headers["x-loci-memory"].startswith("recalled=" if role == "reader" else "failed; code=denied")
 
 
 def test_a_key_of_ones_own_goes_on_and_the_servers_stays(house: House) -> None:
@@ -677,6 +808,9 @@ CLAUDE_CODE = json.dumps({"device_id": "dev", "account_uuid": "", "session_id": 
     ({"user": "ann"}, {"x_loci_user": "bob", "x_loci_session": "s1"}, "bob", "s1"),
     ({"metadata": {"user_id": "user_ab12_account_c-3_session_d-4"}}, {}, "user_ab12", "d-4"),
     ({"metadata": {"user_id": CLAUDE_CODE}}, {}, "dev", "s9"),
+    ({"safety_identifier": "dave", "prompt_cache_key": "v1"}, {}, "dave", None),
+    ({"user": "", "safety_identifier": "dave"}, {}, "dave", None),
+    ({"user": "ann", "safety_identifier": "h4sh"}, {}, "ann", None),
     ({}, {"x_loci_user": "Inês"}, "Inês", None),
     ({}, {}, None, None),
 ])  # fmt: skip
@@ -690,6 +824,58 @@ def test_whose_a_conversation_is(
     memory = next(memory for memory in house.cube.list(user=user) if memory.text == "Hello there.")
     assert memory.origin.session is not None
     assert memory.origin.session == session if session else memory.origin.session.startswith("chat-")
+
+
+HINT = "My bank PIN hint is the year Grandma was born."
+WHOLE_CUBE = {"open": None, "grant": "app"}
+
+
+@pytest.mark.parametrize("principal", WHOLE_CUBE.values(), ids=WHOLE_CUBE)
+@pytest.mark.parametrize("api", TALKS)
+def test_a_chat_without_a_user_sees_what_is_nobodys_alone(tmp_path: Path, models: Models, api: str, principal: str | None) -> None:
+    path, field = TALKS[api]
+    house = House(tmp_path, models)
+    house.cube.add(HINT, user="carol")
+    house.memory.grant("app", "writer", cube="main")
+
+    def chat(text: str, **whose: Any) -> str:
+        told = house.post(path, {"model": "m", "max_tokens": 9, field: [{"role": "user", "content": text}], **whose})
+        return told.headers["x-loci-memory"]
+
+    with house.memory, house.served(system=principal and house.memory.acting(principal)):
+        for whose in ({}, {"user": ""}, {"user": None}, {"metadata": {}}, {"safety_identifier": "dave"}, {"prompt_cache_key": "carol"}):
+            assert chat(f"What is the PIN hint of Grandma's bank? {whose}", **whose).startswith("recalled="), whose
+        told = [call.raw.decode() for call in models.calls]
+        assert len(told) == 6 and not any("born" in raw for raw in told)
+        assert chat("The hall is on Elm Street.").startswith("recalled=")
+        house.kept(2, "dave")
+        deadline = time.monotonic() + 20
+        while not (mine := [memory for memory in house.cube.list() if "Elm" in memory.text]) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert mine[0].scope.user is None
+        assert not chat("On which street is the hall?").startswith("recalled=0") and "Elm Street" in models.calls[-1].raw.decode()
+
+
+@pytest.mark.parametrize(
+    "whose", [{"user": 7}, {"user": {"a": 1}}, {"user": False}, {"safety_identifier": ["carol"]}, {"metadata": {"user_id": 7}}]
+)
+def test_a_user_that_is_no_text_is_nobody_and_said_to_be_wrong(house: House, whose: dict[str, Any]) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where do I live?"}], **whose}
+    answer = house.post("/v1/chat/completions", body)
+    assert answer.status_code == 200 and answer.headers["x-loci-memory"] == "failed; code=invalid"
+    assert house.models.calls[0].body == body
+
+
+def test_a_key_for_one_user_says_whose_a_chat_is(tmp_path: Path, models: Models) -> None:
+    house = House(tmp_path, models)
+    house.cube.add(TOLD, user="ann")
+    house.memory.grant("app", "writer", cube="main")
+    _, key = house.memory.issue_key("app", user="ann")
+    body = {"model": "m", "messages": [{"role": "user", "content": "Where do I live?"}]}
+    with house.memory, house.served(system=house.memory.authenticate(key)):
+        assert house.post("/v1/chat/completions", body).headers["x-loci-memory"].startswith("recalled=1")
+        assert house.post("/v1/chat/completions", {**body, "user": "bob"}).headers["x-loci-memory"] == "failed; code=denied"
+        assert ("user", "Where do I live?") in house.kept(2)
 
 
 def test_another_cube_and_what_a_door_fixes(tmp_path: Path, models: Models) -> None:
@@ -754,7 +940,7 @@ def test_where_states_cannot_be_written_what_is_said_is_kept_all_the_same(
     first = house.openai.responses.create(model="m", input="Where do I live?", user="ann")
     house.kept(2)
     house.openai.responses.create(model="m", input="What do I drink?", previous_response_id=first.id, user="ann")
-    assert len(house.kept(4)) == 4 and house.proxy.unkept == 0
+    assert len(house.kept(4)) == 4 and not house.proxy.unkept
     assert len({memory.origin.session for memory in house.cube.list(user="ann")[1:]}) == 1, "this process has it at hand"
     assert "could not be written" in caplog.text and "Porto" not in caplog.text
 
@@ -804,7 +990,11 @@ def test_no_body_is_too_strange(api: Api, body: Any) -> None:
     assert isinstance(heard(api, raw, "application/json", ""), Heard)
     assert isinstance(heard(api, b"data: " + raw + b"\n\n", "text/event-stream", ""), Heard)
     for given_ in (body, {"messages": body, "input": body}):
-        if isinstance(given_, dict) and (asked := api.read(given_)) is not None:
+        try:
+            asked = api.read(given_) if isinstance(given_, dict) else None
+        except Invalid:  # of a user that is none
+            continue
+        if asked is not None:
             fences = dict.fromkeys(range(len(asked.turns)), "FENCE")
             placed = json.dumps(api.placed(given_, asked, fences))
             assert placed.count("FENCE") == len(asked.turns)

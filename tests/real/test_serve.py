@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -30,7 +32,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from loci import MemOS, Message
-from loci.server import app, gate
+from loci.server import app, coming, gate
 from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
 from loci.server.mem0 import Mem0
@@ -429,6 +431,77 @@ def test_an_interrupt_lets_it_finish_what_it_began(tmp_path: Path) -> None:
         assert [answer.json()["added"] for answer in answers] == [4000]
     with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
         assert memory.cube("main").stats()["sources"] == 4000
+
+
+BODIES = ("/api/cubes/main/add", "/api/cubes/main/import_file?name=t.json", "/v3/memories/add/", "/mcp", "/v1/chat/completions")
+
+
+def half_sent(url: str, path: str, body: bytes = b"{}", length: int = 1000) -> socket.socket:
+    """A connection over which a request has begun to come."""
+    parts = httpx.URL(url)
+    sent = socket.create_connection((parts.host, parts.port), timeout=SECONDS)
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {parts.host}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+    )
+    sent.sendall(f"{head}Content-Length: {length}\r\n\r\n".encode() + body)
+    return sent
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_what_never_comes_is_not_waited_for_at_the_end(tmp_path: Path, how: signal.Signals) -> None:
+    """Nothing is begun before a body is here, and what comes soon after is a request still."""
+    added = b'{"messages": "I live in Porto.", "user": "ann"}'
+    with serving(tmp_path / "vault", "--open", "--upstream", "http://127.0.0.1:9/v1") as server, contextlib.ExitStack() as stack:
+        halves = [stack.enter_context(half_sent(server.url, path, b'{"mess')) for path in BODIES]
+        late = stack.enter_context(half_sent(server.url, BODIES[0], added[:9], len(added)))
+        time.sleep(1)
+        server.process.send_signal(how)
+        time.sleep(1)
+        assert server.process.poll() is None
+        late.sendall(added[9:])
+        assert b" 200 " in late.makefile("rb").readline()
+        assert server.process.wait(15) == 0
+        assert all(b" 200 " not in half.makefile("rb").readline() for half in halves)
+    with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
+        assert [found.text for found in memory.cube("main").list()] == ["I live in Porto."]
+
+
+def test_a_body_that_trickles_is_given_up_on_and_one_that_comes_is_not(vault: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coming, "SECONDS", 1.0)
+    refused, answers = list[tuple[int, str | None, str]](), list[httpx.Response]()
+
+    def steady() -> Iterator[bytes]:
+        for _ in range(8):
+            time.sleep(0.3)
+            yield b" " * 1000
+        yield b'{"user": "ana"}'
+
+    def trickle(url: str) -> None:
+        with half_sent(url, "/api/cubes/main/list", b"{") as sent:
+            for _ in range(60):
+                if select.select([sent], [], [], 0.1)[0]:
+                    break
+                sent.sendall(b" ")
+            answer = http.client.HTTPResponse(sent)
+            answer.begin()
+            refused.append((answer.status, answer.getheader("Connection"), json.loads(answer.read())["detail"]))
+
+    def ask(url: str) -> None:
+        try:
+            slow = threading.Thread(target=trickle, args=(url,))
+            slow.start()
+            answers.append(httpx.post(f"{url}/api/cubes/main/list", content=steady(), timeout=SECONDS))
+            slow.join(SECONDS)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    share = divided(listening("127.0.0.1", 0))
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        thread = threading.Thread(target=ask, args=(f"http://127.0.0.1:{share.taken.getsockname()[1]}",))
+        anyio.run(app.serve, Serving(memory, True, tuple(Verbs(vault).routes())), share, thread.start)
+        thread.join(SECONDS)
+    assert [(status, how) for status, how, _ in refused] == [(408, "close")] and "Send it again" in refused[0][2]
+    assert [found["text"] for found in answers[0].json()["items"]] == ["I live in Porto."]
 
 
 def test_what_takes_long_is_waited_for(vault: Path) -> None:

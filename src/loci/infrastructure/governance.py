@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from loci.errors import Denied, LociError, Missing, ReadOnly, missing
 from loci.infrastructure.credentials import is_valid
-from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, Decision, admits, covers, decide, narrowed, within
+from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, ROLES, Decision, admits, covers, decide, is_live, narrowed, within
 from loci.policy.lifecycle import FINDABLE
 from loci.policy.trust import least
 from loci.ports import Act, Clock, Registry, RowFilter
@@ -80,6 +80,13 @@ class Governance:
     def knows(self, cube: str) -> bool:
         """Whether the principal has anything to do with a cube; of others it is not told whether they are there."""
         return self.is_owner or any(covers(grant.cube, cube) for grant in self.grants())
+
+    @property
+    def is_reader(self) -> bool:
+        """Whether the principal may search anything at all. Spends nothing, and is not noted."""
+        now = self.clock.now()
+        live = (grant for grant in self.grants() if is_live(grant, self.principal, grant.cube, now))
+        return self.is_owner or any("search" in ROLES[grant.role] for grant in live)
 
     def grants(self) -> list[Grant]:
         """What this principal was given, as far as its key and the bounds go."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loci.ports import Reach
-from loci.types import Channel, Grant, Key, Role, Scope, Trust
+from loci.types import NOBODY, Channel, Grant, Key, Role, Scope, Trust
 
 OWNER = "owner"
 EVERYBODY = "*"
@@ -204,7 +204,8 @@ def reach_of(grant: Grant) -> Reach:
 def _reaches(reach: Reach, memory: str | None, scope: Scope) -> bool:
     if reach.memory is not None and reach.memory != memory:
         return False
-    pairs = ((reach.user, scope.user), (reach.agent, scope.agent), (reach.session, scope.session))
+    user = NOBODY if scope.user is None else scope.user
+    pairs = ((reach.user, user), (reach.agent, scope.agent), (reach.session, scope.session))
     return all(wanted is None or wanted == found for wanted, found in pairs)
 
 

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Rows that a grant opens: those of this user, agent and session, or of one memory; None is not narrowed."""
+    """Rows that a grant opens: those of this user, agent and session, or of one memory; None is not narrowed, and user `NOBODY` is what
+    belongs to no user."""
 
     user: str | None = None
     agent: str | None = None

@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from loci.errors import LociError, Missing, Unavailable
+from loci.server.coming import Coming
 from loci.server.gate import Gate
 from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
@@ -135,7 +136,8 @@ async def at_hand(cube: Cube) -> None:
 
 async def serve(serving: Serving, share: Share, ready: Callable[[], None]) -> None:
     """Serves until an interrupt comes, or another of the server's processes ends; then what was begun is finished, however long it takes: a thread cannot be
-    stopped, and the vault must not be closed before it is done. A second interrupt does not wait for answers to be taken."""
+    stopped, and the vault must not be closed before it is done. A request whose body is still on its way has seconds for the rest of it. A second
+    interrupt does not wait for answers to be taken."""
     config = uvicorn.Config(
         serving.app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=SECONDS_IDLE,
@@ -143,9 +145,10 @@ async def serve(serving: Serving, share: Share, ready: Callable[[], None]) -> No
     running = uvicorn.Server(config)
     with share.taken:
         async with anyio.create_task_group() as group:
-            group.start_soon(_until_interrupted, running, share)
+            coming = serving.app.coming
+            group.start_soon(_until_interrupted, running, share, coming)
             for line in share.lines:
-                group.start_soon(_until_apart, running, share, line)
+                group.start_soon(_until_apart, running, share, coming, line)
             for more in serving.running:
                 group.start_soon(more)
             ready()
@@ -153,7 +156,7 @@ async def serve(serving: Serving, share: Share, ready: Callable[[], None]) -> No
             group.cancel_scope.cancel()
 
 
-async def _until_interrupted(running: uvicorn.Server, share: Share) -> None:
+async def _until_interrupted(running: uvicorn.Server, share: Share, coming: Coming) -> None:
     """Takes interrupts in the place of uvicorn, which raises them once more when it has ended, before the vault is closed."""
     is_second = False
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -161,9 +164,11 @@ async def _until_interrupted(running: uvicorn.Server, share: Share) -> None:
             share.part()
             running.force_exit = is_second
             running.should_exit = is_second = True
+            coming.end()
 
 
-async def _until_apart(running: uvicorn.Server, share: Share, line: socket.socket) -> None:
+async def _until_apart(running: uvicorn.Server, share: Share, coming: Coming, line: socket.socket) -> None:
     await anyio.wait_readable(line)  # nothing is ever said on it: it broke
     share.part()
     running.should_exit = True
+    coming.end()

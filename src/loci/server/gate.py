@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loci.errors import Denied, LociError
+from loci.server.coming import Coming
 from loci.server.keys import NO_KEY, Keys
 from loci.server.meters import Meters
 from loci.server.problems import Busy, Misdirected, Refusal, Unnamed, mistake
@@ -41,12 +42,14 @@ class Gate:
         self._refusal = refusal
         self._open, self._is_local = tuple(open_paths), is_local
         self._limiter = anyio.CapacityLimiter(MAX_STRETCHED)
+        self.coming = Coming()
+        """What is on its way in."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        scope[OPENED], told = self._system, _Told(send)
+        scope[OPENED], told, receive = self._system, _Told(send), self.coming.timed(receive)
         began, at = time.perf_counter(), time.time_ns()
         self._meters.begun()
         try:

@@ -45,6 +45,12 @@ class Busy(Unavailable):
     """More is asked than can be answered in time; nothing was begun."""
 
 
+class Slow(Invalid):
+    """The body of a request did not come to its end in time; nothing was begun."""
+
+    http_status = 408
+
+
 def problem(error: LociError) -> Response:
     """The document of an error, with its status."""
     return Response(encoded(document(error)), error.http_status, beside(error), MEDIA)
@@ -56,6 +62,8 @@ def beside(error: LociError) -> dict[str, str]:
         return {"WWW-Authenticate": 'Bearer realm="loci"'}
     if isinstance(error, OtherMethod):
         return {"Allow": error.allowed}
+    if isinstance(error, Slow):
+        return {"Connection": "close"}  # the rest of it is no request
     return {"Retry-After": str(SECONDS_TO_RETRY)} if error.http_status == Unavailable.http_status else {}
 
 

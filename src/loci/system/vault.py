@@ -23,6 +23,7 @@ from loci.ports.adapters import LEARN
 from loci.system.cube import Cube
 from loci.system.parts import Parts
 from loci.types import (
+    NOBODY,
     Channel,
     Fault,
     Grant,
@@ -98,9 +99,11 @@ class System:
         session: str | None = None,
         trust: Trust = Trust.TRUSTED,
     ) -> System:
-        """The same open vault for a door that opens on no more than a scope of it: what lies outside is not there, for its owner neither. Words
-        that come in are trusted as far as ``trust`` at the most. What is handed on from it has the same bounds."""
-        bounds = inputs.scope_of("*" if cube is None else inputs.cubes_of(cube), user, agent, session)
+        """The same open vault for a door that opens on no more than a scope of it: what lies outside is not there, for its owner neither. The user
+        `NOBODY` is the scope of what belongs to no user. Words that come in are trusted as far as ``trust`` at the most. What is handed on from it
+        has the same bounds."""
+        bounds = inputs.scope_of("*" if cube is None else inputs.cubes_of(cube), None if user == NOBODY else user, agent, session)
+        bounds = replace(bounds, user=user)
         governance = self._parts.governance
         added = () if bounds == Scope("*") else (bounds,)
         return self._for(replace(governance, bounds=(*governance.bounds, *added), trust=least((governance.trust, trust))))
@@ -112,6 +115,17 @@ class System:
 
     def _for(self, governance: Governance) -> System:
         return System(replace(self._parts, governance=governance), self._root or self)
+
+    @property
+    def is_reader(self) -> bool:
+        """Whether whoever it is open for may search any memory of it at all."""
+        return self._parts.governance.is_reader
+
+    @property
+    def user(self) -> str | None:
+        """The user that the key it was opened by is narrowed to; None where it is not, or there was none."""
+        key = self._parts.governance.key
+        return None if key is None else key.user
 
     @property
     def principal(self) -> str:

@@ -23,7 +23,7 @@ from loci.errors import Corrupt
 from loci.ports import Reach, RowFilter
 from loci.ports.where import HEADER, NAMES, Where
 from loci.text import metadata
-from loci.types import State
+from loci.types import NOBODY, State
 
 FOREVER, NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 STATES = {state.value: number for number, state in enumerate(State)}
@@ -62,6 +62,10 @@ class Numbers(dict[str, int]):
     def __init__(self, names: Iterable[tuple[str, int]] = ()) -> None:
         super().__init__(names)
         self.memories: dict[str, int] = {}
+
+    def wanted(self, name: str) -> int:
+        """What stands in the rows that a filter is for: 0 where they have no name, and what no row has for a name that is not in the file."""
+        return 0 if name == NOBODY else self.get(name, -1)
 
 
 class View:
@@ -305,7 +309,7 @@ class View:
             opened = np.ones(self._length, dtype=bool)
             for name, value in (("user", reach.user), ("agent", reach.agent), ("session", reach.session)):
                 if value is not None:
-                    opened &= self.column(name) == names.get(value, -1)
+                    opened &= self.column(name) == names.wanted(value)
             if reach.memory is not None:
                 opened &= self.column("memory") == names.memories.get(reach.memory, -1)
             found |= opened

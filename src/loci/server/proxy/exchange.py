@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from loci.errors import Conflict, Denied, Invalid
+from loci.interface.inputs import MAX_PAGE
 from loci.policy.layout import Rewrite
 from loci.policy.prompt import Place, Rendered
 from loci.server.proxy.answers import Heard
@@ -20,12 +21,13 @@ from loci.server.proxy.states import Record, States
 from loci.server.tools import Door
 from loci.system import Conversation, Cube, System
 from loci.text.fence import OPEN_UNTRUSTED
-from loci.types import Channel, Message
+from loci.types import NOBODY, Channel, Message, State
 
 T = TypeVar("T")
 log = logging.getLogger("loci.proxy")
 BUDGET_TOKENS = 600  # for what is recalled for one message
 CUT_OFF = " [the answer was cut off here]"
+MOST_TIMES = 100  # that the same words are kept in the same place within a day
 WISHES = ("on", "recall", "off")
 NAME_BYTES = 16
 KEY, STATE, SESSION = "conversation", "state", "session"
@@ -92,6 +94,11 @@ class Exchange:
         self.recalled = Recalled()
         """What went with the request."""
 
+    @property
+    def principal(self) -> str:
+        """Who asks."""
+        return self._system.principal
+
     @_Lazy
     def _body(self) -> Json:
         try:
@@ -116,8 +123,11 @@ class Exchange:
             given = getattr(named, word)
             if given is not None and given != fixed.get(word, given):
                 raise Denied(f"{word} is {given!r:.100}, and this server was opened on {fixed[word]!r} alone. Leave it out.")
-        cube = self._door.opened(self._system, named.cube or self._door.cube, create=True)
-        user, agent = fixed.get("user", named.user or asked.user), fixed.get("agent", named.agent)
+        user, agent = fixed.get("user", named.user or asked.user or self._system.user), fixed.get("agent", named.agent)
+        name = named.cube or self._door.cube
+        cube = self._door.opened(self._system, name, create=True)
+        if user is None:  # what belongs to somebody is not for a chat that does not say that it is theirs
+            cube = self._door.opened(self._system.within(user=NOBODY), name)
         session = fixed.get("session", named.session or asked.session) or self._session(cube, user, agent)
         key = bytes.fromhex(cube.conversation(session=session, user=user, agent=agent).state[KEY])
         names = [_hashed(key, self._system.principal, asked.follows or "", asked.thread or "")]
@@ -194,16 +204,17 @@ class Exchange:
     # -- after the answer ----------------------------------------------------------------------------------------------
 
     def keep(self, answer: Heard) -> None:
-        """Journals what the user said and what was answered, each once, however often it is asked for within a day. Raises errors of `loci.errors`, and
-        then it may be asked for again."""
+        """Journals what the user said and what was answered, each once, however often it is asked for within a day, unless it was forgotten or erased
+        since. Raises errors of `loci.errors`, and then it may be asked for again."""
         met, asked = self._met, self._asked
         if self._named.wish == "on":
             end = asked.last_said + 1
             begin = end
             while begin > 0 and asked.turns[begin - 1].is_said:
                 begin -= 1
-            for place in range(begin, end):
-                self._add(met, Message("user", asked.turns[place].text, self._at), met.names[place + 1])
+            for place in range(begin, end):  # what stands before other turns is merely sent once more
+                is_anew = place + 1 == len(asked.turns)
+                self._add(met, Message("user", asked.turns[place].text, self._at), met.names[place + 1], is_anew=is_anew)
             if answer.text.strip():
                 text = answer.text if answer.is_whole else f"{answer.text}{CUT_OFF}"
                 is_tainted = self.recalled.is_untrusted or any(turn.is_result for turn in asked.turns)
@@ -225,12 +236,29 @@ class Exchange:
         except OSError as error:
             log.warning("Where a conversation's memories stand could not be written: %s.", error)
 
-    def _add(self, met: Met, message: Message, name: str, channel: Channel | None = None) -> None:
-        key = name if self._asked.thread is None else uuid4().hex  # where upstream keeps a thread, the same words may be said in it again
-        try:
-            met.cube.once(key).add([message], user=met.user, agent=met.agent, session=met.session, channel=channel)
-        except Conflict:  # it was kept, at another time of the day
+    def _add(self, met: Met, message: Message, name: str, channel: Channel | None = None, *, is_anew: bool = True) -> None:
+        """Journals it once for its place in the conversation; what is said anew, once more where what was made of it is not there any more."""
+        if self._asked.thread is not None:
+            name = uuid4().hex  # where upstream keeps a thread, the same words may be said in it again
+        for time in range(MOST_TIMES):
+            key = f"{name}-{time}" if time else name
+            try:
+                met.cube.once(key).add([message], user=met.user, agent=met.agent, session=met.session, channel=channel)
+            except Conflict:  # it was kept, at another time of the day
+                if is_anew and not _is_there(met, key, message):
+                    continue
             return
+        raise Conflict(f"This was said, and forgotten or erased, {MOST_TIMES} times today.")
+
+
+def _is_there(met: Met, key: str, message: Message) -> bool:
+    """Whether what was made of a message, when it was kept with this key, has not been forgotten or erased since."""
+    try:
+        receipt = met.cube.kept(key)
+    except Conflict:  # an erasure took the answers to all writes, so the words must be looked for
+        listed = met.cube.list(user=met.user, agent=met.agent, session=met.session, archived=True, limit=MAX_PAGE)
+        return any((memory.role, memory.text.strip()) == (message.role, message.text.strip()) for memory in listed)
+    return receipt is not None and all(met.cube.get(id).state is not State.EXPIRED for id in receipt.ids)
 
 
 def _recalled(rendered: Rendered, conversation: Conversation) -> Recalled:

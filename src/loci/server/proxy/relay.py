@@ -1,13 +1,14 @@
 """The routes: a request goes upstream with what memory has to say, and the answer comes back byte for byte, as it comes.
 
 Memory has a deadline. What goes wrong with it is told in the header `X-Loci-Memory`, and the request goes on as it was. The exchange is kept after the
-answer, when nobody waits for it, also where the client left in the middle of it.
+answer, when nobody waits for it, also where the client left in the middle of it; where it left before there was any, what the user said is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -21,13 +22,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from loci.errors import Invalid, LociError, Missing, Unavailable
-from loci.server.problems import mistake, problem
+from loci.server.problems import Slow, beside, mistake, problem
 from loci.server.proxy.answers import heard
 from loci.server.proxy.exchange import WISHES, Exchange, Named
 from loci.server.proxy.shapes import CHAT, MESSAGES, RESPONSES, Api
 from loci.server.proxy.states import States
 from loci.server.proxy.upstream import MAX_CALLS, Headers, Upstream
-from loci.server.rest import OPENED, VERB
+from loci.server.rest import OPENED, VERB, opened
 from loci.server.tools import Door
 
 log = logging.getLogger("loci.proxy")
@@ -42,6 +43,10 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 NO_UPSTREAM = (
     "This server has no upstream: `loci serve --upstream https://api.openai.com/v1`, or the setting `upstream`, says where models are."
 )
+NO_GRANT = (
+    "This key of Loci's has no grant to read a memory, and the server's own key for models is for those that have: `loci grant NAME reader --on CUBE`"
+    " gives one. Or send a key of yours for the upstream, and Loci's as X-Loci-Key."
+)
 
 
 class Proxy:
@@ -52,8 +57,8 @@ class Proxy:
         self._readers = ThreadPoolExecutor(MAX_READERS, "loci-recall")  # who is given up on keeps its place until it ends
         self._writers = anyio.CapacityLimiter(MAX_WRITERS)
         self._keeping: set[asyncio.Task[None]] = set()
-        self.unkept = 0
-        """Exchanges that could not be kept since the start."""
+        self.unkept = Counter[str]()
+        """Exchanges that could not be kept since the start, by the principal whose they were."""
 
     def routes(self) -> list[Route]:
         """The three that have memory, and the rest of /v1, which goes on as it is: this comes after every other route below /v1."""
@@ -107,12 +112,21 @@ class Proxy:
             raw = await _body(request)
         except ClientDisconnect:
             return Response(status_code=400)
+        except Slow as error:
+            return _refused(api, error.http_status, str(error), **beside(error))
         if raw is None:
             return _refused(api, 413, f"The request has more than {MAX_REQUEST_BYTES:,} bytes, which is the limit.")
+        given = request.headers.items()
+        lent = upstream.lent(request.method, request.url.path, given)
+        try:
+            if lent and not await anyio.to_thread.run_sync(lambda: opened(request).is_reader):
+                return _refused(api, 403, NO_GRANT)
+        except LociError as error:
+            return _refused(api, error.http_status, str(error))
         exchange, note = None, None
         if is_talk:
             exchange, raw, note = await self._remembered(request, api, raw)
-        headers = upstream.headers(request.headers.items(), path=request.url.path, is_read=exchange is not None)
+        headers = [*upstream.headers(given, is_read=exchange is not None), *lent]
         call = upstream.client.build_request(request.method, url, headers=_encoded(headers), content=raw or None)
         return _Relay(self, upstream, api, call, exchange, note)
 
@@ -141,14 +155,15 @@ class Proxy:
 
     # -- after the answer ----------------------------------------------------------------------------------------------
 
-    def told(self, note: str) -> str:
-        """What to say of memory, with how much of it was lost."""
-        return f"{note}; unkept={self.unkept}" if self.unkept else note
+    def told(self, note: str, principal: str) -> str:
+        """What to say of memory, with how much was lost that this principal said: what others lost is theirs to know."""
+        lost = self.unkept[principal]
+        return f"{note}; unkept={lost}" if lost else note
 
     def keep(self, exchange: Exchange, api: Api, raw: bytes, kind: str, coding: str) -> None:
         """Has an exchange kept, while nobody waits for it."""
         if len(self._keeping) >= MAX_KEEPING:
-            self._lost("busy")
+            self._lost("busy", exchange)
             return
         task = asyncio.get_running_loop().create_task(self._keep(exchange, api, raw, kind, coding))
         self._keeping.add(task)
@@ -164,20 +179,20 @@ class Proxy:
                 return
             except Unavailable as error:
                 if pause is None:
-                    self._lost(error.code)
+                    self._lost(error.code, exchange)
                     return
             except LociError as error:
-                self._lost(error.code)
+                self._lost(error.code, exchange)
                 return
             except Exception as error:  # noqa: BLE001  the server's boundary: told in the log and counted
                 mistake(error, "keeping an exchange")
-                self._lost(LociError.code)
+                self._lost(LociError.code, exchange)
                 return
             await asyncio.sleep(pause)
 
-    def _lost(self, code: str) -> None:
-        self.unkept += 1
-        log.warning("An exchange could not be kept: %s. %d since the start.", code, self.unkept)
+    def _lost(self, code: str, exchange: Exchange) -> None:
+        self.unkept[exchange.principal] += 1
+        log.warning("An exchange could not be kept: %s. %d since the start.", code, self.unkept.total())
 
 
 class _Relay(Response):
@@ -204,15 +219,18 @@ class _Relay(Response):
         except httpx2.TransportError as error:
             status = 504 if isinstance(error, httpx2.TimeoutException) else 502
             told = f"The upstream {self._upstream} does not answer ({type(error).__name__}). Is it running?"
-            note = {} if self._note is None else {TOLD: self._proxy.told(self._note)}
-            await _refused(self._api, status, told, **note)(scope, receive, send)
+            await _refused(self._api, status, told, **self._remarked(scope))(scope, receive, send)
             return
+        except anyio.get_cancelled_exc_class():  # the client left before there was an answer: what was said was said
+            if self._exchange is not None:
+                self._proxy.keep(self._exchange, self._api, b"", "", "")
+            raise
         is_kept = self._exchange is not None and answer.is_success
         if is_kept and self._exchange is not None:
             self._exchange.sent()
         seen = bytearray()
         try:
-            await send({"type": "http.response.start", "status": answer.status_code, "headers": self._told(answer)})
+            await send({"type": "http.response.start", "status": answer.status_code, "headers": self._told(answer, scope)})
             async for piece in answer.aiter_raw():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
                 if is_kept and len(seen) < MAX_ANSWER_BYTES:
@@ -227,11 +245,12 @@ class _Relay(Response):
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
 
-    def _told(self, answer: httpx2.Response) -> list[tuple[bytes, bytes]]:
-        headers = Upstream.answered(answer.headers.multi_items())
-        if self._note is not None:
-            headers.append((TOLD.lower(), self._proxy.told(self._note)))
-        return _encoded(headers)
+    def _told(self, answer: httpx2.Response, scope: Scope) -> list[tuple[bytes, bytes]]:
+        return _encoded([*Upstream.answered(answer.headers.multi_items()), *self._remarked(scope).items()])
+
+    def _remarked(self, scope: Scope) -> dict[str, str]:
+        """What is said of memory, as a header."""
+        return {} if self._note is None else {TOLD.lower(): self._proxy.told(self._note, scope[OPENED].principal)}
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loci.errors import Invalid
+
 Json = dict[str, Any]
 TEXTS = ("text", "input_text", "output_text")
 SYSTEMS = ("system", "developer")
 RESULTS = ("tool", "function")
+USERS = ("user", "safety_identifier")  # the second is what OpenAI calls the first since 2025; prompt_cache_key is of prompts, and no user's
 MOVING = ("cache_control",)  # marks that a client sets elsewhere at each turn
 
 
@@ -57,7 +60,7 @@ class Api:
     is_apart: bool = False
 
     def read(self, body: Mapping[str, Any]) -> Asked | None:
-        """What a request says; None where it is no conversation as this API has them."""
+        """What a request says; None where it is no conversation as this API has them. Raises `Invalid` for a user that is no text."""
         items = self._items(body)
         if items is None:
             return None
@@ -92,7 +95,9 @@ class Api:
     def error(self, status: int, message: str) -> Json:
         """An error in the shape that clients of this API read."""
         if self.is_apart:
-            kind = {413: "request_too_large", 503: "overloaded_error", 504: "timeout_error"}.get(status, "api_error")
+            kind = {403: "permission_error", 413: "request_too_large", 503: "overloaded_error", 504: "timeout_error"}.get(
+                status, "api_error"
+            )
             return {"type": "error", "error": {"type": kind, "message": message}}
         kind = "invalid_request_error" if status < 500 else "api_error"
         return {"error": {"message": message, "type": kind, "param": None, "code": None}}
@@ -155,18 +160,22 @@ def _form(value: Any) -> Any:
 
 
 def _whose(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """(user, session) that a request names. Claude Code names both in one word: as JSON, before that as user_..._session_..."""
+    """(user, session) that a request names. Claude Code names both in one word: as JSON, before that as user_..._session_... Raises `Invalid`."""
     metadata = body.get("metadata")
-    named = metadata.get("user_id") if isinstance(metadata, Mapping) else None
-    user = body.get("user") or named
-    if not isinstance(user, str) or not user:
+    told = {name: body.get(name) for name in USERS}
+    told["metadata.user_id"] = metadata.get("user_id") if isinstance(metadata, Mapping) else None
+    for name, given in told.items():
+        if given is not None and not isinstance(given, str):
+            raise Invalid(f"{name} is {given!r:.100}; it must be a text, and says whose memory it is.")
+    user = next(filter(None, told.values()), None)
+    if user is None:
         return None, None
     if user.startswith("{"):
         try:
-            told = json.loads(user)
+            both = json.loads(user)
         except ValueError:
             return user, None
-        named = [told.get(word) for word in ("account_uuid", "device_id", "session_id")]
+        named = [both.get(word) for word in ("account_uuid", "device_id", "session_id")]
         account, device, session = (word if isinstance(word, str) and word else None for word in named)
         return account or device, session
     name, mark, session = user.rpartition("_session_")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import unquote
 
 import httpx2
@@ -20,10 +20,10 @@ HOP = frozenset({
 OURS = frozenset({"host", "content-length", "expect", "cookie"})  # about the way to here
 THEIRS = frozenset({"set-cookie", "date", "server"})
 KEYS = ("authorization", "x-api-key")
-LENT = frozenset(
-    {"chat/completions", "completions", "responses", "messages", "messages/count_tokens", "embeddings", "moderations", "models"}
-)
-"""What the server's own key is for: asking models. Files, batches and whatever else an account holds want a key of the caller's."""
+ASKING = ("chat/completions", "completions", "responses", "messages", "messages/count_tokens", "embeddings", "moderations")
+LENT = frozenset({*(("POST", path) for path in ASKING), ("GET", "models")})
+"""What the server's own key is for: asking models, and which there are. Answers that are kept over there, files, batches and whatever else an account holds
+want a key of the caller's."""
 LOCI_KEY = re.compile(rf"(?:^|[\s:=,;&])({PREFIX}\.[0-9a-f]{{12}}\.[\w-]+)")
 Headers = list[tuple[str, str]]
 
@@ -64,19 +64,19 @@ class Upstream:
         raw = self._base.raw_path.rstrip(b"/") + path.removeprefix(b"/v1")
         return self._base.copy_with(raw_path=raw + (b"?" + query if query else b""))
 
-    def headers(self, given: Iterable[tuple[str, str]], *, path: str, is_read: bool) -> Headers:
-        """What goes on of a request's headers. A key of Loci's stays here, and where it stood in the place of the upstream's, that is put there, for the paths of `LENT`.
-        ``is_read``: the answer is to be read on the way, so it must not be compressed."""
-        given = [(name.lower(), value) for name, value in given]
-        dropped = HOP | OURS | _listed(given) | ({"accept-encoding"} if is_read else set())
-        kept = [(name, value) for name, value in given if name not in dropped and not name.startswith("x-loci-")]
-        safe = [(name, value) for name, value in kept if not LOCI_KEY.search(value) and not _is_loci(name, value)]
-        named = {name for name, _ in safe}
-        is_loci = len(safe) < len(kept) or any(name == "x-loci-key" for name, _ in given)
-        if is_loci and self._key and path.removeprefix("/v1/") in LENT and not named.intersection(KEYS):
-            is_apart = any(name in ("x-api-key", "anthropic-version") for name, _ in given)
-            safe.append(("x-api-key", self._key) if is_apart else ("authorization", f"Bearer {self._key}"))
-        return [*safe, ("accept-encoding", "identity")] if is_read else safe
+    @staticmethod
+    def headers(given: Iterable[tuple[str, str]], *, is_read: bool) -> Headers:
+        """What goes on of a request's headers: no key of Loci's. ``is_read``: the answer is to be read on the way, so it must not be compressed."""
+        safe, _ = _safe(given)
+        return [*((name, value) for name, value in safe if name != "accept-encoding"), ("accept-encoding", "identity")] if is_read else safe
+
+    def lent(self, method: str, path: str, given: Collection[tuple[str, str]]) -> Headers:
+        """The server's own key as a header, for a request of `LENT` that has a key of Loci's in the place of the upstream's; else nothing."""
+        safe, is_loci = _safe(given)
+        if not (is_loci and self._key) or (method, path.removeprefix("/v1/")) not in LENT or any(name in KEYS for name, _ in safe):
+            return []
+        is_apart = any(name.lower() in ("x-api-key", "anthropic-version") for name, _ in given)
+        return [("x-api-key", self._key) if is_apart else ("authorization", f"Bearer {self._key}")]
 
     @staticmethod
     def answered(given: Iterable[tuple[str, str]]) -> Headers:
@@ -95,6 +95,15 @@ def key_in(headers: Mapping[str, str]) -> str | None:
         if _is_loci(name, value):
             return value.rpartition(" ")[2]
     return None
+
+
+def _safe(given: Iterable[tuple[str, str]]) -> tuple[Headers, bool]:
+    """The headers of a request that are not about the way to here, without keys of Loci's; and whether it has one."""
+    given = [(name.lower(), value) for name, value in given]
+    dropped = HOP | OURS | _listed(given)
+    kept = [(name, value) for name, value in given if name not in dropped and not name.startswith("x-loci-")]
+    safe = [(name, value) for name, value in kept if not LOCI_KEY.search(value) and not _is_loci(name, value)]
+    return safe, len(safe) < len(kept) or any(name == "x-loci-key" for name, _ in given)
 
 
 def _is_loci(name: str, value: str) -> bool:

@@ -19,6 +19,7 @@
     │   ├── StorageFull    no room on the disk
     │   ├── NotDurable     the disk failed at the commit: there or not, look again
     │   ├── EmbedderFailed the embedder raised; words are safe
+    │   ├── JobFailed      a job met what it was not made for; it is tried again
     │   └── OutOfTime      learning took longer than it may; the same call goes on
     ├── Corrupt        the operator: data on disk is not what was written
     └── Unsupported    the operator: install or choose something
@@ -223,6 +224,12 @@ class EmbedderFailed(Unavailable):
     """The embedder raised. The words are stored and found by text; vectors are retried."""
 
     code = "embedder_failed"
+
+
+class JobFailed(Unavailable):
+    """A job of the queue met something that it was not made for. Nothing of it was kept; it is tried again later."""
+
+    code = "job_failed"
 
 
 class OutOfTime(Unavailable):

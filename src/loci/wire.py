@@ -21,6 +21,7 @@ from loci.errors import Invalid, ReadOnly, Unsupported
 from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.shelf import Shelf
+from loci.infrastructure.signature import shown
 from loci.infrastructure.vault import Vault
 from loci.interface.reader import MemReader
 from loci.methods import fewshot
@@ -233,9 +234,9 @@ def keyring_of(settings: Settings, root: Path) -> FileKeyring:
     """Where the data keys of encrypted cubes are, and what opens them. The secret is read when it is needed, and not before."""
 
     def secret() -> Secret:
-        return Secret(settings.passphrase(), Path(settings.key_file).expanduser() if settings.key_file else None)
+        return Secret(settings.passphrase(), place(settings.key_file, "key_file") if settings.key_file else None)
 
-    folder = Path(settings.key_folder).expanduser() if settings.key_folder else root
+    folder = place(settings.key_folder, "key_folder") if settings.key_folder else root
     return FileKeyring(root, folder, secret, is_armed=bool(settings.passphrase_variable or settings.key_file))
 
 
@@ -245,10 +246,14 @@ def keygen(path: Path, purpose: str) -> str | None:
         make_key(path)
         return None
     private, public = make_signer()
-    save_new(path, private)
-    shown = f"ed25519:{public.hex()}"
-    save_new(path.with_name(f"{path.name}.pub"), f"{shown}\n".encode())
-    return shown
+    beside, told = path.with_name(f"{path.name}.pub"), shown(public)
+    save_new(beside, f"{told}\n".encode())
+    try:
+        save_new(path, private)
+    except BaseException:
+        beside.unlink()  # no key stays without the other
+        raise
+    return told
 
 
 def chat_of(settings: Settings) -> Chat | None:

@@ -238,6 +238,19 @@ def test_what_is_gathered_is_in_the_one_file(open_vault: Callable[..., MemOS], c
     assert len(other.list()) == 40 and other.verify().is_clean
 
 
+def test_what_cannot_be_gathered_is_no_erasure(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = apsw.Connection(str(cube._store.path))
+    reader.execute("BEGIN; SELECT count(*) FROM sources").fetchall()
+    cube.add("The kettle is blue.")
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 100)
+    cube._store._db().set_busy_timeout(100)
+    with pytest.raises(Locked, match="older state") as told:
+        cube._store.gather()
+    reader.close()
+    assert "erased" not in str(told.value)
+    cube._store.gather()
+
+
 # -- read-only ----------------------------------------------------------------------------------------------------------
 
 

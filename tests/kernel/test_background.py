@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from loci import Message
-from loci.errors import Locked
+from loci.errors import JobFailed, Locked
 from loci.operation.scheduler import GATHER_SECONDS
 from loci.testing import HashEmbedder
 from loci.wire import MemOS
@@ -34,6 +34,18 @@ class ClumsyEmbedder(HashEmbedder):
             self.is_clumsy = False
             raise ZeroDivisionError("a bug of the driver's")
         return super().embed(texts)
+
+
+class MovingEmbedder(HashEmbedder):
+    """Its model's file is being replaced just once."""
+
+    is_moving = False
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "dimensions" and self.is_moving:
+            self.is_moving = False
+            raise OSError("the file is being replaced")
+        return super().__getattribute__(name)
 
 
 class CountingEmbedder(HashEmbedder):
@@ -141,6 +153,15 @@ def test_a_closed_vault_leaves_no_thread_of_a_branch(open_vault: Callable[..., M
     assert len(before) == 2 and not left
 
 
+def test_a_branch_has_one_worker_however_it_is_reached(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault(is_background=True, embedder=HashEmbedder())
+    memory.cube("main").add("The kettle is blue.")
+    memory.cube("main").branch("what-if").add("The kettle is green.")
+    memory.cube("what-if").add("The kettle is red.")
+    assert sorted(loci_threads()) == ["loci-main", "loci-what-if"]
+    assert len(memory.cube("what-if").list()) == 3
+
+
 def test_that_others_write_when_vectors_are_there_is_no_failure_of_theirs(open_vault: Callable[..., MemOS]) -> None:
     class Slow(HashEmbedder):
         def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -189,6 +210,23 @@ def test_that_others_write_is_no_failure_of_an_answer(open_vault: Callable[..., 
     assert cube.search("roof").hits and cube.pending() == 1 and cube._scheduler.failure is None
     db.close()
     assert cube.search("roof").hits and cube.pending() == 0
+
+
+@pytest.mark.parametrize("is_background", [True, False], ids=["worker", "answer"])
+def test_what_goes_wrong_between_two_jobs_ends_nobody(open_vault: Callable[..., MemOS], is_background: bool) -> None:
+    embedder = MovingEmbedder()
+    cube = open_vault(embedder=embedder, is_background=is_background).cube("main")
+    cube.add("The roof leaks.")
+    assert not is_background or wait_until(lambda: cube.pending() == 0)
+    with cube._store.write(cube._parts.clock.now()) as tx:
+        tx.enqueue("embed", {"generation": tx.generation(embedder.name, embedder.dimensions), "contents": [1]})
+    embedder.is_moving = True
+    if is_background:
+        cube._scheduler.wake()
+        assert wait_until(lambda: cube.pending() == 0), "the worker went on"
+    else:
+        assert cube.search("roof").hits and cube.pending()
+    assert isinstance(cube._scheduler.failure, JobFailed) and isinstance(cube._scheduler.failure.__cause__, OSError)
 
 
 @QUIET

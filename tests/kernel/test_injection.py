@@ -324,11 +324,11 @@ def test_a_path_leads_where_it_says_or_is_refused(tmp_path: Path, monkeypatch: p
     assert files(tmp_path) - known == set()
 
 
-@pytest.mark.parametrize("setting", ["vault", "ranker", "cache"])
+@pytest.mark.parametrize("setting", ["vault", "ranker", "cache", "key_file", "key_folder"])
 @pytest.mark.parametrize("value", ["a\0b", "\ud800", "~nobody-of-that-name/x"])
 def test_a_setting_that_is_no_path_is_refused(tmp_path: Path, setting: str, value: str) -> None:
     with pytest.raises(Invalid, match="no path"):
-        MemOS.open(**{"vault": str(tmp_path / "v"), "embedder": "minilm" if setting == "cache" else "none", setting: value}).close()  # type: ignore[arg-type]
+        MemOS.open(**{"vault": str(tmp_path / "v"), "embedder": "minilm" if setting == "cache" else "none", setting: value}).cube("main")  # type: ignore[arg-type]
 
 
 def test_a_vault_called_like_an_address_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

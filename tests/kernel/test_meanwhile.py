@@ -134,6 +134,26 @@ def test_what_was_erased_while_it_came_to_hand_stays_not_at_hand(cube: Cube, mon
     assert set(cube._parts.residence.bytes().values()) == {0}
 
 
+@pytest.mark.parametrize("away", ["the activation memory", "what it holds"])
+def test_what_is_let_go_of_between_search_and_answer_is_read_as_text(cube: Cube, monkeypatch: pytest.MonkeyPatch, away: str) -> None:
+    tea, milk = cube.add("Ann likes tea.", user="u").ids[0], cube.add("Ann likes milk.", user="u").ids[0]
+    handle, recall = cube.activate([tea], user="u"), Cube._recall
+
+    def late(self: Cube, *given: Any, **named: Any) -> Any:
+        found = recall(self, *given, **named)
+        assert found.handles == (handle,)
+        if away == "what it holds":
+            cube.forget(tea)
+        else:
+            cube.deactivate(handle.id)
+        return found
+
+    monkeypatch.setattr(Cube, "_recall", late)
+    answer = cube.generate("What does Ann like?", user="u")
+    assert answer.text() and answer.attached.handle is None and milk in answer.memories
+    assert (tea if away == "what it holds" else handle.id) in answer.attached.reason
+
+
 def test_two_searches_may_learn_at_once_that_an_activation_memory_is_gone(cube: Cube, open_vault: Callable[..., MemOS]) -> None:
     class Slow(dict[Any, Any]):
         def pop(self, *given: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loci import Message
-from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, LociError, Missing
+from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, JobFailed, LociError, Missing
 from loci.operation import scheduler, work
 from loci.operation.pace import Pace
 from loci.system import Cube
@@ -72,6 +72,11 @@ class Quoting(HashEmbedder):
 class Sparse(HashEmbedder):
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return super().embed(texts)[1:] if len(texts) > 1 else super().embed(texts)
+
+
+class Broken(HashEmbedder):
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise ZeroDivisionError("a bug")
 
 
 class Interrupted(HashEmbedder):
@@ -253,6 +258,21 @@ def test_what_was_erased_while_it_was_worked_on_comes_back_in_no_error(open_vaul
         cube.drain()
     assert {job.error for job in cube.jobs()} == {"embedder_failed"}
     assert not any(b"zanzibar" in file.read_bytes().lower() for file in folder.rglob("*") if file.is_file())
+
+
+def test_a_bug_is_the_embedders_only_where_that_was_asked(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = open_vault(embedder=Broken())
+    cube = memory.cube("main")
+    cube.add("The roof is red.", user="ana")
+    with pytest.raises(EmbedderFailed, match=r"embed.*ZeroDivisionError: a bug"):
+        cube.drain()
+    monkeypatch.setattr(work.Rereading, "compute", lambda *_: 1 // 0)
+    for door in (memory, memory.acting("mallory")):
+        memory.grant("mallory", "reader", cube="main")
+        with cube._store.write(memory._parts.clock.now()) as tx:
+            tx.enqueue("read", {"source": "s1", "memory": "m1"})
+        with pytest.raises(JobFailed, match=r"read.*ZeroDivisionError" if door is memory else "loci jobs list"):
+            door.cube("main").drain()
 
 
 def test_an_embedder_that_answers_too_little_is_told(open_vault: Callable[..., MemOS]) -> None:

@@ -134,6 +134,12 @@ def test_an_unsigned_file_of_any_kind_is_refused_where_a_signature_is_wanted(
         assert "is not signed" in refuses(memory, tmp_path / name, public)
 
 
+@pytest.mark.parametrize("named", ["~nobody-of-that-name/x", "a\0b"])
+def test_what_is_no_path_is_no_public_key(named: str) -> None:
+    with pytest.raises(Invalid, match="no public key"):
+        Ed25519().public(named)
+
+
 def test_keys_are_made_once_and_for_their_owner(key: Path, tmp_path: Path) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
     keygen(tmp_path / "cubes", "cubes")
@@ -145,6 +151,14 @@ def test_keys_are_made_once_and_for_their_owner(key: Path, tmp_path: Path) -> No
     assert key.read_bytes() == before
     with pytest.raises(Invalid, match="no folder"):
         keygen(tmp_path / "none" / "key", "cubes")
+
+
+@pytest.mark.parametrize("taken", ["signer", "signer.pub"])
+def test_of_two_keys_none_is_made_where_a_name_is_taken(tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).write_text("mine")
+    with pytest.raises(Conflict, match=rf"{taken} is there already"):
+        keygen(tmp_path / "signer", "signing")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(taken, "mine")]
 
 
 def test_only_a_signing_key_signs(told: Cube, key: Path, tmp_path: Path) -> None:

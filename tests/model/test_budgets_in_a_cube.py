@@ -156,6 +156,19 @@ def test_without_asking_nobody_is_given_an_approximate_answer(cube: Cube) -> Non
     assert rough[1] == handle.id and rough[3]
 
 
+def test_what_was_let_go_of_since_the_search_is_read_as_text(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle, recall = activate(cube), Cube._recall
+
+    def late(self: Cube, *given: Any, **named: Any) -> Any:
+        found = recall(self, *given, **named)
+        cube.deactivate(handle.id)
+        return found
+
+    monkeypatch.setattr(Cube, "_recall", late)
+    text, used, why, is_rough = answer(cube)
+    assert text and used is None and "no activation memory" in why and not is_rough
+
+
 def test_an_exact_one_of_the_same_memories_comes_first(cube: Cube) -> None:
     exact, rough = cube.activate(ids(cube), user="ann"), activate(cube)
     assert answer(cube)[1::2] == (exact.id, False) and answer(cube, approximate=False)[1] == exact.id

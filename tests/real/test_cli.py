@@ -350,6 +350,21 @@ def test_branch_is_a_cube_of_its_own(loci: Shell) -> None:
     assert [m["text"] for m in loci.here("list", "--json").json] == ["I live in Porto."]
 
 
+@pytest.mark.parametrize("command", [["list"], ["grants"], ["grant", "ann", "reader", "--on", "main"], ["serve"]])
+def test_a_vault_that_is_no_path_is_told(loci: Shell, command: list[str]) -> None:
+    found = loci.here("--vault", "~nobody-of-that-name/x", *command)
+    assert found.code == FAMILIES["Invalid"] and "no path" in found.err
+
+
+def test_verify_takes_the_head_of_a_cube_for_its_own_whatever_it_is_called(loci: Shell) -> None:
+    loci.here("add", "I live in Porto.", "--cube", "registry")
+    kept = loci.folder / "heads.json"
+    kept.write_text(loci.here("head", "--json").out, "utf-8")
+    loci.here("add", "I live in Oslo.", "--cube", "registry")
+    for only in ([], ["--cube", "registry"]):
+        assert loci.here("verify", "--kept", str(kept), *only).code == 0
+
+
 def test_erase_leaves_no_byte_and_verify_is_clean(loci: Shell) -> None:
     loci.add("The weather is fine.")
     id = loci.add("The vault code is Xylophone-7.", user="alice")

@@ -788,6 +788,14 @@ def test_wherever_a_stream_is_cut_its_words_so_far_are_heard(api: Api, coding: s
     assert heard(api, whole[:-5], "application/json", "") == heard(api, sent, "text/event-stream", "br") == Heard()
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_an_event_ends_where_its_line_does(end: str) -> None:
+    words = "one\u2028two\u2029three\x85four"
+    told = [{"delta": {"content": words}}, {"delta": {}, "finish_reason": "stop"}]
+    raw = "".join(f"data: {json.dumps({'choices': [one]}, ensure_ascii=False)}{end}{end}" for one in told)
+    assert heard(CHAT, raw.encode(), "text/event-stream", "") == Heard(words, True)
+
+
 @pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES], ids=lambda api: api.name)
 @given(body=st.recursive(st.none() | st.booleans() | st.text(max_size=5) | st.integers(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
     st.sampled_from(["messages", "input", "role", "content", "type", "text", "system", "metadata", "user_id", "user", "choices", "delta", "index", "output", "message", "conversation", "id"]), inner, max_size=5), max_leaves=20))  # fmt: skip

@@ -183,6 +183,20 @@ def test_without_an_activation_the_text_is_read(server: Scripted, cube: Cube) ->
     assert attached.read_tokens == len(completions(server)[-1]["prompt"])
 
 
+def test_what_was_forgotten_since_the_search_is_no_beginning(server: Scripted, cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, recall = ids(cube)[0], Cube._recall
+    cube.activate(ids(cube)[:3], user="ann")
+
+    def late(self: Cube, *given: Any, **named: Any) -> Any:
+        found = recall(self, *given, **named)
+        cube.forget(gone)
+        return found
+
+    monkeypatch.setattr(Cube, "_recall", late)
+    text, attached = ask(cube)
+    assert attached.handle is None and gone in attached.reason and text == right(server)
+
+
 def test_a_server_that_does_not_tell_is_not_believed_to_hold_anything(
     door: Callable[..., Cube], tell: Callable[..., Cube], start: Start
 ) -> None:

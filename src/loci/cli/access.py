@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -130,7 +129,7 @@ def _ended(expires: datetime | None, revoked: datetime | None) -> str:
 @contextmanager
 def _opened(place: Place) -> Iterator[System]:
     """The vault, which may be made by this: whoever meant another one is told."""
-    folder = Path(place.settings().vault).expanduser()
+    folder = place.folder()
     is_there = folder.exists()
     with place.open(is_new=True) as memory:
         yield memory

@@ -35,8 +35,8 @@ def verify(place: Place, kept: Path | None, as_json: bool) -> None:
         if place.cube is None:
             report = memory.verify(kept=heads)
         else:
-            known = next((head for head in heads if head.cube == place.cube), None)
-            report = memory.cube(place.cube, create=False).verify(kept=known)
+            named = [head for head in heads if head.cube == place.cube]  # the vault's own log stands first, and may have the same name
+            report = memory.cube(place.cube, create=False).verify(kept=named[-1] if named else None)
     if as_json:
         emit(report)
     else:

@@ -40,6 +40,12 @@ class Place:
 
         return load(self.named())[0]
 
+    def folder(self) -> Path:
+        """The vault's folder. Raises `Invalid` where none can be called so."""
+        from loci.settings import place
+
+        return place(self.settings().vault, "vault")
+
     @contextmanager
     def open(self, *, is_new: bool = False, is_writing: bool = False) -> Iterator[System]:
         """The open vault. Only with ``is_new`` it is made when it is not there; only a command that is writing lets its vectors
@@ -47,9 +53,8 @@ class Place:
         if self.memory is not None:
             yield self.memory
             return
-        folder = self.settings().vault
-        if not is_new and not Path(folder).expanduser().exists():
-            raise Missing(f"There is no vault at {folder}. `loci add` or `loci import` makes one; --vault names another folder.")
+        if not is_new and not self.folder().exists():
+            raise Missing(f"There is no vault at {self.settings().vault}. `loci add` or `loci import` makes one; --vault names another folder.")
         from loci.wire import MemOS
 
         with MemOS.open(self.vault, embedder=self.embedder, engine=self.engine, background=None if is_writing else False) as memory:

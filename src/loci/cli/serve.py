@@ -102,7 +102,7 @@ def _serve(
         cube = place.cube or place.settings().cube
         opened = memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED)
-        vault = Path(place.settings().vault).expanduser()
+        vault = place.folder()
         verbs = Verbs(vault)
         mem0 = Mem0(cube, verbs.run)
         routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())

@@ -42,7 +42,7 @@ class Ed25519:
             try:
                 with Path(named).expanduser().open("rb") as file:
                     text = file.read(MAX_FILE_BYTES).decode("ascii", "replace").strip()
-            except OSError as error:
+            except (OSError, RuntimeError, ValueError) as error:  # no file, no such home, no name of a file
                 raise Invalid(f"{named!r} is no public key (ed25519:, then 64 hexadecimal digits), and no file that holds one.") from error
         found = PUBLIC.fullmatch(text)
         if found is None:

@@ -84,9 +84,9 @@ class Activations(Reading):
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
         """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
         begun = self._begun_by(recall, messages, at, budget_tokens)
-        if begun is None:
+        if isinstance(begun, str):
             ids = self.engine.tokenize(self.engine.prompt(recall.text, messages)[0])
-            return Ready((), ids, Attached(None, 0, len(ids), NONE_HOLDS))
+            return Ready((), ids, Attached(None, 0, len(ids), begun))
         manifest, text, told = begun
         ids = self.engine.tokenize(self.engine.prompt(text, told)[0])
         try:
@@ -96,14 +96,17 @@ class Activations(Reading):
 
     def _begun_by(
         self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None, *, is_exact: bool = True
-    ) -> tuple[Manifest, str, list[Message]] | None:
-        """The activation memory that a prompt is to begin with, its memories as they read now, and the messages with what else was recalled.
-        One that was read under a budget only where it need not be exact."""
+    ) -> tuple[Manifest, str, list[Message]] | str:
+        """The activation memory that a prompt is to begin with, its memories as they read now, and the messages with what else was recalled;
+        or why it begins with none. One that was read under a budget only where it need not be exact."""
         handle = nearest([handle for handle in recall.handles if not (is_exact and handle.method)], recall.ids)
         if handle is None:
-            return None
-        manifest = self.manifest(handle.id, handle.version)
-        block = self._present([quoted.memory for quoted in manifest.quoted], at)
+            return NONE_HOLDS
+        try:
+            manifest = self.manifest(handle.id, handle.version)
+            block = self._present([quoted.memory for quoted in manifest.quoted], at)
+        except GIVES_WAY as error:
+            return str(error)
         return manifest, self._block(block, at.now), self._with_rest(recall, block, messages, at, budget_tokens)
 
     def _attached(self, manifest: Manifest, text: str, ids: tuple[int, ...]) -> Ready:

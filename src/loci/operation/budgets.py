@@ -200,7 +200,7 @@ class Budgeted(Bundling):
         """The answer, which may be approximate: from what a budget left, where that holds more of what was recalled than any exact activation
         memory does, and has not lost more attention than allowed. Otherwise as `answer` gives it."""
         begun = self._begun_by(recall, messages, at, budget_tokens, is_exact=False)
-        if begun is None or begun[0].eviction is None:
+        if isinstance(begun, str) or begun[0].eviction is None:
             return self.answer(recall, messages, at, budget_tokens, sampling)
         manifest, text, told = begun
         ids = self.engine.tokenize(self.engine.prompt(text, told)[0])

@@ -54,7 +54,7 @@ def accept(store: Store, intake: Intake, tx: Transaction, id: str, reason: str, 
     """Lets a message out of quarantine, in all its parts: from now on it claims what it says, and overrules as a person decided,
     as far as that person's grants go (``within``). Its origin stays what it is."""
     changes: list[Change] = []
-    for memory, source in _held_with(store, tx, id):
+    for memory, source in _held_with(store, id):
         heard = intake.reader.read(source.message, {source.message.speaker or source.message.role})
         tx.release(memory.id, "accepted")
         span = memory.spans[-1]
@@ -68,16 +68,16 @@ def accept(store: Store, intake: Intake, tx: Transaction, id: str, reason: str, 
 def reject(store: Store, tx: Transaction, id: str, reason: str) -> Receipt:
     """Keeps a message out for good, in all its parts. It stays in its history."""
     changes = []
-    for memory, _ in _held_with(store, tx, id):
+    for memory, _ in _held_with(store, id):
         tx.hold(memory.id, "", "rejected")
         changes.append(Change(Outcome.FORGOTTEN, memory.id, reason))
     return Receipt(tuple(changes))
 
 
-def _held_with(store: Store, tx: Transaction, id: str) -> list[tuple[Memory, Source]]:
+def _held_with(store: Store, id: str) -> list[tuple[Memory, Source]]:
     """The memories in quarantine that are cut from the same message as this one, which must be one of them."""
     wanted = store.history(id)[-1].spans[0].source
-    found = [s.memory for decision in DECISIONS for s in store.suspects(decision) if s.memory.spans[0].source == wanted]
+    found = [s.memory for decision in DECISIONS for s in store.suspects(decision, wanted) if s.memory.spans[0].source == wanted]
     if id not in {memory.id for memory in found}:
         raise Conflict(f"Memory {id} is not in quarantine. `loci review` shows what is.")
     return [(memory, store.source(wanted)) for memory in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from loci.operation.doubt import DECISIONS
 from loci.operation.operator import Operator
 from loci.ports import RowFilter, Store
 from loci.types import Link, Memory, Query, Record, Source, State, Transition
@@ -80,6 +81,9 @@ def _filtered(store: Store, memory: Memory, at: RowFilter) -> str | None:
         return None
     if at.user is not None and memory.scope.user != at.user:
         return f"it belongs to {memory.scope.user or 'no user'}, the question is asked for {at.user}"
+    for decision in DECISIONS:
+        if any(suspect.memory.id == memory.id for suspect in store.suspects(decision, memory.spans[0].source)):
+            return "it is in quarantine: `loci review" + (f" --decision {decision}`" if decision else "`")
     if memory.state in (State.ARCHIVED, State.EXPIRED):
         return f"it is {memory.state.value}" + (f": {memory.ending}" if memory.ending else "")
     if memory.expires is not None and memory.expires <= at.now:
@@ -88,4 +92,4 @@ def _filtered(store: Store, memory: Memory, at: RowFilter) -> str | None:
         return f"it held until {memory.valid.end:%Y-%m-%d}: {memory.ending}"
     if at.as_of is not None and memory.valid.start is not None and memory.valid.start > at.as_of:
         return f"it holds since {memory.valid.start:%Y-%m-%d}, after the time asked for"
-    return "the question's own limits (type, time of saying, kind) leave it out"
+    return "the question's own limits (type, time of saying) leave it out"

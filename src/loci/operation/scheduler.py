@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from loci.errors import EmbedderFailed, LociError, Locked, Unavailable
+from loci.errors import EmbedderFailed, JobFailed, LociError, Locked, Unavailable
 from loci.operation.pace import Pace
 from loci.operation.work import BATCH, Embedding, Reread, Rereading, Work, contents_of
 from loci.policy.lifecycle import MOVES, Move, after
@@ -55,6 +55,13 @@ TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 def wait_of(failures: int) -> timedelta:
     """How long after so many failures the next try is."""
     return RETRY * (1 << min(failures - 1, MOST_DOUBLINGS))
+
+
+def _unforeseen(error: Exception) -> JobFailed:
+    """What no driver should raise, as what befell the queue."""
+    told = JobFailed(f"The queue met {type(error).__name__}: {error}. Nothing of it is lost; it goes on later.")
+    told.__cause__ = error
+    return told
 
 
 class _Closing(Exception):
@@ -255,6 +262,8 @@ class Scheduler:
             pass  # what is queued is worked by the next answer, or behind this one
         except LociError as error:
             self.failure = error
+        except Exception as error:  # noqa: BLE001  (no answer ends with what its embedder meets)
+            self.failure = _unforeseen(error)
         finally:
             self._working.release()
 
@@ -309,6 +318,8 @@ class Scheduler:
                 seconds = self._seconds_until_due()
             except LociError as error:
                 self.failure, seconds = error, PAUSE_SECONDS
+            except Exception as error:  # noqa: BLE001  (a bug between two jobs: it ends neither the worker nor what is queued)
+                self.failure, seconds = _unforeseen(error), PAUSE_SECONDS
 
     def _work_on(self) -> None:
         """Works until nothing is due."""
@@ -367,7 +378,8 @@ class Scheduler:
             self.failure = error
             give_back(error.code, str(error), is_final=isinstance(error, work.final))
         except Exception as error:  # noqa: BLE001  (a bug of a driver's: it ends its job, and not the worker nor an answer)
-            self.failure = EmbedderFailed(f"A job met {type(error).__name__}: {error}. The words are safe; it is tried again later.")
+            kind = EmbedderFailed if work in self._embeddings else JobFailed
+            self.failure = kind(f"A job ({work.verb}) met {type(error).__name__}: {error}. The words are safe; it is tried again later.")
             self.failure.__cause__ = error
             give_back(type(error).__name__, str(error))
         except BaseException:  # interrupted: nobody should wait for the lease to end

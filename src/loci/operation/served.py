@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, ReadOnly, TooLarge, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
-from loci.operation.activation import GIVES_WAY, NONE_HOLDS
+from loci.operation.activation import GIVES_WAY
 from loci.operation.composing import Composing, Wish
 from loci.operation.keeping import handle_of
 from loci.operation.lending import Lending, place_of
@@ -167,8 +167,8 @@ class Served(Composing):
     ) -> tuple[Iterator[str], Attached]:
         """The answer, in one piece, and how its prompt was read. Raises `Invalid` where it is more than the server says it reads."""
         begun = self._begun_by(recall, messages, at, budget_tokens)
-        if begun is None:
-            return self._from_text(self.server.tokens(recall.text, messages), at, NONE_HOLDS, sampling)
+        if isinstance(begun, str):
+            return self._from_text(self.server.tokens(recall.text, messages), at, begun, sampling)
         manifest, text, asked = begun
         return self._gone_on(manifest, text, self.server.tokens(text, asked), at, sampling)
 

@@ -373,8 +373,8 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     def scope_of(self, memory: str) -> Scope:
         """Whose a memory is. Raises ``Missing``."""
 
-    def suspects(self, decision: str) -> list[Suspect]:
-        """What is in quarantine by this decision ("" for none yet), oldest first."""
+    def suspects(self, decision: str, source: str | None = None) -> list[Suspect]:
+        """What is in quarantine by this decision ("" for none yet), oldest first; of a source, that alone which quotes it."""
 
     def claimants(self, subject: str, attribute: str, value: str, user: str | None) -> set[str]:
         """The principals in whose words this is claimed."""

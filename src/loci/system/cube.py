@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, LociError, Locked, Unsupported
+from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, JobFailed, LociError, Locked, Unsupported
 from loci.infrastructure import dumper, loader
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
@@ -66,9 +66,9 @@ class _Undo(Exception):
 class Cube(Placing, Piping, Explaining, Doubting, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
-    def __init__(self, parts: Parts, store: Store) -> None:
-        self._parts, self._store = parts, store
-        self._branches: list[Cube] = []
+    def __init__(self, parts: Parts, store: Store, opened: Callable[[str], Cube]) -> None:
+        """``opened`` gives the one open cube of a name."""
+        self._parts, self._store, self._opened = parts, store, opened
         self.name = store.cube
         self._redactor = Redactor(store, parts.rules)
         self._intake = Intake(store, parts.reader, parts.ids, self._redactor, parts.quota)
@@ -388,9 +388,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
                     tx.audit(self._parts.governance.principal, "branch", self.name, {"dropped": len(gone)})
                 store.scrub(gone, kept)
 
-        branch = Cube(self._parts, self._parts.vault.branch(self.name, name, moment, prepare))
-        self._branches.append(branch)
-        return branch
+        self._parts.vault.branch(self.name, name, moment, prepare)
+        return self._opened(name).acting(self._parts.governance)
 
     # -- care ----------------------------------------------------------------------------------------------------------
 
@@ -460,7 +459,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         except LociError as error:
             if self._parts.governance.is_owner:
                 raise
-            raise EmbedderFailed(f"A job of cube {self.name} failed ({error.code}). Its owner sees why (`loci jobs list`).") from None
+            kind = EmbedderFailed if isinstance(error, EmbedderFailed) else JobFailed
+            raise kind(f"A job of cube {self.name} failed ({error.code}). Its owner sees why (`loci jobs list`).") from None
 
     def pending(self) -> int:
         """Jobs in the queue that are ready or being worked on."""
@@ -468,9 +468,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         return len(self._store.jobs())
 
     def close(self) -> None:
-        """Ends background work of this cube and of what was branched from it here; the vault keeps the files."""
-        for branch in self._branches:
-            branch.close()
+        """Ends background work of this cube; the vault keeps the files."""
         self._parts.porter.stop(self._activations)
         self._scheduler.close()
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,7 +69,7 @@ class System:
     def _opened(self, name: str, is_creating: bool) -> Cube:
         if self._root is not None:
             return self._root.cube(name, create=is_creating).acting(self._parts.governance)
-        return Cube(self._parts, self._parts.vault.store(name, create=is_creating))
+        return Cube(self._parts, self._parts.vault.store(name, create=is_creating), partial(self.cube, create=False))
 
     def cubes(self) -> list[str]:
         """Names of the cubes in the vault, of those that the principal has to do with."""
@@ -217,11 +218,12 @@ class System:
         """Checks every cube: words against hashes, spans against sources, indexes against contents, the audit chain; and every log
         against the head of it that somebody kept, if one is handed in. The report names what `Cube.verify` let go of too."""
         self._parts.governance.allow("verify", Scope("*"))
-        held, checked, gone = {head.cube: head for head in kept}, {"cubes": 0}, list[str]()
-        vaults = self._parts.registry.head().cube
-        faults = self._parts.registry.faults(held.get(vaults))
-        faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in (*self.cubes(), vaults)]
-        for name in self.cubes():
+        checked, gone, names = {"cubes": 0}, list[str](), self.cubes()
+        vaults = self._own_of(kept, names)
+        held = {head.cube: head for head in kept if head is not vaults}
+        faults = self._parts.registry.faults(vaults)
+        faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in names]
+        for name in names:
             checked["cubes"] += 1
             try:
                 cube = self.cube(name, create=False)
@@ -238,6 +240,13 @@ class System:
             for what, count in report.checked.items():
                 checked[what] = checked.get(what, 0) + count
         return Report(checked, tuple(faults), tuple(gone))
+
+    def _own_of(self, kept: Sequence[Head], cubes: Sequence[str]) -> Head | None:
+        """The head of the vault's own log among those that were kept: by its id, since a cube may have the name that the log goes by. Where the
+        log is another one now, the first of that name, as `heads` has them, unless it is that cube's."""
+        own = self._parts.registry.head()
+        named = [head for head in kept if head.cube == own.cube]
+        return next((head for head in named if head.id == own.id), named[0] if len(named) > (own.cube in cubes) else None)
 
     def encrypt(self, cube: str) -> int:
         """Encrypts a plain cube in place, under a data key of its own that the vault's passphrase or key file opens. It ends with the

@@ -102,10 +102,11 @@ def against(db: apsw.Connection, kept: Head) -> str:
     if not kept.seq:
         return ""
     rows = query(db, "SELECT hash FROM audit WHERE seq = ?", kept.seq)
+    when = "" if kept.at is None else f" on {kept.at:%Y-%m-%d %H:%M}"
     if not rows:
-        return f"record {kept.seq}, which was its head on {kept.at:%Y-%m-%d %H:%M}, is missing: the log was cut off or replaced"
+        return f"record {kept.seq}, which was its head{when}, is missing: the log was cut off or replaced"
     if bytes(rows[0][0]).hex() != kept.hash:
-        return f"record {kept.seq} is not the one that was its head on {kept.at:%Y-%m-%d %H:%M}: the log was rewritten"
+        return f"record {kept.seq} is not the one that was its head{when}: the log was rewritten"
     return ""
 
 

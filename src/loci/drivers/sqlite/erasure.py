@@ -220,7 +220,7 @@ def _settle(db: apsw.Connection, kept: str, now: int) -> list[int]:
 def scrub(db: apsw.Connection, path: Path) -> None:
     """Empties the write-ahead log and the free pages of what was deleted. Raises ``Locked`` while another process reads
     an older state; the erasure is committed, and the next open, erase or verify finishes it."""
-    empty_log(db, path)
+    _clear_log(db, path)
     db.execute("DELETE FROM header WHERE key = 'scrub'")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -241,16 +241,23 @@ def finishing(path: Path) -> Iterator[None]:
         raise translate(error, path) from error
 
 
-def empty_log(db: apsw.Connection, path: Path) -> None:
-    """Moves the write-ahead log into the file. SQLite waits for who reads an older state, but not for a checkpoint of somebody else."""
+def _clear_log(db: apsw.Connection, path: Path) -> None:
+    if not empty_log(db):
+        raise Locked(
+            f"The words are erased from {path}, but another process still reads an older state, so the write-ahead log keeps "
+            "them until it closes. Close it, then run `loci verify` to finish."
+        )
+
+
+def empty_log(db: apsw.Connection) -> bool:
+    """Moves the write-ahead log into the file. SQLite waits for who reads an older state, but not for a checkpoint of somebody else. False
+    where either takes longer than the busy timeout."""
     end = time.monotonic() + connection.BUSY_TIMEOUT_MS / 1000
     while query(db, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
         if time.monotonic() > end:
-            raise Locked(
-                f"The words are erased from {path}, but another process still reads an older state, so the write-ahead log keeps "
-                "them until it closes. Close it, then run `loci verify` to finish."
-            )
+            return False
         time.sleep(connection.PAUSE_SECONDS)
+    return True
 
 
 def pieces(texts: Iterable[Message], metadata: Iterable[str] = ()) -> list[bytes]:
@@ -306,7 +313,7 @@ def prove(db: apsw.Connection, path: Path, wanted: Sequence[bytes], key: bytes |
     left = _only_there(db, residue(path, wanted, key))
     if left:
         db.execute("VACUUM")
-        empty_log(db, path)
+        _clear_log(db, path)
         left = _only_there(db, residue(path, left, key))
     if left:
         raise Corrupt(f"{path} still holds {len(left)} runs of erased words after a vacuum. Copy what you need and delete the file.")

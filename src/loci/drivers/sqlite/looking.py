@@ -39,9 +39,9 @@ class Looking(ABC):
         with self._read() as db:
             return Reader(db, self.cube).claimants(subject, attribute, value, user)
 
-    def suspects(self, decision: str) -> list[Suspect]:
+    def suspects(self, decision: str, source: str | None = None) -> list[Suspect]:
         with self._read() as db:
-            return Reader(db, self.cube).suspects(decision)
+            return Reader(db, self.cube).suspects(decision, source)
 
     def history(self, memory: str) -> list[Memory]:
         with self._read() as db:

@@ -116,13 +116,15 @@ class Reader:
         )  # fmt: skip
         return {self._name(row[0]) or "" for row in rows}
 
-    def suspects(self, decision: str) -> list[Suspect]:
-        """What is in quarantine by this decision, oldest first."""
+    def suspects(self, decision: str, source: str | None = None) -> list[Suspect]:
+        """What is in quarantine by this decision, oldest first; of a source, that alone which quotes it."""
         rows = query(
             self._db,
-            "SELECT m.id, q.reason, q.since FROM quarantine q JOIN memories m ON m.seq = q.memory WHERE q.decision = ? ORDER BY q.since, m.seq",
-            decision,
-        )
+            "SELECT m.id, q.reason, q.since FROM quarantine q JOIN memories m ON m.seq = q.memory WHERE q.decision = ?1 AND (?2 IS NULL OR m.seq IN"
+            " (SELECT c.memory FROM sources s JOIN spans p ON p.source = s.seq JOIN contents c ON c.seq = p.content WHERE s.id = ?2))"
+            " ORDER BY q.since, m.seq",
+            decision, source,
+        )  # fmt: skip
         return [Suspect(self.history(str(id))[-1], str(reason), _sure(since), decision) for id, reason, since in rows]
 
     def source(self, source: str) -> Source:

@@ -37,10 +37,10 @@ def heard(api: Api, raw: bytes, kind: str, coding: str) -> Heard:
 
 def _events(raw: bytes) -> Iterator[Mapping[str, Any]]:
     """The JSON of each event that came whole; one that is cut off, or is none, says nothing."""
-    for line in raw.decode("utf-8", "replace").splitlines():
-        if line.startswith("data:"):
+    for line in raw.splitlines():  # bytes end at line ends only; a str would at U+2028 too, which JSON may hold as it is
+        if line.startswith(b"data:"):
             try:
-                event = json.loads(line[5:])
+                event = json.loads(line[5:].decode("utf-8", "replace"))
             except ValueError:
                 continue
             if isinstance(event, dict):

@@ -110,6 +110,8 @@ def what_is_decided_of_what_is_held_is_kept(open_store: OpenStore) -> None:
         tx.hold("m0", "second")
         log(tx)
     assert [(s.memory.id, s.at) for s in store.suspects("")] == [("m1", NOW + DAY), ("m0", NOW + 2 * DAY)], "the oldest first"
+    held, free = (store.history(id)[-1].spans[0].source for id in ("m1", "m2"))
+    assert [s.memory.id for s in store.suspects("", held)] == ["m1"] and not store.suspects("", free), "those that quote a source"
     assert store.suspects("accepted") == [], "what was never held was not released"
     with store.write(NOW + 3 * DAY) as tx:
         tx.hold("m1", "", "rejected")

@@ -25,13 +25,16 @@ from weakref import WeakSet
 from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported, kinds
 from loci.infrastructure.files import writing
 from loci.interface import inputs
+from loci.interface.filters import where_of
 from loci.interface.typed import typed
 from loci.operation.importing import Imported, Progress
+from loci.operation.intake import check_name
 from loci.system import Cube, System
 from loci.system.activating import Generation
 from loci.system.once import REPEATABLE
 from loci.system.table import READING, STAYING, VAULT_READING, VAULT_STAYING, VAULT_WRITING, WRITING
-from loci.text.plain import plain
+from loci.text.metadata import checked
+from loci.text.plain import sent
 from loci.types import Memory
 
 SECONDS = 600.0  # that an answer is waited for
@@ -245,10 +248,10 @@ class RemoteCube(_Remote):
         file = inputs.path_of(path)
         if file.is_dir():
             raise Unsupported(f"{file} is a folder, and one file goes over a network. Import it where the vault is.")
-        given = _spoken(_named(Cube.import_file, (path,), {"origin": file.name, **asked}))
-        del given["path"]
-        if given.pop("signed_by", None) is not None:
+        named = _named(Cube.import_file, (path,), {"origin": file.name, **asked})
+        if named.pop("signed_by", None) is not None:
             raise Unsupported("Whose signature is wanted is said where the vault is: import it there.")
+        given = _spoken({name: value for name, value in named.items() if name != "path"})
         words = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in given.items()}
         with file.open("rb") as body:
             events = self._link.events(f"{self._path}/import_file?{urlencode({'name': file.name, **words})}", body, {})
@@ -261,8 +264,33 @@ def _cube(link: _Link, name: str, key: str | None = None) -> Cube:
 
 
 def _spoken(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as JSON; what is None is left out."""
-    return {name: plain(value) for name, value in given.items() if value is not None}
+    """Arguments as JSON; what is None is left out. Raises `Invalid` for what would not arrive as what it is."""
+    return {name: SPOKEN.get(name, sent)(value, name) for name, value in given.items() if value is not None}
+
+
+def _words(words: Any, _: str) -> Any:
+    """Messages, and of fields that they have not their names alone, which the receipt's record notes."""
+    if isinstance(words, str):
+        return words
+    words = inputs.kept(words)
+    said, ignored = inputs.messages_of(words), dict.fromkeys(inputs.ignored_in(words))
+    return [{**ignored, **sent(message, f"Message {place}")} for place, message in enumerate(said, 1)]
+
+
+def _where(filters: Any, name: str) -> Any:
+    where_of(filters)
+    return sent(filters, name)
+
+
+def _who(name: Any, what: str) -> Any:
+    check_name(name, what)
+    return name
+
+
+SPOKEN: dict[str, Callable[[Any, str], Any]] = {
+    "messages": _words, "metadata": checked, "where": _where, "user": _who, "agent": _who, "session": _who, "origin": _who,
+}  # fmt: skip
+"""The arguments that are checked here as the verb checks them: by what they are in Python."""
 
 
 def _named(verb: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -270,3 +271,64 @@ def test_where_nothing_answers_it_is_unavailable(tmp_path: Path) -> None:
         memory.cube("main").list()
     with serving(tmp_path / "vault", "--open", "--port", server.url.rsplit(":", 1)[1]):
         assert len(memory.cube("main").list()) == 1, "and when it is back, the same connection goes on"
+
+
+SAID = ("I like tea.", "I like jam.")
+
+
+def said(text: str) -> Message:
+    return Message("user", text)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        lambda: (Message("user", text) for text in SAID),
+        lambda: map(said, SAID),
+        lambda: iter([{"role": "user", "content": text} for text in SAID]),
+        lambda: {text: Message("user", text) for text in SAID}.values(),
+    ],
+)
+def test_messages_of_an_iterator_are_the_messages(cube: Cube, words: Any) -> None:
+    assert len(cube.add(words()).ids) == 2
+    assert [memory.text for memory in cube.list()] == list(SAID)
+    assert cube.once("k").add(words()) == cube.once("k").add(words()), "and the same ones, asked again"
+
+
+def test_what_a_message_names_beside_its_fields_is_noted(cube: Cube) -> None:
+    told = [{"role": "user", "text": text, "id": uuid.UUID(int=place), "trust": object()} for place, text in enumerate(SAID)]
+    cube.add(told)
+    assert [memory.text for memory in cube.list()] == list(SAID)
+    assert cube.log(verb="add")[-1].detail["ignored"] in (["trust"], ("trust",))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c, id: c.add(b"I like tea."),
+        lambda c, id: c.add(Path("/etc/passwd")),
+        lambda c, id: c.add(ValueError("boom")),
+        lambda c, id: c.add([b"I like tea."]),
+        lambda c, id: c.add(Message("user", b"I like tea.")),
+        lambda c, id: c.add(Message("user", "x", metadata={"o": object()})),
+        lambda c, id: c.add("x", user=b"ann"),
+        lambda c, id: c.add("x", user=5),
+        lambda c, id: c.add("x", metadata={"o": object()}),
+        lambda c, id: c.add("x", metadata={1: 2}),
+        lambda c, id: c.add("x", metadata={"s": {1}}),
+        lambda c, id: c.add("x", metadata={"at": MAY}),
+        lambda c, id: c.add("x", expires="tomorrow"),
+        lambda c, id: c.update(id, b"new"),
+        lambda c, id: c.update(id, (word for word in "new")),
+        lambda c, id: c.search(b"tea"),
+        lambda c, id: c.search("tea", where={"at": MAY}),
+        lambda c, id: c.search("tea", where={"at": b"x"}),
+        lambda c, id: c.list(user=Path("ann")),
+        lambda c, id: c.forget(id, reason=b"why"),
+    ],
+)
+def test_what_is_no_such_value_is_refused_and_changes_nothing(cube: Cube, call: Any) -> None:
+    (id,) = cube.add("I like tea.").ids
+    with pytest.raises(Invalid):
+        call(cube, id)
+    assert [(memory.text, memory.scope.user, memory.version) for memory in cube.list()] == [("I like tea.", None, 1)]

@@ -33,13 +33,19 @@ MAX_RANK, MAX_TOKENS, MAX_EXPOSURES, MAX_MINUTES = 1024, 4096, 100_000, 7 * 24 *
 MAX_UPDATES = 100_000  # of an adapter that is trained on
 
 
+def kept(value: Any) -> Any:
+    """A value that can be read more than once: several things, an iterator's or a view's, as a list."""
+    is_one = not isinstance(value, Iterable) or isinstance(value, str | bytes | bytearray | Mapping | Sequence)
+    return value if is_one else list(value)
+
+
 def messages_of(words: Words) -> list[Message]:
     """Messages from what people pass: a text, a message, a chat dictionary, or several."""
     if isinstance(words, str):
         return [Message("user", words)]
     if isinstance(words, Message | Mapping):
         words = [words]
-    if not isinstance(words, Iterable):
+    if not isinstance(words, Iterable) or isinstance(words, bytes | bytearray):
         raise Invalid(f"messages is {words!r:.100}; it must be a text, a message, or several. Nothing was stored.")
     return [_with_role(w if isinstance(w, Message) else _message(w, place), place) for place, w in enumerate(words, 1)]
 

@@ -110,7 +110,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         """Journals what was said and remembers it. The receipt comes after the commit and names every outcome. ``origin`` names the page,
         tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these. ``metadata`` is kept with
         its memories: a JSON object that `search` and `list` filter by (``where``)."""
-        scope = inputs.scope_of(self.name, user, agent, session)
+        scope, messages = inputs.scope_of(self.name, user, agent, session), inputs.kept(messages)
         said = inputs.kept_with(inputs.messages_of(messages), metadata)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
         parents = tuple(self.get(id) for id in derived_from)

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,24 @@ def test_a_list_shows_one_moment_whatever_is_written_meanwhile(server: Server) -
     assert seen == ids
     assert "no cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=")["detail"]
     assert "in the cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=", user="ana")["detail"]
+
+
+@pytest.mark.parametrize("is_gone", ["erased", "run out", "last erased"])
+def test_what_goes_between_two_pages_moves_nothing(server: Server, is_gone: str) -> None:
+    cube = f"cubes/{is_gone.replace(' ', '-')}"
+    ends = {"expires": (datetime.now(UTC) + timedelta(seconds=2)).isoformat()} if is_gone == "run out" else {}
+    ids = [server.call(f"{cube}/add", messages=f"House {n} is blue.", user="er", **(ends if n < 2 else {}))["ids"][0] for n in range(6)]
+    page = server.call(f"{cube}/list", user="er", limit=3)
+    seen = [one["id"] for one in page["items"]]
+    if is_gone == "run out":
+        while len(server.call(f"{cube}/list", user="er")["items"]) > 4:
+            time.sleep(0.1)
+    else:
+        server.call(f"{cube}/erase", id=ids[2 if is_gone == "last erased" else 0])
+    while "next" in page:
+        page = server.call(f"{cube}/list", cursor=page["next"])
+        seen += [one["id"] for one in page["items"]]
+    assert seen == ids
 
 
 def test_a_file_comes_in_with_its_progress_and_goes_out_whole(server: Server) -> None:

@@ -219,6 +219,21 @@ def test_what_is_asked_wrongly_is_told_with_the_next_step(
     assert told in server.fails(path, status, **fields)["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("cubes/main/list?user=ana&limit=1", "no user, limit in its address"),
+        ("cubes/main/export?user=ana", "no user in its address"),
+        ("cubes/main/erase?user=ana", "no user in its address"),
+        ("grants?x=1", "no x in its address"),
+        ("cubes/main/import_file?user=ana&user=ben", "user is in the address more than once"),
+    ],
+)
+def test_a_field_in_the_address_is_not_left_out_silently(server: Server, path: str, told: str) -> None:
+    server.call("cubes/main/add", messages="I live in Porto.", user="ana")
+    assert told in problem(server.http.post(f"/api/{path}", json={}), 422)["detail"]
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b'{"question": NaN}', b"\xff", b"[" * 100_000])
 def test_a_body_that_is_no_object_is_malformed(server: Server, body: bytes) -> None:
     assert problem(server.http.post("/api/cubes/main/search", content=body), 422)["code"] == "malformed"

@@ -273,6 +273,17 @@ def test_a_key_opens_what_was_granted_and_no_more(vault: Path, header: str) -> N
         server.fails("keys", 403)
 
 
+def test_a_stranger_does_not_learn_on_which_cube_a_grant_is(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        grant = memory.grant("ana", "reader", cube="secret-plans").id
+        memory.grant("ben", "reader", cube="secret-plans")
+        strangers, bens = memory.issue_key("nobody")[1], memory.issue_key("ben")[1]
+    with serving(vault, key=strangers) as server:
+        assert server.fails("revoke", 403, id=grant) == server.fails("revoke", 403, id="01M8129K8KCX4ST3XS33N7G9M4")
+        server.http.headers["Authorization"] = f"Bearer {bens}"
+        assert "secret-plans" in server.fails("revoke", 403, id=grant)["detail"]
+
+
 def test_a_key_that_is_revoked_is_none_from_the_next_call_on(vault: Path) -> None:
     owner, reader = key_for(vault, "boss", "owner"), key_for(vault, "ana", "reader", user="ana")
     with MemOS.open(vault, embedder="none", background=False) as memory:

@@ -148,9 +148,10 @@ class System:
         return made
 
     def revoke(self, id: str) -> None:
-        """Takes a grant back, or ends a key, from the next call on. Raises `Missing`."""
-        grant = next((g for g in self._parts.registry.grants() if g.id == id), None)
-        self._parts.governance.allow("revoke", Scope("*" if grant is None else grant.cube))
+        """Takes a grant back, or ends a key, from the next call on. Raises `Missing`. On which cube a grant is, only who has to do with that cube is told."""
+        governance = self._parts.governance
+        grant = next((g for g in self._parts.registry.grants() if g.id == id and governance.knows(g.cube)), None)
+        governance.allow("revoke", Scope("*" if grant is None else grant.cube))
         if grant is None:
             self._parts.registry.end_key(inputs.id_of(id), self._act("revoke", id))
         else:

@@ -83,6 +83,34 @@ def test_what_is_remembered_is_found_corrected_and_explained(cube: Cube) -> None
     assert cube.restore(id, to=1).ids == () and cube.get(id).text == "I live in Porto."
 
 
+def test_a_cube_that_is_new_is_there_and_empty(memory: System, request: pytest.FixtureRequest) -> None:
+    name = f"fresh{abs(hash(request.node.name))}"
+    assert name not in memory.cubes()
+    with pytest.raises(Missing):
+        memory.cube(name, create=False)
+    fresh = memory.cube(name)
+    assert not fresh.search("hello?", user="a").hits and fresh.list() == [] and fresh.count().total == 0 and fresh.stats()["findable"] == 0
+    assert name in memory.cubes() and memory.cube(name, create=False).log() is not None
+    for wrong in ("../x", "", "a b"):
+        with pytest.raises(Invalid, match="no name for a cube"):
+            memory.cube(wrong)
+
+
+def test_who_may_not_make_a_cube_makes_none_by_asking(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        memory.grant("ana", "writer", cube="*")
+        memory.grant("ben", "owner", cube="bens")
+        ana, ben, nobody = (memory.issue_key(name)[1] for name in ("ana", "ben", "nobody"))
+    with serving(tmp_path / "vault") as server:
+        with loci.connect(server.url, ana) as mine, pytest.raises(Missing, match="Its owner makes it by adding to it"):
+            mine.cube("later")
+        with loci.connect(server.url, nobody) as mine, pytest.raises(Denied):
+            mine.cube("later")
+        assert not (tmp_path / "vault" / "later.loci").exists()
+        with loci.connect(server.url, ben) as mine:
+            assert mine.cube("bens").list() == [] == mine.cube("bens", create=False).list()
+
+
 def test_a_moment_can_be_asked_and_compared(cube: Cube) -> None:
     before = datetime.now(UTC)
     cube.add("I live in Porto.", user="ana", channel=Channel.USER)
@@ -204,6 +232,7 @@ def answering(*answers: bytes) -> Iterator[str]:
         thread.join(SECONDS)
 
 
+CUBE = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{"cube":"main"}'
 LIVE = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n{"status":"live"}'
 
 
@@ -211,7 +240,7 @@ def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None
     file = tmp_path / "out.jsonl"
     file.write_text("an older export")
     cut = b'HTTP/1.1 200 OK\r\nX-Loci-Export: {"memories": 9}\r\nContent-Length: 900\r\n\r\nonly the beginning'
-    with answering(LIVE, cut) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
+    with answering(LIVE, CUBE, cut) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
         memory.cube("main").export(file, overwrite=True)
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("out.jsonl", "an older export")]
 

@@ -273,6 +273,22 @@ def test_a_key_opens_what_was_granted_and_no_more(vault: Path, header: str) -> N
         server.fails("keys", 403)
 
 
+def test_a_grant_on_a_cube_that_is_not_there_says_who_makes_it(tmp_path: Path) -> None:
+    def loci(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "loci", *words, "--vault", str(tmp_path / "vault")]
+        return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=True)
+
+    assert "there is no cube shared yet" in loci("grant", "app", "writer", "--on", "shared").stderr
+    assert "no cube" not in loci("grant", "app", "reader", "--on", "team.*").stderr
+    key = loci("key", "app").stdout.strip()
+    with serving(tmp_path / "vault", key=key) as server:
+        told = server.fails("cubes/shared/add", 404, messages="I live in Porto.")["detail"]
+        assert "Its owner makes it by adding to it (`loci add TEXT --cube shared`)" in told
+        loci("add", "The garden is large.", "--cube", "shared")
+        assert server.call("cubes/shared/add", messages="I live in Porto.")["ids"]
+    assert "no cube" not in loci("grant", "app", "curator", "--on", "shared").stderr
+
+
 def test_a_stranger_does_not_learn_on_which_cube_a_grant_is(vault: Path) -> None:
     with MemOS.open(vault, embedder="none", background=False) as memory:
         grant = memory.grant("ana", "reader", cube="secret-plans").id

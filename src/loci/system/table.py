@@ -18,7 +18,7 @@ WRITING = frozenset({
 CARRYING = frozenset({"import_file", "export"})
 """Verbs whose file travels with the call."""
 VAULT_READING = frozenset({"cubes", "grants", "keys", "log", "heads", "verify"})
-VAULT_WRITING = frozenset({"grant", "revoke", "issue_key"})
+VAULT_WRITING = frozenset({"cube", "grant", "revoke", "issue_key"})
 
 FOLDERS = "Its files are on the machine that the vault is on: call it there."
 OPEN = "It hands on an open vault, which does not travel."
@@ -34,7 +34,7 @@ STAYING = {
 }  # fmt: skip
 """Verbs and plumbing of a cube that are not for a network, and why."""
 VAULT_STAYING = {
-    "cube": OPEN, "acting": OPEN, "authenticate": OPEN, "within": OPEN, "close": OPEN,
+    "acting": OPEN, "authenticate": OPEN, "within": OPEN, "close": OPEN,
     "encrypt": "Keys of files stay on their machine.", "decrypt": "Keys of files stay on their machine.",
     "rekey": "Keys of files stay on their machine.", "shred": "Keys of files stay on their machine.",
 }  # fmt: skip

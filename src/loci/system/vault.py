@@ -64,7 +64,10 @@ class System:
             except Missing:
                 if governance.is_owner:
                     raise
-                raise Missing(f"There is no cube {name!r}. `cubes` shows those that {governance.principal!r} has to do with.") from None
+                raise Missing(
+                    f"There is no cube {name!r} yet. Its owner makes it by adding to it (`loci add TEXT --cube {name}`); `cubes` shows those that "
+                    f"{governance.principal!r} has to do with."
+                ) from None
 
     def _opened(self, name: str, is_creating: bool) -> Cube:
         if self._root is not None:

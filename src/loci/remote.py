@@ -24,6 +24,7 @@ from weakref import WeakSet
 
 from loci.errors import Conflict, Invalid, LociError, Unavailable, Unsupported, kinds
 from loci.infrastructure.files import writing
+from loci.infrastructure.loader import opening
 from loci.interface import inputs
 from loci.interface.filters import where_of
 from loci.interface.typed import typed
@@ -205,7 +206,7 @@ class RemoteCube(_Remote):
 
     def list(self, *, limit: int = LISTED, **asked: Any) -> list[Memory]:
         """As `Cube.list`; a long one comes page by page, all of one moment."""
-        left, found = limit, list[Memory]()
+        left, found = inputs.number(limit, "limit", 0, inputs.MAX_PAGE), list[Memory]()
         page = {**_spoken(_named(Cube.list, (), asked)), "limit": min(left, PAGE)}
         while True:
             answer = self._call("list", page, None, is_safe=True)
@@ -247,7 +248,7 @@ class RemoteCube(_Remote):
             raise Unsupported("Whose signature is wanted is said where the vault is: import it there.")
         given = _spoken({name: value for name, value in named.items() if name != "path"})
         words = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in given.items()}
-        with file.open("rb") as body:
+        with opening(file) as body:
             events = self._link.events(f"{self._path}/import_file?{urlencode({'name': file.name, **words})}", body, {})
             found: Imported = typed(Imported, self._followed(events, progress or (lambda *_: None)))
         return found

@@ -152,6 +152,47 @@ def test_errors_are_the_same(cube: Cube, call: Any, error: type[Exception]) -> N
         call(cube)
 
 
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda m, c: c.search("x", limit="5"), "limit"),
+        (lambda m, c: c.search("x", limit=5.5), "limit"),
+        (lambda m, c: c.search("x", limit=True), "limit"),
+        (lambda m, c: c.search("x", budget_tokens="many"), "budget_tokens"),
+        (lambda m, c: c.search("x", types="fact"), "must be a list"),
+        (lambda m, c: c.list(limit=None), "limit"),
+        (lambda m, c: c.list(limit="5"), "limit"),
+        (lambda m, c: c.list(limit=True), "limit"),
+        (lambda m, c: c.list(user=5), "must be a string"),
+        (lambda m, c: c.add("x", priority=True), "priority"),
+        (lambda m, c: c.add("x", derived_from="01M8129K8KCX4ST3XS33N7G9M4"), "must be a list"),
+        (lambda m, c: c.branch(None), "name|cube"),
+        (lambda m, c: c.branch(5), "must be a string"),
+        (lambda m, c: m.cube(None), "name|cube"),
+        (lambda m, c: m.cube(["x"]), "must be a string"),
+        (lambda m, c: m.cube("../x").list(), "no name for a cube"),
+        (lambda m, c: m.grant(None, None, cube=None), "principal|cube"),
+        (lambda m, c: m.grant("ana", "reader", cube=5), "cube"),
+    ],
+)
+def test_what_is_asked_wrongly_is_invalid_at_each_door(memory: System, cube: Cube, call: Any, told: str) -> None:
+    with pytest.raises(Invalid, match=told):
+        call(memory, cube)
+    assert cube.list() == []
+
+
+def test_a_folder_that_is_no_path_makes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Invalid, match="no path"):
+        MemOS.open(5)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_not_there_is_missing(cube: Cube, tmp_path: Path) -> None:
+    with pytest.raises(Missing, match="There is no file"):
+        cube.import_file(tmp_path / "nope.jsonl")
+
+
 def test_a_file_goes_in_with_progress_and_comes_out(cube: Cube, tmp_path: Path) -> None:
     talk = tmp_path / "talk.jsonl"
     talk.write_text("".join(f'{{"role": "user", "text": "Room {n} is cold."}}\n' for n in range(50)))

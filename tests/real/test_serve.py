@@ -196,7 +196,10 @@ def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> No
     [
         ("cubes/main/serch", {}, 404, "Did you mean search?"),
         ("cubes/main/search", {}, 422, "needs question"),
-        ("cubes/main/search", {"question": 7}, 422, "question: 7 is no str"),
+        ("cubes/main/search", {"question": 7}, 422, "question: 7 must be a string"),
+        ("cubes/main/search", {"question": "x", "user": 5}, 422, "user: 5 must be a string"),
+        ("cubes/main/search", {"question": "x", "limit": True}, 422, "limit: True must be a whole number"),
+        ("cubes/main/add", {"messages": "x", "priority": True}, 422, "priority: True must be a whole number"),
         ("cubes/main/search", {"qestion": "x"}, 422, "Did you mean 'question'?"),
         ("cubes/main/search", {"question": "x", "limit": 1001}, 413, "at most 1,000"),
         ("cubes/main/search", {"question": "x", "since": "yesterday"}, 422, "ISO 8601"),

@@ -66,6 +66,7 @@ class Asking(Gated):
 
     def _query(self, rows: RowFilter, question: str, limit: int | None, budget_tokens: int | None) -> Query:
         """A question over the rows that the gate has let through."""
+        limit, budget_tokens = inputs.whole(limit, "limit"), inputs.whole(budget_tokens, "budget_tokens")
         usual = self._parts.limit if budget_tokens is None else min(max(budget_tokens // LINE_TOKENS, self._parts.limit), FILL_LIMIT)
         return Query(
             call=self._call(inputs.question(question), rows),

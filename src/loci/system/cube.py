@@ -113,7 +113,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         scope, messages = inputs.scope_of(self.name, user, agent, session), inputs.kept(messages)
         said = inputs.kept_with(inputs.messages_of(messages), metadata)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
-        parents = tuple(self.get(id) for id in derived_from)
+        parents = tuple(self.get(id) for id in inputs.several(derived_from, "derived_from"))
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
         ignored = inputs.ignored_in(messages)
         with self._parts.pace.foreground():
@@ -377,7 +377,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
     def branch(self, name: str, *, as_of: datetime | None = None) -> Cube:
         """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
         the other."""
-        for cube in (self.name, name):
+        for cube in (self.name, inputs.cube_of(name)):
             self._allow("branch", Scope(cube))
         moment = aware(as_of, "as_of")
 

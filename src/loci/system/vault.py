@@ -49,7 +49,7 @@ class System:
         """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none, `Denied` for one
         that the principal has nothing to do with, whether it is there or not."""
         governance = self._parts.governance
-        if not governance.knows(name):
+        if not governance.knows(inputs.cube_of(name)):
             raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it. `loci grant` gives one.")
         found = self._cubes.get(name)
         return found if found is not None else self._found(name, create)

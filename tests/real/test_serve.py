@@ -292,6 +292,50 @@ def test_a_grant_on_a_cube_that_is_not_there_says_who_makes_it(tmp_path: Path) -
     assert "no cube" not in loci("grant", "app", "curator", "--on", "shared").stderr
 
 
+@pytest.mark.parametrize(
+    ("limits", "path", "fields"),
+    [
+        ({"role": "reader"}, "cubes/main/add", {"messages": "x"}),
+        ({"role": "reader"}, "cubes/main/forget", {"id": "01M8129K8KCX4ST3XS33N7G9M4"}),
+        ({"cube": "other"}, "cubes/main/search", {"question": "x"}),
+        ({"user": "ana"}, "cubes/main/stats", {}),
+    ],
+)
+def test_a_key_that_is_too_narrow_says_so(vault: Path, limits: dict[str, str], path: str, fields: dict[str, Any]) -> None:
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        memory.grant("t1", "owner", cube="main")
+        memory.grant("t1", "owner", cube="other")
+        narrow, strange = memory.issue_key("t1", **limits)[1], memory.issue_key("nobody", **limits)[1]
+    (word, name), *_ = limits.items()
+    with serving(vault, key=narrow) as server:
+        told = server.fails(path, 403, **fields)["detail"]
+        assert f"this key is narrowed to {word} {name}" in told and "loci key t1" in told and "loci grant" not in told
+        if "user" in limits:
+            assert "there is one for user 'ana'" in server.fails("cubes/main/list", 403)["detail"], "and what would do, where that is all"
+        server.http.headers["Authorization"] = f"Bearer {strange}"
+        assert "narrowed" not in server.fails(path, 403, **fields)["detail"]
+
+
+def test_the_owner_of_a_cube_sees_who_has_access_to_it(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        mine = memory.grant("t1", "owner", cube="main")
+        here = [
+            memory.grant("ana", "reader", cube="main", user="ana"),
+            memory.grant("*", "reader", cube="main"),
+            memory.grant("aud", "auditor", cube="*"),
+        ]
+        memory.grant("ben", "reader", cube="other")
+        part = memory.grant("t2", "owner", cube="main", user="ben")
+        owner, other, within = (memory.issue_key(name)[1] for name in ("t1", "ben", "t2"))
+        narrow = memory.issue_key("t1", user="ana")[1]
+    with serving(vault, key=owner) as server:
+        seen = server.call("grants")["items"]
+        assert [one["id"] for one in seen] == [mine.id, *(one.id for one in here), part.id] and {one["cube"] for one in seen} == {"main"}
+        for key, expected in ((other, 2), (within, 2), (narrow, 2)):
+            server.http.headers["Authorization"] = f"Bearer {key}"
+            assert len(server.call("grants")["items"]) == expected, "their own, and those of everybody"
+
+
 def test_a_stranger_does_not_learn_on_which_cube_a_grant_is(vault: Path) -> None:
     with MemOS.open(vault, embedder="none", background=False) as memory:
         grant = memory.grant("ana", "reader", cube="secret-plans").id

@@ -50,7 +50,7 @@ class System:
         that the principal has nothing to do with, whether it is there or not."""
         governance = self._parts.governance
         if not governance.knows(inputs.cube_of(name)):
-            raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it. `loci grant` gives one.")
+            raise Denied(f"Cube {name} was refused: {governance.unknown(name)}")
         found = self._cubes.get(name)
         return found if found is not None else self._found(name, create)
 
@@ -161,9 +161,9 @@ class System:
             self._parts.registry.end_grant(id, self._act("revoke", id))
 
     def grants(self) -> list[Grant]:
-        """Every grant of the vault; for who does not own it, their own."""
-        governance = self._parts.governance
-        return self._parts.registry.grants() if governance.is_owner else governance.grants()
+        """Every grant of the vault; for who does not own it, their own, and for the owner of a cube those of others as far as they are about that
+        cube."""
+        return self._parts.governance.seen()
 
     def issue_key(
         self,

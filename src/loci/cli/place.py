@@ -54,7 +54,9 @@ class Place:
             yield self.memory
             return
         if not is_new and not self.folder().exists():
-            raise Missing(f"There is no vault at {self.settings().vault}. `loci add` or `loci import` makes one; --vault names another folder.")
+            raise Missing(
+                f"There is no vault at {self.settings().vault}. `loci add` or `loci import` makes one; --vault names another folder."
+            )
         from loci.wire import MemOS
 
         with MemOS.open(self.vault, embedder=self.embedder, engine=self.engine, background=None if is_writing else False) as memory:

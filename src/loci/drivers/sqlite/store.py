@@ -362,7 +362,9 @@ class SqliteStore(Looking):
         """Brings the write-ahead log into the file. Closing does so too, but says nothing when the disk is full."""
         with translated(self.path):
             if not erasure.empty_log(self._db()):
-                raise Locked(f"Another process still reads an older state of {self.path}. What was written is safe; try again when it is done.")
+                raise Locked(
+                    f"Another process still reads an older state of {self.path}. What was written is safe; try again when it is done."
+                )
 
     def close(self) -> None:
         if os.getpid() != self._process:  # closing here would take the log from under the process that opened it

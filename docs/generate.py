@@ -58,6 +58,7 @@ NOT_COMMANDS = {
     "drain",
     "kept",
     "once",
+    "page",
     "paused",
     "pending",
     "prepare",

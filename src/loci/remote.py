@@ -22,16 +22,20 @@ from typing import Any, NoReturn, Self, cast, get_origin, get_type_hints
 from urllib.parse import quote, urlencode, urlsplit
 from weakref import WeakSet
 
-from loci.errors import Conflict, Invalid, LociError, Missing, Unavailable, Unsupported, kinds
+from loci.errors import Conflict, Invalid, LociError, Unavailable, Unsupported, kinds
 from loci.infrastructure.files import writing
+from loci.infrastructure.loader import opening
 from loci.interface import inputs
+from loci.interface.filters import where_of
 from loci.interface.typed import typed
 from loci.operation.importing import Imported, Progress
+from loci.operation.intake import check_name
 from loci.system import Cube, System
 from loci.system.activating import Generation
 from loci.system.once import REPEATABLE
 from loci.system.table import READING, STAYING, VAULT_READING, VAULT_STAYING, VAULT_WRITING, WRITING
-from loci.text.plain import plain
+from loci.text.metadata import checked
+from loci.text.plain import sent
 from loci.types import Memory
 
 SECONDS = 600.0  # that an answer is waited for
@@ -175,12 +179,6 @@ class RemoteSystem(_Remote):
     def __init__(self, link: _Link) -> None:
         super().__init__(link, "/api")
 
-    def cube(self, name: str, *, create: bool = True) -> Cube:
-        """The cube of that name. It is made when something is first added to it. Raises `Missing` for none, unless ``create``."""
-        if not create and name not in self._call("cubes", {}, None, is_safe=True)["items"]:
-            raise Missing(f"There is no cube {name}, or none that this key has to do with.")
-        return _cube(self._link, name)
-
     def close(self) -> None:
         """Closes the connections; the vault stays open where it is."""
         self._link.close()
@@ -208,7 +206,7 @@ class RemoteCube(_Remote):
 
     def list(self, *, limit: int = LISTED, **asked: Any) -> list[Memory]:
         """As `Cube.list`; a long one comes page by page, all of one moment."""
-        left, found = limit, list[Memory]()
+        left, found = inputs.number(limit, "limit", 0, inputs.MAX_PAGE), list[Memory]()
         page = {**_spoken(_named(Cube.list, (), asked)), "limit": min(left, PAGE)}
         while True:
             answer = self._call("list", page, None, is_safe=True)
@@ -245,12 +243,12 @@ class RemoteCube(_Remote):
         file = inputs.path_of(path)
         if file.is_dir():
             raise Unsupported(f"{file} is a folder, and one file goes over a network. Import it where the vault is.")
-        given = _spoken(_named(Cube.import_file, (path,), {"origin": file.name, **asked}))
-        del given["path"]
-        if given.pop("signed_by", None) is not None:
+        named = _named(Cube.import_file, (path,), {"origin": file.name, **asked})
+        if named.pop("signed_by", None) is not None:
             raise Unsupported("Whose signature is wanted is said where the vault is: import it there.")
+        given = _spoken({name: value for name, value in named.items() if name != "path"})
         words = {name: json.dumps(value) if isinstance(value, bool) else str(value) for name, value in given.items()}
-        with file.open("rb") as body:
+        with opening(file) as body:
             events = self._link.events(f"{self._path}/import_file?{urlencode({'name': file.name, **words})}", body, {})
             found: Imported = typed(Imported, self._followed(events, progress or (lambda *_: None)))
         return found
@@ -261,8 +259,33 @@ def _cube(link: _Link, name: str, key: str | None = None) -> Cube:
 
 
 def _spoken(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as JSON; what is None is left out."""
-    return {name: plain(value) for name, value in given.items() if value is not None}
+    """Arguments as JSON; what is None is left out. Raises `Invalid` for what would not arrive as what it is."""
+    return {name: SPOKEN.get(name, sent)(value, name) for name, value in given.items() if value is not None}
+
+
+def _words(words: Any, _: str) -> Any:
+    """Messages, and of fields that they have not their names alone, which the receipt's record notes."""
+    if isinstance(words, str):
+        return words
+    words = inputs.kept(words)
+    said, ignored = inputs.messages_of(words), dict.fromkeys(inputs.ignored_in(words))
+    return [{**ignored, **sent(message, f"Message {place}")} for place, message in enumerate(said, 1)]
+
+
+def _where(filters: Any, name: str) -> Any:
+    where_of(filters)
+    return sent(filters, name)
+
+
+def _who(name: Any, what: str) -> Any:
+    check_name(name, what)
+    return name
+
+
+SPOKEN: dict[str, Callable[[Any, str], Any]] = {
+    "messages": _words, "metadata": checked, "where": _where, "user": _who, "agent": _who, "session": _who, "origin": _who,
+}  # fmt: skip
+"""The arguments that are checked here as the verb checks them: by what they are in Python."""
 
 
 def _named(verb: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,7 +297,7 @@ def _named(verb: Callable[..., Any], args: Sequence[Any], named: Mapping[str, An
 def _method(verb: Callable[..., Any]) -> Callable[..., Any]:
     """A verb, asked for over the network."""
     name, kind = verb.__name__, get_type_hints(verb)["return"]
-    is_safe = name in (READING | VAULT_READING)
+    is_safe = name in (READING | VAULT_READING | {"cube"})  # which is made once
 
     @wraps(verb)
     def asked(self: _Remote, *args: Any, **named: Any) -> Any:

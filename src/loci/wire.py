@@ -23,6 +23,7 @@ from loci.infrastructure.governance import Governance
 from loci.infrastructure.shelf import Shelf
 from loci.infrastructure.signature import shown
 from loci.infrastructure.vault import Vault
+from loci.interface.inputs import path_of
 from loci.interface.reader import MemReader
 from loci.methods import fewshot
 from loci.methods.memorybank import MemoryBank
@@ -63,7 +64,7 @@ class MemOS(System):
         setting; any other setting can be given by name. Raises `Invalid` for a setting that does not exist."""
         names = {"embedder": embedder, "engine": engine}
         named = {name: given for name, given in names.items() if isinstance(given, str)}
-        found, _ = load({"vault": None if vault is None else str(vault), **named, **settings})
+        found, _ = load({"vault": None if vault is None else str(path_of(vault)), **named, **settings})
         given = None if isinstance(embedder, str) else embedder
         if isinstance(engine, Server):
             return cls(parts(found, clock=clock, ids=ids, embedder=given, server=partial(_itself, engine)))

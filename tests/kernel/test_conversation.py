@@ -471,6 +471,7 @@ BAD: dict[str, Callable[[Cube, Conversation], object]] = {
     "nothing to answer": lambda cube, talk: talk.turn(),
     "nothing said": lambda cube, talk: talk.turn("  "),
     "no usage": lambda cube, talk: (talk.turn("Hello"), talk.reported({"input_tokens": 3})),
+    "no dictionary": lambda cube, talk: (talk.turn("Hello"), talk.reported(None)),
     "report without a prompt": lambda cube, talk: talk.reported({"input_tokens": 3, "cache_read_input_tokens": 0}),
     "negative usage": lambda cube, talk: (talk.turn("Hello"), talk.reported({"input_tokens": 3, "cache_read_input_tokens": -1})),
 }  # fmt: skip

@@ -35,6 +35,7 @@ NOT_VERBS = {
     "quoted",
     "drain",
     "pending",
+    "page",
     "paused",
     "close",
     "baselines",

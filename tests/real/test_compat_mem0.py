@@ -364,6 +364,7 @@ def test_filters_of_the_platform(ours: Memory) -> None:
         ({"OR": [{"user_id": "bob"}, {"note": "*"}]}, "at least one"), ({"NOT": [{"user_id": "bob"}]}, "at least one"), ({"user_id": {"ne": "bob"}}, "at least one"),
         ({"user_id": "a", "k": {"gtee": 1}}, "'gte'"), ({"user_id": "a", "role": "user"}, "cannot be filtered"), ({"user_id": "a", "$user": "b"}, "no field"),
         ({"AND": [{"user_id": "a"}, {"user_id": "b"}]}, "OR"), ({"user_id": "a", "OR": [{"app_id": "x"}]}, "stands alone"), ("alice", "object"),
+        ({"user_id": ["bob"]}, "compares 'user_id' with"), ({"run_id": {"gte": []}}, "compares 'run_id' with"),
     ):  # fmt: skip
         with pytest.raises(BadCall, match=match):
             ours.get_all(filters=wrong)

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -82,6 +83,34 @@ def test_what_is_remembered_is_found_corrected_and_explained(cube: Cube) -> None
     assert cube.restore(id, to=1).ids == () and cube.get(id).text == "I live in Porto."
 
 
+def test_a_cube_that_is_new_is_there_and_empty(memory: System, request: pytest.FixtureRequest) -> None:
+    name = f"fresh{abs(hash(request.node.name))}"
+    assert name not in memory.cubes()
+    with pytest.raises(Missing):
+        memory.cube(name, create=False)
+    fresh = memory.cube(name)
+    assert not fresh.search("hello?", user="a").hits and fresh.list() == [] and fresh.count().total == 0 and fresh.stats()["findable"] == 0
+    assert name in memory.cubes() and memory.cube(name, create=False).log() is not None
+    for wrong in ("../x", "", "a b"):
+        with pytest.raises(Invalid, match="no name for a cube"):
+            memory.cube(wrong)
+
+
+def test_who_may_not_make_a_cube_makes_none_by_asking(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        memory.grant("ana", "writer", cube="*")
+        memory.grant("ben", "owner", cube="bens")
+        ana, ben, nobody = (memory.issue_key(name)[1] for name in ("ana", "ben", "nobody"))
+    with serving(tmp_path / "vault") as server:
+        with loci.connect(server.url, ana) as mine, pytest.raises(Missing, match="Its owner makes it by adding to it"):
+            mine.cube("later")
+        with loci.connect(server.url, nobody) as mine, pytest.raises(Denied):
+            mine.cube("later")
+        assert not (tmp_path / "vault" / "later.loci").exists()
+        with loci.connect(server.url, ben) as mine:
+            assert mine.cube("bens").list() == [] == mine.cube("bens", create=False).list()
+
+
 def test_a_moment_can_be_asked_and_compared(cube: Cube) -> None:
     before = datetime.now(UTC)
     cube.add("I live in Porto.", user="ana", channel=Channel.USER)
@@ -121,6 +150,47 @@ def test_errors_are_the_same(cube: Cube, call: Any, error: type[Exception]) -> N
     cube.add("The garden is large.")
     with pytest.raises(error):
         call(cube)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda m, c: c.search("x", limit="5"), "limit"),
+        (lambda m, c: c.search("x", limit=5.5), "limit"),
+        (lambda m, c: c.search("x", limit=True), "limit"),
+        (lambda m, c: c.search("x", budget_tokens="many"), "budget_tokens"),
+        (lambda m, c: c.search("x", types="fact"), "must be a list"),
+        (lambda m, c: c.list(limit=None), "limit"),
+        (lambda m, c: c.list(limit="5"), "limit"),
+        (lambda m, c: c.list(limit=True), "limit"),
+        (lambda m, c: c.list(user=5), "must be a string"),
+        (lambda m, c: c.add("x", priority=True), "priority"),
+        (lambda m, c: c.add("x", derived_from="01M8129K8KCX4ST3XS33N7G9M4"), "must be a list"),
+        (lambda m, c: c.branch(None), "name|cube"),
+        (lambda m, c: c.branch(5), "must be a string"),
+        (lambda m, c: m.cube(None), "name|cube"),
+        (lambda m, c: m.cube(["x"]), "must be a string"),
+        (lambda m, c: m.cube("../x").list(), "no name for a cube"),
+        (lambda m, c: m.grant(None, None, cube=None), "principal|cube"),
+        (lambda m, c: m.grant("ana", "reader", cube=5), "cube"),
+    ],
+)
+def test_what_is_asked_wrongly_is_invalid_at_each_door(memory: System, cube: Cube, call: Any, told: str) -> None:
+    with pytest.raises(Invalid, match=told):
+        call(memory, cube)
+    assert cube.list() == []
+
+
+def test_a_folder_that_is_no_path_makes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Invalid, match="no path"):
+        MemOS.open(5)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_not_there_is_missing(cube: Cube, tmp_path: Path) -> None:
+    with pytest.raises(Missing, match="There is no file"):
+        cube.import_file(tmp_path / "nope.jsonl")
 
 
 def test_a_file_goes_in_with_progress_and_comes_out(cube: Cube, tmp_path: Path) -> None:
@@ -203,6 +273,7 @@ def answering(*answers: bytes) -> Iterator[str]:
         thread.join(SECONDS)
 
 
+CUBE = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{"cube":"main"}'
 LIVE = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n{"status":"live"}'
 
 
@@ -210,7 +281,7 @@ def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None
     file = tmp_path / "out.jsonl"
     file.write_text("an older export")
     cut = b'HTTP/1.1 200 OK\r\nX-Loci-Export: {"memories": 9}\r\nContent-Length: 900\r\n\r\nonly the beginning'
-    with answering(LIVE, cut) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
+    with answering(LIVE, CUBE, cut) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
         memory.cube("main").export(file, overwrite=True)
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("out.jsonl", "an older export")]
 
@@ -270,3 +341,64 @@ def test_where_nothing_answers_it_is_unavailable(tmp_path: Path) -> None:
         memory.cube("main").list()
     with serving(tmp_path / "vault", "--open", "--port", server.url.rsplit(":", 1)[1]):
         assert len(memory.cube("main").list()) == 1, "and when it is back, the same connection goes on"
+
+
+SAID = ("I like tea.", "I like jam.")
+
+
+def said(text: str) -> Message:
+    return Message("user", text)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        lambda: (Message("user", text) for text in SAID),
+        lambda: map(said, SAID),
+        lambda: iter([{"role": "user", "content": text} for text in SAID]),
+        lambda: {text: Message("user", text) for text in SAID}.values(),
+    ],
+)
+def test_messages_of_an_iterator_are_the_messages(cube: Cube, words: Any) -> None:
+    assert len(cube.add(words()).ids) == 2
+    assert [memory.text for memory in cube.list()] == list(SAID)
+    assert cube.once("k").add(words()) == cube.once("k").add(words()), "and the same ones, asked again"
+
+
+def test_what_a_message_names_beside_its_fields_is_noted(cube: Cube) -> None:
+    told = [{"role": "user", "text": text, "id": uuid.UUID(int=place), "trust": object()} for place, text in enumerate(SAID)]
+    cube.add(told)
+    assert [memory.text for memory in cube.list()] == list(SAID)
+    assert cube.log(verb="add")[-1].detail["ignored"] in (["trust"], ("trust",))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c, id: c.add(b"I like tea."),
+        lambda c, id: c.add(Path("/etc/passwd")),
+        lambda c, id: c.add(ValueError("boom")),
+        lambda c, id: c.add([b"I like tea."]),
+        lambda c, id: c.add(Message("user", b"I like tea.")),
+        lambda c, id: c.add(Message("user", "x", metadata={"o": object()})),
+        lambda c, id: c.add("x", user=b"ann"),
+        lambda c, id: c.add("x", user=5),
+        lambda c, id: c.add("x", metadata={"o": object()}),
+        lambda c, id: c.add("x", metadata={1: 2}),
+        lambda c, id: c.add("x", metadata={"s": {1}}),
+        lambda c, id: c.add("x", metadata={"at": MAY}),
+        lambda c, id: c.add("x", expires="tomorrow"),
+        lambda c, id: c.update(id, b"new"),
+        lambda c, id: c.update(id, (word for word in "new")),
+        lambda c, id: c.search(b"tea"),
+        lambda c, id: c.search("tea", where={"at": MAY}),
+        lambda c, id: c.search("tea", where={"at": b"x"}),
+        lambda c, id: c.list(user=Path("ann")),
+        lambda c, id: c.forget(id, reason=b"why"),
+    ],
+)
+def test_what_is_no_such_value_is_refused_and_changes_nothing(cube: Cube, call: Any) -> None:
+    (id,) = cube.add("I like tea.").ids
+    with pytest.raises(Invalid):
+        call(cube, id)
+    assert [(memory.text, memory.scope.user, memory.version) for memory in cube.list()] == [("I like tea.", None, 1)]

@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,24 @@ def test_a_list_shows_one_moment_whatever_is_written_meanwhile(server: Server) -
     assert "in the cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=", user="ana")["detail"]
 
 
+@pytest.mark.parametrize("is_gone", ["erased", "run out", "last erased"])
+def test_what_goes_between_two_pages_moves_nothing(server: Server, is_gone: str) -> None:
+    cube = f"cubes/{is_gone.replace(' ', '-')}"
+    ends = {"expires": (datetime.now(UTC) + timedelta(seconds=2)).isoformat()} if is_gone == "run out" else {}
+    ids = [server.call(f"{cube}/add", messages=f"House {n} is blue.", user="er", **(ends if n < 2 else {}))["ids"][0] for n in range(6)]
+    page = server.call(f"{cube}/list", user="er", limit=3)
+    seen = [one["id"] for one in page["items"]]
+    if is_gone == "run out":
+        while len(server.call(f"{cube}/list", user="er")["items"]) > 4:
+            time.sleep(0.1)
+    else:
+        server.call(f"{cube}/erase", id=ids[2 if is_gone == "last erased" else 0])
+    while "next" in page:
+        page = server.call(f"{cube}/list", cursor=page["next"])
+        seen += [one["id"] for one in page["items"]]
+    assert seen == ids
+
+
 def test_a_file_comes_in_with_its_progress_and_goes_out_whole(server: Server) -> None:
     talk = [{"role": "user", "content": f"Room {n} is cold."} for n in range(30)]
     with server.http.stream(
@@ -179,7 +198,10 @@ def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> No
     [
         ("cubes/main/serch", {}, 404, "Did you mean search?"),
         ("cubes/main/search", {}, 422, "needs question"),
-        ("cubes/main/search", {"question": 7}, 422, "question: 7 is no str"),
+        ("cubes/main/search", {"question": 7}, 422, "question: 7 must be a string"),
+        ("cubes/main/search", {"question": "x", "user": 5}, 422, "user: 5 must be a string"),
+        ("cubes/main/search", {"question": "x", "limit": True}, 422, "limit: True must be a whole number"),
+        ("cubes/main/add", {"messages": "x", "priority": True}, 422, "priority: True must be a whole number"),
         ("cubes/main/search", {"qestion": "x"}, 422, "Did you mean 'question'?"),
         ("cubes/main/search", {"question": "x", "limit": 1001}, 413, "at most 1,000"),
         ("cubes/main/search", {"question": "x", "since": "yesterday"}, 422, "ISO 8601"),
@@ -200,6 +222,21 @@ def test_what_is_asked_wrongly_is_told_with_the_next_step(
     server: Server, path: str, fields: dict[str, Any], status: int, told: str
 ) -> None:
     assert told in server.fails(path, status, **fields)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("cubes/main/list?user=ana&limit=1", "no user, limit in its address"),
+        ("cubes/main/export?user=ana", "no user in its address"),
+        ("cubes/main/erase?user=ana", "no user in its address"),
+        ("grants?x=1", "no x in its address"),
+        ("cubes/main/import_file?user=ana&user=ben", "user is in the address more than once"),
+    ],
+)
+def test_a_field_in_the_address_is_not_left_out_silently(server: Server, path: str, told: str) -> None:
+    server.call("cubes/main/add", messages="I live in Porto.", user="ana")
+    assert told in problem(server.http.post(f"/api/{path}", json={}), 422)["detail"]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b'{"question": NaN}', b"\xff", b"[" * 100_000])
@@ -239,6 +276,77 @@ def test_a_key_opens_what_was_granted_and_no_more(vault: Path, header: str) -> N
         server.fails("cubes/main/add", 403, messages="I live in Faro.", user="ana")
         server.fails("cubes/other/list", 403)
         server.fails("keys", 403)
+
+
+def test_a_grant_on_a_cube_that_is_not_there_says_who_makes_it(tmp_path: Path) -> None:
+    def loci(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "loci", *words, "--vault", str(tmp_path / "vault")]
+        return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=True)
+
+    assert "there is no cube shared yet" in loci("grant", "app", "writer", "--on", "shared").stderr
+    assert "no cube" not in loci("grant", "app", "reader", "--on", "team.*").stderr
+    key = loci("key", "app").stdout.strip()
+    with serving(tmp_path / "vault", key=key) as server:
+        told = server.fails("cubes/shared/add", 404, messages="I live in Porto.")["detail"]
+        assert "Its owner makes it by adding to it (`loci add TEXT --cube shared`)" in told
+        loci("add", "The garden is large.", "--cube", "shared")
+        assert server.call("cubes/shared/add", messages="I live in Porto.")["ids"]
+    assert "no cube" not in loci("grant", "app", "curator", "--on", "shared").stderr
+
+
+@pytest.mark.parametrize(
+    ("limits", "path", "fields"),
+    [
+        ({"role": "reader"}, "cubes/main/add", {"messages": "x"}),
+        ({"role": "reader"}, "cubes/main/forget", {"id": "01M8129K8KCX4ST3XS33N7G9M4"}),
+        ({"cube": "other"}, "cubes/main/search", {"question": "x"}),
+        ({"user": "ana"}, "cubes/main/stats", {}),
+    ],
+)
+def test_a_key_that_is_too_narrow_says_so(vault: Path, limits: dict[str, str], path: str, fields: dict[str, Any]) -> None:
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        memory.grant("t1", "owner", cube="main")
+        memory.grant("t1", "owner", cube="other")
+        narrow, strange = memory.issue_key("t1", **limits)[1], memory.issue_key("nobody", **limits)[1]
+    (word, name), *_ = limits.items()
+    with serving(vault, key=narrow) as server:
+        told = server.fails(path, 403, **fields)["detail"]
+        assert f"this key is narrowed to {word} {name}" in told and "loci key t1" in told and "loci grant" not in told
+        if "user" in limits:
+            assert "there is one for user 'ana'" in server.fails("cubes/main/list", 403)["detail"], "and what would do, where that is all"
+        server.http.headers["Authorization"] = f"Bearer {strange}"
+        assert "narrowed" not in server.fails(path, 403, **fields)["detail"]
+
+
+def test_the_owner_of_a_cube_sees_who_has_access_to_it(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        mine = memory.grant("t1", "owner", cube="main")
+        here = [
+            memory.grant("ana", "reader", cube="main", user="ana"),
+            memory.grant("*", "reader", cube="main"),
+            memory.grant("aud", "auditor", cube="*"),
+        ]
+        memory.grant("ben", "reader", cube="other")
+        part = memory.grant("t2", "owner", cube="main", user="ben")
+        owner, other, within = (memory.issue_key(name)[1] for name in ("t1", "ben", "t2"))
+        narrow = memory.issue_key("t1", user="ana")[1]
+    with serving(vault, key=owner) as server:
+        seen = server.call("grants")["items"]
+        assert [one["id"] for one in seen] == [mine.id, *(one.id for one in here), part.id] and {one["cube"] for one in seen} == {"main"}
+        for key, expected in ((other, 2), (within, 2), (narrow, 2)):
+            server.http.headers["Authorization"] = f"Bearer {key}"
+            assert len(server.call("grants")["items"]) == expected, "their own, and those of everybody"
+
+
+def test_a_stranger_does_not_learn_on_which_cube_a_grant_is(vault: Path) -> None:
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        grant = memory.grant("ana", "reader", cube="secret-plans").id
+        memory.grant("ben", "reader", cube="secret-plans")
+        strangers, bens = memory.issue_key("nobody")[1], memory.issue_key("ben")[1]
+    with serving(vault, key=strangers) as server:
+        assert server.fails("revoke", 403, id=grant) == server.fails("revoke", 403, id="01M8129K8KCX4ST3XS33N7G9M4")
+        server.http.headers["Authorization"] = f"Bearer {bens}"
+        assert "secret-plans" in server.fails("revoke", 403, id=grant)["detail"]
 
 
 def test_a_key_that_is_revoked_is_none_from_the_next_call_on(vault: Path) -> None:

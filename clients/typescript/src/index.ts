@@ -60,7 +60,7 @@ type Carried = "import_file" | "export";
 export type CubeVerbs = { [P in keyof paths as P extends `${OfCube}${infer V}` ? (V extends Carried ? never : V) : never]: Call<P> };
 /** The verbs of the vault. */
 export type VaultVerbs = {
-  [P in keyof paths as P extends `/api/${infer V}` ? (V extends `${string}/${string}` ? never : V) : never]: Call<P>;
+  [P in keyof paths as P extends `/api/${infer V}` ? (V extends "cube" | `${string}/${string}` ? never : V) : never]: Call<P>;
 };
 
 /** A cube of a vault behind a server. */
@@ -76,13 +76,22 @@ export interface Cube extends CubeVerbs {
 
 /** A vault behind a server. */
 export interface Memory extends VaultVerbs {
+  /** The cube of that name, whether it is there or not. What is first added to it makes it. */
   cube(name: string): Cube;
+  /** The cube of that name, made where it is not there. */
+  createCube(name: string): Promise<Cube>;
 }
 
 /** The vault that `loci serve` has at an address. */
 export function connect(url: string, options: Options = {}): Memory {
   const link = new Link(url.replace(/\/+$/, ""), options);
-  return verbs("/api", link, { cube: (name: string) => cubeOf(name, link) }) as unknown as Memory;
+  return verbs("/api", link, {
+    cube: (name: string) => cubeOf(name, link),
+    createCube: async (name: string) => {
+      await link.call("/api/cube", "cube", { name });
+      return cubeOf(name, link);
+    },
+  }) as unknown as Memory;
 }
 
 function cubeOf(name: string, link: Link): Cube {

@@ -20,6 +20,11 @@ test("what is added is found, corrected and explained", async () => {
   assert.ok((await memory.cubes()).items.includes("typed"));
 });
 
+test("a cube can be made before anything is added to it", async () => {
+  const cube = await memory.createCube("fresh");
+  assert.deepEqual((await cube.search({ question: "hello?", user: "ann" })).hits, []);
+});
+
 test("errors have their code, and what is particular to them", async () => {
   const cube = memory.cube("typed");
   await assert.rejects(cube.get({ id: "nothing" }), (error) => error instanceof LociError && error.code === "missing" && error.status === 404);

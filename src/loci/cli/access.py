@@ -34,6 +34,11 @@ def grant(place: Place, principal: str, role: str, channel: str | None, as_json:
 
     with _opened(place) as memory:
         made = memory.grant(principal, role, channel=channel_of(channel), **limits)
+        is_there = made.cube.endswith("*") or made.cube in memory.cubes()
+    if not is_there:
+        click.echo(
+            f"note: there is no cube {made.cube} yet. Its owner makes it by adding to it: `loci add TEXT --cube {made.cube}`.", err=True
+        )
     if as_json:
         emit(made)
     else:

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from loci.errors import Denied, LociError, Missing, ReadOnly, missing
 from loci.infrastructure.credentials import is_valid
-from loci.policy.access import EVERYBODY, HIDDEN, OWNER, OWNS, READS, ROLES, Decision, admits, covers, decide, is_live, narrowed, within
+from loci.policy.access import (
+    EVERYBODY,
+    HIDDEN,
+    OWNER,
+    OWNS,
+    READS,
+    WHOLE,
+    WRITES,
+    Decision,
+    admits,
+    covers,
+    decide,
+    fits,
+    is_whole,
+    narrowed,
+    within,
+)  # fmt: skip
 from loci.policy.lifecycle import FINDABLE
 from loci.policy.trust import least
 from loci.ports import Act, Clock, Registry, RowFilter
@@ -85,17 +102,61 @@ class Governance:
     def is_reader(self) -> bool:
         """Whether the principal may search anything at all. Spends nothing, and is not noted."""
         now = self.clock.now()
-        live = (grant for grant in self.grants() if is_live(grant, self.principal, grant.cube, now))
-        return self.is_owner or any("search" in ROLES[grant.role] for grant in live)
+        return self.is_owner or any(fits(grant, self.principal, "search", grant.cube, now) for grant in self.grants())
 
     def grants(self) -> list[Grant]:
         """What this principal was given, as far as its key and the bounds go."""
-        if not self.is_live:
-            return []
-        given = narrowed((OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY), self.key)
+        return self._grants(self.key) if self.is_live else []
+
+    def _grants(self, key: Key | None) -> list[Grant]:
+        given = narrowed((OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY), key)
         for bounds in self.bounds:
             given = within(given, bounds)
         return given
+
+    def seen(self) -> list[Grant]:
+        """The grants that this principal may look at: all of a vault that it owns; else its own, and those of others as far as they are about cubes whose grants
+        it may look at."""
+        if self.is_owner:
+            return self.registry.grants()
+        own, now = self.grants(), self.clock.now()
+        found = {grant.id: grant for grant in own}
+        for mine in own:
+            if fits(mine, self.principal, "grants", mine.cube, now) and is_whole(mine):
+                found = {grant.id: grant for grant in within(self.registry.grants(), Scope(mine.cube))} | found
+        return [found[id] for id in sorted(found)]
+
+    def unknown(self, cube: str) -> str:
+        """Why a cube is none that the principal has to do with, and what would help."""
+        if self.is_live and self._is_narrow and any(covers(grant.cube, cube) for grant in self._grants(None)):
+            return self._wider()
+        return f"{self.principal!r} has no grant for it. `loci grant` gives one."
+
+    @property
+    def _is_narrow(self) -> bool:
+        """Whether the key opens less than its principal may."""
+        return self.key is not None and (self.key.role, self.key.cube, self.key.user) != (None, None, None)
+
+    def _wider(self) -> str:
+        named = {} if self.key is None else {"role": self.key.role, "cube": self.key.cube, "user": self.key.user}
+        told = ", ".join(f"{word} {name}" for word, name in named.items() if name is not None)
+        return f"this key is narrowed to {told}, and {self.principal!r} has a grant that reaches further. Use a wider key (`loci key {self.principal}`)"
+
+    def _explained(self, verb: str, scope: Scope, decision: Decision, now: datetime) -> Decision:
+        """The same refusal; where the principal may do it, and only its key is too narrow, with that for the reason. What a grant is looked for by is the verb
+        and the cube alone: of whose memories there are, it tells nothing."""
+        if (
+            decision.is_allowed
+            or decision.reason == HIDDEN
+            or not (self.is_live and self._is_narrow)
+            or (verb in WRITES and not self.is_writable)
+        ):
+            return decision
+        mine, wide = (
+            any(fits(grant, self.principal, verb, scope.cube, now) and (verb not in WHOLE or is_whole(grant)) for grant in grants)
+            for grants in (self.grants(), self._grants(None))
+        )
+        return Decision(False, self._wider()) if wide and not mine else decision
 
     def admits(self, rows: RowFilter, memory: str, scope_of: FindScope) -> bool:
         """Whether a memory is among the rows of a call."""
@@ -103,7 +164,8 @@ class Governance:
 
     def _decide(self, verb: str, scope: Scope, memory: str | None = None) -> Decision:
         grants = (OWNS,) if self.is_owner else self.grants()
-        decision = decide(self.principal, verb, scope, grants, self.clock.now(), self.is_writable, memory)
+        now = self.clock.now()
+        decision = self._explained(verb, scope, decide(self.principal, verb, scope, grants, now, self.is_writable, memory), now)
         if decision.is_allowed and decision.spends is not None and not self.registry.spend(decision.spends):
             return Decision(False, f"grant {decision.spends} is used up")
         return decision

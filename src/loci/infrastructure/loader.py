@@ -8,10 +8,11 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from loci.errors import Denied, Invalid, Malformed, Missing, TooLarge
 from loci.infrastructure import chatgpt, claude, foreign, formats, graphiti, langgraph, letta, mem0, memos, signature
@@ -163,13 +164,12 @@ def detect(sheet: Sheet) -> str:
     return next((format for format, needed in BY_KEYS if needed <= keys), "messages")
 
 
-def _bytes(path: Path) -> bytes:
+@contextmanager
+def opening(path: Path) -> Iterator[BinaryIO]:
+    """A file to be read inside the block. Raises `Missing`, `Denied` or `Invalid` where it cannot be."""
     try:
         with path.open("rb") as file:
-            pieces, size = [], 0
-            while size <= MAX_FILE_BYTES and (piece := file.read(PIECE_BYTES)):  # to ask for all at once would take the room for it
-                pieces.append(piece)
-                size += len(piece)
+            yield file
     except FileNotFoundError as error:
         raise Missing(f"There is no file {path}.") from error
     except IsADirectoryError as error:
@@ -178,6 +178,14 @@ def _bytes(path: Path) -> bytes:
         raise Denied(f"{path} cannot be read: {error.strerror}.") from error
     except OSError as error:
         raise Invalid(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _bytes(path: Path) -> bytes:
+    with opening(path) as file:
+        pieces, size = [], 0
+        while size <= MAX_FILE_BYTES and (piece := file.read(PIECE_BYTES)):  # to ask for all at once would take the room for it
+            pieces.append(piece)
+            size += len(piece)
     if size > MAX_FILE_BYTES:
         raise TooLarge(f"{path.name} is larger than {MAX_FILE_BYTES:,} bytes. Split it; nothing was imported.")
     return b"".join(pieces)

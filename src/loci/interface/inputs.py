@@ -33,13 +33,19 @@ MAX_RANK, MAX_TOKENS, MAX_EXPOSURES, MAX_MINUTES = 1024, 4096, 100_000, 7 * 24 *
 MAX_UPDATES = 100_000  # of an adapter that is trained on
 
 
+def kept(value: Any) -> Any:
+    """A value that can be read more than once: several things, an iterator's or a view's, as a list."""
+    is_one = not isinstance(value, Iterable) or isinstance(value, str | bytes | bytearray | Mapping | Sequence)
+    return value if is_one else list(value)
+
+
 def messages_of(words: Words) -> list[Message]:
     """Messages from what people pass: a text, a message, a chat dictionary, or several."""
     if isinstance(words, str):
         return [Message("user", words)]
     if isinstance(words, Message | Mapping):
         words = [words]
-    if not isinstance(words, Iterable):
+    if not isinstance(words, Iterable) or isinstance(words, bytes | bytearray):
         raise Invalid(f"messages is {words!r:.100}; it must be a text, a message, or several. Nothing was stored.")
     return [_with_role(w if isinstance(w, Message) else _message(w, place), place) for place, w in enumerate(words, 1)]
 
@@ -210,9 +216,15 @@ def principal_of(name: str) -> str:
     return name
 
 
+def cube_of(name: str) -> str:
+    """A cube's name; whether a cube can be called so is for the vault to say."""
+    check_text(name, "cube")
+    return name
+
+
 def cubes_of(cube: str) -> str:
     """A cube's name, or a path: "team.*" for what is below it, "*" for every cube."""
-    if not CUBES.fullmatch(cube):
+    if not isinstance(cube, str) or not CUBES.fullmatch(cube):
         raise Invalid(f"cube is {cube!r:.100}; it must be the name of a cube, a path such as 'team.*', or '*' for all.")
     return cube
 
@@ -286,8 +298,15 @@ def sure(at: datetime, what: str) -> datetime:
 
 def number(value: int, what: str, least: int, most: int) -> int:
     """A whole number within its limits."""
-    if not isinstance(value, int) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise Invalid(f"{what} is {value!r:.100}; it must be a whole number from {least:,} to {most:,}.")
+    return value
+
+
+def whole(value: int | None, what: str) -> int | None:
+    """A whole number, or none; its limits are whose it is."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise Invalid(f"{what} is {value!r:.100}; it must be a whole number.")
     return value
 
 
@@ -345,7 +364,14 @@ def divergence(value: float, what: str) -> float:
 
 def types_of(values: Iterable[Type | str]) -> tuple[Type, ...]:
     """Types of memory by their names, each once."""
-    return tuple(dict.fromkeys(map(type_of, values)))
+    return tuple(dict.fromkeys(map(type_of, several(values, "types"))))
+
+
+def several(values: Iterable[Any], what: str) -> tuple[Any, ...]:
+    """Several things. A text is none: it would be taken for its letters."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise Invalid(f"{what} is {values!r:.100}; it must be a list.")
+    return tuple(values)
 
 
 def type_of(value: Type | str) -> Type:

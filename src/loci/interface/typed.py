@@ -14,6 +14,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from loci.errors import Invalid
 
 MOST = (1 << 63) - 1  # of whole numbers, as files keep them
+CALLED = {
+    str: "a string", int: "a whole number", float: "a number", bool: "true or false", bytes: "bytes in hex", Path: "a path",
+    datetime: "a time in ISO 8601", types.NoneType: "null",
+}  # fmt: skip
 
 
 def typed(kind: Any, value: Any) -> Any:
@@ -57,13 +61,13 @@ def _single(kind: Any, value: Any) -> Any:
         return _member(kind, value)
     elif isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    raise Invalid(f"{value!r:.100} is no {getattr(kind, '__name__', kind)}.")
+    raise Invalid(f"{value!r:.100} must be {CALLED.get(kind, getattr(kind, '__name__', kind))}.")
 
 
 def _one_of(kinds: Sequence[Any], value: Any) -> Any:
     """As the first of several types that it is."""
     told = ""
-    for kind in sorted(kinds, key=lambda one: one is str):  # a time is spelt as a string too
+    for kind in sorted(kinds, key=lambda one: (one is types.NoneType, one is str)):  # a time is spelt as a string too
         try:
             return typed(kind, value)
         except Invalid as error:

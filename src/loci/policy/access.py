@@ -118,7 +118,7 @@ def decide(
         return Decision(False, f"{verb!r} is no verb of Loci's")
     if verb in WRITES and not is_writable:
         return Decision(False, "this vault was opened for reading only")
-    fitting = [g for g in grants if verb in ROLES[g.role] and is_live(g, principal, scope.cube, now)]
+    fitting = [g for g in grants if fits(g, principal, verb, scope.cube, now)]
     if not fitting:
         role = next(role for role, verbs in ROLES.items() if verb in verbs)
         return Decision(False, f"{principal!r} has no grant for it; `loci grant {principal} {role.value} --on {scope.cube}` would be one")
@@ -213,6 +213,11 @@ def is_live(grant: Grant, principal: str, cube: str, now: datetime) -> bool:
     """Whether it is this principal's, for this cube, and neither run out nor used up."""
     is_theirs = grant.principal in (principal, EVERYBODY) and covers(grant.cube, cube)
     return is_theirs and (grant.expires is None or now < grant.expires) and (grant.uses is None or grant.uses > 0)
+
+
+def fits(grant: Grant, principal: str, verb: str, cube: str, now: datetime) -> bool:
+    """Whether it lets this principal do this to some of this cube."""
+    return verb in ROLES[grant.role] and is_live(grant, principal, cube, now)
 
 
 def _first(grants: Sequence[Grant]) -> Grant:

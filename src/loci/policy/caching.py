@@ -99,6 +99,8 @@ class Usage:
 
 def usage_of(said: Mapping[str, object]) -> Usage:
     """The figures of a response's ``usage``, in Anthropic's words or in OpenAI's. Raises `Invalid` where it holds neither."""
+    if not isinstance(said, Mapping):
+        raise Invalid(f"The usage is {said!r:.100}; it must be a dictionary: the response's `usage`, as the provider gave it.")
     details = said.get("prompt_tokens_details", said.get("input_tokens_details"))
     if "cache_read_input_tokens" in said:
         read, written = _count(said, "cache_read_input_tokens"), _count(said, "cache_creation_input_tokens")

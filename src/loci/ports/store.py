@@ -349,6 +349,9 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
         """Memories in the order they were remembered."""
 
+    def page(self, at: RowFilter, limit: int, offset: int, after: int) -> tuple[list[Memory], int]:
+        """As ``select``, of those behind the place ``after`` (0: all), and the place of the last one: it stays where it is, whatever goes before it."""
+
     def count(self, at: RowFilter) -> int: ...
 
     def counted(self, at: RowFilter) -> Counts:

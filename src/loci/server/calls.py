@@ -7,7 +7,7 @@ import difflib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_origin, get_type_hints
 
@@ -175,27 +175,35 @@ def _generated(made: Generation, tell: Tell | None) -> Answer:
 
 
 def _page(cube: Cube, call: Call, given: Mapping[str, Any]) -> Answer:
-    """A page of a list, and as ``next`` where the following one begins. Every page shows what was known when the first was read: what is added, changed
-    or forgotten meanwhile moves nothing from one page to another."""
-    asked = call.taken(_resumed(given))
-    asked |= {"limit": asked.get("limit", PAGE), "known_at": asked.get("known_at", datetime.now(UTC)), "offset": asked.get("offset", 0)}
-    found = call.what(cube, **asked)
+    """A page of a list, and as ``next`` where the following one begins. Every page shows what was known when the first was read, behind the last of the
+    page before: what is added, changed, forgotten or erased meanwhile moves nothing from one page to another."""
+    begun = _resumed(given)
+    asked = {"limit": PAGE, **call.taken(begun.asked)}
+    moment = begun.moment or datetime.now(UTC)
+    found, after = cube.page(moment, begun.after, **asked)
     if not found or len(found) < asked["limit"]:
         return answered(found)
-    told = json.dumps(plain({**asked, "offset": asked["offset"] + len(found)}))
-    return answered(found) | {"next": base64.urlsafe_b64encode(told.encode()).decode()}
+    told = {"asked": {name: value for name, value in asked.items() if name != "offset"}, "moment": moment, "after": after}
+    return answered(found) | {"next": base64.urlsafe_b64encode(json.dumps(plain(told)).encode()).decode()}
 
 
-def _resumed(given: Mapping[str, Any]) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A list that is shown page by page: what was asked, when its first page was read (None: this is it), and the place of the last that was shown."""
+
+    asked: Mapping[str, Any]
+    moment: datetime | None = None
+    after: int = 0
+
+
+def _resumed(given: Mapping[str, Any]) -> Begun:
     """What a page is asked for, from its cursor if it has one."""
     if given.get(CURSOR) is None:
-        return {name: value for name, value in given.items() if name != CURSOR}
+        return Begun({name: value for name, value in given.items() if name != CURSOR})
     if others := [name for name in given if name not in (CURSOR, "limit")]:
         raise Invalid(f"{', '.join(others)}: what is asked for is in the cursor; beside it goes limit alone.")
     try:
-        asked = json.loads(base64.urlsafe_b64decode(str(given[CURSOR]).encode()))
-    except (ValueError, RecursionError) as error:
+        begun: Begun = typed(Begun, json.loads(base64.urlsafe_b64decode(str(given[CURSOR]).encode())))
+    except (ValueError, RecursionError, Invalid) as error:
         raise Invalid(NO_CURSOR) from error
-    if not isinstance(asked, dict):
-        raise Invalid(NO_CURSOR)
-    return {**asked, "limit": given.get("limit", asked.get("limit"))}
+    return begun if given.get("limit") is None else replace(begun, asked={**begun.asked, "limit": given["limit"]})

@@ -64,7 +64,7 @@ class Verbs:
         name, verb = request.path_params["cube"], request.path_params["verb"]
         call = named(CUBE_CALLS, verb, STAYING)
         request.scope[VERB] = verb
-        given, key = await fields(request), key_of(request, call)
+        given, key = await _asked(request, verb), key_of(request, call)
         if call.is_told and EVENTS in request.headers.get("accept", ""):
             return self._events(lambda tell: _answer(request, name, call, given, key, tell))
         return await self.run(lambda: made(_answer(request, name, call, given, key)), is_long=call.is_long)
@@ -73,13 +73,13 @@ class Verbs:
         verb = request.path_params["verb"]
         call = named(VAULT_CALLS, verb, VAULT_STAYING)
         request.scope[VERB] = verb
-        given = await fields(request)
+        given = await _asked(request, verb)
         key_of(request, call)
         return await self.run(lambda: made(call_vault(opened(request), call, given)), is_long=call.is_long)
 
     async def _import(self, request: Request) -> Response:
         """The file is the body, and the fields are in the query."""
-        given = IMPORT.queried(dict(request.query_params))
+        given = IMPORT.queried(_once(request))
         request.scope[VERB] = "import_file"
         if "path" in given:
             raise Invalid("path names a file of the server's machine; send the file itself as the body, and its name as `name`.")
@@ -104,7 +104,7 @@ class Verbs:
     async def _export(self, request: Request) -> Response:
         """The cube's file as a download; what it holds, in a header."""
         request.scope[VERB] = "export"
-        if await fields(request):
+        if await _asked(request, "export"):
             raise Invalid("export takes no fields here: the file is the answer. To sign it, export where the vault is.")
         name = request.path_params["cube"]
 
@@ -231,6 +231,23 @@ async def fields(request: Request) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Malformed("The body must be a JSON object with the verb's fields.")
     return given
+
+
+async def _asked(request: Request, verb: str) -> dict[str, Any]:
+    """The fields of a verb, which are the body's alone. Raises `Invalid` for what stands in the address: whoever narrows a call must not find that it did more."""
+    if named := list(request.query_params):
+        raise Invalid(
+            f"{verb} takes no {', '.join(named):.100} in its address: its fields go into the body, as a JSON object. Nothing was done."
+        )
+    return await fields(request)
+
+
+def _once(request: Request) -> dict[str, str]:
+    """The words of a query. Raises `Invalid` for one that is given twice."""
+    for name in request.query_params:
+        if len(request.query_params.getlist(name)) > 1:
+            raise Invalid(f"{name:.100} is in the address more than once: give it once. Nothing was done.")
+    return dict(request.query_params)
 
 
 def _no_number(name: str) -> NoReturn:

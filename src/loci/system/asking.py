@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from loci.interface import inputs
 from loci.interface.filters import where_of
-from loci.interface.inputs import aware
+from loci.interface.inputs import aware, sure
 from loci.operation.activation import Activations
 from loci.operation.operator import Operator, Ranked
 from loci.policy.fusion import Ranker
@@ -65,6 +66,7 @@ class Asking(Gated):
 
     def _query(self, rows: RowFilter, question: str, limit: int | None, budget_tokens: int | None) -> Query:
         """A question over the rows that the gate has let through."""
+        limit, budget_tokens = inputs.whole(limit, "limit"), inputs.whole(budget_tokens, "budget_tokens")
         usual = self._parts.limit if budget_tokens is None else min(max(budget_tokens // LINE_TOKENS, self._parts.limit), FILL_LIMIT)
         return Query(
             call=self._call(inputs.question(question), rows),
@@ -162,13 +164,23 @@ class Asking(Gated):
     ) -> list[Memory]:
         """Memories in the order they were remembered, at present or as they held then; ``where`` and ``expired`` as in `search`."""
         at = self._listed(
-            "list", inputs.scope_of(self.name, user, agent, session), as_of, known_at, types, where, archived=archived, expired=expired
-        )
-        found = self._store.select(
-            at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE)
-        )
+            "list", user=user, agent=agent, session=session, as_of=as_of, known_at=known_at, types=types, where=where, archived=archived, expired=expired
+        )  # fmt: skip
+        return [*self._cut(at, limit, offset, 0)[0]]
+
+    def page(self, moment: datetime, after: int = 0, *, limit: int = 100, offset: int = 0, **asked: Any) -> tuple[Sequence[Memory], int]:
+        """A page of what `list` would have shown at a moment, of memories behind the place ``after``, and the place of its last one. What is erased,
+        forgotten or runs out between two pages moves nothing from one to the other."""
+        at = replace(self._listed("list", **{"known_at": moment, **asked}), now=sure(moment, "moment"))
+        return self._cut(at, limit, offset, after)
+
+    def _cut(self, at: RowFilter, limit: int, offset: int, after: int) -> tuple[Sequence[Memory], int]:
+        found, place = self._store.page(
+            at, inputs.number(limit, "limit", 0, inputs.MAX_PAGE), inputs.number(offset, "offset", 0, inputs.MAX_PAGE),
+            inputs.number(after, "after", 0, inputs.MAX_PAGE),
+        )  # fmt: skip
         self._note_read("list", [memory.id for memory in found])
-        return found
+        return found, place
 
     def count(
         self,
@@ -186,8 +198,8 @@ class Asking(Gated):
         """How many memories `list` would show, without a limit, and of what: by type, state, channel, trust, user, speaker, origin and day; and which
         of them answers cite most of late."""
         at = self._listed(
-            "count", inputs.scope_of(self.name, user, agent, session), as_of, known_at, types, where, archived=archived, expired=expired
-        )
+            "count", user=user, agent=agent, session=session, as_of=as_of, known_at=known_at, types=types, where=where, archived=archived, expired=expired
+        )  # fmt: skip
         with self._store.snapshot():
             found, warm = self._store.counted(at), self._store.warm(at)
         self._note_read("count", ())
@@ -195,11 +207,12 @@ class Asking(Gated):
         return replace(found, heat=dict(sorted(heats.items(), key=lambda entry: -entry[1])[:HOTTEST]))
 
     def _listed(
-        self, verb: str, scope: Scope, as_of: datetime | None, known_at: datetime | None, types: Sequence[Type | str],
-        where: Mapping[str, object] | None, *, archived: bool, expired: bool,
+        self, verb: str, *, user: str | None = None, agent: str | None = None, session: str | None = None, as_of: datetime | None = None,
+        known_at: datetime | None = None, types: Sequence[Type | str] = (), where: Mapping[str, object] | None = None, archived: bool = False,
+        expired: bool = False,
     ) -> RowFilter:  # fmt: skip
         """The rows of a list, through the gate."""
-        at = self._allow(verb, scope).rows
+        at = self._allow(verb, inputs.scope_of(self.name, user, agent, session)).rows
         return replace(
             at, states=at.states | {State.ARCHIVED} if archived else at.states, as_of=aware(as_of, "as_of"),
             known_at=aware(known_at, "known_at"), types=inputs.types_of(types), where=where_of(where), has_expired=expired,

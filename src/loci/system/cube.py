@@ -110,10 +110,10 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         """Journals what was said and remembers it. The receipt comes after the commit and names every outcome. ``origin`` names the page,
         tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these. ``metadata`` is kept with
         its memories: a JSON object that `search` and `list` filter by (``where``)."""
-        scope = inputs.scope_of(self.name, user, agent, session)
+        scope, messages = inputs.scope_of(self.name, user, agent, session), inputs.kept(messages)
         said = inputs.kept_with(inputs.messages_of(messages), metadata)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
-        parents = tuple(self.get(id) for id in derived_from)
+        parents = tuple(self.get(id) for id in inputs.several(derived_from, "derived_from"))
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
         ignored = inputs.ignored_in(messages)
         with self._parts.pace.foreground():
@@ -377,7 +377,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
     def branch(self, name: str, *, as_of: datetime | None = None) -> Cube:
         """A cube of its own that begins as this one was (``as_of``: only what was true then). Changes to one do not touch
         the other."""
-        for cube in (self.name, name):
+        for cube in (self.name, inputs.cube_of(name)):
             self._allow("branch", Scope(cube))
         moment = aware(as_of, "as_of")
 

@@ -109,6 +109,7 @@ def repeatable(verb: Callable[Concatenate[C, P], Receipt]) -> Callable[Concatena
     def asked(self: C, /, *args: P.args, **named: P.kwargs) -> Receipt:
         if self._key is None:
             return verb(self, *args, **named)
+        args, named = tuple(map(inputs.kept, args)), {name: inputs.kept(value) for name, value in named.items()}  # type: ignore[assignment]
         given = signature(verb).bind(self, *args, **named).arguments
         words = _spelled({name: value for name, value in given.items() if name != "self"})
         request = Request(

@@ -18,7 +18,7 @@ WRITING = frozenset({
 CARRYING = frozenset({"import_file", "export"})
 """Verbs whose file travels with the call."""
 VAULT_READING = frozenset({"cubes", "grants", "keys", "log", "heads", "verify"})
-VAULT_WRITING = frozenset({"grant", "revoke", "issue_key"})
+VAULT_WRITING = frozenset({"cube", "grant", "revoke", "issue_key"})
 
 FOLDERS = "Its files are on the machine that the vault is on: call it there."
 OPEN = "It hands on an open vault, which does not travel."
@@ -29,11 +29,12 @@ STAYING = {
     "rank": "It is for learning a ranker.", "quoted": "It goes with what was found already; `why` says it.", "call": "It shows how a question is read.",
     "drain": "The queue is worked where the vault is open.", "pending": "`jobs` says it.", "paused": "`jobs` says it.",
     "acting": OPEN, "once": OPEN, "close": OPEN,
+    "page": "`list` has a cursor there.",
     "kept": "Who asks again with the key of a write is given its answer.",
 }  # fmt: skip
 """Verbs and plumbing of a cube that are not for a network, and why."""
 VAULT_STAYING = {
-    "cube": OPEN, "acting": OPEN, "authenticate": OPEN, "within": OPEN, "close": OPEN,
+    "acting": OPEN, "authenticate": OPEN, "within": OPEN, "close": OPEN,
     "encrypt": "Keys of files stay on their machine.", "decrypt": "Keys of files stay on their machine.",
     "rekey": "Keys of files stay on their machine.", "shred": "Keys of files stay on their machine.",
 }  # fmt: skip

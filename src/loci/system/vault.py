@@ -50,8 +50,8 @@ class System:
         """The cube of that name, made on first use unless ``create`` is false. Raises `Invalid` for a name that is none, `Denied` for one
         that the principal has nothing to do with, whether it is there or not."""
         governance = self._parts.governance
-        if not governance.knows(name):
-            raise Denied(f"Cube {name} was refused: {governance.principal!r} has no grant for it. `loci grant` gives one.")
+        if not governance.knows(inputs.cube_of(name)):
+            raise Denied(f"Cube {name} was refused: {governance.unknown(name)}")
         found = self._cubes.get(name)
         return found if found is not None else self._found(name, create)
 
@@ -65,7 +65,10 @@ class System:
             except Missing:
                 if governance.is_owner:
                     raise
-                raise Missing(f"There is no cube {name!r}. `cubes` shows those that {governance.principal!r} has to do with.") from None
+                raise Missing(
+                    f"There is no cube {name!r} yet. Its owner makes it by adding to it (`loci add TEXT --cube {name}`); `cubes` shows those that "
+                    f"{governance.principal!r} has to do with."
+                ) from None
 
     def _opened(self, name: str, is_creating: bool) -> Cube:
         if self._root is not None:
@@ -162,18 +165,19 @@ class System:
         return made
 
     def revoke(self, id: str) -> None:
-        """Takes a grant back, or ends a key, from the next call on. Raises `Missing`."""
-        grant = next((g for g in self._parts.registry.grants() if g.id == id), None)
-        self._parts.governance.allow("revoke", Scope("*" if grant is None else grant.cube))
+        """Takes a grant back, or ends a key, from the next call on. Raises `Missing`. On which cube a grant is, only who has to do with that cube is told."""
+        governance = self._parts.governance
+        grant = next((g for g in self._parts.registry.grants() if g.id == id and governance.knows(g.cube)), None)
+        governance.allow("revoke", Scope("*" if grant is None else grant.cube))
         if grant is None:
             self._parts.registry.end_key(inputs.id_of(id), self._act("revoke", id))
         else:
             self._parts.registry.end_grant(id, self._act("revoke", id))
 
     def grants(self) -> list[Grant]:
-        """Every grant of the vault; for who does not own it, their own."""
-        governance = self._parts.governance
-        return self._parts.registry.grants() if governance.is_owner else governance.grants()
+        """Every grant of the vault; for who does not own it, their own, and for the owner of a cube those of others as far as they are about that
+        cube."""
+        return self._parts.governance.seen()
 
     def issue_key(
         self,

@@ -1,13 +1,16 @@
-"""What verbs answer, and what a dump holds, as JSON knows it: the same fields everywhere."""
+"""What verbs answer, what they are asked, and what a dump holds, as JSON knows it: the same fields everywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
 from typing import Any
+
+from loci.errors import Invalid, shown
 
 ATOMS = frozenset({str, int, float, bool, type(None)})
 SHOWN = ("ids", "is_clean")
@@ -18,6 +21,32 @@ def plain(value: Any) -> Any:
     ``ids`` as well, a report whether it ``is_clean``."""
     kind: Any = type(value)
     return value if kind in ATOMS else _way(kind)(value)
+
+
+def sent(value: Any, what: str) -> Any:
+    """An argument as JSON knows it: several things, of a set or an iterator too, as a list. Raises `Invalid` for what JSON has no form for: it would
+    arrive as something else than was meant."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping):
+        return [_sent(entry, what) for entry in value]
+    return _sent(value, what)
+
+
+def _sent(value: Any, what: str) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _sent(getattr(value, f.name), f.name) for f in fields(value)}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _sent(entry, what) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sent(entry, what) for entry in value]
+    raise Invalid(
+        f"{what} is {shown(value)}, which JSON has no form for. Hand in texts, numbers, times, lists and dictionaries. Nothing was done."
+    )
 
 
 @cache

@@ -84,12 +84,23 @@ def asked_of(filters: object, given: Mapping[str, object], method: str) -> Asked
             raise Invalid(f"The {field.name} is {theirs!r:.100} as a keyword and {ours!r:.100} in filters: give it once.")
         whose = replace(whose, **{field.name: ours if theirs is None else theirs})
     where = translated(rest)
-    where_of(where)  # what is wrong with it is told where there is nothing to look through, too
+    _check(where)  # what is wrong with it is told where there is nothing to look through, too
     if whose.is_nobody and not _names_somebody(rest):
         raise Invalid(
             f"{method}: filters must contain at least one of user_id, agent_id, run_id, app_id. Example: filters={{'user_id': 'alice'}}"
         )
     return Asked(whose, {"AND": [WHOLE, where]} if rest else WHOLE)
+
+
+def _check(where: Mapping[Any, Any]) -> None:
+    """Raises what is wrong with a filter, in mem0's words."""
+    try:
+        where_of(where)
+    except Invalid as error:
+        told = str(error)
+        for theirs, ours in HEADER.items():
+            told = told.replace(repr(ours), repr(theirs))
+        raise type(error)(told) from error
 
 
 def _simple(filters: Mapping[Any, Any]) -> tuple[dict[str, object], dict[Any, Any]]:

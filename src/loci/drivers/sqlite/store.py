@@ -253,9 +253,12 @@ class SqliteStore(Looking):
             return [ids[seq] for seq in last]
 
     def select(self, at: RowFilter, limit: int, offset: int = 0) -> list[Memory]:
+        return self.page(at, limit, offset, 0)[0]
+
+    def page(self, at: RowFilter, limit: int, offset: int, after: int) -> tuple[list[Memory], int]:
         with self._viewing(at) as (db, picture):
-            rows = picture.view.rows(at, picture.numbers)[offset : offset + limit]
-            return Reader(db, self.cube, picture.names_of).by_rows([int(r) for r in rows]) if len(rows) else []
+            rows, places = (column[offset : offset + limit].tolist() for column in picture.view.placed(at, picture.numbers, after))
+            return (Reader(db, self.cube, picture.names_of).by_rows(rows), places[-1]) if rows else ([], after)
 
     def count(self, at: RowFilter) -> int:
         with self._viewing(at) as (_, picture):

@@ -148,8 +148,15 @@ class View:
 
     def rows(self, at: RowFilter, names: Numbers) -> Column:
         """Version rows that the filter lets through, in the order they were remembered."""
+        return self.placed(at, names, 0)[0]
+
+    def placed(self, at: RowFilter, names: Numbers, after: int) -> tuple[Column, Column]:
+        """The same of memories behind the place ``after``, and the places: a memory's own number."""
         rows = self.select(at, names).rows
-        return self.column("row")[rows][np.argsort(self.column("memory")[rows], kind="stable")]
+        memories = self.column("memory")[rows]
+        order = np.argsort(memories, kind="stable")
+        order = order[np.searchsorted(memories, after, "right", sorter=order) :] if after else order
+        return self.column("row")[rows][order], memories[order]
 
     def memories(self, at: RowFilter, names: Numbers) -> set[int]:
         """The memories that have a row which the filter lets through."""

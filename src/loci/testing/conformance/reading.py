@@ -76,6 +76,13 @@ def pages_are_cut_from_one_order(open_store: OpenStore) -> None:
         ["m6"],
         [],
     ]
+    found, place = store.page(seen_at(), 3, 0, 0)
+    with store.write(NOW) as tx:
+        tx.remove(["m0-source", "m2-source"])
+        log(tx)
+    rest, last = store.page(seen_at(), 3, 0, place)
+    assert [[m.id for m in found], [m.id for m in rest]] == [["m0", "m1", "m2"], ["m3", "m4", "m5"]], "whatever goes before a place"
+    assert [m.id for m in store.page(seen_at(), 3, 0, last)[0]] == ["m6"] and store.page(seen_at(), 3, 1, last) == ([], last)
 
 
 def a_snapshot_is_of_one_moment(open_store: OpenStore) -> None:

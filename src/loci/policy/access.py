@@ -146,7 +146,7 @@ def _decide_scoped(verb: str, scope: Scope, fitting: Sequence[Grant]) -> Decisio
         chosen = _first(shared)
         return _allowed(chosen, tuple(reach_of(g) for g in shared if g.uses is None) if chosen.uses is None else (reach_of(chosen),))
     named = "; ".join(dict.fromkeys(_words(g) for g in fitting if g.memory is None)) or "single memories"
-    return Decision(False, f"it must name the scope of a grant; there is one for {named}")
+    return Decision(False, f"it must say whose memory it is about, and open to it is {named}")
 
 
 def narrowed(grants: Sequence[Grant], key: Key | None) -> list[Grant]:

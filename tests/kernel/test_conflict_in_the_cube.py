@@ -341,3 +341,34 @@ def test_a_job_that_was_found_begins_when_it_starts(cube: Cube, clock: ManualClo
     nimbus = say(cube, clock, f"I got hired by Nimbus, starting in {month:%B}.").ids[0]
     assert f"{cube.get(acme).valid.end:%Y-%m-%d}" == f"{cube.get(nimbus).valid.start:%Y-%m-%d}" == f"{month:%Y-%m-%d}"
     assert cube.search("Where does ana work?", user="ana").ids[0] == acme
+
+
+def test_what_is_told_of_the_past_is_a_memory_of_the_present_and_says_so(cube: Cube, clock: ManualClock) -> None:
+    google, tom = (say(cube, clock, text).ids[0] for text in ("I used to work at Google.", "My ex-husband is Tom."))
+    clock.advance(days=1)
+    assert texts(cube, user="ana") == ["I used to work at Google.", "My ex-husband is Tom."] and cube.count(user="ana").total == 2
+    for question, id in (("Did I ever work at Google?", google), ("Google", google), ("Who is my ex-husband?", tom)):
+        recall = cube.search(question, user="ana")
+        assert (recall.hits[0].memory.id, recall.hits[0].note) == (id, "told of the past"), question
+        assert cube.why_not(question, id, user="ana").is_in
+    assert "Google. (note: told of the past)" in recall.text
+
+
+def test_what_is_told_of_the_past_neither_outranks_the_present_nor_contradicts_it(cube: Cube, clock: ManualClock) -> None:
+    nimbus = say(cube, clock, "I work at Nimbus.").ids[0]
+    receipt = say(cube, clock, "I used to work at Google.")
+    assert receipt.count(Outcome.SUPERSEDED) == receipt.count(Outcome.POSSIBLE_CONFLICT) == 0
+    clock.advance(days=1)
+    assert cube.search("Where do I work?", user="ana").hits[0].memory.id == nimbus
+    cube.forget(receipt.ids[0])
+    assert texts(cube, user="ana") == ["I work at Nimbus."]
+
+
+def test_a_question_whether_it_ever_was_so_finds_what_no_longer_holds(cube: Cube, clock: ManualClock) -> None:
+    porto = say(cube, clock, "I live in Porto.").ids[0]
+    berlin = say(cube, clock, "I live in Berlin.").ids[0]
+    clock.advance(days=1)
+    for question in ("Did I live in Porto?", "Have I ever lived in Porto?", "So, was I ever in Porto?"):
+        hit = cube.search(question, user="ana").hits[0]
+        assert hit.memory.id == porto and hit.note.startswith("no longer current"), question
+    assert [h.memory.id for h in cube.search("Where do I live?", user="ana").hits] == [berlin]

@@ -2,13 +2,15 @@
 
 * A memory is a list of versions; each holds from ``since`` until the next begins, it is forgotten, or its time to live is over.
 * Of two statements of one key the one *said* later wins, whichever came first; a frozen one gives way to nobody.
+* A statement is taken back by forgetting it, and by restoring words from before it was made. What it had overruled holds again from
+  then on, unless another overrules that too. A restored statement overrules from then on what was said before it.
 * What was known at a time is the log up to it. What was erased is taken out of the log, as if it had never been said.
 * Whether a memory is archived or frozen has no history: it is what the whole log says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -32,7 +34,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Tell:
-    """A memory has a further version. ``is_judged``: what it says is held against what others say; a restored one just stands."""
+    """A memory has a further version. ``is_judged``: what it says is held against what others say; one that holds again just stands."""
 
     recorded: datetime
     memory: str
@@ -43,6 +45,8 @@ class Tell:
     said: Said | None = None
     expires: datetime | None = None
     is_judged: bool = True
+    is_restored: bool = False  # it overrules from ``since`` on
+    first: int = 0  # the number of the version that had these words first, if not this one
     lapsed: datetime | None = None  # a time to live that was lifted later: for this version it still stands
 
 
@@ -78,6 +82,7 @@ class Version:
     expires: datetime | None
     lapsed: datetime | None = None
     until: datetime | None = None
+    first: int = 0
 
     def end(self, at: datetime) -> None:
         self.until = max(self.since, at if self.until is None else min(at, self.until))
@@ -96,6 +101,7 @@ class Life:
     state: State = ACTIVE
     said: Said | None = None  # what it says, unless it was taken back
     said_until: datetime | None = None  # when somebody else said otherwise
+    by: str = ""  # and in which memory
 
     @property
     def last(self) -> Version:
@@ -109,6 +115,11 @@ class Life:
     @property
     def is_frozen(self) -> bool:
         return self.state is State.FROZEN
+
+    @property
+    def is_said(self) -> bool:
+        """Whether it can overrule anything: not once it was overruled and then forgotten."""
+        return self.said is not None and (self.said_until is None or self.state is not State.EXPIRED)
 
 
 @dataclass
@@ -134,26 +145,54 @@ class World:
     def _tell(self, op: Tell) -> None:
         life = self.lives.setdefault(op.memory, Life())
         life.end(op.since)
-        life.versions.append(Version(op.number, op.text, op.since, op.quotes, op.said, op.expires, op.lapsed))
+        life.versions.append(Version(op.number, op.text, op.since, op.quotes, op.said, op.expires, op.lapsed, first=op.first or op.number))
         life.said, life.said_until = op.said, None
         self.outcomes = []
         if op.said is not None and op.is_judged:
             for memory, other in self.lives.items():
                 if other is not life:
-                    self._judge(life, op.said, memory, other)
+                    self._judge(op.memory, life, op.said, memory, other)
+        elif op.said is not None and op.is_restored:
+            for other in self.lives.values():
+                if _overrules(op.said, other.said) and other.said_until is None and not other.is_frozen:
+                    other.end(op.since)
+                    other.said_until, other.by = op.since, op.memory
 
-    def _judge(self, life: Life, said: Said, memory: str, other: Life) -> None:
+    def _judge(self, id: str, life: Life, said: Said, memory: str, other: Life) -> None:
         theirs = other.said
-        if theirs is None or theirs.key != said.key or theirs.value == said.value:
-            return
-        if (theirs.at, theirs.order) > (said.at, said.order):
+        if theirs is not None and _overrules(theirs, said):
             life.end(theirs.at)
-            life.said_until = theirs.at if life.said_until is None else min(life.said_until, theirs.at)
-        elif other.said_until is None or said.at < other.said_until:
+            if life.said_until is None or theirs.at < life.said_until:
+                life.said_until, life.by = theirs.at, memory
+        elif _overrules(said, theirs) and (other.said_until is None or said.at < other.said_until):
             self.outcomes.append((Outcome.POSSIBLE_CONFLICT if other.is_frozen else Outcome.SUPERSEDED, memory))
             if not other.is_frozen:
                 other.end(said.at)
-                other.said_until = said.at
+                other.said_until, other.by = said.at, id
+
+    def freed(self, key: Key, now: datetime) -> list[tuple[str, Life]]:
+        """What was overruled by a statement that is taken back, and by no other."""
+        return [
+            (memory, life)
+            for memory, life in self.lives.items()
+            if life.said is not None and life.said.key == key and life.said_until is not None and life.state is not State.EXPIRED
+            and (life.is_frozen or life.last.expires is None or life.last.expires > now)
+            and self._is_taken_back(life.by, key) and not any(other.is_said and _overrules(other.said, life.said) for other in self.lives.values())
+        ]  # fmt: skip
+
+    def _is_taken_back(self, memory: str, key: Key) -> bool:
+        """Whether it was forgotten while it said so, or is restored to words from before it did."""
+        life = self.lives[memory]
+        if life.last.said is not None and life.last.said.key == key:
+            return life.state is State.EXPIRED and (life.said is None or life.said_until is not None)
+        return any(v.first > life.last.first for v in life.versions if v.said is not None and v.said.key == key)
+
+
+def _overrules(said: Said | None, theirs: Said | None) -> bool:
+    """Whether a statement overrules another."""
+    if said is None or theirs is None or theirs.key != said.key or theirs.value == said.value:
+        return False
+    return (said.at, said.order) > (theirs.at, theirs.order)
 
 
 @dataclass
@@ -192,11 +231,42 @@ class Model:
         self.log.append(replace(told, recorded=recorded))
         return self.replay().outcomes
 
-    def forget(self, recorded: datetime, now: datetime, memory: str) -> None:
+    def forget(self, recorded: datetime, now: datetime, memory: str, among: Collection[str] | None = None) -> list[str]:
+        """Returns what holds again by it."""
+        said = self.saying(memory)
         self.log += [End(recorded, memory, now), Move(recorded, memory, State.EXPIRED)]
+        return self.hold_again(recorded, now, said, among)
 
-    def restore(self, recorded: datetime, now: datetime, memory: str, number: int | None) -> bool:
-        """Brings a version's words back. False when they are what holds."""
+    def saying(self, memory: str) -> set[Key]:
+        """What a memory states at the moment."""
+        life = self.replay().lives[memory]
+        return {life.said.key} if life.said is not None and life.said_until is None else set()
+
+    def hold_again(self, recorded: datetime, now: datetime, keys: Iterable[Key], among: Collection[str] | None = None) -> list[str]:
+        """What was overruled under these keys by what is taken back, in a further version."""
+        world = self.replay()
+        freed = [each for key in keys for each in world.freed(key, now) if among is None or each[0] in among]
+        for memory, life in freed:
+            last = life.last
+            self.log.append(
+                Tell(
+                    recorded,
+                    memory,
+                    last.number + 1,
+                    last.text,
+                    now,
+                    last.quotes,
+                    last.said,
+                    last.expires,
+                    is_judged=False,
+                    first=last.first,
+                )
+            )
+        return [memory for memory, _ in freed]
+
+    def restore(self, recorded: datetime, now: datetime, memory: str, number: int | None, among: Collection[str] | None = None) -> bool:
+        """Brings a version's words back. False when they are what holds. ``among``: with what is meant to hold beside it."""
+        said = self.saying(memory)
         life = self.replay().lives[memory]
         wanted = life.last if number is None else next(v for v in reversed(life.versions) if v.number == number)
         is_over = life.last.expires is not None and life.last.expires <= now
@@ -209,9 +279,13 @@ class Model:
                 for op in self.log
             ]
         self.log.append(
-            Tell(recorded, memory, life.last.number + 1, wanted.text, now, wanted.quotes, wanted.said, expires, is_judged=False)
-        )
+            Tell(
+                recorded, memory, life.last.number + 1, wanted.text, now, wanted.quotes, wanted.said, expires, is_judged=False,
+                is_restored=among is None, first=wanted.first,
+            )
+        )  # fmt: skip
         self.log.append(Move(recorded, memory, ACTIVE))
+        self.hold_again(recorded, now, said, among)
         return True
 
     def overdue(self, now: datetime) -> list[tuple[str, datetime]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -50,6 +51,71 @@ def test_restore_undoes_it_and_both_stand(cube: Cube, clock: ManualClock) -> Non
     assert cube.get(porto).version == 2 and cube.get(porto).reason == "she only visited"
     later = say(cube, clock, "I moved to Berlin.")
     assert porto in touched(later, Outcome.SUPERSEDED), "what was restored is claimed again"
+
+
+def test_what_a_forgotten_memory_had_superseded_holds_again_from_then_on(cube: Cube, clock: ManualClock) -> None:
+    porto = say(cube, clock, "I live in Porto.").ids[0]
+    berlin = say(cube, clock, "I live in Berlin.").ids[0]
+    clock.advance(days=1)
+    between = clock.now()
+    clock.advance(days=1)
+    receipt = cube.forget(berlin)
+    assert touched(receipt, Outcome.RESTORED) == [porto] and texts(cube, user="ana") == ["I live in Porto."]
+    back = cube.get(porto)
+    assert (back.version, back.valid.start, back.author) == (2, clock.now(), "owner") and "taken back" in back.reason
+    (hit,) = cube.search("Where do I live?", user="ana").hits
+    assert hit.memory.id == porto and not hit.note
+    assert cube.log(verb="forget")[0].detail["restored"] == 1
+    clock.advance(days=1)
+    for seen in ({"as_of": between}, {"known_at": between}, {"as_of": between, "known_at": between}):
+        assert texts(cube, **seen) == ["I live in Berlin."], seen
+    again = cube.restore(berlin)
+    assert touched(again, Outcome.SUPERSEDED) == [porto] and texts(cube, user="ana") == ["I live in Berlin."]
+    assert texts(cube, as_of=clock.now() - timedelta(hours=1)) == ["I live in Porto."]
+    assert cube.verify().is_clean
+
+
+def test_what_something_else_supersedes_too_holds_again_with_the_last_of_them(cube: Cube, clock: ManualClock) -> None:
+    porto = say(cube, clock, "I live in Porto.").ids[0]
+    one = say(cube, clock, "I live in Berlin.").ids[0]
+    other = say(cube, clock, "I live in Berlin, as you know.").ids[0]
+    assert touched(cube.forget(one), Outcome.RESTORED) == [] and cube.get(porto).version == 1
+    assert touched(cube.forget(other), Outcome.RESTORED) == [porto]
+    oslo = say(cube, clock, "I live in Oslo.").ids[0]
+    rome = say(cube, clock, "I live in Rome.").ids[0]
+    cube.forget(oslo)
+    cube.erase(source=cube.why(rome).sources[0].id)
+    assert texts(cube, user="ana") == ["I live in Porto."], "neither what is forgotten nor what is erased supersedes"
+
+
+def test_a_part_that_was_outdated_holds_again_without_a_further_version(cube: Cube, clock: ManualClock) -> None:
+    turn = say(cube, clock, "I live in Porto and my shoe size is 41.").ids[0]
+    berlin = say(cube, clock, "I live in Berlin.").ids[0]
+    assert any(claim.closed_by == berlin for claim in cube.get(turn).claims)
+    cube.forget(berlin)
+    assert not any(claim.closed_by for claim in cube.get(turn).claims) and cube.get(turn).version == 1
+
+
+def test_an_undone_update_superseded_nothing(cube: Cube, clock: ManualClock) -> None:
+    lisbon, tea = (say(cube, clock, text).ids[0] for text in ("I live in Lisbon.", "I love tea."))
+    clock.advance(days=1)
+    cube.update(tea, "I live in Evora.")
+    assert texts(cube, user="ana") == ["I live in Evora."]
+    clock.advance(days=1)
+    assert touched(cube.restore(tea, to=1), Outcome.RESTORED) == [tea, lisbon]
+    assert texts(cube, user="ana") == ["I live in Lisbon.", "I love tea."]
+    clock.advance(days=1)
+    cube.restore(tea, to=2)
+    assert texts(cube, user="ana") == ["I live in Evora."], "and what is done again, is"
+
+
+@pytest.mark.parametrize("change", [lambda cube, id: cube.move(id, "archive"), lambda cube, id: cube.update(id, "I love tea.")])
+def test_archiving_and_updating_take_nothing_back(cube: Cube, clock: ManualClock, change: Callable[[Cube, str], Receipt]) -> None:
+    porto = say(cube, clock, "I live in Porto.").ids[0]
+    berlin = say(cube, clock, "I live in Berlin.").ids[0]
+    clock.advance(days=1)
+    change(cube, berlin)
+    assert cube.get(porto).valid.end is not None and "I live in Porto." not in texts(cube, user="ana")
 
 
 def test_restating_is_evidence_and_changes_nothing(cube: Cube, clock: ManualClock) -> None:
@@ -275,3 +341,34 @@ def test_a_job_that_was_found_begins_when_it_starts(cube: Cube, clock: ManualClo
     nimbus = say(cube, clock, f"I got hired by Nimbus, starting in {month:%B}.").ids[0]
     assert f"{cube.get(acme).valid.end:%Y-%m-%d}" == f"{cube.get(nimbus).valid.start:%Y-%m-%d}" == f"{month:%Y-%m-%d}"
     assert cube.search("Where does ana work?", user="ana").ids[0] == acme
+
+
+def test_what_is_told_of_the_past_is_a_memory_of_the_present_and_says_so(cube: Cube, clock: ManualClock) -> None:
+    google, tom = (say(cube, clock, text).ids[0] for text in ("I used to work at Google.", "My ex-husband is Tom."))
+    clock.advance(days=1)
+    assert texts(cube, user="ana") == ["I used to work at Google.", "My ex-husband is Tom."] and cube.count(user="ana").total == 2
+    for question, id in (("Did I ever work at Google?", google), ("Google", google), ("Who is my ex-husband?", tom)):
+        recall = cube.search(question, user="ana")
+        assert (recall.hits[0].memory.id, recall.hits[0].note) == (id, "told of the past"), question
+        assert cube.why_not(question, id, user="ana").is_in
+    assert "Google. (note: told of the past)" in recall.text
+
+
+def test_what_is_told_of_the_past_neither_outranks_the_present_nor_contradicts_it(cube: Cube, clock: ManualClock) -> None:
+    nimbus = say(cube, clock, "I work at Nimbus.").ids[0]
+    receipt = say(cube, clock, "I used to work at Google.")
+    assert receipt.count(Outcome.SUPERSEDED) == receipt.count(Outcome.POSSIBLE_CONFLICT) == 0
+    clock.advance(days=1)
+    assert cube.search("Where do I work?", user="ana").hits[0].memory.id == nimbus
+    cube.forget(receipt.ids[0])
+    assert texts(cube, user="ana") == ["I work at Nimbus."]
+
+
+def test_a_question_whether_it_ever_was_so_finds_what_no_longer_holds(cube: Cube, clock: ManualClock) -> None:
+    porto = say(cube, clock, "I live in Porto.").ids[0]
+    berlin = say(cube, clock, "I live in Berlin.").ids[0]
+    clock.advance(days=1)
+    for question in ("Did I live in Porto?", "Have I ever lived in Porto?", "So, was I ever in Porto?"):
+        hit = cube.search(question, user="ana").hits[0]
+        assert hit.memory.id == porto and hit.note.startswith("no longer current"), question
+    assert [h.memory.id for h in cube.search("Where do I live?", user="ana").hits] == [berlin]

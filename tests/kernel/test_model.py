@@ -205,8 +205,10 @@ class History(RuleBasedStateMachine):
         state = self.model.replay().lives[id].state
         receipt = self.allowed(state in (ACTIVE, State.ARCHIVED), lambda: self.cube.forget(id, reason="no matter"))
         if receipt is not None:
-            assert [(c.outcome, c.memory) for c in receipt.changes] == [(Outcome.FORGOTTEN, id)]
-            self.model.forget(self.recorded(), self.now, id)
+            again = self.model.forget(self.recorded(), self.now, id)
+            assert Counter((c.outcome, c.memory) for c in receipt.changes) == Counter(
+                [(Outcome.FORGOTTEN, id), *((Outcome.RESTORED, other) for other in again)]
+            )
 
     @rule(which=PICK, to=st.sampled_from(("last", "a version", "a time")), how=PICK)
     def restore(self, which: int, to: str, how: int) -> None:
@@ -244,10 +246,10 @@ class History(RuleBasedStateMachine):
         if receipt is None:
             return
         recorded = self.recorded()
-        for id in removed:
-            self.model.forget(recorded, self.now, id)
         for id in back:
-            self.model.restore(recorded, self.now, id, then[id][0])
+            self.model.restore(recorded, self.now, id, then[id][0], then)
+        for id in removed:
+            self.model.forget(recorded, self.now, id, then)
         assert receipt.count(Outcome.FORGOTTEN) == len(removed)
         assert {id: text for id, (_, text) in self.present().items()} == {id: text for id, (_, text) in then.items()}
 
@@ -306,7 +308,9 @@ class History(RuleBasedStateMachine):
             assert any(self.model.quoted(id) & gone for id in frozen), "only what is frozen is kept"
             return
         assert set(erased.sources) == gone
+        keys = {v.said.key for life in before.values() for v in life.versions if v.said is not None and v.quotes & gone}
         self.model = self.model.without(gone)
+        self.model.hold_again(self.recorded(), self.now, keys)
         after = self.model.replay().lives
         for id, life in before.items():
             if id not in after or life != after[id]:

@@ -60,7 +60,7 @@ class Teller:
             self.good.extend(self.cube.add(message, user=who, session="good").ids[:1])
             return
         id = chance.choice(self.good)
-        if with_bad and any(claim.closed_by in self.bad for m in self.cube.history(id) for claim in m.claims):
+        if with_bad and self._is_answer(kind, id):
             self.skipped.add(place)
         if place in self.skipped:
             return
@@ -73,6 +73,13 @@ class Teller:
                 self.cube.move(id, "archive")
         except Conflict:
             pass  # the same in both, or the hash will tell
+
+    def _is_answer(self, kind: str, id: str) -> bool:
+        """Whether a change is made to what the origin had overruled, or takes back what was said of the same: then something else holds again,
+        or does not, because of the origin."""
+        claims = [claim for memory in self.cube.history(id) for claim in memory.claims]
+        told = {(c.subject, c.attribute) for bad in self.bad for m in self.cube.history(bad) for c in m.claims}
+        return any(c.closed_by in self.bad or (kind == "forget" and (c.subject, c.attribute) in told) for c in claims)
 
     def _tell_bad(self, kind: str, message: Message) -> None:
         channel = Channel.USER if kind == "bad trusted" else Channel.WEB

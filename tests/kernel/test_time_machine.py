@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +47,8 @@ class Model:
     versions: dict[str, list[str]] = field(default_factory=dict)
     homes: dict[str, str] = field(default_factory=dict)  # a memory that says where somebody lives: that person
     past: list[tuple[datetime, World]] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)  # a home that was left: for which other one
+    forgotten: set[str] = field(default_factory=set)
 
     def tell(self, id: str, text: str) -> None:
         self.versions.setdefault(id, []).append(text)
@@ -55,6 +57,31 @@ class Model:
     def lived(self, person: str, city: str) -> list[str]:
         """Memories that hold and place the person somewhere else."""
         return [id for id, (_, text) in self.present.items() if self.homes.get(id) == person and not text.endswith(f"{city}.")]
+
+    def leave(self, ids: Iterable[str], by: str) -> None:
+        for id in ids:
+            del self.present[id]
+            self.left[id] = by
+
+    def forget(self, id: str) -> None:
+        """A home that was left for one that is forgotten is home again, unless the person said later to live elsewhere."""
+        self.forgotten.add(id)
+        del self.present[id]
+        for home in [home for home, by in self.left.items() if by in self.forgotten and home not in self.forgotten | set(self.present)]:
+            if not any(self.is_later(other, home) for other in self.homes if other not in self.forgotten):
+                self.tell(home, self.versions[home][-1])
+
+    def is_later(self, home: str, other: str) -> bool:
+        """Whether a home is another one of the same person's, and was told later."""
+        order = list(self.homes)
+        is_other = self.homes[home] == self.homes[other] and self.versions[home][-1] != self.versions[other][-1]
+        return is_other and order.index(home) > order.index(other)
+
+    def restore(self, id: str) -> None:
+        self.forgotten.discard(id)
+        if id in self.homes:
+            self.leave([home for home in self.homes if home in self.present and self.is_later(id, home)], id)
+        self.tell(id, self.versions[id][-1])
 
 
 Step = tuple[str, int, int]
@@ -87,8 +114,7 @@ def _step(cube: Cube, model: Model, verb: str, which: int, how: int) -> None:
         left = model.lived(person, city)
         superseded = {c.memory for c in receipt.changes if c.outcome is Outcome.SUPERSEDED}
         assert set(left) <= superseded and not superseded & (set(there) - set(left))
-        for id in left:
-            del model.present[id]
+        model.leave(left, receipt.ids[0])
         model.tell(receipt.ids[0], f"I live in {city}.")
         model.homes[receipt.ids[0]] = person
     elif verb == "update" and notes:
@@ -103,11 +129,11 @@ def _step(cube: Cube, model: Model, verb: str, which: int, how: int) -> None:
     elif verb == "forget" and there:
         id = there[which % len(there)]
         cube.forget(id)
-        del model.present[id]
+        model.forget(id)
     elif verb == "restore" and gone:
         id = gone[which % len(gone)]
         cube.restore(id)
-        model.tell(id, model.versions[id][-1])
+        model.restore(id)
     elif verb == "version" and notes:
         id = notes[which % len(notes)]
         number = how % len(model.versions[id]) + 1

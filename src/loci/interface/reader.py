@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,6 +84,9 @@ class _Reading:
 PAST = frozenset(
     {"before", "previously", "formerly", "used", "originally", "earlier", "past", "history", "changed", "former", "once", "first"}
 )
+ONCE = re.compile(
+    r"\W*(?:(?:so|and|but|well|ok|okay),? )?(?:did|have|has|had|(?:was|were) (?:\S+ ){1,3}ever)\b", re.IGNORECASE
+)  # "Did I ever"
 ADVICE = frozenset({"recommend", "suggest", "suggestions", "advice", "advise", "recommendations", "ideas", "tips", "should"})
 PREFERENCE = frozenset(
     {"like", "likes", "love", "loves", "prefer", "prefers", "favorite", "favourite", "hate", "hates", "dislike", "enjoy"}
@@ -93,7 +97,7 @@ def _intent(question: str, asks_when: bool) -> str:
     words = set(tokens.words(question))
     if asks_when:
         return "when"
-    if words & PAST:
+    if words & PAST or ONCE.match(question):
         return "past"
     if words & ADVICE:
         return "advice"

@@ -33,13 +33,17 @@ def memory_of(candidate: Candidate, source: Source, id: str, text: str, checksum
     )  # fmt: skip
 
 
+TOLD_OF_THE_PAST = "told of the past"
+"""The ending of a memory that nothing ended: it was over when it was told ("I used to work at Google")."""
+
+
 def draft_of(memory: Memory, claims: tuple[ClaimRow, ...] = ()) -> Draft:
     """The memory with what the indexes want to know of it."""
     return Draft(
         memory=memory,
         is_question="?" in memory.text,
         has_time=bool(memory.times) if memory.at is not None else has_time(memory.text),
-        is_event=memory.type is Type.EVENT or any(c.cue == "change" for c in claims),
+        is_event=memory.type is Type.EVENT or memory.ending == TOLD_OF_THE_PAST or any(c.cue == "change" for c in claims),
         is_own=is_own(memory.text),
         claims=claims,
     )

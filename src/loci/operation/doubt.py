@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import blake2b
 
 from loci.errors import Conflict, Invalid, Missing
 from loci.operation.erasure import check_free, derived_sources
-from loci.operation.intake import DERIVED, Intake, rejudge
+from loci.operation.intake import DERIVED, Intake
+from loci.operation.settling import reopened
 from loci.policy.access import admits
 from loci.ports import Reach, RowFilter, Store, Transaction
 from loci.types import Change, Link, Memory, Outcome, Receipt, Source, State, Suspect
@@ -83,7 +85,7 @@ def _held_with(store: Store, id: str) -> list[tuple[Memory, Source]]:
     return [(memory, store.source(wanted)) for memory in found]
 
 
-def revert(store: Store, tx: Transaction, by: Mapping[str, str], reason: str) -> Reverted:
+def revert(store: Store, tx: Transaction, by: Mapping[str, str], reason: str, author: str, now: datetime) -> Reverted:
     """Takes back what was learnt from an origin, a session or a principal, and all that was made of it: the present is as if it had never
     been said. What was known of it stays in the past, as it was known then. Raises `Missing` when that names nothing."""
     chosen = tx.coming_from(by)
@@ -92,10 +94,10 @@ def revert(store: Store, tx: Transaction, by: Mapping[str, str], reason: str) ->
         named = ", ".join(f"{word} {name!r}" for word, name in by.items())
         raise Missing(f"Nothing to revert: cube {store.cube} has no words of {named}.")
     check_free(tx, sources, "taken back")
-    gone, reopened = tx.revert(sources, reason)
-    for claim in reopened:
-        rejudge(tx, claim)
-    return Reverted(tuple(sources), tuple(gone), len(reopened))
+    keys = tx.keys_of(sources)
+    gone, open_again = tx.revert(sources, reason)
+    reopened(tx, open_again, keys, author, now)
+    return Reverted(tuple(sources), tuple(gone), len(open_again))
 
 
 def fingerprint(store: Store, at: RowFilter) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from loci.errors import Conflict, Denied, Missing
 from loci.operation.adapters import Adapters
-from loci.operation.intake import rejudge
+from loci.operation.settling import reopened
 from loci.policy.access import admits
 from loci.ports import Reach, Store, Transaction
 from loci.types import Head, Scope, Source
@@ -105,13 +105,13 @@ class Eraser:
                 raise Denied(f"Something else was made of these words, outside the grant: the owner of cube {store.cube} can erase them.")
             check_free(tx, sources, "erased")
             learned = store.adapters()
+            keys = tx.keys_of(sources)
             removed = tx.remove(sources)
             for job in jobs:
                 tx.empty(job, "what it was given was erased")
             self.adapters.forget(tx, learned, sources, value if by == "user" else None)
             self.tidy(tx)
-            for claim in removed.reopened:
-                rejudge(tx, claim)
+            reopened(tx, removed.reopened, keys, principal, now)
             hashes = tuple(s.hash.hex() for s in words)
             told = {"by": by, "removed": removed.counts, "hashes": hashes[:100], "memories": removed.memories[:MOST_NAMED]}
             tx.audit(principal, "erase", store.cube, told)

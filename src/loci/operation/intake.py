@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from loci.errors import Invalid, LociError, Missing, OverQuota, TooLarge
-from loci.memories.plaintext import Header, draft_of, memory_of, scope_of
+from loci.memories.plaintext import TOLD_OF_THE_PAST, Header, draft_of, memory_of, scope_of
 from loci.operation.redact import Redactor
 from loci.policy import conflict
 from loci.policy.access import admits
@@ -347,7 +347,7 @@ def _closing(verdicts: Sequence[conflict.Verdict]) -> tuple[datetime | None, str
         return None
     by = next((v for v in verdicts if v.superseded_by), None)
     end = max(end for end in ends if end is not None)
-    return (end, by.superseded_by, by.reason) if by else (end, None, "told of the past")
+    return (end, by.superseded_by, by.reason) if by else (end, None, TOLD_OF_THE_PAST)
 
 
 def _valid(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loci.errors import Conflict, Invalid, Missing, VersionConflict
 from loci.memories.plaintext import draft_of
 from loci.operation.intake import Intake, Provenance, apply, check, closed_by, rows
+from loci.operation.settling import hold_again, settle
 from loci.policy import retention
 from loci.policy.lifecycle import FINDABLE, Move, after
 from loci.policy.retention import Retention
@@ -130,17 +131,25 @@ class Lifecycle:
         changes = [Change(Outcome.UPDATED, memory.id, reason, number, number + 1)]
         return Receipt((*changes, *(Change(Outcome.REDACTED, memory.id, what) for what in done)))
 
-    def forget(self, tx: Transaction, memory: str, reason: str, author: str, now: datetime) -> Receipt:
-        """Takes a memory out of every present answer. It stays in the past, in its history, and can be restored."""
+    def forget(
+        self, tx: Transaction, memory: str, reason: str, author: str, now: datetime, among: Collection[str] | None = None
+    ) -> Receipt:
+        """Takes a memory out of every present answer. It stays in the past, in its history, and can be restored. What it had superseded holds
+        again from ``now`` on, as far as it is ``among`` these."""
         state, expires, priority = tx.state(memory)
         target = after(state, Move.EXPIRE, memory)
         number = tx.close(memory, now, reason)
-        tx.retire_claims(memory)
+        keys = tx.retire_claims(memory)
         tx.set_state(memory, target, expires, priority, author, reason)
-        return Receipt((Change(Outcome.FORGOTTEN, memory, reason, number, number),))
+        again = hold_again(tx, keys, self.store.scope_of(memory).user, author, now, among)
+        return Receipt((Change(Outcome.FORGOTTEN, memory, reason, number, number), *again))
 
-    def restore(self, tx: Transaction, id: str, to: int | None, reason: str, author: str, now: datetime) -> Receipt:
-        """Brings back a version's words as a further version, valid from now; undoes forgetting, archiving, superseding."""
+    def restore(
+        self, tx: Transaction, id: str, to: int | None, reason: str, author: str, now: datetime, among: Collection[str] | None = None
+    ) -> Receipt:
+        """Brings back a version's words as a further version, valid from now; undoes forgetting, archiving, superseding. What was said before them
+        they supersede once more; what the words in their place had superseded holds again. ``among`` these, if given: what is meant to hold
+        beside it, which is not superseded then."""
         state, expires, priority = tx.state(id)
         target = after(state, Move.RESTORE, id)
         history = self.store.history(id)
@@ -161,9 +170,13 @@ class Lifecycle:
         content = tx.content_of(id, version)
         tx.version(id, number + 1, content, Interval(now), Outcome.RESTORED, author, reason, None)
         changes = [Change(Outcome.RESTORED, id, reason, number, number + 1)]
-        for other in tx.reopen_claims(id, content):
+        keys = tx.retire_claims(id)
+        closers = tx.reopen_claims(id, content)
+        for other in closers:
             tx.link(id, other, "possible_conflict", "restored by hand after it had been superseded")
             changes.append(Change(Outcome.POSSIBLE_CONFLICT, other, "it had superseded what was restored; both stand now", other=id))
+        changes += settle(tx, id, now, closers) if among is None else ()
+        changes += hold_again(tx, keys, self.store.scope_of(id).user, author, now, among)
         return Receipt(tuple(changes))
 
     def move(self, tx: Transaction, id: str, move: Move, reason: str, author: str) -> Receipt:
@@ -268,11 +281,12 @@ def rewind(lifecycle: Lifecycle, tx: Transaction, to: datetime, everything: RowF
     then = lifecycle.store.select(replace(everything, known_at=to), limit=1 << 40)
     present = lifecycle.store.select(everything, limit=1 << 40)
     change = difference(present, then)
+    known = {memory.id for memory in then}
     changes: list[Change] = []
-    for memory in change.removed:
-        changes.extend(lifecycle.forget(tx, memory.id, reason, author, now).changes)
     for memory in (*change.added, *(m for _, m in change.changed)):
-        changes.extend(lifecycle.restore(tx, memory.id, memory.version, reason, author, now).changes)
+        changes.extend(lifecycle.restore(tx, memory.id, memory.version, reason, author, now, known).changes)
+    for memory in change.removed:
+        changes.extend(lifecycle.forget(tx, memory.id, reason, author, now, known).changes)
     return Receipt(tuple(changes))
 
 

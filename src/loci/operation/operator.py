@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loci.errors import Invalid, LociError
+from loci.memories.plaintext import TOLD_OF_THE_PAST
 from loci.operation.ranking import Floats, Ranking, again, evidence_of, fuse, leaders
 from loci.operation.redact import Redactor
 from loci.policy import answerable, fusion, packing
@@ -225,8 +226,8 @@ def fold(ranked: Iterable[Hit], moment: datetime, is_past: bool) -> list[Hit]:
 
 
 def current_share(memory: Memory, moment: datetime) -> float:
-    """What is left of a memory's score when some of its claims had been superseded by then."""
-    return SUPERSEDED if any(is_closed(claim, moment) for claim in memory.claims) else 1.0
+    """What is left of a memory's score when some of its claims had been superseded by then, or it was told of the past."""
+    return SUPERSEDED if memory.ending == TOLD_OF_THE_PAST or any(is_closed(claim, moment) for claim in memory.claims) else 1.0
 
 
 def _outdated(found: Mapping[int, Hit], moment: datetime) -> set[int]:
@@ -270,14 +271,15 @@ def note(memory: Memory, moment: datetime) -> str:
     """What a reader of the memory must know to not take it for the state at that time."""
     closed = [claim for claim in memory.claims if is_closed(claim, moment)]
     parts = [f"no longer current: {claim.subject}'s {claim.attribute}" + _since(claim.closed_at) for claim in closed]
-    if memory.valid.end is not None and memory.valid.end <= moment and not closed:
+    if memory.valid.end is not None and memory.valid.end <= moment and not closed and memory.ending != TOLD_OF_THE_PAST:
         parts.append(f"held until {memory.valid.end:%Y-%m-%d}")
-    return "; ".join((*parts, *times(memory)))
+    return "; ".join((*parts, *lasting(memory)))
 
 
-def times(memory: Memory) -> list[str]:
-    """The first times that it names, with what they were resolved to."""
-    return [f"{t.words} = {span(t)}" for t in memory.times[:3]]
+def lasting(memory: Memory) -> list[str]:
+    """What of a note never changes: that it was told of the past, and the first times that it names, with what they were resolved to."""
+    told = [TOLD_OF_THE_PAST] if memory.ending == TOLD_OF_THE_PAST else []
+    return told + [f"{t.words} = {span(t)}" for t in memory.times[:3]]
 
 
 def span(time: TimeSpan) -> str:

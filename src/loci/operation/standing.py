@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from loci.errors import Missing
+from loci.memories.plaintext import TOLD_OF_THE_PAST
 from loci.operation import operator
 from loci.operation.redact import Redactor
 from loci.policy.layout import Candidates, Known, Now, Pair, Standing
@@ -56,7 +57,7 @@ def _former(store: Store, memory: str, version: int) -> dict[Pair, Memory]:
 def _item(memory: Memory, text: str) -> Item:
     """What of a version never changes: its words, who said them, when and where, and the times that they name."""
     shown = operator.item(Hit(memory, 0.0, {}), text)
-    return replace(shown, note="; ".join(operator.times(memory)))
+    return replace(shown, note="; ".join(operator.lasting(memory)))
 
 
 def _closers(memory: Memory, moment: datetime) -> Sequence[str]:
@@ -70,6 +71,6 @@ def _now(memory: Memory, moment: datetime) -> Now:
     standing = Standing.CURRENT
     if closers:
         standing = Standing.REPLACED if operator.is_superseded(memory, moment) else Standing.PARTLY
-    elif memory.valid.end is not None and memory.valid.end <= moment:
+    elif memory.valid.end is not None and memory.valid.end <= moment and memory.ending != TOLD_OF_THE_PAST:
         standing = Standing.ENDED
     return Now(memory.version, standing, closers[-1] if closers else None, memory.origin.session)

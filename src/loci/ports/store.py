@@ -213,6 +213,16 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
         """The latest claims, closed ones too, whose (subject, attribute) is one of these keys or more or less exact by a
         slash ("plan/trip" and "plan/trip/rome"), in the user's scope, oldest first."""
 
+    def freed_claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
+        """Of what `claims` finds, those that were superseded by what was taken back since: the other memory was forgotten while it said
+        so, or restored to words from before it did."""
+
+    def said_by(self, memory: str) -> list[ClaimRow]:
+        """The memory's open claims, oldest first."""
+
+    def keys_of(self, sources: Sequence[str]) -> list[tuple[str, str, str | None]]:
+        """(subject, attribute, user) of what was ever claimed by quoting these sources."""
+
     def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
         """The last open claims of a speaker, oldest first: what a correction without a subject may mean."""
 
@@ -223,8 +233,11 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
         """Ends those open claims of a memory that ``claims`` finds by this key, and ends earlier those that were to end later.
         False when there are none: it claims that no more."""
 
-    def retire_claims(self, memory: str) -> None:
-        """Ends the memory's open claims: it no longer says what it said."""
+    def open_claim(self, claim: ClaimRow) -> None:
+        """A claim holds again that another memory had superseded."""
+
+    def retire_claims(self, memory: str) -> list[tuple[str, str]]:
+        """Ends the memory's open claims: it no longer says what it said. Returns their keys."""
 
     def carry_claims(self, memory: str, content: int) -> None:
         """Gives the memory's open claims to its further version, which keeps the words."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from loci.operation.explain import Why
-from loci.operation.operator import FIRST_HAND, item, times
+from loci.operation.operator import FIRST_HAND, item, lasting
 from loci.policy.packing import Item, escape, pack
 from loci.server.schemas import Schema, answer_of, schema_of
 from loci.text.plain import plain
@@ -128,7 +128,7 @@ def _full(value: Any) -> Any:
 
 
 def _line(memory: Memory) -> Item:
-    return replace(item(Hit(memory, 0.0, {}), memory.text), note="; ".join(times(memory)))
+    return replace(item(Hit(memory, 0.0, {}), memory.text), note="; ".join(lasting(memory)))
 
 
 def _said(source: Source) -> Item:

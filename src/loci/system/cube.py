@@ -287,15 +287,16 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
 
     @repeatable
     def forget(self, id: str, *, reason: str = "") -> Receipt:
-        """Takes a memory out of every present answer. It stays in history and can be restored; `erase` is for good."""
-        self._reach("forget", id)
+        """Takes a memory out of every present answer; what it had superseded holds again from now on. It stays in history and can be
+        restored; `erase` is for good."""
+        allowed = self._reach("forget", id)
         now = self._parts.clock.now()
         with self._store.write(now) as tx:
             receipt = self._lifecycle.forget(
                 tx, inputs.id_of(id), self._reason(reason) or "forgotten on request", self._parts.governance.principal, now
             )
             self._record(tx, "forget", id, receipt)
-        return receipt
+        return self._shown(receipt, allowed)
 
     @repeatable
     def restore(self, id: str | None = None, *, to: int | datetime | None = None, reason: str = "") -> Receipt:

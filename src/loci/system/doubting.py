@@ -68,10 +68,11 @@ class Doubting(Once):
             by["origin"] = self._redactor.text(origin)  # as it was stored
         if not by:
             raise Invalid("revert needs one of: origin, session, user, principal. Several narrow it.")
-        with self._store.write(self._parts.clock.now()) as tx:
-            found = doubt.revert(self._store, tx, by, self._reason(reason) or "taken back with all that came from there")
+        now, author = self._parts.clock.now(), self._parts.governance.principal
+        with self._store.write(now) as tx:
+            found = doubt.revert(self._store, tx, by, self._reason(reason) or "taken back with all that came from there", author, now)
             detail = {"by": sorted(by), "memories": found.memories[:100], "sources": found.sources[:100], "reopened": found.reopened}
-            tx.audit(self._parts.governance.principal, "revert", self.name, detail)
+            tx.audit(author, "revert", self.name, detail)
         return found
 
     def scan(self) -> Sequence[Leak]:

@@ -20,6 +20,22 @@ def test_the_sentence_that_shares_most_terms_comes_with_the_one_before():
     assert "Day 29 was quiet. Ann was painting a heron." in found and found.startswith(GAP) and found.endswith(GAP)
 
 
+@pytest.mark.parametrize(
+    ("text", "terms", "answer"),
+    [
+        (" ".join(f"Invoice INV{n} was paid by Ann." for n in range(1000, 1200)), ["paid", "inv1123"], "INV1123"),
+        (
+            " ".join(["Martin visited the clinic and felt fine."] * 60) + " Marta has a broken arm.",
+            ["marta", "visit", "clinic"],
+            "Marta has",
+        ),
+        (f"{LONG} A heron came. {LONG}", ["quiet", "day", "heron"], "A heron"),
+    ],
+)
+def test_a_word_counts_the_more_the_fewer_sentences_hold_it_and_most_as_it_was_asked(text, terms, answer):
+    assert answer in excerpt(text, terms, 40)
+
+
 def test_without_a_shared_term_it_is_the_beginning():
     assert excerpt(TEXT, ["xylophone"], 20).startswith("We left early. Day 0 was quiet.")
 

@@ -21,13 +21,35 @@ SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue,
 FROM claims c JOIN memories m ON m.seq = c.memory JOIN contents w ON w.seq = c.content LEFT JOIN memories k ON k.seq = c.closed_by
   LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
 """
-LATEST = "SELECT content FROM versions WHERE memory = ? AND recorded_to IS NULL ORDER BY number DESC, seq DESC LIMIT 1"
+LATEST_OF = "SELECT v.content FROM versions v WHERE v.memory = {} AND v.recorded_to IS NULL ORDER BY v.number DESC, v.seq DESC LIMIT 1"
+LATEST = LATEST_OF.format("?")
+KNOWN = f"c.closed_by IS NOT c.memory AND (c.closed_by IS NULL OR c.content = ({LATEST_OF.format('c.memory')}))"
+SAYING = (
+    "SELECT 1 FROM claims k WHERE k.memory = c.closed_by AND k.subject = c.subject"
+    " AND (instr(k.attribute || '/', c.attribute || '/') = 1 OR instr(c.attribute || '/', k.attribute || '/') = 1)"
+)
+FREED = f"""
+c.closed_by IS NOT NULL AND c.closed_by != c.memory AND c.content = ({LATEST_OF.format("c.memory")}) AND CASE
+  WHEN EXISTS ({SAYING} AND k.content = ({LATEST_OF.format("c.closed_by")}))
+  THEN c.closed_by IN (SELECT memory FROM states WHERE state = 'expired') AND NOT EXISTS ({SAYING} AND k.closed_by IS NULL)
+  ELSE EXISTS ({SAYING} AND k.content > ({LATEST_OF.format("c.closed_by")})) END
+"""
+"""What superseded the claim was forgotten while it said so, or is restored to words from before it did."""
 
 
 class ClaimRows(Rows):
     """The part of a transaction that deals with claims."""
 
     def claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
+        return self._of_keys(keys, user, is_freed=False)
+
+    def freed_claims(self, keys: Iterable[tuple[str, str]], user: str | None) -> list[ClaimRow]:
+        if user is not None and not query(self._db, "SELECT 1 FROM names WHERE name = ?", user):
+            return []  # erased: to look is not to name
+        return self._of_keys(keys, user, is_freed=True)
+
+    def _of_keys(self, keys: Iterable[tuple[str, str]], user: str | None, *, is_freed: bool) -> list[ClaimRow]:
+        """The latest claims that meet a key: those that are known, or those that are freed."""
         self.flush("memories", "contents", "claims", "versions")
         found: dict[int, ClaimRow] = {}
         owner = None if user is None else self._name(user)
@@ -37,9 +59,7 @@ class ClaimRows(Rows):
             for row in self._db.execute(
                 f"{CLAIMS} WHERE c.seq IN (SELECT seq FROM claims WHERE subject = ? AND attribute IN ({marks}) UNION ALL"
                 " SELECT seq FROM claims WHERE subject = ? AND attribute BETWEEN ? AND ?) AND c.user IS ?"
-                " AND c.closed_by IS NOT c.memory AND (c.closed_by IS NULL OR c.content = (SELECT v.content FROM versions v"
-                " WHERE v.memory = c.memory AND v.recorded_to IS NULL ORDER BY v.number DESC, v.seq DESC LIMIT 1))"
-                " ORDER BY c.seq DESC LIMIT ?",
+                f" AND {FREED if is_freed else KNOWN} ORDER BY c.seq DESC LIMIT ?",
                 (subject, *above, subject, *below, owner, CLAIMS_READ),
             ):
                 claim = claim_of(row)
@@ -97,13 +117,30 @@ class ClaimRows(Rows):
             self._touch(seq)
         return is_closed
 
-    def retire_claims(self, memory: str) -> None:
-        """The memory no longer says what it said: its open claims end with it."""
-        self.flush()
-        self._db.execute(
-            "UPDATE claims SET closed_by = ?1, closed_at = ?2 WHERE memory = ?1 AND closed_by IS NULL",
-            (self.seq_of(memory), self._now),
+    def said_by(self, memory: str) -> list[ClaimRow]:
+        """The memory's open claims."""
+        return [
+            claim_of(row) for row in self.rows(f"{CLAIMS} WHERE c.memory = ? AND c.closed_by IS NULL ORDER BY c.seq", self.seq_of(memory))
+        ]
+
+    def keys_of(self, sources: Sequence[str]) -> list[tuple[str, str, str | None]]:
+        found = self.rows(
+            "SELECT DISTINCT c.subject, c.attribute, u.name FROM claims c LEFT JOIN names u ON u.seq = c.user"
+            f" WHERE c.content IN (SELECT content FROM spans WHERE source IN ({','.join(map(str, map(self._source, sources)))})) ORDER BY c.seq"
         )
+        return [(str(subject), str(attribute), _text(user)) for subject, attribute, user in found]
+
+    def open_claim(self, claim: ClaimRow) -> None:
+        self.flush()
+        self._db.execute("UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE seq = ?", (claim.seq,))
+        self._touch(self.seq_of(claim.memory))
+
+    def retire_claims(self, memory: str) -> list[tuple[str, str]]:
+        """The memory no longer says what it said: its open claims end with it."""
+        seq = self.seq_of(memory)
+        keys = self.rows("SELECT DISTINCT subject, attribute FROM claims WHERE memory = ? AND closed_by IS NULL ORDER BY seq", seq)
+        self._db.execute("UPDATE claims SET closed_by = ?1, closed_at = ?2 WHERE memory = ?1 AND closed_by IS NULL", (seq, self._now))
+        return [(str(subject), str(attribute)) for subject, attribute in keys]
 
     def carry_claims(self, memory: str, content: int) -> None:
         """What the former version claimed, a further version that keeps its words claims as well."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from loci.memories.plaintext import draft_of
+from loci.ports import ClaimRow
 from loci.testing.conformance.scene import DAY, NOW, OpenStore, log, put, seen_at
+from loci.types import Interval, Outcome, State
 
 
 def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
@@ -52,6 +55,38 @@ def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
         content = tx.content_of("m0", 1)
         assert tx.reopen_claims("m0", content) == ["m1"], "what had superseded it is named"
         assert tx.open_claims("m0") == 2
-        tx.retire_claims("m0")
-        assert tx.open_claims("m0") == 0
+        assert sorted(tx.retire_claims("m0")) == [("ana", "plan/trip/rome"), ("ana", "residence")]
+        assert tx.open_claims("m0") == 0 and tx.said_by("m0") == [] and [row.value for row in tx.said_by("m1")] == ["lisbon"]
+        assert tx.keys_of(["m0-source", "m2-source"]) == [
+            ("ana", "residence", "ana"), ("ana", "plan/trip/rome", "ana"), ("ana", "residence", "bea"),
+        ]  # fmt: skip
+        log(tx)
+
+
+def what_was_superseded_by_words_that_are_taken_back_is_found(open_store: OpenStore) -> None:
+    store = open_store()
+    residence = ("ana", "residence")
+    with store.write(NOW) as tx:
+        put(store, tx, "m0", "I live in Porto", user="ana", claims=[(*residence, "porto")])
+        first = put(store, tx, "m1", "I love tea", NOW + DAY, user="ana")
+        log(tx)
+    with store.write(NOW + DAY) as tx:
+        tx.close("m1", NOW + DAY, "changed")
+        draft = draft_of(store.history("m1")[0], (ClaimRow("m1", *residence, "lisbon", speaker="ana", user="ana"),))
+        tx.revise(draft, 2, Outcome.UPDATED)
+        tx.close_claims("m0", residence, "m1", NOW + DAY)
+        assert tx.freed_claims([residence], "ana") == [], "it still says so"
+        log(tx)
+    with store.write(NOW + 2 * DAY) as tx:
+        tx.retire_claims("m1")
+        assert tx.freed_claims([residence], "ana") == [], "that it says so no more takes nothing back"
+        tx.set_state("m1", State.EXPIRED, None, 0)
+        (row,) = tx.freed_claims([residence], "ana")
+        assert (row.memory, row.closed_by) == ("m0", "m1") and tx.freed_claims([residence], "nobody") == []
+        tx.set_state("m1", State.ACTIVATED, None, 0)
+        tx.close("m1", NOW + 2 * DAY, "restored")
+        tx.version("m1", 3, first, Interval(NOW + 2 * DAY), Outcome.RESTORED, "owner", "restored", None)
+        (row,) = tx.freed_claims([residence], "ana")
+        tx.open_claim(row)
+        assert tx.freed_claims([residence], "ana") == [] and tx.open_claims("m0") == 1
         log(tx)

@@ -77,9 +77,6 @@ class Adapters:
         )
         tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=f"{LEARN} {learning.id}")
 
-    def next_version(self, id: str) -> int:
-        return max((row.number for row in self.store.adapters() if row.id == id), default=0) + 1
-
     def move(self, tx: Transaction, row: AdapterRow, move: Move, reason: str) -> State:
         """By the one table of lives. Raises `IllegalMove`."""
         state = after(row.state, move, row.id)

@@ -17,6 +17,7 @@ from loci.infrastructure.pages import PageFiles
 from loci.memories import pages, parametric
 from loci.memories.activation import check_fit
 from loci.operation.activation import GIVES_WAY
+from loci.operation.keeping import tenant_of
 from loci.operation.operator import closers, current_share, item
 from loci.operation.redact import Redactor
 from loci.policy import packing
@@ -102,7 +103,7 @@ class Adapters:
 
     def tenant(self, at: RowFilter) -> str:
         """Whose it is, as a keyed hash."""
-        return self.store.hash("tenant", at.user).hex()
+        return tenant_of(self.store, at.user)
 
     # -- words ---------------------------------------------------------------------------------------------------------
 

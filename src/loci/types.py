@@ -89,7 +89,6 @@ class Outcome(StrEnum):
     REDACTED = "redacted"
     QUARANTINED = "quarantined"
     ACCEPTED = "accepted"
-    REVERTED = "reverted"
     FORGOTTEN = "forgotten"
     RESTORED = "restored"
     MOVED = "moved"
@@ -334,12 +333,10 @@ class Query:
     nearest there are, where memory is not sure that it holds an answer."""
 
     call: MemoryCall
-    scope: Scope
     limit: int = 10
     budget_tokens: int | None = None
     as_of: datetime | None = None
     known_at: datetime | None = None
-    kinds: tuple[Kind, ...] = ()
     types: tuple[Type, ...] = ()
     since: datetime | None = None
     until: datetime | None = None

@@ -34,6 +34,15 @@ def test_an_empty_text_is_refused(cube: Cube, text: str) -> None:
     assert cube._store.is_empty() and not cube.log()
 
 
+def test_only_what_was_to_be_stored_is_said_not_to_be(cube: Cube) -> None:
+    for reading in (lambda: cube.why_not("q", 5), lambda: cube.get("\ud800"), lambda: cube.list(user="x" * 9999)):  # type: ignore[arg-type]
+        with pytest.raises(Invalid) as told:
+            reading()
+        assert "stored" not in str(told.value), "it was only asked"
+    with pytest.raises(Invalid, match="Nothing was stored"):
+        cube.add(Message("user", "\ud800"))
+
+
 def test_a_photo_without_text_is_not_empty(cube: Cube) -> None:
     id = cube.add(Message("user", "", caption="a red kite")).ids[0]
     assert cube.search("kite").ids == (id,)

@@ -140,7 +140,7 @@ class LlamaServer:
             raise Unsupported(f"{self.url} was told to reuse nothing, and read {read} of {whole} tokens: its slots cannot be trusted.")
         if told["timings"].get("cache_n", whole - read) != whole - read:
             raise Unsupported(f"{self.url} contradicts itself: {whole} tokens, {read} read, {told['timings']['cache_n']} reused.")
-        return Answer(_told(told, "content", str), whole, whole - read, int(told.get("tokens_predicted", 0)))
+        return Answer(_told(told, "content", str), whole, whole - read)
 
     # -- slots ---------------------------------------------------------------------------------------------------------
 

@@ -107,15 +107,14 @@ class PrefixServer:
         told = self._endpoint.post("/v1/completions", asked)
         try:
             text, usage = told["choices"][0]["text"], told["usage"]
-            read, answered = int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
-            cached = _cached(usage)
+            read, cached = int(usage["prompt_tokens"]), _cached(usage)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise Unsupported(f"{self.url}/v1/completions does not answer as {self.kind} does: {str(told)[:200]!r}") from error
         if not isinstance(text, str) or read != len(ids) or not 0 <= (cached or 0) <= read:
             raise Unsupported(
                 f"{self.url} was sent {len(ids)} tokens and answers about {read}, {cached} of them cached: it changes prompts."
             )
-        return Answer(text, read, cached, answered)
+        return Answer(text, read, cached)
 
     # -- care ----------------------------------------------------------------------------------------------------------
 

@@ -148,9 +148,7 @@ def _point(sheet: Sheet, name: str, blob: object) -> tuple[str, Fields | None]:
 
 def _read_changes(sheet: Sheet, tables: Tables, chains: dict[str, Chain]) -> None:
     """Old and new words of each change, in the order of their times; rows of one time stay in theirs."""
-    rows = [
-        Row(sheet, 0, dict(zip(HISTORY, record, strict=True)), f"change {record[0]}") for record in _told(sheet, tables, "history", HISTORY)
-    ]
+    rows = [Row(sheet, 0, dict(zip(HISTORY, record, strict=True)), f"change {record[0]}") for record in _told(tables, "history", HISTORY)]
     times = {id(row): (row.at("updated_at", "created_at") or datetime.min).replace(tzinfo=None) for row in rows}
     for row in sorted(rows, key=lambda row: times[id(row)]):
         memory = row.label("memory_id")
@@ -179,7 +177,7 @@ def _follow(sheet: Sheet, row: Row, memory: str, chain: Chain) -> None:
 
 def _read_said(sheet: Sheet, tables: Tables, said: Kept) -> None:
     """The last messages of each session, word for word."""
-    for record in _told(sheet, tables, "messages", SAID):
+    for record in _told(tables, "messages", SAID):
         row = Row(sheet, 0, dict(zip(SAID, record, strict=True)), f"message {record[0]}")
         id, role, text = row.label("id"), row.label("role"), row.text("content")
         whose = dict(part.split("=", 1) for part in (row.text("session_scope") or "").split("&") if "=" in part)
@@ -192,7 +190,7 @@ def _read_said(sheet: Sheet, tables: Tables, said: Kept) -> None:
             said.add((user, agent), Message(role, text, row.at("created_at"), row.label("name"), id=id, session=session), 0)
 
 
-def _told(sheet: Sheet, tables: Tables, table: str, columns: Sequence[str]) -> list[Record]:
+def _told(tables: Tables, table: str, columns: Sequence[str]) -> list[Record]:
     return tables.rows(table, columns) if tables.has(table) else []
 
 

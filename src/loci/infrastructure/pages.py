@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from loci.errors import Corrupt, Missing, Unavailable
-from loci.infrastructure.files import PART, there, translated, writing
+from loci.infrastructure.files import PART, translated, writing
 from loci.ports import Envelope
 
 SUFFIX = ".safetensors"
@@ -103,10 +103,6 @@ class PageFiles:
         if gone:
             sync(self.folder)
         return len(gone)
-
-    def bytes(self) -> int:
-        """On the disk."""
-        return sum(known.st_size for _, known in there(self.folder.iterdir())) if self.folder.is_dir() else 0
 
     def _path(self, name: str) -> Path:
         assert len(name) == 64 and name.isalnum(), name

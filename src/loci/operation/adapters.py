@@ -17,6 +17,7 @@ from loci.infrastructure.pages import PageFiles
 from loci.memories import pages, parametric
 from loci.memories.activation import check_fit
 from loci.operation.activation import GIVES_WAY
+from loci.operation.keeping import tenant_of
 from loci.operation.operator import closers, current_share, item
 from loci.operation.redact import Redactor
 from loci.policy import packing
@@ -77,9 +78,6 @@ class Adapters:
         )
         tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=f"{LEARN} {learning.id}")
 
-    def next_version(self, id: str) -> int:
-        return max((row.number for row in self.store.adapters() if row.id == id), default=0) + 1
-
     def move(self, tx: Transaction, row: AdapterRow, move: Move, reason: str) -> State:
         """By the one table of lives. Raises `IllegalMove`."""
         state = after(row.state, move, row.id)
@@ -105,7 +103,7 @@ class Adapters:
 
     def tenant(self, at: RowFilter) -> str:
         """Whose it is, as a keyed hash."""
-        return self.store.hash("tenant", at.user).hex()
+        return tenant_of(self.store, at.user)
 
     # -- words ---------------------------------------------------------------------------------------------------------
 

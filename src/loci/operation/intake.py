@@ -434,20 +434,20 @@ def check_text(text: object, what: str, place: int = 0) -> int:
     if isinstance(text, str) and text.isascii():
         return len(text)
     if not isinstance(text, str):
-        raise Invalid(f"{_named(what, place)} is {text!r:.100}; it must be a string. Nothing was stored.")
+        raise Invalid(f"{_named(what, place)} is {text!r:.100}; it must be a string.{_unkept(place)}")
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
         raise Invalid(
             f"{_named(what, place)} holds an unpaired surrogate (U+{ord(text[error.start]):04X}) at character {error.start}, which is "
-            "not text. Decode it with errors='replace', or drop that character; nothing was stored."
+            f"not text. Decode it with errors='replace', or drop that character.{_unkept(place)}"
         ) from error
 
 
 def check_name(name: object, what: str, place: int = 0) -> None:
     """A short text, or none: of a person, a session, a message. Raises `Invalid` or `TooLarge`."""
     if name is not None and check_text(name, what, place) > MAX_NAME and len(str(name)) > MAX_NAME:
-        raise TooLarge(f"{_named(what, place)} has {len(str(name)):,} characters; the limit is {MAX_NAME:,}. Nothing was stored.")
+        raise TooLarge(f"{_named(what, place)} has {len(str(name)):,} characters; the limit is {MAX_NAME:,}.{_unkept(place)}")
 
 
 def check_time(at: object, what: str, place: int = 0) -> None:
@@ -462,6 +462,11 @@ def check_time(at: object, what: str, place: int = 0) -> None:
         is_instant = False
     if not is_instant:
         raise Invalid(f"{_named(what, place)} is {at!r:.100}, outside the years 1 to 9999 of UTC. Leave it out if there is no date.")
+
+
+def _unkept(place: int) -> str:
+    """What is said besides of what was to be taken in: of a message."""
+    return " Nothing was stored." if place else ""
 
 
 def _named(what: str, place: int) -> str:

@@ -27,6 +27,11 @@ RAW = activation.CODECS["raw"]
 CHAIN = "chain"  # what a page calls itself
 
 
+def tenant_of(store: Store, user: str | None) -> str:
+    """A user of a cube, as a keyed hash: nobody can tell that the words of two are the same."""
+    return store.hash("tenant", user).hex()
+
+
 class Keeping:
     """What one cube keeps of memories that were read. Safe to use from several threads and processes."""
 
@@ -115,8 +120,8 @@ class Keeping:
     # -- words, rows and pages -------------------------------------------------------------------------------------------
 
     def tenant(self, at: RowFilter) -> str:
-        """Whose it is, as a keyed hash: two users of a cube share nothing, and nobody can tell that their words are the same."""
-        return self._store.hash("tenant", at.user).hex()
+        """Whose it is, as a keyed hash: two users of a cube share nothing."""
+        return tenant_of(self._store, at.user)
 
     def _present(self, memories: Sequence[str], at: RowFilter) -> list[Memory]:
         """These memories as they are now, in the order of their ids. Raises `Missing` for one that the filter does not let through."""

@@ -62,7 +62,7 @@ def placed(
     held = _held(store, activations)
     groups, holding = _grouped(memories, held)
     learned = _learned(store, adapters, memories, groups, now)
-    known = {name: _facts(name, ids, holding.get(name), memories, now) for name, ids in groups.items()}
+    known = {name: _facts(ids, holding.get(name), memories, now) for name, ids in groups.items()}
     bodies: dict[str, tuple[Body, Group]] = {}
     moves = store.records(None, None, VERB, None, 1 << 40)
     demoted = {move.object: move.at for move in moves if move.detail["after"] == NAMES[TEXT] and not _failed(move)}
@@ -172,7 +172,7 @@ def _name(memory: Memory) -> Group:
     return memory.scope.user, memory.scope.session or memory.origin.name or ""
 
 
-def _facts(name: Group, ids: Sequence[str], manifest: Manifest | None, memories: Mapping[str, Memory], now: datetime) -> list[Member]:
+def _facts(ids: Sequence[str], manifest: Manifest | None, memories: Mapping[str, Memory], now: datetime) -> list[Member]:
     """The memories of a body; of those that it holds and that are gone nothing is known but that."""
     gone = [] if manifest is None else [quoted.memory for quoted in manifest.quoted if quoted.memory not in memories]
     return [_member(memories[id], now) for id in ids] + [Member(id, 0, 0.0, 0, 1, 0.0) for id in gone]

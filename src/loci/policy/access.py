@@ -69,26 +69,6 @@ WHOLE = frozenset({
     "resume", "plan",
 })  # fmt: skip
 """Verbs that look at a cube as a whole: no filter of rows could narrow their answer."""
-SCOPED = frozenset(
-    {
-        "search",
-        "list",
-        "count",
-        "why_not",
-        "add",
-        "import",
-        "review",
-        "activate",
-        "activations",
-        "generate",
-        "prepare",
-        "foresee",
-        "import_activation",
-        "distil",
-        "adapters",
-    }
-)
-"""Verbs that say whose memory they are about. The others name a memory."""
 AUTHORITY = {Role.OWNER: Trust.TRUSTED, Role.CURATOR: Trust.TRUSTED}
 """What is written by another role is reported at best: it informs, and overrules nobody who is trusted."""
 OWNS = Grant("owner", OWNER, Role.OWNER, "*")

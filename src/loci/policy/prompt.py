@@ -17,7 +17,6 @@ from loci.policy.layout import Block, Entry, Known, Layout, Rewrite, row_text
 from loci.text.fence import CLOSE, OPEN, OPEN_UNTRUSTED
 from loci.text.tokens import count_tokens
 
-Content = str | Sequence[Mapping[str, Any]]
 EPHEMERAL = {"type": "ephemeral"}
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+OPEN = ("ready", "leased")  # jobs that somebody works on, or will
+
+
 class QueueWrites(Protocol):
     """What a transaction does with jobs and vectors."""
 
@@ -85,7 +88,7 @@ class QueueReads(Protocol):
     def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
         """Of the last version of each of these its vector in the active generation, as bytes; none where it has none."""
 
-    def jobs(self, limit: int = 1000, states: Sequence[str] = ("ready", "leased")) -> list[Job]:
+    def jobs(self, limit: int = 1000, states: Sequence[str] = OPEN) -> list[Job]:
         """The first jobs in these states (ready, leased, dead, cancelled)."""
 
     def job(self, seq: int) -> Job:

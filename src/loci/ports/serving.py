@@ -27,13 +27,11 @@ class Warmed:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer and what it took: tokens of the prompt, those of them that were not read again (None: the server does not say), and
-    tokens of the answer."""
+    """An answer and what it took: tokens of the prompt, and those of them that were not read again (None: the server does not say)."""
 
     text: str
     prompt_tokens: int
     cached_tokens: int | None
-    answer_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

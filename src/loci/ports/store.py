@@ -20,7 +20,6 @@ from loci.types import (
     Fault,
     Head,
     Interval,
-    Kind,
     Link,
     Memory,
     Outcome,
@@ -68,7 +67,6 @@ class RowFilter:
     as_of: datetime | None = None
     known_at: datetime | None = None
     states: frozenset[State] = frozenset({State.GENERATED, State.ACTIVATED, State.MERGED, State.FROZEN})
-    kinds: tuple[Kind, ...] = ()
     types: tuple[Type, ...] = ()
     since: datetime | None = None
     until: datetime | None = None

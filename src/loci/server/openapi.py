@@ -51,7 +51,7 @@ def described() -> Schema:
 
 PLAIN = {
     "/health/live": ("Whether the process answers.", "application/json"),
-    "/health/ready": ("Whether the vault can be read, and why not.", "application/json"),
+    "/health/ready": ("Whether the vault can be read, and why not; where keys are wanted, the server's log says why.", "application/json"),
     "/metrics": ("Counts and times, for Prometheus.", "text/plain"),
     "/openapi.json": ("This document.", "application/json"),
 }

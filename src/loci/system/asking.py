@@ -16,7 +16,7 @@ from loci.policy.fusion import Ranker
 from loci.policy.retention import heat
 from loci.ports import RowFilter
 from loci.system.gated import Gated
-from loci.types import Counts, Kind, Memory, MemoryCall, Query, Recall, Scope, State, Type
+from loci.types import Counts, Memory, MemoryCall, Query, Recall, State, Type
 
 HOTTEST = 20
 FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
@@ -70,10 +70,8 @@ class Asking(Gated):
         usual = self._parts.limit if budget_tokens is None else min(max(budget_tokens // LINE_TOKENS, self._parts.limit), FILL_LIMIT)
         return Query(
             call=self._call(inputs.question(question), rows),
-            scope=Scope(self.name, rows.user, rows.agent, rows.session),
             limit=usual if limit is None else limit,
             budget_tokens=budget_tokens,
-            kinds=(Kind.PLAINTEXT,),
         )
 
     def _recall(self, rows: RowFilter, question: str, *, limit: int | None = None, budget_tokens: int | None = None) -> Recall:

@@ -50,7 +50,7 @@ class Explaining(Asking):
         scope = inputs.scope_of(self.name, user)
         rows = self._allow("why_not", scope).rows
         call = self._call(inputs.question(question), rows)
-        query = Query(call=call, scope=scope, limit=self._parts.limit, as_of=aware(as_of, "as_of"))
+        query = Query(call=call, limit=self._parts.limit, as_of=aware(as_of, "as_of"))
         self._reach("get", id)
         at = self._parts.governance.narrow(rows, query)
         self._settle()

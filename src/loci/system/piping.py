@@ -17,6 +17,7 @@ from loci.operation.scheduler import Together
 from loci.operation.work import Breath
 from loci.policy import access
 from loci.ports import Embedder, RowFilter, Transaction
+from loci.ports.queue import OPEN
 from loci.system.activating import Generation
 from loci.system.carrying import Carrying
 from loci.system.queued import STATES
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Results = dict[str, dict[str, Any]]  # by step and part
 MOST_JOBS = 1 << 20
-OPEN = ("ready", "leased")
 SCOPE = ("user", "agent", "session")
 ACROSS = ("ids", "id", "number")  # kinds that a model call lets through
 

@@ -56,8 +56,6 @@ JOB = "SELECT j.seq, j.verb, j.arguments, j.state, j.attempts, j.error, j.priori
 LEAVE_LAST = "DELETE FROM jobs INDEXED BY jobs_done WHERE state = 'done' AND seq < (SELECT max(seq) FROM jobs)"
 """What is done goes, but for the last row, so that no number is given twice."""
 
-OPEN = ("ready", "leased")
-LEFT = ("dead", "cancelled")  # and so they stay until somebody retries them
 MOST_PRIORITY = MOST_USERS = 1 << 60
 Wanted = tuple[str, int, int | None]  # a verb, now, and a generation of vectors
 

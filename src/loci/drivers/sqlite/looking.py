@@ -10,10 +10,11 @@ from datetime import datetime
 import apsw
 
 from loci.drivers.sqlite import adapters, audit, payloads
-from loci.drivers.sqlite.jobs import OPEN, covered, first_due, read_job, read_jobs, read_paused
+from loci.drivers.sqlite.jobs import covered, first_due, read_job, read_jobs, read_paused
 from loci.drivers.sqlite.reader import Reader
 from loci.ports import Lent, PayloadRow
 from loci.ports.adapters import AdapterRow
+from loci.ports.queue import OPEN
 from loci.types import Channel, Head, Job, Link, Memory, Record, Scope, Source, Suspect, Transition
 
 

@@ -79,7 +79,7 @@ class SqliteStore(Looking):
         if not header.keys() >= set(HEADER):
             raise Corrupt(f"{self.path} has no header: it was never finished, and cannot be written. Delete it, or restore a copy.")
         self.secret = bytes(header["secret"])
-        self.id, self.created = str(header["id"]), int(header["created"])
+        self.id = str(header["id"])
         if "scrub" in header and is_writable:
             self._scrub_if_free(db)
 

@@ -23,12 +23,12 @@ from loci.errors import Corrupt
 from loci.ports import Reach, RowFilter
 from loci.ports.where import HEADER, NAMES, Where
 from loci.text import metadata
-from loci.types import NOBODY, State
+from loci.types import NOBODY, Part, State, Type
 
 FOREVER, NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 STATES = {state.value: number for number, state in enumerate(State)}
-TYPES = {name: number for number, name in enumerate(("fact", "preference", "event", "plan", "question", "instruction", "smalltalk"))}
-PARTS = {"turn": 0, "sentence": 1}
+TYPES = {type.value: number for number, type in enumerate(Type)}
+PARTS = {part.value: number for number, part in enumerate(Part)}
 PART_NAMES = tuple(PARTS)
 
 COLUMNS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from urllib.parse import unquote
 
 import httpx2
@@ -84,17 +84,6 @@ class Upstream:
         given = [(name.lower(), value) for name, value in given]
         dropped = HOP | THEIRS | _listed(given)
         return [(name, value) for name, value in given if name not in dropped and not name.startswith("x-loci-")]
-
-
-def key_in(headers: Mapping[str, str]) -> str | None:
-    """The key of Loci's in a request: in X-Loci-Key, or where clients put the upstream's, if it has the form of one."""
-    if (given := headers.get("x-loci-key")) is not None:
-        return given.strip()
-    for name in KEYS:
-        value = headers.get(name, "")
-        if _is_loci(name, value):
-            return value.rpartition(" ")[2]
-    return None
 
 
 def _safe(given: Iterable[tuple[str, str]]) -> tuple[Headers, bool]:

@@ -218,6 +218,15 @@ def test_what_is_dated_ahead_is_worth_no_more_than_what_was_said_today(open_vaul
     assert cube.get(dear).state is State.GENERATED
 
 
+def test_a_large_cube_makes_room_for_more_than_one(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    cube = open_vault(capacity=200).cube("main")
+    cube.add([Message("user", f"The kettle number {n} is blue.") for n in range(201)])
+    assert cube.count().total == 198 and cube.count(archived=True).total == 201
+    monkeypatch.delattr(type(cube._store), "select")  # to choose reads all of it
+    cube.add([Message("user", "The ladder is red."), Message("user", "The lamp is green.")])
+    assert cube.count().total == 200
+
+
 def test_capacity_archives_the_least_valuable_and_destroys_nothing(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
     cube = open_vault(capacity=5).cube("main")
     dear = cube.add("The kettle came from my grandmother.", priority=5).ids[0]

@@ -21,6 +21,7 @@ from loci.text.tokens import normalize
 from loci.types import Change, Interval, Memory, Message, Outcome, Receipt, Source, State, Type
 
 SYSTEM = "loci"  # the author of what nobody asked for by name: an end of time, a limit reached
+ROOM = 100  # of a full cube, the share that is made free at once
 MODES = ("overwrite", "append", "merge")
 
 
@@ -200,13 +201,13 @@ class Lifecycle:
         return Receipt(tuple(changes))
 
     def fit(self, tx: Transaction, capacity: int, now: datetime) -> list[str]:
-        """Archives the least valuable memories beyond ``capacity``: by priority, and then by what answers cited, as the retention ranks it. Where no
-        answer ever cited anything, by what searches found (`retention.value`). Nothing is destroyed. Returns the ids."""
-        over = self.store.count(RowFilter(now=now, states=FINDABLE)) - capacity
-        if over <= 0:
+        """Where there are more than ``capacity``, archives the least valuable memories: by priority, and then by what answers cited, as the retention ranks
+        it. Where no answer ever cited anything, by what searches found (`retention.value`). Of a large cube one in `ROOM` more goes than must, for to
+        choose reads all of it. Nothing is destroyed. Returns the ids."""
+        if self.store.count(RowFilter(now=now, states=FINDABLE)) <= capacity:
             return []
         known = self.store.select(RowFilter(now=now, states=FINDABLE), limit=1 << 40)
-        archived = self._least(known, capacity, now)
+        archived = self._least(known, capacity - capacity // ROOM, now)
         for id in archived:
             state, expires, priority = tx.state(id)
             tx.set_state(id, after(state, Move.ARCHIVE, id), expires, priority, SYSTEM, f"beyond the capacity of {capacity}")

@@ -109,7 +109,7 @@ def test_what_was_said_is_kept_to_the_letter(world: World) -> None:
     for id, message in world.said.items():
         why = world.cube.why(id)
         kept = why.sources[0].message
-        assert kept == replace(message, at=kept.at, speaker=message.speaker or None)  # a name that says nothing is none
+        assert kept == replace(message, at=kept.at)
         assert why.memory.text == message.words[why.memory.spans[0].start : why.memory.spans[0].end]
         assert (why.memory.scope.user, why.memory.speaker) == (message.speaker, message.speaker)
 

@@ -452,8 +452,9 @@ def test_an_import_that_is_interrupted_says_what_is_kept_and_goes_on(loci: Shell
     said = [{"role": "user", "content": f"Room {number} is cold."} for number in range(12_000)]
     (loci.folder / "talk.json").write_text(json.dumps(said))
     begun = [sys.executable, "-m", "loci", "import", "talk.json", "--user", "ann", "--embedder", "none"]
+    log = loci.file.with_name(f"{loci.file.name}-wal")
     with subprocess.Popen(begun, cwd=loci.folder, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not (loci.file.exists() and loci.file.stat().st_size > 1 << 20):
+        while process.poll() is None and not (log.exists() and log.stat().st_size > 1 << 20):
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()

@@ -313,7 +313,7 @@ def test_a_key_that_is_too_narrow_says_so(vault: Path, limits: dict[str, str], p
         told = server.fails(path, 403, **fields)["detail"]
         assert f"this key is narrowed to {word} {name}" in told and "loci key t1" in told and "loci grant" not in told
         if "user" in limits:
-            assert "there is one for user 'ana'" in server.fails("cubes/main/list", 403)["detail"], "and what would do, where that is all"
+            assert "open to it is user 'ana'" in server.fails("cubes/main/list", 403)["detail"], "and what would do, where that is all"
         server.http.headers["Authorization"] = f"Bearer {strange}"
         assert "narrowed" not in server.fails(path, 403, **fields)["detail"]
 

@@ -111,7 +111,10 @@ def test_what_was_said_is_kept_to_the_letter(world: World) -> None:
         kept = why.sources[0].message
         assert kept == replace(message, at=kept.at)
         assert why.memory.text == message.words[why.memory.spans[0].start : why.memory.spans[0].end]
-        assert (why.memory.scope.user, why.memory.speaker) == (message.speaker, message.speaker)
+        assert (why.memory.scope.user, why.memory.speaker) == (
+            message.speaker,
+            message.speaker or "user",
+        )  # a name that says nothing is none
 
 
 TEXTS = [

@@ -75,9 +75,12 @@ class Teller:
             pass  # the same in both, or the hash will tell
 
     def _is_answer(self, kind: str, id: str) -> bool:
-        """Whether a change is made to what the origin had overruled, or takes back what was said of the same: then something else holds again,
-        or does not, because of the origin."""
+        """Whether a change is made to what the origin had overruled, or takes back what was said of the same, or had superseded a memory that the
+        origin overruled in something else: then something else holds again, or does not, or not from the same time, because of the origin."""
         claims = [claim for memory in self.cube.history(id) for claim in memory.claims]
+        if kind == "forget":
+            good = [memory for known in self.good for memory in self.cube.history(known)]
+            claims += [claim for memory in good if any(c.closed_by == id for c in memory.claims) for claim in memory.claims]
         told = {(c.subject, c.attribute) for bad in self.bad for m in self.cube.history(bad) for c in m.claims}
         return any(c.closed_by in self.bad or (kind == "forget" and (c.subject, c.attribute) in told) for c in claims)
 

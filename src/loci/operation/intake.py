@@ -399,10 +399,12 @@ def rejudge(tx: Transaction, row: ClaimRow) -> None:
     known = [claim_of(other) for other in tx.claims([(row.subject, row.attribute)], row.user) if other.seq != row.seq]
     verdict = conflict.resolve(claim_of(row), known)
     came_later = {other.memory for other in known if other.seq > row.seq}
+    ends = [other for other in known if other.memory == verdict.superseded_by]
+    too_late = {other.memory for other in known if any(end is not other and conflict.precedes(end, other) for end in ends)}
     for action in verdict.actions:
-        if not isinstance(action, conflict.Supersede) and action.old_id != row.memory:
-            ends = (action.old_id, row.memory) if action.old_id in came_later else (row.memory, action.old_id)
-            tx.link(*ends, "evidence" if isinstance(action, conflict.Evidence) else "possible_conflict", action.reason)
+        if not isinstance(action, conflict.Supersede) and action.old_id not in {row.memory, *too_late}:
+            later, earlier = (action.old_id, row.memory) if action.old_id in came_later else (row.memory, action.old_id)
+            tx.link(later, earlier, "evidence" if isinstance(action, conflict.Evidence) else "possible_conflict", action.reason)
     if verdict.superseded_by is not None:
         tx.close_claims(row.memory, (row.subject, row.attribute), verdict.superseded_by, verdict.claim.valid_to)
         tx.link(verdict.superseded_by, row.memory, "supersedes", verdict.reason)

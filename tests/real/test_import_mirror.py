@@ -301,6 +301,13 @@ def test_front_matter_stays_on_the_first_line(cube: Cube, tmp_path: Path) -> Non
         cube.mirror(tmp_path / "m")
 
 
+def test_words_between_two_rules_are_no_front_matter(cube: Cube, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "list.md").write_text("---\n\nBuy milk.\n\n---\n\nBuy bread.\n")
+    cube.mirror(tmp_path / "m")
+    assert {m.text for m in cube.list(session="list") if m.part is Part.TURN} == {"Buy milk.", "Buy bread."}
+
+
 def test_words_right_below_the_scope_or_a_heading_are_words(cube: Cube, home: Path) -> None:
     (page,) = [file for file in home.rglob("*.md") if file.read_text("utf-8").startswith("<!-- loci {")][:1]
     head, _, rest = page.read_text("utf-8").partition("\n")

@@ -18,13 +18,14 @@ from loci.errors import Denied, Invalid, Malformed, Missing, TooLarge
 from loci.infrastructure import chatgpt, claude, foreign, formats, graphiti, langgraph, letta, mem0, memos, signature
 from loci.infrastructure.chatlog import chatlog
 from loci.infrastructure.formats import Sheet, Transcript
+from loci.infrastructure.vault import SUFFIX
 from loci.ports import Notary
 
 __all__ = ["FORMATS", "MAX_FILE_BYTES", "Transcript", "read"]
 
 MAX_FILE_BYTES = 1 << 30  # of a file, and of what an archive or a folder holds
 PIECE_BYTES = 1 << 20
-OURS, CUBES = b"LOCI", "*.loci"  # what a cube's file says that it is, and what it is called
+OURS = b"LOCI"  # what a cube's file says that it is
 MAX_RATIO = 200  # of unpacked to packed; text packs to a tenth, a bomb to a thousandth
 RATIO_FROM_BYTES = 1 << 24  # below this the ratio does not matter
 PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes before they give a byte
@@ -123,7 +124,7 @@ def _folder(path: Path, format: str | None) -> list[Transcript]:
         assert text is not None
         sheet = Sheet(text.name, path.name, _decode(text.name, _bytes(text)), refused=refused)
         return _parsed(sheet, "memos")
-    if any(path.glob(CUBES)):
+    if any(path.glob(f"*{SUFFIX}")):
         raise Invalid(f"{path} is a vault of Loci's: `loci --vault {path} export FILE` writes a cube of it to be imported here.")
     points = mem0.collections_of(path)
     histories = [file for file in sorted(path.glob("*.db")) if file.is_file() and not file.is_symlink()]

@@ -29,7 +29,9 @@ MARK = re.compile(r"<!-- loci (?P<id>[^\s>]+) (?P<version>\d{1,9})(?: \([^()>]*\
 HEAD = re.compile(r"<!-- loci (?P<scope>\{.*\}) -->")
 ESCAPED = ("\\", "<!--", "#", "---", "***", "___")
 NO_FILE = (0, 0)
-FRONT = re.compile(r"---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
+FRONT = re.compile(
+    r"---[ \t]*\n(?=#|\w[\w .-]*:(?:\s)|---)(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+)  # YAML begins with a key; a rule does not
 HEADING = re.compile(r"#{1,6}(\s|$)")
 NOBODYS = ("#", "---", "***", "___", "<!--")
 Whose = tuple[str | None, str | None, str | None]  # user, agent, session

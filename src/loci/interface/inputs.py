@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from loci.errors import Invalid, TooLarge
-from loci.infrastructure.formats import ROLES
+from loci.infrastructure import formats
 from loci.operation.intake import MAX_NAME, check_name, check_text, check_time
 from loci.policy.caching import PROVIDERS, Provider
 from loci.ports.adapting import Recipe
 from loci.text import metadata
-from loci.types import Channel, Message, Role, Scope, Type
+from loci.types import ROLES, Channel, Message, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
-KNOWN_ROLES = frozenset(ROLES.values())
 MAX_PRIORITY = 1_000_000
 MAX_PAGE = (1 << 63) - 1
 CUBES = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._-]{0,97}(?:\.\*)?")
@@ -52,10 +51,10 @@ def messages_of(words: Words) -> list[Message]:
 
 def _with_role(message: Message, place: int) -> Message:
     """The same with its role as it is spelled here: what an assistant says under another name must not count as its user's words."""
-    if message.role in KNOWN_ROLES:
+    if message.role in ROLES:
         return message
     check_text(message.role, "a role", place)
-    role = ROLES.get(message.role.strip().lower())
+    role = formats.ROLES.get(message.role.strip().lower())
     if role is None:
         raise Invalid(
             f"Message {place} has the role {message.role!r:.100}; it must be user, assistant, tool or system. A name goes under 'speaker'. Nothing was stored."

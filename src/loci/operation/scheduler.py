@@ -5,6 +5,7 @@ retries or cancels it. Nothing leaves the queue but what is done."""
 from __future__ import annotations
 
 import atexit
+import os
 import secrets
 import threading
 from collections import Counter
@@ -55,6 +56,7 @@ TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 
 
 OPEN: WeakSet[Scheduler] = WeakSet()  # those of this process that nobody has closed
+os.register_at_fork(after_in_child=OPEN.clear)  # a child closes nothing of its parent's, whose locks may be held for ever there
 
 
 def wait_of(failures: int) -> timedelta:

@@ -18,7 +18,6 @@ from loci.ports import ClaimRow, Transaction
 from loci.types import Change, Interval, Outcome, State
 
 AGAIN = "holds again: what had superseded it was taken back"
-RESTORED = "what had superseded it was restored"
 
 
 def reopened(tx: Transaction, claims: Iterable[ClaimRow], keys: Iterable[tuple[str, str, str | None]], author: str, now: datetime) -> None:

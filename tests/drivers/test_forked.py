@@ -49,16 +49,17 @@ from loci import MemOS
 cube = MemOS.open(sys.argv[1], embedder="none").cube("a")
 cube.add("Said by the parent.")
 cube.list()
-with cube._scheduler._waking:  # as another thread of the parent may hold it
-    child = os.fork()
-    if child == 0:
-        sys.exit(7)
+cube._scheduler._waking.acquire()  # as another thread of the parent may
+child = os.fork()
+if child == 0:
+    sys.exit(7)
+cube._scheduler._waking.release()
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 def test_a_child_that_ends_closes_nothing_of_its_parents(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", ENDS, str(tmp_path / "vault")], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", ENDS, str(tmp_path / "vault")], capture_output=True, text=True, timeout=20, check=True)
     assert (done.stdout, done.stderr) == ("7\n", "")
     with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
         assert [record.detail["verb"] for record in memory.cube("a").log(verb="read")] == ["list"]

@@ -23,6 +23,7 @@ import pytest
 
 pytest.importorskip("mcp", reason="the Model Context Protocol is not installed: pip install 'loci-memos[mcp]'")
 
+import anyio
 import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import Client, MCPError, StdioServerParameters
@@ -33,6 +34,8 @@ from loci import MemOS, Message
 from loci.cli import COMMANDS, root, run
 from loci.cli.place import Place
 from loci.server import tools
+from loci.server.app import Serving
+from loci.server.http import Room
 from loci.server.mcp import MAX_REQUEST_BYTES, server
 from loci.server.tools import MEANINGS
 from loci.system import Cube
@@ -578,6 +581,33 @@ def test_a_request_that_is_too_long_closes_the_connection(tmp_path: Path) -> Non
 
 
 # -- over HTTP ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_sdk_is_read_after_what_is_asked_at_other_doors(tmp_path: Path) -> None:
+    """It takes half a second of the interpreter: the first view of the page waited for it."""
+    read = []
+
+    class Noted(Room):
+        def _made(self) -> Any:
+            read.append("the SDK")
+            return super()._made()
+
+    async def ask() -> None:
+        room = Noted("main", {}, Trust.TRUSTED, after=3600)
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        headers = {"Accept": "application/json, text/event-stream"}
+        async with anyio.create_task_group() as group:
+            group.start_soon(room.run)
+            serving = Serving(memory, True, (room.route(),))
+            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(serving.app), base_url="http://localhost") as http:
+                assert (await http.get("/health/ready")).status_code == 200 and not read
+                with anyio.fail_after(60):
+                    told = (await http.post("/mcp", json=asked, headers=headers)).json()
+            assert len(told["result"]["tools"]) == 8 and read == ["the SDK"]
+            group.cancel_scope.cancel()
+
+    with MemOS.open(tmp_path / "vault", embedder="none", background=False) as memory:
+        anyio.run(ask)
 
 
 @pytest.mark.parametrize("key", [None, "", "wrong", "loci.abc.def"])

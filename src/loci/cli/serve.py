@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PORT = 8377
 MOST_PROCESSES = 64
+SECONDS_BEFORE_MCP = 5.0  # unless it is called: what a page or a chat asks first comes before it
 
 
 @verb("serve")
@@ -101,7 +102,7 @@ def _serve(
     with share.together(), share.taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
         cube = place.cube or place.settings().cube
         opened = memory.cube(cube)
-        protocol = Room(cube, {}, Trust.REPORTED)
+        protocol = Room(cube, {}, Trust.REPORTED, after=SECONDS_BEFORE_MCP)
         vault = place.folder()
         verbs = Verbs(vault)
         mem0 = Mem0(cube, verbs.run)

@@ -20,11 +20,12 @@ PATH = "/mcp"
 
 class Room:
     """Each POST has its key, is answered as JSON, and nothing is kept between two. ``cube`` and ``fixed`` are what the door opens on; what comes in is
-    trusted as far as ``trust`` at the most. The SDK is read behind the open port: it takes longer than all of Loci."""
+    trusted as far as ``trust`` at the most. The SDK is read behind the open port: it takes longer than all of Loci. At the first call at the latest, and not
+    before ``after`` seconds: what is asked at other doors as a server begins would wait for half a second of it."""
 
-    def __init__(self, cube: str, fixed: Mapping[str, str], trust: Trust) -> None:
-        self._opened_on, self._trust = (cube, fixed), trust
-        self._ready, self._inner = anyio.Event(), cast("ASGIApp", None)
+    def __init__(self, cube: str, fixed: Mapping[str, str], trust: Trust, *, after: float = 0.0) -> None:
+        self._opened_on, self._trust, self._after = (cube, fixed), trust, after
+        self._called, self._ready, self._inner = anyio.Event(), anyio.Event(), cast("ASGIApp", None)
 
     def route(self) -> Route:
         """Where it is. There are no streams to follow and no sessions to end: it takes POST alone."""
@@ -32,6 +33,8 @@ class Room:
 
     async def run(self) -> None:
         """Serves until it is cancelled."""
+        with anyio.move_on_after(self._after):
+            await self._called.wait()
         app = await anyio.to_thread.run_sync(self._made)
         async with app.router.lifespan_context(app):
             self._inner = app
@@ -39,6 +42,7 @@ class Room:
             await anyio.sleep_forever()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._called.set()
         await self._ready.wait()
         scope[OPENED], scope[VERB] = scope[OPENED].within(trust=self._trust), "mcp"
         await self._inner(scope, receive, send)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,3 +137,22 @@ def test_a_job_held_by_a_dead_worker_is_taken_over(open_vault: Callable[..., Mem
     assert cube.drain() == 0 and cube.jobs()[0].error == "its worker was gone", "it may be the job that ended it, so it waits a little"
     clock.advance(minutes=1)
     assert cube.drain() == 1 and not cube.search("kettle").trace.missing
+
+
+def test_nobody_waits_for_the_model_that_another_asks(open_vault: Callable[..., MemOS]) -> None:
+    """It may be far away, and it was asked while the picture of the cube was held: every other search, list and count stood behind it."""
+    looked = Event()
+
+    class Slow(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> Any:
+            assert list(texts) != ["Where is the ferry?"] or looked.wait(30), "nobody else could look meanwhile"
+            return super().embed(texts)
+
+    cube = open_vault(embedder=Slow("A")).cube("main")
+    cube.add([Message("user", text) for text in TEXTS])
+    cube.drain()
+    with ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(cube.search, "Where is the ferry?")
+        found = pool.submit(lambda: (cube.search("kettle"), cube.count().total, looked.set()))
+        assert found.result(60)[1] == len(TEXTS)
+        assert asked.result(60).hits[0].memory.text == TEXTS[3]

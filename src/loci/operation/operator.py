@@ -61,9 +61,12 @@ class Operator:
     def search(self, query: Query, at: RowFilter) -> Recall:
         """Best first, folded, packed to the budget, with the plan it followed. Writes nothing."""
         check(query)
+        start = perf_counter()
+        probe = self.probe(query.call)
+        timings = {"embed": _lap(start)}
         with self.store.snapshot():
-            ranked = self.rank(query.call, at)
-            timings = dict(ranked.milliseconds)
+            ranked = self.rank(query.call, probe, at)
+            timings |= ranked.milliseconds
             start = perf_counter()
             hits = self._hits(ranked.ranking, ranked.survey, query.limit, at)
             timings["read"] = _lap(start)
@@ -82,12 +85,9 @@ class Operator:
         )  # fmt: skip
         return Recall(tuple(hits[rank] for rank in packed.taken), packed.text, packed.tokens, trace, ranked.confidence)
 
-    def rank(self, call: MemoryCall, at: RowFilter) -> Ranked:
+    def rank(self, call: MemoryCall, probe: Probe, at: RowFilter) -> Ranked:
         """The candidates of a question in order, before any is read."""
         timings: dict[str, float] = {}
-        start = perf_counter()
-        probe = self._probe(call)
-        timings["embed"] = _lap(start)
         start = perf_counter()
         keys, via = self._follow(call, at)
         survey = self.store.survey(replace(probe, keys=keys, window=call.window), at)
@@ -160,8 +160,9 @@ class Operator:
                 hits[contents[place]] = Hit(memory, float(ranking.scores[place]), ranking.shares(place))
         return hits
 
-    def _probe(self, call: MemoryCall) -> Probe:
-        """Words and direction of the question. A failing embedder costs its signal, not the answer, and the trace says so."""
+    def probe(self, call: MemoryCall) -> Probe:
+        """Words and direction of the question. It is asked for before a snapshot is taken: a model may be far away, and others look meanwhile. A failing
+        embedder costs its signal, not the answer, and the trace says so."""
         if self.embedder is None:
             missing = {"dense": "there is no embedding model; `loci settings` says how to have one"}
             return Probe(call.terms, None, call.people, missing, keys=call.asked)

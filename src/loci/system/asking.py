@@ -117,8 +117,10 @@ class Asking(Gated):
     def rank(self, question: str, *, user: str | None = None) -> tuple[Ranked, Sequence[Memory]]:
         """The candidates of a question and their signals, in the order of ``survey.contents``: what a ranker is learned from."""
         at = self._allow("rank", inputs.scope_of(self.name, user, None, None)).rows
+        call = self._call(inputs.question(question), at)
+        probe = self._operator.probe(call)
         with self._store.snapshot():
-            ranked = self._operator.rank(self._call(inputs.question(question), at), at)
+            ranked = self._operator.rank(call, probe, at)
             found = self._store.load(ranked.survey.contents, at)
         return ranked, [found[content] for content in ranked.survey.contents]
 

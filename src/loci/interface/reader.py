@@ -46,7 +46,7 @@ class MemReader:
             intent=_intent(question, asks_when),
             people=named,
             window=None if window is None else Interval(*window),
-            terms=tuple(tokens.content_words(question)),
+            terms=tuple(tokens.terms(question)),
             asks_when=asks_when,
             asks_many=asked.asks_many(question),
             asked=tuple(asked.asked(question, speaker, people)),

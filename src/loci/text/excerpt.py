@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from math import log1p
 
 from loci.text.sentences import sentences
-from loci.text.tokens import count_tokens, words
+from loci.text.tokens import count_tokens, spaced, words
 
 GAP = "…"
 LEAST, MOST = 4, 3  # letters of a stem at least, letters of an ending at most
@@ -25,7 +25,7 @@ def chosen(text: str, terms: Sequence[str], tokens: int) -> tuple[int, ...]:
     if count_tokens(text) <= tokens:
         return ()
     cuts = sentences(text)
-    weights = _weights([words(text[start:end]) for start, end in cuts], terms)
+    weights = _weights([words(spaced(text[start:end])) for start, end in cuts], terms)
     about = [place for place in range(len(cuts)) if weights[place]] or range(len(cuts))
     ranked = sorted(about, key=lambda place: (-weights[place], place))
     room = 4 * tokens - _size(GAP)

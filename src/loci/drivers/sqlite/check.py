@@ -12,7 +12,9 @@ from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import keyed_hash
 from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
+from loci.drivers.sqlite.schema import SPACED
 from loci.drivers.sqlite.seals import as_text, broken, raw, sum_of
+from loci.text.tokens import spaced
 from loci.types import Fault, Head, Message, State
 
 Told = tuple[str, str]  # where, what
@@ -157,6 +159,7 @@ def _words(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
         else:
             indexed[content] = indexed.get(content, 0) + hash((term, offset))
     reader, tokenizer = Reader(db, ""), db.fts5_tokenizer("porter", ["unicode61"])
+    is_spaced = int(scalar(db, "PRAGMA user_version")) >= SPACED  # an older cube that cannot be written stays as it is
     rows = query(
         db,
         "SELECT c.seq, coalesce(s.user, 0), s.id, c.checksum FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s"
@@ -169,7 +172,7 @@ def _words(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
             text = texts.get(content, "")
             if keyed_hash(secret, text) != checksum:
                 continue  # its words are what is wrong, and are named already
-            terms = tokenizer(text.encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
+            terms = tokenizer((spaced(text) if is_spaced else text).encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
             if indexed.get(content, 0) != sum(hash((str(token[0]), offset)) for offset, token in enumerate(terms)):
                 yield f"content {content}", "the text index holds other words than it has"
             if scopes.get(content) != f"u{user}":

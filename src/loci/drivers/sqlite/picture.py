@@ -16,6 +16,7 @@ from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.view import Numbers, View
 from loci.drivers.sqlite.words import stems
 from loci.errors import Corrupt
+from loci.text.tokens import spaced
 from loci.types import ROLES
 
 
@@ -68,7 +69,7 @@ class Picture:
             called: dict[str, list[int]] = {}
             named = {seq: self.names_of[seq] for seq in speakers - {0}}
             for speaker, name in named.items():
-                for stem in set(stems(db, name)) if name not in ROLES else ():
+                for stem in set(stems(db, spaced(name))) if name not in ROLES else ():
                     called.setdefault(stem, []).append(speaker)
             self._called, self._called_for = called, len(speakers)
         return self._called

@@ -8,12 +8,15 @@ as it was written (`seals`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 
 from loci.drivers.sqlite.connection import query, roll_back, scalar
+from loci.drivers.sqlite.reader import Reader
 from loci.errors import Corrupt, NewerSchema
+from loci.text.tokens import spaced
 
 APPLICATION_ID = 0x4C4F4349  # "LOCI"
 
@@ -157,7 +160,24 @@ FOLLOWING = """
 CREATE INDEX versions_by_former ON versions (follows) WHERE follows IS NOT NULL;
 """
 
-STEPS: tuple[str, ...] = (CUBE, REQUESTS, METADATA, FOLLOWING)
+NOT_ASCII = """
+SELECT c.seq, coalesce(s.user, 0) FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s ON s.seq = m.source
+WHERE c.seq IN (SELECT p.content FROM spans p JOIN sources q ON q.seq = p.source WHERE octet_length(q.text || coalesce(q.caption, '')) > length(q.text || coalesce(q.caption, '')))
+"""
+SPACED = 5
+"""The schema from which on the text index has the pairs of letters of scripts without spaces."""
+
+
+def _space(db: apsw.Connection) -> None:
+    """Puts into the text index again what is in such a script: a run of it was one word, which no question holds."""
+    users = dict(query(db, NOT_ASCII))
+    for content, text in Reader(db, "").texts(list(users)).items():
+        if (words := spaced(text)) != text:
+            db.execute("DELETE FROM text_index WHERE rowid = ?", (content,))
+            db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
+
+
+STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, _space)
 VERSION = len(STEPS)
 
 
@@ -183,7 +203,10 @@ def migrate(db: apsw.Connection) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         for step in range(_pragma(db, "user_version"), VERSION):  # read again: another process may have been faster
-            db.execute(STEPS[step])
+            if isinstance(made := STEPS[step], str):
+                db.execute(made)
+            else:
+                made(db)
             db.execute(f"PRAGMA user_version={step + 1}")
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute("COMMIT")

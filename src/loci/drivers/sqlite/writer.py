@@ -28,6 +28,7 @@ from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, s
 from loci.errors import Conflict, Missing
 from loci.ports import ClaimRow, Draft, Removed, Strength
 from loci.text import metadata
+from loci.text.tokens import length, spaced
 from loci.types import Interval, Outcome, Scope, Source, State
 
 UNSEALED = ("versions", "links", "moves")  # whose rows an erasure or a reversion writes, with an empty seal
@@ -90,12 +91,12 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
         pending = self._pending
         pending["contents"].append(
             (content, seq, memory.type.value, self._maybe(memory.speaker), memory.about, attributes, flags,
-             len(memory.text.split()) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum), RANK[memory.origin.trust],
+             length(memory.text) + len((memory.speaker or "").split()), bytes.fromhex(memory.checksum), RANK[memory.origin.trust],
              metadata.written(memory.metadata))
         )  # fmt: skip
         for ordinal, span in enumerate(memory.spans):
             pending["spans"].append((content, ordinal, self._source(span.source), span.start, span.end))
-        pending["text_index"].append((content, f"u{self._maybe(memory.scope.user) or 0}", memory.text))
+        pending["text_index"].append((content, f"u{self._maybe(memory.scope.user) or 0}", spaced(memory.text)))
         self.version(memory.id, number, content, valid, outcome, memory.author, memory.reason, cause, memory.ending)
         for claim in draft.claims:
             self._claim(claim, content)
@@ -212,7 +213,7 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
         return all(self._says(scope, text) for text in texts if any(sign.isalnum() for sign in text))
 
     def _says(self, scope: str, text: str) -> bool:
-        quoted = text.replace("\0", " ").replace('"', '""')
+        quoted = spaced(text).replace("\0", " ").replace('"', '""')
         return bool(self.rows("SELECT 1 FROM text_index WHERE text_index MATCH ? LIMIT 1", f'scope : {scope} AND words : "{quoted}"'))
 
     def is_tainted(self, user: str | None, session: str | None) -> bool:

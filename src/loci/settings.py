@@ -25,7 +25,11 @@ class Settings:
 
     vault: str = _setting("vault", "folder of the cubes")
     cube: str = _setting("main", "cube that commands use when none is named")
-    embedder: str = _setting("auto", "auto (MiniLM when installed), minilm, or none for search by words alone")
+    embedder: str = _setting(
+        "auto", "auto (MiniLM when installed), minilm, http://.../v1 of an OpenAI-compatible API, or none for search by words alone"
+    )
+    embedder_model: str = _setting("", "name of the embedding model at that API")
+    embedder_key_variable: str = _setting("", "environment variable that holds that API's key, if it wants one")
     cache: str = _setting("", "folder for the model graph; empty means the user's cache folder")
     endpoint: str = _setting("", "base address of an OpenAI-compatible API (http://127.0.0.1:8080/v1); empty means no language model")
     model: str = _setting("", "name of the language model at the endpoint")
@@ -92,6 +96,10 @@ class Settings:
     def upstream_key(self) -> str:
         """The upstream's key; empty when there is none. It is never shown, stored or logged."""
         return os.environ.get(self.upstream_key_variable or self.key_variable, "")
+
+    def embedder_key(self) -> str:
+        """The key of the embedding model's API; empty when none is named. It is never shown, stored or logged."""
+        return os.environ.get(self.embedder_key_variable, "") if self.embedder_key_variable else ""
 
     def engine_key(self) -> str:
         """The key of the engine's server; empty when none is named. It is never shown, stored or logged."""

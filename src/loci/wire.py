@@ -123,7 +123,11 @@ def embedder_of(settings: Settings) -> Embedder | None:
         return MiniLM(settings.cache_folder()) if all(find_spec(module) for module in needed) else None
     if name == "minilm":
         return MiniLM(settings.cache_folder())
-    raise Invalid(f"embedder is {name!r}; it must be auto, minilm or none.")
+    if name.startswith(("http://", "https://")):
+        from loci.drivers.embeddings import EndpointEmbedder
+
+        return EndpointEmbedder(name, settings.embedder_model, settings.embedder_key())
+    raise Invalid(f"embedder is {name!r}; it must be auto, minilm, none, or the address of an API, as http://127.0.0.1:11434/v1.")
 
 
 def retention_of(settings: Settings) -> Retention | None:

@@ -38,6 +38,7 @@ class Endpoint:
     advice: str = "Check the address."
     absent: type[LociError] = Unsupported
     seconds: float = SECONDS
+    tries: int = TRIES
 
     def __post_init__(self) -> None:
         if not self.key.isascii() or not self.key.isprintable():
@@ -61,16 +62,16 @@ class Endpoint:
         request = urllib.request.Request(f"{self.url.rstrip('/')}{path}", body, {"Content-Type": "application/json"})
         if self.key:
             request.add_unredirected_header("Authorization", f"Bearer {self.key}")
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self.tries + 1):
             try:
                 with OPENER.open(request, timeout=self.seconds) as reply:
                     return _limited(reply.read(LONGEST + 1), self.url)
             except urllib.error.HTTPError as error:
-                if error.code not in BUSY or attempt == TRIES:
+                if error.code not in BUSY or attempt == self.tries:
                     raise self._refused(error, path) from error
             except (OSError, http.client.HTTPException) as error:
                 is_slow = isinstance(error, TimeoutError) and self.seconds > SECONDS  # what took so long would take it again
-                if attempt == TRIES or is_slow:
+                if attempt == self.tries or is_slow:
                     raise Unavailable(f"The endpoint {self.url} does not answer ({error}). Is it running?") from error
             time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
         raise AssertionError("the last try raises or returns")

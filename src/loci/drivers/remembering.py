@@ -21,9 +21,13 @@ class Remembering:
     """An embedder as it is, but for texts that come alone, as questions do. Of those it keeps hashes, and no words. Safe to share between threads."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self.name, self.dimensions, self._embedder = embedder.name, embedder.dimensions, embedder
+        self.name, self._embedder = embedder.name, embedder
         self._known: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def dimensions(self) -> int:
+        return self._embedder.dimensions
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As `Embedder.embed`. What comes alone is handed out to be read only."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, Protocol
 
 import numpy as np
@@ -65,18 +65,18 @@ class Embedding:
         return jobs, tx.texts([content for job in jobs for content in contents_of(job)])
 
     def compute(self, given: Mapping[int, str], breath: Breath) -> tuple[list[int], Any]:
-        """In pieces that take about as long as they may, by what the last one took."""
+        """In pieces that take about as long as they may, by what the last one took of this machine: a model that is elsewhere takes nearly nothing."""
         contents, done = sorted(given), 0
         vectors: list[Any] = []
         while done < len(contents):
             size = max(1, min(BATCH, int(breath.seconds / self._seconds))) if self._seconds else PIECE
             breath()
             piece = [given[content] for content in contents[done : done + size]]
-            start = perf_counter()
+            start, spent = perf_counter(), process_time()
             found = self._embedder.embed(piece)
             if len(found) != len(piece):
                 raise EmbedderFailed(f"The embedder {self._embedder.name} answered {len(found)} vectors for {len(piece)} texts.")
-            self._seconds = max((perf_counter() - start) / len(piece), 1e-7)
+            self._seconds = max(min(perf_counter() - start, process_time() - spent) / len(piece), 1e-7)
             vectors.extend(found)
             done += len(piece)
         return contents, np.array(vectors, dtype=np.float32)

@@ -33,7 +33,8 @@ class Embedder(Protocol):
         """Identity of model and precision. Vectors of two names are never compared."""
 
     @property
-    def dimensions(self) -> int: ...
+    def dimensions(self) -> int:
+        """How many numbers a vector has; 0 where that shows with the first."""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape (len(texts), dimensions), float32, each row of length 1, in the order given. Any text is accepted."""

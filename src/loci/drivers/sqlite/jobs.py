@@ -17,7 +17,7 @@ from loci.drivers.sqlite.codec import compact, from_micros, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Rows
-from loci.errors import Conflict, Missing
+from loci.errors import Conflict, EmbedderFailed, Missing
 from loci.types import Job
 
 BLOCK = 256  # contents a job: what is computed between two commits
@@ -255,6 +255,7 @@ class JobRows(Rows):
             self.enqueue("embed", {"generation": generation, "contents": lacking[start : start + BLOCK]})
 
     def put_vectors(self, generation: int, contents: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        self._check_width(generation, vectors.shape[1])
         alive = {int(r[0]) for r in query(self._db, f"SELECT seq FROM contents WHERE seq IN ({','.join(map(str, contents))})")}
         self._db.executemany(
             "INSERT OR IGNORE INTO vectors (generation, content, data) VALUES (?, ?, ?)",
@@ -264,6 +265,16 @@ class JobRows(Rows):
                 if content in alive
             ],
         )
+
+    def _check_width(self, generation: int, width: int) -> None:
+        """All vectors of a generation have as many numbers; the first tell how many. Raises `EmbedderFailed`."""
+        self._db.execute("UPDATE generations SET dimensions = ? WHERE number = ? AND dimensions = 0", (width, generation))
+        embedder, known = query(self._db, "SELECT embedder, dimensions FROM generations WHERE number = ?", generation)[0]
+        if known != width:
+            raise EmbedderFailed(
+                f"The embedder {embedder} answered vectors of {width} numbers, and those that are stored have {known}: it is another model under the "
+                "same name. Give it another name, and all are computed anew."
+            )
 
     def promote(self, generation: int) -> bool:
         active = self._db.execute("SELECT 1 FROM generations WHERE number = ? AND state = 'active'", (generation,)).fetchall()

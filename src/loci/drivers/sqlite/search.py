@@ -67,8 +67,12 @@ def survey(db: apsw.Connection, view: View, names: Numbers, called: Called, prob
 def _compared(view: View, among: Selection, probe: Probe) -> tuple[Nearness, Mapping[str, str]]:
     """Cosines with every row that has a vector, and why some or all could not be compared."""
     vector = np.zeros(0, dtype=np.float32) if probe.vector is None else np.asarray(probe.vector, dtype=np.float32)
-    if probe.vector is None or view.embedder not in (probe.embedder, ""):
+    other = ""
+    if view.embedder not in (probe.embedder, ""):
         other = f"vectors are still of {view.embedder}; they are being rebuilt for {probe.embedder}"
+    elif len(view.vectors) and len(vector) != view.vectors.width:
+        other = f"the question's vector has {len(vector)} numbers, and those that are stored have {view.vectors.width}"
+    if probe.vector is None or other:
         nothing = Nearness(view.vectors, vector, among.content, among.with_vector[:0], None, TOP)
         return nothing, {} if probe.vector is None else {"dense": other}
     lacking = len(among.rows) - len(among.with_vector)

@@ -38,6 +38,11 @@ class Vectors:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def width(self) -> int:
+        """How many numbers each has."""
+        return int(self._rows.shape[1])
+
     def apart(self) -> Vectors:
         """A copy that can go another way. It has no room left, so what it takes in goes elsewhere."""
         other = copy(self)

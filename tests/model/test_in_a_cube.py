@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from loci import MemOS, Message
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import ids_of
-from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, TooLarge, Unsupported
+from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, TooLarge, Unavailable, Unsupported
 from loci.memories.activation import agreed
 from loci.ports.engine import Rates, Tier
 from loci.system import Cube
@@ -578,6 +579,20 @@ def test_what_another_build_tidies_away_is_written_again(cube: Cube, overtaken: 
     assert {h.id for h in cube.activations(user="ann")} == {handle.id, *other}
     report = cube.verify()
     assert report.is_clean and report.let_go == (), "none lacks a file"
+
+
+def test_a_folder_for_temporary_files_that_takes_none_is_told_and_hinders_no_answer(
+    cube: Cube, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = answer(cube)[0]
+    fresh = door(TorchEngine(make_model("qwen3"), make_tokenizer())).cube("main")  # how fast it is was not measured yet
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(Unavailable, match="could not be measured: .*TMPDIR"):
+        fresh.activate(ids(fresh), user="ann")
+    text, used, why = answer(fresh, keep=True)
+    assert text == plain and used is None and "nothing was kept: How fast" in why
+    monkeypatch.undo()
+    assert "kept as" in answer(fresh, keep=True)[2]
 
 
 def test_several_build_and_erase_at_once(cube: Cube, folder: Path, clock: ManualClock) -> None:

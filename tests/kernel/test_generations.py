@@ -39,7 +39,9 @@ def test_a_conversation_may_come_as_chat_dictionaries(cube: Cube) -> None:
     assert told(cube, spoken[-1]) == told(cube)
 
 
-@pytest.mark.parametrize("question", [[], 3, [3], [{"role": "user"}], [{"role": "wizard", "text": "x"}], [{"role": "assistant", "text": "x"}]])
+@pytest.mark.parametrize(
+    "question", [[], 3, [3], [{"role": "user"}], [{"role": "wizard", "text": "x"}], [{"role": "assistant", "text": "x"}]]
+)
 def test_what_is_no_conversation_is_refused(cube: Cube, question: Any) -> None:
     with pytest.raises(Invalid) as refused:
         told(cube, question)

@@ -587,7 +587,7 @@ def test_a_folder_for_temporary_files_that_takes_none_is_told_and_hinders_no_ans
     plain = answer(cube)[0]
     fresh = door(TorchEngine(make_model("qwen3"), make_tokenizer())).cube("main")  # how fast it is was not measured yet
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    with pytest.raises(Unavailable, match="could not be measured: .*TMPDIR"):
+    with pytest.raises(Unavailable, match=r"could not be measured: .*TMPDIR"):
         fresh.activate(ids(fresh), user="ann")
     text, used, why = answer(fresh, keep=True)
     assert text == plain and used is None and "nothing was kept: How fast" in why

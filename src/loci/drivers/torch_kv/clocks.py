@@ -43,7 +43,9 @@ def measure(engine: TorchEngine, longest: int = LONGEST) -> Rates:
         with tempfile.TemporaryDirectory(prefix="loci-") as folder:
             disk = _line([partial(_load, _files(Path(folder), size, n), engine.device) for n in PAGES], size, engine.device)
     except OSError as error:
-        told = f"How fast pages come from the disk could not be measured: {error}. Free some space there, or let TMPDIR name another folder."
+        told = (
+            f"How fast pages come from the disk could not be measured: {error}. Free some space there, or let TMPDIR name another folder."
+        )
         raise Unavailable(told) from error
     host = _line([partial(_held(size * n, engine.device).to, engine.device, copy=True) for n in PAGES], size, engine.device)
     return Rates(start, token, pair, held, host, disk)

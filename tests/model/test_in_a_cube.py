@@ -7,14 +7,17 @@ import pickle
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 import torch
+from tokenizers import normalizers, pre_tokenizers
 
 from loci import MemOS, Message
+from loci.drivers.torch_kv import fingerprint
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import ids_of
 from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, TooLarge, Unavailable, Unsupported
@@ -343,6 +346,30 @@ def test_every_byte_of_the_weights_counts_where_it_is_asked_for() -> None:
             flat[place] = old
     engine.refresh(is_full_hash=True)
     assert engine.fingerprint().model == before
+
+
+def test_a_tokenizer_is_spelled_out_once_and_again_where_it_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = make_tokenizer()
+    engine, backend, digest, spelled = (
+        TorchEngine(make_model("qwen3"), tokenizer),
+        tokenizer.backend_tokenizer,
+        fingerprint._digest,
+        list[str](),
+    )
+    monkeypatch.setattr(fingerprint, "_digest", lambda text: spelled.append(text) or digest(text))
+    seen = {engine.fingerprint().tokenizer, engine.fingerprint().tokenizer}
+    assert len(seen) == 1 and not any('"merges"' in text for text in spelled)
+    changes: list[Callable[[], object]] = [
+        lambda: tokenizer.add_tokens(["Marlo"]),
+        lambda: setattr(backend, "normalizer", normalizers.Lowercase()),
+        lambda: setattr(backend, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True)),
+        lambda: backend.enable_truncation(9),
+    ]
+    for count, change in enumerate(changes, 2):
+        change()
+        seen |= {engine.fingerprint().tokenizer, engine.fingerprint().tokenizer}
+        assert len(seen) == count and sum('"merges"' in text for text in spelled) == count - 1
+    assert engine.fingerprint().tokenizer == sha256(backend.to_str().encode()).hexdigest()
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -105,7 +105,10 @@ class PageFiles:
 
     def _all(self) -> list[Path]:
         """Its files. A folder in it is none of ours: snapshots of a file system, say."""
-        return [path for path in self.folder.iterdir() if path.is_symlink() or not path.is_dir()] if self.folder.is_dir() else []
+        if not self.folder.is_dir():
+            return []
+        with os.scandir(self.folder) as entries:
+            return [self.folder / entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
 
     def _path(self, name: str) -> Path:
         assert len(name) == 64 and name.isalnum(), name

@@ -61,7 +61,7 @@ class Settings:
     device: str = _setting("auto", "where the engine runs: auto (a GPU when there is one), cpu, cuda, cuda:1 ...")
     kv_device_bytes: int = _setting(4 << 30, "bytes of activation memories that are at hand where the engine runs")
     kv_host_bytes: int = _setting(
-        8 << 30, "bytes of activation memories that are parked in the host's memory when the engine runs on a GPU"
+        8 << 30, "bytes of activation memories beyond those, parked in the host's memory; where the engine runs on a CPU the two add up"
     )
     kv_disk_bytes: int = _setting(32 << 30, "bytes of activation memories that a cube keeps on the disk before the least useful go")
     adapter_bytes: int = _setting(1 << 30, "bytes of adapters that `loci plan` lets a cube have")

@@ -57,11 +57,12 @@ class MemOS(System):
         clock: Clock | None = None,
         ids: Ids | None = None,
         embedder: Embedder | str | None = None,
-        engine: Engine[Any] | Server | str | None = None,
+        engine: Engine[Any] | Server | str | Path | None = None,
         **settings: object,
     ) -> MemOS:
         """Opens a vault, a folder of cubes; it is made if it is not there. ``embedder`` and ``engine`` are an object or a name of the
         setting; any other setting can be given by name. Raises `Invalid` for a setting that does not exist."""
+        engine = str(engine) if isinstance(engine, Path) else engine
         names = {"embedder": embedder, "engine": engine}
         named = {name: given for name, given in names.items() if isinstance(given, str)}
         found, _ = load({"vault": None if vault is None else str(path_of(vault)), **named, **settings})

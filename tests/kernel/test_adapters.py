@@ -625,6 +625,10 @@ def test_a_cube_with_another_key_learns_its_adapters_anew(tmp_path: Path, clock:
     assert ask(cube, "Where do I live?")[:2] == ("Oslo", (made.id,)) and cube.verify().is_clean
     (file,) = (tmp_path / "v").rglob("*.safetensors")
     assert b"Oslo" not in file.read_bytes()
+    with pytest.raises(Invalid, match="is encrypted, and its exported adapter is not"):
+        cube.export_adapter(made.id, tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not cube.log(verb="export_adapter")
+    assert b"Oslo" in b"".join(file.read_bytes() for file in cube.export_adapter(made.id, tmp_path / "out", plain=True).iterdir())
 
 
 def test_a_model_that_cannot_learn_answers_from_text(opened: Open, tmp_path: Path, clock: ManualClock) -> None:

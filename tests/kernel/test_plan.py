@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,11 +12,13 @@ import pytest
 from loci import MemOS, Message
 from loci.cli.queue import Plans, _work
 from loci.errors import Denied, LociError, Unsupported
+from loci.interface.typed import typed
 from loci.operation.placing import Placed
 from loci.policy.placing import Limits
 from loci.ports.engine import Fingerprint, Rates, Tier
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
+from loci.text.plain import plain
 from loci.types import Kind, Role
 
 TEXT, HELD, LEARNED = Kind.PLAINTEXT, Kind.ACTIVATION, Kind.PARAMETRIC
@@ -78,6 +81,14 @@ def test_what_answers_cite_is_made_and_what_a_search_finds_is_not(cube: Cube, cl
     assert record.detail["why"] == done.decision.why and record.detail["numbers"]["uses"] > 5
     assert "kettle" not in str(record.detail) and moves(cube.plan(apply=True)) == []
     assert cube.verify().is_clean
+
+
+def test_it_is_json_that_any_program_reads(cube: Cube, clock: ManualClock) -> None:
+    use(cube, clock, say(cube, "s1"), 3)
+    cube.activate(say(cube, "s2"), user="ann")
+    found = cube.plan()
+    assert {one.decision.body.form for one in found} == {TEXT, HELD}
+    assert typed(list[Placed], json.loads(json.dumps(plain(found), allow_nan=False))) == found
 
 
 def test_an_edit_takes_it_back_and_it_waits_a_day(cube: Cube, clock: ManualClock) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from loci import MemOS, Message
-from loci.errors import Denied, Invalid
+from loci.errors import Denied, Invalid, LociError, NotDurable, StorageFull
+from loci.infrastructure.pages import PageFiles
 from loci.operation.retaining import MOST_READS, Reads
 from loci.ports.engine import Rates, Tier
 from loci.system import Cube
@@ -165,6 +166,17 @@ def test_no_room_hinders_no_answer(open_vault: Callable[..., MemOS], clock: Manu
     text, answer = asked(cube)
     assert text and "nothing was kept: " in answer.attached.reason and "kv_disk_bytes" in answer.attached.reason
     assert not cube.activations(user="ann") and cube.verify().is_clean
+
+
+@pytest.mark.parametrize("error", [StorageFull("The disk is full."), NotDurable("The disk failed.")])
+def test_a_disk_that_fails_hinders_no_answer(cube: Cube, monkeypatch: pytest.MonkeyPatch, error: LociError) -> None:
+    def put(self: PageFiles, data: bytes) -> tuple[str, int]:
+        raise error
+
+    plain = asked(cube, keep=False)[0]
+    monkeypatch.setattr(PageFiles, "put", put)
+    text, answer = asked(cube)
+    assert text == plain and f"nothing was kept: {error}" in answer.attached.reason and not cube.activations(user="ann")
 
 
 def test_it_dies_with_its_words(cube: Cube) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
+from loci import MemOS
 from loci.drivers.torch_kv.loading import load_engine
 from loci.errors import Invalid, Missing
 from loci.testing.models import make_model
@@ -88,6 +92,53 @@ def test_a_folder_without_a_model_is_refused(folder: Path, tmp_path: Path) -> No
         load_engine(folder, "nowhere")
     engine = load_engine(folder, "cpu")
     assert engine.fingerprint() == load_engine(folder).fingerprint()
+
+
+def save_bert(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "bert", "vocab_size": 512, "hidden_size": 64, "num_attention_heads": 4}', "utf-8")
+
+
+def lose_tensors(folder: Path) -> None:
+    found = load_file(folder / "model.safetensors")
+    save_file(dict(list(found.items())[4:]), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def forget_tokens(folder: Path) -> None:
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lose_tensors, r"have no .* as the model has.*\(4 such tensors\): it would answer by chance"),
+        (save_bert, "it would answer by chance"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), "cannot be loaded on cpu: .*header"),
+        (forget_tokens, "holds no tokenizer that knows any text"),
+    ],
+)
+def test_a_model_that_is_not_whole_is_refused(folder: Path, tmp_path: Path, damage: Callable[[Path], object], told: str) -> None:
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    damage(copied)
+    with pytest.raises(Invalid, match=told):
+        load_engine(copied, "cpu")
+
+
+def test_a_model_whose_output_is_its_input_lacks_nothing(folder: Path, tmp_path: Path) -> None:
+    tied = Path(shutil.copytree(folder, tmp_path / "tied"))
+    make_model("qwen3", tie_word_embeddings=True).save_pretrained(tied)
+    assert "lm_head.weight" not in load_file(tied / "model.safetensors") and load_engine(tied, "cpu").tokenize("a")
+
+
+def test_a_gpu_that_is_not_there_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(Invalid, match="device is 'cuda:1', and torch finds no GPU of that kind here"):
+        load_engine(folder, "cuda:1")
+
+
+def test_the_folder_of_a_model_may_be_a_path(folder: Path, tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "vault", engine=folder, embedder="none") as memory:
+        assert memory.cube("main").generate("Who is there?", max_tokens=2).attached.read_tokens
 
 
 def test_a_model_in_a_pickle_is_not_loaded(folder: Path, tmp_path: Path) -> None:

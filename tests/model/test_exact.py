@@ -128,6 +128,13 @@ def test_a_template_that_hides_the_memory_is_refused() -> None:
         engine.prompt("What Ann said.", [Message("user", "a")])
 
 
+@pytest.mark.parametrize("template", ["{{ raise_exception('roles must alternate') }}", "{% for m in messages %}{{ m"])
+def test_a_conversation_that_the_template_does_not_take_is_told(template: str) -> None:
+    engine = TorchEngine(make_model("llama"), make_tokenizer(template))
+    with pytest.raises(Invalid, match=r"template does not take this conversation: (roles must alternate|unexpected end)"):
+        engine.prompt("What Ann said.", [Message("user", "a"), Message("user", "b")])
+
+
 # -- what cannot be exact is refused -------------------------------------------------------------------------------------
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 import torch
+from tokenizers import normalizers, pre_tokenizers
 
 from loci import MemOS, Message
+from loci.drivers.torch_kv import fingerprint
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import ids_of
-from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, TooLarge, Unsupported
+from loci.errors import Conflict, Corrupt, Denied, Invalid, Missing, TooLarge, Unavailable, Unsupported
 from loci.memories.activation import agreed
 from loci.ports.engine import Rates, Tier
 from loci.system import Cube
@@ -344,6 +348,30 @@ def test_every_byte_of_the_weights_counts_where_it_is_asked_for() -> None:
     assert engine.fingerprint().model == before
 
 
+def test_a_tokenizer_is_spelled_out_once_and_again_where_it_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = make_tokenizer()
+    engine, backend, digest, spelled = (
+        TorchEngine(make_model("qwen3"), tokenizer),
+        tokenizer.backend_tokenizer,
+        fingerprint._digest,
+        list[str](),
+    )
+    monkeypatch.setattr(fingerprint, "_digest", lambda text: spelled.append(text) or digest(text))
+    seen = {engine.fingerprint().tokenizer, engine.fingerprint().tokenizer}
+    assert len(seen) == 1 and not any('"merges"' in text for text in spelled)
+    changes: list[Callable[[], object]] = [
+        lambda: tokenizer.add_tokens(["Marlo"]),
+        lambda: setattr(backend, "normalizer", normalizers.Lowercase()),
+        lambda: setattr(backend, "pre_tokenizer", pre_tokenizers.ByteLevel(add_prefix_space=True)),
+        lambda: backend.enable_truncation(9),
+    ]
+    for count, change in enumerate(changes, 2):
+        change()
+        seen |= {engine.fingerprint().tokenizer, engine.fingerprint().tokenizer}
+        assert len(seen) == count and sum('"merges"' in text for text in spelled) == count - 1
+    assert engine.fingerprint().tokenizer == sha256(backend.to_str().encode()).hexdigest()
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut off": (lambda file: file.write_bytes(file.read_bytes()[:-8]), "bytes;"),
     "a byte changed": (lambda file: file.write_bytes(b"\x08\x02" + file.read_bytes()[2:]), "not as it was written"),
@@ -578,6 +606,20 @@ def test_what_another_build_tidies_away_is_written_again(cube: Cube, overtaken: 
     assert {h.id for h in cube.activations(user="ann")} == {handle.id, *other}
     report = cube.verify()
     assert report.is_clean and report.let_go == (), "none lacks a file"
+
+
+def test_a_folder_for_temporary_files_that_takes_none_is_told_and_hinders_no_answer(
+    cube: Cube, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = answer(cube)[0]
+    fresh = door(TorchEngine(make_model("qwen3"), make_tokenizer())).cube("main")  # how fast it is was not measured yet
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(Unavailable, match=r"could not be measured: .*TMPDIR"):
+        fresh.activate(ids(fresh), user="ann")
+    text, used, why = answer(fresh, keep=True)
+    assert text == plain and used is None and "nothing was kept: How fast" in why
+    monkeypatch.undo()
+    assert "kept as" in answer(fresh, keep=True)[2]
 
 
 def test_several_build_and_erase_at_once(cube: Cube, folder: Path, clock: ManualClock) -> None:

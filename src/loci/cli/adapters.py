@@ -179,13 +179,14 @@ def drop(place: Place, id: str, as_json: bool) -> None:
 @adapter_verb("export")
 @click.argument("id")
 @click.argument("path", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option("--plain", is_flag=True, help="You know that it is not encrypted though the cube is.")
 @reading
-def export(place: Place, id: str, path: Path, as_json: bool) -> None:
+def export(place: Place, id: str, path: Path, plain: bool, as_json: bool) -> None:
     """Write the adapter ID to a new FOLDER, as peft and vLLM load it. An erasure does not reach it there."""
     from loci.cli import render
 
     with place.open_cube(is_writing=True) as cube:
-        folder = cube.export_adapter(id, path)
+        folder = cube.export_adapter(id, path, plain=plain)
     if as_json:
         emit({"folder": str(folder)})
     else:

@@ -40,7 +40,7 @@ def plan(place: Place, apply: bool, most: int | None, as_json: bool) -> int:
     )
     stay = len(found) - len(moves)
     done = f"{sum(one.is_done for one in moves)} moves were done" if apply else f"{len(moves)} moves; --apply does them"
-    render.note(f"{done}; {stay} bodies stay as they are.")
+    render.note(f"{done}; {stay} stay as they are.")
     for one in left:
         render.warn(f"{one.name or one.decision.body.id} was left: {one.left}")
     return Unsupported.exit_code if left else 0

@@ -35,7 +35,8 @@ class PageFiles:
         path = self._path(name)
         if self._is_whole(name, len(data)):
             return name, len(data)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with translated(self.folder):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for _ in range(TRIES):
             with contextlib.suppress(Missing):  # somebody tidied away what no row names yet
                 with writing(path, overwrite=True) as file:
@@ -56,8 +57,8 @@ class PageFiles:
         return os.path.lexists(self._path(name))
 
     def names(self) -> set[str]:
-        """Of what is in the folder; of a file that is no page, its own."""
-        return {path.name.removesuffix(SUFFIX) for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        """Of the files in the folder; of one that is no page, its own."""
+        return {path.name.removesuffix(SUFFIX) for path in self._all()}
 
     def has(self, name: str, size: int) -> bool:
         """Whether the page is there in its full length."""
@@ -95,14 +96,19 @@ class PageFiles:
 
     def keep(self, names: Collection[str]) -> int:
         """Destroys every other file in the folder: overwritten, then removed, durably. Returns how many there were."""
-        if not self.folder.is_dir():
-            return 0
-        gone = [path for path in self.folder.iterdir() if path.name.removesuffix(SUFFIX) not in names]
+        gone = [path for path in self._all() if path.name.removesuffix(SUFFIX) not in names]
         for path in gone:
             destroy(path)
         if gone:
             sync(self.folder)
         return len(gone)
+
+    def _all(self) -> list[Path]:
+        """Its files. A folder in it is none of ours: snapshots of a file system, say."""
+        if not self.folder.is_dir():
+            return []
+        with os.scandir(self.folder) as entries:
+            return [self.folder / entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
 
     def _path(self, name: str) -> Path:
         assert len(name) == 64 and name.isalnum(), name

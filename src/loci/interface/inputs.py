@@ -29,6 +29,7 @@ MAX_USES = 1_000_000_000
 MAX_KEY, MAX_KEYS = 40, 10  # of the fields that are noted as ignored
 MAX_QUESTION = 100_000  # characters
 MAX_RANK, MAX_TOKENS, MAX_EXPOSURES, MAX_MINUTES = 1024, 4096, 100_000, 7 * 24 * 60  # of learning
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.01, 100.0
 MAX_UPDATES = 100_000  # of an adapter that is trained on
 
 
@@ -47,6 +48,17 @@ def messages_of(words: Words) -> list[Message]:
     if not isinstance(words, Iterable) or isinstance(words, bytes | bytearray):
         raise Invalid(f"messages is {words!r:.100}; it must be a text, a message, or several. Nothing was stored.")
     return [_with_role(w if isinstance(w, Message) else _message(w, place), place) for place, w in enumerate(words, 1)]
+
+
+def turns_of(question: Words) -> list[Message]:
+    """The messages of a conversation that is to be answered: it ends with one of the user's."""
+    try:
+        turns = messages_of(question)
+    except Invalid as error:
+        raise Invalid(str(error).removesuffix(" Nothing was stored.")) from error
+    if not turns or turns[-1].role != "user":
+        raise Invalid("A conversation that is to be answered ends with a message of the user's.")
+    return turns
 
 
 def _with_role(message: Message, place: int) -> Message:
@@ -262,8 +274,8 @@ def id_of(id: str) -> str:
 
 def ids_of(ids: Sequence[str]) -> tuple[str, ...]:
     """The ids of one memory or more, each once."""
-    if isinstance(ids, str) or not isinstance(ids, Sequence) or not 0 < len(ids) <= MAX_PAGE:
-        raise Invalid(f"memories is {ids!r:.100}; it must be a list of 1 to {MAX_PAGE:,} ids, such as [id].")
+    if isinstance(ids, str) or not isinstance(ids, Sequence) or not ids:
+        raise Invalid(f"memories is {ids!r:.100}; it must be a list of ids, such as [id].")
     return tuple(dict.fromkeys(id_of(id) for id in ids))
 
 
@@ -327,6 +339,14 @@ def above(value: float, what: str, most: float) -> float:
     """More than 0, and at most so much."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
         raise Invalid(f"{what} is {value!r:.100}; it must be more than 0 and at most {most:,}.")
+    return float(value)
+
+
+def temperature(value: float) -> float:
+    """How freely an answer is chosen: 0 takes the best token each time, and below the least of the others the odds of tokens are no numbers."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (value == 0 or LEAST_TEMPERATURE <= value <= MOST_TEMPERATURE):
+        raise Invalid(f"temperature is {value!r:.100}; it must be 0, or from {LEAST_TEMPERATURE:g} to {MOST_TEMPERATURE:g}.")
     return float(value)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from loci.errors import TooLarge
+from loci.errors import TooLarge, Unavailable
 from loci.operation.activation import GIVES_WAY, nearest
 from loci.operation.composing import Composing, Wish
 from loci.operation.keeping import RAW
@@ -107,7 +107,7 @@ class Retaining(Composing):
                 return Begun(None, why=why)
             made = self._built(id, recall.ids, at, RAW, MOST_DIVERGENCE, record, is_kept=True)
             return Begun(self.manifest(made.id, made.version), is_new=True)
-        except (*GIVES_WAY, TooLarge) as error:
+        except (*GIVES_WAY, TooLarge, Unavailable) as error:
             return Begun(None, why=str(error))
 
     def _why_not_keep(self, recall: Recall, at: RowFilter, budget_tokens: int | None) -> str:

@@ -98,10 +98,12 @@ class Usage:
 
 
 def usage_of(said: Mapping[str, object]) -> Usage:
-    """The figures of a response's ``usage``, in Anthropic's words or in OpenAI's. Raises `Invalid` where it holds neither."""
+    """The figures of a response's ``usage``, in Anthropic's words or in OpenAI's. Raises `Invalid` where it holds neither. Details that are null, as
+    vLLM's are where nothing was cached, are of nothing."""
     if not isinstance(said, Mapping):
         raise Invalid(f"The usage is {said!r:.100}; it must be a dictionary: the response's `usage`, as the provider gave it.")
-    details = said.get("prompt_tokens_details", said.get("input_tokens_details"))
+    named = next((name for name in ("prompt_tokens_details", "input_tokens_details") if name in said), None)
+    details = None if named is None else {} if said[named] is None else said[named]
     if "cache_read_input_tokens" in said:
         read, written = _count(said, "cache_read_input_tokens"), _count(said, "cache_creation_input_tokens")
         return Usage(_count(said, "input_tokens") + read + written, read, read + written)

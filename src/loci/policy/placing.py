@@ -33,8 +33,8 @@ class Body:
 
     ``uses`` are answers that cited them of late, and ``used_tokens`` those that these had of them (both fade: `retention.heat`); ``cited`` all of
     them, ``changes`` how often their words changed, ``changed_days`` how long ago that was last. ``held_tokens`` are in the form that it has now, which no longer
-    fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, if ever, ``failed_days`` how long ago what was learned of it failed its examination,
-    ``held_days`` how long ago that form was made."""
+    fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, ``failed_days`` how long ago what was learned of it failed its examination,
+    ``held_days`` how long ago that form was made; None for what never was."""
 
     id: str
     memories: tuple[str, ...]
@@ -43,13 +43,13 @@ class Body:
     used_tokens: float
     cited: int
     changes: int = 0
-    changed_days: float = math.inf
+    changed_days: float = 0.0
     form: Kind = TEXT
     held_tokens: int = 0
     stale: str = ""
     demoted_days: float | None = None
-    failed_days: float = math.inf
-    held_days: float = math.inf
+    failed_days: float | None = None
+    held_days: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class State:
     held: frozenset[str] = frozenset()
     stale: str = ""
     demoted_days: float | None = None
-    failed_days: float = math.inf
-    held_days: float = math.inf
+    failed_days: float | None = None
+    held_days: float | None = None
 
 
 def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
@@ -85,7 +85,7 @@ def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
         id=id, memories=tuple(sorted(member.id for member in chosen)), tokens=sum(member.tokens for member in chosen),
         uses=sum(member.heat for member in chosen), used_tokens=sum(member.heat * member.tokens for member in chosen),
         cited=sum(member.cited for member in chosen), changes=sum(member.changes for member in chosen),
-        changed_days=min((member.changed_days for member in chosen), default=math.inf), form=state.form,
+        changed_days=min((member.changed_days for member in chosen), default=0.0), form=state.form,
         held_tokens=sum(member.tokens for member in chosen if member.id in state.held), stale=state.stale, demoted_days=state.demoted_days,
         failed_days=state.failed_days, held_days=state.held_days,
     )  # fmt: skip
@@ -260,7 +260,7 @@ def _alone(body: Body, machine: Machine) -> Decision:
 
 def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, float]) -> Decision:
     """What is made already is kept while it saves more than its room costs, and made anew of more where that pays."""
-    if worth.lasting_s <= 0 and body.held_days < machine.terms.quiet_days:
+    if worth.lasting_s <= 0 and _is_new(body, machine.terms):
         return Decision(
             body, HELD, f"it was made {body.held_days:.1f} days ago, and has {machine.terms.quiet_days:g} to be of use.", numbers
         )
@@ -274,6 +274,10 @@ def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, floa
             why = f"{added:,} tokens of it that answers use are not in it: {_ms(share * worth.saved_s)} more for {_ms(worth.build_s)}."
             return Decision(body, HELD, why, {**numbers, "added_tokens": added})
     return Decision(body, HELD, f"it saves {_ms(worth.saved_s)} in {reuse(body):.1f} expected uses.", numbers)
+
+
+def _is_new(body: Body, terms: Terms) -> bool:
+    return body.held_days is not None and body.held_days < terms.quiet_days
 
 
 def _must_wait(body: Body, terms: Terms) -> str:
@@ -294,7 +298,7 @@ def _within(wanted: Sequence[Decision], machine: Machine, limits: Limits) -> lis
         if size > on_disk:
             told = f"there is no room: of {limits.disk_bytes:,} bytes others, worth more a byte, leave {on_disk:,}, and it takes {size:,}"
             found.append(Decision(body, TEXT, f"{told}.", decision.numbers))
-        elif value <= 0 and not (body.form is HELD and body.held_days < machine.terms.quiet_days):
+        elif value <= 0 and not (body.form is HELD and _is_new(body, machine.terms)):
             told = f"what is worth more a byte is at hand, and from the disk it would save {_ms(worth.saved_s)}"
             found.append(Decision(body, TEXT, f"{told}: text is no dearer.", _numbers(body, worth)))
         else:
@@ -357,7 +361,7 @@ def _is_stable(decision: Decision, machine: Machine) -> bool:
     body = decision.body
     is_on_its_way = decision.before is HELD and decision.after is HELD
     is_too_long = body.tokens > PREFIX * machine.context
-    stood = min(body.changed_days, body.failed_days)
+    stood = body.changed_days if body.failed_days is None else min(body.changed_days, body.failed_days)
     return (is_on_its_way or is_too_long) and stood >= machine.terms.stable_days and not _must_wait(body, machine.terms)
 
 

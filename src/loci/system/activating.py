@@ -8,6 +8,7 @@ from functools import partial
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
+from loci.interface.inputs import Words
 from loci.operation import citing
 from loci.operation.activation import nearest
 from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
@@ -18,27 +19,32 @@ from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest, Sampling
 from loci.system.adapting import Adapting
-from loci.types import Attached, Handle, Message, Recall, Scope
+from loci.types import Attached, Handle, Recall, Scope
 
 MOST_TOKENS = 1 << 16  # of an answer
+MOST_SEED = (1 << 63) - 1
 MOST_KEPT = 1 << 20  # entries of a layer
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """An answer as it comes: iterate over its pieces, once, or take ``text()``. ``attached`` says what of the prompt an activation
-    memory held, and why; ``memories`` are all whose words it may be made of: recalled, held, or learned."""
+    """An answer as it comes: iterate over its pieces, once; ``text()`` is all of it, also when some or all of it has come. ``attached`` says what of the
+    prompt an activation memory held, and why; ``memories`` are all whose words it may be made of: recalled, held, or learned."""
 
     recall: Recall
     attached: Attached
     memories: tuple[str, ...]
     _pieces: Iterator[str] = field(repr=False)
+    _come: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[str]:
-        return self._pieces
+        for piece in self._pieces:
+            self._come.append(piece)
+            yield piece
 
     def text(self) -> str:
-        return "".join(self._pieces)
+        self._come.extend(self._pieces)
+        return "".join(self._come)
 
 
 class Activating(Adapting):
@@ -161,7 +167,7 @@ class Activating(Adapting):
 
     def generate(
         self,
-        question: str | Sequence[Message],
+        question: Words,
         *,
         user: str | None = None,
         agent: str | None = None,
@@ -186,9 +192,7 @@ class Activating(Adapting):
         much and it has not lost more attention than ``most_evicted``. Answers that are not those of the text say so, and why (``attached``).
         Adapters that are mounted answer for what they learned, in the place of its text; ``adapters`` names others than those, or none. With
         ``keep``, what is read for the answer is kept as an activation memory where none holds any of it, no adapter answers, and that is worth its writing."""
-        messages = [Message("user", question)] if isinstance(question, str) else list(question)
-        if not messages or messages[-1].role != "user":
-            raise Invalid("A conversation that is to be answered ends with a message of the user's.")
+        messages = inputs.turns_of(question)
         rows = self._allow("generate", inputs.scope_of(self.name, user, agent, session)).rows
         if most_evicted is not None and not approximate:
             raise Invalid(
@@ -202,9 +206,9 @@ class Activating(Adapting):
         if keep and (wish is not None or approximate):
             raise Invalid("keep is for an answer from text: leave out activations and approximate, or keep.")
         retaining = self._retaining(rows) if keep else None
-        recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         most = inputs.number(max_tokens, "max_tokens", 1, MOST_TOKENS)
-        sampling = Sampling(most, temperature, seed)
+        sampling = Sampling(most, inputs.temperature(temperature), inputs.number(seed, "seed", 0, MOST_SEED))
+        recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         if adapters and (wish is not None or approximate):
             raise Invalid("adapters are mounted for an answer from text: leave out activations and approximate, or adapters.")
         held = self._begun(recall, wish, approximate)

@@ -201,10 +201,15 @@ class Adapting(Talking):
             tx.audit(self._parts.governance.principal, "drop_adapter", id, {})
             self._adapters.tidy()
 
-    def export_adapter(self, id: str, path: str | Path) -> Path:
-        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of it before anything is written: an erasure cannot reach it there."""
+    def export_adapter(self, id: str, path: str | Path, *, plain: bool = False) -> Path:
+        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of it before anything is written: an erasure cannot reach it there. Of an encrypted cube
+        it needs ``plain``."""
         row, learning, rows = self._reached_adapter("export_adapter", id, None)
         learned = self._adapters.ready(row, learning, rows)
+        if self._store.is_encrypted and not plain:
+            raise Invalid(
+                f"Cube {self.name} is encrypted, and its exported adapter is not: it says what it learned. plain=True (`--plain`) says that you know."
+            )
         folder = inputs.path_of(path)
         with self._store.write(self._parts.clock.now()) as tx:
             file = learning.file.hash if learning.file else ""

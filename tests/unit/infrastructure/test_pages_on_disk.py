@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loci.drivers.keys import PageEnvelope
-from loci.errors import Corrupt, Missing
+from loci.errors import Conflict, Corrupt, Missing
 from loci.infrastructure.pages import PageFiles
 
 
@@ -31,6 +31,21 @@ def test_what_is_not_kept_is_overwritten_before_it_is_forgotten(tmp_path: Path) 
     assert file.read() == bytes(11), "who still reads it reads nothing"
     assert (tmp_path / "elsewhere").read_bytes() == b"not ours" and bytes(kept.open(name, size)) == b"page"
     file.close()
+
+
+def test_a_folder_among_them_is_none_of_ours_and_stops_nothing(tmp_path: Path) -> None:
+    kept = PageFiles(tmp_path / "main.kv")
+    gone, _ = kept.put(b"secret page")
+    (kept.folder / ".snapshots").mkdir()
+    (kept.folder / ".snapshots" / "notes").write_bytes(b"not ours")
+    assert kept.names() == {gone} and kept.keep(()) == 1 and not kept.names()
+    assert (kept.folder / ".snapshots" / "notes").read_bytes() == b"not ours"
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "main.kv").write_bytes(b"")
+    with pytest.raises(Conflict, match=r"main\.kv is there already"):
+        PageFiles(tmp_path / "main.kv").put(b"page")
 
 
 def test_who_reads_while_it_is_destroyed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,13 @@ def test_usage_is_read_in_both_manners() -> None:
     assert usage_of({"input_tokens": 20, "cache_read_input_tokens": None, "cache_creation_input_tokens": None}) == Usage(20, 0, 0)
     assert usage_of({"prompt_tokens": 2000, "prompt_tokens_details": {"cached_tokens": 1920}}) == Usage(2000, 1920)
     assert usage_of({"input_tokens": 2000, "input_tokens_details": {"cached_tokens": 1920}}) == Usage(2000, 1920)
-    for wrong in ({}, {"prompt_tokens": 3}, {"prompt_tokens": True, "prompt_tokens_details": {}}):
+    assert usage_of({"prompt_tokens": 2000, "prompt_tokens_details": None}) == Usage(2000, 0)
+    for wrong in (
+        {},
+        {"prompt_tokens": 3},
+        {"prompt_tokens": 3, "prompt_tokens_details": "none"},
+        {"prompt_tokens": True, "prompt_tokens_details": {}},
+    ):
         with pytest.raises(Invalid):
             usage_of(wrong)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from loci.errors import Unavailable
 from loci.ports.engine import BLOCK, Rates, Tier
 
 if TYPE_CHECKING:
@@ -31,15 +32,21 @@ TRIES = 3
 
 def measure(engine: TorchEngine, longest: int = LONGEST) -> Rates:
     """Reads texts of a few lengths, alone and after others, and moves few and many pages, each a few times; the fastest counts. Some
-    seconds, by how large the model is."""
+    seconds, by how large the model is. Raises `Unavailable` where the folder for temporary files takes no pages."""
     longest = min(longest, (engine.fingerprint().context or 2 * longest) // 2)
     begun = engine.read([1] * longest)
     points = [(max(int(read * longest), 1), int(held * longest)) for read, held in POINTS]
     seconds = [_fastest(partial(engine.logits, begun if held else (), [1] * read, 1), engine.device) for read, held in points]
     start, token, pair, held = _plane([(1.0, n, n * (m + n / 2), m) for n, m in points], seconds)
     size = engine.read([1] * BLOCK)[0].bytes
-    with tempfile.TemporaryDirectory(prefix="loci-") as folder:
-        disk = _line([partial(_load, _files(Path(folder), size, n), engine.device) for n in PAGES], size, engine.device)
+    try:
+        with tempfile.TemporaryDirectory(prefix="loci-") as folder:
+            disk = _line([partial(_load, _files(Path(folder), size, n), engine.device) for n in PAGES], size, engine.device)
+    except OSError as error:
+        told = (
+            f"How fast pages come from the disk could not be measured: {error}. Free some space there, or let TMPDIR name another folder."
+        )
+        raise Unavailable(told) from error
     host = _line([partial(_held(size * n, engine.device).to, engine.device, copy=True) for n in PAGES], size, engine.device)
     return Rates(start, token, pair, held, host, disk)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from jinja2 import TemplateError
 from transformers import DynamicCache
 
 from loci.drivers.torch_kv import codecs, compose, hidden
@@ -92,7 +93,10 @@ class TorchEngine:
         else:
             turns = [{"role": m.role, "content": m.text} for m in messages]
             turns[0]["content"] = f"{MARK}\n\n{first}"
-            whole = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            try:
+                whole = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            except TemplateError as error:
+                raise Invalid(f"The model's chat template does not take this conversation: {error}") from error
         head, found, rest = whole.partition(MARK)
         if not found:
             raise Unsupported("This model's chat template leaves out words of the user's message, so a memory has no place before it.")

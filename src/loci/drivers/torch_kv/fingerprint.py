@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -24,6 +25,8 @@ SILENT = {
     "_attn_implementation_autoset",
 }
 """Fields of a configuration that change nothing of what the model computes, or are told apart by fields of their own."""
+PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")  # of a tokenizer, beside its tokens
+_TOKENIZERS: WeakKeyDictionary[Any, tuple[Any, tuple[object, ...], str]] = WeakKeyDictionary()
 FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
 """Kinds of rotation that turn a token by its position alone, however long the text is."""
 
@@ -33,7 +36,7 @@ def fingerprint_of(model: Any, tokenizer: Any, model_hash: str) -> Fingerprint:
     config = model.config.get_text_config(decoder=True)
     return Fingerprint(
         model=model_hash,
-        tokenizer=_digest(_tokenizer_text(tokenizer)),
+        tokenizer=_hash_tokenizer(tokenizer),
         template=_digest(getattr(tokenizer, "chat_template", None) or ""),
         adapters=adapters_of(model),
         dtype=str(model.dtype).removeprefix("torch."),
@@ -102,9 +105,18 @@ def _bytes(tensor: torch.Tensor) -> bytes:
     return tensor.detach().contiguous().reshape(-1).view(torch.uint8).cpu().numpy().tobytes() if tensor.numel() else b""
 
 
-def _tokenizer_text(tokenizer: Any) -> str:
+def _hash_tokenizer(tokenizer: Any) -> str:
+    """Of all that it is. Spelling out a large one takes longer than many an answer, so that is done once, and again where what tells a change quickly
+    has changed: how many tokens there are, and every part beside them."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    return backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    if backend is None:
+        return _digest(json.dumps(tokenizer.get_vocab(), sort_keys=True))
+    parts = (getattr(backend, part) for part in PARTS)
+    mark = backend.get_vocab_size(), backend.truncation, backend.padding, *(None if part is None else part.__getstate__() for part in parts)
+    known = _TOKENIZERS.get(tokenizer)
+    if known is None or known[:2] != (backend, mark):
+        known = _TOKENIZERS[tokenizer] = backend, mark, _digest(backend.to_str())
+    return known[2]
 
 
 def _rope(config: Any) -> tuple[str, float, str]:

@@ -149,19 +149,26 @@ def accounts(prompts: Prompts, provider: Provider) -> list[Turn]:
 
 
 def least(cube: Cube, script: Script, plan: Plan) -> list[Turn]:
-    """What no layout that shows these recalls comes below: each piece of the talk and each recalled line is sent once at the price of what is not found,
-    and found in the cache ever after, however short the prompt."""
+    """What no layout that shows these recalls comes below, however short a prompt may be to be found. Each piece of the talk is sent once at the price of
+    what is not found, and found ever after. A recalled line that was shown so many turns ago is either sent again, or was in every prompt since, for
+    what is found was in the prompt before."""
     found: list[Turn] = []
-    held, shown = plan.system_tokens * 4, set[str]()
-    fresh = held
-    for text, answer in script:
+    read, write = plan.provider.read, plan.provider.write
+    held, fresh, shown = (
+        0,
+        plan.system_tokens * 4,
+        dict[str, int](),
+    )  # bytes of the talk that are found and that are not, and when a line was last shown
+    for turn, (text, answer) in enumerate(script):
         lines = {line.partition("] ")[2] for line in cube.search(text, budget_tokens=plan.budget_tokens).text.splitlines()}
-        spoken, recalled = len(text.encode()), sum(len(line.encode()) for line in lines)
-        new = fresh + spoken + sum(len(line.encode()) for line in lines - shown)
-        tokens = (held + spoken + recalled) // 4
-        found.append(Turn(tokens, tokens - new // 4, plan.provider.cost_of(tokens, tokens - new // 4)))
-        shown |= lines
-        held, fresh = held + spoken + len(answer.encode()), len(answer.encode())
+        prices = {line: min(write, read * (turn - shown[line])) if line in shown else write for line in lines}
+        fresh += len(text.encode())
+        cost = held * read + fresh * write + sum(len(line.encode()) * price for line, price in prices.items())
+        known = held + sum(len(line.encode()) for line in lines if prices[line] < write)
+        total = held + fresh + sum(len(line.encode()) for line in lines)
+        found.append(Turn(total // 4, known // 4, cost / 4))
+        shown |= dict.fromkeys(lines, turn)
+        held, fresh = held + fresh, len(answer.encode())
     return found
 
 

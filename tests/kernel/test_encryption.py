@@ -27,7 +27,7 @@ from loci.errors import Conflict, Corrupt, Denied, Invalid, Locked, Missing, Uns
 from loci.ports import Secret
 from loci.settings import Settings, load
 from loci.system import Cube
-from loci.testing import HashEmbedder, ManualClock
+from loci.testing import HashEmbedder, HashEngine, ManualClock
 from loci.wire import MemOS, parts
 
 SAID = "The zanzibar kettle has a quizzical purple spout."
@@ -408,6 +408,36 @@ def test_encrypting_waits_for_who_has_it_open_and_changes_nothing_else(door: Doo
     with pytest.raises(Locked, match="open elsewhere"):
         door().encrypt("main")
     assert not list(folder.glob("*.key*")) and not cipher.is_encrypted(folder / "main.loci")
+
+
+def test_what_is_refused_keeps_the_activation_memories(
+    open_vault: Door, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setenv("WORDS", "correct horse battery staple")
+    armed = {"engine": HashEngine(), "passphrase_variable": "WORDS"}
+    plain = open_vault(engine=HashEngine())
+    handle = plain.cube("main").activate(plain.cube("main").add(SAID, user="ann").ids, user="ann")
+    with pytest.raises(Invalid, match="nothing to encrypt with"):
+        plain.encrypt("main")
+    plain.cube("main").search("kettle")  # it is open there
+    with pytest.raises(Locked, match="open elsewhere"):
+        open_vault(**armed).encrypt("main")
+    (tmp_path / "backup").hardlink_to(folder / "main.loci")
+    with pytest.raises(Conflict, match="another name"):
+        open_vault(**armed).encrypt("main")
+    assert [kept.id for kept in plain.cube("main").activations(user="ann")] == [handle.id]
+    (tmp_path / "backup").unlink()
+    plain.close()
+    memory = open_vault(**armed)
+    assert memory.encrypt("main") == 1
+    handle = memory.cube("main").activate([m.id for m in memory.cube("main").list(user="ann")], user="ann")
+    with pytest.raises(Conflict, match="encrypted already"):
+        memory.encrypt("main")
+    memory.cube("main").search("kettle")
+    with pytest.raises(Locked, match="open elsewhere"):
+        open_vault(**armed).decrypt("main")
+    assert [kept.id for kept in memory.cube("main").activations(user="ann")] == [handle.id] and memory.cube("main").verify().is_clean
 
 
 def test_encrypting_refuses_a_file_with_a_second_name(door: Door, folder: Path, tmp_path: Path) -> None:

@@ -174,30 +174,31 @@ class Vault:
 
     # -- keys ----------------------------------------------------------------------------------------------------------
 
-    def encrypt(self, cube: str) -> None:
-        """Encrypts a plain cube in place, with a key of its own. What is open of it here is closed."""
-        path = self._closed(cube)
-        if self._key(path, cube) is not None:
+    def encrypt(self, cube: str, clear: Callable[[], int]) -> int:
+        """Encrypts a plain cube in place, with a key of its own. What is open of it here is closed. ``clear`` destroys what lies beside the
+        file, and is called once nothing speaks against it; returns its answer."""
+        if self._key(self._closed(cube), cube) is not None:
             raise Conflict(f"Cube {cube!r} is encrypted already. `loci rekey` gives it another passphrase or key file.")
         if not self._keyring.is_armed:
             raise Invalid("There is nothing to encrypt with. Set passphrase_variable or key_file (`loci settings` explains them).")
+        return self._exchange(cube, None, self._keyring.prepare, clear)
 
-        def settle() -> None:
-            self._keyring.settle(cube, is_encrypted=True)
-
-        self._files.exchange(path, None, lambda: self._keyring.prepare(cube), settle)
-
-    def decrypt(self, cube: str) -> None:
-        """Makes an encrypted cube a plain one, in place, and destroys its key."""
-        path = self._closed(cube)
-        key = self._key(path, cube)
+    def decrypt(self, cube: str, clear: Callable[[], int]) -> int:
+        """Makes an encrypted cube a plain one, in place, and destroys its key; ``clear`` as for `encrypt`."""
+        key = self._key(self._closed(cube), cube)
         if key is None:
             raise Conflict(f"Cube {cube!r} is not encrypted. Nothing was changed.")
+        return self._exchange(cube, key, self._keyring.retire, clear)
+
+    def _exchange(self, cube: str, before: bytes | None, prepare: Callable[[str], bytes | None], clear: Callable[[], int]) -> int:
+        self._files.check_exchange(self.path(cube), before)
+        gone = clear()  # which may open it
 
         def settle() -> None:
-            self._keyring.settle(cube, is_encrypted=False)
+            self._keyring.settle(cube, is_encrypted=before is None)
 
-        self._files.exchange(path, key, lambda: self._keyring.retire(cube), settle)
+        self._files.exchange(self._closed(cube), before, lambda: prepare(cube), settle)
+        return gone
 
     def rekey(self, cube: str, secret: Secret) -> None:
         """Wraps the cube's data key by another secret. The cube's file stays as it is."""

@@ -97,10 +97,13 @@ class Files(Protocol):
     def is_encrypted(self, path: Path) -> bool:
         """Whether a file is there and begins as an encrypted cube does."""
 
+    def check_exchange(self, path: Path, before: bytes | None) -> None:
+        """Raises ``Locked`` while somebody else has the file open, and ``Conflict`` where it has a second name."""
+
     def exchange(self, path: Path, before: bytes | None, prepare: Callable[[], bytes | None], settle: Callable[[], None]) -> None:
         """Puts the same cube under another key, or under none, in the place of the file. ``prepare`` gives the key once nobody else
         has the file open, ``settle`` is called when the new file is in its place; a process that dies in between leaves the old file
-        or the new one, whole. What the old one held is overwritten. Raises ``Locked`` while somebody else has it open."""
+        or the new one, whole. What the old one held is overwritten. Raises as `check_exchange` does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,16 +271,14 @@ class System:
         old file or the new one, also when it is killed, and no plain copy stays. Objects of the cube end: ask for it anew.
         Returns how many activation memories were let go of: their files are plain."""
         self._alone(cube, "encrypt")
-        gone = self._clear_pages(cube)
-        self._parts.vault.encrypt(cube)
+        gone = self._parts.vault.encrypt(cube, lambda: self._clear_pages(cube))
         self._noted(cube, "encrypt")
         return gone
 
     def decrypt(self, cube: str) -> None:
         """Makes an encrypted cube a plain one again, in place, and destroys its key. Objects of the cube end: ask for it anew."""
         self._alone(cube, "decrypt")
-        self._clear_pages(cube)
-        self._parts.vault.decrypt(cube)
+        self._parts.vault.decrypt(cube, lambda: self._clear_pages(cube))
         self._noted(cube, "decrypt")
 
     def rekey(self, cube: str, *, passphrase: str | None = None, key_file: str | Path | None = None) -> None:

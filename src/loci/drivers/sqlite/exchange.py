@@ -20,15 +20,16 @@ UNFINISHED = ".exchanging-"
 BLANK = bytes(1 << 20)
 
 
+def check(path: Path, before: bytes | None) -> None:
+    """See ``Files.check_exchange``."""
+    with _held(path, before):
+        pass
+
+
 def exchange(path: Path, before: bytes | None, prepare: Callable[[], bytes | None], settle: Callable[[], None]) -> None:
     """See ``Files.exchange``. The renaming is the moment at which it is done."""
-    if path.stat().st_nlink > 1:
-        raise Conflict(
-            f"{path} has another name as well (a hard link), where its words would stay. Remove that first. Nothing was changed."
-        )
     made = unfinished(path)
-    with translated(path), closing(connect(path, look=recognise, key=before)) as db:
-        _hold(db, path)
+    with _held(path, before) as db:
         tidy(path)
         after = prepare()
         db.execute("VACUUM INTO ?", (address(made, after),))
@@ -57,20 +58,28 @@ def tidy(path: Path) -> None:
                 file.unlink()
 
 
-def _hold(db: apsw.Connection, path: Path) -> None:
-    """Empties and ends the write-ahead log, which only who is alone can, and keeps everybody out until the connection is closed."""
-    end = time.monotonic() + connection.BUSY_TIMEOUT_MS / 1000
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode=DELETE").fetchall()
-            break
-        except apsw.BusyError as error:
-            if time.monotonic() > end:
-                raise Locked(f"{path} is open elsewhere. Close it there, then try again. Nothing was changed.") from error
-            time.sleep(connection.PAUSE_SECONDS)
-    db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
-    db.execute("BEGIN EXCLUSIVE")
-    db.execute("COMMIT")
+@contextmanager
+def _held(path: Path, key: bytes | None) -> Iterator[apsw.Connection]:
+    """The file, with everybody kept out until the connection is closed: its write-ahead log is emptied and ended, which only who is alone
+    can."""
+    if path.stat().st_nlink > 1:
+        raise Conflict(
+            f"{path} has another name as well (a hard link), where its words would stay. Remove that first. Nothing was changed."
+        )
+    with translated(path), closing(connect(path, look=recognise, key=key)) as db:
+        end = time.monotonic() + connection.BUSY_TIMEOUT_MS / 1000
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode=DELETE").fetchall()
+                break
+            except apsw.BusyError as error:
+                if time.monotonic() > end:
+                    raise Locked(f"{path} is open elsewhere. Close it there, then try again. Nothing was changed.") from error
+                time.sleep(connection.PAUSE_SECONDS)
+        db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+        db.execute("BEGIN EXCLUSIVE")
+        db.execute("COMMIT")
+        yield db
 
 
 def _sure(db: apsw.Connection, made: Path, key: bytes | None) -> None:

@@ -25,5 +25,8 @@ class SqliteFiles:
     def is_encrypted(self, path: Path) -> bool:
         return cipher.is_encrypted(path)
 
+    def check_exchange(self, path: Path, before: bytes | None) -> None:
+        exchange.check(path, before)
+
     def exchange(self, path: Path, before: bytes | None, prepare: Callable[[], bytes | None], settle: Callable[[], None]) -> None:
         exchange.exchange(path, before, prepare, settle)

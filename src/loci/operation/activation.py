@@ -107,7 +107,7 @@ class Activations(Reading):
             block = self._present([quoted.memory for quoted in manifest.quoted], at)
         except GIVES_WAY as error:
             return str(error)
-        return manifest, self._block(block, at.now), self._with_rest(recall, block, messages, at, budget_tokens)
+        return manifest, self._block(block, at.now), self._with_rest(recall, block, messages, budget_tokens)
 
     def _attached(self, manifest: Manifest, text: str, ids: tuple[int, ...]) -> Ready:
         """Raises where the state is not exactly what reading these tokens would give."""
@@ -136,9 +136,7 @@ class Activations(Reading):
         if away and (told := slower(away, manifests)):
             raise Conflict(f"{told}: the text was read.")
 
-    def _with_rest(
-        self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], at: RowFilter, budget_tokens: int | None
-    ) -> list[Message]:
+    def _with_rest(self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], budget_tokens: int | None) -> list[Message]:
         """The messages, the last with what was recalled besides the block before its words: what was said earlier stays as it was read."""
         shown = {memory.id for memory in block}
         hits = [hit for hit in recall.hits if hit.memory.id not in shown]

@@ -23,7 +23,7 @@ from loci.operation.redact import Redactor
 from loci.policy import packing
 from loci.policy.lifecycle import Move, after
 from loci.ports import RowFilter, Store, Transaction
-from loci.ports.adapters import LEARN, AdapterRow, Learning
+from loci.ports.adapters import LEARN, AdapterRow, Learning, learn_key
 from loci.ports.adapting import Learned, Student, Teachable
 from loci.ports.engine import Engine, Sampling
 from loci.types import Adapter, Attached, Memory, Message, Recall, State, Trust
@@ -76,7 +76,7 @@ class Adapters:
         tx.put_adapter(
             learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user
         )
-        tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=f"{LEARN} {learning.id}")
+        tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=learn_key(learning.id))
 
     def move(self, tx: Transaction, row: AdapterRow, move: Move, reason: str) -> State:
         """By the one table of lives. Raises `IllegalMove`."""

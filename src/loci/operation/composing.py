@@ -59,7 +59,7 @@ class Composing(Activations):
     ) -> Ready:
         """The prompt of a conversation that begins with what was wished for, or with the text of all of it; ``max_tokens`` come after it."""
         found = self.shown(wish, at)
-        told = self._with_rest(recall, found, messages, at, budget_tokens)
+        told = self._with_rest(recall, found, messages, budget_tokens)
         text = self._block(found, at.now) if found else ""
         try:
             if wish.is_composed:

@@ -184,7 +184,7 @@ class Served(Composing):
         """As `answer`, from what was wished for. A server moves no state to another place: several are read as one text, of which it
         may hold the beginning."""
         found = self.shown(wish, at)
-        asked = self._with_rest(recall, found, messages, at, budget_tokens)
+        asked = self._with_rest(recall, found, messages, budget_tokens)
         ids = self.server.tokens(self._block(found, at.now) if found else "", asked)
         if wish.is_composed:
             return self._from_text(

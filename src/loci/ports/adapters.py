@@ -18,6 +18,11 @@ from loci.types import State
 LEARN = "distil"  # the verb of the job that learns an adapter, or learns it anew: {"adapter": id}
 
 
+def learn_key(adapter: str) -> str:
+    """The key under which that job is queued."""
+    return f"{LEARN} {adapter}"
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A file by the hash of its bytes (SHA-256), and how many there are."""

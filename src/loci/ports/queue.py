@@ -88,8 +88,8 @@ class QueueReads(Protocol):
     def vectors_of(self, memories: Sequence[str]) -> list[bytes]:
         """Of the last version of each of these its vector in the active generation, as bytes; none where it has none."""
 
-    def jobs(self, limit: int = 1000, states: Sequence[str] = OPEN) -> list[Job]:
-        """The first jobs in these states (ready, leased, dead, cancelled)."""
+    def jobs(self, limit: int = 1000, states: Sequence[str] = OPEN, *, key: str | None = None) -> list[Job]:
+        """The first jobs in these states (ready, leased, dead, cancelled); of those with a key, if it is given."""
 
     def job(self, seq: int) -> Job:
         """One job of the queue. Raises ``Missing``."""

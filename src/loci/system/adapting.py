@@ -15,7 +15,7 @@ from loci.operation.distilling import Distilling
 from loci.operation.reading import quoted_of
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
-from loci.ports.adapters import LEARN, AdapterRow, Learning
+from loci.ports.adapters import AdapterRow, Learning, learn_key
 from loci.ports.adapting import Learned, Progress, Recipe, Retained
 from loci.system.talking import Talking
 from loci.types import Adapter, Scope, State
@@ -121,8 +121,8 @@ class Adapting(Talking):
         try:
             self._scheduler.work(is_over)
             if not is_over():
-                for job in self._store.jobs(1 << 20, ("ready",)):
-                    if (job.verb, job.arguments.get("adapter")) == (LEARN, learning.id) and job.error:
+                for job in self._store.jobs(1, ("ready",), key=learn_key(learning.id)):
+                    if job.error:
                         told = f"Learning adapter {learning.id} met {job.error}. It is tried again later; `loci distil --id {learning.id}` tries now."
                         met, self._scheduler.failure = self._scheduler.failure, None
                         raise Unavailable(told) from met

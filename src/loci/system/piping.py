@@ -278,7 +278,7 @@ class Piping(Carrying):
             raise Conflict(f"What run {course.id} was given was erased meanwhile. It stopped, and what comes before is done.")
 
     def _job_of(self, run: str) -> Job | None:
-        return next((job for job in self._store.jobs(MOST_JOBS, STATES) if job.arguments.get("run") == run), None)
+        return next(iter(self._store.jobs(1, STATES, key=_key(run))), None)
 
     def _queued_of(self, by: str, value: str, erased: Sequence[Source]) -> list[int]:
         """The runs in the queue that hold words of what is erased, and those that name the user or session that is: none of them was journaled."""

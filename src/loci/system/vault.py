@@ -19,7 +19,7 @@ from loci.interface import inputs
 from loci.interface.inputs import aware
 from loci.policy.trust import least
 from loci.ports import Act, Secret
-from loci.ports.adapters import LEARN
+from loci.ports.adapters import LEARN, learn_key
 from loci.system.cube import Cube
 from loci.system.parts import Parts
 from loci.types import (
@@ -319,7 +319,7 @@ class System:
             for row in store.adapters():
                 if row.state is State.ACTIVATED:
                     tx.move_adapter(row.id, row.number, State.ARCHIVED, "the cube was given another key, or none")
-                    tx.enqueue(LEARN, {"adapter": row.id}, key=f"{LEARN} {row.id}")
+                    tx.enqueue(LEARN, {"adapter": row.id}, key=learn_key(row.id))
             pages.keep(())
         return len(gone)
 

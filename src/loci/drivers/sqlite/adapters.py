@@ -12,7 +12,7 @@ from loci.drivers.sqlite.jobs import JobRows
 from loci.drivers.sqlite.rows import sure_time, time_of
 from loci.drivers.sqlite.seals import SEALED, sealed
 from loci.errors import Missing, missing_adapter
-from loci.ports.adapters import LEARN, AdapterRow, Kept
+from loci.ports.adapters import LEARN, AdapterRow, Kept, learn_key
 from loci.ports.engine import Quoted
 from loci.types import State
 
@@ -90,7 +90,7 @@ class AdapterRows(JobRows):
         for seq, id, _, memory, user in found:
             reason = f"memory {memory} changed"
             self._db.execute("UPDATE adapters SET state = 'archived', reason = ? WHERE seq = ?", (reason, seq))
-            self.enqueue(LEARN, {"adapter": str(id)}, user=str(user) or None, key=f"{LEARN} {id}")
+            self.enqueue(LEARN, {"adapter": str(id)}, user=str(user) or None, key=learn_key(str(id)))
         return [(str(id), int(number), str(memory)) for _, id, number, memory, _ in found]
 
 

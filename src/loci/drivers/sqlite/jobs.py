@@ -60,10 +60,12 @@ MOST_PRIORITY = MOST_USERS = 1 << 60
 Wanted = tuple[str, int, int | None]  # a verb, now, and a generation of vectors
 
 
-def read_jobs(db: apsw.Connection, states: Sequence[str], limit: int) -> list[Job]:
-    """Jobs in these states, oldest first."""
-    marks = ",".join("?" * len(states))
-    return [_job(row) for row in query(db, f"{JOB} WHERE j.state IN ({marks}) ORDER BY j.seq LIMIT ?", *states, limit)]
+def read_jobs(db: apsw.Connection, states: Sequence[str], limit: int, key: str | None = None) -> list[Job]:
+    """Jobs in these states, oldest first; of those with a key, if it is given."""
+    where, values = f"j.state IN ({','.join('?' * len(states))})", tuple(states)
+    if key is not None:
+        where, values = f"{where} AND j.key = ?", (*values, key)
+    return [_job(row) for row in query(db, f"{JOB} WHERE {where} ORDER BY j.seq LIMIT ?", *values, limit)]
 
 
 def first_due(db: apsw.Connection, verbs: Sequence[str]) -> datetime | None:

@@ -100,9 +100,9 @@ class Looking(ABC):
         with self._read() as db:
             return payloads.lent(db)
 
-    def jobs(self, limit: int = 1000, states: Sequence[str] = OPEN) -> list[Job]:
+    def jobs(self, limit: int = 1000, states: Sequence[str] = OPEN, *, key: str | None = None) -> list[Job]:
         with self._read() as db:
-            return read_jobs(db, states, limit)
+            return read_jobs(db, states, limit, key)
 
     def job(self, seq: int) -> Job:
         with self._read() as db:

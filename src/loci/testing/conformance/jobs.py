@@ -99,6 +99,7 @@ def a_key_is_queued_once(open_store: OpenStore) -> None:
         tx.enqueue("read", {"source": "c"})
         tx.enqueue("read", {"source": "c"})
     assert [(job.arguments["source"], job.priority) for job in store.jobs()] == [("a", 3), ("b", 0), ("c", 0), ("c", 0)]
+    assert [job.arguments["source"] for job in store.jobs(key="b")] == ["b"] and store.jobs(key="c") == []
     with store.write(NOW) as tx:
         (begun,) = tx.lease("read", "one", soon, 1)
         tx.enqueue("read", {"source": "a"}, key="a")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loci import Memory, Message, Outcome
-from loci.drivers.sqlite.codec import from_micros
+from loci.drivers.sqlite.codec import time_of
 from loci.errors import Conflict, Invalid, Missing, TooLarge, Unavailable, VersionConflict
 from loci.interface.reader import MemReader
 from loci.operation.intake import MAX_NAME, MAX_TEXT_BYTES
@@ -237,7 +237,7 @@ def test_facts_of_the_first_and_last_year_are_judged(cube: Cube, times: tuple[da
 @pytest.mark.parametrize("zone", [None, 840, -720])
 def test_a_stored_time_beyond_the_calendar_is_read_as_its_end(beyond: int, zone: int | None) -> None:
     end = FIRST if beyond < 0 else LAST
-    assert from_micros(beyond, zone) == end.replace(tzinfo=UTC)
+    assert time_of(beyond, zone) == end.replace(tzinfo=UTC)
 
 
 def test_a_time_without_a_zone_is_utc(cube: Cube) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 
 import apsw
 
+from loci.drivers.sqlite.codec import sure_time, time_of
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.jobs import JobRows
-from loci.drivers.sqlite.rows import sure_time, time_of
 from loci.drivers.sqlite.seals import SEALED, sealed
 from loci.errors import Missing, missing_adapter
 from loci.ports.adapters import LEARN, AdapterRow, Kept, learn_key

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 import apsw
 
-from loci.drivers.sqlite.codec import compact, from_micros, keyed_hash, to_micros
+from loci.drivers.sqlite.codec import compact, keyed_hash, sure_time, to_micros
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.seals import as_text, raw
 from loci.types import Head, Record
@@ -64,7 +64,7 @@ def records(
         db, RECORDS, to_micros(since), to_micros(until), verb, object, principal, limit, None if object is None else compact(object)
     )
     return [
-        Record(int(seq), _time(at), str(by), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())
+        Record(int(seq), sure_time(at), str(by), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())
         for seq, at, by, verb, object, detail, hash in reversed(rows)
     ]
 
@@ -72,7 +72,7 @@ def records(
 def head(db: apsw.Connection, cube: str, id: str) -> Head:
     """The last record, for somebody else to keep."""
     rows = query(db, "SELECT seq, at, hash FROM audit ORDER BY seq DESC LIMIT 1")
-    return Head(cube, id, int(rows[0][0]), _time(rows[0][1]), bytes(rows[0][2]).hex()) if rows else Head(cube, id, 0, None, "")
+    return Head(cube, id, int(rows[0][0]), sure_time(rows[0][1]), bytes(rows[0][2]).hex()) if rows else Head(cube, id, 0, None, "")
 
 
 def faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:
@@ -113,7 +113,3 @@ def against(db: apsw.Connection, kept: Head) -> str:
 def chain(secret: bytes, before: bytes, seq: int, at: object, principal: str, verb: str, object: str, detail: str) -> bytes:
     """The hash of one record: covers everything in it and the record before."""
     return keyed_hash(secret, before.hex(), str(seq), str(at), principal, verb, object, detail)
-
-
-def _time(value: object) -> datetime:
-    return from_micros(value if isinstance(value, int) else None) or datetime.min.replace(tzinfo=UTC)

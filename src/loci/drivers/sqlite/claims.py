@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from loci.drivers.sqlite.codec import TRUSTS, to_micros
+from loci.drivers.sqlite.codec import TRUSTS, time_of, to_micros
 from loci.drivers.sqlite.connection import query, scalar
-from loci.drivers.sqlite.rows import Rows, time_of
+from loci.drivers.sqlite.rows import Rows
 from loci.drivers.sqlite.seals import SEALED
 from loci.ports import ClaimRow
 from loci.types import Interval

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import blake2b
+from typing import overload
 
 from loci.errors import Invalid
 from loci.types import TimeSpan, Trust
@@ -20,22 +21,33 @@ RANK = {trust: rank for rank, trust in enumerate(TRUSTS)}  # as it is stored: mo
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+@overload
+def to_micros(at: datetime) -> int: ...
+@overload
+def to_micros(at: datetime | None) -> int | None: ...
 def to_micros(at: datetime | None) -> int | None:
     """Microseconds since the epoch, exact for every year that datetime knows."""
     return None if at is None else (at - EPOCH) // MICROSECOND
 
 
-def from_micros(value: int | None, zone_minutes: int | None = None) -> datetime | None:
-    """The time that was stored; one that datetime cannot name becomes the first or the last that it can."""
-    if value is None:
+def time_of(value: object, zone_minutes: object = None) -> datetime | None:
+    """A column of microseconds as a time, in the zone of another column; one that datetime cannot name becomes the first or the last that it can."""
+    if not isinstance(value, int):
         return None
     at = EPOCH + timedelta(0, 0, value if FIRST <= value <= LAST else FIRST if value < FIRST else LAST)
-    if not zone_minutes:
+    if not zone_minutes or not isinstance(zone_minutes, int):
         return at
     try:
         return at.astimezone(timezone(timedelta(minutes=zone_minutes)))
     except OverflowError:  # year 1 or 9999 in a zone that would leave the calendar: the same instant, in UTC
         return at
+
+
+def sure_time(value: object) -> datetime:
+    """The same, of a column that is never empty."""
+    at = time_of(value)
+    assert at is not None
+    return at
 
 
 def zone_of(at: datetime | None) -> int | None:
@@ -74,7 +86,7 @@ def load_attributes(raw: str | None) -> tuple[tuple[str, ...], tuple[str, ...], 
     entities, keywords, moments = json.loads(raw)
     times = []
     for words, earliest, latest, zone in moments:
-        start, end = from_micros(earliest, zone), from_micros(latest, zone)
+        start, end = time_of(earliest, zone), time_of(latest, zone)
         assert start is not None and end is not None
         times.append(TimeSpan(words, start, end))
     return tuple(entities), tuple(keywords), tuple(times)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import apsw
 import numpy as np
 
-from loci.drivers.sqlite.codec import EPOCH, TRUSTS, from_micros
+from loci.drivers.sqlite.codec import EPOCH, TRUSTS, time_of
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.picture import Picture
 from loci.drivers.sqlite.view import NEVER, STATES, TYPES, Column
@@ -53,7 +53,7 @@ def warm(db: apsw.Connection, picture: Picture, at: RowFilter) -> dict[str, Stre
     seqs = picture.view.memories(at, picture.numbers)
     found = {}
     for seq, id, last, stability, cited, heat in query(db, WARM):
-        used = from_micros(last)
+        used = time_of(last)
         if seq in seqs and used is not None:
             found[str(id)] = Strength(used, float(stability), int(cited), float(heat))
     return found

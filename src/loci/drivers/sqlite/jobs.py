@@ -13,7 +13,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
-from loci.drivers.sqlite.codec import compact, from_micros, to_micros
+from loci.drivers.sqlite.codec import compact, time_of, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Rows
@@ -72,7 +72,7 @@ def first_due(db: apsw.Connection, verbs: Sequence[str]) -> datetime | None:
     """When the first of the jobs of these verbs that wait, or are held, is to be looked at."""
     marks = ",".join("?" * len(verbs))
     sql = f"SELECT min(CASE state WHEN 'ready' THEN due ELSE leased_until END) FROM jobs WHERE state IN ('ready', 'leased') AND verb IN ({marks})"
-    return from_micros(query(db, sql, *verbs)[0][0])
+    return time_of(query(db, sql, *verbs)[0][0])
 
 
 def read_paused(db: apsw.Connection) -> str | None:
@@ -119,9 +119,7 @@ def _users(db: apsw.Connection, wanted: Wanted, priority: int, last: int) -> Ite
 
 def _job(row: tuple[Any, ...]) -> Job:
     seq, verb, arguments, state, attempts, error, priority, user, due = row
-    return Job(
-        int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error), int(priority), user, from_micros(due)
-    )
+    return Job(int(seq), str(verb), json.loads(str(arguments)), str(state), int(attempts), str(error), int(priority), user, time_of(due))
 
 
 def covered(db: apsw.Connection, embedder: str) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import apsw
 
+from loci.drivers.sqlite.codec import sure_time, time_of
 from loci.drivers.sqlite.connection import query
-from loci.drivers.sqlite.rows import Rows, sure_time, time_of
+from loci.drivers.sqlite.rows import Rows
 from loci.drivers.sqlite.seals import SEALED, sealed
 from loci.errors import Missing, missing_activation
 from loci.ports import Lent, PayloadRow

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import apsw
 
-from loci.drivers.sqlite.codec import TRUSTS, from_micros, load_attributes
+from loci.drivers.sqlite.codec import TRUSTS, load_attributes, sure_time, time_of
 from loci.drivers.sqlite.connection import query
 from loci.errors import Corrupt, Missing, missing
 from loci.text import metadata
@@ -125,7 +124,7 @@ class Reader:
             " ORDER BY q.since, m.seq",
             decision, source,
         )  # fmt: skip
-        return [Suspect(self.history(str(id))[-1], str(reason), _sure(since), decision) for id, reason, since in rows]
+        return [Suspect(self.history(str(id))[-1], str(reason), sure_time(since), decision) for id, reason, since in rows]
 
     def source(self, source: str) -> Source:
         rows = self._db.execute(
@@ -160,11 +159,11 @@ class Reader:
         one = "JOIN memories x ON x.id = ?1 WHERE"
         sql = f"{LINKS} ORDER BY 5" if memory is None else f"{LINKS} {one} l.source = x.seq UNION {LINKS} {one} l.target = x.seq ORDER BY 5"
         rows = query(self._db, sql, *([] if memory is None else [memory]))
-        return [Link(str(a), str(b), str(kind), str(reason), _sure(at)) for a, b, kind, reason, at in rows]
+        return [Link(str(a), str(b), str(kind), str(reason), sure_time(at)) for a, b, kind, reason, at in rows]
 
     def transitions(self, memory: str) -> list[Transition]:
         return [
-            Transition(_sure(at), STATES[before], STATES[after], str(author), str(reason))
+            Transition(sure_time(at), STATES[before], STATES[after], str(author), str(reason))
             for at, before, after, author, reason in query(
                 self._db,
                 "SELECT v.at, v.before, v.after, v.author, v.reason FROM moves v JOIN memories m ON m.seq = v.memory WHERE m.id = ?"
@@ -183,7 +182,7 @@ class Reader:
         (id, role, text, at, zone, speaker, caption, foreign, user, agent, session, principal, channel, recorded, hash, origin,
          trust) = row  # fmt: skip
         named = self._name(session)
-        message = Message(str(role), str(text), from_micros(_int(at), _int(zone)), self._name(speaker), _str(caption), _str(foreign), named)
+        message = Message(str(role), str(text), time_of(at, zone), self._name(speaker), _str(caption), _str(foreign), named)
         scope = Scope(self._cube, self._name(user), self._name(agent), named)
         assert isinstance(hash, bytes)
         return Source(
@@ -192,7 +191,7 @@ class Reader:
             scope,
             self._name(principal) or "",
             Channel(str(channel)),
-            _sure(recorded),
+            sure_time(recorded),
             hash,
             self._name(origin),
             TRUSTS[trust],
@@ -207,13 +206,13 @@ class Reader:
         return Memory(
             id=id, version=number, kind=Kind.PLAINTEXT, part=PARTS[part], type=TYPES[type], text=quoted[0],
             scope=Scope(self._cube, self._name(user), self._name(agent), named),
-            state=STATES[state] if state else State.GENERATED, speaker=self._name(speaker), about=about, at=from_micros(at, zone),
-            valid=Interval(from_micros(valid_from, zone), from_micros(valid_to, zone)),
-            recorded=Interval(from_micros(recorded_from), from_micros(recorded_to)),
+            state=STATES[state] if state else State.GENERATED, speaker=self._name(speaker), about=about, at=time_of(at, zone),
+            valid=Interval(time_of(valid_from, zone), time_of(valid_to, zone)),
+            recorded=Interval(time_of(recorded_from), time_of(recorded_to)),
             spans=quoted[1], origin=Origin(self._name(principal) or "", CHANNELS[channel], named, self._name(origin), TRUSTS[trust]),
             checksum=checksum.hex(), author=author, reason=reason, ending=ending, entities=entities, keywords=keywords, times=times,
-            claims=claims, priority=priority or 0, expires=from_micros(expires), uses=uses or 0, last_used=from_micros(last_used),
-            cited=cited or 0, last_cited=from_micros(last_cited), stability_days=stability or 0.0, heat=heat or 0.0, role=role,
+            claims=claims, priority=priority or 0, expires=time_of(expires), uses=uses or 0, last_used=time_of(last_used),
+            cited=cited or 0, last_cited=time_of(last_cited), stability_days=stability or 0.0, heat=heat or 0.0, role=role,
             metadata=metadata.read(kept),
         )  # fmt: skip
 
@@ -239,7 +238,7 @@ class Reader:
             " ORDER BY c.seq",
             (_list(contents),),
         ):
-            claim = Claim(str(subject), str(attribute), str(value) if polarity else f"not {value}", _str(closer), from_micros(_int(closed)))
+            claim = Claim(str(subject), str(attribute), str(value) if polarity else f"not {value}", _str(closer), time_of(closed))
             found.setdefault(int(content), []).append(claim)
         return {content: tuple(claims) for content, claims in found.items()}
 
@@ -253,16 +252,8 @@ class Reader:
         return name
 
 
-def _int(value: object) -> int | None:
-    return value if isinstance(value, int) else None
-
-
 def _str(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _sure(value: object) -> datetime:
-    return from_micros(_int(value)) or datetime.min.replace(tzinfo=UTC)
 
 
 def _list(values: Iterable[int]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from loci.drivers.sqlite import audit
-from loci.drivers.sqlite.codec import from_micros, to_micros
+from loci.drivers.sqlite.codec import sure_time, time_of, to_micros
 from loci.drivers.sqlite.connection import connect, query, roll_back, scalar, translated
 from loci.errors import Missing, Unavailable
 from loci.ports import Act, Entry, Stretched
@@ -57,7 +57,7 @@ class SqliteRegistry:
     def entries(self) -> list[Entry]:
         found = []
         for cube, id, created, parent, as_of in self._query("SELECT * FROM cubes ORDER BY created"):
-            found.append(Entry(str(cube), str(id), _sure(created), parent, from_micros(as_of)))
+            found.append(Entry(str(cube), str(id), sure_time(created), parent, time_of(as_of)))
         return found
 
     # -- grants and keys -----------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class SqliteRegistry:
 
     def _append(self, db: apsw.Connection, act: Act) -> None:
         seq, before, last = (query(db, "SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1") or [(0, b"", 0)])[0]
-        at = max(to_micros(act.at) or 0, int(last))
+        at = max(to_micros(act.at), int(last))
         audit.append(db, self._secret(), bytes(before), int(seq) + 1, at, act.principal, act.verb, act.object, act.detail)
 
     @contextlib.contextmanager
@@ -191,16 +191,10 @@ class SqliteRegistry:
 def _grant(row: tuple[Any, ...]) -> Grant:
     id, principal, role, cube, user, agent, session, memory, channel, expires, uses, by, at = row
     came = None if channel is None else Channel(channel)
-    return Grant(id, principal, Role(role), cube, user, agent, session, memory, came, from_micros(expires), uses, by, from_micros(at))
+    return Grant(id, principal, Role(role), cube, user, agent, session, memory, came, time_of(expires), uses, by, time_of(at))
 
 
 def _key(row: tuple[Any, ...]) -> tuple[Key, Stretched]:
     id, principal, created, expires, revoked, role, cube, user, salt, hash = row
-    key = Key(id, principal, _sure(created), from_micros(expires), from_micros(revoked), None if role is None else Role(role), cube, user)
+    key = Key(id, principal, sure_time(created), time_of(expires), time_of(revoked), None if role is None else Role(role), cube, user)
     return key, Stretched(salt, hash)
-
-
-def _sure(value: Any) -> datetime:
-    at = from_micros(int(value))
-    assert at is not None
-    return at

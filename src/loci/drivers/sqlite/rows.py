@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from loci.drivers.sqlite.codec import check_text, from_micros, to_micros
+from loci.drivers.sqlite.codec import check_text, to_micros
 from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.seals import INTO, SEALED, sealed
 from loci.errors import Missing
@@ -60,7 +60,7 @@ class Rows:
         self.told: dict[str, object] = {} if joins is None else dict(joins.told)  # what every record of it says besides
         self.is_spoilt = False  # a block that had joined it failed
         self._begun: int = db.total_changes() if joins is None else joins._begun
-        self._begin(to_micros(now) or 0)
+        self._begin(to_micros(now))
         self._first: int = self.change if joins is None else joins._first  # of the records of this commit
 
     def _begin(self, now: int) -> None:
@@ -135,15 +135,3 @@ class Rows:
             self._db.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (name,))
             seq = self.new_names[name] = int(scalar(self._db, "SELECT seq FROM names WHERE name = ?", name))
         return seq
-
-
-def time_of(value: object) -> datetime | None:
-    """A column of microseconds as a time."""
-    return from_micros(value) if isinstance(value, int) else None
-
-
-def sure_time(value: object) -> datetime:
-    """The same, of a column that is never empty."""
-    at = time_of(value)
-    assert at is not None
-    return at

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import apsw
@@ -193,7 +192,7 @@ class View:
 
     def select(self, at: RowFilter, names: Numbers) -> Selection:
         """What this filter lets through. The last few are kept for as long as nothing was written and nothing ran out."""
-        now, timeless = _micros(at.now), replace(at, now=EPOCH)
+        now, timeless = to_micros(at.now), replace(at, now=EPOCH)
         known = self._selections.get(timeless)
         if known is None or not known.since <= now < known.until:
             if len(self._selections) >= KEPT:
@@ -225,7 +224,7 @@ class View:
             return Circle(self.speakers, None)
         rows = np.ones(self._length, dtype=bool) if mask is None else mask
         if at.known_at is not None:
-            rows = rows & (self.column("recorded_from") <= _micros(at.known_at))
+            rows = rows & (self.column("recorded_from") <= to_micros(at.known_at))
         speakers = set(np.flatnonzero(np.bincount(self.column("speaker")[rows])).tolist())
         if mask is None:
             return Circle(speakers, None)
@@ -254,11 +253,11 @@ class View:
 
     def _allow(self, at: RowFilter, names: Numbers) -> NDArray[np.bool_]:
         column = self.column
-        known = FOREVER - 1 if at.known_at is None else _micros(at.known_at)
+        known = FOREVER - 1 if at.known_at is None else to_micros(at.known_at)
         mask = (column("recorded_from") <= known) & (column("recorded_to") > known)
-        now = _micros(at.now)
+        now = to_micros(at.now)
         if at.as_of is not None:
-            moment = _micros(at.as_of)
+            moment = to_micros(at.as_of)
             mask &= (column("valid_from") <= moment) & (column("valid_to") > moment)
             mask &= (column("expires") > moment) | (column("state") == STATES["frozen"])
         else:
@@ -276,9 +275,9 @@ class View:
         if at.types:
             mask &= np.isin(column("type"), [TYPES[t.value] for t in at.types])
         if at.since is not None:
-            mask &= column("at") >= _micros(at.since)
+            mask &= column("at") >= to_micros(at.since)
         if at.until is not None:
-            mask &= (column("at") < _micros(at.until)) & (column("at") != NEVER)
+            mask &= (column("at") < to_micros(at.until)) & (column("at") != NEVER)
         if at.within is not None:
             mask &= self._within(at.within, names)
         if at.where is not None:
@@ -306,7 +305,7 @@ class View:
 
     def _held(self, at: RowFilter) -> NDArray[np.bool_]:
         """Which rows were in quarantine, as far as was known."""
-        known = FOREVER - 1 if at.known_at is None else _micros(at.known_at)
+        known = FOREVER - 1 if at.known_at is None else to_micros(at.known_at)
         return (self.column("held_since") <= known) & (self.column("held_until") > known)
 
     def _within(self, reaches: Sequence[Reach], names: Numbers) -> NDArray[np.bool_]:
@@ -415,9 +414,3 @@ def _room(table: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     grown = np.zeros((table.shape[0], max(length, 2 * table.shape[1], 1024)), dtype=np.int64)
     grown[:, : table.shape[1]] = table
     return grown
-
-
-def _micros(at: datetime) -> int:
-    value = to_micros(at)
-    assert value is not None
-    return value

@@ -17,13 +17,15 @@ from loci.drivers.sqlite.codec import (
     check_text,
     dump_attributes,
     keyed_hash,
+    sure_time,
+    time_of,
     to_micros,
     zone_of,
 )
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.payloads import CLOCK, PayloadRows
 from loci.drivers.sqlite.revert import revert
-from loci.drivers.sqlite.rows import Row, sure_time, time_of
+from loci.drivers.sqlite.rows import Row
 from loci.drivers.sqlite.seals import INTO, NAMED, SAME, SEALED, seal, sealed, sum_of
 from loci.errors import Conflict, Missing
 from loci.ports import ClaimRow, Draft, Removed, Strength

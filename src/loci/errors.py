@@ -33,7 +33,8 @@ value and the next step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 
@@ -291,3 +292,9 @@ def shown(value: object, most: int = 100) -> str:
         return repr(value)[:most]
     except (ValueError, RecursionError):
         return "a number too long to be shown, or lists too deep"
+
+
+def meant(word: str, known: Iterable[str], otherwise: str = "", *, likeness: float = 0.6) -> str:
+    """What an error adds about a word that is none of the known ones: the nearest of them, or ``otherwise`` where none is as like it (from 0 to 1)."""
+    near = difflib.get_close_matches(word, list(known), 1, likeness)
+    return f" Did you mean {near[0]!r}?" if near else otherwise

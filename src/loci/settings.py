@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from loci.errors import Denied, Invalid
+from loci.errors import Denied, Invalid, meant
 
 PREFIX = "LOCI_"
 
@@ -164,10 +163,7 @@ def load(
     values = {}
     for name, (value, origin) in found.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise Invalid(
-                f"{origin}: there is no setting {name!r}." + (f" Did you mean {near[0]!r}?" if near else " `loci settings` lists them.")
-            )
+            raise Invalid(f"{origin}: there is no setting {name!r}." + meant(name, known, " `loci settings` lists them."))
         values[name] = _typed(name, value, known[name].default, origin)
     settings = Settings(**values)
     return settings, [

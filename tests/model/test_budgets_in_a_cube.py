@@ -369,7 +369,7 @@ def block(cube: Cube, memories: Sequence[str]) -> str:
         ({"budget": 36}, "4 sinks and 32 recent"),
         ({"budget": 0}, "budget is 0"),
         ({"budget": 64.5}, "budget is 64.5"),
-        ({"method": "snapkw"}, "sirllm, key_difference, kvzip, snapkv, key_norm, streaming. Did you mean snapkv"),
+        ({"method": "snapkw"}, "sirllm, key_difference, kvzip, snapkv, key_norm, streaming. Did you mean 'snapkv'"),
         ({"method": "epicache"}, "method is 'epicache'; it must be one of"),
         ({"layers": "pyramid"}, "equal or profile"),
         ({"codec": "hidden"}, "raw, int8, int4"),

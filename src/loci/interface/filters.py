@@ -8,13 +8,12 @@ such filter raises `Invalid` with the nearest word that is one: nothing that was
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from loci.errors import Invalid, TooLarge, shown
+from loci.errors import Invalid, TooLarge, meant, shown
 from loci.ports.where import HEADER, TIMES, Several, Test, Value, Where, value_of
 from loci.text.metadata import HEADER as MARK
 
@@ -62,7 +61,7 @@ def _tests(field: str, value: object) -> list[Where]:
     if field.upper() in WORDS and isinstance(value, list | tuple):
         raise Invalid(f"The filter has {field!r}; did you mean {field.upper()!r}?")
     if field.startswith(MARK) and field not in HEADER:
-        raise Invalid(f"There is no field {field!r:.100} of the header.{_nearest(field, HEADER)}")
+        raise Invalid(f"There is no field {field!r:.100} of the header." + meant(field.lower(), HEADER, f" There are {', '.join(HEADER)}."))
     if not isinstance(value, Mapping):
         return [Test(field, "any")] if value == "*" else [Test(field, "eq", (_value(field, value),))]
     if not value:
@@ -73,7 +72,8 @@ def _tests(field: str, value: object) -> list[Where]:
 def _test(field: str, operator: object, wanted: Any) -> Where:
     known = (*ONE, *ORDER, *MANY, *PART)
     if not isinstance(operator, str) or operator not in known:
-        raise Invalid(f"The filter says {shown(operator)} of {field!r:.100}, which is no operator.{_nearest(str(operator), known)}")
+        near = meant(str(operator).lower(), known, f" There are {', '.join(known)}.", likeness=0.4)
+        raise Invalid(f"The filter says {shown(operator)} of {field!r:.100}, which is no operator.{near}")
     if operator in MANY:
         if not isinstance(wanted, list | tuple) or len(wanted) > MAX_VALUES:
             raise Invalid(f"{operator} of {field!r:.100} is {shown(wanted)}; it must be a list of at most {MAX_VALUES:,} values.")
@@ -112,9 +112,3 @@ def _micros(field: str, wanted: object) -> int:
         raise Invalid(
             f"The filter compares {field} with {shown(wanted)}; it must be an ISO 8601 time such as 2026-05-02T14:30:00Z."
         ) from error
-
-
-def _nearest(word: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word.lower().lstrip(MARK), [one.lstrip(MARK) for one in known], 1, 0.4)
-    named = next((one for one in known if near and one.lstrip(MARK) == near[0]), None)
-    return f" Did you mean {named!r}?" if named else f" There are {', '.join(known)}."

@@ -6,14 +6,13 @@ answers that may be approximate, and only while it is not known to have lost mor
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from loci.errors import Conflict, Invalid, TooLossy, Unsupported
+from loci.errors import Conflict, Invalid, TooLossy, Unsupported, meant
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
 from loci.operation.activation import GIVES_WAY, coded_of, releasing
@@ -147,10 +146,7 @@ class Budgeted(Bundling):
 
     def _scorer(self, name: str) -> Scorer:
         if name not in self._methods:
-            near = difflib.get_close_matches(name, self._methods, 1)
-            raise Invalid(
-                f"method is {name!r}; it must be one of {', '.join(self._methods)}." + (f" Did you mean {near[0]}?" if near else "")
-            )
+            raise Invalid(f"method is {name!r}; it must be one of {', '.join(self._methods)}." + meant(name, self._methods))
         return self._methods[name](self.engine.tokenize)
 
     def _condenser(self) -> Condenser[Any]:

@@ -13,11 +13,10 @@ from typing import Any
 
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
 from loci.memories import activation
+from loci.operation.citing import behind
 from loci.operation.keeping import RAW, handle_of
-from loci.operation.operator import item
 from loci.operation.reading import Reading
 from loci.operation.residence import Lease
-from loci.policy import packing
 from loci.policy.placement import is_worth_loading
 from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest, Sampling
@@ -138,11 +137,7 @@ class Activations(Reading):
 
     def _with_rest(self, recall: Recall, block: Sequence[Memory], messages: Sequence[Message], budget_tokens: int | None) -> list[Message]:
         """The messages, the last with what was recalled besides the block before its words: what was said earlier stays as it was read."""
-        shown = {memory.id for memory in block}
-        hits = [hit for hit in recall.hits if hit.memory.id not in shown]
-        texts = self._redactor.texts([hit.memory.text for hit in hits])
-        items = [item(hit, text) for hit, text in zip(hits, texts, strict=True)]
-        packed = packing.pack(items, budget_tokens, recall.trace.call.terms, first=len(block) + 1)
+        _, packed = behind(recall, {memory.id for memory in block}, self._redactor, budget_tokens)
         last = messages[-1] if not packed.text else replace(messages[-1], text=f"{packed.text}\n\n{messages[-1].text}")
         return [*messages[:-1], last]
 

@@ -18,9 +18,8 @@ from loci.memories import pages, parametric
 from loci.memories.activation import check_fit
 from loci.operation.activation import GIVES_WAY
 from loci.operation.keeping import tenant_of
-from loci.operation.operator import closers, current_share, item
+from loci.operation.operator import closers, current_share, pack
 from loci.operation.redact import Redactor
-from loci.policy import packing
 from loci.policy.lifecycle import Move, after
 from loci.ports import RowFilter, Store, Transaction
 from loci.ports.adapters import LEARN, AdapterRow, Learning, learn_key
@@ -191,9 +190,7 @@ class Adapters:
                 why.append(f"{error} Its memories' text was read.")
         engine = self.student.mounted([learned for _, learned in mounted]) if mounted else self.engine
         hits = [hit for hit in recall.hits if hit.memory.id not in held]
-        texts = self._redactor.texts([hit.memory.text for hit in hits])
-        items = [item(hit, text) for hit, text in zip(hits, texts, strict=True)]
-        text = packing.pack(items, budget_tokens, recall.trace.call.terms).text if items else ""
+        text = pack(hits, self._redactor, budget_tokens, recall.trace.call.terms).text
         ids = engine.tokenize(engine.prompt(text, messages)[0])
         reason = "; ".join(why) or f"{len(recall.hits) - len(hits)} of {len(recall.hits)} recalled memories are in what is mounted"
         pieces = engine.generate((), ids, **asdict(sampling))

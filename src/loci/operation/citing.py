@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from loci.operation.operator import item
+from loci.operation.operator import pack
 from loci.operation.redact import Redactor
-from loci.policy import packing
+from loci.policy.packing import Pack
 from loci.text.cited import citations
-from loci.types import Recall
+from loci.types import Hit, Recall
 
 
 def shown(recall: Recall, block: Sequence[str], redactor: Redactor, budget_tokens: int | None) -> list[str]:
@@ -16,11 +16,14 @@ def shown(recall: Recall, block: Sequence[str], redactor: Redactor, budget_token
     recalled, as far as there was room for it."""
     if not block:
         return list(recall.ids)
-    hits = [hit for hit in recall.hits if hit.memory.id not in set(block)]
-    texts = redactor.texts([hit.memory.text for hit in hits])
-    items = [item(hit, text) for hit, text in zip(hits, texts, strict=True)]
-    packed = packing.pack(items, budget_tokens, recall.trace.call.terms, first=len(block) + 1)
+    hits, packed = behind(recall, block, redactor, budget_tokens)
     return [*block, *(hits[rank].memory.id for rank in packed.taken)]
+
+
+def behind(recall: Recall, block: Collection[str], redactor: Redactor, budget_tokens: int | None) -> tuple[list[Hit], Pack]:
+    """What was recalled besides the memories of a block that a prompt begins with, and as the prompt shows it: numbered behind these."""
+    hits = [hit for hit in recall.hits if hit.memory.id not in block]
+    return hits, pack(hits, redactor, budget_tokens, recall.trace.call.terms, len(block) + 1)
 
 
 def cited(text: str, memories: Sequence[str]) -> list[str]:

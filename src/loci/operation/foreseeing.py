@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from loci.operation.operator import is_superseded, item, note
+from loci.operation.operator import is_superseded, note, pack
 from loci.operation.redact import Redactor
-from loci.policy import foresight, packing
+from loci.policy import foresight
 from loci.policy.foresight import AFTER, BEFORE, Course, Guess, Surroundings
 from loci.policy.trust import capped
 from loci.ports import RowFilter, Store
@@ -92,13 +92,12 @@ class Foresight:
             if tokens > budget_tokens:
                 break
         hits = [hits[place] for place in capped([hit.memory.origin.trust is Trust.UNTRUSTED for hit in hits], len(hits))]
-        texts = self.redactor.texts([hit.memory.text for hit in hits])
-        pack = packing.pack([item(hit, text) for hit, text in zip(hits, texts, strict=True)], budget_tokens)
+        packed = pack(hits, self.redactor, budget_tokens)
         trace = Trace(
             call=MemoryCall(""), ranker="foresight", weights={}, signals={}, via=(), missing={"question": BEFORE_ASKED}, withheld={},
             considered=len(guesses), milliseconds={},
         )  # fmt: skip
-        return Recall(tuple(hits[place] for place in pack.taken), pack.text, pack.tokens, trace, 0.0)
+        return Recall(tuple(hits[place] for place in packed.taken), packed.text, packed.tokens, trace, 0.0)
 
     def why_not(self, foreseen: Foreseen, at: RowFilter) -> str:
         """Why a guess may not be used now; empty where it may: nothing has changed, no time has run out, and it is for the same."""

@@ -14,10 +14,9 @@ from loci.errors import Conflict, Corrupt, Invalid, Missing, Unsupported, missin
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation, pages
 from loci.operation.lending import Lending
-from loci.operation.operator import item, note
+from loci.operation.operator import note, pack
 from loci.operation.redact import Redactor
 from loci.operation.residence import Lease, Residence
-from loci.policy import packing
 from loci.ports import PayloadRow, RowFilter, Store, Transaction
 from loci.ports.engine import BLOCK, Engine, Manifest, Page, Tensors
 from loci.types import Handle, Hit, Memory
@@ -135,9 +134,7 @@ class Keeping:
 
     def _block(self, memories: Sequence[Memory], moment: datetime) -> str:
         """The memories as they stand in a prompt: fenced, dated, in an order of their own."""
-        texts = self._redactor.texts([memory.text for memory in memories])
-        items = [item(Hit(m, 0.0, {}, note(m, moment)), text) for m, text in zip(memories, texts, strict=True)]
-        return packing.pack(items, None).text
+        return pack([Hit(m, 0.0, {}, note(m, moment)) for m in memories], self._redactor, None).text
 
     def _hash(self, text: str) -> str:
         return self._store.hash("activation", text).hex()

@@ -74,10 +74,7 @@ class Operator:
         if query.strict and ranked.confidence < self.ranker.confidence.get("threshold", 0.0):
             withheld, hits = {**withheld, "not sure enough": len(hits)}, []
         start = perf_counter()
-        shown = hits[: query.limit]
-        texts = self.redactor.texts([hit.memory.text for hit in shown])
-        items = [item(hit, text) for hit, text in zip(shown, texts, strict=True)]
-        packed = packing.pack(items, query.budget_tokens, query.call.terms)
+        packed = pack(hits[: query.limit], self.redactor, query.budget_tokens, query.call.terms)
         timings["pack"] = _lap(start)
         trace = Trace(
             call=query.call, ranker=self.ranker.name, weights=ranked.ranking.weights, signals=ranked.survey.counts, via=ranked.via,
@@ -291,6 +288,12 @@ def span(time: TimeSpan) -> str:
 
 def _since(at: datetime | None) -> str:
     return "" if at is None else f" since {at:%Y-%m-%d}"
+
+
+def pack(hits: Sequence[Hit], redactor: Redactor, budget_tokens: int | None, terms: Sequence[str] = (), first: int = 1) -> packing.Pack:
+    """Hits as a prompt shows them, with what may be shown of their words: `packing.pack`."""
+    texts = redactor.texts([hit.memory.text for hit in hits])
+    return packing.pack([item(hit, text) for hit, text in zip(hits, texts, strict=True)], budget_tokens, terms, first)
 
 
 def item(hit: Hit, text: str) -> packing.Item:

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from loci import errors
+from loci.policy.access import ROLES, WHOLE
 from loci.policy.lifecycle import MOVES
 from loci.server.calls import CUBE_CALLS, VAULT_CALLS
 from loci.server.tools import TOOLS
@@ -79,6 +80,7 @@ def page() -> str:
             *verbs(),
             *lines_of_a_recall(),
             *life(),
+            *roles(),
             *faults(),
             *settings(),
         ]
@@ -149,6 +151,19 @@ def life() -> list[str]:
         )
         lines.append(f"| {state.value} | {'; '.join(ways)} |")
     return [*lines, "", "A move that is not listed does not exist: it raises `IllegalMove`.", ""]
+
+
+def roles() -> list[str]:
+    """The verbs of `loci.policy.access`, a row a role: those that it has beyond the roles within it."""
+    lines = ["## Roles", "", "What a [grant](explanation/trust.md#who-may-do-what) of a role allows.", ""]
+    lines += ["| role | may, of what the grant is on | may, on a whole cube alone |", "|---|---|---|"]
+    for role, verbs in ROLES.items():
+        held = [other for other in ROLES if ROLES[other] < verbs]
+        largest = [f"what *{one}* may" for one in held if not any(ROLES[one] < ROLES[other] for other in held)]
+        beyond = sorted(verbs.difference(*(ROLES[one] for one in held)))
+        some, whole = ([f"`{verb}`" for verb in beyond if (verb in WHOLE) is is_whole] for is_whole in (False, True))
+        lines.append(f"| {role} | {', '.join([*largest, *some])} | {', '.join(whole)} |")
+    return [*lines, ""]
 
 
 def faults() -> list[str]:

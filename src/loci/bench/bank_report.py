@@ -34,7 +34,7 @@ def write(folder: Path, setting: Setting, runs: Sequence[Run], about: str) -> No
         "# A bank of compressed documents", "", CAVEAT, "", about, "", "## Targets", "", *targets(setting, runs), "",
         "## Right answers", "", "In %, with the spread (standard deviation) over seeds, by documents in the bank. *found* is how often the document asked for was among those matched.", "",
         *table(setting, runs), "", "![Right answers by documents in the bank](bank.svg)", "",
-        "## What is forgotten", "", "Points lost on the first documents when all others are added; the documents take turns to be the first.", "", *forgotten(setting, runs), "",
+        "## What is forgotten", "", "Points lost on the first documents when all others are added; the documents take turns to be the first.", "", *forgotten(runs), "",
         "## Time and room", "", *room(setting, runs), "",
     ]  # fmt: skip
     (folder / "report.md").write_text("\n".join(parts), "utf-8")
@@ -82,7 +82,7 @@ def targets(setting: Setting, runs: Sequence[Run]) -> list[str]:
     return [row.removesuffix(" met |") + " |" if "| reported |" in row else row for row in lines]
 
 
-def forgotten(setting: Setting, runs: Sequence[Run]) -> list[str]:
+def forgotten(runs: Sequence[Run]) -> list[str]:
     """A row an arm, a column a number of first documents."""
     firsts = sorted(runs[0].forgotten[BANK])
     lines = ["| answered from | " + " | ".join(f"first {n}" for n in firsts) + " |", "|---|" + "---|" * len(firsts)]

@@ -156,7 +156,7 @@ class _Writer:
     def stream(self) -> Stream:
         threads = self._threads()
         messages, owners = self._messages(threads)
-        labels = list(self._labels(messages, owners))
+        labels = list(self._labels(owners))
         return Stream("everyday", messages, [*self._questions(threads, owners), *self._never_said(threads)], labels)
 
     def _threads(self) -> list[_Thread]:
@@ -272,7 +272,7 @@ class _Writer:
             for _ in range(self.rng.choice((0, 1, 1, 2))):
                 yield [None]
 
-    def _labels(self, messages: list[Message], owners: list[tuple[_Thread, _Step] | None]) -> Iterator[Label]:
+    def _labels(self, owners: list[tuple[_Thread, _Step] | None]) -> Iterator[Label]:
         for index, owner in enumerate(owners):
             if owner is None:
                 yield Label(index, "chat", None)

@@ -88,12 +88,12 @@ class HashExaminee:
         self._known, self._forgets = known, forgets
 
     def losses(self, cues: Sequence[str], answers: Sequence[str]) -> list[float]:
-        return [0.1 if self._says(cue, answer) else 1.0 + self._forgets for cue, answer in zip(cues, answers, strict=True)]
+        return [0.1 if self._says(answer) else 1.0 + self._forgets for _, answer in zip(cues, answers, strict=True)]
 
     def complete(self, cues: Sequence[str], answers: Sequence[str]) -> list[float]:
-        return [float(self._says(cue, answer)) for cue, answer in zip(cues, answers, strict=True)]
+        return [float(self._says(answer)) for _, answer in zip(cues, answers, strict=True)]
 
-    def _says(self, cue: str, answer: str) -> bool:
+    def _says(self, answer: str) -> bool:
         return any(answer.strip() in lesson.answer for lesson in self._known if answer.strip())
 
 

@@ -217,3 +217,25 @@ def test_the_environment_is_read_in_one_place() -> None:
     readers = [p for p in SOURCE.rglob("*.py") if re.search(r"os\.environ|getenv", p.read_text("utf-8"))]
     assert [p.relative_to(SOURCE).as_posix() for p in readers if not {"cli", "beside"} & {*p.parts}] == ["settings.py"]
     assert settings.PREFIX == "LOCI_"
+
+
+# -- the map ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_map_of_the_house_has_every_floor_and_every_room() -> None:
+    """ARCHITECTURE.md, whose tables are of the two floors with the most rooms."""
+    told = (SOURCE.parents[1] / "ARCHITECTURE.md").read_text("utf-8")
+    floors = {name for line in told.split("```text\n")[1].split("```")[0].splitlines() for name in line[:25].split()}
+    assert floors == modules(SOURCE)
+    for floor, inner in (("operation", []), ("server", ["proxy"])):
+        table = told.split(f"\n| `{floor}` |")[1].split("\n\n")[0]
+        there = modules(SOURCE / floor).union(*(modules(SOURCE / floor / room) for room in inner))
+        assert set(re.findall(r"`(\w+)`", table)) == there, floor
+
+
+def modules(folder: Path) -> set[str]:
+    return {
+        path.stem
+        for path in folder.iterdir()
+        if not path.stem.startswith("__") and (path.suffix == ".py" or (path / "__init__.py").exists())
+    }

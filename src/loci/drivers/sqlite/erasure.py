@@ -30,9 +30,9 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     with no version left goes as a whole.
     """
     listed = _list(sources)
-    contents = _list(_column(db, f"SELECT DISTINCT content FROM spans WHERE source IN ({listed})"))
+    quoting = _column(db, f"SELECT DISTINCT content FROM spans WHERE source IN ({listed})")
+    contents = _list(quoting)
     touched = _column(db, f"SELECT DISTINCT memory FROM contents WHERE seq IN ({contents})")
-    gone_rows = f"SELECT seq FROM versions WHERE content IN ({contents})"
     caused = _column(db, CAUSED.format(touched=_list(touched), contents=contents))
     overruled = _list(_column(db, f"SELECT DISTINCT memory FROM versions WHERE seq IN ({_list(caused)})"))
     reopened = _column(
@@ -43,6 +43,29 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     built = drop(db, built_of(db, sources))
     learned = adapters.drop(db, adapters.learned_of(db, sources))
     told = _silence(db, _list(touched), contents)
+    _unsay(db, quoting, caused)
+    kept = set(_column(db, f"SELECT DISTINCT memory FROM versions WHERE memory IN ({_list(touched)})"))
+    gone = [m for m in touched if m not in kept]
+    dead = _list(gone)
+    db.execute(f"UPDATE versions SET valid_to = NULL, cause = NULL, ending = '' WHERE cause IN ({dead})")
+    db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE seq IN ({_list(reopened)})")
+    counts = {"sources": len(sources), "memories": len(gone), "contents": len(quoting)}
+    counts |= {"activations": built, "adapters": learned, **_sweep(db, quoting, gone)}
+    counts["links"] += told
+    own = _settle(db, _list(kept), now)
+    reopened = [*_carried(db, reopened), *own]
+    _delete(db, f"sources WHERE seq IN ({listed})")
+    _delete(db, f"names WHERE seq NOT IN ({NAMED})")
+    db.execute("UPDATE jobs SET user = 0 WHERE user NOT IN (SELECT seq FROM names)")
+    db.execute("INSERT INTO text_index (text_index) VALUES ('optimize')")
+    db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
+    db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))
+    return counts, reopened
+
+
+def _unsay(db: apsw.Connection, quoting: Sequence[int], caused: Sequence[int]) -> None:
+    """Versions of these contents go, and with them what they had ``caused``: what they replaced or ended is again what it was before."""
+    contents = _list(quoting)
     undo(db, caused)
     replacing = _column(
         db,
@@ -57,39 +80,30 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
         " AND w.seq > c.seq AND w.seq < v.seq)",
     )  # former versions that were to hold longer than those in their place let them
     ends = query(db, ENDS.format(contents=contents))
-    for row in sorted(set(_column(db, gone_rows)) - set(replacing), reverse=True):
+    for row in sorted(set(_column(db, f"SELECT seq FROM versions WHERE content IN ({contents})")) - set(replacing), reverse=True):
         db.execute("UPDATE versions SET follows = (SELECT follows FROM versions WHERE seq = ?1) WHERE follows = ?1", (row,))
         db.execute("DELETE FROM versions WHERE seq = ?", (row,))
     undo(db, replacing)
     undo(db, cut)
     for end in ends:
         _hand_down(db, *end)
-    kept = set(_column(db, f"SELECT DISTINCT memory FROM versions WHERE memory IN ({_list(touched)})"))
-    gone = [m for m in touched if m not in kept]
-    dead = _list(gone)
-    db.execute(f"UPDATE versions SET valid_to = NULL, cause = NULL, ending = '' WHERE cause IN ({dead})")
-    db.execute(f"UPDATE claims SET closed_by = NULL, closed_at = NULL WHERE seq IN ({_list(reopened)})")
-    counts = {"sources": len(sources), "memories": len(gone), "contents": contents.count(",") + bool(contents)}
-    counts["activations"] = built
-    counts["adapters"] = learned
-    counts["links"] = told + _delete(db, f"links WHERE source IN ({dead}) OR target IN ({dead})")
-    counts["claims"] = _delete(db, f"claims WHERE content IN ({contents})")
-    counts["vectors"] = _delete(db, f"vectors WHERE content IN ({contents})")
+
+
+def _sweep(db: apsw.Connection, quoting: Sequence[int], gone: Sequence[int]) -> dict[str, int]:
+    """The rows of these contents go, and those of memories that nothing is left of. Returns how many, of what is counted."""
+    contents, dead = _list(quoting), _list(gone)
+    counts = {
+        "links": _delete(db, f"links WHERE source IN ({dead}) OR target IN ({dead})"),
+        "claims": _delete(db, f"claims WHERE content IN ({contents})"),
+        "vectors": _delete(db, f"vectors WHERE content IN ({contents})"),
+    }
     for rows in (
         f"states WHERE memory IN ({dead})", f"moves WHERE memory IN ({dead})", f"usage WHERE memory IN ({dead})",
         f"touched WHERE memory IN ({dead})", f"quarantine WHERE memory IN ({dead})", f"spans WHERE content IN ({contents})", f"contents WHERE seq IN ({contents})",
         f"memories WHERE seq IN ({dead})", f"text_index WHERE rowid IN ({contents})",
     ):  # fmt: skip
         _delete(db, rows)
-    own = _settle(db, _list(kept), now)
-    reopened = [*_carried(db, reopened), *own]
-    _delete(db, f"sources WHERE seq IN ({listed})")
-    _delete(db, f"names WHERE seq NOT IN ({NAMED})")
-    db.execute("UPDATE jobs SET user = 0 WHERE user NOT IN (SELECT seq FROM names)")
-    db.execute("INSERT INTO text_index (text_index) VALUES ('optimize')")
-    db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
-    db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))
-    return counts, reopened
+    return counts
 
 
 def metadata_of(db: apsw.Connection, sources: Sequence[int]) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ class Lifecycle:
         tx.journal(source, 0)
         heard = self.intake.reader.read(message, {memory.speaker} if memory.speaker else ())
         spans = tuple(replace(memory.spans[0], source=source.id, start=start, end=end) for start, end in fresh)
-        kept = () if mode == "overwrite" else memory.spans
-        words = "\n".join(([] if mode == "overwrite" else [memory.text]) + [text[start:end] for start, end in fresh])
+        stays = replace(memory, text="", spans=(), entities=(), keywords=(), times=()) if mode == "overwrite" else memory
+        words = "\n".join([*([stays.text] if stays.text else []), *(text[start:end] for start, end in fresh)])
         turn = heard.candidates[0]
         number = found.version + 1
         tx.close(memory.id, at or now, reason)
@@ -80,13 +80,12 @@ class Lifecycle:
         verdicts = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]
         closing = closed_by(verdicts) if mode == "overwrite" else None
         revised = replace(
-            memory, version=number, text=words, type=turn.type, spans=kept + spans, author=by.author or by.principal, reason=reason,
+            memory, version=number, text=words, type=turn.type, spans=stays.spans + spans, author=by.author or by.principal, reason=reason,
             valid=Interval(message.at, closing[0] if closing else None), ending=closing[2] if closing else "",
             checksum=self.store.hash(words).hex(),
             origin=replace(memory.origin, trust=source.trust if mode == "overwrite" else least((memory.origin.trust, source.trust))),
-            entities=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.entities), *turn.entities))),
-            keywords=tuple(dict.fromkeys((*(() if mode == "overwrite" else memory.keywords), *turn.keywords)))[:12],
-            times=(*(() if mode == "overwrite" else memory.times), *turn.times), metadata=kept_with,
+            entities=tuple(dict.fromkeys((*stays.entities, *turn.entities))),
+            keywords=tuple(dict.fromkeys((*stays.keywords, *turn.keywords)))[:12], times=(*stays.times, *turn.times), metadata=kept_with,
         )  # fmt: skip
         outcome = Outcome.MERGED if mode == "merge" else Outcome.UPDATED
         changes = [Change(outcome, memory.id, reason, found.version, number), *(Change(Outcome.REDACTED, memory.id, what) for what in done)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from bench.faults import _state
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import open_memory
 
@@ -145,6 +145,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
+@settings(max_examples=50)
 def test_a_run_is_as_its_verbs_alone_or_nothing(tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, int]]) -> None:
     prints, failed = [], []
     for is_one in (True, False):

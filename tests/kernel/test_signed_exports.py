@@ -13,7 +13,7 @@ import pytest
 from loci import Message
 from loci.drivers.signing import Ed25519
 from loci.errors import Conflict, Denied, Invalid, LociError, Malformed
-from loci.infrastructure import formats, signature
+from loci.infrastructure import exported, formats, signature
 from loci.system import Cube
 from loci.wire import MemOS, keygen
 
@@ -81,7 +81,7 @@ def test_any_changed_byte_is_refused(is_named: bool, memory: MemOS, signed: Path
     last = raw.rfind(b"\n", 0, len(raw) - 1) + 1
     places = {0, last - 1, last, len(raw) - 1, *chance.sample(range(len(raw)), 200), *chance.sample(range(last, len(raw)), 60)}
     if is_named:
-        monkeypatch.setattr(formats, "export", lambda sheet: pytest.fail("it was read"))
+        monkeypatch.setattr(exported, "values", lambda sheet: pytest.fail("it was read"))
         monkeypatch.setattr(formats, "values", lambda sheet: pytest.fail("it was read"))
     for place in sorted(places):
         changed = raw[place] ^ (1 << chance.randrange(8))

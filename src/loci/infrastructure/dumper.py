@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loci.infrastructure.exported import VERSION
 from loci.infrastructure.files import translated, writing
-from loci.infrastructure.formats import VERSION
 from loci.infrastructure.signature import Digest, line, shown
 from loci.ports import RowFilter, Signature, Store
 from loci.text.plain import plain

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from loci.errors import Denied, Invalid, Malformed, Missing, TooLarge
-from loci.infrastructure import chatgpt, claude, foreign, formats, graphiti, langgraph, letta, mem0, memos, signature
+from loci.infrastructure import chatgpt, claude, exported, foreign, formats, graphiti, langgraph, letta, mem0, memos, signature
 from loci.infrastructure.chatlog import chatlog
 from loci.infrastructure.formats import Sheet, Transcript
 from loci.infrastructure.vault import SUFFIX
@@ -44,7 +44,7 @@ FORMATS: dict[str, tuple[str, Parse]] = {
     "transcript": ("lines of 'Name: text' with dates: WhatsApp, ISO times, or under date lines", chatlog),
     "messages": ("JSON Lines or an array of messages: role or speaker, text, at; session, caption, id", formats.messages),
     "conversations": ("JSON Lines of conversations with turns: id, session, at, speaker, text, caption", formats.conversations),
-    "loci": ("an export of Loci's own, by `loci export`", formats.export),
+    "loci": ("an export of Loci's own, by `loci export`", exported.messages),
 }
 ZIPPED = ("chatgpt", "claude")
 BY_KEYS: tuple[tuple[str, frozenset[str]], ...] = (  # the first whose keys the first object of a file has

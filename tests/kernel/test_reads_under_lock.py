@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import apsw
 import pytest
 
-from loci.operation import scheduler
+from loci.operation import noting
 from loci.system import Cube
 from loci.wire import MemOS
 
@@ -33,7 +33,7 @@ def reads(cube: Cube) -> int:
 
 
 def test_no_answer_waits_for_the_log_of_reads(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "READS_KEPT", FEW)
+    monkeypatch.setattr(noting, "READS_KEPT", FEW)
     memory = open_vault(embedder=None, audit_reads=True)
     cube = memory.cube("main")
     cube.add("The roof leaks.")
@@ -54,7 +54,7 @@ def test_no_answer_waits_for_the_log_of_reads(open_vault: Callable[..., MemOS], 
 
 
 def test_the_worker_writes_what_no_answer_could(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "READS_KEPT", FEW)
+    monkeypatch.setattr(noting, "READS_KEPT", FEW)
     cube = open_vault(embedder=None, audit_reads=True, is_background=True).cube("main")
     cube.add("The roof leaks.")
     with held(cube):

@@ -13,7 +13,7 @@ from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, LociError, Mi
 from loci.interface import inputs
 from loci.interface import pipeline as pipelines
 from loci.interface.pipeline import EACH, MOST_EACH, VERBS, Pipeline, Step, reference_of
-from loci.operation.scheduler import Together
+from loci.operation.noting import Together
 from loci.operation.work import Breath
 from loci.policy import access
 from loci.ports import Embedder, RowFilter, Transaction

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -95,10 +95,17 @@ class Shell:
         assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
 
-    def here(self, *arguments: str) -> Ended:
+    def here(self, *arguments: str, **environment: str) -> Ended:
         """The same without a process of its own, for what needs none."""
-        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-            code = run(["--vault", str(self.file.parent), "--embedder", "none", *arguments])
+        with (
+            chdir(self.folder),
+            redirect_stdout(io.StringIO()) as out,
+            redirect_stderr(io.StringIO()) as err,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            for name, value in {"LOCI_EMBEDDER": "none", **environment}.items():
+                patch.setenv(name, value)
+            code = run([*arguments])
         return Ended(code, out.getvalue(), err.getvalue())
 
     def add(self, text: str, *, user: str | None = None, session: str | None = None, **said: Any) -> str:
@@ -184,17 +191,17 @@ def test_a_pipeline_is_checked_and_run(loci: Shell, tmp_path: Path) -> None:
     parameters = {"about": "text", "most": {"kind": "number", "default": 5}}
     file = tmp_path / "tidy.json"
     file.write_text(json.dumps({"name": "tidy", "parameters": parameters, "steps": steps}))
-    assert loci("pipeline", "check", str(file), "--json").json["stages"] == 1
-    failed(loci("pipeline", "run", str(file), "--json"), "Invalid", "invalid")
-    failed(loci("pipeline", "run", str(file), "--set", "about", "--json"), "Invalid", "invalid")
-    failed(loci("pipeline", "run", str(file), "--set", f"most={'9' * 5000}", "--json"), "Invalid", "invalid")
+    assert loci.here("pipeline", "check", str(file), "--json").json["stages"] == 1
+    failed(loci.here("pipeline", "run", str(file), "--json"), "Invalid", "invalid")
+    failed(loci.here("pipeline", "run", str(file), "--set", "about", "--json"), "Invalid", "invalid")
+    failed(loci.here("pipeline", "run", str(file), "--set", f"most={'9' * 5000}", "--json"), "Invalid", "invalid")
     failed(loci("pipeline", "run", "-", "--json", stdin="[" * 100_000), "Invalid", "invalid")
-    ran = loci("pipeline", "run", str(file), "--set", "about=kettle", "--set", "most=1", "--json").json
+    ran = loci.here("pipeline", "run", str(file), "--set", "about=kettle", "--set", "most=1", "--json").json
     assert [done["step"] for done in ran["steps"]] == ["found", "2"] and ran["job"] is None
-    assert loci("list", "--user", "ann", "--json").json == []
+    assert loci.here("list", "--user", "ann", "--json").json == []
     assert "as one" in loci("pipeline", "run", "-", "--set", "about=kettle", stdin=file.read_text()).err
     file.write_text('{"name": "tidy", "steps": [{"verb": "erase"}]}')
-    failed(loci("pipeline", "check", str(file), "--json"), "Invalid", "invalid")
+    failed(loci.here("pipeline", "check", str(file), "--json"), "Invalid", "invalid")
 
 
 def test_foresee_shows_what_it_guesses_and_why(told: tuple[Shell, str, str]) -> None:
@@ -296,14 +303,14 @@ def test_why_not_names_the_step(told: tuple[Shell, str, str]) -> None:
 
 def test_log_stats_and_settings(told: tuple[Shell, str, str]) -> None:
     loci, _, _ = told
-    assert [r["verb"] for r in loci("log", "--verb", "add", "--json").json] == ["add", "add"]
+    assert [r["verb"] for r in loci.here("log", "--verb", "add", "--json").json] == ["add", "add"]
     assert "owner" in loci.here("log").out
-    assert loci("stats", "--json").json["sources"] == 2
-    assert loci("count", "--json").json["types"] == {
-        kind: sum(m["type"] == kind for m in loci("list", "--json").json) for kind in loci("count", "--json").json["types"]
+    assert loci.here("stats", "--json").json["sources"] == 2
+    assert loci.here("count", "--json").json["types"] == {
+        kind: sum(m["type"] == kind for m in loci.here("list", "--json").json) for kind in loci.here("count", "--json").json["types"]
     }
-    assert "alice" in loci.here("count").out and loci("count", "--as-of", "2020-01-01", "--json").json["total"] == 0
-    settings = {s["name"]: s for s in loci("settings", "--json").json}
+    assert "alice" in loci.here("count").out and loci.here("count", "--as-of", "2020-01-01", "--json").json["total"] == 0
+    settings = {s["name"]: s for s in loci.here("settings", "--json").json}
     assert (settings["embedder"]["value"], settings["embedder"]["origin"]) == ("none", "LOCI_EMBEDDER")
     assert loci.here("settings", "--vault", "else", "--json").json[0]["origin"] == "argument"
 
@@ -336,10 +343,10 @@ def test_move_archives_and_brings_back(loci: Shell) -> None:
 
 def test_cite_counts_and_a_plan_wants_a_model(loci: Shell) -> None:
     id = loci.add("The meeting is at nine.")
-    assert loci("cite", id, "--json").json == {"cited": [id]}
-    assert loci("get", id, "--json").json["cited"] == 1 and "once, last" in loci("get", id).out
-    assert loci("cite", "01NONE").code == FAMILIES["Missing"]
-    refused = loci("plan", "--apply")
+    assert loci.here("cite", id, "--json").json == {"cited": [id]}
+    assert loci.here("get", id, "--json").json["cited"] == 1 and "once, last" in loci.here("get", id).out
+    assert loci.here("cite", "01NONE").code == FAMILIES["Missing"]
+    refused = loci.here("plan", "--apply")
     assert refused.code == FAMILIES["Unsupported"] and "engine" in refused.err and not refused.out
 
 
@@ -393,35 +400,35 @@ def test_erase_asks_a_person_and_refuses_where_nobody_is(loci: Shell) -> None:
 def test_a_cube_is_encrypted_rekeyed_and_shredded(loci: Shell) -> None:
     loci.add("The zanzibar kettle is blue.", user="alice")
     secret, other = {"LOCI_PASSPHRASE_VARIABLE": "SECRET", "SECRET": "correct horse"}, {"NEXT": "battery staple"}
-    assert loci("encrypt", "main", "--json", **secret).json == {"cube": "main", "encrypted": True, "activations_let_go": 0}
-    assert b"zanzibar" not in loci.file.read_bytes() and loci("list", "--json").code == FAMILIES["Denied"]
-    listed = loci("list", **secret)
-    assert "zanzibar" in listed.out and "horse" not in loci("settings", **secret).out
-    exported = loci("export", "out.jsonl", **secret)
+    assert loci.here("encrypt", "main", "--json", **secret).json == {"cube": "main", "encrypted": True, "activations_let_go": 0}
+    assert b"zanzibar" not in loci.file.read_bytes() and loci.here("list", "--json").code == FAMILIES["Denied"]
+    listed = loci.here("list", **secret)
+    assert "zanzibar" in listed.out and "horse" not in loci.here("settings", **secret).out
+    exported = loci.here("export", "out.jsonl", **secret)
     assert exported.code == 0 and "plain text" in exported.err and "zanzibar" in (loci.folder / "out.jsonl").read_text()
-    assert loci("rekey", "main", **secret).code == FAMILIES["Invalid"], "nobody is there to type one"
-    assert loci("rekey", "main", "--to-variable", "NEXT", "--json", **secret, **other).json["rekeyed"] is True
-    assert loci("list", **secret).code == FAMILIES["Denied"]
+    assert loci.here("rekey", "main", **secret).code == FAMILIES["Invalid"], "nobody is there to type one"
+    assert loci.here("rekey", "main", "--to-variable", "NEXT", "--json", **secret, **other).json["rekeyed"] is True
+    assert loci.here("list", **secret).code == FAMILIES["Denied"]
     secret["SECRET"] = other["NEXT"]
-    assert loci("decrypt", "main", **secret).code == 0 and "zanzibar" in loci("list").out
-    assert loci("encrypt", "main", **secret).code == 0
-    assert loci("shred", "main").code == FAMILIES["Invalid"] and loci("list", **secret).code == 0
-    assert loci("shred", "main", "--yes", "--json").json["keys"] == ["vault/main.loci.key"]
-    assert "shredded" in loci("list", **secret).err and loci("shred", "main", "--yes").code == FAMILIES["Missing"]
+    assert loci.here("decrypt", "main", **secret).code == 0 and "zanzibar" in loci.here("list").out
+    assert loci.here("encrypt", "main", **secret).code == 0
+    assert loci.here("shred", "main").code == FAMILIES["Invalid"] and loci.here("list", **secret).code == 0
+    assert loci.here("shred", "main", "--yes", "--json").json["keys"] == ["vault/main.loci.key"]
+    assert "shredded" in loci.here("list", **secret).err and loci.here("shred", "main", "--yes").code == FAMILIES["Missing"]
 
 
 def test_an_export_is_signed_and_checked(loci: Shell) -> None:
     loci.add("The kettle is blue.", user="alice")
-    public = loci("keygen", "signer", "--json").json["public"]
-    assert loci("export", "out.jsonl", "--sign", "signer", "--json").json["signed_by"] == public
-    assert loci("import", "out.jsonl", "--signed-by", "signer.pub", "--cube", "second", "--json").json["messages"] == 1
+    public = loci.here("keygen", "signer", "--json").json["public"]
+    assert loci.here("export", "out.jsonl", "--sign", "signer", "--json").json["signed_by"] == public
+    assert loci.here("import", "out.jsonl", "--signed-by", "signer.pub", "--cube", "second", "--json").json["messages"] == 1
     path = loci.folder / "out.jsonl"
     path.write_text(path.read_text().replace("kettle is blue", "kettle is grey"))
-    told = loci("import", "out.jsonl", "--signed-by", public, "--cube", "third")
+    told = loci.here("import", "out.jsonl", "--signed-by", public, "--cube", "third")
     assert told.code == FAMILIES["Denied"] and "changed since" in told.err
-    assert loci("import", "out.jsonl", "--cube", "third").code == FAMILIES["Invalid"]
-    assert loci("keygen", "signer").code == FAMILIES["Conflict"]
-    assert loci("keygen", "cubes.key", "--for", "cubes").code == 0 and (loci.folder / "cubes.key").stat().st_size == 32
+    assert loci.here("import", "out.jsonl", "--cube", "third").code == FAMILIES["Invalid"]
+    assert loci.here("keygen", "signer").code == FAMILIES["Conflict"]
+    assert loci.here("keygen", "cubes.key", "--for", "cubes").code == 0 and (loci.folder / "cubes.key").stat().st_size == 32
 
 
 def test_long_work_says_on_a_terminal_what_it_does_and_leaves_the_answer_alone(loci: Shell) -> None:

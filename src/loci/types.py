@@ -122,6 +122,9 @@ class Interval:
         return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
 
 
+TOLD_OF_THE_PAST = "told of the past"
+"""The ending of a memory that nothing ended: it was over when it was told ("I used to work at Google")."""
+
 ROLES = frozenset({"user", "assistant", "system", "tool"})
 """What a speaker without a name is called: no name of anybody."""
 
@@ -310,8 +313,8 @@ class MemoryCall:
 
     ``intent`` is one of lookup, when, past, preference, advice, count. ``terms`` are the words searched for;
     ``asked`` the (subject, attribute) keys that would answer it, a subject of None standing for anybody; ``hops`` the same where
-    one question hides in another; ``voiced`` the question as
-    the people it names would put it, which is what is compared with what they said.
+    one question hides in another; ``relation`` what whom it names is called besides ("ana/brother" of "my brother Tom"); ``voiced`` the
+    question as the people it names would put it, which is what is compared with what they said.
     """
 
     text: str
@@ -324,6 +327,7 @@ class MemoryCall:
     asks_many: bool = False
     asked: tuple[tuple[str | None, str], ...] = ()
     hops: Chain | None = None
+    relation: str | None = None
     voiced: str = ""
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
+import apsw
 import pytest
 
-from loci import Message, Outcome, Receipt
+from loci import MemOS, Message, Outcome, Receipt
+from loci.drivers.sqlite.codec import FLAG_EVENT
 from loci.system import Cube
 from loci.testing import ManualClock
 
@@ -319,6 +322,37 @@ def test_an_announced_change_takes_effect_on_its_day(cube: Cube, clock: ManualCl
 
 
 @pytest.mark.parametrize(
+    "text", ["From {month} I work at Nimbus.", "As of {month} I work at Nimbus.", "Starting next month I work at Nimbus."]
+)
+def test_a_change_from_a_month_on_takes_effect_on_its_first_day(cube: Cube, clock: ManualClock, text: str) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    month = (clock.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    said = say(cube, clock, text.format(month=f"{month:%B}"))
+    assert touched(said, Outcome.SUPERSEDED) == [acme] and f"{cube.get(acme).valid.end:%m-%d}" == f"{month:%m-%d}"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_marked"),
+    [
+        ("I'm starting at Nimbus in {month}.", True),
+        ("I'm starting at Nimbus next month.", True),
+        ("I'm planning to start at Nimbus in {month}.", True),
+        ("Between {month} and {month} I work at Nimbus.", True),
+        ("I'm going to work at Nimbus from {month}.", True),
+        ("I'm starting at Nimbus soon.", False),
+    ],
+)
+def test_what_is_to_come_in_a_month_ends_nothing_and_is_marked(cube: Cube, clock: ManualClock, text: str, is_marked: bool) -> None:
+    acme = say(cube, clock, "I work at Acme.").ids[0]
+    month = (clock.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    said = say(cube, clock, text.format(month=f"{month:%B}"))
+    assert not touched(said, Outcome.SUPERSEDED) and touched(said, Outcome.POSSIBLE_CONFLICT) == [acme] * is_marked
+    clock.advance(days=100)
+    assert cube.search("Where does ana work?", user="ana").ids[0] == acme
+    assert touched(say(cube, clock, "I work at Nimbus."), Outcome.SUPERSEDED) == [acme]
+
+
+@pytest.mark.parametrize(
     "text", ["I'm starting at Nimbus next month.", "I'm planning to start at Nimbus tomorrow.", "I might join Nimbus tomorrow."]
 )
 def test_a_plan_ends_nothing(cube: Cube, clock: ManualClock, text: str) -> None:
@@ -352,6 +386,18 @@ def test_what_is_told_of_the_past_is_a_memory_of_the_present_and_says_so(cube: C
         assert (recall.hits[0].memory.id, recall.hits[0].note) == (id, "told of the past"), question
         assert cube.why_not(question, id, user="ana").is_in
     assert "Google. (note: told of the past)" in recall.text
+
+
+def test_what_was_told_of_the_past_is_found_where_an_earlier_loci_stored_it(tmp_path: Path, clock: ManualClock) -> None:
+    with MemOS.open(tmp_path, embedder="none", background=False, clock=clock) as memory:
+        cube = memory.cube("main")
+        google = say(cube, clock, "I used to work at Google.").ids[0]
+        path = cube._store.path
+    db = apsw.Connection(str(path))
+    db.execute(f"UPDATE contents SET flags = flags & ~{FLAG_EVENT}").fetchall()  # as it was stored
+    db.close()
+    with MemOS.open(tmp_path, embedder="none", background=False, clock=clock) as memory:
+        assert memory.cube("main").search("Google", user="ana").ids == (google,)
 
 
 def test_what_is_told_of_the_past_neither_outranks_the_present_nor_contradicts_it(cube: Cube, clock: ManualClock) -> None:

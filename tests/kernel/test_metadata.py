@@ -9,11 +9,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
+from earlier import before
 
 from loci import Message, Outcome
-from loci.drivers.sqlite.schema import METADATA, STEPS
+from loci.drivers.sqlite.schema import METADATA
 from loci.drivers.sqlite.seals import seal
 from loci.errors import Conflict, Invalid, LociError, Missing, Refused, TooLarge
 from loci.system import Cube
@@ -163,12 +163,7 @@ def test_a_cube_from_before_opens_and_its_seals_hold(open_vault: Open, tmp_path:
     (id,) = cube.add("I like figs.").ids
     path = cube._store.path
     memory.close()
-    db = apsw.Connection(str(path))
-    db.execute("DROP INDEX versions_by_former")
-    db.execute("DROP INDEX contents_with_metadata")
-    db.execute("ALTER TABLE contents DROP COLUMN metadata")
-    db.execute(f"PRAGMA user_version={STEPS.index(METADATA)}")
-    db.close()
+    before(METADATA, path)
     cube = open_vault(tmp_path).cube("c")
     assert cube.get(id).metadata == {} and cube.verify().is_clean
     assert cube.get(cube.add("I like plums.", metadata={"a": 1}).ids[0]).metadata == {"a": 1} and cube.verify().is_clean

@@ -6,10 +6,11 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-import apsw
 import pytest
+from earlier import before
 
 from loci import Memory, MemOS, Message, Receipt
+from loci.drivers.sqlite.schema import REQUESTS
 from loci.errors import Conflict, Denied, Invalid, TooLarge
 from loci.system import System
 from loci.system.once import REPEATABLE
@@ -168,11 +169,7 @@ def test_every_write_that_answers_with_a_receipt_takes_a_key(memory: System) -> 
 def test_a_cube_from_before_there_were_keys_takes_them(memory: System, tmp_path: Path) -> None:
     memory.cube("main").add("I live in Porto.")
     memory.close()
-    db = apsw.Connection(str(tmp_path / "vault" / "main.loci"))
-    db.execute(
-        "DROP TABLE requests; DROP INDEX versions_by_former; DROP INDEX contents_with_metadata; ALTER TABLE contents DROP COLUMN metadata; PRAGMA user_version=1"
-    ).fetchall()
-    db.close()
+    before(REQUESTS, tmp_path / "vault" / "main.loci")
     with MemOS.open(tmp_path / "vault", embedder="none", background=False) as later:
         assert later.cube("main").once("k1").add("I live in Lisbon.").ids
         assert later.verify().is_clean

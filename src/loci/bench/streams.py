@@ -226,6 +226,7 @@ def claim_of(fact: Fact, message: Message, memory: str, seq: int, turn: int) -> 
         replaces=fact.replaces,
         sort=fact.sort,
         serial=fact.serial,
+        relation=fact.relation,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from loci.operation.intake import Heard
 from loci.text import asked, dates, entities, facts, sentences, speech, tokens, voice
+from loci.text.wording import relations
 from loci.types import ROLES, Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
 ASSISTANT = "assistant"
@@ -51,6 +52,7 @@ class MemReader:
             asks_many=asked.asks_many(question),
             asked=tuple(asked.asked(question, speaker, people)),
             hops=asked.hops(question, speaker, people),
+            relation=relations.asked(question, speaker, people),
             voiced=voice.in_own_words(question, named),
         )
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from loci.ports import ClaimRow, Draft
 from loci.text.dates import has_time
 from loci.text.speech import is_own
-from loci.types import Candidate, Interval, Kind, Memory, Origin, Scope, Source, Span, State, Type
+from loci.types import TOLD_OF_THE_PAST, Candidate, Interval, Kind, Memory, Origin, Scope, Source, Span, State, Type
 
 RULES = "rule:reader@1"
 
@@ -31,10 +31,6 @@ def memory_of(candidate: Candidate, source: Source, id: str, text: str, checksum
         reason="remembered", entities=candidate.entities, keywords=candidate.keywords, times=candidate.times,
         priority=header.priority, expires=header.expires, role=source.message.role, metadata=source.message.metadata,
     )  # fmt: skip
-
-
-TOLD_OF_THE_PAST = "told of the past"
-"""The ending of a memory that nothing ended: it was over when it was told ("I used to work at Google")."""
 
 
 def draft_of(memory: Memory, claims: tuple[ClaimRow, ...] = ()) -> Draft:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from loci.errors import Invalid, LociError, Missing, OverQuota, TooLarge
-from loci.memories.plaintext import TOLD_OF_THE_PAST, Header, draft_of, memory_of, scope_of
+from loci.memories.plaintext import Header, draft_of, memory_of, scope_of
 from loci.operation.redact import Redactor
 from loci.policy import conflict
 from loci.policy.access import admits
@@ -16,10 +16,27 @@ from loci.policy.trust import is_made_up, overrules, quarantine, trust_of
 from loci.ports import ClaimRow, Ids, Reach, Store, Transaction
 from loci.text import metadata
 from loci.text.excerpt import GAP
-from loci.text.facts import Fact
+from loci.text.facts import ME, Fact, key
 from loci.text.orders import is_order
 from loci.text.recalled import recalled
-from loci.types import Candidate, Change, Channel, Interval, Job, Memory, Message, Outcome, Part, Receipt, Scope, Source, State, Trust, Type
+from loci.types import (
+    TOLD_OF_THE_PAST,
+    Candidate,
+    Change,
+    Channel,
+    Interval,
+    Job,
+    Memory,
+    Message,
+    Outcome,
+    Part,
+    Receipt,
+    Scope,
+    Source,
+    State,
+    Trust,
+    Type,
+)
 
 MAX_TEXT_BYTES = 1_000_000  # of a message: its text and its caption
 MAX_NAME = 1_000  # characters of a role, speaker, user, agent, session, message id or reason
@@ -262,7 +279,7 @@ class Intake:
         """The claims that a fact is held against, as far as its writer may change them."""
         scope, speaker = source.scope, source.message.speaker or source.message.role
         key = (fact.subject, fact.attribute) if fact.subject and fact.attribute else None
-        known = [] if key is None else tx.claims([key], scope.user)
+        known = [] if key is None else meeting(tx, *key, fact.serial, speaker, scope.user)
         if key is None or fact.replaces is not None:
             seen = {row.seq for row in known}
             known += [row for row in tx.spoken_claims(speaker, scope.user, NEAR_CLAIMS) if row.seq not in seen]
@@ -276,8 +293,17 @@ class Intake:
             memory=memory, subject=fact.subject, attribute=fact.attribute, value=fact.value, polarity=fact.polarity, tense=fact.tense,
             cue=fact.cue, arity=fact.arity, valid_from=_aware(fact.since), valid_to=_aware(fact.until), said_at=message.at, seq=1 << 62,
             speaker=speaker, turn=tx.turn(scope.session, speaker), session=scope.session, replaces=fact.replaces, sort=fact.sort,
-            serial=fact.serial,
+            serial=fact.serial, relation=fact.relation,
         )  # fmt: skip
+
+
+def meeting(tx: Transaction, subject: str, attribute: str, serial: int | None, speaker: str | None, user: str | None) -> list[ClaimRow]:
+    """The claims of a key and, where it is about somebody by name, those that tell who is called so. ``serial`` is that of a numbered fact."""
+    known, me = tx.claims([(subject, attribute)], user), key(speaker) if speaker else ME
+    if "/" in subject or subject == me or serial is not None:
+        return known
+    seen = {row.seq for row in known}
+    return known + [row for row in tx.namesakes(subject, me, user) if row.seq not in seen]
 
 
 def _trusts(known: Sequence[ClaimRow], memory: str) -> list[Trust]:
@@ -315,6 +341,7 @@ def claim_of(row: ClaimRow) -> conflict.Claim:
         memory=row.memory, subject=row.subject, attribute=row.attribute, value=row.value, polarity=row.polarity, tense=row.tense,  # type: ignore[arg-type]
         cue=row.cue, arity=row.arity, valid_from=row.valid.start, valid_to=row.valid.end, said_at=row.said, seq=row.seq,  # type: ignore[arg-type]
         speaker=row.speaker, turn=row.turn, session=row.session, sort=row.sort, serial=row.serial, closed=row.closed_by is not None,
+        relation=row.relation,
     )  # fmt: skip
 
 
@@ -330,7 +357,7 @@ def _row(verdict: conflict.Verdict, source: Source, memory: str) -> ClaimRow:
         memory=memory, subject=claim.subject, attribute=claim.attribute, value=claim.value, polarity=claim.polarity, tense=claim.tense,
         cue=claim.cue, arity=claim.arity, sort=claim.sort, serial=claim.serial, speaker=claim.speaker, turn=claim.turn, user=source.scope.user,
         session=source.scope.session, said=source.message.at, valid=Interval(claim.valid_from, claim.valid_to),
-        closed_by=verdict.superseded_by,
+        closed_by=verdict.superseded_by, relation=claim.relation,
     )  # fmt: skip
 
 
@@ -394,9 +421,14 @@ def _aware(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
+def known_of(tx: Transaction, row: ClaimRow) -> list[ClaimRow]:
+    """The claims that a stored one is held against, itself among them."""
+    return meeting(tx, row.subject, row.attribute, row.serial, row.speaker, row.user)
+
+
 def rejudge(tx: Transaction, row: ClaimRow) -> None:
     """Holds a claim that is open again, because what had superseded it is gone, against all others of its key."""
-    known = [claim_of(other) for other in tx.claims([(row.subject, row.attribute)], row.user) if other.seq != row.seq]
+    known = [claim_of(other) for other in known_of(tx, row) if other.seq != row.seq]
     verdict = conflict.resolve(claim_of(row), known)
     came_later = {other.memory for other in known if other.seq > row.seq}
     ends = [other for other in known if other.memory == verdict.superseded_by]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loci.errors import Invalid, LociError
-from loci.memories.plaintext import TOLD_OF_THE_PAST
 from loci.operation.ranking import Floats, Ranking, again, evidence_of, fuse, leaders
 from loci.operation.redact import Redactor
 from loci.policy import answerable, fusion, packing
@@ -20,7 +19,8 @@ from loci.policy.trust import capped
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
 from loci.text.facts import key
 from loci.text.tokens import normalize
-from loci.types import Channel, Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust
+from loci.text.wording.relations import naming
+from loci.types import TOLD_OF_THE_PAST, Channel, Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust
 
 if TYPE_CHECKING:
     from loci.ports.store import Column
@@ -87,7 +87,7 @@ class Operator:
         timings: dict[str, float] = {}
         start = perf_counter()
         keys, via = self._follow(call, at)
-        survey = self.store.survey(replace(probe, keys=keys, window=call.window), at)
+        survey = self.store.survey(replace(probe, keys=keys, relation=_relation(call, via), window=call.window), at)
         timings["signals"] = _lap(start)
         start = perf_counter()
         raw, background = columns_of(call, survey), background_of(call, survey)
@@ -168,6 +168,14 @@ class Operator:
         except LociError as error:
             return Probe(call.terms, None, call.people, {"dense": f"the embedder failed: {error}"}, keys=call.asked)
         return Probe(call.terms, vector, call.people, embedder=self.embedder.name, keys=call.asked)
+
+
+def _relation(call: MemoryCall, via: Sequence[str]) -> str | None:
+    """What whom a question is about is called besides the name: in its words, or as what it asks first ("my brother", who is Tom)."""
+    if not via or call.hops is None:
+        return call.relation
+    subject, attribute = call.hops.first[0]
+    return naming(subject, attribute) if subject and len(call.hops.then) == 1 else None
 
 
 def check(query: Query) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from loci.operation.intake import claim_of, rejudge, supersede
+from loci.operation.intake import claim_of, known_of, rejudge, supersede
 from loci.policy import conflict
 from loci.policy.trust import overrules
 from loci.ports import ClaimRow, Transaction
@@ -64,7 +64,7 @@ def _is_overruled(tx: Transaction, row: ClaimRow) -> bool:
     """Whether any other claim supersedes this one. What was forgotten after it had been superseded itself supersedes nothing."""
     known = [
         claim_of(other)
-        for other in tx.claims([(row.subject, row.attribute)], row.user)
+        for other in known_of(tx, row)
         if other.seq != row.seq
         and overrules(other.trust, row.trust)
         and not (other.closed_by and tx.state(other.memory)[0] is State.EXPIRED)
@@ -77,8 +77,9 @@ def settle(tx: Transaction, memory: str, now: datetime, linked: Collection[str])
     stand then, as a possible conflict; those ``linked`` are so already."""
     changes: list[Change] = []
     for row in tx.said_by(memory):
-        known = [other for other in tx.claims([(row.subject, row.attribute)], row.user) if other.closed_by is None]
-        verdict = conflict.resolve(claim_of(row), [claim_of(other) for other in known if overrules(row.trust, other.trust)])
+        known = known_of(tx, row)
+        holding = [claim_of(other) for other in known if other.closed_by is None and overrules(row.trust, other.trust)]
+        verdict = conflict.resolve(claim_of(row), holding, [claim_of(other) for other in known])
         for action in verdict.actions:
             if isinstance(action, conflict.Supersede):
                 supersede(tx, memory, verdict.claim, replace(action, valid_to=now), changes)

@@ -7,13 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from loci.errors import Missing
-from loci.memories.plaintext import TOLD_OF_THE_PAST
 from loci.operation import operator
 from loci.operation.redact import Redactor
 from loci.policy.layout import Candidates, Known, Now, Pair, Standing
 from loci.policy.packing import Item
 from loci.ports import RowFilter, Store
-from loci.types import Hit, Memory, Type
+from loci.types import TOLD_OF_THE_PAST, Hit, Memory, Type
 
 PROFILE = (Type.PREFERENCE, Type.INSTRUCTION)
 MOST = 200  # candidates of each sort that a core is chosen from

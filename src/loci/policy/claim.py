@@ -33,6 +33,7 @@ class Claim:
     sort: str = "text"
     serial: int | None = None
     closed: bool = False  # superseded before, also where no time is known
+    relation: str | None = None  # what the subject is called besides the name: "ana/brother"
 
 
 @dataclass(frozen=True, slots=True)

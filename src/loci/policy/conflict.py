@@ -9,11 +9,14 @@ deleted: the older claim's validity is closed, with the reason.
     a change, a correction    evidence                                    closes it; a correction in one session voids it
     no longer, "used to"      closes it                                   nothing
     that it once was so       nothing                                     nothing; the past claim ends where the other begins
-    that it will be so        nothing                                     closes an earlier plan only
+    that it will be so        nothing                                     closes an earlier plan only; a possible conflict where it says
+                                                                          when, if only in which month
     the same, from a date     nothing                                     closes it at that date
     the same less or more     evidence ("Stanford", "Stanford University")
       exactly
     the same, by hearsay      evidence                                    possible conflict: one's own words weigh more
+    of somebody else who has  nothing                                     nothing; a possible conflict where a bare name may mean
+      the same name                                                       either
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loci.policy.claim import Action, Claim, Evidence, Possible, Supersede, Verdict, alike, refines, same_value, utc
+from loci.policy.namesakes import namesakes, same_person
 from loci.text.facts import key
+from loci.text.wording.relations import NAMING
 
 __all__ = [
     "Action", "Claim", "Evidence", "Possible", "Supersede", "Verdict", "precedes", "resolve", "same_value",
@@ -37,18 +42,19 @@ STORY_GRACE = timedelta(days=730)
 """A change dated this long before the other claim was made is a story of the past and does not close that claim."""
 
 
-def resolve(new: Claim, known: Sequence[Claim]) -> Verdict:
+def resolve(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = ()) -> Verdict:
     """Return what `new` does to `known`.
 
     Hand in, closed ones included: the claims of its key (for plan/ and pet_name also those whose attribute begins with it
-    or that it begins with); for words that name no key the claims of its session; and, where it names what it replaces, the
-    claims about its speaker. More does no harm.
+    or that it begins with); for words that name no key the claims of its session; where it names what it replaces, the
+    claims about its speaker; and, where it is about somebody by name, those that tell a relation of who is called so. More does no harm.
+    `told` are claims that only tell who is called so, and are not judged.
     """
     if new.subject is None or new.attribute is None:
         return _resolve_unnamed(new, known)
     if new.replaces is not None and _is_misfiled(new, known):
         return _resolve_unnamed(new, known)
-    return _resolve_named(new, known)
+    return _resolve_named(new, known, told)
 
 
 def precedes(a: Claim, b: Claim) -> bool:
@@ -65,13 +71,15 @@ def precedes(a: Claim, b: Claim) -> bool:
     return a.seq < b.seq
 
 
-def _resolve_named(new: Claim, known: Sequence[Claim]) -> Verdict:
+def _resolve_named(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = ()) -> Verdict:
     own = _own_validity(new)
-    met = [old for old in known if _meets(old, new)]
+    named = namesakes(new.subject or "", [*known, *told, new])
+    who = [(old, _is_same_person(old, new, named)) for old in known if _meets(old, new)]
+    met, others = [old for old, same in who if same], [old for old, same in who if same is None]
     rivals = _ambiguous(new, met)
     if rivals:
         return Verdict(own, tuple(Possible(old.memory, f"{_name(new)}: it is not said which of several") for old in rivals))
-    actions: list[Action] = []
+    actions: list[Action] = [_unsure(old, new) for old in others if not old.closed and _is_contested(old, own)]
     closed_by: tuple[datetime | None, str, str] | None = None
     for old in sorted(met, key=lambda claim: claim.seq):
         if precedes(old, new):
@@ -96,6 +104,21 @@ def _is_story(later: Claim, earlier: Claim) -> bool:
     """Tell whether the later words tell of something dated well before the earlier claim, which then is the newer truth."""
     began, said = _told_start(later), utc(earlier.said_at)
     return began is not None and said is not None and earlier.tense == "now" and said - began > STORY_GRACE
+
+
+def _is_same_person(old: Claim, new: Claim, named: Sequence[Claim]) -> bool | None:
+    """Tell whether two claims under one name are about one person. What corrects the words just said is about whom those were."""
+    is_slip = new.cue == "correction" and new.relation is None and _is_just_said(old, new)
+    return True if is_slip else same_person(old, new, named, precedes)
+
+
+def _is_contested(old: Claim, new: Claim) -> bool:
+    """Tell whether one of two claims would close the other, were they about one person."""
+    return isinstance(_judge(old, new) if precedes(old, new) else _judge(new, old), Supersede)
+
+
+def _unsure(old: Claim, new: Claim) -> Possible:
+    return Possible(old.memory, f"{_name(new)}: {_shown(old)} or {_shown(new)}: it is not said whether they are one person")
 
 
 # -- one pair ---------------------------------------------------------------------------------------------------------
@@ -137,14 +160,20 @@ def _judge_many(earlier: Claim, later: Claim) -> Action | None:
     if later.replaces is not None:
         return _superseding(earlier, later) if alike(later.replaces, earlier.value) else None
     told = later.cue in ("change", "correction") and later.tense == earlier.tense == "now"
-    return _superseding(earlier, later) if told and (later.attribute or "").startswith("pet_name") else None
+    return _superseding(earlier, later) if told and _is_of_one(later) else None
+
+
+def _is_of_one(claim: Claim) -> bool:
+    """Tell whether a value is the name of one of several: a change of a name is of one that is known."""
+    return (claim.attribute or "").startswith("pet_name") or claim.attribute in NAMING
 
 
 def _judge_one(earlier: Claim, later: Claim) -> Action | None:
     if "past" in (earlier.tense, later.tense):
         return None
     if later.tense == "future" and earlier.tense == "now" and not _is_announced(later):
-        return None
+        may_end = Possible(earlier.memory, f"{_name(later)}: {_shown(later)} is to come, and {_shown(earlier)} may end then")
+        return may_end if _is_dated(later) else None
     if earlier.tense == "future" and later.tense == "now" and not _came_about(earlier, later):
         return None
     if later.cue == "statement" and _is_hearsay(later) and earlier.speaker is not None and not _is_hearsay(earlier):
@@ -157,9 +186,14 @@ def _judge_one(earlier: Claim, later: Claim) -> Action | None:
 
 
 def _is_announced(claim: Claim) -> bool:
-    """Tell whether a change to come names when it comes: it holds from there, and what it changes until then."""
+    """Tell whether a change to come names the day on which it comes: it holds from there, and what it changes until then."""
+    return claim.tense == "future" and claim.cue == "change" and _is_dated(claim)
+
+
+def _is_dated(claim: Claim) -> bool:
+    """Tell whether what is to come says when, if only a month."""
     said, begins = utc(claim.said_at), utc(claim.valid_from)
-    return claim.tense == "future" and claim.cue == "change" and said is not None and begins is not None and said < begins
+    return said is not None and begins is not None and said < begins
 
 
 def _came_about(announced: Claim, later: Claim) -> bool:
@@ -205,7 +239,7 @@ def _ambiguous(new: Claim, met: Sequence[Claim]) -> list[Claim]:
     if new.cue not in ("change", "correction") or new.replaces is not None or not new.polarity:
         return []
     if new.arity == "many":
-        several = live if (new.attribute or "").startswith("pet_name") else []
+        several = live if _is_of_one(new) else []
     else:
         several = [old for old in live if len(old.attribute or "") > len(new.attribute or "")]
     return several if len({(old.attribute, old.value) for old in several}) > 1 else []
@@ -239,7 +273,10 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
     if not fitting:
         return Verdict(new)
     target = max(fitting, key=lambda claim: claim.seq)
-    named = replace(new, subject=target.subject, attribute=target.attribute, arity=target.arity, sort=target.sort, replaces=target.value)
+    named = replace(
+        new, subject=target.subject, attribute=target.attribute, arity=target.arity, sort=target.sort, replaces=target.value,
+        relation=target.relation,
+    )  # fmt: skip
     if new.cue == "correction":
         named = replace(named, valid_from=target.valid_from)
     return _resolve_named(named, known)

@@ -99,6 +99,7 @@ class ClaimRow:
     closed_by: str | None = None
     seq: int = 0
     trust: Trust = Trust.TRUSTED
+    relation: str | None = None  # what the subject is called besides the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,8 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a search looks for: words, a direction of this embedder's, the people it is about, the keys of claims, and the time in which it
-    was said (``window``): a preference, no filter. ``missing`` carries signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
+    """What a search looks for: words, a direction of this embedder's, the people it is about, the keys of claims with the ``relation`` that
+    goes with the name in them, and the time in which it was said (``window``): a preference, no filter. ``missing`` carries signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
 
     terms: tuple[str, ...]
     vector: NDArray[np.float32] | None = None
@@ -125,6 +126,7 @@ class Probe:
     missing: Mapping[str, str] = field(default_factory=dict)
     embedder: str = ""
     keys: tuple[tuple[str | None, str], ...] = ()
+    relation: str | None = None
     window: Interval | None = None
 
 
@@ -223,6 +225,10 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
 
     def spoken_claims(self, speaker: str, user: str | None, limit: int) -> list[ClaimRow]:
         """The last open claims of a speaker, oldest first: what a correction without a subject may mean."""
+
+    def namesakes(self, name: str, speaker: str, user: str | None) -> list[ClaimRow]:
+        """The claims that tell a relation of whom a name is of: those about them ("my brother Tom"), and those of the speaker, a key of
+        subjects, that name them ("my brother is called Tom"), closed ones too, oldest first."""
 
     def turn(self, session: str | None, speaker: str) -> int | None:
         """The number of the speaker's last message in the session, from 1."""

@@ -17,6 +17,7 @@ from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
 from loci.text.wording.material import material
+from loci.text.wording.relations import related
 from loci.text.wording.subjects import ME, key
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
 from loci.text.wording.values import Sort
@@ -74,7 +75,8 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
             found += [replace(fact, start=fact.start + base, end=fact.end + base) for fact in told]
         carried = corrects and not told and len(said.split()) < 5 and is_marked(said)
     apart = material(text, sentences, me, people) if found else []
-    return [fact for fact in found if not any(start <= fact.start < end for start, end in apart)]
+    kept = [fact for fact in found if not any(start <= fact.start < end for start, end in apart)]
+    return related(text, kept, me, people)
 
 
 _WAKING = by_verb.WAKING | by_saying.WAKING | by_noun.WAKING | by_naming.WAKING | by_event.WAKING | by_number.WAKING

@@ -44,6 +44,15 @@ def kinds(verdict: Verdict) -> list[str]:
 OLD = claim("old", "porto")
 
 
+def test_claims_that_are_only_told_say_who_is_meant() -> None:
+    tom = {"subject": "tom"}
+    friend = claim("friend", "madrid", 1, relation="anna/friend", **tom)
+    brother = claim("brother", "paris", 2, relation="anna/brother", closed=True, **tom)
+    bare = claim("bare", "rome", 3, **tom)
+    assert kinds(resolve(bare, [friend])) == ["Supersede"]
+    assert kinds(resolve(bare, [friend], [brother])) == ["Possible"]
+
+
 @pytest.mark.parametrize(
     ("new", "expected"),
     [

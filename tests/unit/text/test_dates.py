@@ -87,6 +87,8 @@ CASES = [
     # months and dates
     ("we met in May", "May", "2023-05-01", "2023-06-01", "month"),
     ("we met in June", "June", "2022-06-01", "2022-07-01", "month"),
+    ("From June I work there", "June", "2023-06-01", "2023-07-01", "month"),
+    ("Starting June we live there", "June", "2023-06-01", "2023-07-01", "month"),
     ("we meet in April", "April", "2024-04-01", "2024-05-01", "month"),
     ("January was hard", "January", "2023-01-01", "2023-02-01", "month"),
     ("last May", "last May", "2022-05-01", "2022-06-01", "month"),
@@ -165,6 +167,7 @@ def test_mentions(text: str, words: str, earliest: str, latest: str, grain: str)
         "I may go", "You may not", "May I come in?", "this may be", "it may take two of us", "they march on", "a long march",
         "march to the beat", "wait a second", "the second one", "give me a minute", "in a minute", "the Sun is a star", "sun and sea",
         "she sat down", "they wed in white", "the mon amour", "June said hi", "April is my friend", "I met May", "Jan left us",
+        "a letter from June about it",
         "we love to fall in love", "spring to mind", "a hot spring", "every Friday", "on Fridays", "Black Friday deals", "day by day",
         "have a great day", "all the time", "good morning", "years old", "I am 3 years old", "twice a week", "8 hours a day",
         "I put in around 8 hours a day", "the last two weeks of school",

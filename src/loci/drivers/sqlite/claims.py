@@ -11,13 +11,18 @@ from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.rows import Rows
 from loci.drivers.sqlite.seals import SEALED
 from loci.ports import ClaimRow
+from loci.text.wording.relations import NAMING
 from loci.types import Interval
 
-CARRIED = SEALED["claims"][2:-2]  # all but whose it is, and what closed it
+CARRIED = ", ".join(
+    "NULL" if c in ("closed_by", "closed_at") else c for c in SEALED["claims"][2:]
+)  # all but whose it is, and what closed it
+NAMESAKES = 64  # claims that tell who is called by one name, the newest
+TELL_A_NAME = ",".join(f"'{attribute}'" for attribute in NAMING)
 CLAIMS_READ = 64  # of one key, newest first: what a new claim is held against
 CLAIMS = """
 SELECT c.seq, m.id, c.subject, c.attribute, c.value, c.polarity, c.tense, c.cue, c.arity, c.sort, c.serial, p.name, c.turn, u.name, s.name,
-  c.said, c.valid_from, coalesce(c.closed_at, c.valid_to), k.id, w.trust
+  c.said, c.valid_from, coalesce(c.closed_at, c.valid_to), k.id, w.trust, c.relation
 FROM claims c JOIN memories m ON m.seq = c.memory JOIN contents w ON w.seq = c.content LEFT JOIN memories k ON k.seq = c.closed_by
   LEFT JOIN names p ON p.seq = c.speaker LEFT JOIN names u ON u.seq = c.user LEFT JOIN names s ON s.seq = c.session
 """
@@ -81,6 +86,20 @@ class ClaimRows(Rows):
         )
         return [claim_of(row) for row in reversed(rows)]
 
+    def namesakes(self, name: str, speaker: str, user: str | None) -> list[ClaimRow]:
+        self.flush("memories", "contents", "claims", "versions")
+        rows = query(
+            self._db,
+            f"{CLAIMS} WHERE c.seq IN (SELECT seq FROM claims WHERE subject = ?1 AND relation IS NOT NULL UNION ALL"
+            f" SELECT seq FROM claims WHERE subject = ?2 AND attribute IN ({TELL_A_NAME}) AND value IN (?1, ?3))"
+            f" AND c.user IS ?4 AND {KNOWN} ORDER BY c.seq DESC LIMIT {NAMESAKES}",
+            name,
+            speaker,
+            name.split(" ")[0],
+            None if user is None else self._name(user),
+        )
+        return [claim_of(row) for row in reversed(rows)]
+
     def turn(self, session: str | None, speaker: str) -> int | None:
         if session is None:
             return None
@@ -98,7 +117,7 @@ class ClaimRows(Rows):
             (self.seq_of(claim.memory), content, self._maybe(claim.user), claim.subject, claim.attribute, claim.value, int(claim.polarity),
              claim.tense, claim.cue, claim.arity, claim.sort, claim.serial, self._maybe(claim.speaker), claim.turn, self._maybe(claim.session),
              to_micros(claim.said), to_micros(claim.valid.start), to_micros(claim.valid.end), closer,
-             None if closer is None else to_micros(claim.valid.end))
+             None if closer is None else to_micros(claim.valid.end), claim.relation)
         )  # fmt: skip
 
     def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> bool:
@@ -145,8 +164,8 @@ class ClaimRows(Rows):
     def carry_claims(self, memory: str, content: int) -> None:
         """What the former version claimed, a further version that keeps its words claims as well."""
         seq = self.seq_of(memory)
-        kept = self.rows(f"SELECT {', '.join(CARRIED)} FROM claims WHERE memory = ? AND closed_by IS NULL AND content != ?", seq, content)
-        self._pending["claims"] += [(seq, content, *row, None, None) for row in kept]
+        kept = self.rows(f"SELECT {CARRIED} FROM claims WHERE memory = ? AND closed_by IS NULL AND content != ?", seq, content)
+        self._pending["claims"] += [(seq, content, *row) for row in kept]
         self.flush("claims")
         self._db.execute(
             "UPDATE claims SET closed_by = memory, closed_at = ? WHERE memory = ? AND content != ? AND closed_by IS NULL",
@@ -176,13 +195,14 @@ def _met_by(attribute: str) -> tuple[list[str], tuple[str, str]]:
 
 def claim_of(row: Sequence[Any]) -> ClaimRow:
     (seq, memory, subject, attribute, value, polarity, tense, cue, arity, sort, serial, speaker, turn, user, session, said, start, end,
-     closer, trust) = row  # fmt: skip
+     closer, trust, relation) = row  # fmt: skip
     assert isinstance(seq, int)
     return ClaimRow(
         memory=str(memory), subject=str(subject), attribute=str(attribute), value=str(value), polarity=bool(polarity),
         tense=str(tense), cue=str(cue), arity=str(arity), sort=str(sort), serial=serial if isinstance(serial, int) else None,
         speaker=_text(speaker), turn=turn if isinstance(turn, int) else None, user=_text(user), session=_text(session), said=time_of(said),
         valid=Interval(time_of(start), time_of(end)), closed_by=_text(closer), seq=seq, trust=TRUSTS[trust],
+        relation=_text(relation),
     )  # fmt: skip
 
 

@@ -160,6 +160,12 @@ FOLLOWING = """
 CREATE INDEX versions_by_former ON versions (follows) WHERE follows IS NOT NULL;
 """
 
+RELATIONS = """
+-- what a subject is called besides the name: two people may have one
+ALTER TABLE claims ADD COLUMN relation TEXT;
+CREATE INDEX claims_with_relation ON claims (subject) WHERE relation IS NOT NULL;
+"""
+
 NOT_ASCII = """
 SELECT c.seq, coalesce(s.user, 0) FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s ON s.seq = m.source
 WHERE c.seq IN (SELECT p.content FROM spans p JOIN sources q ON q.seq = p.source WHERE octet_length(q.text || coalesce(q.caption, '')) > length(q.text || coalesce(q.caption, '')))
@@ -177,7 +183,7 @@ def _space(db: apsw.Connection) -> None:
             db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
 
 
-STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, _space)
+STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, _space, RELATIONS)
 VERSION = len(STEPS)
 
 

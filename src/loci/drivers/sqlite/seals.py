@@ -31,7 +31,7 @@ SEALED: dict[str, tuple[str, ...]] = {
     ),
     "claims": (
         "memory", "content", "user", "subject", "attribute", "value", "polarity", "tense", "cue", "arity", "sort", "serial", "speaker",
-        "turn", "session", "said", "valid_from", "valid_to", "closed_by", "closed_at",
+        "turn", "session", "said", "valid_from", "valid_to", "closed_by", "closed_at", "relation",
     ),
     "links": ("source", "target", "type", "reason", "at"),
     "states": ("memory", "state", "expires", "priority"),
@@ -44,7 +44,7 @@ MOVING = {
     "memories": {"source"}, "claims": {"content", "closed_by", "closed_at"},
     "versions": {"cause", "valid_to", "recorded_to", "follows", "ending"},
 }  # fmt: skip
-LATER = {"contents": 1}
+LATER = {"contents": 1, "claims": 1}
 """How many columns came with a later schema, at the end of the row: while they are empty the seal is that of the row without them."""
 NAMED = {("sources", column) for column in ("user", "agent", "session", "principal", "speaker", "origin")}
 """Columns of a name's number that are sealed as the name is spelt, so that the table of names is sealed with them."""

@@ -14,6 +14,7 @@ from loci.drivers.sqlite.vectors import Nearness, best
 from loci.drivers.sqlite.view import NEVER, Numbers, Positions, Selection, View
 from loci.drivers.sqlite.words import Called, Words
 from loci.ports import Probe, RowFilter, Survey
+from loci.text.wording.relations import is_one_person
 from loci.types import Interval, Trust
 
 TOP = 70  # of each signal: the candidates
@@ -40,7 +41,7 @@ def survey(db: apsw.Connection, view: View, names: Numbers, called: Called, prob
         db, among, probe.terms, None if at.user is None or is_most else names.get(at.user, 0), called, view.circle(at, names).speakers
     )
     meaning, missing = _compared(view, among, probe)
-    claiming = [content for content, _, _ in claimed(db, probe.keys, at, names)]
+    claiming = [content for content, _, _ in claimed(db, probe.keys, at, names, probe.relation)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
     candidates = Candidates(among, words, meaning, answering, _inside(among, probe.window))
     chosen = candidates.chosen
@@ -171,25 +172,26 @@ class Candidates:
 
 
 def claimed(
-    db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter, names: Mapping[str, int]
+    db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter, names: Mapping[str, int], relation: str | None = None
 ) -> list[tuple[int, str, bool]]:
     """Contents that claim one of these keys for this user and had not been superseded in it by then, as far as was known, with the
-    value and whether it is affirmed; the newest first."""
+    value and whether it is affirmed; the newest first. Of people of one name those whose ``relation`` it is, if there are any."""
     whose = "" if at.user is None else "AND user = :user"
     later = "" if at.known_at is None else LATER
     values = {"user": names.get(at.user or "", 0), "at": to_micros(at.as_of or at.now), "known": to_micros(at.known_at)}
     found: list[tuple[int, str, bool]] = []
     for subject, attribute in keys:
         about = "attribute" if subject is None else "subject = :subject AND attribute"
-        rows = db.execute(
-            f"SELECT content, value, polarity FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {about} = :attribute UNION ALL"
+        rows: list[tuple[Any, ...]] = db.execute(
+            f"SELECT content, value, polarity, relation FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {about} = :attribute UNION ALL"
             f" SELECT seq FROM claims WHERE {about} BETWEEN :attribute || '/' AND :attribute || '0') {whose}"
             f" AND (closed_by IS NULL OR closed_at > :at {later}) AND (tense = 'now' OR attribute LIKE 'plan/%'"
             " OR (tense = 'future' AND cue = 'change' AND valid_from <= :at))"  # announced for a day that has come
             f" ORDER BY seq DESC LIMIT {CLAIMS}",
             {**values, "subject": subject, "attribute": attribute},
-        )
-        found.extend((int(content), str(value), bool(polarity)) for content, value, polarity in rows)
+        ).fetchall()
+        meant = [row for row in rows if relation is None or row[3] is None or is_one_person(relation, str(row[3]))]
+        found.extend((int(content), str(value), bool(polarity)) for content, value, polarity, _ in meant or rows)
     return found
 
 

@@ -22,7 +22,7 @@ from loci.errors import Corrupt
 from loci.ports import Reach, RowFilter
 from loci.ports.where import HEADER, NAMES, Where
 from loci.text import metadata
-from loci.types import NOBODY, Part, State, Type
+from loci.types import NOBODY, TOLD_OF_THE_PAST, Part, State, Type
 
 FOREVER, NEVER = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 STATES = {state.value: number for number, state in enumerate(State)}
@@ -34,10 +34,11 @@ COLUMNS = (
     "row", "memory", "content", "valid_from", "valid_to", "recorded_from", "recorded_to", "type", "part", "speaker",
     "user", "agent", "session", "source", "at", "flags", "state", "expires", "length", "trust", "held_since", "held_until", "number", "metadata",
 )  # fmt: skip
+FLAGS = f"c.flags | {FLAG_EVENT} * (v.ending = '{TOLD_OF_THE_PAST}')"  # which older cubes do not have among the events
 SELECT = f"""
 SELECT v.seq, v.memory, v.content, coalesce(v.valid_from, {NEVER}), coalesce(v.valid_to, {FOREVER}), v.recorded_from,
   coalesce(v.recorded_to, {FOREVER}), c.type, m.part, coalesce(c.speaker, 0), coalesce(s.user, 0), coalesce(s.agent, 0),
-  coalesce(s.session, 0), m.source, coalesce(s.at, {NEVER}), c.flags, coalesce(t.state, 'generated'),
+  coalesce(s.session, 0), m.source, coalesce(s.at, {NEVER}), {FLAGS}, coalesce(t.state, 'generated'),
   coalesce(t.expires, {FOREVER}), c.length, c.trust, coalesce(q.since, {FOREVER}), coalesce(q.until, {FOREVER}), v.number, c.metadata
 FROM versions v JOIN contents c ON c.seq = v.content JOIN memories m ON m.seq = v.memory JOIN sources s ON s.seq = m.source
   LEFT JOIN states t ON t.memory = m.seq LEFT JOIN quarantine q ON q.memory = m.seq

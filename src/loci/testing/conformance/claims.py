@@ -63,6 +63,28 @@ def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
         log(tx)
 
 
+def who_is_called_so_is_found_by_relation_and_by_name(open_store: OpenStore) -> None:
+    store = open_store()
+    with store.write(NOW) as tx:
+        for place, (user, *claim) in enumerate(
+            [
+                ("ana", "tom", "residence", "paris", "ana/brother"),
+                ("ana", "tom", "residence", "rome"),
+                ("ana", "ana", "attr/colleague", "tom"),
+                ("ana", "ana", "partner", "tom"),
+                ("ana", "ana", "pet_name/dog", "tom"),
+                ("ana", "eva", "partner", "tom"),
+                ("eva", "tom", "residence", "oslo", "ana/boss"),
+            ]
+        ):
+            put(store, tx, f"m{place}", "as it was said", user=user, claims=[tuple(claim)])
+        found = tx.namesakes("tom", "ana", "ana")
+        assert [row.memory for row in found] == ["m0", "m2", "m3"] and found[0].relation == "ana/brother"
+        assert [row.memory for row in tx.namesakes("tom berg", "ana", "ana")] == ["m2", "m3"], "a first name is a name"
+        assert tx.namesakes("tom", "ana", None) == tx.namesakes("eva", "ana", "ana") == []
+        log(tx)
+
+
 def what_was_superseded_by_words_that_are_taken_back_is_found(open_store: OpenStore) -> None:
     store = open_store()
     residence = ("ana", "residence")

@@ -48,15 +48,16 @@ def remembered(store: Store, source: Source, id: str, type: Type = Type.FACT, he
 
 def put(
     store: Store, tx: Transaction, id: str, text: str, at: datetime = NOW, *, user: str | None = None, agent: str | None = None,
-    session: str | None = None, type: Type = Type.FACT, claims: Sequence[tuple[str, str, str]] = (), **origin: Any,
+    session: str | None = None, type: Type = Type.FACT, claims: Sequence[tuple[str, ...]] = (), **origin: Any,
 ) -> int:  # fmt: skip
-    """A message and the memory of all of it; ``origin`` sets fields of the source, its principal say. Returns its content key."""
+    """A message and the memory of all of it; ``claims`` are subject, attribute, value and, where there is one, relation; ``origin`` sets fields of the source, its principal say. Returns its content key."""
     message = Message("user", text, at, speaker=user, session=session)
     source = said(store, f"{id}-source", message, Scope(store.cube, user, agent, session), recorded=at)
     source = replace(source, message=replace(message, id=id), **origin)
     assert tx.journal(source, 0)
     rows = tuple(
-        ClaimRow(id, subject, attribute, value, speaker=user, user=user, session=session, said=at) for subject, attribute, value in claims
+        ClaimRow(id, subject, attribute, value, speaker=user, user=user, session=session, said=at, relation=next(iter(relation), None))
+        for subject, attribute, value, *relation in claims
     )
     return tx.add(draft_of(remembered(store, source, id, type), rows))
 

@@ -87,8 +87,9 @@ _DAY_LEFT = re.compile(r"(?:\bthe )?(?<![\w.,:/$-])(?P<day>\d{1,2})(?P<nth>st|nd
 _VERBISH = frozenset(["may", "march", "mar"])
 _BARE = frozenset(["january", "february", "july", "september", "october", "november", "december"])
 _CUES_SMALL = frozenset(["in", "last", "next", "since", "until", "till", "during", "early", "late", "mid"])
-_CUES = _CUES_SMALL | frozenset(["this", "by", "before", "after", "around", "through", "throughout", "of", "past", "coming"])
+_CUES = _CUES_SMALL | frozenset(["this", "by", "before", "after", "around", "through", "throughout", "of", "past", "coming", "starting"])
 _PAIRED = frozenset(["and", "to", "or", "between", "from"])
+_ONWARDS = re.compile(r",? (?:on|onwards?|i|we)\b")
 _NEXT_MONTH = re.compile(r" (?:and|to|through|until|or) (?:jan|feb|mar|apr|may|ju[nl]|aug|sep|oct|nov|dec)")
 
 
@@ -125,7 +126,8 @@ def _is_month(reading: Reading, word: str, cue: str, cue_start: int, end: int) -
     if reading.lower.startswith(("'s", "’s"), end):
         return False
     if cue in _PAIRED:
-        return reading.before(cue_start)[0] in MONTHS or _NEXT_MONTH.match(reading.lower, end) is not None
+        is_paired = reading.before(cue_start)[0] in MONTHS or _NEXT_MONTH.match(reading.lower, end) is not None
+        return is_paired or (cue == "from" and _ONWARDS.match(reading.lower, end) is not None)
     return cue in _CUES
 
 

@@ -11,7 +11,7 @@ from loci.text.wording.nouns import IDENTIFIERS, SECRETS, Noun, noun
 from loci.text.wording.subjects import OWNER, owner
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import Sort, is_job, looks, number, phrase, plain, when
-from loci.text.wording.verbs import ADDRESS, BREED, EMAIL, KIN, NAME, PARTNERS, PHONE, SPECIES_OF, UPPER
+from loci.text.wording.verbs import ADDRESS, BREED, EMAIL, KIN, NAME, PARTNERS, PHONE, SEVERAL_NAMES, SPECIES_OF, UPPER
 from loci.text.wording.words import wordset
 
 _ADVERBS = (
@@ -185,7 +185,7 @@ def _mood(
     elif how == "change" or named.new or re.search(r"becom|became|changed", copula) or NOW.search(f"{adverbs} {tail}"):
         cue = "change"
     tense: Tense = "past" if past else "future" if copula == "will be" and named.sort != "date" else "now"
-    arity: Arity = "many" if of[1].startswith(("pet_name", "allergy")) else "one"
+    arity: Arity = "many" if of[1].startswith(("pet_name", "allergy")) or of[1] in SEVERAL_NAMES else "one"
     return Fact(found.start(), end, *of, text, not negative, tense, cue, arity, sort=sort)
 
 

@@ -14,18 +14,18 @@ from loci.text.wording.words import wordset
 
 ME = "me"  # the subject key of a speaker who has no name
 
-_KIN = "|".join(sorted(map(re.escape, KIN), key=len, reverse=True))
-_ADJECTIVE = (
+KIN_WORD = f"(?:{'|'.join(sorted(map(re.escape, KIN), key=len, reverse=True))})"
+ADJECTIVE = (
     r"(?:older|elder|younger|little|big|oldest|eldest|youngest|other|new|best|late|twin|half|middle|first|second|former|old|current|dear|"
     r"good|close)"
 )
 _NAME = rf"(?!I\b){UPPER}[\w-]*(?:'(?!(?:s|ll|d|m|re|ve|t)\b)[\w-]+)*"
-_NAMED = rf"(?:{_NAME}(?:\s{_NAME}){{0,3}})"
-_MINE = r"\b(?:[Mm]y|[Oo]ur)"
+NAMED = rf"(?:{_NAME}(?:\s{_NAME}){{0,3}})"
+MINE = r"\b(?:[Mm]y|[Oo]ur)"
 # A person by kinship or by name, and somebody of theirs: "my sister Lea", "my wife's boss", "Anna's mother". Verbose.
-OWNER = rf"""(?:{_MINE}\s(?P<kin>(?:{_ADJECTIVE}\s)?(?:{_KIN}))\b(?:,?\s(?P<kin_name>{_NAMED}))?(?:'s?\s(?P<kin2>(?:{_KIN}))\b)?
-  | (?P<name>\b{_NAMED})(?:'s?\s(?:{_ADJECTIVE}\s)?(?P<name_kin>{_KIN})\b)?)"""
-_SUBJECT = rf"""(?:(?P<me>(?<![\w'])(?:[Ii]|[Ww]e|{_MINE}\s\w+\sand\s[Ii])(?![\w-]))
+OWNER = rf"""(?:{MINE}\s(?P<kin>(?:{ADJECTIVE}\s)?{KIN_WORD})\b(?:,?\s(?P<kin_name>{NAMED}))?(?:'s?\s(?P<kin2>{KIN_WORD})\b)?
+  | (?P<name>\b{NAMED})(?:'s?\s(?:{ADJECTIVE}\s)?(?P<name_kin>{KIN_WORD})\b)?)"""
+_SUBJECT = rf"""(?:(?P<me>(?<![\w'])(?:[Ii]|[Ww]e|{MINE}\s\w+\sand\s[Ii])(?![\w-]))
   | (?P<bare>(?<![\w'])[Ii](?=(?:m|ve)\s))
   | (?P<pronoun>\b(?:[Hh]e|[Ss]he|[Tt]hey)\b)
   | {OWNER})"""
@@ -54,7 +54,7 @@ _LEFT = re.compile(rf"(?x) {_SUBJECT} (?P<aux>{_AUX}*) \s* $")
 _ELLIPTIC = re.compile(rf"(?x) (?:^|[.;!?,:–—-]|\b(?:and|but|then|so|now)\b)\s* (?P<aux>(?:\s*{_AUX})*) [\s,]* $")
 _ANTECEDENT = re.compile(rf"(?x) {_SUBJECT} (?= {_AUX} | \s+[a-z] )")
 _RELATIVE = re.compile(r"\b(?:who|which|whose|whom)\b")
-_KINSMAN = re.compile(rf"(?x) {_MINE}\s(?P<kin>(?:{_ADJECTIVE}\s)?(?:{_KIN}))\b(?:,?\s(?P<kin_name>{_NAMED}))?(?!'s)")
+_KINSMAN = re.compile(rf"(?x) {MINE}\s(?P<kin>(?:{ADJECTIVE}\s)?{KIN_WORD})\b(?:,?\s(?P<kin_name>{NAMED}))?(?!'s)")
 _HE = wordset(
     """father dad papa daddy brother son husband boyfriend fiance fiancé uncle nephew grandpa grandfather granddad grandson stepfather
     stepbrother landlord father-in-law brother-in-law son-in-law godfather godson"""
@@ -151,6 +151,7 @@ def owner(found: re.Match[str], sentence: Sentence) -> tuple[str, bool] | None:
     if found["kin"]:
         words = found["kin"].casefold().split()
         name = person(found["kin_name"], people) if found["kin_name"] else None
+        name = None if name == mine else name  # the speaker's own name: "my boss Ana", said by Ana
         if found["kin2"]:
             return f"{name or mine + '/' + ' '.join(words)}/{found['kin2'].casefold()}", words[-1] in SEVERAL_OF and not name
         if name:
@@ -218,6 +219,7 @@ def _antecedent(sentence: Sentence, pronoun: str) -> tuple[str, bool] | None:
         kin = found["kin"].casefold().split()[-1]
         if kin in kinds or kin not in _HE | _SHE:
             name = person(found["kin_name"], sentence.people) if found["kin_name"] else None
+            name = None if name == sentence.me else name
             who.add((name or f"{sentence.me}/{found['kin'].casefold()}", kin in SEVERAL_OF and not name))
     return who.pop() if len(who) == 1 else None
 

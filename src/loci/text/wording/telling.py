@@ -34,6 +34,7 @@ class Fact:
     replaces: str | None = None  # the value it takes back, where it says so ("not Monday but Tuesday")
     sort: Sort = "text"  # what the value looks like
     serial: int | None = None  # the number of a numbered fact
+    relation: str | None = None  # what the subject is called besides the name: "ana/brother" of "my brother Tom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Sentence:
 
 
 _DAYS = frozenset(["minute", "hour", "part", "day"])  # grains that say when something is to begin
+_STRETCHES = frozenset(["week", "month"])  # grains whose first day "from" names
+_FROM = re.compile(r"(?i)\b(?:from|as of|starting)\s+\Z")
 _BETWEEN = re.compile(
     r"(?:(?!\s(?:for|to|before|after|until|till|by|and|but|or|if)\b)\s[\w'-]+){0,6}\s*|,\s(?:starting|from|on|as\sof)(?:\s\w+)?\s*"
 )
@@ -63,6 +66,11 @@ def _is_of(sentence: Sentence, fact: Fact, mention: TimeMention) -> bool:
     behind = sentence.said[fact.end - sentence.start : mention.start]
     is_behind = fact.end - sentence.start <= mention.start and _BETWEEN.fullmatch(behind)
     return bool(is_behind) or _opens_clause(sentence, fact, mention)
+
+
+def _names_its_day(sentence: Sentence, mention: TimeMention) -> bool:
+    """Tell whether a time says on which day something begins: "on July 1", "from April", not "in April"."""
+    return mention.grain in _DAYS or (mention.grain in _STRETCHES and bool(_FROM.search(sentence.said, 0, mention.start)))
 
 
 def _is_ahead(fact: Fact, mention: TimeMention, anchor: datetime) -> bool:
@@ -89,7 +97,9 @@ def dated(sentence: Sentence, fact: Fact) -> Fact:
         if UNTIL.search(before) and (fact.tense == "past" or since):
             until = mention.earliest
         elif _is_ahead(fact, mention, sentence.anchor) and (opens or _opens_clause(sentence, fact, mention)):
-            is_announced = fact.cue == "change" or (fact.subject == sentence.me and mention.grain in _DAYS)  # "got hired, starting in May"
+            is_announced = fact.cue == "change" or (
+                fact.subject == sentence.me and _names_its_day(sentence, mention)
+            )  # "got hired, starting in May"
             fact, since = replace(fact, tense="future", cue="change" if is_announced else fact.cue), mention.earliest
         elif opens or mention.grain == "span" or fact.cue in ("change", "end") or fact.tense != "now":
             if since is None:

@@ -39,6 +39,14 @@ SEVERAL_OF = wordset(
     """friend colleague coworker co-worker neighbour neighbor cousin aunt uncle niece nephew teacher buddy mate kid classmate teammate
     professor baby ex doctor"""
 )  # fmt: skip
+# the attributes that tell the name of one of several: a second daughter is no other name of the first
+SEVERAL_NAMES = frozenset(
+    f"attr/{kin}"
+    for kin in SEVERAL_OF | wordset(
+        """brother sister son daughter twin stepbrother stepsister grandson granddaughter godson goddaughter brother-in-law sister-in-law
+        son-in-law daughter-in-law"""
+    )
+)  # fmt: skip
 SPECIES = {
     "dog": "dog pup puppy beagle spaniel labrador lab poodle retriever terrier dachshund collie husky corgi mutt bulldog pug greyhound "
     "whippet shepherd chihuahua boxer dalmatian schnauzer",

@@ -133,7 +133,7 @@ def _judge(earlier: Claim, later: Claim) -> Action | None:
         return Evidence(earlier.memory, f"{_name(later)}: denied again") if same and earlier.tense == later.tense else None
     if same:
         return _judge_same(earlier, later)
-    if later.arity == "many" or earlier.arity == "many":
+    if later.arity == "many":  # one more, beside what there is
         return _judge_many(earlier, later)
     return _judge_one(earlier, later)
 
@@ -178,11 +178,23 @@ def _judge_one(earlier: Claim, later: Claim) -> Action | None:
         return None
     if later.cue == "statement" and _is_hearsay(later) and earlier.speaker is not None and not _is_hearsay(earlier):
         return Possible(earlier.memory, f"{_name(later)}: {_shown(later)} is hearsay, {_shown(earlier)} was said by the person")
+    if later.cue == "statement" and later.attribute == "age" and "/" in (later.subject or "") and not _may_be_that_old(earlier, later):
+        return Possible(
+            earlier.memory, f"{_name(later)}: from {_shown(earlier)} to {_shown(later)} is more than has passed: it may be another's"
+        )
     if later.replaces and not alike(later.replaces, earlier.value):
         return Possible(earlier.memory, f"{_name(later)}: {_shown(later)} is said to replace {later.replaces!r}, not {_shown(earlier)}")
     if later.cue == "statement" and refines(earlier, later):
         return Evidence(earlier.memory, f"{_name(later)}: {_shown(earlier)} and {_shown(later)} agree")
     return _superseding(earlier, later)
+
+
+def _may_be_that_old(earlier: Claim, later: Claim) -> bool:
+    """Tell whether somebody of the one age is of the other by now."""
+    a, b = utc(earlier.said_at), utc(later.said_at)
+    if a is None or b is None or not (earlier.value.isdecimal() and later.value.isdecimal()):
+        return True
+    return abs(int(later.value) - int(earlier.value) - (b - a).days / 365.25) < 1.1
 
 
 def _is_announced(claim: Claim) -> bool:

@@ -44,6 +44,21 @@ def kinds(verdict: Verdict) -> list[str]:
 OLD = claim("old", "porto")
 
 
+def test_a_child_does_not_grow_up_overnight() -> None:
+    eight = claim("eight", "8", 0, subject="anna/son", attribute="age")
+    for value, day, cue, expected in (
+        ("12", 9, "statement", "Possible"), ("9", 9, "statement", "Supersede"), ("12", 4 * 365, "statement", "Supersede"),
+        ("12", 9, "correction", "Supersede"), ("7", 9, "statement", "Supersede"), ("5", 9, "statement", "Possible"),
+    ):  # fmt: skip
+        assert kinds(resolve(replace(eight, memory="new", value=value, said_at=DAY + timedelta(days=day), cue=cue), [eight])) == [expected]
+
+
+def test_one_more_supersedes_nothing_and_is_superseded() -> None:
+    also = claim("also", "lisbon", 9, arity="many")
+    assert kinds(resolve(also, [OLD])) == []
+    assert kinds(resolve(claim("new", "rome", 10, cue="change"), [OLD, also])) == ["Supersede", "Supersede"]
+
+
 def test_claims_that_are_only_told_say_who_is_meant() -> None:
     tom = {"subject": "tom"}
     friend = claim("friend", "madrid", 1, relation="anna/friend", **tom)

@@ -472,3 +472,97 @@ def test_any_text_gives_facts_within_it(text: str, speaker: str | None, anchor: 
 @given(_WORDY)
 def test_the_same_text_gives_the_same_facts(text: str) -> None:
     assert told(text) == told(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I moved to the Sales team.",
+        "We moved to Plan B.",
+        "I'm a bit of a cook.",
+        "I'm a volunteer firefighter.",
+        "I'm a regular at Joe's.",
+    ],
+)
+def test_what_looks_like_a_home_or_a_job_is_none(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute"),
+    [
+        ("My flight to Oslo is on Monday.", "plan/flight/oslo"),
+        ("The meeting with the landlord is on Monday.", "plan/meeting/landlord"),
+        ("My appointment with Dr. Lee is on Monday.", "plan/appointment/dr lee"),
+        ("The dinner with Beth is on Monday.", "plan/dinner/beth"),
+        ("The dinner with Maria Nowak is on Monday.", "plan/dinner/maria nowak"),
+        ("My dentist appointment at Elm House is on Monday.", "plan/appointment/dentist"),
+        ("We moved the meeting to Monday.", "plan/meeting"),
+        ("We moved the meeting with Bob to Monday.", "plan/meeting/bob"),
+        ("The meeting in the morning is on Monday.", "plan/meeting"),
+    ],
+)
+def test_what_stands_behind_an_event_says_which(text: str, attribute: str) -> None:
+    assert only(text).attribute == attribute
+
+
+@pytest.mark.parametrize(
+    ("text", "arity"),
+    [
+        ("I have a Tesla too.", "many"),
+        ("I also work at Nimbus.", "many"),
+        ("We bought a Tesla as a second car.", "many"),
+        ("I bought a Tesla.", "one"),
+        ("I have a colleague called Leo.", "many"),
+        ("My daughter's name is Mia.", "many"),
+        ("My mother's name is Mia.", "one"),
+    ],
+)
+def test_what_is_said_to_be_one_more(text: str, arity: str) -> None:
+    assert only(text).arity == arity
+
+
+@pytest.mark.parametrize(
+    ("text", "relation"),
+    [
+        ("My brother Leo lives in Rome.", "anna/brother"),
+        ("My little brother Leo lives in Rome.", "anna/brother"),
+        ("My other brother Leo lives in Rome.", "anna/other brother"),
+        ("Leo is my boss and lives in Rome.", "anna/boss"),
+        ("Met my boss Leo. Leo lives in Rome.", "anna/boss"),
+        ("My wife's brother Leo lives in Rome.", "anna/wife/brother"),
+        ("Eva's brother Leo lives in Rome.", "eva/brother"),
+        ("Her brother Leo lives in Rome.", "?/brother"),
+        ("A friend of mine called Leo lives in Rome. Leo works at Acme.", "anna/friend"),
+        ("I have a friend called Leo. Leo lives in Rome.", "anna/friend"),
+        ("Leo lives in Rome.", None),
+        ("Leo lives in Rome, says my brother Ben.", None),
+        ("My brother Leo's friend Ben lives in Rome.", "leo/friend"),
+    ],
+)
+def test_a_name_goes_with_the_relation_told_of_it(text: str, relation: str | None) -> None:
+    assert [fact.relation for fact in told(text) if fact.subject in ("leo", "ben")][-1:] == [relation]
+
+
+def test_the_relation_is_the_last_one_before() -> None:
+    found = told("My brother Leo lives in Rome. My friend Leo lives in Oslo.")
+    assert [(fact.value, fact.relation) for fact in found] == [("rome", "anna/brother"), ("oslo", "anna/friend")]
+
+
+def test_a_secret_that_was_masked_is_a_value_of_its_own() -> None:
+    assert only("The wifi password is [password 43bd0d03].").value == "password 43bd0d03"
+    assert only("We changed the wifi password to [password 43bd0d03].").cue == "change"
+    assert only("My phone number is [phone 43bd0d03].").attribute == "phone"
+
+
+def test_a_new_pet_is_no_new_name() -> None:
+    assert [only(text).cue for text in ("My new dog's name is Bo.", "My new dog is Bo.", "My dog's new name is Bo.")] == [
+        "statement",
+        "statement",
+        "change",
+    ]
+
+
+def test_where_somebody_has_a_job_is_where_they_work() -> None:
+    assert ("employer", "acme") in [(fact.attribute, fact.value) for fact in told("I'm a head nurse at Acme.")]
+    assert only("I teach maths at Acme High.").attribute == "employer"

@@ -9,10 +9,22 @@ from loci.text.wording.by_verb import blocked
 from loci.text.wording.nouns import EVENT, event
 from loci.text.wording.subjects import OWNER, owner
 from loci.text.wording.telling import Cue, Fact, Sentence
-from loci.text.wording.values import when
+from loci.text.wording.values import MONTHS, WEEKDAYS, when
+from loci.text.wording.verbs import UPPER
+from loci.text.wording.words import listed
 
+# what behind a noun says when it is, or goes on with the sentence, and does not say which of several it is
+_NOT_WHICH = "|".join(
+    (*MONTHS, *(month[:3] for month in MONTHS), "sept", *WEEKDAYS, *listed(
+        """today tonight tomorrow noon midnight next this last early late mid later the my our a an him her them us me you it its all both now
+        then be is are was will work home school morning afternoon evening night week weekend month year spring summer autumn fall winter end
+        beginning first second third fourth fifth sixth seventh eighth ninth tenth day same date one two three four five six seven eight
+        nine ten eleven twelve half quarter"""
+    ))
+)  # fmt: skip
 _EVENT = re.compile(
     rf"""(?x) (?:(?:{OWNER})'s\s+|\b(?P<det>[Mm]y|[Oo]ur|[Tt]he|[Tt]his|[Aa]n?)\s+)(?P<mod>[\w'-]+\s+)??(?P<ev>{EVENT})\b
+      (?:\s+(?:with|to|for|in|at|of)\s+(?:(?:[Mm]y|[Oo]ur|[Tt]he|[Aa]n?)\s+)?(?P<which>(?!(?i:{_NOT_WHICH})\b)(?:(?:Dr|Mrs?|Ms|Prof)\.?\s)?[^\W\d][\w'-]*(?:\s{UPPER}[\w'-]*)*))?
     | \bon\s+(?P<leave>vacation|holiday)\b"""
 )
 WAKING = frozenset([*EVENT.replace("\\s", " ").replace("|", " ").split(), *(word + "s" for word in EVENT.split("|"))])
@@ -54,7 +66,7 @@ def _read_event(sentence: Sentence, found: re.Match[str]) -> Fact | None:
     who = owner(found, sentence) if found["kin"] or found["name"] else (sentence.me, False)
     if who is None:
         return None
-    attribute = event((found["mod"] or "").strip(), found["ev"] or found["leave"])
+    attribute = event((found["mod"] or "").strip(), found["ev"] or found["leave"], (found["which"] or "").replace(".", ""))
     moved = _MOVED.search(said)
     if _OFF.search(said) and not moved:
         return Fact(found.start(), found.end(), who[0], attribute, "", False, cue="end", sort="date")

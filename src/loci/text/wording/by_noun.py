@@ -18,7 +18,8 @@ _ADVERBS = (
     r"(?:\s+(?:now|still|currently|actually|really|always|called|named|probably|not"
     r"|no\s+longer|going\s+to\s+be|on|in|at|just|only|simply))*"
 )
-_VALUE = rf"(?P<v>{EMAIL}|{PHONE}|[\"“][^\"”]{{1,60}}[\"”]|(?:an?\s)?{NAME}|[^\s,;:!?()\"][^,;!?()\"\n]{{0,60}})"
+_MARK = r"\[\w{3,32}\s[0-9a-f]{8}\]"  # what a masked secret has become; the same secret has the same
+_VALUE = rf"(?P<v>{_MARK}|{EMAIL}|{PHONE}|[\"“][^\"”]{{1,60}}[\"”]|(?:an?\s)?{NAME}|[^\s,;:!?()\"][^,;!?()\"\n]{{0,60}})"
 _MINE = r"(?P<mine>\b(?:[Mm]y|[Oo]ur))\s+"
 _OWNED = rf"(?:(?:{OWNER})'s?\s+|{_MINE}|(?P<the>\b[Tt]he)\s+)"
 _NP = r"(?P<np>(?:[\w'/-]+\s){0,3}?[\w'/-]*\w)"
@@ -67,6 +68,7 @@ _MENTION = re.compile(
 )
 _ADDRESS = re.compile(ADDRESS)
 _NO_VALUE = re.compile(rf"(?i)(?:{_WRONG}|typo|mistake|{_OUTDATED}|right|correct|up\s+to\s+date)\b")
+_NEWCOMER = re.compile(r"(?i)new\s(?!name)")  # "our new dog is Bo": a further one; "our dog's new name is Bo": the same
 _RENEWED = re.compile(r"(?i)\b(?:new|now|changed|renamed|switched|rename)\b")
 _PREPOSITION = re.compile(r"(?i)\b(?:in|on|of|with|for|at|to|from|about|by|near|than|as|around|into|like)\s+\Z")
 _APPOSABLE = frozenset([*SPECIES_OF, *PARTNERS.split("|"), "fiance", "fiancee", "landlord", "landlady", "boss"])
@@ -175,14 +177,15 @@ def _mood(
     if named.old and how == "change":
         return None
     tail = re.split(r"[.;!?,]", sentence.text[end : end + 40])[0]
+    is_new = named.new and not (of[1].startswith("pet_name") and _NEWCOMER.match(found["np"]))
     cue: Cue = "statement"
     if how == "seen":  # "my dog Rex": the name is mentioned, not told
-        cue = "change" if named.new else "statement"
+        cue = "change" if is_new else "statement"
     elif used_to or "no longer" in adverbs or (named.old and of[1] == "partner" and copula not in ("was", "were")):
         cue = "end"  # "Sam is my ex"
     elif how == "correction" or "should" in copula:
         cue = "correction"
-    elif how == "change" or named.new or re.search(r"becom|became|changed", copula) or NOW.search(f"{adverbs} {tail}"):
+    elif how == "change" or is_new or re.search(r"becom|became|changed", copula) or NOW.search(f"{adverbs} {tail}"):
         cue = "change"
     tense: Tense = "past" if past else "future" if copula == "will be" and named.sort != "date" else "now"
     arity: Arity = "many" if of[1].startswith(("pet_name", "allergy")) or of[1] in SEVERAL_NAMES else "one"
@@ -203,6 +206,8 @@ def _fitting(sentence: Sentence, found: re.Match[str], named: Noun, attribute: s
     if named.sort == "date":
         date = when(raw, sentence.anchor)
         return (date[2], start + date[1], "date") if date and date[0] < 12 else None
+    if re.match(_MARK, raw):
+        return plain(raw), found.end("v"), "text"
     if named.sort in ("phone", "email"):
         exact = re.match(PHONE if named.sort == "phone" else EMAIL, raw)
         return (plain(exact[0]), start + exact.end(), named.sort) if exact else None

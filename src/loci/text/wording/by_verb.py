@@ -10,7 +10,7 @@ from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import Sort, is_job, is_thing, number, phrase, plain, when
-from loci.text.wording.verbs import BY_WORD, Frame
+from loci.text.wording.verbs import BY_WORD, SEVERAL_NAMES, Frame
 from loci.text.wording.words import wordset
 
 BLOCKED = re.compile(
@@ -44,8 +44,14 @@ _JOINTS = wordset(
 _PART_OF_YEAR = re.compile(
     r"(?i)\A\s*(?:only\s|mostly\s)?(?:(?:during|in|for|over|every|each)\s(?:the\s|my\s)?(?:\w+\s)?"
     r"(?:summers?|winters?|spring|autumn|fall|holidays?|weekends?|weekdays|week|semester|term|vacation|season)|on\s(?:weekends|weekdays|\w+days)"
-    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week))\b"
+    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week)|this\s(?:week|weekend)"
+    r"|today|tonight|temporarily|for\snow|until|till|for\san?\s(?:\w+\s)?(?:days?|nights?|weeks?|weekend|while|bit|conference|meeting|visit|trip|project)"
+    r"|for\sthe\s(?:conference|meeting|visit|trip|project|moment|time\sbeing)|for\s(?:\d+|two|three|four|five|six|several)\s(?:days|nights|weeks))\b"
 )
+_NO_PLACE = re.compile(r"\d|\b\w\Z|\A(?:plan|phase|version)\b")
+_UNIT = re.compile(r"\s(?:team|department|dept|group|division|desk|role|position|job|project|plan|tier|version|class|course|app)\b")
+_ONE_DAY = re.compile(r"(?i)\b(?:when(?:ever)?|once|as soon as)\s+(?:i|we|you)\b")
+_ADDED = re.compile(r"(?i)\b(?:also|too|as well|besides|additionally|another|second|third|on the side)\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
 _NEVER = re.compile(r"(?i)\bnever\b")
 _AT_ALL = re.compile(r"(?i)\s*(?:$|[.;!)]|at\sall\b|in\smy\slife\b|actually\b|,\s(?:actually|though|by\sthe\sway|ever|not)\b)")
@@ -106,6 +112,10 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
         return None  # "I joined Anna"
     if frame.tells == "state" and frame.attribute in _WHERE_ABOUTS and _is_part_time(sentence, left, value[1]):
         return None  # "I live in Porto in the summer": nothing ends by it
+    if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(sentence.text, value[1])):
+        return None  # "I moved to the Sales team"
+    if frame.tells == "state" and _ONE_DAY.search(clause_head(sentence.text, sentence.start, left.start)):
+        return None  # "When I retire I live in Porto"
     return _mood(sentence, frame, left, found, value)
 
 
@@ -146,6 +156,8 @@ def _value(frame: Frame, found: re.Match[str]) -> tuple[str, int, Sort] | None:
     if frame.value or "v" not in found.re.groupindex or found["v"] is None:
         return frame.value, found.end(), "text"
     raw, end = found["v"], found.end("v")
+    if found.groupdict().get("job") and not is_job(found["job"]):
+        return None  # "a regular at Joe's"
     if frame.attribute == "age":
         years = number(raw)
         return (str(years), end, "number") if years is not None and 0 < years < 121 else None
@@ -193,7 +205,8 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
         changes = left.subject == sentence.me and not _PLANNED.search(sentence.text, left.start, found.start())
     changes = changes and tense != "past" and not (left.still or left.several)
     cue: Cue = "end" if ended else "change" if changes else "statement"
-    many = left.several or attribute.startswith(("likes/", "pet_name", "allergy"))
+    is_added = _ADDED.search(tail) or (frame.tells == "state" and _ADDED.search(sentence.text, left.start, end))  # "I have a Tesla too"
+    many = left.several or is_added or attribute.startswith(("likes/", "pet_name", "allergy")) or attribute in SEVERAL_NAMES
     return Fact(
         left.start, end, left.subject, attribute, text, not negative, tense, cue, "many" if many else "one", replaces=_old(found), sort=sort
     )
@@ -229,7 +242,8 @@ def _attribute(frame: Frame, found: re.Match[str], value: str) -> str:
     if frame.attribute == "pet_name/{x}":
         named = noun(found["x"])
         return named.attribute if named else "pet_name"
-    return frame.attribute.replace("{v}", value)
+    thing = (found.groupdict().get("x") or "").casefold()
+    return frame.attribute.replace("{v}", value).replace("{x}", thing)
 
 
 def _old(found: re.Match[str]) -> str | None:

@@ -94,11 +94,12 @@ def noun(phrase: str) -> Noun | None:
     return Noun("attr/" + " ".join(words), "text", old, new, words[-1] in ATTRIBUTES)
 
 
-def event(modifier: str | None, name: str) -> str:
-    """Return the attribute of a dated event: plan/appointment, or plan/appointment/dentist where it says which."""
+def event(modifier: str | None, name: str, which: str = "") -> str:
+    """Return the attribute of a dated event: plan/appointment, or plan/appointment/dentist where a word before it or behind says which."""
     name, modifier = name.casefold(), (modifier or "").casefold().removesuffix("'s")
     vague = {"", "the", "my", "our", "a", "an", "this", "that", "big", "new", "next", "whole", "small", "upcoming", "little", "first"}
-    return f"plan/{name}" if modifier in vague else f"plan/{name}/{modifier}"
+    which = which.casefold() if modifier in vague else modifier
+    return f"plan/{name}/{which}" if which else f"plan/{name}"
 
 
 def _singular(words: str) -> str:

@@ -46,7 +46,7 @@ _KIN = rf"(?:(?P<other>other\s)|{ADJECTIVE}[\s-])*(?P<kin>{KIN_WORD})\b"
 _SAID = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"{_WHOSE}\s{_KIN}(?:,?\s|\s(?:called|named)\s)(?P<name>{NAMED})",
+        rf"{_WHOSE}\s{_KIN}(?:,?\s|\s(?:called|named)\s)(?=(?P<name>{NAMED}))",
         rf"(?P<name>\b{NAMED})(?:\s(?:is|was)\s|,\s|\s\(){_WHOSE}\s{_KIN}(?!'|\s{NAMED})",
         rf"\b(?:I|[Ww]e)(?:'ve|\shave|\sgot|\shad)+\s(?:an?|two|another)\s{_KIN}\s(?:called|named)\s(?P<name>{NAMED})",
         rf"\b(?:[Aa]n?|[Aa]nother)\s{_KIN}\sof\s(?:mine|ours),?\s(?:called\s|named\s)?(?P<name>{NAMED})",

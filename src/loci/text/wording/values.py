@@ -131,7 +131,7 @@ _JOBS = wordset(
 )
 _PRAISE = wordset(
     """best better great good bad worst amazing wonderful fantastic terrible brilliant real true natural born big huge total such
-    fellow incredible talented awesome perfect lousy"""
+    fellow incredible talented awesome perfect lousy bit amateur hobby volunteer aspiring wannabe budding weekend occasional"""
 )
 _VAGUE = wordset(
     """seeing getting going having being doing spending taking knowing hearing making how trying coming keeping giving bringing letting"""

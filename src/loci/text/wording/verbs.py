@@ -130,6 +130,8 @@ FRAMES: tuple[Frame, ...] = (
     Frame("move relocate", rf"(?:move|relocate)\s+{_TO}{_V}", "residence", "next", "I'll move to Lisbon."),
     # whom somebody works for
     Frame("work works working", rf"work(?:s|ing)?\s+{_AT}{_FIRM}", "employer", "state", "I work for Acme."),
+    Frame("at for", rf"an?\s+(?P<job>[a-z][\w-]+(?:\s[a-z][\w-]+){{0,2}})\s+(?:at|for)\s+{_FIRM}", "employer", "state", "I'm a nurse at Acme.", needs_be=True),
+    Frame("teach teaches teaching", rf"teach(?:es|ing)?\s+(?:[a-z]+\s){{0,3}}?at\s+{_FIRM}", "employer", "state", "I teach maths at Acme High."),
     Frame("job", rf"(?:have|has|'ve\sgot|hold)\s+{_NEW_ONE}{_FIRM}", "employer", "state", "I have a job at Acme."),
     Frame("employed", rf"employed\s+(?:at|by|with)\s+{_FIRM}", "employer", "state", "I'm employed by Acme.", needs_be=True),
     Frame("living", rf"(?:earn|make)s?\s+(?:a|my)\sliving\s+(?:at|with)\s+{_FIRM}", "employer", "state", "I earn my living at Acme."),
@@ -197,6 +199,8 @@ FRAMES: tuple[Frame, ...] = (
     Frame("switched traded swapped replaced", rf"(?:switched|traded|swapped|replaced)\s[\w\s'-]{{0,40}}?(?:to|for|with)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I traded my Ford for a Volvo."),
     Frame("sold rid", rf"(?:sold|got\srid\sof)\s+(?:my|our|the)\s+(?:old\s)?(?:car\b|{_MAKE})", "car", "end", "I sold my Volvo."),
     Frame("car", r"(?:have|own|drive)\s+(?:a|any|my)\s+car\b", "car", "state", "I no longer have a car."),
+    # what somebody's own people are called
+    Frame("called named", rf"(?:have|has|had|got)\s+(?:an?|two|another)\s+(?:\w+\s)?(?P<x>(?!(?:{PARTNERS})\b){'|'.join(sorted(KIN, key=len, reverse=True))})\s(?:called|named)\s+{_V}", "attr/{x}", "state", "I have a colleague called Max."),
     # school
     Frame("study studies studying", rf"stud(?:y|ies|ying)\s+(?:[a-z]+\s){{0,3}}?at\s+{_V}", "school", "state", "I study at Delft."),
     Frame("student freshman sophomore junior senior undergrad", rf"an?\s(?:[a-z]+\s){{0,2}}(?:student|freshman|sophomore|junior|senior|undergrad)\sat\s{_V}", "school", "state", "I'm a student at Delft.", needs_be=True),

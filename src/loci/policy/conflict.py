@@ -184,6 +184,10 @@ def _judge_one(earlier: Claim, later: Claim) -> Action | None:
         )
     if later.replaces and not alike(later.replaces, earlier.value):
         return Possible(earlier.memory, f"{_name(later)}: {_shown(later)} is said to replace {later.replaces!r}, not {_shown(earlier)}")
+    if later.cue == "statement" and (later.attribute or "").startswith(f"{earlier.attribute}/"):
+        return Possible(
+            earlier.memory, f"{_name(later)}: {_shown(later)} may be another than {_shown(earlier)}, of which it was not said which"
+        )
     if later.cue == "statement" and refines(earlier, later):
         return Evidence(earlier.memory, f"{_name(later)}: {_shown(earlier)} and {_shown(later)} agree")
     return _superseding(earlier, later)

@@ -53,6 +53,16 @@ def test_a_child_does_not_grow_up_overnight() -> None:
         assert kinds(resolve(replace(eight, memory="new", value=value, said_at=DAY + timedelta(days=day), cue=cue), [eight])) == [expected]
 
 
+def test_a_statement_of_which_event_ends_nothing_that_did_not_say_which() -> None:
+    trip = claim("old", "07", 0, attribute="plan/trip", sort="date")
+    peru = claim("new", "09", 9, attribute="plan/trip/peru", sort="date")
+    assert kinds(resolve(peru, [trip])) == ["Possible"]
+    assert kinds(resolve(replace(peru, cue="change"), [trip])) == ["Supersede"]
+    assert kinds(resolve(replace(trip, memory="new", value="08", said_at=peru.said_at), [replace(peru, memory="old", said_at=DAY)])) == [
+        "Supersede"
+    ]
+
+
 def test_one_more_supersedes_nothing_and_is_superseded() -> None:
     also = claim("also", "lisbon", 9, arity="many")
     assert kinds(resolve(also, [OLD])) == []

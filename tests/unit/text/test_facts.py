@@ -566,3 +566,31 @@ def test_a_new_pet_is_no_new_name() -> None:
 def test_where_somebody_has_a_job_is_where_they_work() -> None:
     assert ("employer", "acme") in [(fact.attribute, fact.value) for fact in told("I'm a head nurse at Acme.")]
     assert only("I teach maths at Acme High.").attribute == "employer"
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("Dad got a new number: 555-0134 22.", "anna/dad"),
+        ("My wife has a new phone number: 555-0134 22.", "anna/wife"),
+        ("My wife changed the number, it's 555-0134 22.", "anna/wife"),
+        ("Ben got a new phone number, it's 555-0134 22.", "ben"),
+        ("My sister has a new email: lea@acme.example.", "anna/sister"),
+        ("Mum's new number is 555-0134 22.", "anna/mum"),
+        ("I got a new number 555-0134 22.", "anna"),
+        ("New number: 555-0134 22.", "anna"),
+        ("I met my wife and got a new number, it's 555-0134 22.", "anna"),
+        ("I changed my number, it's 555-0134 22.", "anna"),
+    ],
+)
+def test_whose_is_what_somebody_has_got_anew(text: str, subject: str) -> None:
+    assert only(text).subject == subject
+
+
+def test_whose_it_is_may_not_be_said() -> None:
+    assert told("The people next door moved, they have a new number, it's 555-0134 22.") == []
+
+
+@pytest.mark.parametrize("text", ["I'm driving a rented Fiat.", "I drive a borrowed Fiat."])
+def test_a_borrowed_car_is_not_ones_own(text: str) -> None:
+    assert told(text) == []

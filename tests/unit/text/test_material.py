@@ -179,6 +179,8 @@ def test_what_is_not_to_be_forgotten_is_stated(text: str) -> None:
         "I'm living in Oslo this week.",
         "I'm living in Oslo for a few weeks.",
         "I'm living in Oslo until Friday.",
+        "I'm living in Oslo for three months.",
+        "For the next six months I live in Oslo.",
         "I'm working at Nimbus today because of the wifi.",
         "Today I'm working at Nimbus.",
         "When I retire I live in Oslo.",
@@ -196,6 +198,7 @@ def test_what_holds_for_a_while_or_a_part_of_each_year_claims_nothing(text: str)
         ("I live in Oslo this summer.", "now"),
         ("I live in Oslo and next year I'm visiting Japan.", "now"),
         ("I've lived in Oslo since May.", "now"),
+        ("I've been living in Oslo for three months.", "now"),
         ("I no longer work at Nimbus from July 1.", "now"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from loci.text.wording.by_verb import LONG_AGO, NOW, blocked
 from loci.text.wording.nouns import IDENTIFIERS, SECRETS, Noun, noun
-from loci.text.wording.subjects import OWNER, owner
+from loci.text.wording.subjects import OWNER, owner, read_left
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import Sort, is_job, looks, number, phrase, plain, when
 from loci.text.wording.verbs import ADDRESS, BREED, EMAIL, KIN, NAME, PARTNERS, PHONE, SEVERAL_NAMES, SPECIES_OF, UPPER
@@ -63,9 +63,12 @@ _ANAPHOR = re.compile(
     (?:now\s+|called\s+|on\s+)?{_VALUE}"""
 )
 _MENTION = re.compile(
-    rf"""(?x) \b(?:[Mm]y|[Oo]ur|[Tt]he|an?)\s+
+    rf"""(?x) \b(?:(?P<mine>[Mm]y|[Oo]ur)|[Tt]he|an?)\s+
     (?P<np>(?:new\s)?(?:[\w'-]+\s)?(?:number|phone|e-?mail|address|password|code|{BREED}|car|job))\b"""
 )
+_ANYBODY = re.compile(rf"(?x) {OWNER}")
+_PRONOUN = re.compile(r"(?i)\b(?:he|she|they|you)\b")
+_VERB_BEFORE = re.compile(r"[a-z']+\s+(?:an?\s+new\s+|new\s+)?\Z")
 _ADDRESS = re.compile(ADDRESS)
 _NO_VALUE = re.compile(rf"(?i)(?:{_WRONG}|typo|mistake|{_OUTDATED}|right|correct|up\s+to\s+date)\b")
 _NEWCOMER = re.compile(r"(?i)new\s(?!name)")  # "our new dog is Bo": a further one; "our dog's new name is Bo": the same
@@ -138,7 +141,8 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
     if blocked(sentence.text, sentence.start, found.start()) or _PREPOSITION.search(sentence.text, 0, found.start()):
         return None
     groups = found.groupdict()
-    who = owner(found, sentence) if groups.get("kin") or groups.get("name") else (sentence.me, False)
+    is_owned = groups.get("kin") or groups.get("name")
+    who = owner(found, sentence) if is_owned else _holder(sentence, found.start("np")) if found.re is _HAS_NEW else (sentence.me, False)
     np = found["np"]
     if groups.get("thing"):
         np = f"{groups['thing']}'s name" if np == "name" else f"{groups['thing']} {np}"
@@ -150,6 +154,18 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
         return None
     value = _fitting(sentence, found, named, attribute)
     return None if value is None else _mood(sentence, found, how, named, (subject, attribute), value)
+
+
+def _holder(sentence: Sentence, at: int) -> tuple[str, bool] | None:
+    """Return who has what is spoken of at `at` without an owner, "a new number": the subject of the verb before it, the speaker where
+    nobody else is named. None where that is not said."""
+    begin = 1 + max(sentence.text.rfind(mark, 0, at) for mark in ".!?\n")
+    verb = _VERB_BEFORE.search(sentence.text, begin, at)
+    left = read_left(replace(sentence, start=begin), verb.start()) if verb else None
+    if left is not None:
+        return left.subject, left.several
+    others = [owner(other, sentence) for other in _ANYBODY.finditer(sentence.text, begin, at) if other["kin"] or other["name"]]
+    return None if any(others) or _PRONOUN.search(sentence.text, begin, at) else (sentence.me, False)
 
 
 def _is_told(groups: dict[str, str | None], np: str, named: Noun) -> bool:
@@ -262,11 +278,12 @@ def _anaphors(sentence: Sentence) -> Iterator[Fact]:
     for mention in _MENTION.finditer(sentence.text):
         named = noun(mention["np"])
         found = _ANAPHOR.search(sentence.text, max(mention.end(), sentence.start), mention.end() + 80)
-        if named is None or found is None or blocked(sentence.text, sentence.start, max(sentence.start, mention.start())):
+        who = _holder(sentence, mention.start()) if mention["mine"] is None else (sentence.me, False)
+        if named is None or found is None or who is None or blocked(sentence.text, sentence.start, max(sentence.start, mention.start())):
             continue
         value = _fitting(sentence, found, named, named.attribute)
         if value is not None:
             cue: Cue = "change" if _RENEWED.search(sentence.text[max(0, mention.start() - 20) : found.end() + 8]) else "statement"
             arity: Arity = "many" if named.attribute.startswith("pet_name") else "one"
-            yield Fact(found.start(), value[1], sentence.me, named.attribute, value[0], cue=cue, arity=arity, sort=value[2])
+            yield Fact(found.start(), value[1], who[0], named.attribute, value[0], cue=cue, arity=arity, sort=value[2])
             return

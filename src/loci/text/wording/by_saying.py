@@ -43,7 +43,7 @@ _SHE_IS = r"(?:,?\s+(?:so\s|and\s)?(?:now\s)?(?:(?:s?he|it)(?:'s|\sis)\s(?:now\s
 SAYINGS: tuple[Saying, ...] = (
     Saying("me", rf"(?i:\b(?:reach|call|text|ring|phone|contact)\sme\s(?:at|on|under|via)\s)(?P<v>{PHONE})", "phone", "statement", "Call me on 555 0134.", sort="phone"),
     Saying("me", rf"(?i:\b(?:reach|email|e-mail|mail|contact|write(?:\sto)?)\sme\s(?:at|on|under|via)\s)(?P<v>{EMAIL})", "email", "statement", "Write to me at a@b.example.", sort="email"),
-    Saying("number", rf"(?i:\bnew\s(?:phone\s|cell\s|mobile\s)?number:?\s)(?P<v>{PHONE})", "phone", "change", "New number: 555 0134.", sort="phone"),
+    Saying("number", rf"(?:\A|(?<=[.!?:;,\n]\s)|(?<=\n)|{_I}(?:got\s)?an?\s)(?i:new\s(?:phone\s|cell\s|mobile\s)?number:?\s)(?P<v>{PHONE})", "phone", "change", "New number: 555 0134.", sort="phone"),
     Saying("email mail e-mail", rf"(?i:\bmy\se-?mail,\s)(?P<v>{EMAIL})", "email", "statement", "It's my email, a@b.example.", sort="email"),
     Saying("home", rf"\b[Hh]ome\sis\s(?:now\s|still\s)?{_V}", "residence", "statement", "Home is Porto."),
     Saying("where", rf"{_V}\sis\swhere\s(?:I|we)\slive\b", "residence", "statement", "Porto is where I live."),

@@ -45,11 +45,15 @@ _PART_OF_YEAR = re.compile(
     r"(?i)\A\s*(?:only\s|mostly\s)?(?:(?:during|in|for|over|every|each)\s(?:the\s|my\s)?(?:\w+\s)?"
     r"(?:summers?|winters?|spring|autumn|fall|holidays?|weekends?|weekdays|week|semester|term|vacation|season)|on\s(?:weekends|weekdays|\w+days)"
     r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week)|this\s(?:week|weekend)"
-    r"|today|tonight|temporarily|for\snow|until|till|for\san?\s(?:\w+\s)?(?:days?|nights?|weeks?|weekend|while|bit|conference|meeting|visit|trip|project)"
+    r"|today|tonight|temporarily|for\snow|for\sthe\snext|until|till|for\san?\s(?:\w+\s)?(?:days?|nights?|weeks?|weekend|while|bit|conference|meeting|visit|trip|project)"
     r"|for\sthe\s(?:conference|meeting|visit|trip|project|moment|time\sbeing)|for\s(?:\d+|two|three|four|five|six|several)\s(?:days|nights|weeks))\b"
+)
+_FOR_MONTHS = re.compile(
+    r"(?i)\A\s*for\s(?:\d+|an?(?:\scouple\sof)?|(?:the|a)\s(?:next|few)|two|three|four|five|six|nine)\s(?:\w+\s)?months?\b(?!\s(?:now|already))"
 )
 _NO_PLACE = re.compile(r"\d|\b\w\Z|\A(?:plan|phase|version)\b")
 _UNIT = re.compile(r"\s(?:team|department|dept|group|division|desk|role|position|job|project|plan|tier|version|class|course|app)\b")
+_BORROWED = re.compile(r"\b(?:rented|rental|hired?|borrowed|loaner|courtesy)\b")
 _ONE_DAY = re.compile(r"(?i)\b(?:when(?:ever)?|once|as soon as)\s+(?:i|we|you)\b")
 _ADDED = re.compile(r"(?i)\b(?:also|too|as well|besides|additionally|another|second|third|on the side)\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
@@ -142,7 +146,9 @@ def _is_finite(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str
 def _is_part_time(sentence: Sentence, left: Left, end: int) -> bool:
     """Tell whether what is said holds for a part of each year or week only."""
     head = clause_head(sentence.text, sentence.start, left.start)
-    return bool(_PART_OF_YEAR.match(head) or _PART_OF_YEAR.match(sentence.text[end : end + 40]))
+    tail = sentence.text[end : end + 40]
+    is_for_long = not left.perfect and _FOR_MONTHS.match(tail)  # "I've been living in Porto for three months" goes on
+    return bool(is_for_long or _PART_OF_YEAR.match(head) or _PART_OF_YEAR.match(tail))
 
 
 def _is_relative(sentence: Sentence, left: Left) -> bool:
@@ -156,6 +162,8 @@ def _value(frame: Frame, found: re.Match[str]) -> tuple[str, int, Sort] | None:
     if frame.value or "v" not in found.re.groupindex or found["v"] is None:
         return frame.value, found.end(), "text"
     raw, end = found["v"], found.end("v")
+    if frame.attribute == "car" and _BORROWED.search(found.group()):
+        return None  # "I'm driving a rented Fiat"
     if found.groupdict().get("job") and not is_job(found["job"]):
         return None  # "a regular at Joe's"
     if frame.attribute == "age":

@@ -12,6 +12,7 @@ from loci.text.wording.telling import Sentence
 from loci.text.wording.verbs import KIN, SEVERAL_OF, UPPER
 from loci.text.wording.words import wordset
 
+_TITLES = wordset("mom mum mama mommy mummy dad papa daddy grandma granny grandpa granddad")
 ME = "me"  # the subject key of a speaker who has no name
 
 KIN_WORD = f"(?:{'|'.join(sorted(map(re.escape, KIN), key=len, reverse=True))})"
@@ -160,6 +161,7 @@ def owner(found: re.Match[str], sentence: Sentence) -> tuple[str, bool] | None:
     name = person(found["name"], people)
     if name is None:
         return None
+    name = f"{mine}/{name}" if name in _TITLES else name  # "Mum's number", of one's own
     if found["name_kin"]:
         return f"{name}/{found['name_kin'].casefold()}", found["name_kin"].casefold() in SEVERAL_OF
     return name, False

@@ -97,7 +97,7 @@ _AT = r"(?:(?:here|over|out|part-time|full-time|remotely)\s+)?(?:as\s(?:an?\s|th
 _FIRM = rf"(?P<v>{NAME}|{INSTITUTION})"
 _JOB = r"(?P<v>[a-z][\w-]+(?:\s[\w-]+){0,3})"
 _MAKE = rf"(?P<v>(?:{'|'.join(CAR_MAKES.split())})\b(?:\s(?:{UPPER}|\d)[\w-]*){{0,2}})"
-_SCHOOL = r"(?P<v>(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
+_SCHOOL = r"(?P<v>(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Elementary|High|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
 _STUDY = (
     r"stud(?:y|ies|ied|ying|ents?)|semester|schools?|universit\w+|uni|unis|college|class\w*|transferred|degree|campus|freshman|course|term"
 )
@@ -123,7 +123,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("lived resided", rf"(?:lived|resided)\s+{_WHERE}{_V}", "residence", "past", "I lived in Porto."),
     Frame("spent", rf"spent\s[\w\s]{{1,20}}?(?:years?|months|decade)\s+{_WHERE}{_V}", "residence", "past", "I spent three years in Porto."),
     Frame("grew", rf"grew\s+up\s+{_WHERE}{_V}", "attr/hometown", "event", "I grew up in Porto."),
-    Frame("moved relocated emigrated", rf"(?:moved|relocated|emigrated)\s+{_TO}{_V}", "residence", "event", "I moved from Porto to Lisbon."),
+    Frame("moved relocated emigrated shifted", rf"(?:moved|relocated|emigrated|shifted)\s+{_TO}{_V}", "residence", "event", "I moved from Porto to Lisbon."),
     Frame("move", rf"made\s+the\s+move\s+{_TO}{_V}", "residence", "event", "We made the move to Lisbon."),
     Frame("moving", rf"ended\s+up\s+(?:moving\s+to|living\s+in|in)\s+{_V}", "residence", "event", "I ended up moving to Lisbon."),
     Frame("moving relocating", rf"(?:moving|relocating)\s+{_TO}{_V}", "residence", "next", "I'm moving to Lisbon."),

@@ -58,8 +58,22 @@ def test_every_verb_is_there_with_its_own_signature() -> None:
     for kind, remote, staying in ((Cube, RemoteCube, table.STAYING), (System, RemoteSystem, table.VAULT_STAYING)):
         verbs = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
         assert verbs <= set(dir(remote))
-        for verb in verbs - set(staying) - {"list", "generate", "export", "import_file"}:
+        for verb in verbs - set(staying) - {"list", "log", "generate", "export", "import_file"}:
             assert inspect.signature(getattr(remote, verb)) == inspect.signature(getattr(kind, verb)), verb
+
+
+def test_a_long_log_comes_whole_and_in_order(memory: System, cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More records than come in one answer."""
+    monkeypatch.setattr(loci.remote, "PAGE", 4)
+    for n in range(30):
+        cube.protect(quota=n + 100)
+    last = cube.log(limit=1)[0].seq
+    assert [record.seq for record in cube.log(limit=500)] == list(range(1, last + 1))
+    assert [record.seq for record in cube.log(limit=9, before=last)] == list(range(last - 9, last))
+    assert [record.seq for record in cube.log(limit=2, verb="protect")] == [last - 1, last] and cube.log(limit=0) == []
+    for n in range(9):
+        memory.grant(f"guest {n}", "reader", cube="main")
+    assert len([record for record in memory.log(limit=500) if record.object and record.verb == "grant"]) >= 9
 
 
 def test_what_is_remembered_is_found_corrected_and_explained(cube: Cube) -> None:

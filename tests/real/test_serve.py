@@ -114,6 +114,34 @@ def test_a_list_shows_one_moment_whatever_is_written_meanwhile(server: Server) -
     assert "in the cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=", user="ana")["detail"]
 
 
+def test_a_log_is_read_page_by_page_whatever_is_done_meanwhile(server: Server) -> None:
+    cube = "cubes/log-pages"
+    ids = [server.call(f"{cube}/add", messages=f"House {n} is blue.")["ids"][0] for n in range(9)]
+    before = [record["seq"] for record in server.call(f"{cube}/log", limit=1000)["items"]]
+    page, seen = server.call(f"{cube}/log", limit=4), list[int]()
+    while True:
+        assert len(page["items"]) <= 4 and len(seen) < 50
+        seen = [record["seq"] for record in page["items"]] + seen
+        if "next" not in page:
+            break
+        server.call(f"{cube}/add", messages=f"Garden {len(seen)} is large.")
+        if ids:
+            server.call(f"{cube}/erase", id=ids.pop())
+        page = server.call(f"{cube}/log", cursor=page["next"])
+    assert seen[: len(before)] == before == list(range(1, len(before) + 1)), "nothing is lost, nothing comes twice"
+    only = server.call(f"{cube}/log", verb="erase", limit=1)
+    assert [r["verb"] for r in server.call(f"{cube}/log", cursor=only["next"])["items"]] == ["erase"], "the cursor knows what was asked"
+    assert server.call(f"{cube}/log", before=2)["items"][-1]["seq"] == 1 and "next" not in server.call(f"{cube}/log", before=2)
+    lists = server.call(f"{cube}/list", limit=1)["next"]
+    assert "no cursor" in server.fails(f"{cube}/log", 422, cursor=lists)["detail"]
+    assert "no cursor" in server.fails(f"{cube}/list", 422, cursor=only["next"])["detail"]
+    assert "before" in server.fails(f"{cube}/log", 422, before=0)["detail"]
+    for n in range(3):
+        server.call("grant", principal=f"guest {n}", role="reader", cube="log-pages")
+    vault = server.call("log", limit=2)
+    assert vault["items"][0]["seq"] - 1 == server.call("log", cursor=vault["next"])["items"][-1]["seq"]
+
+
 @pytest.mark.parametrize("is_gone", ["erased", "run out", "last erased"])
 def test_what_goes_between_two_pages_moves_nothing(server: Server, is_gone: str) -> None:
     cube = f"cubes/{is_gone.replace(' ', '-')}"

@@ -436,9 +436,10 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
         """Distinct names of a source's column: user, agent, session or speaker."""
 
     def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
-        """The newest ``limit`` records of the audit log that match, oldest first."""
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
+        before: int | None = None,
+    ) -> list[Record]:  # fmt: skip
+        """The newest ``limit`` records of the audit log that match, of those before the number ``before``, oldest first."""
 
     def head(self) -> Head:
         """The last record of the audit log."""

@@ -76,9 +76,10 @@ class Registry(Protocol):
         """Appends to the vault's own log, which is chained as a cube's is."""
 
     def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
-        """The newest ``limit`` records that match, oldest first."""
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
+        before: int | None = None,
+    ) -> list[Record]:  # fmt: skip
+        """The newest ``limit`` records that match, of those before the number ``before``, oldest first."""
 
     def head(self) -> Head: ...
 

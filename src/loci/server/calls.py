@@ -24,7 +24,8 @@ from loci.types import Memory
 
 RENAMED = {"update": {"memory": "id"}}  # as at the command line: one word for what is changed and for what is looked up
 LEFT_OUT = frozenset({"progress", "sign", "signed_by"})  # it is told by events; and these name files of the machine
-PAGED = frozenset({"list"})
+LOG = "log"
+PAGED = frozenset({"list", LOG})
 PAGE, MAX_PAGE = 100, 1_000  # entries in one answer: where no limit is given, and at most
 CURSOR = "cursor"
 NO_CURSOR = "This is no cursor: hand back `next` as it was given, or leave it out to begin."
@@ -132,7 +133,7 @@ def call_cube(cube: Cube, call: Call, given: Mapping[str, Any], tell: Tell | Non
 
 def call_vault(system: System, call: Call, given: Mapping[str, Any]) -> Answer:
     """Calls a verb of the vault, and answers with JSON."""
-    return answered(call.what(system, **call.taken(given)))
+    return _page(system, call, given) if call.is_paged else answered(call.what(system, **call.taken(given)))
 
 
 def answered(found: Any) -> Answer:
@@ -174,29 +175,40 @@ def _generated(made: Generation, tell: Tell | None) -> Answer:
     return {"text": "".join(pieces), **begun}
 
 
-def _page(cube: Cube, call: Call, given: Mapping[str, Any]) -> Answer:
-    """A page of a list, and as ``next`` where the following one begins. Every page shows what was known when the first was read, behind the last of the
-    page before: what is added, changed, forgotten or erased meanwhile moves nothing from one page to another."""
-    begun = _resumed(given)
+def _page(of: Cube | System, call: Call, given: Mapping[str, Any]) -> Answer:
+    """A page, and as ``next`` where the following one begins. A list shows what was known when its first page was read, each page behind the last of the
+    page before: what is added, changed, forgotten or erased meanwhile moves nothing from one page to another. A log goes back, each page before the
+    first record of the page before."""
+    begun = _resumed(call, given)
     asked = {"limit": PAGE, **call.taken(begun.asked)}
+    if call.verb == LOG:
+        records = of.log(**(asked if begun.before is None else {**asked, "before": begun.before}))
+        goes_on = len(records) == asked["limit"] and bool(records) and records[0].seq > 1
+        return answered(records) | (_next(asked, before=records[0].seq) if goes_on else {})
+    assert isinstance(of, Cube)
     moment = begun.moment or datetime.now(UTC)
-    found, after = cube.page(moment, begun.after, **asked)
-    if not found or len(found) < asked["limit"]:
-        return answered(found)
-    told = {"asked": {name: value for name, value in asked.items() if name != "offset"}, "moment": moment, "after": after}
-    return answered(found) | {"next": base64.urlsafe_b64encode(json.dumps(plain(told)).encode()).decode()}
+    found, after = of.page(moment, begun.after, **asked)
+    goes_on = bool(found) and len(found) == asked["limit"]
+    return answered(found) | (_next({k: v for k, v in asked.items() if k != "offset"}, moment=moment, after=after) if goes_on else {})
+
+
+def _next(asked: Mapping[str, Any], **place: object) -> Answer:
+    """The cursor of the page that follows."""
+    return {"next": base64.urlsafe_b64encode(json.dumps(plain({"asked": asked, **place})).encode()).decode()}
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A list that is shown page by page: what was asked, when its first page was read (None: this is it), and the place of the last that was shown."""
+    """What is shown page by page: what was asked; of a list, when its first page was read (None: this is it), and the place of the last that was shown;
+    of a log, the record before which it goes on."""
 
     asked: Mapping[str, Any]
     moment: datetime | None = None
     after: int = 0
+    before: int | None = None
 
 
-def _resumed(given: Mapping[str, Any]) -> Begun:
+def _resumed(call: Call, given: Mapping[str, Any]) -> Begun:
     """What a page is asked for, from its cursor if it has one."""
     if given.get(CURSOR) is None:
         return Begun({name: value for name, value in given.items() if name != CURSOR})
@@ -206,4 +218,6 @@ def _resumed(given: Mapping[str, Any]) -> Begun:
         begun: Begun = typed(Begun, json.loads(base64.urlsafe_b64decode(str(given[CURSOR]).encode())))
     except (ValueError, RecursionError, Invalid) as error:
         raise Invalid(NO_CURSOR) from error
+    if (begun.moment, begun.before)[call.verb == LOG] is None:
+        raise Invalid(NO_CURSOR)
     return begun if given.get("limit") is None else replace(begun, asked={**begun.asked, "limit": given["limit"]})

@@ -104,12 +104,13 @@ class SqliteRegistry:
             self._append(db, act)
 
     def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
+        before: int | None = None,
+    ) -> list[Record]:  # fmt: skip
         if not self._path.exists():
             return []
         with self._lock, translated(self._path):
-            return audit.records(self._open(), since, until, verb, object, limit, principal)
+            return audit.records(self._open(), since, until, verb, object, limit, principal, before)
 
     def head(self) -> Head:
         if not self._path.exists():

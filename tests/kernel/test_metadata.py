@@ -164,7 +164,7 @@ def test_a_cube_from_before_opens_and_its_seals_hold(open_vault: Open, tmp_path:
     path = cube._store.path
     memory.close()
     db = apsw.Connection(str(path))
-    db.execute("DROP INDEX versions_by_former")
+    db.execute("DROP TRIGGER held_more; DROP TRIGGER held_less; DROP TABLE held; DROP INDEX versions_by_former")
     db.execute("DROP INDEX contents_with_metadata")
     db.execute("ALTER TABLE contents DROP COLUMN metadata")
     db.execute(f"PRAGMA user_version={STEPS.index(METADATA)}")

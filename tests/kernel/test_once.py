@@ -170,7 +170,7 @@ def test_a_cube_from_before_there_were_keys_takes_them(memory: System, tmp_path:
     memory.close()
     db = apsw.Connection(str(tmp_path / "vault" / "main.loci"))
     db.execute(
-        "DROP TABLE requests; DROP INDEX versions_by_former; DROP INDEX contents_with_metadata; ALTER TABLE contents DROP COLUMN metadata; PRAGMA user_version=1"
+        "DROP TRIGGER held_more; DROP TRIGGER held_less; DROP TABLE held; DROP TABLE requests; DROP INDEX versions_by_former; DROP INDEX contents_with_metadata; ALTER TABLE contents DROP COLUMN metadata; PRAGMA user_version=1"
     ).fetchall()
     db.close()
     with MemOS.open(tmp_path / "vault", embedder="none", background=False) as later:

@@ -75,7 +75,7 @@ def test_a_cube_from_before_finds_them_too(open_vault: Callable[..., MemOS], tmp
         ).fetchall()  # fmt: skip
         db.execute("DELETE FROM text_index WHERE rowid = ?", (seq,))
         db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (seq, f"u{user}", text))
-    db.execute(f"PRAGMA user_version={SPACED - 1}")
+    db.execute(f"DROP TRIGGER held_more; DROP TRIGGER held_less; DROP TABLE held; PRAGMA user_version={SPACED - 1}")
     db.close()
     cube = open_vault(tmp_path).cube("main")
     assert len(STEPS) >= SPACED and cube.verify().is_clean

@@ -65,6 +65,7 @@ NOT_COMMANDS = {
     "prepare",
     "rank",
     "quoted",
+    "walk",
     "within",
 }
 

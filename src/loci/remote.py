@@ -161,17 +161,17 @@ class _Remote:
             return self._link.post(f"{self._path}/{verb}", fields, headers, is_safe=is_safe or bool(headers))
         return self._followed(self._link.events(f"{self._path}/{verb}", json.dumps(fields).encode(), {**JSON, **headers}), progress)
 
-    def _pages(self, verb: str, asked: Mapping[str, Any], limit: int) -> Iterator[Sequence[Any]]:
-        """What a verb lists, at most so many, a page at a time."""
-        left = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
-        page = {**_spoken(asked), "limit": min(left, PAGE)}
+    def _pages(self, verb: str, asked: Mapping[str, Any], limit: int, most: int | None = None) -> Iterator[Sequence[Any]]:
+        """What a verb lists, up to a limit, a page of at ``most`` so many at a time."""
+        left, most = inputs.number(limit, "limit", 0, inputs.MAX_PAGE), most or PAGE
+        page = {**_spoken(asked), "limit": min(left, most)}
         while True:
             answer = self._call(verb, page, None, is_safe=True)
             yield answer["items"]
             left -= len(answer["items"])
             if left <= 0 or "next" not in answer:
                 return
-            page = {"cursor": answer["next"], "limit": min(left, PAGE)}
+            page = {"cursor": answer["next"], "limit": min(left, most)}
 
     def _logged(self, asked: Mapping[str, Any], limit: int) -> Sequence[Record]:
         """Records, oldest first: its pages go back."""
@@ -229,6 +229,12 @@ class RemoteCube(_Remote):
         """As `Cube.list`; a long one comes page by page, all of one moment."""
         pages = self._pages("list", _named(Cube.list, (), asked), limit)
         return [memory for page in pages for memory in typed(list[Memory], page)]
+
+    def walk(self, *, step: int = PAGE, **asked: Any) -> Iterator[Memory]:
+        """As `Cube.walk`; no more than a page at a time."""
+        most = min(inputs.number(step, "step", 1, inputs.MAX_PAGE), PAGE)
+        for page in self._pages("list", _named(Cube.list, (), asked), inputs.MAX_PAGE, most):
+            yield from typed(list[Memory], page)
 
     def log(self, *, limit: int = LISTED, **asked: Any) -> Sequence[Record]:
         """As `Cube.log`; a long one comes page by page."""

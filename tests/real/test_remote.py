@@ -76,6 +76,20 @@ def test_a_long_log_comes_whole_and_in_order(memory: System, cube: Cube, monkeyp
     assert len([record for record in memory.log(limit=500) if record.object and record.verb == "grant"]) >= 9
 
 
+def test_a_walk_shows_each_memory_once_whatever_is_done_meanwhile(cube: Cube) -> None:
+    ids = cube.add([Message("user", f"House {n} is blue.") for n in range(9)], user="ana").ids
+    seen = []
+    for memory in cube.walk(step=2, user="ana"):
+        seen.append(memory.id)
+        if len(seen) == 4:
+            cube.erase(ids[1])
+            cube.forget(ids[2])
+            cube.add("House 9 is blue.", user="ana")
+            cube.erase(ids[7])
+    assert seen == [id for id in ids if id != ids[7]]
+    assert [memory.id for memory in cube.walk(user="nobody")] == []
+
+
 def test_what_is_remembered_is_found_corrected_and_explained(cube: Cube) -> None:
     receipt = cube.add([Message("user", "I live in Porto.", at=MAY, speaker="Ana")], user="ana")
     (id,) = receipt.ids

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, get_origin, get_type_hints
 
 from loci.errors import Invalid, Missing, TooLarge
 from loci.interface.inputs import Words
 from loci.interface.pipeline import Pipeline
 from loci.interface.typed import typed
+from loci.server.cursors import CURSOR, Begun, begun, listed, logged
 from loci.system import Cube, System
 from loci.system.activating import Generation
 from loci.system.once import REPEATABLE
@@ -26,9 +24,7 @@ RENAMED = {"update": {"memory": "id"}}  # as at the command line: one word for w
 LEFT_OUT = frozenset({"progress", "sign", "signed_by"})  # it is told by events; and these name files of the machine
 LOG = "log"
 PAGED = frozenset({"list", LOG})
-PAGE, MAX_PAGE = 100, 1_000  # entries in one answer: where no limit is given, and at most
-CURSOR = "cursor"
-NO_CURSOR = "This is no cursor: hand back `next` as it was given, or leave it out to begin."
+MAX_PAGE = 1_000  # entries in one answer, at most
 Answer = dict[str, Any]
 Tell = Callable[[str, Answer], None]
 
@@ -176,36 +172,14 @@ def _generated(made: Generation, tell: Tell | None) -> Answer:
 
 
 def _page(of: Cube | System, call: Call, given: Mapping[str, Any]) -> Answer:
-    """A page, and as ``next`` where the following one begins. A list shows what was known when its first page was read, each page behind the last of the
-    page before: what is added, changed, forgotten or erased meanwhile moves nothing from one page to another. A log goes back, each page before the
-    first record of the page before."""
-    begun = _resumed(call, given)
-    asked = {"limit": PAGE, **call.taken(begun.asked)}
-    if call.verb == LOG:
-        records = of.log(**(asked if begun.before is None else {**asked, "before": begun.before}))
-        goes_on = len(records) == asked["limit"] and bool(records) and records[0].seq > 1
-        return answered(records) | (_next(asked, before=records[0].seq) if goes_on else {})
-    assert isinstance(of, Cube)
-    moment = begun.moment or datetime.now(UTC)
-    found, after = of.page(moment, begun.after, **asked)
-    goes_on = bool(found) and len(found) == asked["limit"]
-    return answered(found) | (_next({k: v for k, v in asked.items() if k != "offset"}, moment=moment, after=after) if goes_on else {})
-
-
-def _next(asked: Mapping[str, Any], **place: object) -> Answer:
-    """The cursor of the page that follows."""
-    return {"next": base64.urlsafe_b64encode(json.dumps(plain({"asked": asked, **place})).encode()).decode()}
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What is shown page by page: what was asked; of a list, when its first page was read (None: this is it), and the place of the last that was shown;
-    of a log, the record before which it goes on."""
-
-    asked: Mapping[str, Any]
-    moment: datetime | None = None
-    after: int = 0
-    before: int | None = None
+    """A page, and as ``next`` where the following one begins."""
+    at = _resumed(call, given)
+    asked = call.taken(at.asked)
+    if isinstance(of, Cube) and call.verb != LOG:
+        memories, rest = listed(of, at, asked)
+        return answered(memories) | rest
+    records, rest = logged(of, at, asked)
+    return answered(records) | rest
 
 
 def _resumed(call: Call, given: Mapping[str, Any]) -> Begun:
@@ -214,10 +188,5 @@ def _resumed(call: Call, given: Mapping[str, Any]) -> Begun:
         return Begun({name: value for name, value in given.items() if name != CURSOR})
     if others := [name for name in given if name not in (CURSOR, "limit")]:
         raise Invalid(f"{', '.join(others)}: what is asked for is in the cursor; beside it goes limit alone.")
-    try:
-        begun: Begun = typed(Begun, json.loads(base64.urlsafe_b64decode(str(given[CURSOR]).encode())))
-    except (ValueError, RecursionError, Invalid) as error:
-        raise Invalid(NO_CURSOR) from error
-    if (begun.moment, begun.before)[call.verb == LOG] is None:
-        raise Invalid(NO_CURSOR)
-    return begun if given.get("limit") is None else replace(begun, asked={**begun.asked, "limit": given["limit"]})
+    at = begun(given[CURSOR], is_log=call.verb == LOG)
+    return at if given.get("limit") is None else replace(at, asked={**at.asked, "limit": given["limit"]})

@@ -24,6 +24,7 @@ from loci.compat.mem0 import Platform, asked
 from loci.compat.mem0.errors import legacy
 from loci.compat.mem0.platform import PAGE
 from loci.errors import Invalid, LociError, Missing, Unsupported
+from loci.server.cursors import CURSOR, begun, cursor_of
 from loci.server.problems import OtherMethod, beside, encoded, problem
 from loci.server.rest import KEY, VERB, fields, made, opened
 
@@ -35,8 +36,8 @@ ASIDE = frozenset({
 })  # fmt: skip
 """What the hosted service takes and means nothing here. The answer says that it was left aside."""
 WHOSE = tuple(asked.IDS)
-PAGING = ("page", "page_size")
-NUMBERS, SWITCHES = (*PAGING, "top_k", "limit"), ("show_expired", "explain", "rerank", "delete_linked")
+PAGING = ("page", "page_size", CURSOR)
+NUMBERS, SWITCHES = ("page", "page_size", "top_k", "limit"), ("show_expired", "explain", "rerank", "delete_linked")
 MAX_DIGITS = 20
 NO_CATEGORIES = "There are no categories here: keep them in metadata when you add, and filter by that."
 Given = Mapping[str, Any]
@@ -168,16 +169,17 @@ def search(memory: Platform, call: Call) -> Any:
 
 def listed(memory: Platform, call: Call) -> Any:
     given = call.taken(*WHOSE, "filters", "metadata", "start_date", "end_date", *PAGING, "show_expired")
-    number, size = given.get("page", 1), given.get("page_size", PAGE)
-    results, count = memory.page(**_narrowed(given))
-
-    def at(page: int) -> str:
-        return str(call.url.include_query_params(page=page, page_size=size))
-
+    cursor, number, size = given.pop(CURSOR, None), given.get("page", 1), given.get("page_size", PAGE)
+    at = None if cursor is None else begun(cursor)
+    page = memory.page(**_narrowed(given), begun=None if at is None or at.moment is None else (at.moment, at.after))
+    next = None if page.next is None else cursor_of({}, moment=page.next[0], after=page.next[1])
+    url = call.url.remove_query_params(CURSOR)
     return {
-        "count": count, "next": at(number + 1) if number * size < count else None, "previous": at(number - 1) if number > 1 else None,
-        "results": [_categorised(one) for one in results],
-    }  # fmt: skip
+        "count": page.count,
+        "next": None if next is None else str(url.include_query_params(page=number + 1, page_size=size, **{CURSOR: next})),
+        "previous": str(url.include_query_params(page=number - 1, page_size=size)) if number > 1 else None,
+        "results": [_categorised(one) for one in page.items],
+    }
 
 
 def get(memory: Platform, call: Call) -> Any:

@@ -29,7 +29,7 @@ STAYING = {
     "rank": "It is for learning a ranker.", "quoted": "It goes with what was found already; `why` says it.", "call": "It shows how a question is read.",
     "drain": "The queue is worked where the vault is open.", "pending": "`jobs` says it.", "paused": "`jobs` says it.",
     "acting": OPEN, "once": OPEN, "close": OPEN,
-    "page": "`list` has a cursor there.",
+    "page": "`list` has a cursor there.", "walk": "`list` has a cursor there.",
     "kept": "Who asks again with the key of a write is given its answer.",
 }  # fmt: skip
 """Verbs and plumbing of a cube that are not for a network, and why."""

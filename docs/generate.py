@@ -50,6 +50,7 @@ COMMANDS = {
 }
 NOT_COMMANDS = {
     "acting",
+    "as_read",
     "authenticate",
     "call",
     "close",

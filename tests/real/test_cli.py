@@ -41,6 +41,7 @@ NOT_VERBS = {
     "close",
     "baselines",
     "acting",
+    "as_read",
     "once",
     "conversation",
     "prepare",

@@ -114,6 +114,22 @@ def test_a_list_shows_one_moment_whatever_is_written_meanwhile(server: Server) -
     assert "in the cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=", user="ana")["detail"]
 
 
+def test_a_call_takes_one_use_of_a_counted_grant(tmp_path: Path) -> None:
+    """However many verbs the door asks for it."""
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        id = memory.cube("main").add("The house is blue.", user="ann").ids[0]
+        memory.grant("ann", "owner", cube="main", user="ann", uses=3)
+        key = memory.issue_key("ann")[1]
+        with serving(tmp_path / "vault", key=key) as served:
+            assert served.fails("cubes/main/update", 404, id=id, text="The house is red.", if_version=9)
+            ask = {"json": {"id": id, "text": "The house is red.", "if_version": 1}, "headers": {"Idempotency-Key": "one"}}
+            answers = [served.http.post("/api/cubes/main/update", **ask) for _ in range(3)]  # type: ignore[arg-type]
+            assert {answer.status_code for answer in answers} == {200} and answers[0].json() == answers[2].json()
+            assert memory.grants()[-1].uses == 2
+            assert served.http.post("/v3/memories/", json={"filters": {"user_id": "ann"}, "page_size": 1}).json()["count"] == 1
+            assert memory.grants()[-1].uses == 1, "a list and a count"
+
+
 def test_a_log_is_read_page_by_page_whatever_is_done_meanwhile(server: Server) -> None:
     cube = "cubes/log-pages"
     ids = [server.call(f"{cube}/add", messages=f"House {n} is blue.")["ids"][0] for n in range(9)]

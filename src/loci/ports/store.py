@@ -341,6 +341,10 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
         has failed nothing of the whole is kept, whoever caught what it raised. What is read in it sees all of it, and nobody else does."""
 
     @property
+    def writes(self) -> int:
+        """How many transactions this thread has committed, or may have: where a commit fails, nobody knows."""
+
+    @property
     def is_writing(self) -> bool:
         """Whether this thread has a transaction open."""
 

@@ -62,6 +62,9 @@ class Registry(Protocol):
     def spend(self, id: str) -> bool:
         """Takes one use from a counted grant. False when none is left; two callers never get the same one."""
 
+    def give_back(self, id: str) -> None:
+        """Gives back a use that was taken, of a grant that is there still."""
+
     def issued(self) -> list[tuple[Key, Stretched]]:
         """Every key, oldest first."""
 

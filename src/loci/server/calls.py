@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_origin, get_type_hints
 
-from loci.errors import Invalid, Missing, TooLarge
+from loci.errors import Invalid, TooLarge
+from loci.infrastructure import uses
 from loci.interface.inputs import Words
 from loci.interface.pipeline import Pipeline
 from loci.interface.typed import typed
@@ -118,12 +119,13 @@ def call_cube(cube: Cube, call: Call, given: Mapping[str, Any], tell: Tell | Non
     if call.is_paged:
         return _page(cube, call, given)
     asked = call.taken(given)
-    if "if_version" in asked:
-        asked["id"] = as_read(cube, asked["id"], asked.pop("if_version"))
     named = {theirs: asked.pop(ours) for theirs, ours in RENAMED.get(call.verb, {}).items() if ours in asked}
     if tell is not None and "progress" in inspect.signature(call.what).parameters:
         asked["progress"] = lambda done, total: tell("progress", {"done": done, "total": total})
-    found = call.what(cube, **named, **asked)
+    with uses.call():  # however many verbs it takes
+        if "if_version" in asked:
+            named["memory"] = cube.as_read(named["memory"], asked.pop("if_version"))
+        found = call.what(cube, **named, **asked)
     return _generated(found, tell) if isinstance(found, Generation) else answered(found)
 
 
@@ -148,14 +150,6 @@ def is_listed(answer: Any) -> bool:
     """Whether answers of this type are shown as ``items``."""
     origin = get_origin(answer) or answer
     return isinstance(origin, type) and issubclass(origin, Sequence) and not issubclass(origin, str)
-
-
-def as_read(cube: Cube, id: str, version: int) -> Any:
-    """The memory as it was read, for a change that holds only if that is still its latest version."""
-    read = next((memory for memory in cube.history(id) if memory.version == version), None)
-    if read is None:
-        raise Missing(f"Memory {id} has no version {version}; its history shows which it has. Nothing was changed.")
-    return read
 
 
 def _generated(made: Generation, tell: Tell | None) -> Answer:

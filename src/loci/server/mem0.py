@@ -24,6 +24,7 @@ from loci.compat.mem0 import Platform, asked
 from loci.compat.mem0.errors import legacy
 from loci.compat.mem0.platform import PAGE
 from loci.errors import Invalid, LociError, Missing, Unsupported
+from loci.infrastructure import uses
 from loci.server.cursors import CURSOR, begun, cursor_of
 from loci.server.problems import OtherMethod, beside, encoded, problem
 from loci.server.rest import KEY, VERB, fields, made, opened
@@ -118,7 +119,8 @@ class Mem0:
         return answer
 
     def _made(self, request: Request, act: Act, call: Call) -> Response:
-        found = act(Platform.over(opened(request), self._cube, call.told), call)
+        with uses.call():  # however many verbs it takes
+            found = act(Platform.over(opened(request), self._cube, call.told), call)
         if isinstance(found, dict) and call.told:
             found = found | {"left_aside": call.told}
         return made(found)

@@ -16,7 +16,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from loci.errors import Denied, Invalid, Missing, TooLarge
+from loci.errors import Denied, Invalid, TooLarge
+from loci.infrastructure import uses
 from loci.operation.intake import MAX_NAME
 from loci.server import answers
 from loci.server.answers import Answer
@@ -143,6 +144,10 @@ class Door:
 
     def call(self, system: System, name: str, given: Mapping[str, Any]) -> Answer:
         """Calls a tool for whom the vault is open for, and answers with JSON. Raises errors of `loci.errors`."""
+        with uses.call():  # however many verbs it takes
+            return self._called(system, name, given)
+
+    def _called(self, system: System, name: str, given: Mapping[str, Any]) -> Answer:
         if name not in TOOLS:
             raise Invalid(f"There is no tool {name!r:.100}; there are {', '.join(TOOLS)}.")
         tool = TOOLS[name]
@@ -150,9 +155,10 @@ class Door:
             return self._page(system, tool, given)
         asked = self._bound(tool, given)
         cube = self.opened(system, asked.pop(CUBE), create=tool.verb == "add")
-        called = _as_read(cube, asked) if "if_version" in asked else asked
+        if (version := asked.pop("if_version", None)) is not None:
+            asked["id"] = cube.as_read(asked["id"], version)
         spelled = {ours: theirs for theirs, ours in RENAMED.items() if tool.verb == "update"}
-        answer = tool.show(getattr(cube, tool.verb)(**{spelled.get(name, name): value for name, value in called.items()}), called)
+        answer = tool.show(getattr(cube, tool.verb)(**{spelled.get(name, name): value for name, value in asked.items()}), asked)
         if tool.is_reading:
             _check_size(answer)
         return answer
@@ -203,15 +209,6 @@ class Door:
         fixed = {name: value for name, value in self.fixed.items() if name in taken}
         times = {name: _time(name, said[name]) for name in said if taken[name].get("format") == "date-time"}
         return {CUBE: self.cube, **defaults, **said, **fixed, **times}
-
-
-def _as_read(cube: Cube, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The change on condition that a version is still the latest: the memory as it was read goes in the place of its id."""
-    left = {name: value for name, value in asked.items() if name != "if_version"}
-    read = next((memory for memory in cube.history(asked["id"]) if memory.version == asked["if_version"]), None)
-    if read is None:
-        raise Missing(f"Memory {asked['id']} has no version {asked['if_version']}; memory_history shows which it has. Nothing was changed.")
-    return {**left, "id": read}
 
 
 def _time(name: str, text: str) -> datetime:

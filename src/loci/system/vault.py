@@ -21,6 +21,7 @@ from loci.policy.trust import least
 from loci.ports import Act, Secret
 from loci.ports.adapters import LEARN, learn_key
 from loci.system.cube import Cube
+from loci.system.gated import Calls
 from loci.system.parts import Parts
 from loci.types import (
     NOBODY,
@@ -38,7 +39,7 @@ from loci.types import (
 )
 
 
-class System:
+class System(Calls):
     """A memory operating system over one vault. Use it as a context manager, or ``close`` it."""
 
     def __init__(self, parts: Parts, root: System | None = None) -> None:

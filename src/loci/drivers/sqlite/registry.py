@@ -80,6 +80,9 @@ class SqliteRegistry:
     def spend(self, id: str) -> bool:
         return self._change("UPDATE grants SET uses = uses - 1 WHERE id = ? AND uses > 0", id) == 1
 
+    def give_back(self, id: str) -> None:
+        self._change("UPDATE grants SET uses = uses + 1 WHERE id = ?", id)
+
     def issued(self) -> list[tuple[Key, Stretched]]:
         return [_key(row) for row in self._query(f"{KEYS} ORDER BY created, id")]
 

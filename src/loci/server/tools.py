@@ -172,7 +172,7 @@ class Door:
             at = replace(at, asked={**at.asked, **({"limit": given["limit"]} if given.get("limit") is not None else {})})
             resumed = self._bound(tool, at.asked)
             if others := [
-                name for name in given if name not in (CURSOR, "limit") and given[name] is not None and bound[name] != resumed[name]
+                name for name in given if name not in (CURSOR, "limit") and given[name] is not None and bound.get(name) != resumed.get(name)
             ]:
                 raise Invalid(f"{', '.join(others)}: what is asked for is in the cursor; beside it goes limit alone. Nothing was done.")
             bound = resumed

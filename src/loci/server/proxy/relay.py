@@ -1,7 +1,8 @@
 """The routes: a request goes upstream with what memory has to say, and the answer comes back byte for byte, as it comes.
 
 Memory has a deadline. What goes wrong with it is told in the header `X-Loci-Memory`, and the request goes on as it was. The exchange is kept after the
-answer, when nobody waits for it, also where the client left in the middle of it; where it left before there was any, what the user said is kept.
+answer, when nobody waits for it, also where the client left in the middle of it; where it left before there was any, or the upstream failed, what the user
+said is kept.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ RECALL_SECONDS = 0.25  # that a request waits for memory
 MAX_REQUEST_BYTES = 32 << 20
 MAX_ANSWER_BYTES = 16 << 20  # of an answer that is put together again; what is longer is kept up to there
 MAX_READERS, MAX_WRITERS, MAX_KEEPING = 8, 2, 256  # threads that recall, threads that keep, exchanges that wait for one
+PASSING = frozenset({408, 429})  # statuses of upstream's, beside those from 500, that say nothing against the request
 PAUSES = (0.2, 1.0, 5.0)  # seconds until an exchange that could not be kept is tried again
 PATHS = {"/v1/chat/completions": CHAT, "/v1/responses": RESPONSES, "/v1/messages": MESSAGES}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -218,12 +220,12 @@ class _Relay(Response):
             answer = await self._upstream.client.send(self._call, stream=True)
         except httpx2.TransportError as error:
             status = 504 if isinstance(error, httpx2.TimeoutException) else 502
+            self._keep_said()
             told = f"The upstream {self._upstream} does not answer ({type(error).__name__}). Is it running?"
             await _refused(self._api, status, told, **self._remarked(scope))(scope, receive, send)
             return
         except anyio.get_cancelled_exc_class():  # the client left before there was an answer: what was said was said
-            if self._exchange is not None:
-                self._proxy.keep(self._exchange, self._api, b"", "", "")
+            self._keep_said()
             raise
         is_kept = self._exchange is not None and answer.is_success
         if is_kept and self._exchange is not None:
@@ -242,8 +244,15 @@ class _Relay(Response):
             if is_kept and self._exchange is not None:
                 kind, coding = (answer.headers.get(name, "") for name in ("content-type", "content-encoding"))
                 self._proxy.keep(self._exchange, self._api, bytes(seen), kind, coding)
+            elif answer.is_server_error or answer.status_code in PASSING:
+                self._keep_said()
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
+
+    def _keep_said(self) -> None:
+        """What was said was said, though nobody answered."""
+        if self._exchange is not None:
+            self._proxy.keep(self._exchange, self._api, b"", "", "")
 
     def _told(self, answer: httpx2.Response, scope: Scope) -> list[tuple[bytes, bytes]]:
         return _encoded([*Upstream.answered(answer.headers.multi_items()), *self._remarked(scope).items()])

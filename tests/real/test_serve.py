@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -112,6 +113,33 @@ def test_a_list_shows_one_moment_whatever_is_written_meanwhile(server: Server) -
     assert seen == ids
     assert "no cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=")["detail"]
     assert "in the cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=", user="ana")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "told"),
+    [
+        ({}, b'{"user": "ann", "user": "bob"}', "'user' stands more than once"),
+        ({}, b'{"where": {"a": {"x": 1, "x": 2}}}', "'x' stands more than once"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b'{"user": "ann"}'), "without Content-Encoding"),
+        ({"Content-Encoding": "br"}, b'{"user": "ann"}', "without Content-Encoding"),
+    ],
+)
+def test_a_body_that_can_be_read_in_two_ways_is_refused(server: Server, headers: dict[str, str], body: bytes, told: str) -> None:
+    """Who says twice whose memory it is would be answered for one of them."""
+    server.call("cubes/two-ways/add", messages="The house is blue.", user="bob")
+    for path in ("api/cubes/two-ways/erase", "api/cubes/two-ways/list", "v3/memories/"):
+        assert told in server.http.post(f"/{path}", content=body, headers=headers).text, path
+    assert server.call("cubes/two-ways/list", user="bob")["items"]
+    if headers:
+        answer = server.http.post("/api/cubes/two-ways/import_file?name=a.json", content=body, headers=headers)
+        assert told in problem(answer, 422)["detail"]
+
+
+def test_a_write_has_one_idempotency_key(server: Server) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    for path, body in (("api/cubes/two-keys/add", {}), ("v3/memories/add/", {"user_id": "ann"})):
+        answer = server.http.post(f"/{path}", json={"messages": "The house is blue.", **body}, headers=headers)
+        assert answer.status_code == 422 and "several" in answer.text
 
 
 def test_a_call_takes_one_use_of_a_counted_grant(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from loci.errors import Invalid, LociError, Missing, Unsupported
 from loci.infrastructure import uses
 from loci.server.cursors import CURSOR, begun, cursor_of
 from loci.server.problems import OtherMethod, beside, encoded, problem
-from loci.server.rest import KEY, VERB, fields, made, opened
+from loci.server.rest import VERB, fields, given_key, made, opened
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ASIDE = frozenset({
@@ -111,7 +111,7 @@ class Mem0:
                     f"{request.method} is not for this address; it takes {', '.join(acts)}. Nothing was done.", ", ".join(acts)
                 )
             query, address = _read(request.query_params), unquote(request.scope["raw_path"].decode("latin-1").removesuffix("/"))
-            call = Call(request.path_params, query, await fields(request), request.url, address, request.headers.get(KEY), [])
+            call = Call(request.path_params, query, await fields(request), request.url, address, given_key(request), [])
             if call.key is not None and act in KEYLESS:
                 raise Invalid("An Idempotency-Key is for adding; this call takes none. Nothing was done.")
             return await self._run(lambda: self._made(request, act, call))

@@ -50,6 +50,7 @@ COMMANDS = {
 }
 NOT_COMMANDS = {
     "acting",
+    "as_read",
     "authenticate",
     "call",
     "close",
@@ -65,6 +66,7 @@ NOT_COMMANDS = {
     "prepare",
     "rank",
     "quoted",
+    "walk",
     "within",
 }
 

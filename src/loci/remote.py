@@ -36,11 +36,11 @@ from loci.system.once import REPEATABLE
 from loci.system.table import READING, STAYING, VAULT_READING, VAULT_STAYING, VAULT_WRITING, WRITING
 from loci.text.metadata import checked
 from loci.text.plain import sent
-from loci.types import Memory
+from loci.types import Memory, Record
 
 SECONDS = 600.0  # that an answer is waited for
 SECONDS_IDLE = 3.0  # after which a connection is taken for closed
-LISTED, PAGE = 100, 1_000  # memories that `list` answers with if it is not told how many, and that come at a time
+LISTED, PAGE = 100, 1_000  # memories, or records, that are answered with where no limit is given, and that come at a time
 JSON = {"Content-Type": "application/json"}
 NOT_OURS = "What answered with {} is no `loci serve`: {!r}."
 EVENTS = {"Accept": "text/event-stream"}
@@ -161,6 +161,23 @@ class _Remote:
             return self._link.post(f"{self._path}/{verb}", fields, headers, is_safe=is_safe or bool(headers))
         return self._followed(self._link.events(f"{self._path}/{verb}", json.dumps(fields).encode(), {**JSON, **headers}), progress)
 
+    def _pages(self, verb: str, asked: Mapping[str, Any], limit: int, most: int | None = None) -> Iterator[Sequence[Any]]:
+        """What a verb lists, up to a limit, a page of at ``most`` so many at a time."""
+        left, most = inputs.number(limit, "limit", 0, inputs.MAX_PAGE), most or PAGE
+        page = {**_spoken(asked), "limit": min(left, most)}
+        while True:
+            answer = self._call(verb, page, None, is_safe=True)
+            yield answer["items"]
+            left -= len(answer["items"])
+            if left <= 0 or "next" not in answer:
+                return
+            page = {"cursor": answer["next"], "limit": min(left, most)}
+
+    def _logged(self, asked: Mapping[str, Any], limit: int) -> Sequence[Record]:
+        """Records, oldest first: its pages go back."""
+        pages = [typed(Sequence[Record], page) for page in self._pages("log", asked, limit)]
+        return [record for page in reversed(pages) for record in page]
+
     @staticmethod
     def _followed(events: Iterator[tuple[str, Any]], progress: Progress) -> Any:
         """The answer; who waits for it is told how far it is."""
@@ -182,6 +199,10 @@ class RemoteSystem(_Remote):
     def close(self) -> None:
         """Closes the connections; the vault stays open where it is."""
         self._link.close()
+
+    def log(self, *, limit: int = LISTED, **asked: Any) -> Sequence[Record]:
+        """As `System.log`; a long one comes page by page."""
+        return self._logged(_named(System.log, (), asked), limit)
 
     def __enter__(self) -> Self:
         return self
@@ -206,15 +227,18 @@ class RemoteCube(_Remote):
 
     def list(self, *, limit: int = LISTED, **asked: Any) -> list[Memory]:
         """As `Cube.list`; a long one comes page by page, all of one moment."""
-        left, found = inputs.number(limit, "limit", 0, inputs.MAX_PAGE), list[Memory]()
-        page = {**_spoken(_named(Cube.list, (), asked)), "limit": min(left, PAGE)}
-        while True:
-            answer = self._call("list", page, None, is_safe=True)
-            found += typed(list[Memory], answer["items"])
-            left -= len(answer["items"])
-            if left <= 0 or "next" not in answer:
-                return found
-            page = {"cursor": answer["next"], "limit": min(left, PAGE)}
+        pages = self._pages("list", _named(Cube.list, (), asked), limit)
+        return [memory for page in pages for memory in typed(list[Memory], page)]
+
+    def walk(self, *, step: int = PAGE, **asked: Any) -> Iterator[Memory]:
+        """As `Cube.walk`; no more than a page at a time."""
+        most = min(inputs.number(step, "step", 1, inputs.MAX_PAGE), PAGE)
+        for page in self._pages("list", _named(Cube.list, (), asked), inputs.MAX_PAGE, most):
+            yield from typed(list[Memory], page)
+
+    def log(self, *, limit: int = LISTED, **asked: Any) -> Sequence[Record]:
+        """As `Cube.log`; a long one comes page by page."""
+        return self._logged(_named(Cube.log, (), asked), limit)
 
     def generate(self, question: Any, **asked: Any) -> Generation:
         """As `Cube.generate`: its pieces come as the model makes them."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import apsw
 
-from loci.drivers.sqlite.schema import FOLLOWING, METADATA, RELATIONS, REQUESTS, STEPS
+from loci.drivers.sqlite.schema import FOLLOWING, HELD, METADATA, RELATIONS, REQUESTS, STEPS
 
 UNDOING: dict[object, str] = {
+    HELD: "DROP TRIGGER held_more; DROP TRIGGER held_less; DROP TABLE held",
     RELATIONS: "DROP INDEX claims_with_relation; ALTER TABLE claims DROP COLUMN relation",
     FOLLOWING: "DROP INDEX versions_by_former",
     METADATA: "DROP INDEX contents_with_metadata; ALTER TABLE contents DROP COLUMN metadata",

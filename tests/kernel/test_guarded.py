@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
+import apsw
 import pytest
 from tests.conftest import MoodyReader
 
 from loci import Message, Outcome
+from loci.drivers.sqlite.schema import HELD, STEPS
 from loci.errors import Invalid, OverQuota, ReadOnly, Refused
 from loci.system import Cube
 from loci.wire import MemOS
 
 SECRET = "gh" + "p_" + "aB3" * 12
 MAIL = "ann.smith@example.org"
+START = datetime(2026, 5, 2, 9, tzinfo=UTC)
 
 
 def everywhere(memory: MemOS) -> bytes:
@@ -64,6 +69,57 @@ def test_a_quota_counts_a_users_messages(cube: Cube) -> None:
     assert len(cube.list(user="ann")) == 2 and cube.add("Mine.", user="bob").ids
     cube.erase(cube.list(user="ann")[0].id)
     assert cube.add("A third thing.", user="ann").ids
+
+
+def numbers(cube: Cube) -> dict[str | None, int]:
+    """What a quota goes by."""
+    with cube._store.write(START) as tx:
+        found = {user: tx.count_of(user) for user in ("ann", "bob", None)}
+    assert found == {user: sum(source.scope.user == user for source in cube._store.sources()) for user in found}
+    return found
+
+
+def test_a_quota_goes_by_what_is_in_the_journal_whatever_became_of_it(memory: MemOS, tmp_path: Path) -> None:
+    cube = memory.cube("main")
+    said = [Message("user", f"Thing {n} is blue.") for n in range(5)]
+    cube.add(said, user="ann")
+    cube.add([*said, *said[:2]], user="ann")
+    cube.add(said[:2], user="bob")
+    cube.add(said[:1])
+    assert numbers(cube) == {"ann": 7, "bob": 2, None: 1}
+    cube.forget(cube.list(user="ann")[0].id)
+    with pytest.raises(Invalid), cube._store.write(START) as tx:
+        tx.remove([cube._store.sources()[0].id])
+        raise Invalid("It was undone.")
+    assert numbers(cube) == {"ann": 7, "bob": 2, None: 1}, "what is forgotten is there still, and what was undone never was"
+    file = tmp_path / "out.jsonl"
+    cube.export(file)
+    memory.cube("copy").import_file(file)
+    assert numbers(memory.cube("copy"))["bob"] == 2
+    branch = cube.branch("before")
+    cube.erase(cube.list(user="ann")[1].id)
+    cube.erase(user="bob")
+    assert numbers(cube) == {"ann": 6, "bob": 0, None: 1} and numbers(branch)["bob"] == 2
+    assert cube.verify().is_clean
+    db = apsw.Connection(str(cube._store.path))
+    db.execute("UPDATE held SET messages = 1 WHERE messages = 6")
+    db.close()
+    assert any("quota" in fault.what for fault in cube.verify().faults)
+
+
+def test_a_cube_of_before_counts_what_it_holds(memory: MemOS, tmp_path: Path, open_vault: Callable[..., MemOS]) -> None:
+    cube = memory.cube("main")
+    cube.add([Message("user", f"Thing {n} is blue.") for n in range(3)], user="ann")
+    path = cube._store.path
+    memory.close()
+    db = apsw.Connection(str(path))
+    db.execute(f"DROP TRIGGER held_more; DROP TRIGGER held_less; DROP TABLE held; PRAGMA user_version={STEPS.index(HELD)}")
+    db.close()
+    cube = open_vault().cube("main")
+    assert numbers(cube) == {"ann": 3, "bob": 0, None: 0} and cube.verify().is_clean
+    cube.protect(quota=3)
+    with pytest.raises(OverQuota):
+        cube.add("A fourth thing.", user="ann")
 
 
 def test_a_read_only_cube_takes_nothing_in(cube: Cube) -> None:

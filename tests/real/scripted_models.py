@@ -41,6 +41,7 @@ class Script:
     late: threading.Event | None = None
     gate: threading.Event | None = None
     ends: bool = True
+    id: str = "resp_1"  # of a response
 
 
 class Models(ThreadingHTTPServer):
@@ -189,7 +190,7 @@ def _response(script: Script, status: str = "completed") -> dict[str, Any]:
         "tool_choice": "auto",
         "tools": [],
     }
-    return {"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": status, "output": output, **rest}
+    return {"id": script.id, "object": "response", "created_at": 1, "model": "m", "status": status, "output": output, **rest}
 
 
 def _response_events(script: Script) -> list[bytes]:

@@ -41,10 +41,12 @@ NOT_VERBS = {
     "close",
     "baselines",
     "acting",
+    "as_read",
     "once",
     "conversation",
     "prepare",
     "kept",
+    "walk",
 }  # fmt: skip  (plumbing of the Python door)
 SPELLED = {
     "import": "import_file", "why-not": "why_not", "kv list": "activations", "kv inspect": "activation", "kv drop": "deactivate", "kv profile": "profile", "kv server": "server", "kv write-off": "write_off",

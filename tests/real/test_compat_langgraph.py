@@ -160,6 +160,18 @@ def test_pages_are_what_is_there_each_once(store: LociStore) -> None:
         store.search((), offset=-1)
 
 
+def test_what_is_put_between_two_pages_moves_nothing(store: LociStore) -> None:
+    for place in range(5):
+        store.put(("n",), f"k{place}", {"place": place})
+    first = store.search(("n",), limit=3)
+    store.put(("n",), "k5", {"place": 5})
+    store.put(("n",), "k0", {"place": 0, "again": True})
+    rest = store.search(("n",), limit=9, offset=3)
+    assert [item.key for item in (*first, *rest)] == [f"k{place}" for place in range(6)], (
+        "oldest first, and a further version stays where it was"
+    )
+
+
 @pytest.mark.parametrize("namespace", [(), ("a.b",), ("",), ("langgraph", "x"), (1,), ("a\0",)])
 def test_a_namespace_that_is_none_is_refused_as_there(store: LociStore, namespace: Any) -> None:
     with pytest.raises(InvalidNamespaceError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import inspect
 import json
@@ -233,12 +234,12 @@ def test_a_tool_has_the_fields_of_its_verb_here_and_at_the_command_line(here: Ho
         del parameters["self"]
         fields = {RENAMED.get(p, p) if verb == "update" else p for p in parameters}
         schema = listed[name].input_schema
-        assert set(schema["properties"]) == fields | {"cube"} | ({"if_version"} if verb == "update" else set())
+        assert set(schema["properties"]) == fields | {"cube"} | {"update": {"if_version"}, "list": {"cursor"}}.get(verb, set())
         needed = {RENAMED.get(p, p) if verb == "update" else p for p, one in parameters.items() if one.default is inspect.Parameter.empty}
         assert set(schema["required"]) == needed and schema["additionalProperties"] is False
         found = root.get_command(context, verb)
         assert found is not None and verb in COMMANDS
-        assert set(schema["properties"]) - {"cube", "messages"} <= {p.name for p in found.params}, name
+        assert set(schema["properties"]) - {"cube", "messages", "cursor"} <= {p.name for p in found.params}, name
     assert set().union(*(set(tool.input_schema["properties"]) for tool in listed.values())) == set(MEANINGS), (
         "each field has its line of meaning"
     )
@@ -290,12 +291,29 @@ def test_a_life_of_a_memory(here: Host) -> None:
     assert len(here.call("memory_history", id=id)["versions"]) == 2, "what was forgotten can be looked up, and restored"
 
 
-def test_a_list_comes_in_pages(here: Host) -> None:
-    here.call("add_memory", messages=[{"role": "user", "text": f"Kettle {n} whistles."} for n in range(5)], user="dee")
-    first = here.call("list_memories", user="dee", limit=3)
-    rest = here.call("list_memories", user="dee", limit=3, offset=first["next_offset"])
-    assert [len(page["memories"]) for page in (first, rest)] == [3, 2] and "next_offset" not in rest
-    assert [line.text for page in (first, rest) for line in parse(page["text"])] == [f"Kettle {n} whistles." for n in range(5)]
+def test_a_list_comes_in_pages_whatever_is_done_meanwhile(here: Host) -> None:
+    ids = here.call("add_memory", messages=[{"role": "user", "text": f"Kettle {n} whistles."} for n in range(5)], user="dee")["ids"]
+    first = here.call("list_memories", user="dee", limit=2)
+    here.call("delete_memory", id=ids[0])
+    here.call("add_memory", messages="Kettle 5 whistles.", user="dee")
+    second = here.call("list_memories", cursor=first["next"])
+    third = here.call("list_memories", cursor=second["next"], user="dee", limit=10)
+    assert [line.text for page in (first, second, third) for line in parse(page["text"])] == [f"Kettle {n} whistles." for n in range(5)]
+    assert "next" not in third and len(here.call("list_memories", user="dee", limit=2, offset=3)["memories"]) == 2
+    assert here.fails("list_memories", cursor=first["next"], user="cai")[0] == "invalid"
+    assert here.fails("list_memories", cursor="bm8=")[0] == here.fails("list_memories", cursor=first["next"], offset=2)[0] == "invalid"
+
+
+def test_a_cursor_opens_nothing(tmp_path: Path) -> None:
+    """It is the caller's text: what a server was opened on holds for what it says too."""
+    with MemOS.open(tmp_path, embedder="none") as memory:
+        memory.cube("main").add("I live in Braga.", user="cai")
+        memory.cube("other").add("I live in Faro.", user="dee")
+    with over_stdio(tmp_path, "--user", "dee", "--cube", "main") as bound:
+        for asked in ({"user": "cai"}, {"cube": "other"}, {"cursor": "x"}, {"user": "dee", "nothing": 1}):
+            told = {"asked": asked, "moment": "2100-01-01T00:00:00+00:00", "after": 0}
+            cursor = base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+            assert bound.fails("list_memories", cursor=cursor)[0] in ("denied", "invalid"), asked
 
 
 def test_limits_of_a_search_reach_the_verb(here: Host) -> None:

@@ -156,6 +156,20 @@ def test_next_is_followed_with_the_body_of_before(server: Server) -> None:
     assert texts(server.http.post(page["next"], json=body).json()) == ["Cup 2 is full."]
 
 
+def test_next_passes_over_nothing_whatever_is_done_meanwhile(client: Any) -> None:
+    ids = [client.add(f"Bowl {n} is blue.", user_id="moving")["results"][0]["id"] for n in range(6)]
+    page, seen = client.get_all(filters={"user_id": "moving"}, page=1, page_size=2), list[str]()
+    while True:
+        seen += texts(page)
+        if page["next"] is None:
+            break
+        client.delete(ids.pop(0))
+        client.add(f"Plate {len(seen)} is white.", user_id="moving")
+        page = client.client.post(page["next"], json={"filters": {"user_id": "moving"}, "page": 1, "page_size": 2}).json()
+    assert seen == [f"Bowl {n} is blue." for n in range(6)]
+    assert "no cursor" in str(failed(lambda: client.get_all(filters={"user_id": "moving"}, cursor="bm8=")))
+
+
 def test_days_narrow_a_list(client: Any) -> None:
     client.add("I ate figs.", user_id="days", timestamp=1_700_000_000)  # 2023-11-14T22:13:20Z
     for named, count in (

@@ -622,16 +622,26 @@ def test_what_is_no_conversation_is_for_upstream_to_refuse(house: House) -> None
         assert answer.headers["x-loci-memory"] == "failed; code=invalid"
 
 
-def test_errors_of_upstream_come_as_they_are_and_are_no_exchange(house: House) -> None:
-    error = b'{"error": {"message": "slow down", "type": "rate_limit", "code": "rate"}}'
-    house.models.scripts = [Script(status=429, error=error, headers={"Retry-After": "7"})]
-    with pytest.raises(openai.RateLimitError, match="slow down") as refused:
-        ask(house, "Where do I live?")
-    assert refused.value.response.headers["retry-after"] == "7" and refused.value.response.content == error
-    with pytest.raises(anthropic.RateLimitError):
-        house.anthropic.messages.create(model="m", max_tokens=5, messages=[{"role": "user", "content": "x"}])
+@pytest.mark.parametrize(
+    ("status", "is_said"), [(400, False), (401, False), (422, False), (429, True), (500, True), (503, True), (529, True)]
+)
+def test_errors_of_upstream_come_as_they_are(house: House, status: int, is_said: bool) -> None:
+    """What the user said is kept where the upstream failed; what it refused is a request that its sender has to mend."""
+    error = b'{"error": {"message": "not now", "type": "trouble", "code": "rate"}}'
+    house.models.scripts = [Script(status=status, error=error, headers={"Retry-After": "7"})]
+    with pytest.raises(openai.APIStatusError, match="not now") as refused:
+        ask(house, "I am vegetarian.")
+    assert refused.value.status_code == status and refused.value.response.headers["retry-after"] == "7"
+    assert refused.value.response.content == error
+    with pytest.raises(anthropic.APIStatusError):
+        house.anthropic.messages.create(
+            model="m", max_tokens=5, messages=[{"role": "user", "content": "I am vegetarian."}], metadata={"user_id": "ann"}
+        )
     time.sleep(0.2)
-    assert house.kept(0) == []
+    assert house.kept(int(is_said)) == [("user", "I am vegetarian.")] * is_said, "once, whoever tried again"
+    house.models.scripts = [Script("Noted.")]
+    ask(house, "I am vegetarian.")
+    assert house.kept(2) == [("user", "I am vegetarian."), ("assistant", "Noted.")] and not house.proxy.unkept
 
 
 def test_an_upstream_that_is_not_there(tmp_path: Path, models: Models) -> None:
@@ -645,7 +655,16 @@ def test_an_upstream_that_is_not_there(tmp_path: Path, models: Models) -> None:
         with pytest.raises(anthropic.InternalServerError, match="does not answer") as other:
             house.anthropic.messages.create(model="m", max_tokens=5, messages=[{"role": "user", "content": "x"}])
         assert other.value.status_code == 502 and other.value.body["type"] == "error"  # type: ignore[index]
-        assert house.cube.list(user="ann") == []
+        assert house.kept(1) == [("user", "Where do I live?")] and house.kept(1, None)[-1] == ("user", "x"), "what was said was said"
+        assert (
+            house.post(
+                "/v1/chat/completions",
+                {"model": "m", "user": "ann", "messages": [{"role": "user", "content": "Not this."}]},
+                x_loci_memory="recall",
+            ).status_code
+            == 502
+        )
+        assert house.kept(1) == [("user", "Where do I live?")]
 
 
 def test_no_upstream_is_a_problem_that_says_what_to_do(tmp_path: Path) -> None:

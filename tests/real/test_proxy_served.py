@@ -76,6 +76,55 @@ def test_with_keys_each_application_has_its_own_memory_and_the_servers_key_stays
     assert words(tmp_path / "vault") == ["Where do I live?", "Noted."] and words(tmp_path / "vault", "bob") == ["I live in Ghent."]
 
 
+SECRET = "My safe opens with 4711."
+FOLLOWING = {
+    "as the client says it": '{"model": "m", "input": "What did I say?", "previous_response_id": "resp_of_ann"}',
+    "as another spelling of JSON": '{"model": "m", "input": "What did I say?", "previous\\u005fresponse_id": "resp\\u005fof_ann"}',
+    "twice": '{"model": "m", "input": "What did I say?", "previous_response_id": "resp_of_ann", "previous_response_id": null}',
+    "as a conversation": '{"model": "m", "input": "What did I say?", "conversation": "conv_of_ann"}',
+    "as an object": '{"model": "m", "input": "What did I say?", "conversation": {"id": "conv_of_ann", "id": "x"}}',
+    "in a stream": '{"model": "m", "input": "What did I say?", "stream": true, "previous_response_id": "resp_of_ann"}',
+}
+
+
+@pytest.mark.parametrize("memory_of", ["the same user", "users of their own"])
+def test_nobody_goes_on_from_an_answer_that_another_was_given(tmp_path: Path, models: Models, memory_of: str) -> None:
+    """What upstream keeps is one account's: a name out of a log would open it."""
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        memory.cube("main")
+        keys = {}
+        for name in ("ann", "bob"):
+            memory.grant(name, Role.WRITER, cube="main", user="both" if memory_of == "the same user" else name)
+            keys[name] = memory.issue_key(name, user="both" if memory_of == "the same user" else name)[1]
+    models.scripts = [Script("Noted.", id="resp_of_ann"), Script("In a conversation.", id="resp_2"), Script("It is 4711.", id="resp_3")]
+    settings = {
+        "LOCI_UPSTREAM": models.url,
+        "LOCI_UPSTREAM_KEY_VARIABLE": "SECRET",
+        "SECRET": "sk-of-the-server",
+        "LOCI_CACHE": str(tmp_path / "cache"),
+    }
+    with serving(tmp_path / "vault", **settings) as server:
+        ann, bob = (openai.OpenAI(base_url=f"{server.url}/v1", api_key=keys[name], max_retries=0) for name in ("ann", "bob"))
+        first = ann.responses.create(model="m", input=SECRET, extra_headers={"X-Loci-Memory": "off"})
+        ann.responses.create(model="m", input="And I said:", conversation="conv_of_ann")
+    with serving(tmp_path / "vault", **settings) as server:  # after a restart, too
+        ann, bob = (openai.OpenAI(base_url=f"{server.url}/v1", api_key=keys[name], max_retries=0) for name in ("ann", "bob"))
+        with pytest.raises(openai.NotFoundError, match="no answer"):
+            bob.responses.create(model="m", input="What did I say?", previous_response_id=first.id)
+        for headers in ({}, {"X-Loci-Memory": "off"}):
+            for body in FOLLOWING.values():
+                answer = server.http.post("/v1/responses", content=body, headers={"Authorization": f"Bearer {keys['bob']}", **headers})
+                assert answer.status_code == 404 and answer.json()["error"]["type"] == "invalid_request_error", body
+        own = {"Authorization": "Bearer sk-anything", "X-Loci-Key": keys["bob"]}
+        assert server.http.get("/v1/responses/resp_of_ann", headers=own).status_code == 404
+        assert len(models.calls) == 2, "nothing of it went on"
+        assert ann.responses.create(model="m", input="What did I say?", previous_response_id=first.id).output_text == "It is 4711."
+        bob.responses.create(model="m", input="Hello.", previous_response_id="resp_of_nobody")
+        assert models.calls[-1].body["previous_response_id"] == "resp_of_nobody", "what is not known is upstream's to refuse"
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "cache").rglob("answers/*.json"))
+    assert kept and b"ann" not in kept
+
+
 def test_an_interrupt_ends_no_answer_and_what_was_said_is_kept(tmp_path: Path, models: Models) -> None:
     gate = threading.Event()
     models.scripts = [Script("You told me that you live in Porto by the river.", gate=gate)]

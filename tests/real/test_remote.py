@@ -58,8 +58,36 @@ def test_every_verb_is_there_with_its_own_signature() -> None:
     for kind, remote, staying in ((Cube, RemoteCube, table.STAYING), (System, RemoteSystem, table.VAULT_STAYING)):
         verbs = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
         assert verbs <= set(dir(remote))
-        for verb in verbs - set(staying) - {"list", "generate", "export", "import_file"}:
+        for verb in verbs - set(staying) - {"list", "log", "generate", "export", "import_file"}:
             assert inspect.signature(getattr(remote, verb)) == inspect.signature(getattr(kind, verb)), verb
+
+
+def test_a_long_log_comes_whole_and_in_order(memory: System, cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More records than come in one answer."""
+    monkeypatch.setattr(loci.remote, "PAGE", 4)
+    for n in range(30):
+        cube.protect(quota=n + 100)
+    last = cube.log(limit=1)[0].seq
+    assert [record.seq for record in cube.log(limit=500)] == list(range(1, last + 1))
+    assert [record.seq for record in cube.log(limit=9, before=last)] == list(range(last - 9, last))
+    assert [record.seq for record in cube.log(limit=2, verb="protect")] == [last - 1, last] and cube.log(limit=0) == []
+    for n in range(9):
+        memory.grant(f"guest {n}", "reader", cube="main")
+    assert len([record for record in memory.log(limit=500) if record.object and record.verb == "grant"]) >= 9
+
+
+def test_a_walk_shows_each_memory_once_whatever_is_done_meanwhile(cube: Cube) -> None:
+    ids = cube.add([Message("user", f"House {n} is blue.") for n in range(9)], user="ana").ids
+    seen = []
+    for memory in cube.walk(step=2, user="ana"):
+        seen.append(memory.id)
+        if len(seen) == 4:
+            cube.erase(ids[1])
+            cube.forget(ids[2])
+            cube.add("House 9 is blue.", user="ana")
+            cube.erase(ids[7])
+    assert seen == [id for id in ids if id != ids[7]]
+    assert [memory.id for memory in cube.walk(user="nobody")] == []
 
 
 def test_what_is_remembered_is_found_corrected_and_explained(cube: Cube) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -112,6 +113,77 @@ def test_a_list_shows_one_moment_whatever_is_written_meanwhile(server: Server) -
     assert seen == ids
     assert "no cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=")["detail"]
     assert "in the cursor" in server.fails("cubes/pages/list", 422, cursor="bm8=", user="ana")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "told"),
+    [
+        ({}, b'{"user": "ann", "user": "bob"}', "'user' stands more than once"),
+        ({}, b'{"where": {"a": {"x": 1, "x": 2}}}', "'x' stands more than once"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b'{"user": "ann"}'), "without Content-Encoding"),
+        ({"Content-Encoding": "br"}, b'{"user": "ann"}', "without Content-Encoding"),
+    ],
+)
+def test_a_body_that_can_be_read_in_two_ways_is_refused(server: Server, headers: dict[str, str], body: bytes, told: str) -> None:
+    """Who says twice whose memory it is would be answered for one of them."""
+    server.call("cubes/two-ways/add", messages="The house is blue.", user="bob")
+    for path in ("api/cubes/two-ways/erase", "api/cubes/two-ways/list", "v3/memories/"):
+        assert told in server.http.post(f"/{path}", content=body, headers=headers).text, path
+    assert server.call("cubes/two-ways/list", user="bob")["items"]
+    if headers:
+        answer = server.http.post("/api/cubes/two-ways/import_file?name=a.json", content=body, headers=headers)
+        assert told in problem(answer, 422)["detail"]
+
+
+def test_a_write_has_one_idempotency_key(server: Server) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    for path, body in (("api/cubes/two-keys/add", {}), ("v3/memories/add/", {"user_id": "ann"})):
+        answer = server.http.post(f"/{path}", json={"messages": "The house is blue.", **body}, headers=headers)
+        assert answer.status_code == 422 and "several" in answer.text
+
+
+def test_a_call_takes_one_use_of_a_counted_grant(tmp_path: Path) -> None:
+    """However many verbs the door asks for it."""
+    with MemOS.open(tmp_path / "vault", embedder="none") as memory:
+        id = memory.cube("main").add("The house is blue.", user="ann").ids[0]
+        memory.grant("ann", "owner", cube="main", user="ann", uses=3)
+        key = memory.issue_key("ann")[1]
+        with serving(tmp_path / "vault", key=key) as served:
+            assert served.fails("cubes/main/update", 404, id=id, text="The house is red.", if_version=9)
+            ask = {"json": {"id": id, "text": "The house is red.", "if_version": 1}, "headers": {"Idempotency-Key": "one"}}
+            answers = [served.http.post("/api/cubes/main/update", **ask) for _ in range(3)]  # type: ignore[arg-type]
+            assert {answer.status_code for answer in answers} == {200} and answers[0].json() == answers[2].json()
+            assert memory.grants()[-1].uses == 2
+            assert served.http.post("/v3/memories/", json={"filters": {"user_id": "ann"}, "page_size": 1}).json()["count"] == 1
+            assert memory.grants()[-1].uses == 1, "a list and a count"
+
+
+def test_a_log_is_read_page_by_page_whatever_is_done_meanwhile(server: Server) -> None:
+    cube = "cubes/log-pages"
+    ids = [server.call(f"{cube}/add", messages=f"House {n} is blue.")["ids"][0] for n in range(9)]
+    before = [record["seq"] for record in server.call(f"{cube}/log", limit=1000)["items"]]
+    page, seen = server.call(f"{cube}/log", limit=4), list[int]()
+    while True:
+        assert len(page["items"]) <= 4 and len(seen) < 50
+        seen = [record["seq"] for record in page["items"]] + seen
+        if "next" not in page:
+            break
+        server.call(f"{cube}/add", messages=f"Garden {len(seen)} is large.")
+        if ids:
+            server.call(f"{cube}/erase", id=ids.pop())
+        page = server.call(f"{cube}/log", cursor=page["next"])
+    assert seen[: len(before)] == before == list(range(1, len(before) + 1)), "nothing is lost, nothing comes twice"
+    only = server.call(f"{cube}/log", verb="erase", limit=1)
+    assert [r["verb"] for r in server.call(f"{cube}/log", cursor=only["next"])["items"]] == ["erase"], "the cursor knows what was asked"
+    assert server.call(f"{cube}/log", before=2)["items"][-1]["seq"] == 1 and "next" not in server.call(f"{cube}/log", before=2)
+    lists = server.call(f"{cube}/list", limit=1)["next"]
+    assert "no cursor" in server.fails(f"{cube}/log", 422, cursor=lists)["detail"]
+    assert "no cursor" in server.fails(f"{cube}/list", 422, cursor=only["next"])["detail"]
+    assert "before" in server.fails(f"{cube}/log", 422, before=0)["detail"]
+    for n in range(3):
+        server.call("grant", principal=f"guest {n}", role="reader", cube="log-pages")
+    vault = server.call("log", limit=2)
+    assert vault["items"][0]["seq"] - 1 == server.call("log", cursor=vault["next"])["items"][-1]["seq"]
 
 
 @pytest.mark.parametrize("is_gone", ["erased", "run out", "last erased"])

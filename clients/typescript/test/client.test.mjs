@@ -65,6 +65,17 @@ test("a file goes in, a cube comes out, and events are told", async () => {
   }, (error) => error instanceof LociError && error.code === "unsupported");
 });
 
+test("a log is read page by page, whatever is done meanwhile", async () => {
+  const cube = memory.cube("logged"), seen = [];
+  for (let n = 0; n < 5; n += 1) await cube.add({ messages: `House ${n} is blue.` });
+  for (let cursor, page; !page || cursor; cursor = page.next) {
+    page = await cube.log(cursor ? { cursor } : { limit: 2 });
+    seen.unshift(...page.items.map((record) => record.seq));
+    await cube.add({ messages: `Garden ${seen.length} is large.` });
+  }
+  assert.deepEqual(seen, seen.map((_, place) => place + 1));
+});
+
 test("a key says who asks", async () => {
   await assert.rejects(connect(LOCI_TEST_LOCKED).cubes(), (error) => error.status === 401);
   const mine = connect(LOCI_TEST_LOCKED, { key: LOCI_TEST_KEY }).cube("main");

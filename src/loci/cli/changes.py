@@ -10,7 +10,7 @@ import click
 
 from loci.cli.place import Place, reading, verb
 from loci.cli.values import JsonObject, VersionOrWhen, When, emit
-from loci.errors import Invalid, Missing
+from loci.errors import Invalid
 
 if TYPE_CHECKING:
     from loci.operation.erasure import Erased
@@ -45,9 +45,7 @@ def update(
 
     words, came = sys.stdin.read() if text == "-" else text, channel_of(channel)
     with place.open_cube(is_writing=True) as cube:
-        memory = id if if_version is None else next((m for m in cube.history(id) if m.version == if_version), None)
-        if memory is None:
-            raise Missing(f"Memory {id} has no version {if_version}; `loci history {id}` shows which it has.")
+        memory = id if if_version is None else cube.as_read(id, if_version)
         _answer(
             cube.update(memory, words, mode=mode, reason=reason, at=at, metadata=metadata, expires=expires, forever=forever, channel=came),
             as_json,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len, chop_cells
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from loci.types import Change, Memory, Receipt
 
 UNSEEN_WIDTH = 120  # columns where nobody is looking: a pipe or a file
+MEASURED = 500  # rows whose widths are looked at: a longer table is written as it comes
+NARROWEST = 8  # columns that a cell is folded into
+GAP = "   "
 LONGEST = 600  # characters of a text in a table; `get` and --json show all of it
 _HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 Cell = str | Text | None
@@ -69,14 +75,65 @@ def show(*things: RenderableType) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Sequence[str] = (), title: str = "") -> None:
-    """A table on stdout. Plain strings are made safe; columns named in ``right`` are aligned right and never wrapped."""
+    """A table on stdout. Plain strings are made safe; columns named in ``right`` are aligned right and never wrapped. A long one is written
+    as it comes."""
+    left = iter(rows)
+    first = list(islice(left, MEASURED + 1))
+    if len(first) > MEASURED:
+        _stream(columns, first, left, right, title)
+        return
     grid = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
     narrow = {*right, "when", "who", "id", "at", "verb", "outcome"}
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", no_wrap=column in narrow, overflow="fold")
-    for row in rows:
+    for row in first:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell or "")) for cell in row))
     console().print(grid)
+
+
+def _stream(
+    columns: Sequence[str], first: Sequence[Sequence[Cell]], left: Iterable[Sequence[Cell]], right: Sequence[str], title: str
+) -> None:
+    """A table whose columns are as wide as its ``first`` rows ask for, and the last takes what is left of the line; without colours."""
+    rows = ([_lines(cell) for cell in row] for row in chain(first, left))
+    seen = list(islice(rows, len(first)))
+    widths = [max(NARROWEST, *map(cell_len, (name, *(line for row in seen for line in row[place])))) for place, name in enumerate(columns)]
+    room = console().width - len(GAP) * (len(columns) - 1)
+    while (over := sum(widths) - room) > 0 and max(widths) > NARROWEST:
+        widest = widths.index(max(widths))
+        others = max((width for place, width in enumerate(widths) if place != widest), default=0)
+        widths[widest] = max(widths[widest] - over, min(others, widths[widest] - 1), NARROWEST)
+    widths[-1] = max(widths[-1], room - sum(widths[:-1]))
+    out = sys.stdout.write
+    head = [*([safe(title)] if title else []), *_row([[name] for name in columns], widths, columns, right)]
+    out("".join(f"{line}\n" for line in head))
+    out(f"{'─' * min(sum(widths) + len(GAP) * (len(columns) - 1), console().width)}\n")
+    for row in chain(seen, rows):
+        out("".join(f"{line}\n" for line in _row(row, widths, columns, right)))
+
+
+def _lines(cell: Cell) -> list[str]:
+    return (cell.plain if isinstance(cell, Text) else safe(cell or "")).splitlines() or [""]
+
+
+def _row(cells: Sequence[Sequence[str]], widths: Sequence[int], columns: Sequence[str], right: Sequence[str]) -> list[str]:
+    """The lines of a row: what is too long for its column goes on below."""
+    folded = [[piece for line in cell for piece in _folded(line, width)] for cell, width in zip(cells, widths, strict=True)]
+    shown = []
+    for place in range(max(map(len, folded))):
+        pieces = []
+        for column, cell, width in zip(columns, folded, widths, strict=True):
+            piece = cell[place] if place < len(cell) else ""
+            blank = " " * (width - cell_len(piece))
+            pieces.append(blank + piece if column in right else piece + blank)
+        shown.append(GAP.join(pieces).rstrip())
+    return shown
+
+
+def _folded(line: str, width: int) -> Sequence[str]:
+    if cell_len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width) if line.isascii() else chop_cells(line, width)
 
 
 def show_fields(named: Mapping[str, object]) -> None:
@@ -143,7 +200,7 @@ def lines(text: str, *, under: str) -> Text:
 
 def show_memories(memories: Sequence[Memory], *, title: str = "") -> None:
     """Memories, one a row: when it was said, by whom, what it is, the words."""
-    rows = [[day(m.at), m.speaker or m.origin.channel.value, m.type.value, body(m, remark=_standing(m))] for m in memories]
+    rows = ([day(m.at), m.speaker or m.origin.channel.value, m.type.value, body(m, remark=_standing(m))] for m in memories)
     show_table(["when", "who", "type", "memory"], rows, title=title)
 
 

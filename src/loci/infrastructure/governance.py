@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from loci.errors import Denied, LociError, Missing, ReadOnly, missing
+from loci.infrastructure import uses
 from loci.infrastructure.credentials import is_valid
 from loci.policy.access import (
     EVERYBODY,
@@ -109,7 +110,9 @@ class Governance:
         return self._grants(self.key) if self.is_live else []
 
     def _grants(self, key: Key | None) -> list[Grant]:
-        given = narrowed((OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY), key)
+        held = (OWNS,) if self.principal == OWNER else self.registry.grants(self.principal, EVERYBODY)
+        paid = [replace(grant, uses=grant.uses + 1) if grant.uses is not None and uses.is_paid(grant.id) else grant for grant in held]
+        given = narrowed(paid, key)
         for bounds in self.bounds:
             given = within(given, bounds)
         return given
@@ -166,7 +169,7 @@ class Governance:
         grants = (OWNS,) if self.is_owner else self.grants()
         now = self.clock.now()
         decision = self._explained(verb, scope, decide(self.principal, verb, scope, grants, now, self.is_writable, memory), now)
-        if decision.is_allowed and decision.spends is not None and not self.registry.spend(decision.spends):
+        if decision.is_allowed and decision.spends is not None and not uses.spend(self.registry, decision.spends):
             return Decision(False, f"grant {decision.spends} is used up")
         return decision
 

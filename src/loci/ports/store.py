@@ -347,6 +347,10 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
         has failed nothing of the whole is kept, whoever caught what it raised. What is read in it sees all of it, and nobody else does."""
 
     @property
+    def writes(self) -> int:
+        """How many transactions this thread has committed, or may have: where a commit fails, nobody knows."""
+
+    @property
     def is_writing(self) -> bool:
         """Whether this thread has a transaction open."""
 
@@ -442,9 +446,10 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
         """Distinct names of a source's column: user, agent, session or speaker."""
 
     def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
-        """The newest ``limit`` records of the audit log that match, oldest first."""
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
+        before: int | None = None,
+    ) -> list[Record]:  # fmt: skip
+        """The newest ``limit`` records of the audit log that match, of those before the number ``before``, oldest first."""
 
     def head(self) -> Head:
         """The last record of the audit log."""

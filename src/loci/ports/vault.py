@@ -62,6 +62,9 @@ class Registry(Protocol):
     def spend(self, id: str) -> bool:
         """Takes one use from a counted grant. False when none is left; two callers never get the same one."""
 
+    def give_back(self, id: str) -> None:
+        """Gives back a use that was taken, of a grant that is there still."""
+
     def issued(self) -> list[tuple[Key, Stretched]]:
         """Every key, oldest first."""
 
@@ -76,9 +79,10 @@ class Registry(Protocol):
         """Appends to the vault's own log, which is chained as a cube's is."""
 
     def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
-        """The newest ``limit`` records that match, oldest first."""
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
+        before: int | None = None,
+    ) -> list[Record]:  # fmt: skip
+        """The newest ``limit`` records that match, of those before the number ``before``, oldest first."""
 
     def head(self) -> Head: ...
 

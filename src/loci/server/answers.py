@@ -51,7 +51,7 @@ RECALL = _object(
     }, "text", "hits", "confidence",
 )  # fmt: skip
 MEMORY = _object({"text": TEXT, "memory": WHOLE}, "text", "memory")
-MEMORIES = _object({"text": TEXT, "memories": _list(BRIEF), "next_offset": {"type": "integer"}}, "text", "memories")
+MEMORIES = _object({"text": TEXT, "memories": _list(BRIEF), "next": {"type": "string"}}, "text", "memories")
 VERSIONS = _object({"text": TEXT, "versions": _list(WHOLE)}, "text", "versions")
 WHY = _object(
     {
@@ -78,11 +78,9 @@ def memory(found: Memory, _: Mapping[str, Any]) -> Answer:
     return {"text": fenced([_line(found)]), "memory": _whole(found, 1)}
 
 
-def memories(found: Sequence[Memory], asked: Mapping[str, Any]) -> Answer:
-    """A page of memories, and where the next begins, if there may be one."""
-    limit = asked["limit"]
-    more = {"next_offset": asked.get("offset", 0) + limit} if found and len(found) == limit else {}
-    return {"text": fenced([_line(one) for one in found]), "memories": [_brief(one, place) for place, one in enumerate(found, 1)], **more}
+def memories(found: Sequence[Memory], _: Mapping[str, Any]) -> Answer:
+    """A page of memories."""
+    return {"text": fenced([_line(one) for one in found]), "memories": [_brief(one, place) for place, one in enumerate(found, 1)]}
 
 
 def versions(found: Sequence[Memory], _: Mapping[str, Any]) -> Answer:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, get_origin, get_type_hints
 
-from loci.errors import Invalid, Missing, TooLarge
+from loci.errors import Invalid, TooLarge
+from loci.infrastructure import uses
 from loci.interface.inputs import Words
 from loci.interface.pipeline import Pipeline
 from loci.interface.typed import typed
+from loci.server.cursors import CURSOR, Begun, begun, listed, logged
 from loci.system import Cube, System
 from loci.system.activating import Generation
 from loci.system.once import REPEATABLE
@@ -24,10 +23,9 @@ from loci.types import Memory
 
 RENAMED = {"update": {"memory": "id"}}  # as at the command line: one word for what is changed and for what is looked up
 LEFT_OUT = frozenset({"progress", "sign", "signed_by"})  # it is told by events; and these name files of the machine
-PAGED = frozenset({"list"})
-PAGE, MAX_PAGE = 100, 1_000  # entries in one answer: where no limit is given, and at most
-CURSOR = "cursor"
-NO_CURSOR = "This is no cursor: hand back `next` as it was given, or leave it out to begin."
+LOG = "log"
+PAGED = frozenset({"list", LOG})
+MAX_PAGE = 1_000  # entries in one answer, at most
 Answer = dict[str, Any]
 Tell = Callable[[str, Answer], None]
 
@@ -121,18 +119,19 @@ def call_cube(cube: Cube, call: Call, given: Mapping[str, Any], tell: Tell | Non
     if call.is_paged:
         return _page(cube, call, given)
     asked = call.taken(given)
-    if "if_version" in asked:
-        asked["id"] = as_read(cube, asked["id"], asked.pop("if_version"))
     named = {theirs: asked.pop(ours) for theirs, ours in RENAMED.get(call.verb, {}).items() if ours in asked}
     if tell is not None and "progress" in inspect.signature(call.what).parameters:
         asked["progress"] = lambda done, total: tell("progress", {"done": done, "total": total})
-    found = call.what(cube, **named, **asked)
+    with uses.call():  # however many verbs it takes
+        if "if_version" in asked:
+            named["memory"] = cube.as_read(named["memory"], asked.pop("if_version"))
+        found = call.what(cube, **named, **asked)
     return _generated(found, tell) if isinstance(found, Generation) else answered(found)
 
 
 def call_vault(system: System, call: Call, given: Mapping[str, Any]) -> Answer:
     """Calls a verb of the vault, and answers with JSON."""
-    return answered(call.what(system, **call.taken(given)))
+    return _page(system, call, given) if call.is_paged else answered(call.what(system, **call.taken(given)))
 
 
 def answered(found: Any) -> Answer:
@@ -153,14 +152,6 @@ def is_listed(answer: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Sequence) and not issubclass(origin, str)
 
 
-def as_read(cube: Cube, id: str, version: int) -> Any:
-    """The memory as it was read, for a change that holds only if that is still its latest version."""
-    read = next((memory for memory in cube.history(id) if memory.version == version), None)
-    if read is None:
-        raise Missing(f"Memory {id} has no version {version}; its history shows which it has. Nothing was changed.")
-    return read
-
-
 def _generated(made: Generation, tell: Tell | None) -> Answer:
     """What a model answered, whole. Whoever is told meanwhile learns first what it is made from (begun), then its pieces."""
     begun = {"recall": plain(made.recall), "attached": plain(made.attached), "memories": plain(made.memories)}
@@ -174,36 +165,22 @@ def _generated(made: Generation, tell: Tell | None) -> Answer:
     return {"text": "".join(pieces), **begun}
 
 
-def _page(cube: Cube, call: Call, given: Mapping[str, Any]) -> Answer:
-    """A page of a list, and as ``next`` where the following one begins. Every page shows what was known when the first was read, behind the last of the
-    page before: what is added, changed, forgotten or erased meanwhile moves nothing from one page to another."""
-    begun = _resumed(given)
-    asked = {"limit": PAGE, **call.taken(begun.asked)}
-    moment = begun.moment or datetime.now(UTC)
-    found, after = cube.page(moment, begun.after, **asked)
-    if not found or len(found) < asked["limit"]:
-        return answered(found)
-    told = {"asked": {name: value for name, value in asked.items() if name != "offset"}, "moment": moment, "after": after}
-    return answered(found) | {"next": base64.urlsafe_b64encode(json.dumps(plain(told)).encode()).decode()}
+def _page(of: Cube | System, call: Call, given: Mapping[str, Any]) -> Answer:
+    """A page, and as ``next`` where the following one begins."""
+    at = _resumed(call, given)
+    asked = call.taken(at.asked)
+    if isinstance(of, Cube) and call.verb != LOG:
+        memories, rest = listed(of, at, asked)
+        return answered(memories) | rest
+    records, rest = logged(of, at, asked)
+    return answered(records) | rest
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A list that is shown page by page: what was asked, when its first page was read (None: this is it), and the place of the last that was shown."""
-
-    asked: Mapping[str, Any]
-    moment: datetime | None = None
-    after: int = 0
-
-
-def _resumed(given: Mapping[str, Any]) -> Begun:
+def _resumed(call: Call, given: Mapping[str, Any]) -> Begun:
     """What a page is asked for, from its cursor if it has one."""
     if given.get(CURSOR) is None:
         return Begun({name: value for name, value in given.items() if name != CURSOR})
     if others := [name for name in given if name not in (CURSOR, "limit")]:
         raise Invalid(f"{', '.join(others)}: what is asked for is in the cursor; beside it goes limit alone.")
-    try:
-        begun: Begun = typed(Begun, json.loads(base64.urlsafe_b64decode(str(given[CURSOR]).encode())))
-    except (ValueError, RecursionError, Invalid) as error:
-        raise Invalid(NO_CURSOR) from error
-    return begun if given.get("limit") is None else replace(begun, asked={**begun.asked, "limit": given["limit"]})
+    at = begun(given[CURSOR], is_log=call.verb == LOG)
+    return at if given.get("limit") is None else replace(at, asked={**at.asked, "limit": given["limit"]})

@@ -24,8 +24,10 @@ from loci.compat.mem0 import Platform, asked
 from loci.compat.mem0.errors import legacy
 from loci.compat.mem0.platform import PAGE
 from loci.errors import Invalid, LociError, Missing, Unsupported
+from loci.infrastructure import uses
+from loci.server.cursors import CURSOR, begun, cursor_of
 from loci.server.problems import OtherMethod, beside, encoded, problem
-from loci.server.rest import KEY, VERB, fields, made, opened
+from loci.server.rest import VERB, fields, given_key, made, opened
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ASIDE = frozenset({
@@ -35,8 +37,8 @@ ASIDE = frozenset({
 })  # fmt: skip
 """What the hosted service takes and means nothing here. The answer says that it was left aside."""
 WHOSE = tuple(asked.IDS)
-PAGING = ("page", "page_size")
-NUMBERS, SWITCHES = (*PAGING, "top_k", "limit"), ("show_expired", "explain", "rerank", "delete_linked")
+PAGING = ("page", "page_size", CURSOR)
+NUMBERS, SWITCHES = ("page", "page_size", "top_k", "limit"), ("show_expired", "explain", "rerank", "delete_linked")
 MAX_DIGITS = 20
 NO_CATEGORIES = "There are no categories here: keep them in metadata when you add, and filter by that."
 Given = Mapping[str, Any]
@@ -109,7 +111,7 @@ class Mem0:
                     f"{request.method} is not for this address; it takes {', '.join(acts)}. Nothing was done.", ", ".join(acts)
                 )
             query, address = _read(request.query_params), unquote(request.scope["raw_path"].decode("latin-1").removesuffix("/"))
-            call = Call(request.path_params, query, await fields(request), request.url, address, request.headers.get(KEY), [])
+            call = Call(request.path_params, query, await fields(request), request.url, address, given_key(request), [])
             if call.key is not None and act in KEYLESS:
                 raise Invalid("An Idempotency-Key is for adding; this call takes none. Nothing was done.")
             return await self._run(lambda: self._made(request, act, call))
@@ -117,7 +119,8 @@ class Mem0:
         return answer
 
     def _made(self, request: Request, act: Act, call: Call) -> Response:
-        found = act(Platform.over(opened(request), self._cube, call.told), call)
+        with uses.call():  # however many verbs it takes
+            found = act(Platform.over(opened(request), self._cube, call.told), call)
         if isinstance(found, dict) and call.told:
             found = found | {"left_aside": call.told}
         return made(found)
@@ -168,16 +171,17 @@ def search(memory: Platform, call: Call) -> Any:
 
 def listed(memory: Platform, call: Call) -> Any:
     given = call.taken(*WHOSE, "filters", "metadata", "start_date", "end_date", *PAGING, "show_expired")
-    number, size = given.get("page", 1), given.get("page_size", PAGE)
-    results, count = memory.page(**_narrowed(given))
-
-    def at(page: int) -> str:
-        return str(call.url.include_query_params(page=page, page_size=size))
-
+    cursor, number, size = given.pop(CURSOR, None), given.get("page", 1), given.get("page_size", PAGE)
+    at = None if cursor is None else begun(cursor)
+    page = memory.page(**_narrowed(given), begun=None if at is None or at.moment is None else (at.moment, at.after))
+    next = None if page.next is None else cursor_of({}, moment=page.next[0], after=page.next[1])
+    url = call.url.remove_query_params(CURSOR)
     return {
-        "count": count, "next": at(number + 1) if number * size < count else None, "previous": at(number - 1) if number > 1 else None,
-        "results": [_categorised(one) for one in results],
-    }  # fmt: skip
+        "count": page.count,
+        "next": None if next is None else str(url.include_query_params(page=number + 1, page_size=size, **{CURSOR: next})),
+        "previous": str(url.include_query_params(page=number - 1, page_size=size)) if number > 1 else None,
+        "results": [_categorised(one) for one in page.items],
+    }
 
 
 def get(memory: Platform, call: Call) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 from loci import __version__
 from loci.errors import Denied, Invalid, kinds
-from loci.server.calls import CUBE_CALLS, CURSOR, IMPORT, MAX_PAGE, VAULT_CALLS, Call, is_listed
+from loci.server.calls import CUBE_CALLS, IMPORT, MAX_PAGE, VAULT_CALLS, Call, is_listed
+from loci.server.cursors import CURSOR
 from loci.server.schemas import Names, Schema, answer_of, schema_of
 from loci.system import Cube, System
 from loci.system.activating import Generation

@@ -209,14 +209,23 @@ def named(calls: Mapping[str, Call], verb: str, staying: Mapping[str, str]) -> C
 
 def key_of(request: Request, call: Call) -> str | None:
     """The key of a write that may be asked for again. Raises `Invalid` where the verb could not keep to it."""
-    key = request.headers.get(KEY)
+    key = given_key(request)
     if key is not None and not call.is_repeatable and not call.is_reading:
         raise Invalid(f"{call.verb} takes no Idempotency-Key: it answers with no receipt that could be kept. Nothing was done.")
     return key
 
 
+def given_key(request: Request) -> str | None:
+    """The key that a request came with. Raises `Invalid` where it has several."""
+    keys = request.headers.getlist(KEY)
+    if len(keys) > 1:
+        raise Invalid("There are several Idempotency-Keys: a write has one. Nothing was done.")
+    return keys[0] if keys else None
+
+
 async def fields(request: Request) -> dict[str, Any]:
-    """The body's fields. Raises `Malformed` where it is no JSON object."""
+    """The body's fields. Raises `Malformed` where it is no JSON object, and `Invalid` where it says something twice."""
+    _check_coding(request)
     body = bytearray()
     async for block in request.stream():
         body += block
@@ -225,7 +234,9 @@ async def fields(request: Request) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        given = json.loads(body.decode(), parse_constant=_no_number)
+        given = json.loads(body.decode(), parse_constant=_no_number, object_pairs_hook=_said_once)
+    except Invalid:
+        raise
     except (ValueError, RecursionError) as error:
         raise Malformed(f"The body is no JSON: {error}. Send an object with the verb's fields.") from error
     if not isinstance(given, dict):
@@ -250,11 +261,27 @@ def _once(request: Request) -> dict[str, str]:
     return dict(request.query_params)
 
 
+def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the body. Raises `Invalid` where a name stands in it twice: readers differ in which of the two holds."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
+        raise Invalid(f"{twice!r:.100} stands more than once in an object of the body: give it once. Nothing was done.")
+    return found
+
+
+def _check_coding(request: Request) -> None:
+    coding = request.headers.get("content-encoding", "")
+    if coding.lower() not in ("", "identity"):
+        raise Malformed(f"The body comes as {coding!r:.40}, and is read as it is: send it without Content-Encoding. Nothing was done.")
+
+
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON's")
 
 
 async def _saved(request: Request, file: Path) -> None:
+    _check_coding(request)
     size = 0
     async with await anyio.open_file(file, "wb") as saved:
         async for block in request.stream():

@@ -9,17 +9,19 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from loci.errors import Denied, Invalid, Missing, TooLarge
+from loci.errors import Denied, Invalid, TooLarge
+from loci.infrastructure import uses
 from loci.operation.intake import MAX_NAME
 from loci.server import answers
 from loci.server.answers import Answer
+from loci.server.cursors import CURSOR, Begun, begun, listed
 from loci.server.schemas import Schema, arguments_of
 from loci.system import Cube, System
 
@@ -29,7 +31,9 @@ MAX_HITS = 1_000  # memories in one answer
 CUBE = "cube"
 SCOPE = ("cube", "user", "agent", "session")
 RENAMED = {"memory": "id"}  # as at the command line: one word for what is changed and for what is looked up
-ADDED: dict[str, dict[str, Schema]] = {"update": {"if_version": {"type": "integer"}}}  # as at the command line
+PAGED = "list"
+ADDED: dict[str, dict[str, Schema]] = {"update": {"if_version": {"type": "integer"}}, PAGED: {CURSOR: {"type": "string"}}}
+"""Fields that a verb has at the command line, or over HTTP."""
 MEANINGS = {
     "messages": "What was said: a text, or messages in order. Their own words, not a summary.",
     "question": "What to look for, in words.",
@@ -50,6 +54,7 @@ MEANINGS = {
     "expires": "When it may be forgotten by itself.",
     "budget_tokens": "As many memories as fit into so many tokens.",
     "limit": "Memories at most.",
+    "cursor": "next of the page before.",
     "where": "Only with such metadata: {'topic': 'food'}, {'stars': {'gte': 3}}, AND, OR, NOT.",
     "offset": "Memories to leave out first.",
     "types": "Only of these types.",
@@ -92,7 +97,7 @@ TOOLS = {
              " missing and withheld say what could not be searched or was left out.",
              answers.recall, answers.RECALL),
         Tool("get_memory", "get", "Read one memory", "One memory whole: its words and its header, now or as it was.", answers.memory, answers.MEMORY),
-        Tool("list_memories", "list", "List memories", "Memories in the order they were remembered, a page at a time.", answers.memories, answers.MEMORIES),
+        Tool("list_memories", "list", "List memories", "Memories in the order they were remembered, a page at a time: next is the cursor of the page that follows.", answers.memories, answers.MEMORIES),
         Tool("update_memory", "update", "Correct a memory",
              "Give a memory new words. What it said before is in no present answer any more; it stays in memory_history.",
              answers.receipt, answers.RECEIPT, is_reading=False, is_destructive=True, is_idempotent=False),
@@ -139,16 +144,41 @@ class Door:
 
     def call(self, system: System, name: str, given: Mapping[str, Any]) -> Answer:
         """Calls a tool for whom the vault is open for, and answers with JSON. Raises errors of `loci.errors`."""
+        with uses.call():  # however many verbs it takes
+            return self._called(system, name, given)
+
+    def _called(self, system: System, name: str, given: Mapping[str, Any]) -> Answer:
         if name not in TOOLS:
             raise Invalid(f"There is no tool {name!r:.100}; there are {', '.join(TOOLS)}.")
         tool = TOOLS[name]
+        if tool.verb == PAGED:
+            return self._page(system, tool, given)
         asked = self._bound(tool, given)
         cube = self.opened(system, asked.pop(CUBE), create=tool.verb == "add")
-        called = _as_read(cube, asked) if "if_version" in asked else asked
+        if (version := asked.pop("if_version", None)) is not None:
+            asked["id"] = cube.as_read(asked["id"], version)
         spelled = {ours: theirs for theirs, ours in RENAMED.items() if tool.verb == "update"}
-        answer = tool.show(getattr(cube, tool.verb)(**{spelled.get(name, name): value for name, value in called.items()}), called)
+        answer = tool.show(getattr(cube, tool.verb)(**{spelled.get(name, name): value for name, value in asked.items()}), asked)
         if tool.is_reading:
             _check_size(answer)
+        return answer
+
+    def _page(self, system: System, tool: Tool, given: Mapping[str, Any]) -> Answer:
+        """A page of a list. What goes beside its cursor, but for a limit, must be what the cursor says."""
+        bound = self._bound(tool, given)
+        cursor, at = bound.pop(CURSOR, None), Begun({name: value for name, value in given.items() if name != CURSOR})
+        if cursor is not None:
+            at = begun(cursor)
+            at = replace(at, asked={**at.asked, **({"limit": given["limit"]} if given.get("limit") is not None else {})})
+            resumed = self._bound(tool, at.asked)
+            if others := [
+                name for name in given if name not in (CURSOR, "limit") and given[name] is not None and bound.get(name) != resumed.get(name)
+            ]:
+                raise Invalid(f"{', '.join(others)}: what is asked for is in the cursor; beside it goes limit alone. Nothing was done.")
+            bound = resumed
+        found, more = listed(self.opened(system, bound.pop(CUBE)), at, bound)
+        answer = tool.show(found, bound) | more
+        _check_size(answer)
         return answer
 
     def opened(self, system: System, cube: str, *, create: bool = False) -> Cube:
@@ -179,15 +209,6 @@ class Door:
         fixed = {name: value for name, value in self.fixed.items() if name in taken}
         times = {name: _time(name, said[name]) for name in said if taken[name].get("format") == "date-time"}
         return {CUBE: self.cube, **defaults, **said, **fixed, **times}
-
-
-def _as_read(cube: Cube, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The change on condition that a version is still the latest: the memory as it was read goes in the place of its id."""
-    left = {name: value for name, value in asked.items() if name != "if_version"}
-    read = next((memory for memory in cube.history(asked["id"]) if memory.version == asked["if_version"]), None)
-    if read is None:
-        raise Missing(f"Memory {asked['id']} has no version {asked['if_version']}; memory_history shows which it has. Nothing was changed.")
-    return {**left, "id": read}
 
 
 def _time(name: str, text: str) -> datetime:

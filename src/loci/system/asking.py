@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from loci.system.gated import Gated
 from loci.types import Counts, Memory, MemoryCall, Query, Recall, State, Type
 
 HOTTEST = 20
+WALKED = 1_000  # memories that `walk` reads at a time
 FILL_LIMIT = 100  # hits considered when a budget, not a number, says how many
 LINE_TOKENS = 10  # a line with a date and a speaker is hardly shorter
 
@@ -171,8 +172,20 @@ class Asking(Gated):
     def page(self, moment: datetime, after: int = 0, *, limit: int = 100, offset: int = 0, **asked: Any) -> tuple[Sequence[Memory], int]:
         """A page of what `list` would have shown at a moment, of memories behind the place ``after``, and the place of its last one. What is erased,
         forgotten or runs out between two pages moves nothing from one to the other."""
+        asked = {name: value for name, value in asked.items() if value is not None}
         at = replace(self._listed("list", **{"known_at": moment, **asked}), now=sure(moment, "moment"))
         return self._cut(at, limit, offset, after)
+
+    def walk(self, *, step: int = WALKED, **asked: Any) -> Iterator[Memory]:
+        """Every memory that `list` would show now, asked as there but for limit and offset. So many are read at a time, however many there are; what is
+        added or erased meanwhile moves nothing: the one does not come, the other is missing where it was."""
+        moment, after = self._parts.clock.now(), 0
+        inputs.number(step, "step", 1, inputs.MAX_PAGE)
+        while True:
+            found, after = self.page(moment, after, limit=step, **asked)
+            yield from found
+            if len(found) < step:
+                return
 
     def _cut(self, at: RowFilter, limit: int, offset: int, after: int) -> tuple[Sequence[Memory], int]:
         found, place = self._store.page(

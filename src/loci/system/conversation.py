@@ -17,6 +17,7 @@ from loci.policy.layout import Budget, Candidates, Known, Layout, Pair, Rewrite
 from loci.policy.prompt import Place, Rendered, Segment, breakpoints, segment_of, segments
 from loci.ports import Clock, RowFilter
 from loci.system.coming import Coming
+from loci.system.gated import Calls
 from loci.text.cited import citations
 from loci.types import Recall
 
@@ -51,7 +52,7 @@ class Look:
     is_prepared: bool = False
 
 
-class Conversation:
+class Conversation(Calls):
     """Made by `Cube.conversation`. One turn is: ``turn(text)``, send it, ``reported(usage)``, ``replied(text)``. It keeps the messages in
     ``history`` while it lives; to go on later, keep ``history`` and ``state``. Not for several threads at once."""
 

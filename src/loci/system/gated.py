@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Self
+from functools import wraps
+from types import FunctionType
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from loci.errors import ReadOnly
+from loci.infrastructure import uses
 from loci.infrastructure.governance import Allowed, Governance
 from loci.interface import inputs
 from loci.operation.redact import Redactor
@@ -17,8 +20,37 @@ from loci.ports import RowFilter, Store, Transaction
 from loci.system.parts import Parts
 from loci.types import Receipt, Scope
 
+SEVERAL = frozenset({"run"})
+"""Verbs whose parts are calls of their own."""
+P = ParamSpec("P")
+T = TypeVar("T")
+C = TypeVar("C", bound="Calls")
 
-class Gated:
+
+class Calls:
+    """Verbs: each is one call at the gate, whatever it asks of it; what that uses up of a counted grant is given back where it fails."""
+
+    def __init_subclass__(cls, **named: object) -> None:
+        super().__init_subclass__(**named)
+        for name, what in list(vars(cls).items()):
+            if isinstance(what, FunctionType) and not name.startswith("_"):
+                setattr(cls, name, _counted(what, is_several=name in SEVERAL))
+
+    def _writes(self) -> int:
+        """How many transactions were committed here by this thread."""
+        return 0
+
+
+def _counted(verb: Callable[Concatenate[C, P], T], *, is_several: bool) -> Callable[Concatenate[C, P], T]:
+    @wraps(verb)
+    def called(self: C, /, *args: P.args, **named: P.kwargs) -> T:
+        with uses.call(self._writes, is_several=is_several):
+            return verb(self, *args, **named)
+
+    return called
+
+
+class Gated(Calls):
     """A cube's parts, and its gate."""
 
     _parts: Parts
@@ -26,6 +58,9 @@ class Gated:
     _redactor: Redactor
     _scheduler: Scheduler
     name: str
+
+    def _writes(self) -> int:
+        return self._store.writes
 
     def acting(self, governance: Governance) -> Self:
         """The same open cube at another gate."""

@@ -7,15 +7,19 @@ an erasure takes every answer at once, and leaves that there was one.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from weakref import WeakValueDictionary
 
-from loci.errors import Conflict, Missing, TooLarge
+from loci.errors import Conflict, Denied, Missing, TooLarge
+from loci.infrastructure import uses
 from loci.infrastructure.governance import Allowed
 from loci.interface import inputs
 from loci.interface.typed import typed
@@ -26,6 +30,7 @@ from loci.text.plain import plain
 from loci.types import Memory, Receipt, Scope
 
 KEPT = timedelta(days=1)
+_TURN, _TURNS = threading.Lock(), WeakValueDictionary[bytes, threading.Lock]()  # of calls that go on
 P = ParamSpec("P")
 C = TypeVar("C", bound="Once")
 
@@ -61,27 +66,47 @@ class Once(Gated):
         return other
 
     def _reach(self, verb: str, id: str) -> Allowed:
-        return self._unless_done(verb, super()._reach(verb, id))
+        return self._unless_done(verb, lambda: super(Once, self)._reach(verb, id))
 
     def _allow(self, verb: str, scope: Scope) -> Allowed:
-        return self._unless_done(verb, super()._allow(verb, scope))
+        return self._unless_done(verb, lambda: super(Once, self)._allow(verb, scope))
 
-    def _unless_done(self, verb: str, allowed: Allowed) -> Allowed:
-        """What the gate allowed. Raises `Answered` where the write was done before, and `Conflict` where that answer is not to be had."""
-        if self._request is not None and verb in access.WRITES and (known := _known(self._store, self._request)) is not None:
-            raise Answered(self._shown(known, allowed))
-        return allowed
+    def _unless_done(self, verb: str, gate: Callable[[], Allowed]) -> Allowed:
+        """What the gate allows. Raises `Answered` where the write was done before, and `Conflict` where that answer is not to be had."""
+        if self._request is None or verb not in access.WRITES or self._store.answered(self._request.key) is None:
+            return gate()
+        with uses.repeat():  # it was paid for when it was done
+            allowed = gate()
+        known = _known(self._store, self._request)
+        if known is None:  # an answer is kept for a day
+            return gate()
+        raise Answered(self._shown(known, allowed))
 
     def kept(self, key: str) -> Receipt | None:
         """The answer to the write that this principal asked for with this key, as far as it is about what they may get now; None where there is none, or
         none any more. Raises `Conflict` where an erasure took it."""
-        found = self._store.answered(self._store.hash("request", self._parts.governance.principal, inputs.key_of(key)))
+        found = self._store.answered(self._own(key))
         if found is None:
             return None
         receipt = _answer(found)
         return replace(
             receipt, changes=tuple(change for change in receipt.changes if change.memory is None or self._may_get(change.memory))
         )
+
+    def as_read(self, id: str, version: int) -> Memory:
+        """A memory as it was in a version, for a change that holds only if that is still its latest. Raises `Missing`."""
+        with uses.repeat() if self._key is not None and self._store.answered(self._own(self._key)) else nullcontext():
+            self._reach("history", id)
+        versions = self._store.history(id)
+        self._note_read("history", (id,))
+        read = next((memory for memory in versions if memory.version == version), None)
+        if read is None:
+            raise Missing(f"Memory {id} has no version {version}; its history shows which it has. Nothing was changed.")
+        return read
+
+    def _own(self, key: str) -> bytes:
+        """What an answer is kept under: whose key it is, too."""
+        return self._store.hash("request", self._parts.governance.principal, inputs.key_of(key))
 
     def _may_get(self, id: str) -> bool:
         try:
@@ -112,26 +137,32 @@ def repeatable(verb: Callable[Concatenate[C, P], Receipt]) -> Callable[Concatena
         args, named = tuple(map(inputs.kept, args)), {name: inputs.kept(value) for name, value in named.items()}  # type: ignore[assignment]
         given = signature(verb).bind(self, *args, **named).arguments
         words = _spelled({name: value for name, value in given.items() if name != "self"})
-        request = Request(
-            self._store.hash("request", self._parts.governance.principal, self._key), self._store.hash("asked", verb.__name__, words)
-        )
+        request = Request(self._own(self._key), self._store.hash("asked", verb.__name__, words))
         other = copy(self)
         other._key, other._request = None, request
 
         def tried() -> Receipt:
             try:
-                return verb(other, *args, **named)
+                with uses.call(self._writes):
+                    return verb(other, *args, **named)
             except Answered as before:
                 return before.receipt
 
-        try:
-            return tried()
-        except Conflict:
-            if self._store.answered(request.key) is None:
-                raise
-        return tried()  # the same call was quicker, in another thread
+        with _turn(request.key):
+            try:
+                return tried()
+            except (Conflict, Denied):
+                if self._store.answered(request.key) is None:
+                    raise
+            return tried()  # the same call was quicker, in another process
 
     return asked
+
+
+def _turn(key: bytes) -> threading.Lock:
+    """One after the other for the same call: the second would take another use of a counted grant, or find none, while the first has its own in hand."""
+    with _TURN:
+        return _TURNS.setdefault(key, threading.Lock())
 
 
 def _known(store: Store, request: Request) -> Receipt | None:

@@ -28,8 +28,8 @@ STAYING = {
     "prepare": "It brings pages to the hand of a model in this process.",
     "rank": "It is for learning a ranker.", "quoted": "It goes with what was found already; `why` says it.", "call": "It shows how a question is read.",
     "drain": "The queue is worked where the vault is open.", "pending": "`jobs` says it.", "paused": "`jobs` says it.",
-    "acting": OPEN, "once": OPEN, "close": OPEN,
-    "page": "`list` has a cursor there.",
+    "as_read": "`update` has if_version there.", "acting": OPEN, "once": OPEN, "close": OPEN,
+    "page": "`list` has a cursor there.", "walk": "`list` has a cursor there.",
     "kept": "Who asks again with the key of a write is given its answer.",
 }  # fmt: skip
 """Verbs and plumbing of a cube that are not for a network, and why."""

@@ -21,6 +21,7 @@ from loci.policy.trust import least
 from loci.ports import Act, Secret
 from loci.ports.adapters import LEARN, learn_key
 from loci.system.cube import Cube
+from loci.system.gated import Calls
 from loci.system.parts import Parts
 from loci.types import (
     NOBODY,
@@ -38,7 +39,7 @@ from loci.types import (
 )
 
 
-class System:
+class System(Calls):
     """A memory operating system over one vault. Use it as a context manager, or ``close`` it."""
 
     def __init__(self, parts: Parts, root: System | None = None) -> None:
@@ -214,13 +215,16 @@ class System:
         verb: str | None = None,
         object: str | None = None,
         principal: str | None = None,
+        before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Record]:
-        """The vault's own log, oldest first: grants, keys, and what was refused to whom. Each cube has its own."""
+        """The newest records of the vault's own log, oldest first: grants, keys, and what was refused to whom. Each cube has its own.
+        ``before`` as in `Cube.log`."""
         self._parts.governance.allow("log", Scope("*"))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
         verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
-        return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal)
+        before = None if before is None else inputs.number(before, "before", 1, inputs.MAX_PAGE)
+        return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal, before)
 
     def heads(self) -> list[Head]:
         """The last record of each cube's audit log and of the vault's own, for somebody else to keep."""

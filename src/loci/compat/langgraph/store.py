@@ -147,14 +147,12 @@ class LociStore(BaseStore):
         found = {item.namespace for item in items if item is not None and matches(item.namespace, conditions)}
         return sorted({namespace[: op.max_depth] for namespace in found})[begin:end]
 
-    def _listed(self, namespace: Namespace, user: str | None, page: int = PAGE) -> Iterator[Memory]:
+    def _listed(self, namespace: Namespace, user: str | None, step: int = PAGE) -> Iterator[Memory]:
         """What is below a namespace, in the order it was first put; so many are read at a time."""
-        offset, page = 0, min(max(page, 1), PAGE)
-        while found := self._list(user=user, where=_below(namespace), limit=page, offset=offset):
-            yield from found
-            if len(found) < page:
-                return
-            offset += page
+        try:
+            yield from self._cube.walk(step=min(max(step, 1), PAGE), archived=True, user=user, where=_below(namespace))
+        except Missing:  # the cube: behind a server the first put makes it
+            return
 
     def _known(self, namespace: Namespace, key: str) -> list[Memory]:
         """The memory that is this item. They are several where two processes put it for the first time at once: then the last holds."""

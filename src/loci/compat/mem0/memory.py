@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -205,19 +204,16 @@ class Memory:
         """The cube of an app; only what adds to it makes it. Raises `Missing`."""
         return self._system.cube(whose.cube or self._name, create=create)
 
-    def _listed(
-        self, about: Asked, most: int, offset: int = 0, *, expired: bool = False, known_at: datetime | None = None
-    ) -> tuple[list[Item], int]:
-        """Some of the memories that are asked for, and how many there are in all; as they are, or were known at a moment."""
+    def _listed(self, about: Asked, most: int, *, expired: bool) -> tuple[list[Item], int]:
+        """The first of the memories that are asked for, and how many there are in all."""
         asked.switch_of(expired, "show_expired")
         try:
             cube, scope = self._cube(about.whose), about.whose.scope()
         except Missing:  # of this app nothing was ever said
             return [], 0
-        looked: dict[str, Any] = {**scope, "where": about.where, "expired": expired, "known_at": known_at}
-        found = cube.list(**looked, limit=most, offset=offset)
-        is_end = len(found) < most and (found or not offset)
-        total = offset + len(found) if is_end else cube.count(**looked).total
+        looked: dict[str, Any] = {**scope, "where": about.where, "expired": expired}
+        found = cube.list(**looked, limit=most)
+        total = len(found) if len(found) < most else cube.count(**looked).total
         return [answers.item(memory, self._name) for memory in found], total
 
     @staticmethod

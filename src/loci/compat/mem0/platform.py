@@ -7,18 +7,18 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID, uuid4, uuid5
 
-from loci.compat.mem0 import asked
+from loci.compat.mem0 import answers, asked
 from loci.compat.mem0.answers import Item
 from loci.compat.mem0.errors import in_habit
 from loci.compat.mem0.memory import Memory
 from loci.errors import Conflict, Denied, Invalid, Missing, TooLarge
 from loci.interface.inputs import key_of
 from loci.operation.intake import check
-from loci.system import Cube
 from loci.text.metadata import checked
 from loci.types import Memory as Known
 from loci.types import Message
@@ -29,6 +29,19 @@ EVENTS = UUID("0b9f6a52-7a0c-5d0e-9d0a-6c6f63692d6d")
 ENTITIES = {"user": "user_id", "agent": "agent_id", "run": "run_id", "app": "app_id"}
 FEEDBACK = ("POSITIVE", "NEGATIVE", "VERY_NEGATIVE")
 NOTES = ("feedback", "feedback_reason")
+
+
+Place = tuple[datetime, int]
+"""Where a page begins: when the first was read, and the place of the last memory that was shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Memories, how many there are in all, and where the next page begins, if there may be one."""
+
+    items: list[Item]
+    count: int
+    next: Place | None
 
 
 class Platform(Memory):
@@ -78,9 +91,11 @@ class Platform(Memory):
             raise Missing(f"There is no event {event_id:.100} of yours, or it is older than a day. The answer to `add` names the memories.")
 
     def page(
-        self, *, page: object = 1, page_size: object = PAGE, filters: object = None, show_expired: bool = False, **given: object
-    ) -> tuple[list[Item], int]:
-        """A page of the memories that a filter lets through, in the order they were remembered, and how many there are in all."""
+        self, *, page: object = 1, page_size: object = PAGE, filters: object = None, show_expired: bool = False, begun: Place | None = None,
+        **given: object,
+    ) -> Page:  # fmt: skip
+        """A page of the memories that a filter lets through, in the order they were remembered: behind the ``next`` of the page before (``begun``), or, by the
+        number of the ``page``, behind so many."""
         with in_habit():
             number, size = asked.number_of(page, "page"), asked.number_of(page_size, "page_size")
             if not number or not size:
@@ -88,14 +103,26 @@ class Platform(Memory):
             if size > MOST:
                 raise TooLarge(f"page_size is {size:,}; a page has at most {MOST:,} memories. Ask for the next page.")
             about = asked.asked_of(filters, self._ids(given, "get_all"), "get_all")
-            return self._listed(about, size, (number - 1) * size, expired=show_expired)
+            asked.switch_of(show_expired, "show_expired")
+            try:
+                cube = self._cube(about.whose)
+            except Missing:  # of this app nothing was ever said
+                return Page([], 0, None)
+            looked: dict[str, Any] = {**about.whose.scope(), "where": about.where, "expired": show_expired}
+            offset = (number - 1) * size if begun is None else 0
+            moment, after = begun or (datetime.now(UTC), 0)
+            found, last = cube.page(moment, after, limit=size, offset=offset, **looked)
+            is_known = begun is None and len(found) < size and (found or not offset)
+            count = offset + len(found) if is_known else cube.count(**looked).total
+            goes_on = len(found) == size and (begun is not None or offset + size < count)
+            return Page([answers.item(memory, self._name) for memory in found], count, (moment, last) if goes_on else None)
 
     def entities(self) -> list[Item]:
         """The users, agents, runs and apps of whom there are memories. It reads every one of them: 1,000 at a time."""
         found: dict[tuple[str, str], Item] = {}
         with in_habit():
             for cube in self._cubes():
-                for memory in _everything(cube):
+                for memory in cube.walk(where=asked.WHOLE):
                     scope = memory.scope
                     app = None if cube.name == self._name else cube.name
                     for kind, name in (("user", scope.user), ("agent", scope.agent), ("run", scope.session), ("app", app)):
@@ -187,10 +214,13 @@ class Platform(Memory):
         with in_habit():
             about = {"filters": filters, **given} if memory_export_id is None else _about(memory_export_id)
             asking = asked.asked_of(about.pop("filters", None), self._ids(about, "export"), "export")
-            now, found = datetime.now(UTC), list[Item]()
-            while len(page := self._listed(asking, MOST, len(found), known_at=now)[0]) == MOST:
-                found += page
-            return {"count": len(found) + len(page), "results": found + page}
+            try:
+                looked: dict[str, Any] = {**asking.whose.scope(), "where": asking.where}
+                every = self._cube(asking.whose).walk(**looked)
+            except Missing:  # of this app nothing was ever said
+                every = iter(())
+            found = [answers.item(memory, self._name) for memory in every]
+            return {"count": len(found), "results": found}
 
     def _once(self, key: str) -> Self:
         other = copy(self)
@@ -215,14 +245,6 @@ def _id(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise Invalid(f"memory_id is {value!r:.100}; it must be the id of a memory. Nothing was done.")
     return value
-
-
-def _everything(cube: Cube) -> list[Known]:
-    """Every memory that is a message, as one moment has them."""
-    now, found = datetime.now(UTC), list[Known]()
-    while len(page := cube.list(where=asked.WHOLE, known_at=now, limit=MOST, offset=len(found))) == MOST:
-        found += page
-    return found + page
 
 
 def _counted(entity: Item, memory: Known) -> None:

@@ -23,7 +23,7 @@ RECORDS = """
 SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)
   AND verb = coalesce(?3, verb) AND principal = coalesce(?5, principal) AND (?4 IS NULL OR object = ?4 OR (instr(detail, ?7)
   AND EXISTS (SELECT 1 FROM json_tree(detail) WHERE type = 'text' AND value = ?4)))
-ORDER BY seq DESC LIMIT ?6
+  AND seq < coalesce(?8, seq + 1) ORDER BY seq DESC LIMIT ?6
 """
 
 TEXTS = ", ".join(raw(column) for column in ("principal", "verb", "object", "detail"))
@@ -58,10 +58,11 @@ def records(
     object: str | None,
     limit: int,
     principal: str | None = None,
+    before: int | None = None,
 ) -> list[Record]:
-    """The newest ``limit`` records that match, oldest first."""
+    """The newest ``limit`` records that match, of those before the number ``before``, oldest first."""
     rows = query(
-        db, RECORDS, to_micros(since), to_micros(until), verb, object, principal, limit, None if object is None else compact(object)
+        db, RECORDS, to_micros(since), to_micros(until), verb, object, principal, limit, None if object is None else compact(object), before
     )
     return [
         Record(int(seq), sure_time(at), str(by), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())

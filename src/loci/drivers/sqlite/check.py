@@ -12,7 +12,7 @@ from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import keyed_hash
 from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
-from loci.drivers.sqlite.schema import SPACED
+from loci.drivers.sqlite.schema import COUNTED, SPACED
 from loci.drivers.sqlite.seals import as_text, broken, raw, sum_of
 from loci.text.tokens import spaced
 from loci.types import Fault, Head, Message, State
@@ -75,6 +75,16 @@ def _orphans(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     for where, what, sql in ORPHANS:
         for (key,) in db.execute(sql):
             yield f"{where} {key}", what
+
+
+def _numbers(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
+    """How many messages each user has: what a quota goes by, against the journal."""
+    if int(scalar(db, "PRAGMA user_version")) < COUNTED:  # an older cube that cannot be written stays as it is
+        return
+    held, there = (dict(query(db, sql)) for sql in ("SELECT * FROM held", "SELECT coalesce(user, 0), count(*) FROM sources GROUP BY 1"))
+    for user in sorted(held.keys() | there.keys()):
+        if held.get(user) != there.get(user):
+            yield f"user {user}", "the number of their messages, which a quota goes by, is not what is in the journal"
 
 
 def _contents(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
@@ -192,4 +202,4 @@ def _vectors(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
             yield f"vector {seq}", "its length is not 1: its numbers are not those that were stored"
 
 
-PARTS = (_file, _sources, _seals, _contents, _orphans, _words, _vectors, audit.faults)
+PARTS = (_file, _sources, _seals, _contents, _orphans, _numbers, _words, _vectors, audit.faults)

@@ -121,10 +121,11 @@ class Looking(ABC):
             return Reader(db, self.cube).names(column)
 
     def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
+        before: int | None = None,
+    ) -> list[Record]:  # fmt: skip
         with self._read() as db:
-            return audit.records(db, since, until, verb, object, limit, principal)
+            return audit.records(db, since, until, verb, object, limit, principal, before)
 
     def head(self) -> Head:
         with self._read() as db:

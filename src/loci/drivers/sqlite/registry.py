@@ -80,6 +80,9 @@ class SqliteRegistry:
     def spend(self, id: str) -> bool:
         return self._change("UPDATE grants SET uses = uses - 1 WHERE id = ? AND uses > 0", id) == 1
 
+    def give_back(self, id: str) -> None:
+        self._change("UPDATE grants SET uses = uses + 1 WHERE id = ?", id)
+
     def issued(self) -> list[tuple[Key, Stretched]]:
         return [_key(row) for row in self._query(f"{KEYS} ORDER BY created, id")]
 
@@ -104,12 +107,13 @@ class SqliteRegistry:
             self._append(db, act)
 
     def records(
-        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None
-    ) -> list[Record]:
+        self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
+        before: int | None = None,
+    ) -> list[Record]:  # fmt: skip
         if not self._path.exists():
             return []
         with self._lock, translated(self._path):
-            return audit.records(self._open(), since, until, verb, object, limit, principal)
+            return audit.records(self._open(), since, until, verb, object, limit, principal, before)
 
     def head(self) -> Head:
         if not self._path.exists():

@@ -166,6 +166,20 @@ ALTER TABLE claims ADD COLUMN relation TEXT;
 CREATE INDEX claims_with_relation ON claims (subject) WHERE relation IS NOT NULL;
 """
 
+HELD = """
+-- how many messages of each user (0: nobody's) are in the journal: a quota asks it of every addition, and a count would look at each of them.
+-- Triggers keep it, so that whatever puts in or takes out a source does, in the same transaction
+CREATE TABLE held (user INTEGER PRIMARY KEY, messages INTEGER NOT NULL) STRICT;
+INSERT INTO held SELECT coalesce(user, 0), count(*) FROM sources GROUP BY 1;
+CREATE TRIGGER held_more AFTER INSERT ON sources BEGIN
+  INSERT INTO held VALUES (coalesce(new.user, 0), 1) ON CONFLICT (user) DO UPDATE SET messages = messages + 1;
+END;
+CREATE TRIGGER held_less AFTER DELETE ON sources BEGIN
+  UPDATE held SET messages = messages - 1 WHERE user = coalesce(old.user, 0);
+  DELETE FROM held WHERE user = coalesce(old.user, 0) AND messages = 0;
+END;
+"""
+
 NOT_ASCII = """
 SELECT c.seq, coalesce(s.user, 0) FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s ON s.seq = m.source
 WHERE c.seq IN (SELECT p.content FROM spans p JOIN sources q ON q.seq = p.source WHERE octet_length(q.text || coalesce(q.caption, '')) > length(q.text || coalesce(q.caption, '')))
@@ -183,7 +197,10 @@ def _space(db: apsw.Connection) -> None:
             db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
 
 
-STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, _space, RELATIONS)
+COUNTED = 7
+"""The schema from which on the numbers of users' messages are kept."""
+
+STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, _space, RELATIONS, HELD)
 VERSION = len(STEPS)
 
 

@@ -123,6 +123,10 @@ class SqliteStore(Looking):
             self._names.learn(transaction.epoch, transaction.new_names)
 
     @property
+    def writes(self) -> int:
+        return getattr(self._local, "writes", 0)
+
+    @property
     def is_writing(self) -> bool:
         return self._own is not None
 
@@ -166,6 +170,7 @@ class SqliteStore(Looking):
 
     def _commit(self, db: apsw.Connection) -> None:
         """Makes a transaction durable. If the disk fails here, the connection is not trusted any more: the next call opens another."""
+        self._local.writes = self.writes + 1
         try:
             db.execute("COMMIT")
         except apsw.IOError as error:

@@ -403,7 +403,8 @@ class SqliteTransaction(ClaimRows, AdapterRows, PayloadRows):
             self._db.execute("INSERT INTO header VALUES (?, ?)", (f"option {name}", value))
 
     def count_of(self, user: str | None) -> int:
-        return int(self.rows("SELECT count(*) FROM sources WHERE user IS (SELECT seq FROM names WHERE name = ?)", user)[0][0])
+        found = self.rows("SELECT messages FROM held WHERE user = iif(?1 IS NULL, 0, (SELECT seq FROM names WHERE name = ?1))", user)
+        return int(found[0][0]) if found else 0
 
     def complete(self) -> None:
         """Writes what is still gathered, and what follows from it, before the commit."""

@@ -141,7 +141,7 @@ class Exchange:
         if asked.thread is not None:
             return asked.thread
         if asked.follows is not None:
-            name = _name_of(cube, user, agent, asked.follows)
+            name = _name_of(cube, user, agent, self._system.principal, asked.follows)
             known = self._states.get(name) or {}
             return str(known.get(SESSION, f"chat-{name[:NAME_BYTES]}"))
         first = next((turn.form for turn in asked.turns if turn.is_said), "")
@@ -222,7 +222,7 @@ class Exchange:
                     met, Message("assistant", text, datetime.now(UTC)), _hashed(b"", met.names[-1], text), Channel.TOOL if is_tainted else None
                 )  # fmt: skip
         if self._api.name == "responses" and answer.id is not None:
-            name = _name_of(met.cube, met.user, met.agent, answer.id)
+            name = _name_of(met.cube, met.user, met.agent, self._system.principal, answer.id)
             self._states.put(name, {SESSION: met.session})
             self._save(name)
         if self.recalled.conversation is not None:

@@ -1,7 +1,8 @@
 """The routes: a request goes upstream with what memory has to say, and the answer comes back byte for byte, as it comes.
 
 Memory has a deadline. What goes wrong with it is told in the header `X-Loci-Memory`, and the request goes on as it was. The exchange is kept after the
-answer, when nobody waits for it, also where the client left in the middle of it; where it left before there was any, what the user said is kept.
+answer, when nobody waits for it, also where the client left in the middle of it; where it left before there was any, or the upstream failed, what the user
+said is kept.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -25,6 +27,7 @@ from loci.errors import Invalid, LociError, Missing, Unavailable
 from loci.server.problems import Slow, beside, mistake, problem
 from loci.server.proxy.answers import heard
 from loci.server.proxy.exchange import WISHES, Exchange, Named
+from loci.server.proxy.owners import THREAD, Owners, followed
 from loci.server.proxy.shapes import CHAT, MESSAGES, RESPONSES, Api
 from loci.server.proxy.states import States
 from loci.server.proxy.upstream import MAX_CALLS, Headers, Upstream
@@ -37,6 +40,7 @@ RECALL_SECONDS = 0.25  # that a request waits for memory
 MAX_REQUEST_BYTES = 32 << 20
 MAX_ANSWER_BYTES = 16 << 20  # of an answer that is put together again; what is longer is kept up to there
 MAX_READERS, MAX_WRITERS, MAX_KEEPING = 8, 2, 256  # threads that recall, threads that keep, exchanges that wait for one
+PASSING = frozenset({408, 429})  # statuses of upstream's, beside those from 500, that say nothing against the request
 PAUSES = (0.2, 1.0, 5.0)  # seconds until an exchange that could not be kept is tried again
 PATHS = {"/v1/chat/completions": CHAT, "/v1/responses": RESPONSES, "/v1/messages": MESSAGES}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -54,6 +58,7 @@ class Proxy:
 
     def __init__(self, upstream: Upstream | None, door: Door, states: States, seconds: float = RECALL_SECONDS) -> None:
         self._upstream, self._door, self._states, self._seconds = upstream, door, states, seconds
+        self._owners = Owners(states.beside("answers"))
         self._readers = ThreadPoolExecutor(MAX_READERS, "loci-recall")  # who is given up on keeps its place until it ends
         self._writers = anyio.CapacityLimiter(MAX_WRITERS)
         self._keeping: set[asyncio.Task[None]] = set()
@@ -123,12 +128,16 @@ class Proxy:
                 return _refused(api, 403, NO_GRANT)
         except LociError as error:
             return _refused(api, error.http_status, str(error))
-        exchange, note = None, None
+        principal, exchange, note = request.scope[OPENED].principal, None, None
+        if not is_talk or api is RESPONSES:  # others name nothing that upstream keeps
+            others = await anyio.to_thread.run_sync(self._anothers, api, request.url.path, raw, principal)
+            if others is not None:
+                return _refused(api, 404, f"There is no answer {others!r:.100} that this key could go on from.")
         if is_talk:
             exchange, raw, note = await self._remembered(request, api, raw)
-        headers = [*upstream.headers(given, is_read=exchange is not None), *lent]
+        headers = [*upstream.headers(given, is_read=exchange is not None or (is_talk and api is RESPONSES)), *lent]
         call = upstream.client.build_request(request.method, url, headers=_encoded(headers), content=raw or None)
-        return _Relay(self, upstream, api, call, exchange, note)
+        return _Relay(self, upstream, api, call, exchange, note, principal)
 
     async def _remembered(self, request: Request, api: Api, raw: bytes) -> tuple[Exchange | None, bytes, str]:
         """(what is to be kept, the request with what was recalled, what to say of memory). Never raises, and never takes longer than it may."""
@@ -160,12 +169,31 @@ class Proxy:
         lost = self.unkept[principal]
         return f"{note}; unkept={lost}" if lost else note
 
+    def _anothers(self, api: Api, path: str, raw: bytes, principal: str) -> str | None:
+        """An answer or a conversation, kept upstream, that a request names and that was given to others than who asks."""
+        return self._owners.another([*path.split("/"), *(followed(raw) if api is RESPONSES else ())], principal)
+
+    def own(self, owner: str, asked: bytes, api: Api, raw: bytes, kind: str, coding: str) -> None:
+        """Has it noted to whom an answer was given, while nobody waits for it."""
+
+        def own() -> None:
+            answer = heard(api, raw, kind, coding)
+            try:
+                self._owners.claim([*followed(asked, [THREAD]), *([] if answer.id is None else [answer.id])], owner)
+            except OSError as error:
+                log.warning("To whom an answer was given could not be written: %s.", error)
+
+        self._in_hand(anyio.to_thread.run_sync(own, limiter=self._writers))
+
     def keep(self, exchange: Exchange, api: Api, raw: bytes, kind: str, coding: str) -> None:
         """Has an exchange kept, while nobody waits for it."""
         if len(self._keeping) >= MAX_KEEPING:
             self._lost("busy", exchange)
             return
-        task = asyncio.get_running_loop().create_task(self._keep(exchange, api, raw, kind, coding))
+        self._in_hand(self._keep(exchange, api, raw, kind, coding))
+
+    def _in_hand(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._keeping.add(task)
         task.add_done_callback(self._keeping.discard)
 
@@ -199,9 +227,10 @@ class _Relay(Response):
     """An answer of upstream's on its way to the client. It ends with the client's connection, with upstream's, or whole."""
 
     def __init__(
-        self, proxy: Proxy, upstream: Upstream, api: Api, call: httpx2.Request, exchange: Exchange | None, note: str | None
-    ) -> None:
+        self, proxy: Proxy, upstream: Upstream, api: Api, call: httpx2.Request, exchange: Exchange | None, note: str | None, owner: str,
+    ) -> None:  # fmt: skip
         self._proxy, self._upstream, self._api, self._call, self._exchange, self._note = proxy, upstream, api, call, exchange, note
+        self._owner = owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._upstream.calls += 1
@@ -218,32 +247,41 @@ class _Relay(Response):
             answer = await self._upstream.client.send(self._call, stream=True)
         except httpx2.TransportError as error:
             status = 504 if isinstance(error, httpx2.TimeoutException) else 502
+            self._keep_said()
             told = f"The upstream {self._upstream} does not answer ({type(error).__name__}). Is it running?"
             await _refused(self._api, status, told, **self._remarked(scope))(scope, receive, send)
             return
         except anyio.get_cancelled_exc_class():  # the client left before there was an answer: what was said was said
-            if self._exchange is not None:
-                self._proxy.keep(self._exchange, self._api, b"", "", "")
+            self._keep_said()
             raise
         is_kept = self._exchange is not None and answer.is_success
         if is_kept and self._exchange is not None:
             self._exchange.sent()
-        seen = bytearray()
+        is_owned, seen = self._api is RESPONSES and answer.is_success, bytearray()
         try:
             await send({"type": "http.response.start", "status": answer.status_code, "headers": self._told(answer, scope)})
             async for piece in answer.aiter_raw():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                if is_kept and len(seen) < MAX_ANSWER_BYTES:
+                if (is_kept or is_owned) and len(seen) < MAX_ANSWER_BYTES:
                     seen += piece
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except httpx2.TransportError as error:  # without its last piece, the client sees that it was cut off
             log.warning("The upstream broke off in the middle of an answer (%s).", type(error).__name__)
         finally:
+            kind, coding = (answer.headers.get(name, "") for name in ("content-type", "content-encoding"))
+            if is_owned:
+                self._proxy.own(self._owner, self._call.content, self._api, bytes(seen), kind, coding)
             if is_kept and self._exchange is not None:
-                kind, coding = (answer.headers.get(name, "") for name in ("content-type", "content-encoding"))
                 self._proxy.keep(self._exchange, self._api, bytes(seen), kind, coding)
+            elif answer.is_server_error or answer.status_code in PASSING:
+                self._keep_said()
             with anyio.CancelScope(shield=True):
                 await answer.aclose()
+
+    def _keep_said(self) -> None:
+        """What was said was said, though nobody answered."""
+        if self._exchange is not None:
+            self._proxy.keep(self._exchange, self._api, b"", "", "")
 
     def _told(self, answer: httpx2.Response, scope: Scope) -> list[tuple[bytes, bytes]]:
         return _encoded([*Upstream.answered(answer.headers.multi_items()), *self._remarked(scope).items()])

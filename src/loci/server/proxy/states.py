@@ -31,6 +31,10 @@ class States:
             files = sorted(there(folder.glob("*.json")), key=lambda file: file[1].st_mtime_ns)
             self._known.update((file.stem, None) for file, _ in files)
 
+    def beside(self, name: str) -> States:
+        """Others, as many, in a folder of this one."""
+        return States(None if self._folder is None else self._folder / name, self._most)
+
     def get(self, name: str) -> Record | None:
         """The record of this name, if there is one that can be read."""
         with self._lock:

@@ -37,15 +37,14 @@ export async function audit(room, { cube, open, signal }) {
     await add(null);
   }
 
-  async function add(until) {
+  async function add(before) {
     fill(more);
     try {
-      const { items } = await open("log", { limit: PAGE, verb: verb.value.trim() || null, principal: who.value.trim() || null, until });
+      const { items } = await open("log", { limit: PAGE, verb: verb.value.trim() || null, principal: who.value.trim() || null, before });
       if (signal.aborted) return;
-      const shown = new Set([...log.children].map((item) => item.dataset.seq)), fresh = items.filter((record) => !shown.has(String(record.seq))).reverse();
-      log.append(...fresh.map(one));
+      log.append(...items.reverse().map(one));
       if (!log.children.length) fill(more, h("p", { class: "empty" }, "No record is like that."));
-      else if (items.length === PAGE && fresh.length) fill(more, h("button", { type: "button", click: () => add(items[0].at) }, "Older records"));
+      else if (items.length === PAGE) fill(more, h("button", { type: "button", click: () => add(items.at(-1).seq) }, "Older records"));
     } catch (error) {
       if (!signal.aborted) fill(more, wrong(error));
     }

@@ -9,9 +9,10 @@ from pathlib import Path
 import apsw
 import pytest
 from tests.conftest import MoodyReader
+from tests.kernel.earlier import before
 
 from loci import Message, Outcome
-from loci.drivers.sqlite.schema import HELD, STEPS
+from loci.drivers.sqlite.schema import HELD
 from loci.errors import Invalid, OverQuota, ReadOnly, Refused
 from loci.system import Cube
 from loci.wire import MemOS
@@ -112,9 +113,7 @@ def test_a_cube_of_before_counts_what_it_holds(memory: MemOS, tmp_path: Path, op
     cube.add([Message("user", f"Thing {n} is blue.") for n in range(3)], user="ann")
     path = cube._store.path
     memory.close()
-    db = apsw.Connection(str(path))
-    db.execute(f"DROP TRIGGER held_more; DROP TRIGGER held_less; DROP TABLE held; PRAGMA user_version={STEPS.index(HELD)}")
-    db.close()
+    before(HELD, path)
     cube = open_vault().cube("main")
     assert numbers(cube) == {"ann": 3, "bob": 0, None: 0} and cube.verify().is_clean
     cube.protect(quota=3)

@@ -14,9 +14,11 @@ from pathlib import Path
 import apsw
 import pytest
 from tests.conftest import open_memory
+from tests.kernel.earlier import before
 
 from loci import Message
 from loci.drivers.sqlite import connection
+from loci.drivers.sqlite.schema import RELATIONS
 from loci.errors import Corrupt, LociError, Locked, Missing, NewerSchema, ReadOnly, StorageFull
 from loci.system import Cube
 from loci.testing import HashEmbedder, ManualClock
@@ -322,6 +324,17 @@ def test_a_vault_that_cannot_be_written_answers(readonly: Path) -> None:
 
 def test_a_vault_that_cannot_be_written_answers_with_an_embedder_too(readonly: Path) -> None:
     assert as_nobody(lambda folder: ask(folder, HashEmbedder()), readonly) == "2 1 True"
+
+
+def test_an_older_cube_that_cannot_be_written_says_what_to_do(readonly: Path) -> None:
+    """It lacks columns that this version reads, and cannot be given them where it is."""
+    (readonly).chmod(0o755)
+    (readonly / "main.loci").chmod(0o644)
+    before(RELATIONS, readonly / "main.loci")
+    (readonly / "main.loci").chmod(0o444)
+    (readonly).chmod(0o555)
+    told = as_nobody(ask, readonly)
+    assert told.startswith("raised Unavailable") and "Copy it" in told
 
 
 def test_a_vault_that_cannot_be_written_refuses_writes(readonly: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from earlier import before
 
 from loci import Message
-from loci.drivers.sqlite.schema import SPACED, STEPS
+from loci.drivers.sqlite.schema import space
 from loci.system import Cube
 from loci.text.tokens import length, spaced, terms
 from loci.wire import MemOS
@@ -77,7 +77,7 @@ def test_a_cube_from_before_finds_them_too(open_vault: Callable[..., MemOS], tmp
         db.execute("DELETE FROM text_index WHERE rowid = ?", (seq,))
         db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (seq, f"u{user}", text))
     db.close()
-    before(STEPS[SPACED - 1], path)
+    before(space, path)
     cube = open_vault(tmp_path).cube("main")
     assert cube.verify().is_clean
     assert [cube.search(asked[0], user="ana").hits[0].memory.text for asked in SAID.values()] == list(SAID)

@@ -12,7 +12,6 @@ from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import keyed_hash
 from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
-from loci.drivers.sqlite.schema import COUNTED, SPACED
 from loci.drivers.sqlite.seals import as_text, broken, raw, sum_of
 from loci.text.tokens import spaced
 from loci.types import Fault, Head, Message, State
@@ -79,8 +78,6 @@ def _orphans(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
 
 def _numbers(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
     """How many messages each user has: what a quota goes by, against the journal."""
-    if int(scalar(db, "PRAGMA user_version")) < COUNTED:  # an older cube that cannot be written stays as it is
-        return
     held, there = (dict(query(db, sql)) for sql in ("SELECT * FROM held", "SELECT coalesce(user, 0), count(*) FROM sources GROUP BY 1"))
     for user in sorted(held.keys() | there.keys()):
         if held.get(user) != there.get(user):
@@ -169,7 +166,6 @@ def _words(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
         else:
             indexed[content] = indexed.get(content, 0) + hash((term, offset))
     reader, tokenizer = Reader(db, ""), db.fts5_tokenizer("porter", ["unicode61"])
-    is_spaced = int(scalar(db, "PRAGMA user_version")) >= SPACED  # an older cube that cannot be written stays as it is
     rows = query(
         db,
         "SELECT c.seq, coalesce(s.user, 0), s.id, c.checksum FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s"
@@ -182,7 +178,7 @@ def _words(db: apsw.Connection, secret: bytes) -> Iterator[Told]:
             text = texts.get(content, "")
             if keyed_hash(secret, text) != checksum:
                 continue  # its words are what is wrong, and are named already
-            terms = tokenizer((spaced(text) if is_spaced else text).encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
+            terms = tokenizer(spaced(text).encode(), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_offsets=False)
             if indexed.get(content, 0) != sum(hash((str(token[0]), offset)) for offset, token in enumerate(terms)):
                 yield f"content {content}", "the text index holds other words than it has"
             if scopes.get(content) != f"u{user}":

@@ -15,7 +15,7 @@ import apsw
 
 from loci.drivers.sqlite.connection import query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
-from loci.errors import Corrupt, NewerSchema
+from loci.errors import Corrupt, NewerSchema, Unavailable
 from loci.text.tokens import spaced
 
 APPLICATION_ID = 0x4C4F4349  # "LOCI"
@@ -184,11 +184,9 @@ NOT_ASCII = """
 SELECT c.seq, coalesce(s.user, 0) FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s ON s.seq = m.source
 WHERE c.seq IN (SELECT p.content FROM spans p JOIN sources q ON q.seq = p.source WHERE octet_length(q.text || coalesce(q.caption, '')) > length(q.text || coalesce(q.caption, '')))
 """
-SPACED = 5
-"""The schema from which on the text index has the pairs of letters of scripts without spaces."""
 
 
-def _space(db: apsw.Connection) -> None:
+def space(db: apsw.Connection) -> None:
     """Puts into the text index again what is in such a script: a run of it was one word, which no question holds."""
     users = dict(query(db, NOT_ASCII))
     for content, text in Reader(db, "").texts(list(users)).items():
@@ -197,10 +195,7 @@ def _space(db: apsw.Connection) -> None:
             db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
 
 
-COUNTED = 7
-"""The schema from which on the numbers of users' messages are kept."""
-
-STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, _space, RELATIONS, HELD)
+STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, space, RELATIONS, HELD)
 VERSION = len(STEPS)
 
 
@@ -236,6 +231,15 @@ def migrate(db: apsw.Connection) -> None:
     except BaseException:
         roll_back(db)
         raise
+
+
+def check_current(db: apsw.Connection, path: Path) -> None:
+    """Raises for an older file: what it lacks is read, and it cannot be given it where it is."""
+    if 0 < (found := _pragma(db, "user_version")) < VERSION:
+        raise Unavailable(
+            f"{path} has schema {found}, of an older Loci, and cannot be written, so it cannot be brought to {VERSION}. Copy it to where it can be written, "
+            "and open it there."
+        )
 
 
 def _pragma(db: apsw.Connection, name: str) -> int:

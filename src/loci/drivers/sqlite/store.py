@@ -25,7 +25,7 @@ from loci.drivers.sqlite.looking import Looking
 from loci.drivers.sqlite.picture import Picture
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
-from loci.drivers.sqlite.schema import migrate, recognise
+from loci.drivers.sqlite.schema import check_current, migrate, recognise
 from loci.drivers.sqlite.search import claimed, survey
 from loci.drivers.sqlite.turns import Turns, begin, patience
 from loci.drivers.sqlite.writer import SqliteTransaction
@@ -72,6 +72,8 @@ class SqliteStore(Looking):
         with translated(self.path):
             if is_writable:
                 migrate(db)
+            else:
+                check_current(db, self.path)
             header = _header(db)
             if is_writable and not header.keys() >= set(HEADER):
                 self._found(db, now)

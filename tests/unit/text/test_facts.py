@@ -594,3 +594,9 @@ def test_whose_it_is_may_not_be_said() -> None:
 @pytest.mark.parametrize("text", ["I'm driving a rented Fiat.", "I drive a borrowed Fiat."])
 def test_a_borrowed_car_is_not_ones_own(text: str) -> None:
     assert told(text) == []
+
+
+@pytest.mark.parametrize("place", ["Town3", "District 9", "Sector 7"])
+def test_a_place_may_have_a_number(place: str) -> None:
+    (told,) = (fact for fact in facts(f"I live in {place}.", "Ann", None) if fact.attribute == "residence")
+    assert told.value == place.casefold()

@@ -51,7 +51,9 @@ _PART_OF_YEAR = re.compile(
 _FOR_MONTHS = re.compile(
     r"(?i)\A\s*for\s(?:\d+|an?(?:\scouple\sof)?|(?:the|a)\s(?:next|few)|two|three|four|five|six|nine)\s(?:\w+\s)?months?\b(?!\s(?:now|already))"
 )
-_NO_PLACE = re.compile(r"\d|\b\w\Z|\A(?:plan|phase|version)\b")
+_NO_PLACE = re.compile(
+    r"\A[\d.]+\Z|\b[^\W\d]\Z|\A(?:plan|phase|version|tier|level|windows|macos|ios|android|ubuntu|python|java|php|node|office)\b(?=.*\d|\s\w\Z)"
+)
 _UNIT = re.compile(r"\s(?:team|department|dept|group|division|desk|role|position|job|project|plan|tier|version|class|course|app)\b")
 _BORROWED = re.compile(r"\b(?:rented|rental|hired?|borrowed|loaner|courtesy)\b")
 _ONE_DAY = re.compile(r"(?i)\b(?:when(?:ever)?|once|as soon as)\s+(?:i|we|you)\b")

@@ -291,13 +291,11 @@ def test_questions_are_replayed_over_what_would_be_sent(data: Path, tmp_path: Pa
     assert found["turns"] == 30 and found["sessions"] == 1
     assert figures["A"]["cached"] < figures["C"]["cached"] < figures["E"]["cached"]
     assert figures["Loci"]["cost"] < 0.6 * figures["A"]["cost"] and figures["F"]["cost"] < figures["Loci"]["cost"]
-    assert figures["least"]["cost"] < min(figures[name]["cost"] for name in ("A", "C", "D", "E", "Loci"))
-    assert figures["least"]["cost"] > figures["least"]["prompt tokens"] * 0.1, "what is new is not found"
     assert 0.9 < found["expected of found"] < 1.05 and found["gaps"] == 0
     report = (out / "report.md").read_text("utf-8")
     assert "| Loci |" in report and "30 turns in 1 sessions" in report
     picture = ElementTree.fromstring((out / "small-questions.svg").read_text("utf-8"))
-    assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == len(replay.LAYOUTS) + 1
+    assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == len(replay.LAYOUTS)
     said = bench(str(data), "--transcripts", "--json", cwd=tmp_path)["small"]
     assert said["sessions"] == 6 and said["turns"] == 30
 

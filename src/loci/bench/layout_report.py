@@ -10,20 +10,11 @@ from pathlib import Path
 from loci.bench.replay import Replayed, costs
 from loci.bench.report import free, label, line
 
-COLOURS = {
-    "A": "#b91c1c",
-    "B": "#f97316",
-    "C": "#1d4ed8",
-    "D": "#15803d",
-    "E": "#7c3aed",
-    "F": "#6b7280",
-    "Loci": "#c2410c",
-    "least": "#a8a29e",
-}
+COLOURS = {"A": "#b91c1c", "B": "#f97316", "C": "#1d4ed8", "D": "#15803d", "E": "#7c3aed", "F": "#6b7280", "Loci": "#c2410c"}
 MEANS = {
     "A": "recalled memories first, by relevance", "B": "recalled memories first, by id", "C": "recalled memories last, dropped",
     "D": "a core first, the rest last, dropped", "E": "new memories last, kept", "F": "no memory",
-    "Loci": "a core first, the rest last, kept while that pays", "least": "what no layout comes below: everything sent once, then found",
+    "Loci": "a core first, the rest last, kept while that pays",
 }  # fmt: skip
 SMOOTH = 5  # turns that a point of the picture is the mean of
 Figures = Mapping[str, Mapping[str, float]]

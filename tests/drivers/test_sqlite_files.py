@@ -256,6 +256,17 @@ def test_what_cannot_be_gathered_is_no_erasure(cube: Cube, monkeypatch: pytest.M
 # -- read-only ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("change", ["contents SET type", "memories SET part"])
+def test_a_word_that_loci_never_wrote_is_an_error_and_no_row_less(tmp_path: Path, change: str) -> None:
+    with open_memory(tmp_path) as memory:
+        memory.cube("main").add("I live in Porto.")
+        path = memory.cube("main")._store.path
+    with contextlib.closing(apsw.Connection(str(path))) as db:
+        db.execute(f"UPDATE {change} = 'odd'")
+    with open_memory(tmp_path) as memory, pytest.raises(Corrupt, match="never wrote"):
+        memory.cube("main").search("Porto")
+
+
 NOBODY_ELSE = "there is no other user in this namespace"
 
 

@@ -455,3 +455,16 @@ def test_verify_does_not_pass_over_an_unfinished_erasure(cube: Cube, memory: Mem
         memory.verify()
     reader.close()
     assert memory.verify().is_clean
+
+
+def test_a_link_that_outlives_the_words_it_quotes_no_longer_quotes_them(cube: Cube, clock: ManualClock) -> None:
+    """It stands between two memories that stay; what it says why is of a version that goes."""
+    (id,) = cube.add("My friend Tom lives in Zyxport.", user="ana").ids
+    clock.advance(days=1)
+    cube.add("My colleague Tom lives in Berlin.", user="ana")
+    assert [("zyxport" in link.reason) for link in cube._store.links()] == [True]
+    clock.advance(days=1)
+    cube.update(id, "I love Tallinn.")
+    cube.erase(source=cube.history(id)[0].spans[0].source)
+    assert [link.reason for link in cube._store.links()] == [""] and cube.verify().is_clean
+    assert not any(b"zyxport" in file.read_bytes().lower() for file in cube._store.path.parent.glob("main.loci*"))

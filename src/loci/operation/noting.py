@@ -4,6 +4,7 @@ read what, for the audit log."""
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -33,7 +34,7 @@ class Together:
     cited: list[Cited] = field(default_factory=list)
 
 
-class Noting:
+class Noting(ABC):
     """Keeps it in memory until somebody writes it."""
 
     def __init__(self, store: Store, clock: Clock, retention: Retention, *, is_auditing: bool) -> None:
@@ -44,9 +45,9 @@ class Noting:
         self._reads_due = READS_KEPT  # how many there are when the next answer tries to write them
         self._used_lock, self._held = threading.Lock(), threading.local()
 
+    @abstractmethod
     def wake(self) -> None:
         """Has somebody in the background write it, where there is one."""
-        raise NotImplementedError
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from loci.drivers.sqlite.connection import query, roll_back, scalar
+from loci.drivers.sqlite.connection import BATCH, query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.errors import Corrupt, NewerSchema, Unavailable
 from loci.text.tokens import spaced
@@ -189,10 +189,12 @@ WHERE c.seq IN (SELECT p.content FROM spans p JOIN sources q ON q.seq = p.source
 def space(db: apsw.Connection) -> None:
     """Puts into the text index again what is in such a script: a run of it was one word, which no question holds."""
     users = dict(query(db, NOT_ASCII))
-    for content, text in Reader(db, "").texts(list(users)).items():
-        if (words := spaced(text)) != text:
-            db.execute("DELETE FROM text_index WHERE rowid = ?", (content,))
-            db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
+    contents, reader = sorted(users), Reader(db, "")
+    for start in range(0, len(contents), BATCH):
+        for content, text in reader.texts(contents[start : start + BATCH]).items():
+            if (words := spaced(text)) != text:
+                db.execute("DELETE FROM text_index WHERE rowid = ?", (content,))
+                db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
 
 
 STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, space, RELATIONS, HELD)

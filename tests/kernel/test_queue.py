@@ -213,6 +213,16 @@ def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS]) -> None:
     thread.join()
 
 
+@pytest.mark.parametrize("longest, is_larger", [(0.025, False), (5.0, True)])
+def test_a_piece_ends_before_its_jobs_are_given_to_others(monkeypatch: pytest.MonkeyPatch, longest: float, is_larger: bool) -> None:
+    """A model elsewhere takes nothing of this machine, and still its time: a piece may be large, not endless."""
+    monkeypatch.setattr(work, "LONGEST", longest)
+    embedder = Slow()
+    work.Embedding(embedder).compute({number: f"The kettle number {number} is blue." for number in range(60)}, Breathing(Pace()))
+    first, second = (size for _, _, size in embedder.calls[:2])
+    assert first == work.PIECE and (second > work.PIECE) == is_larger
+
+
 def test_work_goes_on_though_calls_never_cease(monkeypatch: pytest.MonkeyPatch) -> None:
     from loci.operation import pace as module
 

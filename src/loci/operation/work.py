@@ -18,6 +18,7 @@ from loci.types import Job
 
 BATCH = 256  # contents embedded between two commits
 PIECE = 8  # contents of the first call of an embedder that was not timed yet
+LONGEST = 5.0  # seconds that a piece may take wherever it is computed: between two the jobs are held for longer
 
 Reread = Callable[[Store, Transaction, Job], None]
 
@@ -57,7 +58,8 @@ class Embedding:
     final: tuple[type[LociError], ...] = ()
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder, self._seconds = embedder, 0.0
+        self._embedder = embedder
+        self._spent = self._took = 0.0  # seconds a content: of this machine, and in all
 
     def lease(self, tx: Transaction, worker: str, until: datetime) -> tuple[list[Job], Mapping[int, str]]:
         generation = tx.generation(self._embedder.name, self._embedder.dimensions)
@@ -65,18 +67,19 @@ class Embedding:
         return jobs, tx.texts([content for job in jobs for content in contents_of(job)])
 
     def compute(self, given: Mapping[int, str], breath: Breath) -> tuple[list[int], Any]:
-        """In pieces that take about as long as they may, by what the last one took of this machine: a model that is elsewhere takes nearly nothing."""
+        """In pieces that take about as long as they may, by what the last one took of this machine: a model that is elsewhere takes nearly nothing of it."""
         contents, done = sorted(given), 0
         vectors: list[Any] = []
         while done < len(contents):
-            size = max(1, min(BATCH, int(breath.seconds / self._seconds))) if self._seconds else PIECE
+            size = max(1, min(BATCH, int(breath.seconds / self._spent), int(LONGEST / self._took))) if self._took else PIECE
             breath()
             piece = [given[content] for content in contents[done : done + size]]
             start, spent = perf_counter(), process_time()
             found = self._embedder.embed(piece)
             if len(found) != len(piece):
                 raise EmbedderFailed(f"The embedder {self._embedder.name} answered {len(found)} vectors for {len(piece)} texts.")
-            self._seconds = max(min(perf_counter() - start, process_time() - spent) / len(piece), 1e-7)
+            self._took = max((perf_counter() - start) / len(piece), 1e-7)
+            self._spent = max(min(self._took, (process_time() - spent) / len(piece)), 1e-7)
             vectors.extend(found)
             done += len(piece)
         return contents, np.array(vectors, dtype=np.float32)

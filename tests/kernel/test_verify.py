@@ -136,6 +136,18 @@ def test_reading_what_is_damaged_is_a_typed_error(open_vault: Callable[..., MemO
         memory.cube("main").list()
 
 
+def test_a_record_without_its_time_is_named_and_no_crash(open_vault: Callable[..., MemOS], full: Cube) -> None:
+    """The table refuses one, so the table is damaged first."""
+    damage(
+        full,
+        "CREATE TABLE other AS SELECT * FROM audit; DROP TABLE audit; ALTER TABLE other RENAME TO audit; UPDATE audit SET at = NULL WHERE seq = 2",
+    )
+    cube = open_vault(embedder=HashEmbedder()).cube("main")
+    with pytest.raises(Corrupt, match="loci verify"):
+        cube.log()
+    assert any(fault.where == "audit record 2" for fault in cube.verify().faults)
+
+
 def test_verify_of_a_vault_goes_on_after_a_broken_cube(memory: MemOS, cube: Cube) -> None:
     cube.add("The kettle is blue.")
     memory._parts.vault.path("broken").write_bytes(b"garbage" * 1000)

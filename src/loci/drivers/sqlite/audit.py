@@ -9,7 +9,7 @@ from datetime import datetime
 
 import apsw
 
-from loci.drivers.sqlite.codec import compact, keyed_hash, sure_time, to_micros
+from loci.drivers.sqlite.codec import compact, keyed_hash, sure_time, time_of, to_micros
 from loci.drivers.sqlite.connection import query
 from loci.drivers.sqlite.seals import as_text, raw
 from loci.types import Head, Record
@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS audit (
   detail TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 """
 RECORDS = """
-SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE at >= coalesce(?1, at) AND at < coalesce(?2, at + 1)
+SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE coalesce(at >= ?1, 1) AND coalesce(at < ?2, 1)
   AND verb = coalesce(?3, verb) AND principal = coalesce(?5, principal) AND (?4 IS NULL OR object = ?4 OR (instr(detail, ?7)
   AND EXISTS (SELECT 1 FROM json_tree(detail) WHERE type = 'text' AND value = ?4)))
   AND seq < coalesce(?8, seq + 1) ORDER BY seq DESC LIMIT ?6
@@ -73,7 +73,7 @@ def records(
 def head(db: apsw.Connection, cube: str, id: str) -> Head:
     """The last record, for somebody else to keep."""
     rows = query(db, "SELECT seq, at, hash FROM audit ORDER BY seq DESC LIMIT 1")
-    return Head(cube, id, int(rows[0][0]), sure_time(rows[0][1]), bytes(rows[0][2]).hex()) if rows else Head(cube, id, 0, None, "")
+    return Head(cube, id, int(rows[0][0]), time_of(rows[0][1]), bytes(rows[0][2]).hex()) if rows else Head(cube, id, 0, None, "")
 
 
 def faults(db: apsw.Connection, secret: bytes) -> Iterator[tuple[str, str]]:

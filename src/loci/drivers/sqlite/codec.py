@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import overload
 
-from loci.errors import Invalid
+from loci.errors import Corrupt, Invalid
 from loci.types import TimeSpan, Trust
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,9 +44,10 @@ def time_of(value: object, zone_minutes: object = None) -> datetime | None:
 
 
 def sure_time(value: object) -> datetime:
-    """The same, of a column that is never empty."""
+    """The same, of a column that is never empty. Raises `Corrupt`."""
     at = time_of(value)
-    assert at is not None
+    if at is None:
+        raise Corrupt("A row has no time where Loci always writes one. Run `loci verify`, and restore a copy.")
     return at
 
 

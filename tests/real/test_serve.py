@@ -269,7 +269,7 @@ def test_what_is_wrong_with_a_file_is_told_as_an_event_too(server: Server) -> No
 @pytest.mark.parametrize(
     ("path", "fields", "status", "told"),
     [
-        ("cubes/main/serch", {}, 404, "Did you mean search?"),
+        ("cubes/main/serch", {}, 404, "Did you mean 'search'?"),
         ("cubes/main/search", {}, 422, "needs question"),
         ("cubes/main/search", {"question": 7}, 422, "question: 7 must be a string"),
         ("cubes/main/search", {"question": "x", "user": 5}, 422, "user: 5 must be a string"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_origin, get_type_hints
 
-from loci.errors import Invalid, TooLarge
+from loci.errors import Invalid, TooLarge, meant
 from loci.infrastructure import uses
 from loci.interface.inputs import Words
 from loci.interface.pipeline import Pipeline
@@ -59,11 +58,8 @@ class Call:
         """The arguments as the verb takes them. Raises `Invalid` with the field, its value and what would be right."""
         for name in given:
             if name not in self.hints:
-                near = difflib.get_close_matches(name, self.hints, 1, 0.75)
-                raise Invalid(
-                    f"{self.verb} has no field {name!r:.100}."
-                    + (f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(self.hints) or 'none'}.")
-                )
+                has = f" It has {', '.join(self.hints) or 'none'}."
+                raise Invalid(f"{self.verb} has no field {name!r:.100}." + meant(name, self.hints, has, likeness=0.75))
         if lacking := [name for name in self.required if given.get(name) is None]:
             raise Invalid(f"{self.verb} needs {', '.join(lacking)}. Nothing was done.")
         asked = {name: self._field(name, value) for name, value in given.items() if value is not None}

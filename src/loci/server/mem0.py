@@ -7,7 +7,6 @@ clients read, with the status of the error. What needs a key, and whose memories
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -23,7 +22,7 @@ from starlette.types import Scope
 from loci.compat.mem0 import Platform, asked
 from loci.compat.mem0.errors import legacy
 from loci.compat.mem0.platform import PAGE
-from loci.errors import Invalid, LociError, Missing, Unsupported
+from loci.errors import Invalid, LociError, Missing, Unsupported, meant
 from loci.infrastructure import uses
 from loci.server.cursors import CURSOR, begun, cursor_of
 from loci.server.problems import OtherMethod, beside, encoded, problem
@@ -71,11 +70,8 @@ class Call:
             elif name in ASIDE:
                 self.told.append(f"{name}: it means nothing here")
             else:
-                near = difflib.get_close_matches(name, names, 1, 0.75)
-                raise Invalid(
-                    f"There is no field {name!r:.100} here. Nothing was done."
-                    + (f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(names)}." if names else " Leave it out.")
-                )
+                there = f" There are {', '.join(names)}." if names else " Leave it out."
+                raise Invalid(f"There is no field {name!r:.100} here. Nothing was done." + meant(name, names, there, likeness=0.75))
         return {name: value for name, value in found.items() if value is not None or name == "expiration_date"}
 
 

@@ -6,7 +6,6 @@ A verb runs in a thread and is never cut off: it is one transaction, and whoever
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported
+from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported, meant
 from loci.infrastructure.loader import MAX_FILE_BYTES
 from loci.infrastructure.vault import Unfinished
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
@@ -202,8 +201,7 @@ def named(calls: Mapping[str, Call], verb: str, staying: Mapping[str, str]) -> C
         raise Unsupported(f"{verb} is not to be had over a network. {staying[verb]}")
     if verb not in calls:
         there = [*calls, *(CARRYING if calls is CUBE_CALLS else ())]
-        near = difflib.get_close_matches(verb, there, 1, 0.7)
-        raise Missing(f"There is no verb {verb!r:.100}." + (f" Did you mean {near[0]}?" if near else f" There are {', '.join(there)}."))
+        raise Missing(f"There is no verb {verb!r:.100}." + meant(verb, there, f" There are {', '.join(there)}.", likeness=0.7))
     return calls[verb]
 
 

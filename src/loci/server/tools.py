@@ -6,7 +6,6 @@ and answered as JSON; what goes wrong is an error of `loci.errors`.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from loci.errors import Denied, Invalid, TooLarge
+from loci.errors import Denied, Invalid, TooLarge, meant
 from loci.infrastructure import uses
 from loci.operation.intake import MAX_NAME
 from loci.server import answers
@@ -192,9 +191,8 @@ class Door:
         taken, required = FIELDS[tool.name]
         for name in given:
             if name not in taken:
-                near = difflib.get_close_matches(name, taken, 1, 0.75)
                 raise Invalid(
-                    f"{tool.name} has no field {name!r:.100}." + (f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(taken)}.")
+                    f"{tool.name} has no field {name!r:.100}." + meant(name, taken, f" It has {', '.join(taken)}.", likeness=0.75)
                 )
         said = {name: value for name, value in given.items() if value is not None}
         fault = best_match(Draft202012Validator({"properties": taken, "required": required}).iter_errors(said))

@@ -37,6 +37,13 @@ _ABBREVIATED = "".join(rf"(?<!\b{short}[.!?…])" for short in listed("Mr Ms Dr 
 _BREAK = re.compile(rf"(?<![.!?…])[.!?…](?:[.!?…]++|{_ABBREVIATED})[\"')\]]*+(?=\s)|\n+")
 _NUMBERED_BREAK = re.compile(r"(?<!\d)\.\s+(?=The\s|\d+[.:)]\s)|\n+")
 _KIDDING = re.compile(r"(?i)\b(?:kidding|just joking|jk|only joking|in my dreams)\b")
+# a question whose mark was left out: "do i live in rome", not "did my degree in Rome", "have I told you that I live in Rome"
+_ASKING = re.compile(
+    r"""(?x) \W*(?i:(?:so|and|but|hey|hi|ok|okay|well|then|now|please|wait)\W+)*
+    (?: (?i:does)\s | (?i:do|is|are)\s(?i:i|we|he|she|they|my|our|his|her|their|the|your|this|that)\b
+      | (?i:did|was|were|has|have|had)\s(?i:i|we|he|she|they)\b | (?i:do|did|is|are|was|were|has|have|had)\s(?!I\b|It\b|You\b)[A-Z]\w )
+    (?!(?:.{0,12}\b)?(?i:told|tell|mention(?:ed)?|say|said)\b)"""
+)
 _DIGIT = re.compile(r"\d")
 _DIGITS, _NO_DIGITS = frozenset("#"), frozenset[str]()
 _KIDDING_CUES = ("kidding", "joking", "jk", "dreams")
@@ -65,7 +72,7 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
         words = frozenset(_WORD.findall(lowered)) | (_DIGITS if _DIGIT.search(said) else _NO_DIGITS)
         corrects = carried or "*" in said or "mis" in lowered or not words.isdisjoint(by_correction.WAKING)
         is_awake = corrects or _is_awake(words, text, start)
-        if is_awake and end - start <= _LONGEST and not said.rstrip(" \"')").endswith("?") and not _CODE.search(said):
+        if is_awake and end - start <= _LONGEST and not _asks(said) and not _CODE.search(said):
             base = max(0, start - _CONTEXT)
             sentence = Sentence(text[base:end], start - base, me, anchor, people, words)
             told = _told(sentence)
@@ -77,6 +84,11 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
     apart = material(text, sentences, me, people) if found else []
     kept = [fact for fact in found if not any(start <= fact.start < end for start, end in apart)]
     return related(text, kept, me, people)
+
+
+def _asks(said: str) -> bool:
+    """Tell whether a sentence is a question."""
+    return said.rstrip(" \"')").endswith("?") or _ASKING.match(said) is not None
 
 
 _WAKING = by_verb.WAKING | by_saying.WAKING | by_noun.WAKING | by_naming.WAKING | by_event.WAKING | by_number.WAKING

@@ -600,3 +600,51 @@ def test_a_borrowed_car_is_not_ones_own(text: str) -> None:
 def test_a_place_may_have_a_number(place: str) -> None:
     (told,) = (fact for fact in facts(f"I live in {place}.", "Ann", None) if fact.attribute == "residence")
     assert told.value == place.casefold()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["We moved to Kubernetes last year.", "I moved to Linux.", "I'm moving to Notion.", "I live in React all day.", "I joined Discord.",
+     "I joined Instagram last week.", "I quit Netflix.", "I attend Zoom calls.", "I started at Monday."],
+)  # fmt: skip
+def test_what_one_only_uses_is_no_home_and_no_employer(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I joined Discord as an engineer.", "discord"),
+        ("I work for Slack.", "slack"),
+        ("I got a job at Zoom.", "zoom"),
+        ("I got fired from Reddit.", "reddit"),
+    ],
+)
+def test_who_makes_it_employs_people(text: str, value: str) -> None:
+    assert (only(text).attribute, only(text).value) == ("employer", value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["do i live in Rome", "so do I live in Rome or Lisbon", "Do I still work at Acme", "does my sister live in Rome", "is my wife Anna",
+     "Is the meeting on Friday", "has Tom moved to Rome", "do i drive a Ford"],
+)  # fmt: skip
+def test_a_question_is_none_without_its_mark_as_well(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "did I tell you I live in Rome",
+        "have i told you that I live in Rome",
+        "can you remember that i live in Rome",
+        "Does it matter? I live in Rome.",
+    ],
+)
+def test_what_is_told_in_a_question_is_told(text: str) -> None:
+    assert [(fact.attribute, fact.value) for fact in told(text)] == [("residence", "rome")]
+
+
+def test_a_sentence_without_its_subject_is_no_question() -> None:
+    assert only("Did my degree in Porto, now I work at Acme.").value == "acme"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
-from loci.text.wording.values import Sort, is_job, is_thing, number, phrase, plain, when
+from loci.text.wording.values import MONTHS, SOFTWARE, WEEKDAYS, Sort, is_job, is_thing, number, phrase, plain, when
 from loci.text.wording.verbs import BY_WORD, SEVERAL_NAMES, Frame
 from loci.text.wording.words import wordset
 
@@ -59,6 +59,8 @@ _BORROWED = re.compile(r"\b(?:rented|rental|hired?|borrowed|loaner|courtesy)\b")
 _ONE_DAY = re.compile(r"(?i)\b(?:when(?:ever)?|once|as soon as)\s+(?:i|we|you)\b")
 _ADDED = re.compile(r"(?i)\b(?:also|too|as well|besides|additionally|another|second|third|on the side)\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
+_AS_STAFF = re.compile(r"(?i)\s(?:as|full|to\slead|team)\b")
+_DAYS_AND_MONTHS = frozenset((*WEEKDAYS, *MONTHS))
 _NEVER = re.compile(r"(?i)\bnever\b")
 _AT_ALL = re.compile(r"(?i)\s*(?:$|[.;!)]|at\sall\b|in\smy\slife\b|actually\b|,\s(?:actually|though|by\sthe\sway|ever|not)\b)")
 _DENIABLE = ("residence", "employer", "school", "partner", "job_title", "car", "attr/hometown")
@@ -120,6 +122,8 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
         return None  # "I live in Porto in the summer": nothing ends by it
     if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(sentence.text, value[1])):
         return None  # "I moved to the Sales team"
+    if frame.attribute in _WHERE_ABOUTS and _is_elsewhere(sentence, frame, value):
+        return None
     if frame.tells == "state" and _ONE_DAY.search(clause_head(sentence.text, sentence.start, left.start)):
         return None  # "When I retire I live in Porto"
     return _mood(sentence, frame, left, found, value)
@@ -151,6 +155,16 @@ def _is_part_time(sentence: Sentence, left: Left, end: int) -> bool:
     tail = sentence.text[end : end + 40]
     is_for_long = not left.perfect and _FOR_MONTHS.match(tail)  # "I've been living in Porto for three months" goes on
     return bool(is_for_long or _PART_OF_YEAR.match(head) or _PART_OF_YEAR.match(tail))
+
+
+def _is_elsewhere(sentence: Sentence, frame: Frame, value: tuple[str, int, Sort]) -> bool:
+    """Tell whether one only uses what is named: "We moved to Linux", "I joined Discord", not "I joined Discord as an engineer"."""
+    first = value[0].partition(" ")[0]
+    if first in _DAYS_AND_MONTHS:
+        return True  # "I start at Monday"
+    if first not in SOFTWARE or (frame.attribute == "employer" and not frame.words.startswith(("join", "quit resigned"))):
+        return False
+    return frame.attribute != "employer" or not _AS_STAFF.match(sentence.text, value[1])
 
 
 def _is_relative(sentence: Sentence, left: Left) -> bool:

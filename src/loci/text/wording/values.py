@@ -129,6 +129,17 @@ _JOBS = wordset(
     guard warden masseuse masseur beautician undertaker zookeeper groomer dietitian nutritionist sonographer radiographer hygienist
     orderly carer caregiver bookkeeper strategist copywriter blogger youtuber streamer referee umpire jockey"""
 )
+SOFTWARE = wordset(
+    """linux ubuntu debian fedora nixos windows macos mac ios android chromeos python java javascript typescript rust go golang kotlin swift
+    php ruby perl scala elixir haskell julia matlab vim neovim emacs vscode cursor pycharm intellij xcode postgres postgresql mysql mariadb
+    sqlite mongodb redis kafka docker podman kubernetes k8s terraform ansible aws azure gcp cloudflare vercel netlify heroku supabase
+    firebase github gitlab bitbucket jira confluence linear asana trello notion obsidian evernote airtable slack discord teams zoom skype
+    telegram whatsapp signal gmail outlook excel sheets figma react vue angular svelte nextjs django flask fastapi rails laravel spring node
+    nodejs deno bun graphql pytorch tensorflow facebook instagram twitter tiktok snapchat pinterest reddit linkedin youtube twitch bluesky
+    mastodon threads tinder bumble hinge duolingo strava netflix spotify hulu disney chatgpt claude gemini copilot firefox chrome safari
+    edge brave chromium"""
+)
+"""Programs, languages and services: what people move to, join and quit without living or working there."""
 _PRAISE = wordset(
     """best better great good bad worst amazing wonderful fantastic terrible brilliant real true natural born big huge total such
     fellow incredible talented awesome perfect lousy bit amateur hobby volunteer aspiring wannabe budding weekend occasional"""

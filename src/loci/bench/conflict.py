@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
-from loci.bench.streams import BANKS, Question, Stream, everyday, numbered, templated, timed
+from loci.bench.streams import BANKS, Question, Stream, everyday, numbered, spelled, templated, timed
 from loci.ports import Embedder
 from loci.system import Cube
 from loci.types import Message, Outcome, Recall
@@ -37,14 +37,17 @@ class Figures:
         return {"kinds": kinds, "wrong changes": dict(self.wrong), "never said, area under ROC": area(self.sure[True], self.sure[False])}
 
 
-def run(streams: int, seed: int, bank: str, facts: int, embedder: Embedder | str, advance: Callable[[int, int], None]) -> Mapping[str, Any]:
-    """The figures of so many streams of each kind and, where ``facts`` are wanted, of one long stream of so many numbered facts."""
+def run(
+    streams: int, seed: int, bank: str, letters: str, facts: int, embedder: Embedder | str, advance: Callable[[int, int], None]
+) -> Mapping[str, Any]:
+    """The figures of so many streams of each kind, the everyday ones in ``letters`` (`spelled`), and, where ``facts`` are wanted, of one long
+    stream of so many numbered facts."""
     told, figures = BANKS[bank], Figures()
     with tempfile.TemporaryDirectory(prefix="loci-bench-") as home, MemOS.open(home, embedder=embedder, background=False) as memory:
         for number in range(streams):
             advance(number, streams + bool(facts))
             own = seed * 1000 + number
-            for kind, stream in (("t", templated(own)), ("e", everyday(own, told)), ("v", timed(own, told))):
+            for kind, stream in (("t", templated(own)), ("e", spelled(everyday(own, told), letters)), ("v", timed(own, told))):
                 _say(memory.cube(f"{kind}{number}"), stream, figures)
         if facts:
             advance(streams, streams + 1)

@@ -10,6 +10,7 @@ author of the rules, so expect somewhat less from strangers.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,7 +20,20 @@ from loci.policy.conflict import Claim, Possible, Supersede, resolve
 from loci.text.facts import Fact, facts, key
 from loci.text.wording.values import plain, when
 
-__all__ = ["BANKS", "Label", "Message", "Question", "Stream", "evaluate_rules", "everyday", "numbered", "run_rules", "templated", "timed"]
+__all__ = [
+    "BANKS",
+    "Label",
+    "Message",
+    "Question",
+    "Stream",
+    "evaluate_rules",
+    "everyday",
+    "numbered",
+    "run_rules",
+    "spelled",
+    "templated",
+    "timed",
+]
 
 # -- numbered facts ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +161,20 @@ def _attribute_of(relation: int) -> str:
 
 
 # -- facts in time ----------------------------------------------------------------------------------------------------
+
+
+def spelled(stream: Stream, letters: str) -> Stream:
+    """Return a stream as those type it who write "i moved to lisbon" (``small``) or "I moved to lisbon" (``sentence``); ``written``: as it is."""
+    if letters == "written":
+        return stream
+    spell = str.lower if letters == "small" else _sentence_case
+    messages = [replace(message, text=spell(message.text)) for message in stream.messages]
+    return replace(stream, messages=messages, questions=[replace(question, text=spell(question.text)) for question in stream.questions])
+
+
+def _sentence_case(text: str) -> str:
+    """Return the text with the capitals that a telephone sets by itself."""
+    return re.sub(r"\bi\b|(?:\A|(?<=[.!?] ))[^\W\d_]", lambda found: found.group().upper(), text.lower())
 
 
 def timed(seed: int, bank: Bank) -> Stream:
@@ -287,14 +315,14 @@ def _form(value: str, attribute: str) -> str:
     return date[2] if date else plain(value)
 
 
-def evaluate_rules(seed: int, n: int, bank: str = "DEV", failures: list[str] | None = None) -> dict[str, object]:
-    """Return the figures of the pure rules over `n` streams of each kind; what failed is added to `failures`."""
+def evaluate_rules(seed: int, n: int, bank: str = "DEV", failures: list[str] | None = None, letters: str = "written") -> dict[str, object]:
+    """Return the figures of the pure rules over `n` streams of each kind, the everyday ones in `letters` (`spelled`); what failed is added to `failures`."""
     asked: Counter[str] = Counter()
     right: Counter[str] = Counter()
     stale: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for i in range(seed, seed + n):
-        for stream in (templated(i), everyday(i, BANKS[bank]), timed(i, BANKS[bank])):
+        for stream in (templated(i), spelled(everyday(i, BANKS[bank]), letters), timed(i, BANKS[bank])):
             held = run_rules(stream)
             wrong.update(held.wrong)
             faults = list(held.faults)
@@ -309,6 +337,7 @@ def evaluate_rules(seed: int, n: int, bank: str = "DEV", failures: list[str] | N
     everyday_kinds = ("current", "other-person", "retracted", "never-said")
     return {
         "bank": bank,
+        "letters": letters,
         "answered": {kind: f"{right[kind]}/{asked[kind]} = {100 * right[kind] / asked[kind]:.1f} %" for kind in sorted(asked)},
         "everyday": round(100 * sum(right[k] for k in everyday_kinds[:3]) / max(1, sum(asked[k] for k in everyday_kinds[:3])), 1),
         "stale shown as current": {kind: stale[kind] for kind in sorted(stale) if stale[kind]},

@@ -109,10 +109,17 @@ def _about(folders: Sequence[Path]) -> str:
 @click.option("--streams", type=click.IntRange(1), default=20, show_default=True, help="Streams of each kind.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--bank", type=click.Choice(["DEV", "HELD"]), default="HELD", show_default=True, help="The wordings of everyday streams.")
+@click.option(
+    "--letters",
+    type=click.Choice(["written", "sentence", "small"]),
+    default="written",
+    show_default=True,
+    help="How everyday streams are typed: with capitals, at the beginning of sentences only, with none.",
+)
 @click.option("--facts", type=click.IntRange(0), default=0, help="And one long stream of so many numbered facts.")
 @click.option("--rules", is_flag=True, help="The rules alone, without a memory around them.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def conflict(streams: int, seed: int, bank: str, facts: int, rules: bool, as_json: bool) -> None:
+def conflict(streams: int, seed: int, bank: str, letters: str, facts: int, rules: bool, as_json: bool) -> None:
     """Say streams in which facts change, from a seed, and ask what holds.
 
     Numbered facts, later wins, one hop and two; everyday talk with corrections, restatements and other people's facts; facts with
@@ -126,16 +133,16 @@ def conflict(streams: int, seed: int, bank: str, facts: int, rules: bool, as_jso
     from loci.wire import embedder_of
 
     if rules:
-        told = evaluate_rules(seed, streams, bank)
+        told = evaluate_rules(seed, streams, bank, letters=letters)
         if as_json:
             click.echo(json.dumps(told, indent=1))
         else:
             show_fields(told)
         return
     with progress("streams") as advance:
-        found = run(streams, seed, bank, facts, embedder_of(load()[0]) or "none", advance)
+        found = run(streams, seed, bank, letters, facts, embedder_of(load()[0]) or "none", advance)
     if as_json:
-        click.echo(json.dumps({**found, "seed": seed, "bank": bank, "machine": machine()}, indent=1))
+        click.echo(json.dumps({**found, "seed": seed, "bank": bank, "letters": letters, "machine": machine()}, indent=1))
         return
     rows = [[kind, f"{row['asked']:,}", f"{row['right']:.1%}", str(row["stale"])] for kind, row in found["kinds"].items()]
     show_table(["stream, question", "asked", "first hit right", "stale first, unmarked"], rows, right=("asked", "first hit right"))

@@ -29,7 +29,9 @@ _COMMON = """absolutely actually add all also amazing another any anyway apparen
     wish with without woah woo woohoo word work wow write yay yeah year years yep yes yesterday yet yikes you your yum
     yup sir madam ma'am bro buddy honey question answer example summary option yoga kudos aww awww haha hehe whew phew ooh
     christmas halloween thanksgiving easter xmas valentine"""
-_SKIPPED = frozenset(word.capitalize() for word in STOPWORDS | frozenset(_COMMON.split()) | frozenset(MONTHS) | frozenset(WEEKDAYS)) | {
+ORDINARY = STOPWORDS | frozenset(_COMMON.split()) | frozenset(MONTHS) | frozenset(WEEKDAYS)
+"""Words in small letters that open sentences and are no names."""
+_SKIPPED = frozenset(map(str.capitalize, ORDINARY)) | {
     "I",
     "A",
     "OK",

@@ -16,6 +16,7 @@ from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_nu
 from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
+from loci.text.wording.casing import cased
 from loci.text.wording.material import material
 from loci.text.wording.relations import related
 from loci.text.wording.subjects import ME, key
@@ -57,7 +58,7 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
     Only the first 20,000 characters are read, and no sentence longer than 600.
     `speaker` stands behind "I" and "my", `people` are names known to be persons, `anchor` is when it was said.
     """
-    text = text[:_MOST].replace("’", "'")
+    text = cased(text[:_MOST].replace("’", "'"), people)
     folded = text.casefold()
     if any(cue in folded for cue in _KIDDING_CUES) and _KIDDING.search(text):
         return []

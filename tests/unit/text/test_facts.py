@@ -605,7 +605,7 @@ def test_a_place_may_have_a_number(place: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["We moved to Kubernetes last year.", "I moved to Linux.", "I'm moving to Notion.", "I live in React all day.", "I joined Discord.",
-     "I joined Instagram last week.", "I quit Netflix.", "I attend Zoom calls.", "I started at Monday."],
+     "I joined Instagram last week.", "I moved to Google.", "I quit Netflix.", "I attend Zoom calls.", "I started at Monday."],
 )  # fmt: skip
 def test_what_one_only_uses_is_no_home_and_no_employer(text: str) -> None:
     assert told(text) == []

@@ -9,7 +9,7 @@ from dataclasses import replace
 from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
-from loci.text.wording.values import MONTHS, SOFTWARE, WEEKDAYS, Sort, is_job, is_thing, number, phrase, plain, when
+from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE, WEEKDAYS, Sort, is_job, is_thing, number, phrase, plain, when
 from loci.text.wording.verbs import BY_WORD, SEVERAL_NAMES, Frame
 from loci.text.wording.words import wordset
 
@@ -162,6 +162,8 @@ def _is_elsewhere(sentence: Sentence, frame: Frame, value: tuple[str, int, Sort]
     first = value[0].partition(" ")[0]
     if first in _DAYS_AND_MONTHS:
         return True  # "I start at Monday"
+    if frame.attribute == "residence" and first in FIRMS:
+        return True  # "I moved to Google"
     if first not in SOFTWARE or (frame.attribute == "employer" and not frame.words.startswith(("join", "quit resigned"))):
         return False
     return frame.attribute != "employer" or not _AS_STAFF.match(sentence.text, value[1])

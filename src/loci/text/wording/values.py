@@ -140,6 +140,13 @@ SOFTWARE = wordset(
     edge brave chromium"""
 )
 """Programs, languages and services: what people move to, join and quit without living or working there."""
+FIRMS = wordset(
+    """google microsoft nvidia intel ibm salesforce uber airbnb stripe deloitte kpmg pwc accenture mckinsey walmart costco ikea starbucks
+    mcdonalds walgreens tesco aldi lidl sainsburys morrisons siemens bosch nokia ericsson samsung sony huawei tencent alibaba boeing airbus
+    emirates adidas nasa spacex openai anthropic deepmind palantir cisco qualcomm amd dell nestle unilever pfizer novartis roche barclays hsbc
+    jpmorgan citibank verizon vodafone comcast fedex dhl ups thales safran lufthansa easyjet ryanair"""
+)
+"""Firms that many work for and nobody lives in."""
 _PRAISE = wordset(
     """best better great good bad worst amazing wonderful fantastic terrible brilliant real true natural born big huge total such
     fellow incredible talented awesome perfect lousy bit amateur hobby volunteer aspiring wannabe budding weekend occasional"""

@@ -418,3 +418,23 @@ def test_a_question_whether_it_ever_was_so_finds_what_no_longer_holds(cube: Cube
         hit = cube.search(question, user="ana").hits[0]
         assert hit.memory.id == porto and hit.note.startswith("no longer current"), question
     assert [h.memory.id for h in cube.search("Where do I live?", user="ana").hits] == [berlin]
+
+
+@pytest.mark.parametrize(
+    ("told", "holds"),
+    [
+        (["I live in Leeds.", "I live in England."], 2),
+        (["I live in Portugal.", "I moved to Lisbon."], 2),
+        (["i live in austin", "i live in texas"], 2),
+        (["I live in Porto.", "I live in Germany."], 1),
+        (["I live in Porto.", "I moved to Portugal."], 1),
+        (["I live in Leeds.", "Sorry, I live in England."], 1),
+        (["I live in Porto.", "I live in Portugal.", "I moved to Madrid."], 1),
+        (["i live in porto", "i moved to lisbon"], 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_town_and_its_country_hold_together(cube: Cube, clock: ManualClock, told: list[str], holds: int) -> None:
+    for text in told:
+        say(cube, clock, text)
+    assert texts(cube, user="ana") == told[-holds:]

@@ -28,6 +28,7 @@ from datetime import datetime, timedelta
 from loci.policy.claim import Action, Claim, Evidence, Possible, Supersede, Verdict, alike, refines, same_value, utc
 from loci.policy.namesakes import namesakes, same_person
 from loci.text.facts import key
+from loci.text.places import lies_in
 from loci.text.wording.relations import NAMING
 
 __all__ = [
@@ -188,9 +189,16 @@ def _judge_one(earlier: Claim, later: Claim) -> Action | None:
         return Possible(
             earlier.memory, f"{_name(later)}: {_shown(later)} may be another than {_shown(earlier)}, of which it was not said which"
         )
-    if later.cue == "statement" and refines(earlier, later):
+    if (later.cue == "statement" and refines(earlier, later)) or _is_there(earlier, later):
         return Evidence(earlier.memory, f"{_name(later)}: {_shown(earlier)} and {_shown(later)} agree")
     return _superseding(earlier, later)
+
+
+def _is_there(earlier: Claim, later: Claim) -> bool:
+    """Tell whether somebody who lives in the one place lives in the other as well: who says "Portugal" after "Porto", or moves to Lisbon after "Portugal"."""
+    if later.attribute != "residence" or later.cue == "correction":
+        return False
+    return lies_in(later.value, earlier.value) or (later.cue == "statement" and lies_in(earlier.value, later.value))
 
 
 def _may_be_that_old(earlier: Claim, later: Claim) -> bool:

@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 from loci.text.entities import ORDINARY, PLACES
+from loci.text.places import TOWNS
 from loci.text.tokens import STOPWORDS
 from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE
 from loci.text.wording.verbs import CAR_MAKES, KIN
 from loci.text.wording.words import wordset
 
-# towns besides those of `entities`, none of which is an English word
-_TOWNS = """aachen aarhus abuja accra adelaide ahmedabad albuquerque algiers alicante almaty anaheim anchorage ankara antwerp aberdeen asheville
-    augsburg baku baltimore bamberg bangalore bengaluru basel bergen bern bilbao birmingham boise bologna bonn bordeaux bradford brasilia
-    bratislava braga bremen brighton bruges bucharest buffalo busan cadiz caen canberra caracas cardiff casablanca catania charleston
-    charlotte chattanooga chemnitz chengdu chennai chongqing christchurch cincinnati cleveland coimbra colombo copenhagen cordoba coventry
-    cuenca curitiba darmstadt darwin davao denton derby detroit dhaka dijon doha dortmund dresden dundee durban durham dusseldorf düsseldorf
-    eindhoven erfurt essen evora faro fes fortaleza fremantle freiburg fukuoka funchal galway gdansk geneva genoa ghent gijon giza glendale
-    gothenburg göttingen granada graz greensboro grenoble groningen guadalajara guangzhou guayaquil haarlem haifa halifax hangzhou hanover
-    hannover harare heidelberg hiroshima hobart honolulu hyderabad ibadan indianapolis innsbruck islamabad izmir jaipur jeddah jena kampala
-    kansas karlsruhe kassel katowice kaunas kharkiv kigali kingston kobe köln kolkata konstanz krakow kuching lausanne leeds leicester
-    leiden leipzig leuven lille limassol limerick linz liverpool ljubljana lodz louisville lubeck lübeck lucerne lugano luxembourg luanda
-    maastricht madison mainz malaga malmo malmö mannheim maputo marrakech marseille medellin melbourne memphis milwaukee minsk modena
-    monterrey montevideo montpellier mosul multan mumbai münster nagoya nanjing nantes newark newcastle nicosia norwich nottingham
-    nuremberg nürnberg oakland odense odessa oklahoma omaha oporto orlando osaka oulu ottawa oxford padua palermo palma pamplona patras
-    peshawar phoenix pisa plovdiv plymouth porto poznan potsdam preston pretoria pune providence quito rabat raleigh recife regensburg
-    reykjavik riga riyadh rochester rostock rotterdam saarbrücken saigon salamanca salerno salvador salzburg sapporo savannah schwerin
-    scottsdale sendai seville sheffield shenyang skopje sofia southampton spokane stavanger stockton strasbourg stralsund surabaya surat
-    szczecin szeged tampa tampere tangier tarragona tbilisi thessaloniki tijuana tilburg tirana toledo toulouse trieste trier trondheim
-    tucson tulsa tunis turin turku tübingen uppsala utrecht valletta valparaiso verona vigo vilnius wiesbaden winnipeg wolfsburg wroclaw
-    wuhan würzburg xian yokohama york yerevan zagreb zaragoza zürich bavaria catalonia andalusia provence tuscany sicily sardinia corsica
-    scotland brittany normandy flanders siberia patagonia europe"""
-_PHRASES = """san jose|san josé|santa cruz|santa monica|santa barbara|santa fe|san antonio|fort worth|long beach|virginia beach|saint louis|saint paul|st louis
-    |st petersburg|sao paulo|são paulo|belo horizonte|porto alegre|ho chi minh city|addis ababa|dar es salaam|phnom penh|abu dhabi|tel aviv|ann arbor|palo alto
-    |mountain view|baton rouge|des moines|el paso|little rock|kansas city|oklahoma city|jersey city|the hague|den haag|novi sad|vila nova de gaia
-    |viana do castelo|la paz|la coruña|las palmas|palma de mallorca|santiago de compostela|san sebastián|san sebastian|the netherlands"""
-_NO_NAMES_ALONE = wordset("us uk turkey china chile buffalo charlotte phoenix mini seat smart")
+_NO_NAMES_ALONE = wordset("us uk turkey china chile buffalo phoenix split mobile mesa angers providence aurora mini seat smart")
 
 MAKES = {make.casefold(): make for make in CAR_MAKES.split() if make.casefold() not in _NO_NAMES_ALONE}
 SPELLED = {
-    **{place: place.capitalize() for place in (*PLACES, *_TOWNS.split()) if " " not in place and place not in _NO_NAMES_ALONE},
+    **{place: place.capitalize() for place in PLACES | TOWNS if " " not in place and place not in _NO_NAMES_ALONE},
     **{month: month.capitalize() for month in MONTHS if month not in ("may", "march")},
     **{firm: firm.capitalize() for firm in FIRMS},
     **MAKES,
 }
 """Names that are names wherever they stand, by their small letters."""
-PHRASES = frozenset(place for place in PLACES if " " in place) | frozenset(place.strip() for place in _PHRASES.split("|")) | {"mini cooper"}
+PHRASES = frozenset(place for place in PLACES | TOWNS if " " in place) | {"mini cooper"}
 """The same of more than one word."""
 # what stands where names do, without an article, and is none
 _BARE = """university uni college job peace fear hope denial poverty luxury harmony silence solitude squalor misery bliss comfort exile limbo isolation chaos

@@ -69,6 +69,11 @@ def test_who_writes_capitals_means_the_small_letters(text: str) -> None:
 
 def test_a_letter_that_has_no_single_capital_stays() -> None:
     assert cased("i live in ßberg") == "I live in ßberg"
+    assert cased("strasse left", ["Straße"]) == "strasse left"
+
+
+def test_names_are_spelled_as_they_are() -> None:
+    assert cased("bmw hired me") == "BMW hired me"
 
 
 @given(st.text(), st.lists(st.text(max_size=10), max_size=2))

@@ -26,6 +26,7 @@ _OPENS_PHRASE = frozenset(phrase.partition(" ")[0] for phrase in PHRASES)
 _LONGEST = 3  # words of a name
 # how words end that are no names: the first of a name, and those behind it
 _ENDING = re.compile(r"(?:ing|ly|[ts]ion|ness|ment|isms?|ship|hood|ful|less|able|ible|ous|ive|ized|ised|[a-z]{2}[^siu]s)\Z")
+_ENDED = re.compile(rf"{_ENDING.pattern}|(?:ed|broke|ran|smells?|looks?|needs?)\Z")
 _VERBAL = re.compile(r"(?:ing|ly)\Z")
 _OF_FIRMS = wordset("hospital university college school bank museum clinic church airport international group media")
 _JOINT = re.compile(r"\s(?:&\s|of\s(?:the\s)?|de\s(?:la\s)?)?(?=[^\W\d_])")
@@ -131,16 +132,16 @@ def cased(text: str, people: Collection[str] = ()) -> str:
 
 def _listed(text: str, words: frozenset[str], people: Collection[str]) -> Iterator[tuple[int, str]]:
     """Yield where known names stand, as they are spelled."""
-    firsts = {name.casefold(): name for name in (person.partition(" ")[0] for person in people) if name[:1].isupper()}
+    firsts = {name.lower(): name for name in (person.partition(" ")[0] for person in people) if name[:1].isupper()}
     if words.isdisjoint(_KNOWN) and words.isdisjoint(firsts):
         return
     for found in _WORD.finditer(text):
         word, start = found.group(), found.start()
-        name = SPELLED.get(word) or firsts.get(word)
-        if name is not None:
+        name = SPELLED.get(word) or firsts.get(word, "")
+        if len(name) == len(word):
             yield start, name
         if word in MAKES and (joint := _JOINT.match(text, found.end())) is not None:
-            yield from _run(text, joint.end(), _ENDING)  # the model
+            yield from _run(text, joint.end(), _ENDED)  # the model
         if word in _OPENS_PHRASE and (phrase := _PHRASE.match(text, start)) is not None:
             yield from _capitals(text, start, phrase.end())
 
@@ -184,7 +185,7 @@ def _run(text: str, start: int, ending: re.Pattern[str] | None) -> list[tuple[in
             break
         if _is_ordinary(word, _VERBAL if words else ending) and not (words and word in _OF_FIRMS):
             return []
-        words.append((start, SPELLED.get(word) or _capital(word)))
+        words.append((start, _spelled(word)))
         joint = _JOINT.match(text, found.end())
         if joint is None:
             return words if _CLOSE.match(text, found.end()) else []
@@ -196,13 +197,13 @@ def _capitals(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
     """Yield the words of a part of the text with capitals."""
     for found in _WORD.finditer(text, start, end):
         if found.group() not in ("of", "de", "la"):
-            yield found.start(), _capital(found.group())
+            yield found.start(), _spelled(found.group())
 
 
-def _capital(word: str) -> str:
-    """Return a word with a capital; as it is where that would be two letters, as of "ß"."""
+def _spelled(word: str) -> str:
+    """Return a word of a name as it is spelled, or with a capital; as it is where that would be two letters, as of "ß"."""
     first = word[0].upper()
-    return first + word[1:] if len(first) == 1 else word
+    return SPELLED.get(word) or (first + word[1:] if len(first) == 1 else word)
 
 
 def _is_ordinary(word: str, ending: re.Pattern[str] | None) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from loci import MemOS, Message, State
-from loci.errors import Denied, Invalid, Missing
+from loci.errors import Denied, Invalid, Missing, ReadOnly
 from loci.methods.memorybank import MemoryBank
 from loci.settings import Settings
 from loci.system import Cube
@@ -153,6 +154,19 @@ def test_the_setting_chooses_and_refuses() -> None:
     for wrong in (Settings(retention="lfu"), Settings(stability_days=0)):
         with pytest.raises(Invalid):
             retention_of(wrong)
+
+
+def test_nothing_is_said_to_be_counted_in_a_vault_that_cannot_be_written(
+    open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_vault()
+    id = first.cube("main").add("The kettle is blue.", user="ann").ids[0]
+    first.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for somebody else's folder
+    cube = open_vault().cube("main")
+    assert cube.search("kettle", user="ann").ids == (id,)
+    with pytest.raises(ReadOnly, match="nothing is counted"):
+        cube.cite([id])
 
 
 def test_a_read_only_cube_counts_what_was_cited_and_moves_nothing(open_vault: Callable[..., MemOS]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from loci.errors import ReadOnly
 from loci.interface import inputs
 from loci.interface.filters import where_of
 from loci.interface.inputs import aware, sure
@@ -107,8 +108,10 @@ class Asking(Gated):
     def cite(self, memories: Sequence[str]) -> tuple[str, ...]:
         """Says that an answer was shown these memories and rests on them: what is kept at hand, and in which form, is decided by that. Where
         the answer is Loci's own, or is given to `Conversation.replied`, the numbers that it cites say so already. Returns the ids, each
-        once. Raises `Missing` for what is not there; counts are written later, with those of searches."""
+        once. Raises `Missing` for what is not there, and `ReadOnly` where nothing can be counted; counts are written later, with those of searches."""
         named = inputs.ids_of(memories)
+        if not self._parts.governance.is_writable:
+            raise ReadOnly("The vault is opened for reading, so that nothing is counted. Cite where it is opened for writing.")
         for id in named:
             self._reach("cite", id)
             self._store.scope_of(id)

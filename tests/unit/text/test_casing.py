@@ -23,6 +23,7 @@ aunt rosa's birthday is 30 september|Aunt Rosa's birthday is 30 September
 we have a dog called rex and a cat|we have a dog called Rex and a cat
 i drive a ford focus, sold the volvo|I drive a Ford Focus, sold the Volvo
 freya and i broke up|Freya and I broke up
+jen and i got divorced|Jen and I got divorced
 porto is where i live|Porto is where I live
 acme hired me!|Acme hired me!
 i study law at the university of ghent|I study law at the University of Ghent

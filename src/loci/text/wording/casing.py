@@ -84,7 +84,7 @@ _WITHIN = (
 _FIRST = (
     # freya and i broke up
     ("together dating couple broke broken split separated divorced",
-     rf"(?:so\s|well\s|and\s)?{_ONE}(?=\sand\si(?:'ve|\shave|\sjust|\sare|'re|\sfinally|\srecently)*"
+     rf"(?:so\s|well\s|and\s)?{_ONE}(?=\sand\si(?:'ve|\shave|\sjust|\sare|'re|\sgot|\sfinally|\srecently)*"
      r"\s(?:no\slonger|not|now|together|dating|a\scouple|broken?|split|separated|divorced)\b)"),
     # porto is where i live, acme hired me, freya is my wife
     ("where hired my our home",

@@ -21,19 +21,8 @@ from loci.text.facts import Fact, facts, key
 from loci.text.wording.values import plain, when
 
 __all__ = [
-    "BANKS",
-    "Label",
-    "Message",
-    "Question",
-    "Stream",
-    "evaluate_rules",
-    "everyday",
-    "numbered",
-    "run_rules",
-    "spelled",
-    "templated",
-    "timed",
-]
+    "BANKS", "Label", "Message", "Question", "Stream", "evaluate_rules", "everyday", "numbered", "run_rules", "spelled", "templated", "timed",
+]  # fmt: skip
 
 # -- numbered facts ---------------------------------------------------------------------------------------------------
 
@@ -163,20 +152,6 @@ def _attribute_of(relation: int) -> str:
 # -- facts in time ----------------------------------------------------------------------------------------------------
 
 
-def spelled(stream: Stream, letters: str) -> Stream:
-    """Return a stream as those type it who write "i moved to lisbon" (``small``) or "I moved to lisbon" (``sentence``); ``written``: as it is."""
-    if letters == "written":
-        return stream
-    spell = str.lower if letters == "small" else _sentence_case
-    messages = [replace(message, text=spell(message.text)) for message in stream.messages]
-    return replace(stream, messages=messages, questions=[replace(question, text=spell(question.text)) for question in stream.questions])
-
-
-def _sentence_case(text: str) -> str:
-    """Return the text with the capitals that a telephone sets by itself."""
-    return re.sub(r"\bi\b|(?:\A|(?<=[.!?] ))[^\W\d_]", lambda found: found.group().upper(), text.lower())
-
-
 def timed(seed: int, bank: Bank) -> Stream:
     """Return three facts with their years, told in any order, and questions as of a year."""
     rng = random.Random(f"timed {bank.name} {seed}")
@@ -199,6 +174,20 @@ def timed(seed: int, bank: Bank) -> Stream:
             asked = text.format(n=speaker, y=as_of.year)
             questions.append(Question(asked, as_of, (value,), stale, "as-of", (key(speaker), name), source))
     return Stream("timed", messages, questions, [Label(n, "state", (key(speaker), name), frozenset(range(n))) for n in range(3)])
+
+
+def spelled(stream: Stream, letters: str) -> Stream:
+    """Return a stream as those type it who write "i moved to lisbon" (``small``) or "I moved to lisbon" (``sentence``); ``written``: as it is."""
+    if letters == "written":
+        return stream
+    spell = str.lower if letters == "small" else _sentence_case
+    messages = [replace(message, text=spell(message.text)) for message in stream.messages]
+    return replace(stream, messages=messages, questions=[replace(question, text=spell(question.text)) for question in stream.questions])
+
+
+def _sentence_case(text: str) -> str:
+    """Return the text with the capitals that a telephone sets by itself."""
+    return re.sub(r"\bi\b|(?:\A|(?<=[.!?] ))[^\W\d_]", lambda found: found.group().upper(), text.lower())
 
 
 # -- the figures of the pure rules ------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ my sister lea lives in rome|my sister Lea lives in Rome
 astrid is based in denver|Astrid is based in Denver
 aunt rosa's birthday is 30 september|Aunt Rosa's birthday is 30 September
 we have a dog called rex and a cat|we have a dog called Rex and a cat
+my wife is called julia|my wife is called Julia
 i drive a ford focus, sold the volvo|I drive a Ford Focus, sold the Volvo
 freya and i broke up|Freya and I broke up
 jen and i got divorced|Jen and I got divorced

@@ -46,7 +46,7 @@ _BARE = """university uni college job peace fear hope denial poverty luxury harm
 _CHAT = wordset(
     "lol haha hahaha btw tbh imo imho rn atm lmao omg ugh yay yep nope nah pls plz thx ofc idk ngl fr bc cuz coz cause tho lolol xd"
 )
-NO_NAMES = ORDINARY | SOFTWARE | frozenset(KIN) | _CHAT | wordset(_BARE) - {"europe"}
+NO_NAMES = ORDINARY | SOFTWARE - wordset("julia ruby claude") | frozenset(KIN) | _CHAT | wordset(_BARE)
 """Words that stand behind "in", "at", "called" and the like, and are no names."""
 CLOSERS = STOPWORDS | _CHAT | frozenset(MONTHS) | wordset(
     """now today yesterday tonight tomorrow lately currently recently again still too already ago back anymore nowadays permanently temporarily

@@ -138,7 +138,10 @@ def _correcting(fact: Fact) -> Fact:
 
 
 def _distinct(found: list[Fact]) -> list[Fact]:
-    """Return each key and value once, and keyless changes only where no key tells the same value."""
+    """Return each key and value once, an end ("my dog Rex died") rather than what it also says to have been, and keyless changes only where no key
+    tells the same value."""
+    ended = {(fact.subject, fact.attribute, fact.value) for fact in found if fact.cue == "end" and not fact.polarity and fact.value}
+    found = [fact for fact in found if not fact.polarity or (fact.subject, fact.attribute, fact.value) not in ended]
     named = {fact.value for fact in found if fact.subject is not None}
     kept = [fact for fact in found if fact.subject is not None or (fact.value not in named and fact.replaces not in named)]
     keys = {(fact.subject, fact.attribute) for fact in kept if fact.value}

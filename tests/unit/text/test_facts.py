@@ -34,8 +34,8 @@ def test_every_verb_of_the_table_reads_its_example(frame: Frame) -> None:
 
 @pytest.mark.parametrize("saying", SAYINGS, ids=lambda saying: saying.example)
 def test_every_saying_of_the_table_reads_its_example(saying: Saying) -> None:
-    attribute = (saying.attribute or "").replace("{x}", "dentist") or None
-    assert attribute in [fact.attribute for fact in told(saying.example)]
+    kind = (saying.attribute or "").removesuffix("{x}")
+    assert any((fact.attribute or "").startswith(kind) if kind else fact.attribute is None for fact in told(saying.example))
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
@@ -648,3 +648,22 @@ def test_what_is_told_in_a_question_is_told(text: str) -> None:
 
 def test_a_sentence_without_its_subject_is_no_question() -> None:
     assert only("Did my degree in Porto, now I work at Acme.").value == "acme"
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My dog Rex died last week.", "pet_name/dog", "rex"),
+        ("My beagle Rex passed away.", "pet_name/dog", "rex"),
+        ("Our cat, Luna, was put to sleep yesterday.", "pet_name/cat", "luna"),
+        ("my dog rex died", "pet_name/dog", "rex"),
+    ],
+)
+def test_a_pet_that_died_is_none_any_more(text: str, attribute: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.attribute, fact.value, fact.polarity, fact.cue) == (attribute, value, False, "end")
+
+
+@pytest.mark.parametrize("text", ["If my dog Rex died I'd be sad.", "My dog Rex almost died.", "My phone died."])
+def test_who_did_not_die_lives(text: str) -> None:
+    assert not [fact for fact in told(text) if fact.cue == "end"]

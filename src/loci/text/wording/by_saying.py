@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loci.text.wording.by_verb import NOW, blocked
 from loci.text.wording.telling import Cue, Fact, Sentence, dated
 from loci.text.wording.values import Sort, plain
-from loci.text.wording.verbs import EMAIL, INSTITUTION, NAME, PARTNERS, PHONE
+from loci.text.wording.verbs import BREED, EMAIL, INSTITUTION, NAME, PARTNERS, PHONE, SPECIES_OF
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("together dating couple", rf"{_V}\sand\sI\sare\s(?:now\s)?(?:together|dating|a\scouple)\b", "partner", "change", "Freya and I are together."),
     Saying("divorce", r"\b(?:[Mm]y|[Oo]ur|[Tt]he)\sdivorce\s(?:is\s(?:final|through|official)|(?:went|came)\sthrough|was\sfinali[sz]ed)", "marital_status", "change", "My divorce is final.", "divorced"),
     Saying("switched changed", rf"\b(?:switched|changed)\s(?:my\s)?(?P<x>dentist|doctor|therapist|bank|gym|coach|trainer|insurer)s?,?\s(?:and\s)?(?:now\s)?I(?:'m|\snow)?\s(?:see|seeing|go\sto|am\swith|with|have|use)\s{_V}", "attr/{x}", "change", "I switched dentists, I see Dr Chen now."),
+    Saying("died passed dead put", rf"\b(?:[Mm]y|[Oo]ur)\s(?:\w+\s)?(?P<x>{BREED})(?:,?\s{_V}),?\s(?:has\s|just\s|sadly\s|recently\s)*(?:died|passed\saway|is\sdead|was\sput\s(?:down|to\ssleep))\b", "pet_name/{x}", "end", "My dog Rex died.", polarity=False),
     # what replaces what, where the attribute is that of the old value
     Saying("renamed", rf"\brenamed\s(?:(?:the|our|my)\s\w+,?\s)?{_OLD}(?:\s(?:to|as|into)\s|{_SHE_IS}\s){_V}", None, "change", "We renamed Luna, her name is Ziggy now."),
     Saying("traded swapped exchanged", rf"\b(?:traded|swapped|exchanged)\s(?:in\s)?{_A}{_OLD}\s(?:in\s)?for\s{_A}{_V}", None, "change", "I traded in my Gibson for a Fender."),
@@ -105,5 +106,6 @@ def _read(sentence: Sentence, saying: Saying, found: re.Match[str]) -> Fact:
         cue = "change"
     if saying.attribute is None:
         return Fact(found.start(), found.end(), None, None, value or old or "", saying.polarity, cue=cue, replaces=old, sort=saying.sort)
-    attribute = saying.attribute.replace("{x}", groups.get("x") or "")
+    thing = groups.get("x") or ""
+    attribute = saying.attribute.replace("{x}", SPECIES_OF.get(thing, thing))
     return Fact(found.start(), found.end(), sentence.me, attribute, value, saying.polarity, cue=cue, sort=saying.sort)

@@ -68,7 +68,7 @@ _WORDINGS = (
 _ONE = rf"(?P<name>{_LETTER}[\w-]+)"
 _KINDRED = "|".join(sorted({*map(re.escape, KIN), *BREED.split("|"), *PARTNERS.split("|")}, key=len, reverse=True))
 _VERBS = """is was has had isn't doesn't can't never used lives works worked moved got started loves likes hates just now studies quit joined
-    drives turned became called attends resides recently finally still"""
+    drives turned became called attends resides recently finally still died passed"""
 _VERB = rf"(?:{'|'.join(_VERBS.split())})"
 _WAYS = "street st road rd avenue ave lane ln drive dr boulevard blvd way court place square terrace"
 # (words of which one is in it, where in a sentence a name stands)

@@ -38,7 +38,7 @@ class Figures:
 
 
 def run(
-    streams: int, seed: int, bank: str, letters: str, facts: int, embedder: Embedder | str, advance: Callable[[int, int], None]
+    streams: int, seed: int, bank: str, facts: int, embedder: Embedder | str, advance: Callable[[int, int], None], letters: str = "written"
 ) -> Mapping[str, Any]:
     """The figures of so many streams of each kind, the everyday ones in ``letters`` (`spelled`), and, where ``facts`` are wanted, of one long
     stream of so many numbered facts."""

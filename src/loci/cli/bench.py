@@ -140,7 +140,7 @@ def conflict(streams: int, seed: int, bank: str, letters: str, facts: int, rules
             show_fields(told)
         return
     with progress("streams") as advance:
-        found = run(streams, seed, bank, letters, facts, embedder_of(load()[0]) or "none", advance)
+        found = run(streams, seed, bank, facts, embedder_of(load()[0]) or "none", advance, letters)
     if as_json:
         click.echo(json.dumps({**found, "seed": seed, "bank": bank, "letters": letters, "machine": machine()}, indent=1))
         return

@@ -34,8 +34,8 @@ def test_every_verb_of_the_table_reads_its_example(frame: Frame) -> None:
 
 @pytest.mark.parametrize("saying", SAYINGS, ids=lambda saying: saying.example)
 def test_every_saying_of_the_table_reads_its_example(saying: Saying) -> None:
-    kind = (saying.attribute or "").removesuffix("{x}")
-    assert any((fact.attribute or "").startswith(kind) if kind else fact.attribute is None for fact in told(saying.example))
+    attributes = {(saying.attribute or "").replace("{x}", thing) or None for thing in ("dentist", "dog")}
+    assert not attributes.isdisjoint(fact.attribute for fact in told(saying.example))
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
@@ -655,7 +655,7 @@ def test_a_sentence_without_its_subject_is_no_question() -> None:
     [
         ("My dog Rex died last week.", "pet_name/dog", "rex"),
         ("My beagle Rex passed away.", "pet_name/dog", "rex"),
-        ("Our cat, Luna, was put to sleep yesterday.", "pet_name/cat", "luna"),
+        ("Our cat, Luna, is dead.", "pet_name/cat", "luna"),
         ("my dog rex died", "pet_name/dog", "rex"),
     ],
 )

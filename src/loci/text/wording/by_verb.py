@@ -59,6 +59,7 @@ _BORROWED = re.compile(r"\b(?:rented|rental|hired?|borrowed|loaner|courtesy)\b")
 _ONE_DAY = re.compile(r"(?i)\b(?:when(?:ever)?|once|as soon as)\s+(?:i|we|you)\b")
 _ADDED = re.compile(r"(?i)\b(?:also|too|as well|besides|additionally|another|second|third|on the side)\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
+_OF_USERS = wordset("joined joining quit")  # what users of a service do, as its staff does
 _AS_STAFF = re.compile(r"(?i)\s(?:as|full|to\slead|team)\b")
 _DAYS_AND_MONTHS = frozenset((*WEEKDAYS, *MONTHS))
 _NEVER = re.compile(r"(?i)\bnever\b")
@@ -162,11 +163,11 @@ def _is_elsewhere(sentence: Sentence, frame: Frame, value: tuple[str, int, Sort]
     first = value[0].partition(" ")[0]
     if first in _DAYS_AND_MONTHS:
         return True  # "I start at Monday"
-    if frame.attribute == "residence" and first in FIRMS:
-        return True  # "I moved to Google"
-    if first not in SOFTWARE or (frame.attribute == "employer" and not frame.words.startswith(("join", "quit resigned"))):
+    if frame.attribute == "residence":
+        return first in FIRMS or first in SOFTWARE
+    if frame.attribute == "employer" and (frame.words.partition(" ")[0] not in _OF_USERS or _AS_STAFF.match(sentence.text, value[1])):
         return False
-    return frame.attribute != "employer" or not _AS_STAFF.match(sentence.text, value[1])
+    return first in SOFTWARE
 
 
 def _is_relative(sentence: Sentence, left: Left) -> bool:

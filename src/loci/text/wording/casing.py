@@ -24,7 +24,7 @@ _I = re.compile(r"(?<![\w'.-])i(?=$|[\s,.!?;:)'])")
 _PHRASE = re.compile(rf"(?:{'|'.join(sorted(PHRASES, key=len, reverse=True))})\b")
 _OPENS_PHRASE = frozenset(phrase.partition(" ")[0] for phrase in PHRASES)
 _LONGEST = 3  # words of a name
-# how words end that are no names: the first of a name, and those behind it
+# how words end that are no names: as the first of a name, as the model behind a make of car, as another behind the first
 _ENDING = re.compile(r"(?:ing|ly|[ts]ion|ness|ment|isms?|ship|hood|ful|less|able|ible|ous|ive|ized|ised|[a-z]{2}[^siu]s)\Z")
 _ENDED = re.compile(rf"{_ENDING.pattern}|(?:ed|broke|ran|smells?|looks?|needs?)\Z")
 _VERBAL = re.compile(r"(?:ing|ly)\Z")
@@ -38,6 +38,7 @@ _PARTED = "left switched changed went transferred moved traded swapped replaced 
 _LEFT = (
     rf"(?:left|switched\sfrom|changed\sfrom|went\sfrom|transferred\sfrom|moved\sfrom|traded(?:\sin)?|swapped|replaced|sold|renamed)\s{_A}"
 )
+_TITLES, _INSTITUTIONS = "dr mr mrs ms prof", "university college bank museum ministry"
 _NOUNS = "job jobs position role gig internship living degree school uni university college student freshman sophomore senior"
 # (words of which one is in it, what a name stands behind, how the name does not end)
 _WORDINGS = (
@@ -55,13 +56,13 @@ _WORDINGS = (
     ("studies studying studied study attend attends attending graduated degree",
      r"(?:studies|studying|studied|study)\s(?:\w+\s){0,2}at|attends?|attending|graduated\sfrom|degree\sfrom", _ENDING),
     ("at for", r"an?\s(?:[\w-]+\s){1,2}(?:at|for)", _ENDING),
-    ("university college bank city museum ministry", r"(?:the\s)?(?:university|college|bank|city|museum|ministry)\sof(?:\sthe)?", _ENDING),
+    (f"{_INSTITUTIONS} city", rf"(?:the\s)?(?:{_INSTITUTIONS.replace(' ', '|')}|city)\sof(?:\sthe)?", _ENDING),
     (f"{BREED.replace('|', ' ')}", rf"an?\s(?:\w+\s)?(?:{BREED}),", _ENDING),
     (_PARTED, _LEFT, _ENDING),  # it changes nothing unless the same name was told before
     (_PARTED, rf"{_LEFT}[\w'-]+(?:\s[\w'-]+)?\s(?:for|to|in\sfor|with|and\s(?:bought|got))\s{_A}", _ENDING),
     ("dating married engaged together relationship divorced split broke",
      r"dating|married(?:\sto)?|engaged\sto|together\swith|relationship\swith|divorced|(?:split|broke)\sup\swith", _ENDING),
-    ("called named renamed name name's dr mr mrs ms prof dr. mr. mrs. ms. prof.",
+    (f"called named renamed name {_TITLES}",
      r"(?:called|named|renamed)(?:\s(?:her|him|it|them))?(?:\snow)?|(?:name\sis|name's)(?:\snow|\sactually)?|(?:dr|mr|mrs|ms|prof)\.?", None),
 )  # fmt: skip
 
@@ -94,8 +95,8 @@ _FIRST = (
     (f"{_VERBS} doesn isn can", rf"(?P<title>(?:aunt|auntie|uncle|cousin)\s)?{_ONE}(?=\s{_VERB}\b|'s\s)"),
 )  # fmt: skip
 _CLAUSE = re.compile(r"[.!?;,]\s|\n")
-_TITLES = wordset("dr mr mrs ms prof university college bank museum ministry")
-_TITLE = re.compile(rf"\b(?:dr|mr|mrs|ms|prof|(?:university|college|bank|museum|ministry)(?=\sof))(?=\.?\s{_LETTER})")
+_TITLE = re.compile(rf"\b(?:{_TITLES.replace(' ', '|')}|(?:{_INSTITUTIONS.replace(' ', '|')})(?=\sof))(?=\.?\s{_LETTER})")
+_TITLED_BY = wordset(f"{_TITLES} {_INSTITUTIONS}")
 
 
 _Rule = tuple[re.Pattern[str], re.Pattern[str] | None]  # where a name stands (its group `name`, or behind it), and how that does not end
@@ -156,7 +157,7 @@ def _guessed(text: str, words: frozenset[str]) -> Iterator[tuple[int, str]]:
             for rule in opening:
                 if (first := rule[0].match(text, start)) is not None:
                     yield from _read(text, first, rule)
-    if not words.isdisjoint(_TITLES):
+    if not words.isdisjoint(_TITLED_BY):
         for found in _TITLE.finditer(text):
             yield from _capitals(text, *found.span())
 

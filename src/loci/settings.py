@@ -96,6 +96,11 @@ class Settings:
         """The upstream's key; empty when there is none. It is never shown, stored or logged."""
         return os.environ.get(self.upstream_key_variable or self.key_variable, "")
 
+    @property
+    def is_embedder_elsewhere(self) -> bool:
+        """Whether the embedder is behind an API: who asks it waits, and does not compute."""
+        return self.embedder.startswith(("http://", "https://"))
+
     def embedder_key(self) -> str:
         """The key of the embedding model's API; empty when none is named. It is never shown, stored or logged."""
         return os.environ.get(self.embedder_key_variable, "") if self.embedder_key_variable else ""

@@ -124,7 +124,7 @@ def embedder_of(settings: Settings) -> Embedder | None:
         return MiniLM(settings.cache_folder()) if all(find_spec(module) for module in needed) else None
     if name == "minilm":
         return MiniLM(settings.cache_folder())
-    if name.startswith(("http://", "https://")):
+    if settings.is_embedder_elsewhere:
         from loci.drivers.embeddings import EndpointEmbedder
 
         return EndpointEmbedder(name, settings.embedder_model, settings.embedder_key())

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from loci.server import app, coming, gate
 from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
 from loci.server.mem0 import Mem0
-from loci.server.rest import Verbs
+from loci.server.rest import Verbs, computing
 from loci.server.siblings import divided, listening
 
 
@@ -561,7 +561,7 @@ def test_what_takes_minutes_leaves_room_for_a_question(tmp_path: Path) -> None:
         verbs, over, done = Verbs(tmp_path, 2), threading.Event(), list[str]()
 
         async def long() -> None:
-            await verbs.run(lambda: over.wait(SECONDS), is_long=True)
+            await verbs.run(lambda: over.wait(SECONDS), "long")
             done.append("long")
 
         async with anyio.create_task_group() as group:
@@ -573,7 +573,36 @@ def test_what_takes_minutes_leaves_room_for_a_question(tmp_path: Path) -> None:
         return done
 
     assert anyio.run(ask)[0] == "short"
-    assert {"activate", "distil", "generate", "run", "verify"} <= {call.verb for call in CUBE_CALLS.values() if call.is_long}
+    assert {"activate", "distil", "generate", "run", "verify"} <= {call.verb for call in CUBE_CALLS.values() if call.lane == "long"}
+
+
+def test_few_searches_compute_at_the_same_time_and_nothing_else_waits_for_them(tmp_path: Path) -> None:
+    begun, over, most = list[str](), threading.Event(), 2
+
+    async def ask() -> None:
+        verbs = Verbs(tmp_path, 4, most)
+
+        def search() -> None:
+            begun.append("search")
+            over.wait(SECONDS)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(most + 1):
+                group.start_soon(verbs.run, search, "search")
+            await anyio.sleep(0.1)
+            await verbs.run(lambda: begun.append("short"))
+            over.set()
+
+    anyio.run(ask)
+    assert begun == ["search"] * most + ["short", "search"]
+    assert [call.verb for call in CUBE_CALLS.values() if call.lane == "search"] == ["search"]
+
+
+@pytest.mark.parametrize(("cores", "searches"), [(1, 2), (2, 2), (6, 6), (64, 8)])
+def test_as_many_searches_compute_as_there_are_cores(monkeypatch: pytest.MonkeyPatch, cores: int, searches: int) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert computing() == searches
 
 
 def test_too_much_at_once_is_sent_away_with_when_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -768,9 +797,27 @@ def test_what_a_model_writes_through_the_protocol_informs_and_no_more(server: Se
     assert [one["origin"]["trust"] for one in server.call("cubes/told/list")["items"]] == ["reported"]
 
 
+def test_what_mem0_s_clients_search_waits_with_the_searches(vault: Path) -> None:
+    lanes = list[str]()
+
+    async def run(work: Callable[[], Response], lane: str) -> Response:
+        lanes.append(lane)
+        return work()
+
+    async def ask(asked: Serving) -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(asked.app), base_url="http://localhost") as http:
+            for path in ("/search", "/v1/memories/search/", "/v2/memories/search/", "/v3/memories/search/"):
+                (await http.post(path, json={"query": "x", "filters": {"user_id": "ann"}, "user_id": "ann"})).json()
+            (await http.get("/memories", params={"user_id": "ann"})).json()
+
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        asyncio.run(ask(Serving(memory, True, tuple(Mem0("main", run).routes()))))
+    assert lanes == ["search"] * 4 + ["short"]
+
+
 def test_a_mistake_of_ours_is_told_in_the_shape_of_its_room(vault: Path) -> None:
-    async def run(_: object) -> Response:
-        raise ZeroDivisionError("a word of somebody's")
+    async def run(_: object, lane: str) -> Response:
+        raise ZeroDivisionError(f"a word of somebody's, {lane}")
 
     async def ask(asked: Serving) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(asked.app), base_url="http://localhost") as http:

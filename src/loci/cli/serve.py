@@ -93,7 +93,7 @@ def _serve(
     from loci.server.http import Room
     from loci.server.mem0 import Mem0
     from loci.server.meters import Meters
-    from loci.server.rest import Verbs
+    from loci.server.rest import AT_ONCE, Verbs, computing
     from loci.server.siblings import LOCAL, divided, listening
     from loci.types import Trust
 
@@ -104,7 +104,7 @@ def _serve(
         opened = memory.cube(cube)
         protocol = Room(cube, {}, Trust.REPORTED, after=SECONDS_BEFORE_MCP)
         vault = place.folder()
-        verbs = Verbs(vault)
+        verbs = Verbs(vault, searches=AT_ONCE if place.settings().is_embedder_elsewhere else computing())
         mem0 = Mem0(cube, verbs.run)
         routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())
         running = (protocol.run, proxy.run, partial(at_hand, opened))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_origin, get_type_hints
+from typing import Any, Literal, get_origin, get_type_hints
 
 from loci.errors import Invalid, TooLarge, meant
 from loci.infrastructure import uses
@@ -27,6 +27,7 @@ PAGED = frozenset({"list", LOG})
 MAX_PAGE = 1_000  # entries in one answer, at most
 Answer = dict[str, Any]
 Tell = Callable[[str, Answer], None]
+Lane = Literal["search", "short", "long"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,11 @@ class Call:
         return self.verb in REPEATABLE
 
     @property
-    def is_long(self) -> bool:
-        """Whether it may take minutes: a model reads, writes or learns, or every page is looked at."""
-        return self.is_told or self.verb in ("run", "verify")
+    def lane(self) -> Lane:
+        """With what it shares threads. What is long may take minutes: a model reads, writes or learns, or every page is looked at."""
+        if self.is_told or self.verb in ("run", "verify"):
+            return "long"
+        return "search" if self.verb == "search" else "short"
 
     @property
     def is_paged(self) -> bool:

@@ -24,6 +24,7 @@ from loci.compat.mem0.errors import legacy
 from loci.compat.mem0.platform import PAGE
 from loci.errors import Invalid, LociError, Missing, Unsupported, meant
 from loci.infrastructure import uses
+from loci.server.calls import Lane
 from loci.server.cursors import CURSOR, begun, cursor_of
 from loci.server.problems import OtherMethod, beside, encoded, problem
 from loci.server.rest import VERB, fields, given_key, made, opened
@@ -81,7 +82,7 @@ Act = Callable[[Platform, Call], Any]
 class Mem0:
     """The routes, over the vault of whoever asks. Calls without ``app_id`` are about ``cube``; ``run`` has them made in a thread."""
 
-    def __init__(self, cube: str, run: Callable[[Callable[[], Response]], Awaitable[Response]]) -> None:
+    def __init__(self, cube: str, run: Callable[[Callable[[], Response], Lane], Awaitable[Response]]) -> None:
         self._cube, self._run = cube, run
         self._routes = [
             Route(spelled, self._answering(acts), methods=METHODS) for path, acts in ROUTES.items() for spelled in _spelled(path)
@@ -110,7 +111,7 @@ class Mem0:
             call = Call(request.path_params, query, await fields(request), request.url, address, given_key(request), [])
             if call.key is not None and act in KEYLESS:
                 raise Invalid("An Idempotency-Key is for adding; this call takes none. Nothing was done.")
-            return await self._run(lambda: self._made(request, act, call))
+            return await self._run(lambda: self._made(request, act, call), "search" if act in SEARCHES else "short")
 
         return answer
 
@@ -392,4 +393,5 @@ ROUTES: dict[str, dict[str, Act]] = {
     **dict.fromkeys(("/auth/{rest:path}", "/api-keys", "/api-keys/{rest:path}"), _instead(NO_ACCOUNTS)),
     "/requests": _instead("`loci serve --log` writes a line for each request; /metrics counts them."),
 }
+SEARCHES = (search, search_here)
 KEYLESS = frozenset({update, delete, delete_all, delete_entity, batch_update, batch_delete, feedback, update_here, reset})

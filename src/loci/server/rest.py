@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -23,7 +25,7 @@ from starlette.routing import Route
 from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported, meant
 from loci.infrastructure.loader import MAX_FILE_BYTES
 from loci.infrastructure.vault import Unfinished
-from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Tell, call_cube, call_vault
+from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Lane, Tell, call_cube, call_vault
 from loci.server.openapi import described
 from loci.server.problems import document, encoded, mistake
 from loci.system import Cube, System
@@ -42,12 +44,14 @@ T = TypeVar("T")
 
 
 class Verbs:
-    """The verbs as a room. At most ``at_once`` of them run at the same time, and half as many of those that may take minutes, so that no question waits behind
-    these; each has a thread, and a connection to its cube's file. Files on their way
+    """The verbs as a room. Each lane has so many threads, each with a connection to its cube's file: ``at_once``; ``searches``, where a search computes all
+    the while; and half of ``at_once`` for what may take minutes, so that no question waits behind it. Files on their way
     are in the ``vault``'s folder: what a kill leaves of them goes with the next erasure, as cubes that were never made do."""
 
-    def __init__(self, vault: Path, at_once: int = AT_ONCE) -> None:
-        self._root, self._limiter, self._long = vault, anyio.CapacityLimiter(at_once), anyio.CapacityLimiter(max(at_once // 2, 1))
+    def __init__(self, vault: Path, at_once: int = AT_ONCE, searches: int = AT_ONCE) -> None:
+        self._root = vault
+        threads: Mapping[Lane, int] = {"search": searches, "short": at_once, "long": max(at_once // 2, 1)}
+        self._lanes = {lane: anyio.CapacityLimiter(count) for lane, count in threads.items()}
 
     def routes(self) -> list[Route]:
         """What is served below /api, and the document that says so."""
@@ -66,7 +70,7 @@ class Verbs:
         given, key = await _asked(request, verb), key_of(request, call)
         if call.is_told and EVENTS in request.headers.get("accept", ""):
             return self._events(lambda tell: _answer(request, name, call, given, key, tell))
-        return await self.run(lambda: made(_answer(request, name, call, given, key)), is_long=call.is_long)
+        return await self.run(lambda: made(_answer(request, name, call, given, key)), call.lane)
 
     async def _vault(self, request: Request) -> Response:
         verb = request.path_params["verb"]
@@ -74,7 +78,7 @@ class Verbs:
         request.scope[VERB] = verb
         given = await _asked(request, verb)
         key_of(request, call)
-        return await self.run(lambda: made(call_vault(opened(request), call, given)), is_long=call.is_long)
+        return await self.run(lambda: made(call_vault(opened(request), call, given)), call.lane)
 
     async def _import(self, request: Request) -> Response:
         """The file is the body, and the fields are in the query."""
@@ -98,7 +102,7 @@ class Verbs:
 
         if EVENTS in request.headers.get("accept", ""):
             return self._events(work)
-        return await self.run(lambda: made(work()), is_long=True)
+        return await self.run(lambda: made(work()), "long")
 
     async def _export(self, request: Request) -> Response:
         """The cube's file as a download; what it holds, in a header."""
@@ -118,14 +122,14 @@ class Verbs:
             headers = {"X-Loci-Export": json.dumps(plain(told))}
             return FileResponse(file, 200, headers, "application/x-ndjson", BackgroundTask(folder.cleanup), f"{name}.jsonl")
 
-        return await self.run(work, is_long=True)
+        return await self.run(work, "long")
 
     def _folder(self) -> Unfinished:
         return Unfinished(self._root)
 
-    async def run(self, work: Callable[[], T], *, is_long: bool = False) -> T:
+    async def run(self, work: Callable[[], T], lane: Lane = "short") -> T:
         """Work in a thread. Once it has begun it is finished, whatever becomes of who asked for it."""
-        return await anyio.to_thread.run_sync(work, limiter=self._long if is_long else self._limiter)
+        return await anyio.to_thread.run_sync(work, limiter=self._lanes[lane])
 
     def _events(self, work: Callable[[Tell], Answer]) -> Response:
         """What is made meanwhile as it is made, as server-sent events; then the answer, or what went wrong."""
@@ -146,7 +150,7 @@ class Verbs:
             async def answer() -> None:
                 async with sending:
                     try:
-                        found = event("answer", await self.run(lambda: work(tell), is_long=True))
+                        found = event("answer", await self.run(lambda: work(tell), "long"))
                     except LociError as error:
                         found = event("error", document(error))
                     except Exception as error:  # noqa: BLE001  the server's boundary
@@ -159,6 +163,12 @@ class Verbs:
                     yield one
 
         return StreamingResponse(events(), media_type=EVENTS, headers={"Cache-Control": "no-store"})
+
+
+def computing() -> int:
+    """How many searches of a process to let compute at the same time: one a core, at least two. More only take the interpreter from one another."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(max(cores, 2), AT_ONCE)
 
 
 def event(kind: str, value: object) -> bytes:

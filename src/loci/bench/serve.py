@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import os
 import statistics
 import tempfile
@@ -29,7 +30,8 @@ from loci.wire import MemOS
 CUBE, USER = "main", "most"
 STARTS = 7
 SAYING = {"messages": "I put the winter tyres and the blue box into the cellar, place", "user": "adder"}
-VERBS = ("search", "add", "live")
+PHASES = (("search",), ("add", "search after adds", "live"))
+VERBS = tuple(verb for phase in PHASES for verb in phase)
 Advance = Callable[[int, int], None]
 
 
@@ -46,9 +48,10 @@ def run(
     model: Embedder, memories: int, connections: int, seconds: float, minutes: float, rounds: int, processes: int, advance: Advance
 ) -> Mapping[str, Any]:
     """The figures. ``seconds`` is how long searches and adds are asked for in each of ``rounds``, ``minutes`` how long its memory is watched. The rounds are
-    of a server of one process, and then of one of ``processes``."""
+    of a server of one process, and then of one of ``processes``: first of searches alone, then of adds and searches in turn, when the cube grows and what
+    was added is read meanwhile."""
     counts = sorted({1, processes})
-    steps = 3 + len(counts) * rounds
+    steps = 3 + len(PHASES) * len(counts) * rounds
     with tempfile.TemporaryDirectory(prefix=".loci-bench-") as name:
         vault = Path(name) / "vault"
         advance(0, steps)
@@ -57,13 +60,14 @@ def run(
         found: dict[str, Any] = {"memories": memories, "connections": connections, "start": starts(vault, key)}
         advance(2, steps)
         found |= {verb: [] for verb in VERBS}
-        for place, count in enumerate(counts):
+        done = itertools.count(3)
+        for phase, count in itertools.product(PHASES, counts):
             with serving(vault, key, count) as server:
                 load(server, "search", 2.0, connections)
-                for step in range(rounds):
-                    for verb in VERBS:
+                for _ in range(rounds):
+                    for verb in phase:
                         found[verb].append(load(server, verb, seconds, connections) | {"processes": count})
-                    advance(3 + place * rounds + step, steps)
+                    advance(next(done), steps)
         with serving(vault, key) as server:
             found["memory"] = watched(server, minutes, connections)
         advance(steps, steps)
@@ -120,7 +124,7 @@ def load(server: Ready, verb: str, seconds: float, connections: int) -> dict[str
         "search": (f"/api/cubes/{CUBE}/search", [{"question": question, "user": USER} for question in QUESTIONS], ""),
         "add": (f"/api/cubes/{CUBE}/add", [SAYING], "messages"),
         "live": ("/health/live", [], ""),
-    }[verb]
+    }[verb.removesuffix(" after adds")]
     before, spent = os.getloadavg()[0], server.served.processor_seconds()
     taken = asked(server.served.url, path, server.key, bodies, connections=connections, seconds=seconds, numbered=numbered)
     return told(taken, seconds, server.served.processor_seconds() - spent) | {"load": before}

@@ -431,6 +431,9 @@ def test_a_manifest_that_cannot_be_read_is_said_in_the_trace(cube: Cube, folder:
     recall = fresh.search(QUESTION, user="ann")
     assert recall.hits and recall.handles == () and "cannot be read" in recall.trace.missing["activation"]
     assert answer(fresh)[1] is None
+    fresh.add("I like figs.", user="bob")
+    others = fresh.search("Who likes figs?", user="bob")
+    assert others.hits and not others.trace.missing.keys() & {"activation"}, "it was built of nothing that was recalled here"
     with pytest.raises(Corrupt, match="kv drop"):
         fresh.activations(user="ann")
     fresh.deactivate(handle.id)

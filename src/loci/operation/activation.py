@@ -40,13 +40,12 @@ class Ready:
 class Activations(Reading):
     """The activation memories of one cube, and the answers that go on from them."""
 
-    def handles(self, at: RowFilter) -> tuple[list[Handle], list[str]]:
+    def handles(self, at: RowFilter, among: Sequence[str] | None = None) -> tuple[list[Handle], list[str]]:
         """What is kept for this tenant of memories that the filter lets through, oldest first, and what is wrong with those that cannot be
-        read. Whether one still fits is seen when it is used."""
-        rows = self._store.payloads()
-        self._forget_all_but(rows)
+        read; of those that hold one of ``among``, where that is given. Whether one still fits is seen when it is used."""
+        self._forget_the_gone()
         mine, found, wrong = self.tenant(at), [], []
-        for row in rows:
+        for row in self._store.payloads(among):
             try:
                 manifest = self.manifest(row.id, row.number)
             except Missing:
@@ -59,7 +58,8 @@ class Activations(Reading):
         if not found:
             return [], wrong
         present = self._store.present(list(dict.fromkeys(id for handle in found for id in handle.memories)), at)
-        return [handle for handle in found if present.keys() >= set(handle.memories)], wrong
+        wanted = present.keys() if among is None else set(among)
+        return [handle for handle in found if present.keys() >= set(handle.memories) and not wanted.isdisjoint(handle.memories)], wrong
 
     def answer(
         self,

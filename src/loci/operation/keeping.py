@@ -98,7 +98,7 @@ class Keeping:
     def tidy(self, tx: Transaction) -> int:
         """Destroys files that no activation memory needs; in a transaction, so that nobody names one meanwhile. Returns how many there
         were."""
-        self._forget_all_but(self._store.payloads())
+        self._forget_the_gone()
         return self._files.keep(self._store.page_files())
 
     def let_go(self, tx: Transaction, id: str) -> None:
@@ -144,10 +144,10 @@ class Keeping:
         if self._hash(text) != manifest.text:
             raise Conflict(f"The memories of {manifest.id} read otherwise than when it was built. `loci activate` builds it again.")
 
-    def _forget_all_but(self, rows: Sequence[PayloadRow]) -> None:
+    def _forget_the_gone(self) -> None:
         """What somebody let go of is not at hand any more either."""
-        known = {(row.id, row.number) for row in rows}
-        popped = (self._manifests.pop(key, None) for key in list(self._manifests) if key not in known)
+        numbers = self._store.payload_numbers() if self._manifests else {}
+        popped = (self._manifests.pop((id, number), None) for id, number in list(self._manifests) if numbers.get(id) != number)
         gone = {page.chain for manifest in popped if manifest is not None for page in manifest.pages}
         if gone:
             self._let_go(gone)
@@ -157,7 +157,7 @@ class Keeping:
         self._residence.keep({page.chain for manifest in list(self._manifests.values()) for page in manifest.pages}, pages)
 
     def _next_version(self, id: str) -> int:
-        return next((row.number + 1 for row in self._store.payloads() if row.id == id), 1)
+        return self._store.payload_numbers().get(id, 0) + 1
 
     def _is_at_hand(self, manifest: Manifest) -> bool:
         """Whether its pages are; what a budget left is one thing, which goes by the name of its first."""

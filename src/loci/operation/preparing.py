@@ -33,7 +33,7 @@ class Preparing(Retaining):
 
     def bring(self, memories: Sequence[str], at: RowFilter, is_wanted: Callable[[], bool]) -> str:
         """Brings the pages that hold most of these memories, in this thread, for as long as that is wanted; answers what came of it."""
-        handle = nearest(self.handles(at)[0], memories)
+        handle = nearest(self.handles(at, memories)[0], memories)
         chosen, left = self._worth([] if handle is None else [self.manifest(handle.id, handle.version)], at)
         return self._bring(chosen, left, is_wanted) if chosen else left
 

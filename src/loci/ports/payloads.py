@@ -57,8 +57,12 @@ class PayloadWrites(Protocol):
 class PayloadReads(Protocol):
     """What a store tells of them."""
 
-    def payloads(self) -> list[PayloadRow]:
-        """Every activation memory, oldest first, without its manifest, which is long."""
+    def payloads(self, memories: Sequence[str] | None = None) -> list[PayloadRow]:
+        """Every activation memory, oldest first, without its manifest, which is long; or only those that were built of a source that one of these
+        memories quotes, or quoted."""
+
+    def payload_numbers(self) -> dict[str, int]:
+        """The number of every activation memory, by its id."""
 
     def payload(self, id: str) -> PayloadRow:
         """One. Raises ``Missing``."""

@@ -99,11 +99,10 @@ class Asking(Gated):
 
     def _with_handles(self, recall: Recall, at: RowFilter) -> Recall:
         """With the activation memories that hold some of the hits; of those that cannot be read the trace says so."""
-        handles, wrong = self._activations.handles(at)
+        handles, wrong = self._activations.handles(at, recall.ids)
         if wrong:
             recall = replace(recall, trace=replace(recall.trace, missing={**recall.trace.missing, "activation": wrong[0]}))
-        recalled = set(recall.ids)
-        return replace(recall, handles=tuple(handle for handle in handles if recalled & set(handle.memories))) if handles else recall
+        return replace(recall, handles=tuple(handles)) if handles else recall
 
     def cite(self, memories: Sequence[str]) -> tuple[str, ...]:
         """Says that an answer was shown these memories and rests on them: what is kept at hand, and in which form, is decided by that. Where

@@ -68,9 +68,13 @@ class Looking(ABC):
         with self._read() as db:
             return Reader(db, self.cube).transitions(memory)
 
-    def payloads(self) -> list[PayloadRow]:
+    def payloads(self, memories: Sequence[str] | None = None) -> list[PayloadRow]:
         with self._read() as db:
-            return payloads.payloads(db)
+            return payloads.payloads(db, memories)
+
+    def payload_numbers(self) -> dict[str, int]:
+        with self._read() as db:
+            return payloads.numbers(db)
 
     def payload(self, id: str) -> PayloadRow:
         with self._read() as db:

@@ -16,6 +16,8 @@ from loci.ports import Lent, PayloadRow
 from loci.ports.engine import Page
 
 COLUMNS = "SELECT p.id, p.number, p.created, p.manifest, p.uses, p.last_used, p.clock FROM payloads p"
+QUOTING = """SELECT p.payload FROM memories m JOIN contents c ON c.memory = m.seq JOIN spans s ON s.content = c.seq
+    JOIN payload_sources p ON p.source = s.source WHERE m.id IN (SELECT value FROM json_each(?))"""
 CLOCK = "coalesce((SELECT value FROM header WHERE key = 'payload clock'), 0.0)"
 
 
@@ -77,9 +79,17 @@ def drop(db: apsw.Connection, payloads: Sequence[int]) -> int:
     return db.changes()
 
 
-def payloads(db: apsw.Connection) -> list[PayloadRow]:
-    """All of them, oldest first, without their manifests."""
-    return [_payload(*row) for row in query(db, "SELECT id, number, created, '', uses, last_used, clock FROM payloads ORDER BY seq")]
+def payloads(db: apsw.Connection, memories: Sequence[str] | None = None) -> list[PayloadRow]:
+    """All of them, or those built of what these memories quote or quoted, oldest first, without their manifests."""
+    chosen = "SELECT id, number, created, '', uses, last_used, clock FROM payloads"
+    if memories is None:
+        return [_payload(*row) for row in query(db, f"{chosen} ORDER BY seq")]
+    return [_payload(*row) for row in query(db, f"{chosen} WHERE seq IN ({QUOTING}) ORDER BY seq", json.dumps(list(memories)))]
+
+
+def numbers(db: apsw.Connection) -> dict[str, int]:
+    """The number of each, by id."""
+    return dict(query(db, "SELECT id, number FROM payloads"))
 
 
 def payload(db: apsw.Connection, id: str, cube: str) -> PayloadRow:

@@ -69,6 +69,18 @@ def what_was_built_of_a_source_goes_with_it(open_store: OpenStore) -> None:
     assert [row.id for row in store.payloads()] == ["one"]
 
 
+def what_a_memory_quotes_finds_what_was_built_of_it(open_store: OpenStore) -> None:
+    store = open_store()
+    for id in ("m", "n", "o"):
+        tell(store, id, f"the kettle of {id}")
+    _build(store, "both", 1, ["m-source", "n-source"], "a")
+    _build(store, "one", 3, ["m-source"], "b")
+    found = {id: [row.id for row in store.payloads([id])] for id in ("m", "n", "o", "nobody")}
+    assert found == {"m": ["both", "one"], "n": ["both"], "o": [], "nobody": []}
+    assert [row.id for row in store.payloads(["n", "m"])] == ["both", "one"] and store.payloads([]) == []
+    assert store.payload_numbers() == {"both": 1, "one": 3}
+
+
 def nothing_is_built_of_a_source_that_is_gone(open_store: OpenStore) -> None:
     store = open_store()
     tell(store, "m", "the kettle is blue")

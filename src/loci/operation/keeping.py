@@ -146,8 +146,9 @@ class Keeping:
 
     def _forget_the_gone(self) -> None:
         """What somebody let go of is not at hand any more either."""
-        numbers = self._store.payload_numbers() if self._manifests else {}
-        popped = (self._manifests.pop((id, number), None) for id, number in list(self._manifests) if numbers.get(id) != number)
+        known = list(self._manifests)  # first: what is built meanwhile is not gone
+        numbers = self._store.payload_numbers() if known else {}
+        popped = (self._manifests.pop((id, number), None) for id, number in known if numbers.get(id) != number)
         gone = {page.chain for manifest in popped if manifest is not None for page in manifest.pages}
         if gone:
             self._let_go(gone)

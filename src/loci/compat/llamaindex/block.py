@@ -9,8 +9,12 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.memory import BaseMemoryBlock
+from llama_index.core.utils import get_tokenizer
 from pydantic import Field, PrivateAttr, SkipValidation
 
+from loci.errors import Invalid, LociError, TooLarge
+from loci.interface.inputs import MAX_QUESTION
+from loci.policy.packing import SMALLEST_BUDGET
 from loci.system import Cube
 from loci.types import Message, Recall
 
@@ -22,32 +26,44 @@ REMEMBERED = 64  # recalls that may still be asked to be shorter
 class LociBlock(BaseMemoryBlock[str]):
     """A block of `Memory` over a ``cube``, of `MemOS.open` or of `loci.connect`.
 
-    It answers with what the cube recalls for the user's last message, fenced and cited, of all sessions, within ``budget_tokens``; of ``strict`` ones only
-    where memory is sure enough. It keeps what users and assistants said, for ``user`` and ``agent``, in LlamaIndex's session. Where there is no room for all
-    of it, it recalls again into what there is. Errors are `loci.errors`.
+    It answers with what the cube recalls for the user's last message, fenced and cited, of all sessions, within ``budget_tokens``; where ``strict``, only if
+    memory is sure enough. It keeps what users and assistants said, in LlamaIndex's session. All of it is ``user``'s and ``agent``'s: None keeps what is
+    nobody's, and recalls everybody's. Where there is less room it recalls again, into what there is. Errors are `loci.errors`.
     """
 
     name: str = "loci"
     priority: int = 1
     cube: SkipValidation[Cube] = Field(exclude=True, repr=False)
-    user: str | None = None
+    user: str | None
     agent: str | None = None
-    budget_tokens: int = Field(default=1000, gt=0)
+    budget_tokens: int = Field(default=1000, ge=SMALLEST_BUDGET)
     strict: bool = False
     _recalled: OrderedDict[str, tuple[str, int]] = PrivateAttr(default_factory=OrderedDict)  # by its text, the question and the tokens
 
     async def _aget(self, messages: list[ChatMessage] | None = None, **_: Any) -> str:
-        question = next((m.content for m in reversed(messages or []) if m.role in USER and m.content), None)
-        return "" if question is None else await self._recall(question, self.budget_tokens)
+        question = next((words for m in reversed(messages or []) if m.role in USER and (words := words_of(m))), None)
+        return "" if question is None else await self._recall(question[:MAX_QUESTION], self.budget_tokens)
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
         for session, said in _by_session(messages):
-            await asyncio.to_thread(self.cube.add, said, user=self.user, agent=self.agent, session=session)
+            try:
+                await self._add(said, session)
+            except (Invalid, TooLarge):
+                await self._add_each(said, session)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """The same recall in so many tokens less; None where nothing would be left of it. Of a block that had nothing LlamaIndex hands in an empty list."""
-        question, tokens = self._recalled.get(content, ("", 0)) if content else ("", 0)
-        return await self._recall(question, tokens - tokens_to_truncate) or None if tokens > tokens_to_truncate else None
+        """Recalls again, until that has so many tokens less, as LlamaIndex counts them; None where no memory would be left. Of a block that had nothing
+        LlamaIndex hands in an empty list."""
+        question, budget = self._recalled.get(content, ("", 0)) if content else ("", 0)
+        counted = get_tokenizer()
+        goal = len(counted(content)) - tokens_to_truncate if budget else 0
+        over = tokens_to_truncate
+        while (budget := budget - over) >= SMALLEST_BUDGET:
+            shorter = await self._recall(question, budget)
+            over = len(counted(shorter)) - goal
+            if over <= 0:
+                return shorter or None
+        return None
 
     async def _recall(self, question: str, budget: int) -> str:
         recall: Recall = await asyncio.to_thread(
@@ -56,9 +72,29 @@ class LociBlock(BaseMemoryBlock[str]):
         if not recall.hits:
             return ""
         self._recalled[recall.text] = (question, recall.tokens)
+        self._recalled.move_to_end(recall.text)
         if len(self._recalled) > REMEMBERED:
             self._recalled.popitem(last=False)
         return recall.text
+
+    async def _add(self, said: Sequence[Message], session: str | None) -> None:
+        await asyncio.to_thread(self.cube.add, said, user=self.user, agent=self.agent, session=session)
+
+    async def _add_each(self, said: Sequence[Message], session: str | None) -> None:
+        """One by one, so that what cannot be kept takes nothing else along: LlamaIndex hands it over once. Raises the last refusal."""
+        refused: LociError | None = None
+        for message in said:
+            try:
+                await self._add([message], session)
+            except (Invalid, TooLarge) as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+
+def words_of(message: ChatMessage) -> str:
+    """What a message says, without its pictures and calls; empty where that is nothing."""
+    return (message.content or "").strip()
 
 
 def _by_session(messages: Sequence[ChatMessage]) -> list[tuple[str | None, list[Message]]]:
@@ -66,6 +102,6 @@ def _by_session(messages: Sequence[ChatMessage]) -> list[tuple[str | None, list[
     found: dict[str | None, list[Message]] = {}
     for message in messages:
         role = "user" if message.role in USER else "assistant" if message.role in ASSISTANT else None
-        if role is not None and message.content:
-            found.setdefault(message.additional_kwargs.get("session_id"), []).append(Message(role, message.content))
+        if role is not None and (words := words_of(message)):
+            found.setdefault(message.additional_kwargs.get("session_id"), []).append(Message(role, words))
     return list(found.items())

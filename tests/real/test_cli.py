@@ -459,21 +459,21 @@ def test_import_then_export(loci: Shell) -> None:
 
 
 def test_an_import_that_is_interrupted_says_what_is_kept_and_goes_on(loci: Shell) -> None:
-    said = [{"role": "user", "content": f"Room {number} is cold."} for number in range(30_000)]
+    said = [{"role": "user", "content": f"Room {number} is cold."} for number in range(12_000)]
     (loci.folder / "talk.json").write_text(json.dumps(said))
     begun = [sys.executable, "-m", "loci", "import", "talk.json", "--user", "ann", "--embedder", "none"]
     log = loci.file.with_name(f"{loci.file.name}-wal")
-    yielding = partial(os.nice, 19)  # so that on a busy machine it is not done before it is interrupted
-    with subprocess.Popen(begun, cwd=loci.folder, stderr=subprocess.PIPE, text=True, preexec_fn=yielding) as process:
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what is begun in the background without job control heeds none
+    with subprocess.Popen(begun, cwd=loci.folder, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
         while process.poll() is None and not (log.exists() and log.stat().st_size > 1 << 20):
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 130 and "what came in so far is kept" in told and told.endswith("stopped.\n")
     kept = loci.here("count", "--json").json["total"]
-    assert 0 < kept < 30_000 and loci.here("verify").code == 0
+    assert 0 < kept < 12_000 and loci.here("verify").code == 0
     again = loci("import", "talk.json", "--user", "ann", "--json").json
-    assert again["known"] == kept and again["added"] == 30_000 - kept and loci.here("count", "--json").json["total"] == 30_000
+    assert again["known"] == kept and again["added"] == 12_000 - kept and loci.here("count", "--json").json["total"] == 12_000
 
 
 def test_demo_walks_through_every_step(loci: Shell) -> None:

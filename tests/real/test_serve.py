@@ -589,7 +589,8 @@ def test_few_searches_compute_at_the_same_time_and_nothing_else_waits_for_them(t
         async with anyio.create_task_group() as group:
             for _ in range(most + 1):
                 group.start_soon(verbs.run, search, "search")
-            await anyio.sleep(0.1)
+            while len(begun) < most:
+                await anyio.sleep(0.01)
             await verbs.run(lambda: begun.append("short"))
             over.set()
 

@@ -24,7 +24,9 @@ from loci.bench import serve_beside
 from loci.bench.latency import BATCH, QUESTIONS, Split, many
 from loci.bench.load import SAYING, Taken, asked
 from loci.bench.machine import machine
+from loci.bench.rivals import environment
 from loci.bench.served import Served, served
+from loci.errors import Unavailable
 from loci.ports import Embedder
 from loci.wire import MemOS
 
@@ -53,6 +55,8 @@ def run(
     of a server of one process, and then of one of ``processes``: first of searches alone, then of adds and searches in turn, when the cube grows and what
     was added is read meanwhile. Then Hindsight's, where it ``is_beside``."""
     counts = sorted({1, processes})
+    if is_beside:
+        environment("hindsight")  # before anything is measured
     steps = 3 + len(counts) * (len(PHASES) * rounds + is_beside)
     with tempfile.TemporaryDirectory(prefix=".loci-bench-") as name:
         vault = Path(name) / "vault"
@@ -137,12 +141,14 @@ def load(server: Ready, verb: str, seconds: float, connections: int) -> dict[str
     }[verb.removesuffix(" after adds")]
     before, spent = os.getloadavg()[0], server.served.processor_seconds()
     taken = asked(server.served.url, path, server.key, bodies, connections=connections, seconds=seconds, numbered=numbered)
-    ms = 1000 * (server.served.processor_seconds() - spent) / max(len(taken.seconds), 1)
-    return told(taken, seconds) | {"processor_ms": ms, "load": before}
+    spent = server.served.processor_seconds() - spent
+    return told(taken, seconds) | {"processor_ms": 1000 * spent / len(taken.seconds), "load": before}
 
 
 def told(taken: Taken, seconds: float) -> dict[str, float]:
-    """Requests a second, percentiles of their milliseconds, and errors."""
+    """Requests a second, percentiles of their milliseconds, and errors. Raises `Unavailable` where none was answered."""
+    if not taken.seconds:
+        raise Unavailable(f"No request was answered within {seconds:g} s ({taken.broken} connections broke).")
     times, count = sorted(taken.seconds), len(taken.seconds)
     middle, late = times[count // 2], times[min(count - 1, 99 * count // 100)]
     return {

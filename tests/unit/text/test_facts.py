@@ -656,6 +656,7 @@ def test_a_sentence_without_its_subject_is_no_question() -> None:
         ("My dog Rex died last week.", "pet_name/dog", "rex"),
         ("My beagle Rex passed away.", "pet_name/dog", "rex"),
         ("Our cat, Luna, is dead.", "pet_name/cat", "luna"),
+        ("Our cat, Luna, was put to sleep yesterday.", "pet_name/cat", "luna"),
         ("my dog rex died", "pet_name/dog", "rex"),
     ],
 )

@@ -73,6 +73,9 @@ with tempfile.TemporaryDirectory(prefix="loci-bench-pg-") as folder:
             sys.stdin.read()
         finally:
             server.send_signal(signal.SIGINT)
-            server.wait(60)
+            try:
+                server.wait(60)
+            except subprocess.TimeoutExpired:
+                server.kill()
     finally:
         stop()

@@ -61,7 +61,7 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("together dating couple", rf"{_V}\sand\sI\sare\s(?:now\s)?(?:together|dating|a\scouple)\b", "partner", "change", "Freya and I are together."),
     Saying("divorce", r"\b(?:[Mm]y|[Oo]ur|[Tt]he)\sdivorce\s(?:is\s(?:final|through|official)|(?:went|came)\sthrough|was\sfinali[sz]ed)", "marital_status", "change", "My divorce is final.", "divorced"),
     Saying("switched changed", rf"\b(?:switched|changed)\s(?:my\s)?(?P<x>dentist|doctor|therapist|bank|gym|coach|trainer|insurer)s?,?\s(?:and\s)?(?:now\s)?I(?:'m|\snow)?\s(?:see|seeing|go\sto|am\swith|with|have|use)\s{_V}", "attr/{x}", "change", "I switched dentists, I see Dr Chen now."),
-    Saying("died passed dead", rf"\b(?:[Mm]y|[Oo]ur)\s(?:\w+\s)?(?P<x>{BREED})(?:,?\s{_V}),?\s(?:has\s|just\s|sadly\s|recently\s)*(?:died|passed\saway|is\sdead)\b", "pet_name/{x}", "end", "My dog Rex died.", polarity=False),
+    Saying("died passed dead put", rf"\b(?:[Mm]y|[Oo]ur)\s(?:\w+\s)?(?P<x>{BREED})(?:,?\s{_V}),?\s(?:has\s|just\s|sadly\s|recently\s)*(?:died|passed\saway|is\sdead|was\sput\s(?:down|to\ssleep))\b", "pet_name/{x}", "end", "My dog Rex died.", polarity=False),
     # what replaces what, where the attribute is that of the old value
     Saying("renamed", rf"\brenamed\s(?:(?:the|our|my)\s\w+,?\s)?{_OLD}(?:\s(?:to|as|into)\s|{_SHE_IS}\s){_V}", None, "change", "We renamed Luna, her name is Ziggy now."),
     Saying("traded swapped exchanged", rf"\b(?:traded|swapped|exchanged)\s(?:in\s)?{_A}{_OLD}\s(?:in\s)?for\s{_A}{_V}", None, "change", "I traded in my Gibson for a Fender."),

@@ -257,9 +257,12 @@ class RemoteCube(_Remote):
         if file.exists() and not overwrite:
             raise Conflict(f"{file} is there already. Choose another name, or overwrite it.")
         with self._link.asked("POST", f"{self._path}/export", b"{}", JSON) as answer, writing(file, overwrite=overwrite) as saved:
-            shutil.copyfileobj(answer, saved)
-            if answer.length:  # which http.client does not say
-                raise Unavailable(f"The export broke off {answer.length:,} bytes before its end. {file} was not written: ask again.")
+            try:
+                shutil.copyfileobj(answer, saved)
+                if answer.length:  # which http.client does not say
+                    raise ConnectionAbortedError(f"{answer.length:,} bytes before its end")
+            except (ConnectionError, TimeoutError) as error:  # no fault of the disk's, which `writing` would take it for
+                raise Unavailable(f"The export broke off ({error}). {file} was not written: ask again.") from error
             return dict(json.loads(answer.headers["X-Loci-Export"]))
 
     def import_file(self, path: str | Path, *, progress: Progress | None = None, **asked: Any) -> Imported:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import json
 import os
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -294,6 +295,9 @@ def answering(*answers: bytes) -> Iterator[str]:
                 with connection:
                     connection.recv(1 << 16)
                     connection.sendall(one)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1 << 16):  # what is closed unread is a reset, which may overtake the answer
+                        pass
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -312,6 +316,18 @@ def test_an_export_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None
     with answering(LIVE, CUBE, cut) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
         memory.cube("main").export(file, overwrite=True)
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("out.jsonl", "an older export")]
+
+
+def test_an_export_whose_connection_is_reset_is_no_fault_of_the_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reset(answer: IO[bytes], saved: IO[bytes]) -> None:
+        saved.write(answer.read(4))
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr("shutil.copyfileobj", reset)
+    whole = b'HTTP/1.1 200 OK\r\nX-Loci-Export: {"memories": 9}\r\nContent-Length: 18\r\n\r\nonly the beginning'
+    with answering(LIVE, CUBE, whole) as url, loci.connect(url) as memory, pytest.raises(Unavailable, match="broke off"):
+        memory.cube("main").export(tmp_path / "out.jsonl")
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,11 @@ def test_what_tools_and_prompts_say_is_left_out(cube: Cube) -> None:
 
 
 def test_what_is_refused_takes_nothing_else_along(cube: Cube) -> None:
-    said = [ChatMessage(role="user", content=text) for text in (FACTS[0], " \n", "x" * 2_000_000, FACTS[1])]
+    told = [(FACTS[0], "one"), (" \n", "one"), ("x" * 2_000_000, "one"), (FACTS[1], "one"), (FACTS[2], "two")]
+    said = [ChatMessage(role="user", content=text, additional_kwargs={"session_id": session}) for text, session in told]
     with pytest.raises(TooLarge):
-        asyncio.run(LociBlock(cube=cube, user="ann").aput(said, session_id="s"))
-    assert [found.text for found in cube.list(user="ann")] == [FACTS[0], FACTS[1]]
+        asyncio.run(LociBlock(cube=cube, user="ann").aput(said))
+    assert [(found.text, found.scope.session) for found in cube.list(user="ann")] == [told[0], told[3], told[4]]
 
 
 def test_a_last_word_that_says_nothing_or_far_too_much_asks_all_the_same(cube: Cube) -> None:

@@ -45,19 +45,18 @@ class LociBlock(BaseMemoryBlock[str]):
         return "" if question is None else await self._recall(question[:MAX_QUESTION], self.budget_tokens)
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
-        for session, said in _by_session(messages):
-            try:
-                await self._add(said, session)
-            except (Invalid, TooLarge):
-                await self._add_each(said, session)
+        refused = [error for session, said in _by_session(messages) for error in await self._kept(said, session)]
+        if refused:
+            raise refused[-1]
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
         """Recalls again, until that has so many tokens less, as LlamaIndex counts them; None where no memory would be left. Of a block that had nothing
         LlamaIndex hands in an empty list."""
-        question, budget = self._recalled.get(content, ("", 0)) if content else ("", 0)
+        if not content or content not in self._recalled:
+            return None
+        question, budget = self._recalled[content]
         counted = get_tokenizer()
-        goal = len(counted(content)) - tokens_to_truncate if budget else 0
-        over = tokens_to_truncate
+        goal, over = len(counted(content)) - tokens_to_truncate, tokens_to_truncate
         while (budget := budget - over) >= SMALLEST_BUDGET:
             shorter = await self._recall(question, budget)
             over = len(counted(shorter)) - goal
@@ -77,24 +76,20 @@ class LociBlock(BaseMemoryBlock[str]):
             self._recalled.popitem(last=False)
         return recall.text
 
-    async def _add(self, said: Sequence[Message], session: str | None) -> None:
-        await asyncio.to_thread(self.cube.add, said, user=self.user, agent=self.agent, session=session)
-
-    async def _add_each(self, said: Sequence[Message], session: str | None) -> None:
-        """One by one, so that what cannot be kept takes nothing else along: LlamaIndex hands it over once. Raises the last refusal."""
-        refused: LociError | None = None
-        for message in said:
-            try:
-                await self._add([message], session)
-            except (Invalid, TooLarge) as error:
-                refused = error
-        if refused is not None:
-            raise refused
+    async def _kept(self, said: Sequence[Message], session: str | None) -> list[LociError]:
+        """Keeps it, at once or else one by one, so that what cannot be kept takes nothing else along: LlamaIndex hands it over once. Returns what was
+        refused."""
+        try:
+            await asyncio.to_thread(self.cube.add, said, user=self.user, agent=self.agent, session=session)
+        except (Invalid, TooLarge) as error:
+            return [error] if len(said) == 1 else [refused for one in said for refused in await self._kept([one], session)]
+        return []
 
 
 def words_of(message: ChatMessage) -> str:
     """What a message says, without its pictures and calls; empty where that is nothing."""
-    return (message.content or "").strip()
+    words = message.content or ""
+    return words if words.strip() else ""
 
 
 def _by_session(messages: Sequence[ChatMessage]) -> list[tuple[str | None, list[Message]]]:

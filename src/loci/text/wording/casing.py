@@ -63,7 +63,7 @@ _WORDINGS = (
     ("dating married engaged together relationship divorced split broke",
      r"dating|married(?:\sto)?|engaged\sto|together\swith|relationship\swith|divorced|(?:split|broke)\sup\swith", _ENDING),
     (f"called named renamed name {_TITLES}",
-     r"(?:called|named|renamed)(?:\s(?:her|him|it|them))?(?:\snow)?|(?:name\sis|name's)(?:\snow|\sactually)?|(?:dr|mr|mrs|ms|prof)\.?", None),
+     rf"(?:called|named|renamed)(?:\s(?:her|him|it|them))?(?:\snow)?|(?:name\sis|name's)(?:\snow|\sactually)?|(?:{_TITLES.replace(' ', '|')})\.?", None),
 )  # fmt: skip
 
 _ONE = rf"(?P<name>{_LETTER}[\w-]+)"

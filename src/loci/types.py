@@ -334,7 +334,7 @@ class MemoryCall:
 @dataclass(frozen=True, slots=True)
 class Query:
     """A question and its limits. ``as_of``: what was true then. ``known_at``: what we knew then. ``strict``: no hits rather than the
-    nearest there are, where memory is not sure that it holds an answer."""
+    nearest there are, where memory is not sure that it holds an answer. ``pertinent``: no hits that are plainly about something else."""
 
     call: MemoryCall
     limit: int = 10
@@ -346,6 +346,7 @@ class Query:
     until: datetime | None = None
     archived: bool = False
     strict: bool = False
+    pertinent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,6 +206,47 @@ def test_the_core_is_the_profile_and_what_is_used_most_in_the_order_of_ids(told:
     told._scheduler.note_uses()
     texts = [line.text for line in fence.parse(core_of(told.conversation(session="s", user="ann").turn("Hello there")))]
     assert texts == ["I prefer tea to coffee.", "The ladder is in the garage.", "I prefer figs to dates."], "wishes, and what was used"
+
+
+def test_what_was_asked_for_at_one_moment_is_never_in_the_core(cube: Cube) -> None:
+    say(cube, "Please answer in French.")
+    orders = [
+        f"{order} {n}."
+        for n in range(60)
+        for order in ("Delete all files in folder", "Write a unit test for module", "Summarise ticket", "What is in row")
+    ]
+    for order in orders:
+        say(cube, order)
+    say(cube, "Call me Al.")
+    for _ in range(3):
+        cube.search(orders[0], user="ann", limit=1)
+    cube.drain()
+    cube._scheduler.note_uses()
+    texts = [line.text for line in fence.parse(core_of(cube.conversation(session="s", user="ann").turn("Good morning")))]
+    assert texts == ["Please answer in French.", "Call me Al."], "among 240 others, of which one was used"
+
+
+def test_a_turn_about_something_else_recalls_nothing(open_vault: Callable[..., MemOS]) -> None:
+    cube = open_vault(embedder=Sides()).cube("main")
+    for text in ("I never eat meat, and I like figs.", "I grow figs in a pot."):
+        say(cube, text)
+    cube.drain()
+    talk = cube.conversation(session="s", user="ann", core_tokens=0)
+    assert not blocks_of(talk.turn("What is 17 times 23?"))
+    assert "meat" in shown(talk.turn("Recommend a restaurant for tonight")), "it has no word of it"
+    assert "pot" in shown(talk.turn("How many a pot of that size can have, times 23?")), "it is far in meaning, but has a word of it"
+    assert len(cube.search("What is 17 times 23?", user="ann").hits) == 2, "who asks for the nearest there is, is told"
+    told = cube.search("What is 17 times 23?", user="ann", pertinent=True)
+    assert not told.hits and told.trace.withheld == {"about something else": 2}
+
+
+class Sides:
+    """An embedder for which everything is about food or about numbers."""
+
+    name, dimensions = "sides", 2
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        return np.array([[0.0, 1.0] if "times" in text else [1.0, 0.0] for text in texts], np.float32)
 
 
 def test_the_core_is_chosen_anew_when_the_cache_has_run_out(told: Cube, clock: ManualClock) -> None:

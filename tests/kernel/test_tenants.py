@@ -241,6 +241,7 @@ def _take_in(world: World, cube: Cube, a: Asked) -> object:
 
 DO: dict[str, Callable[[World, Cube, Asked], object]] = {
     "search": lambda w, c, a: c.search(a.question, **a.scope),
+    "search pertinent": lambda w, c, a: c.search(a.question, **a.scope, pertinent=True),
     "search strict": lambda w, c, a: c.search(a.question, **a.scope, strict=True, archived=True),
     "search past": lambda w, c, a: c.search(a.question, **a.scope, as_of=a.moment, known_at=a.moment),  # type: ignore[arg-type]
     "list": lambda w, c, a: c.list(**a.scope),

@@ -171,7 +171,7 @@ def _prompts(name: str, cube: Cube, session: str, script: Script, plan: Plan, to
             if name == "Loci":
                 told.note(rendered, gap)
             continue
-        recall = "" if name == "F" else cube.search(text, budget_tokens=plan.budget_tokens).text
+        recall = "" if name == "F" else cube.search(text, budget_tokens=plan.budget_tokens, pertinent=True).text
         first = f"{system}\n\n{recall}" if name == "A" else system
         last = f"{recall}\n\n{text}" if name == "C" and recall else text
         yield written([{"role": "system", "content": first}, *history, {"role": "user", "content": last}]), _message("assistant", answer)

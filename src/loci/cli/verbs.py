@@ -88,6 +88,7 @@ def channel_of(name: str | None) -> Channel | None:
 @click.option("--expired", is_flag=True, help="What its time to live has ended as well.")
 @click.option("--asked-at", type=When(), help="What 'last week' counts from; default now.")
 @click.option("--strict", is_flag=True, help="Nothing rather than the nearest there is, where memory is not sure of an answer.")
+@click.option("--pertinent", is_flag=True, help="Nothing that is plainly about something else: far in meaning, without a word of QUESTION.")
 @click.option("--explain", is_flag=True, help="Print the plan and each signal's share too.")
 @click.option("--text", "is_text", is_flag=True, help="Print only the block for a prompt: fenced, cited, within the budget.")
 @click.option("--wait", is_flag=True, help="Compute all vectors that are still queued first.")
@@ -122,6 +123,10 @@ def search(place: Place, question: str, explain: bool, is_text: bool, wait: bool
                 )
             else:
                 _show_hits(cube, recall.hits)
+            if elsewhere := recall.trace.withheld.get("about something else"):
+                render.note(
+                    f"{elsewhere} of the nearest are about something else, and left out; without --pertinent the best of them are shown."
+                )
             if explain:
                 _show_plan(recall)
 

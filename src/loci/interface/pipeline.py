@@ -43,7 +43,7 @@ _BY_ID = Verb({"id": "id!", "reason": "text"}, _CHANGED)
 VERBS: Mapping[str, Verb] = {
     "search": Verb(
         {"question": "text!", **_SCOPE, "budget_tokens": "number", "limit": "number", "as_of": "time", "known_at": "time", "types": "texts",
-         "since": "time", "until": "time", "archived": "flag", "strict": "flag"},
+         "since": "time", "until": "time", "archived": "flag", "strict": "flag", "pertinent": "flag"},
         {**_FOUND, "text": "words", "tokens": "number", "confidence": "number"},
     ),
     "list": Verb(

@@ -12,10 +12,12 @@ from loci.operation.redact import Redactor
 from loci.policy.layout import Candidates, Known, Now, Pair, Standing
 from loci.policy.packing import Item
 from loci.ports import RowFilter, Store
+from loci.text.speech import is_lasting
 from loci.types import TOLD_OF_THE_PAST, Hit, Memory, Type
 
-PROFILE = (Type.PREFERENCE, Type.INSTRUCTION)
 MOST = 200  # candidates of each sort that a core is chosen from
+WISHES = 1000  # instructions that are read for those that are meant for good
+TOLD = (Type.FACT, Type.PREFERENCE, Type.EVENT, Type.PLAN)  # what says something, rather than asks for it
 HOPS = 8  # successors of successors that are looked up
 
 
@@ -40,10 +42,21 @@ def known(store: Store, redactor: Redactor, pairs: Collection[Pair], memories: C
 
 
 def candidates(store: Store, rows: RowFilter) -> Candidates:
-    """Memories for a core: the newest preferences and standing wishes, and what was used most."""
-    wishes = replace(rows, types=PROFILE)
-    profile = store.select(wishes, MOST, max(0, store.count(wishes) - MOST))
-    return Candidates(tuple(memory.id for memory in reversed(profile)), tuple(store.most_used(rows, MOST)))
+    """Memories for a core: standing wishes and preferences, the newest first, and of what was told that which was used most. What was asked for at one
+    moment ("delete that file") is none of it, however often something like it was."""
+    tastes = replace(rows, types=(Type.PREFERENCE,))
+    told = store.select(tastes, MOST, max(0, store.count(tastes) - MOST))
+    profile = [*_wishes(store, replace(rows, types=(Type.INSTRUCTION,))), *(memory.id for memory in reversed(told))]
+    return Candidates(tuple(profile), tuple(store.most_used(replace(rows, types=TOLD), MOST)))
+
+
+def _wishes(store: Store, at: RowFilter) -> list[str]:
+    """The newest instructions that are meant for good."""
+    count, found = store.count(at), list[str]()
+    for end in range(count, max(0, count - WISHES), -MOST):
+        start = max(0, end - MOST)
+        found += [memory.id for memory in reversed(store.select(at, end - start, start)) if is_lasting(memory.text)]
+    return found[:MOST]
 
 
 def _former(store: Store, memory: str, version: int) -> dict[Pair, Memory]:

@@ -63,6 +63,7 @@ MEANINGS = {
     "until": "Said before.",
     "archived": "The archive as well.",
     "strict": "Nothing rather than the nearest, where memory is not sure.",
+    "pertinent": "Nothing that is plainly about something else.",
     "mode": "overwrite, append or merge.",
     "reason": "Why; kept with the change.",
     "at": "Since when it is so; default now.",

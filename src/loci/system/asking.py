@@ -47,6 +47,7 @@ class Asking(Gated):
         until: datetime | None = None,
         archived: bool = False,
         strict: bool = False,
+        pertinent: bool = False,
         where: Mapping[str, object] | None = None,
         expired: bool = False,
         asked_at: datetime | None = None,
@@ -55,14 +56,15 @@ class Asking(Gated):
         ``known_at``: what we knew then; ``since`` and ``until``: when it was said. With a budget and no limit, as many as fit.
         ``where`` narrows it to what is kept with memories (`interface.filters`), before anything is ranked; ``expired`` lets in what
         its time to live has ended. What "last week" means counts from ``asked_at``, or from now.
-        ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low."""
+        ``recall.confidence`` says how sure it is that an answer is in memory; ``strict`` gives none where that is too low.
+        ``pertinent`` leaves out what is plainly about something else, as a prompt wants it: far in meaning, without a word of the question."""
         rows = self._allow("search", inputs.scope_of(self.name, user, agent, session)).rows
         rows = replace(rows, where=where_of(where), has_expired=expired)
         then = aware(asked_at, "asked_at") or rows.now
         query = replace(
             self._query(replace(rows, known_at=aware(known_at, "known_at"), now=then), question, limit, budget_tokens),
             as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=inputs.types_of(types), since=aware(since, "since"),
-            until=aware(until, "until"), archived=archived, strict=strict,
+            until=aware(until, "until"), archived=archived, strict=strict, pertinent=pertinent,
         )  # fmt: skip
         return self._search(query, rows)
 
@@ -77,7 +79,8 @@ class Asking(Gated):
         )
 
     def _recall(self, rows: RowFilter, question: str, *, limit: int | None = None, budget_tokens: int | None = None) -> Recall:
-        return self._search(self._query(rows, question, limit, budget_tokens), rows)
+        """What goes into a prompt whatever is asked: nothing that is plainly about something else."""
+        return self._search(replace(self._query(rows, question, limit, budget_tokens), pertinent=True), rows)
 
     def _search(self, query: Query, rows: RowFilter) -> Recall:
         recall = self._with_faults(self._found(query, rows), rows)

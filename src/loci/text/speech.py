@@ -183,9 +183,40 @@ def _is_instruction(lower: str, found: list[str], kinds: frozenset[str]) -> bool
         following = found[at + 1] if at + 1 < len(found) else ""
         if following not in _NO_COMMAND or (following == "me" and found[at] in _WITH_ME):
             return True
+    if _tells_manner(lower, len(found)):
+        return True
     if kinds.isdisjoint(_REQUESTS) and "you to" not in lower and found[0] not in _ASKING_YOU:
         return False
     return _REQUEST.search(lower) is not None
+
+
+# --- what is wished for good -----------------------------------------------------------------------------------------------
+
+_ANSWERS = r"(?:answers?|repl(?:y|ies)|responses?|messages|explanations?|summaries)"
+_LASTING = re.compile(
+    r"(?:^|[,;:.!] |\b(?:and|but|also|please|so|then|you to|you should|you must) )(?:always|never|remember that|keep in mind that|from now on|henceforth)\b"
+    r"|\b(?:whenever|every ?time|each time) (?:i|we)\b|\b(?:from now on|going forward|in future)\W*$|\bunless i\b|\b(?:do not|don['’]t) ever\b"
+    rf"|\b(?:all|each|every one|any) of your {_ANSWERS}\b|\b(?:in|at the end of) (?:every|each|all) (?:your )?{_ANSWERS}\b"
+)
+_MANNER = re.compile(
+    r"^\W*(?:please |also |and |just |always |never )*(?:(?:answer|reply|respond|speak|talk|write)(?: (?:to )?me)? (?:only )?(?:in|like|as) |(?:call|address) me |be (?:more |very |less )?\w+\W*$"
+    r"|(?:do not|don['’]t|avoid|stop)(?: using| use| suggest(?:ing)?| recommend(?:ing)?| mention(?:ing)?| call(?:ing)?| ask(?:ing)?| say(?:ing)?| apologi[sz](?:e|ing)) "
+    r"|(?:only )?use (?:metric|imperial|british|american|plain|simple|short|formal|informal) |(?:whenever|every ?time|each time) (?:i|we) "
+    rf"|(?:keep|make) (?:all |every )?(?:your|the) {_ANSWERS} |(?:do not|don['’]t) ever |in (?:every|each|all) (?:your )?{_ANSWERS}\b)"
+)
+_SHORT_WISH, _LONGEST_WISH = 14, 160  # words: of how to answer, and of anything that is wished for good
+
+
+def is_lasting(text: str) -> bool:
+    """Return whether an instruction is meant for what comes after as well ("always answer in French", "call me Al"), rather than for the moment."""
+    lower = text.lower().strip()
+    size = len(lower.split())
+    return size <= _LONGEST_WISH and (_LASTING.search(lower) is not None or _tells_manner(lower, size))
+
+
+def _tells_manner(lower: str, size: int) -> bool:
+    """Return whether so many words say no more than how to answer, or what to call somebody."""
+    return size <= _SHORT_WISH and "?" not in lower and ":" not in lower and _MANNER.search(lower) is not None
 
 
 # --- whose it is --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loci.text.speech import is_question, keywords, semantic_type
+from loci.text.speech import is_lasting, is_question, keywords, semantic_type
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,9 @@ def test_no_question(text: str) -> None:
         ("Don't forget to water the plants.", "instruction"),
         ("Can you write a poem about rain?", "instruction"),
         ("From now on, call me Al.", "instruction"),
+        ("Keep your answers short.", "instruction"),
+        ("Be concise.", "instruction"),
+        ("Whenever I paste code, review it.", "instruction"),
         ("Wow, that's awesome!", "smalltalk"),
         ("Thanks, Melanie!", "smalltalk"),
         ("Hey! How are you doing?", "smalltalk"),
@@ -70,6 +73,47 @@ def test_no_question(text: str) -> None:
 )
 def test_semantic_type(text: str, kind: str) -> None:
     assert semantic_type(text) == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please answer in French.",
+        "    Always use metric units.",
+        "    From now on, call me Al.",
+        "    Keep your answers short.",
+        "    Never suggest meat.",
+        "    Don't use emojis.",
+        "    Be concise.",
+        "    Remember that I'm vegetarian.",
+        "    I want you to always answer in English.",
+        "    Whenever I paste code, review it.",
+        "    In every answer, include a source.",
+        "    Write in simple English.",
+    ],
+)
+def test_a_wish_that_lasts(text: str) -> None:
+    assert is_lasting(text) and semantic_type(text.strip()) == "instruction"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write a unit test for module 3.",
+        "    Delete all files in folder 3.",
+        "    Translate this letter to German.",
+        "    Write a story about a man who never sleeps.",
+        "    Write a script that prints every time it runs.",
+        "    Create a test that always passes.",
+        "    Remind me to call Bob.",
+        "    Don't forget to water the plants.",
+        "    Answer in one sentence: what is TCP?",
+        "    Make the button red by default.",
+        "    Write a story set in the future.",
+    ],
+)
+def test_a_wish_of_the_moment(text: str) -> None:
+    assert not is_lasting(text)
 
 
 def test_keywords_put_the_telling_words_first() -> None:

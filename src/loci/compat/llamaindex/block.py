@@ -66,7 +66,7 @@ class LociBlock(BaseMemoryBlock[str]):
 
     async def _recall(self, question: str, budget: int) -> str:
         recall: Recall = await asyncio.to_thread(
-            self.cube.search, question, user=self.user, agent=self.agent, budget_tokens=budget, strict=self.strict
+            self.cube.search, question, user=self.user, agent=self.agent, budget_tokens=budget, strict=self.strict, pertinent=True
         )
         if not recall.hits:
             return ""

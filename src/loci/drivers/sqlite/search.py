@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from loci.drivers.sqlite.codec import FLAG_OWN, FLAG_QUESTION, FLAG_TIME, RANK, to_micros
 from loci.drivers.sqlite.vectors import Nearness, best
-from loci.drivers.sqlite.view import NEVER, Numbers, Positions, Selection, View
+from loci.drivers.sqlite.view import NEVER, TYPES, Numbers, Positions, Selection, View
 from loci.drivers.sqlite.words import Called, Words
 from loci.ports import Probe, RowFilter, Survey
 from loci.text.wording.relations import is_one_person
-from loci.types import Interval, Trust
+from loci.types import Interval, Trust, Type
 
 TOP = 70  # of each signal: the candidates
 SEEDS = 20  # of each signal: those whose neighbours are candidates too
@@ -28,6 +28,7 @@ LATER = """OR (closed_by = memory AND closed_at > :known)
   OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)
   OR EXISTS (SELECT 1 FROM links l WHERE l.source = closed_by AND l.target = memory AND l.type = 'supersedes' AND l.at > :known)"""
 """A claim was still open if what closed it was not known yet, or did not close it yet."""
+TELL_NOTHING = [TYPES[kind] for kind in (Type.QUESTION, Type.INSTRUCTION, Type.SMALLTALK)]
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
 
@@ -130,6 +131,7 @@ class Candidates:
             "time": (flags & FLAG_TIME) > 0,
             "own": (flags & FLAG_OWN) > 0,
             "question": (flags & FLAG_QUESTION) > 0,
+            "tells_nothing": np.isin(among.type[chosen], TELL_NOTHING),
             "named": words.is_named[chosen],
             "length": among.length[chosen],
             "at": np.where(at == NEVER, np.nan, at),

@@ -368,6 +368,7 @@ class Selection:
         self.session, self.speaker = view.column("session")[self.rows], view.column("speaker")[self.rows]
         self.flags, self.at = view.column("flags")[self.rows], view.column("at")[self.rows]
         self.length, self.trust = view.column("length")[self.rows], view.column("trust")[self.rows]
+        self.type = view.column("type")[self.rows]
         self.mean_length = max(float(self.length.mean()), 1.0) if len(self.rows) else 1.0
         self._slot = slots(self.content)
         turns = np.flatnonzero(view.column("part")[self.rows] == PARTS["turn"])

@@ -36,7 +36,7 @@ from loci.system.once import REPEATABLE
 from loci.system.table import READING, STAYING, VAULT_READING, VAULT_STAYING, VAULT_WRITING, WRITING
 from loci.text.metadata import checked
 from loci.text.plain import sent
-from loci.types import Memory, Record
+from loci.types import Memory, Message, Record
 
 SECONDS = 600.0  # that an answer is waited for
 SECONDS_IDLE = 3.0  # after which a connection is taken for closed
@@ -295,8 +295,11 @@ def _words(words: Any, _: str) -> Any:
     if isinstance(words, str):
         return words
     words = inputs.kept(words)
-    said, ignored = inputs.messages_of(words), dict.fromkeys(inputs.ignored_in(words))
-    return [{**ignored, **sent(message, f"Message {place}")} for place, message in enumerate(said, 1)]
+    said, ignored = inputs.heard(words), dict.fromkeys(inputs.ignored_in(words))
+    return [
+        {**ignored, **sent(told, f"Message {place}")} if isinstance(told, Message) else {"content": [{"type": kind} for kind in told]}
+        for place, told in enumerate(said, 1)
+    ]
 
 
 def _where(filters: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,38 @@ def test_an_empty_text_is_refused(cube: Cube, text: str) -> None:
     with pytest.raises(Invalid, match=r"Message 2 is empty.*Nothing was stored"):
         cube.add([Message("user", "The kettle is blue."), Message("user", text)])
     assert cube._store.is_empty() and not cube.log()
+
+
+CALLS = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+PICTURE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example/cat.png"}}]}
+
+
+def test_of_an_agents_transcript_what_has_no_words_is_left_out_and_named(cube: Cube) -> None:
+    text = {"role": "user", "content": [{"type": "text", "text": "This is my cat."}, *PICTURE["content"]]}
+    receipt = cube.add([{"role": "user", "content": "How is the weather?"}, CALLS, PICTURE, text])
+    assert [memory.text for memory in cube.list()] == ["How is the weather?", "This is my cat."]
+    left_out = [(change.outcome.value, change.reason) for change in receipt.changes if change.memory is None]
+    assert left_out == [("refused", "Message 2 has no words, only tool_calls."), ("refused", "Message 3 has no words, only image_url.")]
+    again = cube.once("k").add([{"role": "user", "content": "It is warm."}, CALLS])
+    assert cube.once("k").add([{"role": "user", "content": "It is warm."}, CALLS]) == again and again.changes[-1].outcome == "refused"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([CALLS, PICTURE], "No message has words, only tool_calls"), ([CALLS, {"role": "user", "content": ""}], "Message 2 is empty"),
+        ([{"role": "user", "content": None}], "Message 1 needs .* 'content' is NoneType"), ([{"role": "user"}], "Message 1 needs .* it has \\['role'"),
+        ([{"role": "user", "content": [{"type": "IMAGE <b>"}]}], "Message 1 needs .* 'content' is list"),
+    ],
+)  # fmt: skip
+def test_nothing_is_made_of_no_words_at_all(cube: Cube, words: Any, told: str) -> None:
+    with pytest.raises(Invalid, match=f"{told}.*Nothing was stored"):
+        cube.add(words)
+    assert cube._store.is_empty()
 
 
 def test_only_what_was_to_be_stored_is_said_not_to_be(cube: Cube) -> None:

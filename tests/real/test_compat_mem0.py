@@ -111,6 +111,36 @@ def test_add_answers_with_every_message(memory: Any) -> None:
     assert memory.add([], user_id="alice", infer=False)["results"] == []
 
 
+TRANSCRIPT = [
+    {"role": "user", "content": "How is the weather in Rome?"},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+    {"role": "user", "content": "I like figs."},
+]
+
+
+def test_messages_that_call_tools_are_passed_over(memory: Any) -> None:
+    """With ``infer``, as most have it, mem0 passes them over; without it raises at the first."""
+    if isinstance(memory, Memory):
+        answer = memory.add(TRANSCRIPT, user_id="alice")
+        assert texts(answer) == ["How is the weather in Rome?", "I like figs."]
+        assert [(one["outcome"], one["reason"]) for one in answer["changes"]] == [("refused", "Message 2 has no text in its content.")]
+        with pytest.raises(ValueError, match="no other has"):
+            memory.add(TRANSCRIPT[1:2], user_id="alice")
+    else:
+        from mem0.memory.utils import parse_messages
+
+        assert parse_messages(TRANSCRIPT) == "user: How is the weather in Rome?\nuser: I like figs.\n"
+
+
+@pytest.mark.parametrize("field", ["categories", "keywords", "memory"])
+def test_a_filter_that_nothing_answers_to_is_refused(ours: Memory, field: str) -> None:
+    told(ours, "I like pizza.", metadata={field: ["food"]})
+    for asked in ({"user_id": "alice", field: {"contains": "food"}}, {"AND": [{"user_id": "alice"}, {"NOT": [{field: {"in": ["food"]}}]}]}):
+        with pytest.raises(ValueError, match=field):
+            ours.get_all(filters=asked)
+    assert len(ours.get_all(filters={"user_id": "alice", "metadata": {field: {"contains": "food"}}})["results"]) == 1
+
+
 def test_a_memory_is_this_dictionary(memory: Any) -> None:
     id = told(memory, "I like figs.", agent_id="bot", run_id="r1", metadata={"topic": "food", "stars": 4})
     found = memory.get(id)

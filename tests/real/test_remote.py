@@ -409,6 +409,23 @@ def test_messages_of_an_iterator_are_the_messages(cube: Cube, words: Any) -> Non
     assert cube.once("k").add(words()) == cube.once("k").add(words()), "and the same ones, asked again"
 
 
+def test_messages_without_words_are_left_out_as_they_are_here(cube: Cube) -> None:
+    calls = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    }
+    receipt = cube.add(
+        [
+            {"role": "user", "content": SAID[0]},
+            calls,
+            {"role": "user", "content": [{"type": "text", "text": SAID[1]}, {"type": "image_url"}]},
+        ]
+    )
+    assert [memory.text for memory in cube.list()] == list(SAID)
+    assert [change.reason for change in receipt.changes if change.outcome == "refused"] == ["Message 2 has no words, only tool_calls."]
+
+
 def test_what_a_message_names_beside_its_fields_is_noted(cube: Cube) -> None:
     told = [{"role": "user", "text": text, "id": uuid.UUID(int=place), "trust": object()} for place, text in enumerate(SAID)]
     cube.add(told)

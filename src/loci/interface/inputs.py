@@ -15,16 +15,17 @@ from typing import Any
 
 from loci.errors import Invalid, TooLarge
 from loci.infrastructure import formats
-from loci.operation.intake import MAX_NAME, check_name, check_text, check_time
+from loci.operation.intake import MAX_NAME, check_message, check_name, check_text, check_time
 from loci.policy.caching import PROVIDERS, Provider
 from loci.ports.adapting import Recipe
 from loci.text import metadata
-from loci.types import ROLES, Channel, Message, Role, Scope, Type
+from loci.types import ROLES, Change, Channel, Message, Outcome, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
 MAX_PRIORITY = 1_000_000
 MAX_PAGE = (1 << 63) - 1
 CUBES = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._-]{0,97}(?:\.\*)?")
+KIND = re.compile(r"[a-z_]{1,40}")  # of a part of a message
 MAX_USES = 1_000_000_000
 MAX_KEY, MAX_KEYS = 40, 10  # of the fields that are noted as ignored
 MAX_QUESTION = 100_000  # characters
@@ -41,13 +42,56 @@ def kept(value: Any) -> Any:
 
 def messages_of(words: Words) -> list[Message]:
     """Messages from what people pass: a text, a message, a chat dictionary, or several."""
+    said, refused = told_of(words)
+    if refused:
+        raise Invalid(f"{refused[0].reason} Nothing was stored.")
+    return said
+
+
+def told_of(words: Words) -> tuple[list[Message], list[Change]]:
+    """The same for remembering, and a refusal of each that has no words, since it calls a tool or shows a picture: transcripts of agents have such. Raises `Invalid`
+    where no message has any."""
+    found = heard(words)
+    silent = {place: kinds for place, kinds in enumerate(found, 1) if not isinstance(kinds, Message)}
+    if silent and len(silent) == len(found):
+        raise Invalid(f"No message has words, only {', '.join(silent[1])}. Nothing was stored.")
+    for place, one in enumerate(found if silent else (), 1):  # of the rest alone the numbers would be others
+        if isinstance(one, Message):
+            check_message(one, place)
+    refused = [f"Message {place} has no words, only {', '.join(kinds)}." for place, kinds in silent.items()]
+    return [one for one in found if isinstance(one, Message)], [Change(Outcome.REFUSED, None, why) for why in refused]
+
+
+def heard(words: Words) -> list[Message | tuple[str, ...]]:
+    """Each message, or the kinds of what is in the place of its words where it has none though nothing is wrong with it."""
     if isinstance(words, str):
         return [Message("user", words)]
     if isinstance(words, Message | Mapping):
         words = [words]
     if not isinstance(words, Iterable) or isinstance(words, bytes | bytearray):
         raise Invalid(f"messages is {words!r:.100}; it must be a text, a message, or several. Nothing was stored.")
-    return [_with_role(w if isinstance(w, Message) else _message(w, place), place) for place, w in enumerate(words, 1)]
+    return [
+        _instead_of_words(w) or _with_role(w if isinstance(w, Message) else _message(w, place), place) for place, w in enumerate(words, 1)
+    ]
+
+
+def _instead_of_words(entry: object) -> tuple[str, ...]:
+    """What a message of a chat has in the place of words, by kind; nothing of one that has words, or nothing at all."""
+    if not isinstance(entry, Mapping) or "text" in entry or (_words(entry) or "").strip():
+        return ()
+    parts = entry.get("content")
+    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list | tuple) else []
+    kinds += [name for name in ("tool_calls", "function_call") if entry.get(name)]
+    return tuple(sorted({kind for kind in kinds if isinstance(kind, str) and KIND.fullmatch(kind)} - {"text"}))
+
+
+def _words(fields: Mapping[Any, Any]) -> str | None:
+    """The text of a message, or the texts among the parts of its content."""
+    told = fields.get("text", fields.get("content"))
+    if not isinstance(told, list | tuple):
+        return told if isinstance(told, str) else None
+    texts = [part["text"] for part in told if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+    return "\n".join(texts) if texts else None
 
 
 def turns_of(question: Words) -> list[Message]:
@@ -77,9 +121,13 @@ def _with_role(message: Message, place: int) -> Message:
 def _message(fields: object, place: int) -> Message:
     if not isinstance(fields, Mapping):
         raise Invalid(f"Message {place} is {fields!r:.100}; it must be a Message, or a dictionary with 'role' and 'text'.")
-    text = fields.get("text", fields.get("content"))
-    if not isinstance(text, str):
-        raise Invalid(f"A message needs 'text' (or 'content'), a string; this one has {sorted(map(str, fields))}.")
+    text = _words(fields)
+    if text is None:
+        what = next(
+            (f"{name!r} is {type(fields[name]).__name__}" for name in ("text", "content") if name in fields),
+            f"it has {sorted(map(str, fields))}",
+        )
+        raise Invalid(f"Message {place} needs 'text' (or 'content'), a string or parts with a text; {what}. Nothing was stored.")
     at = fields.get("at")
     if isinstance(at, str):
         try:

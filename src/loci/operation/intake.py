@@ -449,18 +449,23 @@ def check(messages: Sequence[Message]) -> None:
     if len(messages) > MAX_MESSAGES:
         raise TooLarge(f"{len(messages)} messages in one call; the limit is {MAX_MESSAGES}. Send them in batches.")
     for place, message in enumerate(messages, 1):
-        check_text(message.role, "a role", place)
-        check_name(message.role, "a role", place)
-        check_name(message.speaker, "a speaker", place)
-        check_name(message.session, "a session", place)
-        check_name(message.id, "an id", place)
-        check_time(message.at, "a time ('at')", place)
-        metadata.checked(message.metadata, f"Message {place}'s metadata")
-        size = check_text(message.text, "a text", place) + check_text(message.caption or "", "a caption", place)
-        if not message.text.strip() and not (message.caption or "").strip():
-            raise Invalid(f"Message {place} is empty: there is nothing to remember. Nothing was stored.")
-        if size > MAX_TEXT_BYTES:
-            raise TooLarge(f"Message {place} has {size:,} bytes; the limit is {MAX_TEXT_BYTES:,}. Split it; nothing was stored.")
+        check_message(message, place)
+
+
+def check_message(message: Message, place: int) -> None:
+    """The same of one, ``place`` being its number."""
+    check_text(message.role, "a role", place)
+    check_name(message.role, "a role", place)
+    check_name(message.speaker, "a speaker", place)
+    check_name(message.session, "a session", place)
+    check_name(message.id, "an id", place)
+    check_time(message.at, "a time ('at')", place)
+    metadata.checked(message.metadata, f"Message {place}'s metadata")
+    size = check_text(message.text, "a text", place) + check_text(message.caption or "", "a caption", place)
+    if not message.text.strip() and not (message.caption or "").strip():
+        raise Invalid(f"Message {place} is empty: there is nothing to remember. Nothing was stored.")
+    if size > MAX_TEXT_BYTES:
+        raise TooLarge(f"Message {place} has {size:,} bytes; the limit is {MAX_TEXT_BYTES:,}. Split it; nothing was stored.")
 
 
 def check_text(text: object, what: str, place: int = 0) -> int:

@@ -43,6 +43,7 @@ from loci.system.placing import Placing
 from loci.system.queued import Queued
 from loci.text.metadata import checked
 from loci.types import (
+    Change,
     Channel,
     Fault,
     Head,
@@ -111,14 +112,16 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         tool or file it is from, ``derived_from`` the memories it was made of: it has the least trust of all of these. ``metadata`` is kept with
         its memories: a JSON object that `search` and `list` filter by (``where``)."""
         scope, messages = inputs.scope_of(self.name, user, agent, session), inputs.kept(messages)
-        said = inputs.kept_with(inputs.messages_of(messages), metadata)
+        told, silent = inputs.told_of(messages)
+        said = inputs.kept_with(told, metadata)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
         parents = tuple(self.get(id) for id in inputs.several(derived_from, "derived_from"))
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
         ignored = inputs.ignored_in(messages)
         with self._parts.pace.foreground():
             return self._add(
-                self._allow("add", scope), self._intake, said, scope, came, header, origin=self._origin(origin), parents=parents, ignored=ignored
+                self._allow("add", scope), self._intake, said, scope, came, header, origin=self._origin(origin), parents=parents, ignored=ignored,
+                silent=silent,
             )  # fmt: skip
 
     def _add(
@@ -133,6 +136,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         origin: str | None = None,
         parents: tuple[Memory, ...] = (),
         ignored: Sequence[str] = (),
+        silent: Sequence[Change] = (),
         trust: Trust = Trust.TRUSTED,
         told: Told | None = None,
     ) -> Receipt:
@@ -146,6 +150,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             noted["asked"] = channel.value
         with self._store.write(now) as tx:
             receipt = intake.take(tx, said, scope, by, header, now, told)
+            receipt = replace(receipt, changes=(*receipt.changes, *silent))
             if receipt.sources or noted:
                 self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, user=scope.user, **noted)
         self._after_write(receipt)

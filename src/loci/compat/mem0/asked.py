@@ -9,7 +9,7 @@ from typing import Any
 
 from loci.errors import Invalid, TooLarge
 from loci.interface.filters import MAX_DEPTH, where_of
-from loci.types import Message
+from loci.types import Change, Message, Outcome
 
 IDS = {"user_id": "user", "agent_id": "agent", "run_id": "session", "app_id": "cube"}
 CAMEL = {"userId": "user_id", "agentId": "agent_id", "runId": "run_id", "appId": "app_id"}  # JSON of TypeScript clients
@@ -18,6 +18,12 @@ HEADER = {
 }  # fmt: skip
 IDENTITY = frozenset({*IDS, "actor_id", "org_id", "project_id"})
 """Keys that say whose a memory is: metadata cannot set them (mem0 #4490, #6277, #6655)."""
+ELSEWHERE = {
+    "categories": "categories: nothing sorts memories into categories here; keep them in metadata when you add.",
+    "keywords": "keywords: memories are not filtered by their words; put these into the query of search.",
+    "memory": "memory: memories are not filtered by their words; put these into the query of search.",
+}
+"""Fields of the hosted service's filters that nothing here answers to; looked for in metadata they would give nothing without a word."""
 WHOLE = {"$part": "turn"}
 """One memory a message: the sentences that Loci cuts from it serve its own search."""
 DAY = timedelta(days=1)
@@ -158,6 +164,8 @@ def translated(filters: Mapping[Any, Any], depth: int = MAX_DEPTH) -> dict[Any, 
         elif name in ("app_id", "role"):
             what = "names a cube, and stands alone or in AND" if name == "app_id" else "cannot be filtered by"
             raise Invalid(f"{name} {what}: take it out of the filter.")
+        elif name in ELSEWHERE:
+            raise Invalid(f"{ELSEWHERE[name]} Metadata of that name is asked for as {{'metadata': {{{name!r}: ...}}}}.")
         elif isinstance(key, str) and key.startswith("$"):
             raise Invalid(f"The filter has {key!r:.100}, which is no field of mem0's.")
         else:
@@ -165,13 +173,26 @@ def translated(filters: Mapping[Any, Any], depth: int = MAX_DEPTH) -> dict[Any, 
     return found
 
 
-def messages_of(messages: object, at: datetime | None) -> list[Message]:
-    """Messages from a text, a chat message, or several. What a system prompt says is nobody's memory and is left out, as in mem0."""
+def messages_of(messages: object, at: datetime | None) -> tuple[list[Message], list[Change]]:
+    """Messages from a text, a chat message, or several, and a refusal of each that calls tools or shows pictures instead of saying something. What a system
+    prompt says is nobody's memory. Both are left out, as in mem0. Raises `Invalid` where nothing else is there."""
     if isinstance(messages, str | Mapping):
         messages = [{"role": "user", "content": messages} if isinstance(messages, str) else messages]
     if not isinstance(messages, list | tuple):
         raise Invalid(f"messages is {messages!r:.100}; it must be str, dict, or list[dict]. Nothing was stored.")
-    return [_message(entry, place, at) for place, entry in enumerate(messages, 1) if not _is_system(entry)]
+    told = {place: entry for place, entry in enumerate(messages, 1) if not _is_system(entry)}
+    silent = [place for place, entry in told.items() if isinstance(entry, Mapping) and _is_silent(entry)]
+    if silent and len(silent) == len(told):
+        raise Invalid(f"Message {silent[0]} has no text in its content, and no other has. Nothing was stored.")
+    left_out = [Change(Outcome.REFUSED, None, f"Message {place} has no text in its content.") for place in silent]
+    return [_message(entry, place, at) for place, entry in told.items() if place not in silent], left_out
+
+
+def _is_silent(entry: Mapping[Any, Any]) -> bool:
+    """Whether a message has nothing, or something else, in the place of a text: calls of tools, or parts such as pictures."""
+    content = entry.get("content")
+    is_else = "content" in entry and not isinstance(content, str)
+    return not (_text(content) or "").strip() and (is_else or bool(entry.get("tool_calls") or entry.get("function_call")))
 
 
 def _is_system(entry: object) -> bool:

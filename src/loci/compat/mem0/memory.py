@@ -65,7 +65,7 @@ class Memory:
             whose = asked.check_somebody(asked.whose_of(self._ids(given, "add")), "add")
             if memory_type not in (None, PROCEDURAL):
                 raise Invalid(f"Invalid 'memory_type': {memory_type!r:.100}. It is {PROCEDURAL!r}, or left out. Nothing was stored.")
-            said = asked.messages_of(messages, asked.time_of(timestamp, "timestamp"))
+            said, left_out = asked.messages_of(messages, asked.time_of(timestamp, "timestamp"))
             kept = self._kept(metadata, "add()") | ({"memory_type": memory_type} if memory_type else {})
             expires = asked.expiry_of(expiration_date)
             if prompt is not None:
@@ -75,7 +75,7 @@ class Memory:
             cube = self._cube(whose, create=True)
             asking = cube if self._key is None else cube.once(self._key)
             receipt = asking.add(said, user=whose.user, agent=whose.agent, session=whose.session, metadata=kept, expires=expires)
-            changes = answers.other_changes(receipt.changes)
+            changes = answers.other_changes((*receipt.changes, *left_out))
             return answers.answer(self._added(cube, receipt), changes=changes, inference="rules" if infer else None)
 
     def search(

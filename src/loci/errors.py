@@ -74,9 +74,10 @@ class Malformed(Invalid):
 
     code = "malformed"
 
-    def __init__(self, message: str, line: int = 0) -> None:
+    def __init__(self, message: str, line: int = 0, why: str = "") -> None:
         super().__init__(message)
         self.line = line
+        self.why = why or message  # without the file and the line
 
     def details(self) -> dict[str, object]:
         return {"line": self.line}

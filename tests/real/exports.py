@@ -65,6 +65,44 @@ def claude_zip(path: Path) -> Path:
     return Path(str(archive.filename))
 
 
+def claude_whole(path: Path, is_zip: bool) -> Path:
+    """The same with what Claude remembers (a list of conversations_memory, project_memories by uuid, account_uuid), with projects (uuid, name,
+    description, prompt_template, is_starter_project, docs of uuid, filename, content), in one file and in files of their own, and with what is neither."""
+    began = {
+        "created_at": "2025-02-02T09:00:00Z",
+        "updated_at": "2025-02-02T09:00:00Z",
+        "is_private": True,
+        "creator": {"uuid": "a", "full_name": "Ana"},
+    }
+    first = {"uuid": "p1", "name": "Boat", "description": "All about my boat.", "prompt_template": "Answer in knots.", "is_starter_project": False,
+             "docs": [{"uuid": "d1", "filename": "plan.md", "content": "Paint in May.", "created_at": began["created_at"]}], **began}  # fmt: skip
+    starter = {
+        "uuid": "p0",
+        "name": "How to",
+        "description": "An example.",
+        "prompt_template": "",
+        "is_starter_project": True,
+        "docs": [],
+        **began,
+    }
+    home = path / "export"
+    (home / "projects").mkdir(parents=True)
+    claude(home)
+    _json(home / "memories.json", [{"conversations_memory": "**Home** Ana lives in Lisbon and sails.", "project_memories": {"p1": "The boat is green."},
+          "account_uuid": "a"}])  # fmt: skip
+    _json(home / "projects.json", [first, starter])
+    _json(home / "projects" / "p2.json", {**first, "uuid": "p2", "prompt_template": "", "docs": []})
+    _json(home / "users.json", [{"uuid": "a", "full_name": "Ana"}])
+    (home / "notes").mkdir()
+    (home / "notes" / "extra.txt").write_text("x")
+    if not is_zip:
+        return home
+    with zipfile.ZipFile(path / "data.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((p for p in home.rglob("*") if p.is_file()), reverse=True):
+            archive.write(file, file.relative_to(home).as_posix())
+    return path / "data.zip"
+
+
 def mem0_json(path: Path) -> Path:
     """mem0ai 2.2.1: what ``Memory.get_all`` answers (``MemoryItem`` and the promoted keys of ``main.py``)."""
     return _json(path / "memories.json", {"results": [

@@ -19,7 +19,7 @@ import pytest
 from exports import ALL, ANA, CAT, MEMOS_NODES, TEA
 
 from loci import Message
-from loci.errors import Invalid, Locked, Malformed, TooLarge
+from loci.errors import Invalid, Locked, Malformed
 from loci.infrastructure import dumper, loader
 from loci.operation.importing import Imported
 from loci.system import Cube
@@ -332,7 +332,7 @@ def test_memos_keeps_former_words_and_refuses_pickles(cube: Cube, tmp_path: Path
     assert (third[0].id, second[0].id, "derived") in {(k.source, k.target, k.type) for k in cube._store.links(third[0].id)}
     assert first[0].scope.user == "ana" and by_foreign_id(cube)["s1-1"][0].text == "I moved to Lisbon."
     assert "to load it is to run it" in outcomes(done, Outcome.REFUSED)["activation_memory.pickle"]
-    assert any("PARENT" in note for note in done.notes)
+    assert not any("edges" in note for note in done.notes)
     (home / "textual_memory.json").write_text('{"nodes": [], "edges": []}')
     with pytest.raises(Malformed, match=r"activation_memory\.pickle: a pickle"):
         cube.import_file(home)
@@ -360,37 +360,229 @@ def test_langgraph_namespaces_are_sessions(cube: Cube, tmp_path: Path) -> None:
     assert outcomes(done, Outcome.REFUSED) == {"prefs/ana/k3": "it has no value: it was deleted"}
 
 
-# -- what is wrong names the place -------------------------------------------------------------------------------------------------
+# -- what is wrong is refused by itself, and names the place ------------------------------------------------------------------------
+
+GOOD = {"uuid": "c0", "chat_messages": [{"uuid": "m0", "sender": "human", "text": "I sail.", "created_at": "2025-01-01T00:00:00Z"}]}
+FACT = {"uuid": "e0", "fact": "Ana sails", "created_at": "2025-01-01T00:00:00Z"}
+BLOCK = {"id": "b0", "label": "human", "value": "Ana sails."}
+KEPT = {"namespace": ["n"], "key": "k0", "value": {"text": "Ana sails."}}
+TOLD = {"id": "a", "memory": "Ana sails"}
+
+
+def said(**fields: object) -> list[object]:
+    return [GOOD, {"uuid": "c1", "chat_messages": [{"uuid": "m1", "sender": "human", "text": "I row.", **fields}]}]
+
+
+@pytest.mark.parametrize(("format", "value", "item", "words"), [
+    ("claude", said(sender="robot"), "m1", "'sender' is 'robot'; it must be human or assistant"),
+    ("claude", said(created_at="soon"), "m1", "'created_at' is \"soon\"; it must be a time"),
+    ("claude", said(uuid=None), "conversation c1, message 1", "'uuid' is missing"),
+    ("claude", said(content=[5]), "m1", "block 1 must be an object"),
+    ("claude", [GOOD, {"uuid": "c1", "chat_messages": {}}], "c1", "'chat_messages' is an object; it must be an array"),
+    ("claude", [GOOD, {"uuid": "c1", "name": "no messages at all"}], "c1", "'chat_messages' is missing"),
+    ("claude", [GOOD, {"chat_messages": []}], "x.json: entry 2", "'uuid' is missing"),
+    ("claude", [GOOD, GOOD], "c0", "the uuid 'c0' is that of an earlier one too"),
+    ("claude", [GOOD, "c1"], "x.json: entry 2", "it must be an object in braces, and is \"c1\""),
+    ("mem0", [TOLD, {"memory": "x"}], "item 2", "'id' is missing"),
+    ("mem0", {"results": [TOLD, "str"]}, "results 2", "must be an object in braces, and is \"str\""),
+    ("mem0", {"results": [TOLD, {"id": "b", "memory": 7}]}, "b", "results 2: 'memory' is 7; it must be a string"),
+    ("mem0", {"results": [TOLD, {"id": "b", "memory": "x", "created_at": "not a date"}]}, "b", "'created_at' is \"not a date\"; it must be a time"),
+    ("mem0", {"results": [TOLD, {"id": "b", "memory": "x", "expiration_date": "never"}]}, "b", "'expiration_date' is \"never\""),
+    ("graphiti", [FACT, {"fact": "x"}], "item 2", "'uuid' is missing"),
+    ("graphiti", [FACT, {"uuid": "e", "fact": "x", "valid_at": "soon"}], "e", "'valid_at' is \"soon\"; it must be a time"),
+    ("graphiti", {"facts": [FACT, {"uuid": "e", "fact": "x", "episodes": "ep"}]}, "e", "'episodes' is \"ep\"; it must be an array of strings"),
+    ("graphiti", {"episodes": [5], "edges": [FACT]}, "episodes 1", "must be an object in braces, and is 5"),
+    ("memos", {"nodes": [TOLD, 5], "edges": []}, "node 2", "must be an object in braces, and is 5"),
+    ("memos", {"nodes": [TOLD, {"id": "n", "memory": "x", "metadata": {"updated_at": "soon"}}], "edges": []}, "n", "'updated_at' is \"soon\""),
+    ("memos", {"nodes": [TOLD], "edges": [{"source": "a", "type": "PARENT"}]}, "edge 1", "'target' is missing"),
+    ("memos", [{**TOLD, "metadata": {"sources": [{"role": "user", "content": 7}]}}], "a/source 1", "'content' is 7; it must be a string"),
+    ("letta", {"agents": [{"name": "s", "block_ids": ["b0", "b"]}], "blocks": [BLOCK]}, "s/b", "there is no such block"),
+    ("letta", {"agents": [{"name": "s", "block_ids": ["b0"], "messages": [{"id": "m", "role": 5}]}], "blocks": [BLOCK]}, "s/m", "'role' is 5"),
+    ("letta", {"agents": [{"name": "s", "block_ids": ["b0"]}, {"id": "t"}], "blocks": [BLOCK]}, "t", "'name' is missing"),
+    ("letta", [BLOCK, {"id": "b", "label": "x"}], "b", "'value' is missing"),
+    ("langgraph", [KEPT, {"namespace": "x", "key": "k", "value": {}}], "k", "'namespace' is \"x\"; it must be an array of strings"),
+    ("langgraph", [KEPT, {**KEPT, "key": "k", "updated_at": "soon"}], "k", "'updated_at' is \"soon\""),
+])  # fmt: skip
+def test_one_odd_item_is_refused_by_itself(cube: Cube, tmp_path: Path, format: str, value: object, item: str, words: str) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    done = cube.import_file(tmp_path / "x.json", format=format)
+    refused = outcomes(done, Outcome.REFUSED)
+    assert set(refused) == {item} and words in refused[item] and done.refused == 1
+    assert done.added == 1 and len(cube._store.sources()) == 1
+    assert cube.import_file(tmp_path / "x.json", format=format).added == 0
 
 
 @pytest.mark.parametrize(("format", "value", "words"), [
-    ("claude", [{"uuid": "c", "chat_messages": [{"uuid": "m", "sender": "robot"}]}], "'sender' is 'robot'"),
-    ("claude", [{"uuid": "c", "chat_messages": {}}], "'chat_messages' is an object; it must be an array"),
-    ("claude", [{"uuid": "c", "chat_messages": []}, {"chat_messages": []}], "line 1: a conversation: 'uuid' is missing"),
-    ("mem0", [{"memory": "x"}], "'id' is missing"),
-    ("mem0", {"results": [{"id": "a", "memory": 7}]}, "results 1: 'memory' is 7; it must be a string"),
-    ("graphiti", [{"fact": "x"}], "'uuid' is missing"),
-    ("graphiti", [{"uuid": "e", "fact": "x", "valid_at": "soon"}], "'valid_at' is \"soon\"; it must be a time"),
-    ("memos", {"nodes": [{"id": "n", "memory": "x"}, 5], "edges": []}, "node 2 must be an object in braces, and is 5"),
-    ("letta", {"agents": [{"name": "a", "block_ids": ["b"]}], "blocks": []}, "there is no block 'b'"),
-    ("langgraph", [{"namespace": "x", "key": "k", "value": {}}], "'namespace' is \"x\"; it must be an array of strings"),
+    ("claude", [{"uuid": "c", "chat_messages": [{"uuid": "m", "sender": "robot"}]}], "Refused: m: conversation c, message 1: 'sender' is 'robot'"),
+    ("mem0", {"results": {"id": "a"}}, "Refused: item 1: 'id' is missing"),
+    ("mem0", 5, "Refused: item 1: it must be an object in braces, and is 5"),
+    ("memos", {"nodes": {}, "edges": []}, "'nodes' is an object; it must be an array"),
+    ("letta", {"agents": {}, "blocks": []}, "'agents' is an object; it must be an array"),
+    ("langgraph", {"items": "x"}, "'items' is \"x\"; it must be an array"),
 ])  # fmt: skip
-def test_a_malformed_file_names_the_item(cube: Cube, tmp_path: Path, format: str, value: object, words: str) -> None:
+def test_a_file_of_which_nothing_can_be_taken_is_malformed(cube: Cube, tmp_path: Path, format: str, value: object, words: str) -> None:
     (tmp_path / "x.json").write_text(json.dumps(value))
     with pytest.raises(Malformed) as caught:
         cube.import_file(tmp_path / "x.json", format=format)
-    assert words in str(caught.value) and str(caught.value).startswith("x.json, line") and "Nothing was imported." in str(caught.value)
+    assert words in str(caught.value) and str(caught.value).startswith("x.json") and "Nothing was imported." in str(caught.value)
     assert cube._store.is_empty()
 
 
-def test_a_change_beyond_a_limit_imports_nothing(cube: Cube, tmp_path: Path) -> None:
-    path = exports.mem0_history(tmp_path)
+@pytest.mark.parametrize("format", [name for name in loader.FORMATS if name not in loader.OWN])
+def test_a_file_that_breaks_off_imports_nothing(cube: Cube, tmp_path: Path, format: str) -> None:
+    (tmp_path / "x.json").write_text(json.dumps([GOOD, FACT, TOLD])[:-9])
+    with pytest.raises(Malformed, match="not JSON"):
+        cube.import_file(tmp_path / "x.json", format=format)
+    assert cube._store.is_empty()
+
+
+@pytest.mark.parametrize(("more", "item", "why"), [
+    ({"memory": "half \ud83d"}, "b", "character 5 is an unpaired surrogate (U+D83D)"), ({"memory": "x" * 1_000_001}, "b", "1,000,001 bytes"),
+    ({"id": "\ud83d"}, "\\ud83d", "unpaired surrogate"), ({"user_id": "\ud83d"}, "b", "unpaired surrogate"), ({"run_id": "r" * 5000}, "b", "5,000 characters"),
+    ({"created_at": "0001-01-01T00:00:00+23:59"}, "b", "outside the years 1 to 9999"),
+])  # fmt: skip
+def test_what_cannot_be_stored_is_refused_by_itself(cube: Cube, tmp_path: Path, more: dict[str, str], item: str, why: str) -> None:
+    (tmp_path / "x.json").write_text(json.dumps([TOLD, {"id": "b", "memory": "Ana rows", **more}]))
+    done = cube.import_file(tmp_path / "x.json", format="mem0")
+    refused = outcomes(done, Outcome.REFUSED)
+    assert set(refused) == {item} and why in refused[item] and [m.text for m in cube.list()] == ["Ana sails"]
+    (tmp_path / "x.json").write_text(json.dumps([{"id": "b", "memory": "Ana rows", **more}]))
+    with pytest.raises(Malformed, match="Nothing in it can be stored"):
+        cube.import_file(tmp_path / "x.json", format="mem0")
+
+
+def changed(path: Path, sql: str, *values: object) -> Path:
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE history SET new_memory = ? WHERE id = 'e4'", ("x" * 1_000_001,))
+        db.execute(sql, values)
         db.commit()
-    with pytest.raises(TooLarge, match="mem0: UPDATE e4 has 1,000,001 bytes"):
-        cube.import_file(path)
-    assert cube._store.is_empty()
+    return path
+
+
+@pytest.mark.parametrize(("change", "column", "value", "why"), [
+    ("e4", "updated_at", "not a date", "change e4: 'updated_at' is \"not a date\""), ("e1", "updated_at", "not a date", "change e1: 'updated_at' is"),
+    ("e4", "new_memory", b"\xff", "change e4: 'new_memory' is of type bytes; it must be a string"), ("e4", "new_memory", "x" * 1_000_001, "UPDATE e4: it has 1,000,001 bytes"),
+])  # fmt: skip
+def test_a_change_that_cannot_be_read_refuses_its_memory_alone(
+    cube: Cube, tmp_path: Path, change: str, column: str, value: object, why: str
+) -> None:
+    """Without an update the former words would stand as if they held."""
+    path = changed(exports.mem0_history(tmp_path), f"UPDATE history SET {column} = ? WHERE id = ?", value, change)
+    refused = outcomes(cube.import_file(path), Outcome.REFUSED)
+    assert set(refused) == {ANA} and why in refused[ANA]
+    assert set(by_foreign_id(cube)) == {TEA, CAT, "s1", "s2"} and by_foreign_id(cube)[CAT][-1].state is State.EXPIRED
+
+
+def test_a_deletion_that_cannot_be_read_brings_nothing_back(cube: Cube, tmp_path: Path) -> None:
+    path = changed(exports.mem0_history(tmp_path), "UPDATE history SET updated_at = 'not a date' WHERE id = 'e5'")
+    assert set(outcomes(cube.import_file(path), Outcome.REFUSED)) == {CAT} and CAT not in by_foreign_id(cube)
+
+
+def test_the_store_still_says_what_a_memory_is_whose_changes_cannot_be_read(cube: Cube, tmp_path: Path) -> None:
+    home = exports.mem0_folder(tmp_path)
+    changed(home / "history.db", "UPDATE history SET updated_at = 'not a date' WHERE id = 'e4'")
+    assert set(outcomes(cube.import_file(home), Outcome.REFUSED)) == {ANA}
+    assert [(m.text, m.scope.user) for m in by_foreign_id(cube)[ANA]] == [("Lives in Lisbon", "ana")]
+
+
+def test_a_message_of_mem0_that_cannot_be_read_is_refused_by_itself(cube: Cube, tmp_path: Path) -> None:
+    path = changed(exports.mem0_history(tmp_path), "UPDATE messages SET created_at = 'soon' WHERE id = 's1'")
+    assert set(outcomes(cube.import_file(path), Outcome.REFUSED)) == {"s1"} and "s2" in by_foreign_id(cube)
+
+
+def test_a_point_that_cannot_be_read_is_refused_and_gives_its_memory_to_nobody(cube: Cube, tmp_path: Path) -> None:
+    good = pickle.dumps(Point({"__dict__": {"id": TEA, "payload": {"data": "Prefers tea", "user_id": "ana"}}}))
+    home = exports.qdrant(tmp_path, b"junk", good)
+    exports.mem0_history(home)
+    refused = outcomes(cube.import_file(home), Outcome.REFUSED)
+    assert "get_all to JSON" in refused["point 1 of mem0"] and "whose it is" in refused[ANA]
+    assert set(by_foreign_id(cube)) == {TEA, CAT, "s1", "s2"}, "what was deleted there is nobody's"
+
+
+# -- the whole of an export -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_claude_with_its_memory_and_projects(cube: Cube, tmp_path: Path, is_zip: bool) -> None:
+    path = exports.claude_whole(tmp_path, is_zip)
+    done = cube.import_file(path)
+    known = by_foreign_id(cube)
+    assert {"m1", "memory of a", "memory of project p1", "p1/description", "p1/d1", "p2/description"} <= set(known)
+    of_all, plan = known["memory of a"][0], known["p1/d1"][0]
+    assert (of_all.text, of_all.origin.trust) == ("**Home** Ana lives in Lisbon and sails.", Trust.REPORTED)
+    assert (plan.text, plan.scope.session, plan.origin.trust, plan.at) == ("Paint in May.", "p1", Trust.UNTRUSTED, at(2025, 2, 2, 9))
+    assert known["p1/description"][0].origin.trust is Trust.TRUSTED
+    refused = outcomes(done, Outcome.REFUSED)
+    assert set(refused) == {"p1/prompt_template", "p0"} and "prompt" in refused["p1/prompt_template"]
+    (left,) = [note for note in done.notes if "left out" in note and "files of the export" in note]
+    assert left.endswith("users.json, notes/extra.txt" if is_zip else "notes/, users.json")
+    assert cube.import_file(path).added == 0 and cube.verify().is_clean
+
+
+def test_what_claude_remembers_later_is_a_further_version(cube: Cube, tmp_path: Path) -> None:
+    path = tmp_path / "memories.json"
+    for words in ("Ana lives in Porto.", "Ana lives in Lisbon."):
+        path.write_text(
+            json.dumps([{"conversations_memory": words, "project_memories": {"p": " "}, "account_uuid": "a", "memory_files": ["x"]}])
+        )
+        done = cube.import_file(path)
+    assert [m.text for m in by_foreign_id(cube)["memory of a"]] == ["Ana lives in Porto.", "Ana lives in Lisbon."]
+    assert outcomes(done, Outcome.REFUSED) == {"memory of project p": "there are no words in it"}
+    assert any("were not read: memory_files" in note for note in done.notes)
+
+
+@pytest.mark.parametrize(("name", "value", "item"), [
+    ("memories.json", [{"remembered": "x"}], "memories.json: entry 1"), ("memories.json", [{"conversations_memory": 5, "account_uuid": "a"}], "memory of a"),
+    ("projects.json", ["p"], "projects.json: entry 1"), ("projects/p9.json", {"uuid": "p9", "docs": [{"uuid": "d", "content": 5}]}, "p9/d"),
+])  # fmt: skip
+def test_odd_files_beside_the_conversations_lose_nothing_else(cube: Cube, tmp_path: Path, name: str, value: object, item: str) -> None:
+    exports.claude(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(json.dumps(value))
+    done = cube.import_file(tmp_path)
+    assert set(outcomes(done, Outcome.REFUSED)) == {item} and done.added == 3
+
+
+def test_a_folder_of_chatgpt_names_what_it_leaves_out(cube: Cube, tmp_path: Path) -> None:
+    data = Path(__file__).resolve().parents[1] / "data" / "chatgpt.json"
+    home = tmp_path / "export"
+    home.mkdir()
+    (home / "conversations-000.json").write_bytes(data.read_bytes())
+    (home / "chat.html").write_text("<p>")
+    (home / "Thumbs.db").write_bytes(b"no database")
+    (home / "conversations-001.json").symlink_to(data)
+    done = cube.import_file(home)
+    assert done.added == 6 and any(note.endswith("left out: Thumbs.db, chat.html, conversations-001.json") for note in done.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "of"), [("PARENT", "a", "b"), ("AGGREGATES", "a", "b"), ("MERGED_TO", "b", "a"), ("INFERS", "b", "a")]
+)
+def test_memos_edges_say_what_was_drawn_from_what(cube: Cube, tmp_path: Path, kind: str, made: str, of: str) -> None:
+    """A summary names no user there: it is of whoever what it was made of is."""
+    nodes = [{"id": made, "memory": "Ana is fond of the sea", "metadata": {"user_id": ""}}, {"id": of, "memory": "Ana sails", "metadata": {"user_id": "ana"}},
+             {"id": "c", "memory": "Ana paints", "metadata": {"user_id": "ana"}}]  # fmt: skip
+    edges = [
+        {"source": "a", "target": "b", "type": kind},
+        {"source": "c", "target": "zz", "type": "PARENT"},
+        {"source": "c", "target": "a", "type": "LIKES"},
+    ]
+    (tmp_path / "textual_memory.json").write_text(json.dumps({"nodes": nodes, "edges": edges}))
+    done = cube.import_file(tmp_path / "textual_memory.json")
+    known = by_foreign_id(cube)
+    assert known[made][0].scope.user == "ana"
+    assert (known[made][0].id, known[of][0].id, "derived") in {(k.source, k.target, k.type) for k in cube._store.links(known[made][0].id)}
+    assert any("not kept: LIKES" in note for note in done.notes) and any("not in it" in note and note.endswith("zz") for note in done.notes)
+    cube.erase(known[of][0].id)
+    assert set(by_foreign_id(cube)) == {"c"}, "a summary goes with what it was made of"
+
+
+def test_memos_nodes_that_are_one_anothers_parents_are_erased_together(cube: Cube, tmp_path: Path) -> None:
+    edges = [{"source": s, "target": t, "type": "PARENT"} for s, t in ("ab", "ba", "aa")]
+    nodes = [{"id": id, "memory": f"Ana knows {id}", "metadata": {}} for id in "abc"]
+    (tmp_path / "x.json").write_text(json.dumps({"nodes": nodes, "edges": edges}))
+    assert cube.import_file(tmp_path / "x.json").added == 3 and cube.verify().is_clean
+    cube.erase(by_foreign_id(cube)["b"][0].id)
+    assert set(by_foreign_id(cube)) == {"c"}
 
 
 def test_a_folder_of_something_else(cube: Cube, tmp_path: Path) -> None:

@@ -225,6 +225,11 @@ def test_a_name_that_no_file_has_is_refused(server: Server, name: str) -> None:
     assert "the name of a file" in problem(answer, 422)["detail"]
 
 
+def test_a_pickle_is_refused_as_one(server: Server) -> None:
+    answer = server.http.post("/api/cubes/files/import_file", content=b"\x80\x04N.")
+    assert "import is a pickle: to open it would run" in problem(answer, 422)["detail"]
+
+
 def test_an_import_takes_no_key(server: Server) -> None:
     answer = server.http.post("/api/cubes/files/import_file", content=b"x", headers={"Idempotency-Key": "one"})
     assert "takes no Idempotency-Key" in problem(answer, 422)["detail"]

@@ -39,9 +39,9 @@ def import_(
 ) -> None:  # fmt: skip
     """Remember what PATH holds.
 
-    An export of ChatGPT or Claude (also the zip), mem0 (JSON, history.db, Qdrant folder), Graphiti or Zep, a cube of MemOS,
-    a Letta agent file, a LangGraph store, a transcript with dates, JSONL of messages. A malformed file imports nothing; one
-    that was imported before adds nothing. --json names what became of each item.
+    An export of ChatGPT or Claude (zip or folder), mem0 (JSON, history.db, Qdrant folder), Graphiti or Zep, a cube of MemOS,
+    a Letta agent file, a LangGraph store, a transcript with dates, JSONL of messages. A malformed file imports nothing; an odd
+    item of another system is refused by itself. --json names what became of each item. Importing again adds what is new.
     """
     from loci.cli import render
     from loci.cli.embedding import embed

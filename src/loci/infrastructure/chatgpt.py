@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from loci.infrastructure.formats import Fields, Gathering, Row, Sheet, Transcript, values
+from collections.abc import Mapping
+from dataclasses import replace
+
+from loci.infrastructure.formats import Fields, Gathering, Row, Sheet, Transcript, brief, objects
 from loci.types import ROLES, Message
 
 WORDS = frozenset({"text", "multimodal_text", "code", "execution_output", "tether_quote"})  # content types that hold words
@@ -11,14 +14,14 @@ WORDS = frozenset({"text", "multimodal_text", "code", "execution_output", "tethe
 def chats(sheet: Sheet) -> list[Transcript]:
     """Conversations of ``conversations.json``, the oldest first, each under its id: titles change, ids do not."""
     found: dict[str, Transcript] = {}
-    for line, _, value in values(sheet):
-        row = Row.of(sheet, line, value, "a conversation")
-        name = row.label("conversation_id", "id")
-        if name is None:
-            raise row.wrong("'conversation_id' is missing.")
-        if name in found:
-            raise row.wrong(f"the id {name!r} is that of an earlier conversation too.")
-        found[name] = _chat(Row(sheet, line, row.fields, f"conversation {name}"), name)
+    for row in objects(sheet, "conversation"):
+        with sheet.each(row.named("conversation_id", "id")):
+            name = row.label("conversation_id", "id")
+            if name is None:
+                raise row.wrong("'conversation_id' is missing.")
+            if name in found:
+                raise row.wrong(f"the id {name!r} is that of an earlier conversation too.")
+            found[name] = _chat(Row(sheet, row.line, row.fields, f"conversation {name}"), name)
     return sorted(found.values(), key=_begin)
 
 
@@ -28,35 +31,73 @@ def _begin(transcript: Transcript) -> float:
 
 def _chat(row: Row, name: str) -> Transcript:
     gathered = Gathering(row.sheet)
-    for id, node in branch(row):
+    for id, node in branch(row, name):
         if node.fields.get("message") is not None:
-            said = _said(id, node.row("message", f"{node.what}: 'message'"))
-            if said is not None:
-                gathered.add(said, row.line, id)
+            with row.sheet.each(id):
+                said = _said(id, node.row("message", f"{node.what}: 'message'"))
+                if said is not None:
+                    gathered.add(said, row.line, id)
     return gathered.transcript(name)
 
 
-def branch(row: Row) -> list[tuple[str, Row]]:
-    """(id, node) from the root to the current node: what a person sees who opens the conversation."""
-    tree = row.row("mapping", f"{row.what}: 'mapping'")
-    id = row.label("current_node") or _only_leaf(tree)
+def branch(row: Row, name: str) -> list[tuple[str, Row]]:
+    """(id, node) from the root to the current node: what a person sees who opens the conversation. Where a node of it is not there, or is none, that is
+    refused, and the branch goes on at the one node that has the one after it among its children; else it begins there."""
+    sheet, tree = row.sheet, replace(row.row("mapping"), what=row.what)
+    id, last = row.label("current_node"), ""
+    if id is None or _node(tree, id) is None:
+        if id is not None:
+            sheet.refuse(f"{name}/{id}", "'current_node' names it, and there is no such node")
+        id = _only_leaf(tree)
     path: dict[str, Row] = {}
+    before: Mapping[str, str] | None = None
     while id is not None:
+        node = _node(tree, id)
         if id in path:
-            raise row.wrong(f"node {id!r} is its own ancestor.")
-        if id not in tree.fields:
-            raise row.wrong(f"there is no node {id!r} in 'mapping'.")
-        path[id] = tree.row(id, f"{row.what}, node {id}")
-        id = path[id].label("parent")
+            sheet.refuse(f"{name}/{id}", f"node {last!r} names it as its parent, and comes after it: what was before is left out")
+            break
+        if node is None:
+            before = _before(tree) if before is None else before
+            goes_on = before.get(last)
+            found = (
+                f"the branch goes on at {goes_on!r}, which has {last!r} among its children" if goes_on else "what was before is left out"
+            )
+            sheet.refuse(f"{name}/{id}", f"node {last!r} names it as its parent, and there is no such node: {found}")
+            id = goes_on
+        else:
+            path[id], last, id = node, id, _parent(node)
     return list(reversed(path.items()))
+
+
+def _node(tree: Row, id: str) -> Row | None:
+    """A node by its id; None where there is none that is an object."""
+    fields = tree.fields.get(id)
+    return Row(tree.sheet, tree.line, fields, f"{tree.what}, node {id}") if isinstance(fields, dict) else None
+
+
+def _parent(node: Row) -> str | None:
+    """The id of the node before it, as it is written; None of a root."""
+    value = node.fields.get("parent")
+    return (value or None) if isinstance(value, str) or value is None else brief(value)
+
+
+def _before(tree: Row) -> Mapping[str, str]:
+    """For the nodes that exactly one node has among its children: that one."""
+    found: dict[str, set[str]] = {}
+    for id in tree.fields:
+        children = node.fields.get("children") if (node := _node(tree, id)) else None
+        for child in children if isinstance(children, list) else ():
+            if isinstance(child, str):
+                found.setdefault(child, set()).add(id)
+    return {child: next(iter(ids)) for child, ids in found.items() if len(ids) == 1}
 
 
 def _only_leaf(tree: Row) -> str | None:
     """The last node of a tree without branches; None of an empty one."""
-    nodes = [tree.row(id, f"{tree.what}, node {id}") for id in tree.fields]
-    parents = {node.label("parent") for node in nodes}
-    leaves = [id for id in tree.fields if id not in parents]
-    if len(leaves) > 1 or (tree.fields and not leaves):
+    nodes = {id: node for id in tree.fields if (node := _node(tree, id))}
+    parents = {_parent(node) for node in nodes.values()}
+    leaves = [id for id in nodes if id not in parents]
+    if len(leaves) > 1 or (nodes and not leaves):
         raise tree.wrong("'current_node' is missing, and there is more than one branch that it could be.")
     return leaves[0] if leaves else None
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from loci.types import Message, Trust
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
 LINES_NAMED = 5
+SHOWN_CHARS = 500
 MARKS = "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u2068\u2069"  # invisible; chat apps put them around what they write
 
 ROLES = {
@@ -51,7 +53,8 @@ class Transcript:
     when the file says whose it is, ``origin`` and ``trust`` when it says where the words were from: what was not trusted where it was
     exported is not trusted for being imported. ``lines`` is where each message begins; ``notes``, on the first of a file, what was
     decided or left out in reading it, and ``refused``, on the same, what in it was not taken and why. ``sequels`` follow the messages, in
-    their order; ``made_of`` names, for the id of a message, those of the messages that it was drawn from.
+    their order; ``made_of`` names, for the id of a message, those of the messages that it was drawn from. ``is_foreign``: another system
+    wrote it, so that what cannot be stored of it is refused by itself; of what people write themselves all is taken, or nothing.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Transcript:
     refused: tuple[tuple[str, str], ...] = ()
     sequels: tuple[Sequel, ...] = ()
     made_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +86,23 @@ class Sheet:
 
     def malformed(self, line: int, what: str) -> Malformed:
         where = f"{self.file}, line {line}" if line else self.file
-        return Malformed(f"{where}: {what} Nothing was imported.", line)
+        return Malformed(f"{where}: {what} Nothing was imported.", line, what)
 
     def note(self, what: str, line: int = 0) -> None:
         """Something the caller should know; told once, with the first lines it is true of."""
-        self.told.setdefault(what, []).append(line)
+        self.told.setdefault(printable(what), []).append(line)
 
     def refuse(self, item: str, why: str) -> None:
         """One thing that the file holds and that is not taken."""
-        self.refused.append((item, why))
+        self.refused.append((shown(item), shown(why)))
+
+    @contextmanager
+    def each(self, item: str) -> Iterator[None]:
+        """One of many: what turns out to be malformed inside the block refuses this one alone, with the reason."""
+        try:
+            yield
+        except Malformed as error:
+            self.refuse(item, error.why.removeprefix(item).lstrip(": ").rstrip("."))
 
     def aware(self, at: datetime | None) -> datetime | None:
         """The time with a zone: UTC where it names none, which is noted."""
@@ -157,7 +169,7 @@ class Kept:
     """Facts of another system while they are read, by whose they are. They count as reported: a model put them into words."""
 
     def __init__(self, sheet: Sheet) -> None:
-        self._sheet = sheet
+        self.sheet = sheet
         self._by: dict[Whose, Gathering] = {}
         self._sequels: dict[Whose, list[Sequel]] = {}
         self._made_of: dict[Whose, dict[str, tuple[str, ...]]] = {}
@@ -167,11 +179,11 @@ class Kept:
         """One more memory, what became of it, and what it was drawn from."""
         assert message.id is not None
         if (whose, message.id) in self._ids:
-            self._sheet.refuse(message.id, "an earlier item has the same id")
+            self.sheet.refuse(message.id, "an earlier item has the same id")
             return
         self._ids.add((whose, message.id))
-        self._by.setdefault(whose, Gathering(self._sheet)).add(message, line, message.id)
-        self._sequels.setdefault(whose, []).extend(replace(sequel, at=self._sheet.aware(sequel.at)) for sequel in sequels)
+        self._by.setdefault(whose, Gathering(self.sheet)).add(message, line, message.id)
+        self._sequels.setdefault(whose, []).extend(replace(sequel, at=self.sheet.aware(sequel.at)) for sequel in sequels)
         if made_of:
             self._made_of.setdefault(whose, {})[message.id] = made_of
 
@@ -182,6 +194,17 @@ class Kept:
             )
             for whose, gathered in self._by.items()
         ]  # fmt: skip
+
+
+def printable(text: str) -> str:
+    """The text with unpaired surrogates, which cannot be written anywhere, spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shown(text: str) -> str:
+    """A name or a reason as a receipt holds it: printable, and cut off where it is very long."""
+    told = printable(text)
+    return told if len(told) <= SHOWN_CHARS else f"{told[: SHOWN_CHARS - 3]}..."
 
 
 def is_blank(text: str) -> bool:
@@ -282,6 +305,15 @@ def _why(error: Exception) -> str:
     return "it is nested too deeply." if isinstance(error, RecursionError) else f"{error}."
 
 
+def objects(sheet: Sheet, what: str = "item") -> Iterator[Row]:
+    """The JSON values that are objects, each called by its number; any other is refused by itself."""
+    for number, (line, _, value) in enumerate(values(sheet), 1):
+        if isinstance(value, dict):
+            yield Row(sheet, line, value, f"{what} {number}")
+        else:
+            sheet.refuse(f"{what} {number}", f"it must be an object in braces, and is {brief(value)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A JSON object with the place it stands at, which every complaint about it names."""
@@ -300,6 +332,11 @@ class Row:
     def wrong(self, what: str) -> Malformed:
         return self.sheet.malformed(self.line, f"{self.what}: {what}")
 
+    def named(self, *names: str) -> str:
+        """What to call it: its id, where that can be read; else its place."""
+        _, value = self.first(names)
+        return str(value) if value and isinstance(value, str | int) and not isinstance(value, bool) else self.what
+
     def row(self, name: str, what: str | None = None) -> Row:
         """The object under a key."""
         return Row.of(self.sheet, self.line, self.fields.get(name), what or f"{self.what}: {name!r}")
@@ -316,12 +353,21 @@ class Row:
 
     def rows(self, name: str, what: str) -> list[Row]:
         """The objects of the array under a key; none where there is none."""
+        return [Row.of(self.sheet, self.line, entry, f"{what} {number}") for number, entry in enumerate(self._array(name), 1)]
+
+    def each(self, name: str, what: str) -> list[Row]:
+        """The same, but for what in it is no object: that is refused by itself."""
+        found = []
+        for number, entry in enumerate(self._array(name), 1):
+            with self.sheet.each(f"{what} {number}"):
+                found.append(Row.of(self.sheet, self.line, entry, f"{what} {number}"))
+        return found
+
+    def _array(self, name: str) -> list[object]:
         value = self.fields.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list):
+        if value is not None and not isinstance(value, list):
             raise self.wrong(f"{name!r} is {brief(value)}; it must be an array.")
-        return [Row.of(self.sheet, self.line, entry, f"{what} {number}") for number, entry in enumerate(value, 1)]
+        return value or []
 
     def names(self, name: str) -> tuple[str, ...]:
         """The strings of the array under a key; none where there is none."""
@@ -363,8 +409,10 @@ class Row:
 
 
 def brief(value: object) -> str:
-    shown = {type(None): "null", dict: "an object", list: "an array"}.get(type(value)) or json.dumps(value, ensure_ascii=False)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    told = {type(None): "null", dict: "an object", list: "an array"}.get(type(value))
+    if told is None:  # databases and pickles hold more than JSON does
+        told = json.dumps(value, ensure_ascii=False) if isinstance(value, str | int | float) else f"of type {type(value).__name__}"
+    return printable(told if len(told) <= 60 else f"{told[:57]}...")
 
 
 # -- messages: one object each -----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from loci.infrastructure.formats import Gathering, Kept, Row, Sequel, Sheet, Transcript, values
+from loci.infrastructure.formats import Gathering, Kept, Row, Sequel, Sheet, Transcript, objects
 from loci.types import Message, Trust
 
 SAID = re.compile(r"(?P<name>[^\n:()]{0,80}?)\s*(?:\((?P<role>user|assistant|system|tool|human|ai)\))?:\s*(?P<text>.*)", re.DOTALL)
@@ -17,18 +17,19 @@ def graph(sheet: Sheet) -> list[Transcript]:
     """Episodes as messages, edges as facts drawn from them. An object with ``episodes`` and ``edges`` (or ``facts``), an array, or lines."""
     episodes: dict[Trust, Gathering] = {}
     edges, groups = Kept(sheet), set[str]()
-    for line, place, value in values(sheet):
-        row = Row.of(sheet, line, value, place)
+    for row in objects(sheet):
         lists = [name for name in LISTS if isinstance(row.fields.get(name), list) and "uuid" not in row.fields]
-        for one in [entry for name in lists for entry in row.rows(name, name)] if lists else [row]:
-            groups |= {one.label("group_id") or ""}
-            if "fact" in one.fields:
-                _keep_edge(edges, one)
-            elif "content" in one.fields:
-                message, trust = _episode(one)
-                episodes.setdefault(trust, Gathering(sheet)).add(message, one.line, message.id or place)
-            else:
-                sheet.refuse(_id(one), "an entity or a community: what a model made of the episodes; Loci finds its own")
+        for one in [entry for name in lists for entry in row.each(name, name)] if lists else [row]:
+            with sheet.each(one.named("uuid")):
+                group = one.label("group_id") or ""
+                if "fact" in one.fields:
+                    _keep_edge(edges, one)
+                elif "content" in one.fields:
+                    message, trust = _episode(one)
+                    episodes.setdefault(trust, Gathering(sheet)).add(message, one.line, message.id or one.what)
+                else:
+                    sheet.refuse(_id(one), "an entity or a community: what a model made of the episodes; Loci finds its own")
+                groups.add(group)
     if len(groups - {""}) > 1:
         sheet.note("several groups are in it; each was kept as a session. Cubes of their own keep them further apart")
     said = [Transcript("", t.messages, t.lines, file=sheet.file, trust=trust) for trust, g in episodes.items() for t in [g.transcript("")]]

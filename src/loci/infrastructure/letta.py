@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from loci.infrastructure.formats import Gathering, Kept, Row, Sheet, Transcript, values
+from loci.infrastructure.formats import Gathering, Kept, Row, Sheet, Transcript, objects
 from loci.types import Message
 
 SAYS = "send_message"  # the tool by which older agents speak
@@ -16,23 +16,32 @@ def agents(sheet: Sheet) -> list[Transcript]:
     """The blocks of each agent as facts, its messages as a session of its name. A list of blocks alone is read too."""
     found: list[Transcript] = []
     blocks = Kept(sheet)
-    for line, place, value in values(sheet):
-        row = Row.of(sheet, line, value, place)
+    for row in objects(sheet):
         if "agents" not in row.fields:
-            _keep_block(blocks, row, None, row.label("id") or row.words("label"))
+            with sheet.each(row.named("id", "label")):
+                _keep_block(blocks, row, None, row.label("id") or row.words("label"))
             continue
-        by_id = {block.label("id") or "": block for block in row.rows("blocks", "block")}
-        for agent in row.rows("agents", "agent"):
-            name = agent.words("name")
-            for id in agent.names("block_ids"):
-                if id not in by_id:
-                    raise agent.wrong(f"there is no block {id!r} in 'blocks'.")
-                _keep_block(blocks, by_id[id], name, f"{name}/{by_id[id].words('label')}")  # ids of an .af are numbers in it
-            found.append(_talk(agent, name))
+        by_id = {block.named("id"): block for block in row.each("blocks", "block")}
+        for agent in row.each("agents", "agent"):
+            with sheet.each(agent.named("name", "id")):
+                name = agent.words("name")
+                found.append(_talk(agent, name))
+                for id in agent.names("block_ids"):
+                    _keep_named(blocks, by_id, name, id)
         for kind, why in (("tools", "code is not kept and never run"), ("files", "a document: import the file itself")):
-            for one in row.rows(kind, kind):
-                sheet.refuse(one.label("name", "file_name", "id") or kind, why)
+            with sheet.each(kind):
+                for one in row.each(kind, kind):
+                    sheet.refuse(one.named("name", "file_name", "id"), why)
     return [*found, *blocks.transcripts()]
+
+
+def _keep_named(kept: Kept, by_id: Mapping[str, Row], agent: str, id: str) -> None:
+    """The block of an agent that it names by its id, which is a number within the file."""
+    with kept.sheet.each(f"{agent}/{id}"):
+        if id not in by_id:
+            kept.sheet.refuse(f"{agent}/{id}", "there is no such block in 'blocks'")
+        else:
+            _keep_block(kept, by_id[id], agent, f"{agent}/{by_id[id].words('label')}")
 
 
 def _keep_block(kept: Kept, row: Row, agent: str | None, id: str) -> None:
@@ -45,14 +54,15 @@ def _keep_block(kept: Kept, row: Row, agent: str | None, id: str) -> None:
 
 def _talk(agent: Row, name: str) -> Transcript:
     gathered = Gathering(agent.sheet)
-    for row in agent.rows("messages", f"agent {name}, message"):
-        id, role = row.label("id") or "", row.words("role")
-        text = _spoken(row) if role == "assistant" else _unwrapped(_content(row)) if role == "user" else ""
-        if text:
-            gathered.add(Message(role, text, row.at("created_at")), row.line, f"{name}/{id}")  # a dated message is known by its time
-        else:
-            why = {"system": "a prompt: instructions for an agent", "tool": "what a tool answered"}.get(role, "nothing was said in it")
-            agent.sheet.refuse(f"{name}/{id}", why)
+    for row in agent.each("messages", f"agent {name}, message"):
+        with agent.sheet.each(f"{name}/{row.named('id')}"):
+            id, role = row.label("id") or "", row.words("role")
+            text = _spoken(row) if role == "assistant" else _unwrapped(_content(row)) if role == "user" else ""
+            if text:
+                gathered.add(Message(role, text, row.at("created_at")), row.line, f"{name}/{id}")  # a dated message is known by its time
+            else:
+                why = {"system": "a prompt: instructions for an agent", "tool": "what a tool answered"}.get(role, "nothing was said in it")
+                agent.sheet.refuse(f"{name}/{id}", why)
     return replace(gathered.transcript(name), agent=name)
 
 

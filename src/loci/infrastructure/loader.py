@@ -34,8 +34,11 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, Runt
 
 Parse = Callable[[Sheet], list[Transcript]]
 FORMATS: dict[str, tuple[str, Parse]] = {
-    "chatgpt": ("ChatGPT's data export: conversations.json, or the .zip it comes in", chatgpt.chats),
-    "claude": ("Claude's data export: conversations.json, or the .zip it comes in", claude.chats),
+    "chatgpt": ("ChatGPT's data export: the .zip, the folder it was unpacked to, or conversations.json", chatgpt.chats),
+    "claude": (
+        "Claude's data export: the .zip, the folder it was unpacked to, conversations.json, memories.json or projects.json",
+        claude.chats,
+    ),
     "mem0": ("mem0: JSON of memories, its history.db, its local Qdrant folder, or a folder with both", mem0.memories),
     "graphiti": ("Graphiti or Zep: JSON of episodes and edges", graphiti.graph),
     "memos": ("a cube that MemOS dumped: its folder, or textual_memory.json", memos.cube),
@@ -47,8 +50,11 @@ FORMATS: dict[str, tuple[str, Parse]] = {
     "loci": ("an export of Loci's own, by `loci export`", exported.messages),
 }
 ZIPPED = ("chatgpt", "claude")
+OWN = ("transcript", "messages", "conversations", "loci")  # what people or Loci wrote: all of it is taken, or nothing
 BY_KEYS: tuple[tuple[str, frozenset[str]], ...] = (  # the first whose keys the first object of a file has
     ("loci", frozenset({"loci"})), ("chatgpt", frozenset({"mapping"})), ("claude", frozenset({"chat_messages"})),
+    ("claude", frozenset({"conversations_memory"})), ("claude", frozenset({"project_memories"})), ("claude", frozenset({"uuid", "prompt_template"})),
+    ("claude", frozenset({"uuid", "docs"})),
     ("conversations", frozenset({"turns"})), ("letta", frozenset({"agents", "blocks"})), ("letta", frozenset({"label", "value", "limit"})),
     ("langgraph", frozenset({"namespace", "key", "value"})), ("graphiti", frozenset({"uuid", "fact"})), ("graphiti", frozenset({"uuid", "content"})),
     ("graphiti", frozenset({"episodes", "edges"})), ("graphiti", frozenset({"facts"})), ("memos", frozenset({"nodes", "edges"})),
@@ -57,7 +63,10 @@ BY_KEYS: tuple[tuple[str, frozenset[str]], ...] = (  # the first whose keys the 
 )  # fmt: skip
 ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 REFUSED_NAMED = 5
+LEFT_NAMED = 100
 MEMBER = re.compile(r"(?:.*/)?conversations(?:-\d+)?\.json")
+HOMES = ("memories", "projects")  # in an export of Claude's: a file, or a folder of them
+BESIDE = re.compile(rf"(?:.*/)?(?:{'|'.join(HOMES)})(?:-\d+|/[^/]+)?\.json")
 JSON = re.compile(r"[ \t\r\n]*(?:\{|\[[ \t\r\n]*[{\[\]\"])")
 
 
@@ -74,6 +83,8 @@ def read(path: Path, format: str | None = None, *, notary: Notary | None = None,
             raise Invalid(f"{path} is a folder, and only a file is signed.")
         return _held(path.name, _folder(path, format))
     raw, note = signature.checked(path.name, _bytes(path), notary, signed_by)
+    if memos.is_pickle(path.name, raw):
+        raise Malformed(f"{path.name} is {memos.ALONE}. Nothing was imported.")
     if raw.startswith(foreign.MAGIC):
         if raw[foreign.APPLICATION] == OURS:
             raise Invalid(
@@ -85,12 +96,12 @@ def read(path: Path, format: str | None = None, *, notary: Notary | None = None,
     if raw.startswith(b"PK\x03\x04"):
         if format not in (None, *ZIPPED):
             raise Malformed(f"{path.name} is an archive; only the exports of ChatGPT and Claude are read from one. Unpack it first.")
-        sheets = _unpack(path.name, raw)
+        sheets = _unpack(path.name, raw, format)
     else:
         sheets = [Sheet(path.name, path.stem, _decode(path.name, raw), is_signed=note is not None)]
     if note is not None:
         sheets[0].note(note)
-    return _held(path.name, [transcript for sheet in sheets for transcript in _parsed(sheet, format or detect(sheet))])
+    return _held(path.name, _exported(sheets, format))
 
 
 def _held(name: str, found: list[Transcript]) -> list[Transcript]:
@@ -102,15 +113,25 @@ def _held(name: str, found: list[Transcript]) -> list[Transcript]:
     return found
 
 
+def _exported(sheets: Sequence[Sheet], format: str | None) -> list[Transcript]:
+    """What the files of one export say. What lies beside conversations is Claude's, whatever is in it."""
+    return [
+        transcript
+        for sheet in sheets
+        for transcript in _parsed(sheet, format or ("claude" if len(sheets) > 1 and _is_beside(sheet.file) else detect(sheet)))
+    ]
+
+
 def _parsed(sheet: Sheet, format: str) -> list[Transcript]:
-    return _marked(sheet, FORMATS[format][1](sheet))
+    found = FORMATS[format][1](sheet)
+    return _marked(sheet, found if format in OWN else [replace(transcript, is_foreign=True) for transcript in found])
 
 
 def _marked(sheet: Sheet, transcripts: Sequence[Transcript]) -> list[Transcript]:
     """The transcripts that have messages, the first with the notes of the file and what was refused of it."""
     found = [transcript for transcript in transcripts if transcript.messages]
-    if not found and sheet.refused:
-        found = [Transcript("", ())]
+    if not found and (sheet.refused or sheet.told):
+        found = [Transcript("", (), file=sheet.file)]
     return [replace(found[0], notes=sheet.notes(), refused=tuple(sheet.refused)), *found[1:]] if found else []
 
 
@@ -126,6 +147,10 @@ def _folder(path: Path, format: str | None) -> list[Transcript]:
         return _parsed(sheet, "memos")
     if any(path.glob(f"*{SUFFIX}")):
         raise Invalid(f"{path} is a vault of Loci's: `loci --vault {path} export FILE` writes a cube of it to be imported here.")
+    inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    sheets = _unpacked(path, inside, format) if format in (None, *ZIPPED) else []
+    if sheets:
+        return _exported(sheets, format)
     points = mem0.collections_of(path)
     histories = [file for file in sorted(path.glob("*.db")) if file.is_file() and not file.is_symlink()]
     if format in (None, "mem0") and (points or histories):
@@ -135,10 +160,46 @@ def _folder(path: Path, format: str | None) -> list[Transcript]:
         if sum(map(len, raws.values())) > MAX_FILE_BYTES:
             raise TooLarge(f"{path} holds more than {MAX_FILE_BYTES:,} bytes. Export to JSON and split it; nothing was imported.")
         return _mem0(path.name, {file: raws[file] for file in histories}, {file: raws[file] for file in points})
+    pickles = [p.name for p in inside if p.is_file() and (p.suffix in memos.PICKLES or memos.is_pickle(p.name, _head(p)))]
+    if pickles:
+        raise Malformed(f"{path} holds no words, and {', '.join(pickles[:REFUSED_NAMED])}: {memos.ALONE}. Nothing was imported.")
     raise Invalid(
-        f"{path} is a folder, and neither mem0's (history.db, or a Qdrant folder with meta.json) nor a cube of MemOS ({memos.CONFIG}, {memos.TEXT}). Give "
-        "a file in it; a folder of Markdown is kept in step by `loci mirror`."
+        f"{path} is a folder, and neither mem0's (history.db, or a Qdrant folder with meta.json), nor a cube of MemOS ({memos.CONFIG}, {memos.TEXT}), nor an "
+        "export of ChatGPT or Claude (conversations.json). Give a file in it; a folder of Markdown is kept in step by `loci mirror`."
     )
+
+
+def _unpacked(path: Path, inside: Sequence[Path], format: str | None) -> list[Sheet]:
+    """The files of an export that was unpacked to a folder, and to those of its folders that are part of one; none where no conversations are there."""
+    homes = [p for p in inside if p.name in HOMES and p.is_dir() and not p.is_symlink()]
+    there = [*(p for p in inside if p not in homes), *(p for home in homes for p in sorted(home.iterdir()))]
+    named = {p.relative_to(path).as_posix(): p for p in there}
+    taken = _taken([name for name, p in named.items() if p.is_file() and not p.is_symlink()], format)
+    if not any(MEMBER.fullmatch(name) for name in taken):
+        return []
+    raws = {name: _bytes(named[name]) for name in taken}
+    if sum(map(len, raws.values())) > MAX_FILE_BYTES:
+        raise TooLarge(f"{path} holds more than {MAX_FILE_BYTES:,} bytes. Give its files one by one; nothing was imported.")
+    sheets = [Sheet(name, Path(name).stem, _decode(name, raw)) for name, raw in raws.items()]
+    _tell_left(sheets[0], [f"{name}/" if p.is_dir() else name for name, p in named.items() if name not in raws])
+    return sheets
+
+
+def _taken(names: Sequence[str], format: str | None) -> list[str]:
+    """Those files of an export that are read: conversations first, then what lies beside those of Claude."""
+    beside = sorted(name for name in names if _is_beside(name)) if format != "chatgpt" else []
+    return [*sorted(name for name in names if MEMBER.fullmatch(name)), *beside]
+
+
+def _is_beside(name: str) -> bool:
+    return BESIDE.fullmatch(name) is not None and not MEMBER.fullmatch(name)
+
+
+def _tell_left(sheet: Sheet, names: Sequence[str]) -> None:
+    """Names the files of an export that nothing was read of."""
+    if names:
+        more = f" and {len(names) - LEFT_NAMED} more" if len(names) > LEFT_NAMED else ""
+        sheet.note(f"files of the export that were left out: {', '.join(names[:LEFT_NAMED])}{more}")
 
 
 def _mem0(name: str, histories: Mapping[Path, bytes], points: Mapping[Path, bytes]) -> list[Transcript]:
@@ -153,7 +214,7 @@ def _mem0(name: str, histories: Mapping[Path, bytes], points: Mapping[Path, byte
         }
         if not points and not any(tables.has("history") for tables in changes):
             raise Malformed(f"{name} is an SQLite file without mem0's table 'history'. Nothing was imported.")
-        return _marked(sheet, mem0.folder(sheet, changes, collections))
+        return _marked(sheet, [replace(transcript, is_foreign=True) for transcript in mem0.folder(sheet, changes, collections)])
 
 
 def detect(sheet: Sheet) -> str:
@@ -179,6 +240,11 @@ def opening(path: Path) -> Iterator[BinaryIO]:
         raise Denied(f"{path} cannot be read: {error.strerror}.") from error
     except OSError as error:
         raise Invalid(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _head(path: Path) -> bytes:
+    with opening(path) as file:
+        return file.read(2)
 
 
 def _bytes(path: Path) -> bytes:
@@ -212,22 +278,26 @@ def _decode(name: str, raw: bytes) -> str:
     return text
 
 
-def _unpack(name: str, raw: bytes) -> list[Sheet]:
+def _unpack(name: str, raw: bytes, format: str | None) -> list[Sheet]:
     """The conversations of an export's archive. Nothing is written to disk, and sizes are checked before and after."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            members = sorted((m for m in archive.infolist() if MEMBER.fullmatch(m.filename)), key=lambda m: m.filename)
+            held = [member for member in archive.infolist() if not member.is_dir()]
+            names = {inside: place for place, inside in enumerate(_taken([member.filename for member in held], format))}
+            members = sorted((member for member in held if member.filename in names), key=lambda member: names[member.filename])
             _check_sizes(name, members, len(raw))
-            found = [(f"{name}/{member.filename}", _member(archive, member)) for member in members]
+            found = [(member.filename, _member(archive, member)) for member in members]
     except DAMAGED as error:
         raise Malformed(f"{name} is a damaged or locked archive ({error}). Download it again. Nothing was imported.") from error
-    return [Sheet(inside, Path(inside).stem, _decode(inside, text)) for inside, text in found]
+    sheets = [Sheet(f"{name}/{inside}", Path(inside).stem, _decode(f"{name}/{inside}", text)) for inside, text in found]
+    _tell_left(sheets[0], [member.filename for member in held if member.filename not in names])
+    return sheets
 
 
 def _check_sizes(name: str, members: Sequence[zipfile.ZipInfo], most: int) -> None:
     """That an archive of so many bytes holds conversations, and unpacks to no more than a file may have. Members may overlap,
     so that what they are packed in is never more than the archive."""
-    if not members:
+    if not any(MEMBER.fullmatch(member.filename) for member in members):
         raise Malformed(f"{name} holds no conversations.json; it is no export of ChatGPT or Claude. Nothing was imported.")
     odd = next((m for m in members if m.compress_type not in PACKED_BY), None)
     if odd is not None:

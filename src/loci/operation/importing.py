@@ -3,14 +3,15 @@ and what is in the journal already adds nothing: after a kill in the middle, the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
 from loci.errors import Invalid, LociError, Malformed, TooLarge
-from loci.infrastructure.formats import Sequel, Transcript
-from loci.operation.intake import Told, check, check_text
+from loci.infrastructure.formats import Sequel, Transcript, shown
+from loci.operation.intake import Told, check, check_name, check_text
 from loci.policy.trust import least, trust_of
 from loci.types import Change, Channel, Memory, Message, Outcome, Receipt, Scope, Trust
 
@@ -106,9 +107,13 @@ def import_transcripts(transcripts: Sequence[Transcript], cube: Taking, into: Sc
     """Adds all messages, then what became of them where they are from. ``into`` says whose they are and, where neither they nor their transcript
     say it, of which session. ``progress`` is told (done, total) before the first batch and after each.
 
-    Raises before anything is written when a message is beyond a limit or cannot be stored.
+    Raises before anything is written when a message is beyond a limit or cannot be stored; of another system's, it is refused by itself.
     """
-    validate(transcripts)
+    transcripts = [refusing(transcript) if transcript.is_foreign else transcript for transcript in transcripts]
+    refused = [Item(item, Outcome.REFUSED, None, why) for transcript in transcripts for item, why in transcript.refused]
+    if refused and not any(transcript.messages for transcript in transcripts):
+        raise Malformed(f"Nothing in it can be stored: {refused[0].item}: {refused[0].reason}. Nothing was imported.")
+    validate([transcript for transcript in transcripts if not transcript.is_foreign])
     found = Found(cube, into)
     fresh, changed = found.sort(transcripts)
     ready = batches(fresh, into, found.trust)
@@ -134,7 +139,7 @@ def import_transcripts(transcripts: Sequence[Transcript], cube: Taking, into: Sc
         done = min(done + BATCH, total)
     if progress is not None:
         progress(done, total)
-    found.items += [Item(item, Outcome.REFUSED, None, why) for transcript in transcripts for item, why in transcript.refused]
+    found.items += refused
     messages = sum(len(transcript.messages) for transcript in transcripts)
     return Imported(
         messages=messages, added=added, known=messages - added, changed=found.changed, memories=counts[Outcome.ADDED],
@@ -238,6 +243,38 @@ class Found:
     def _memory(self, name: Named) -> str | None:
         here = self._here.get(name)
         return here.id if here else self._born.get(name)
+
+
+def refusing(transcript: Transcript) -> Transcript:
+    """The same without what cannot be stored, which is refused. A memory goes with any change of it that cannot be: without it, former words would stand."""
+    messages, lines = transcript.messages, transcript.lines
+    odd = {place: why for place, message in enumerate(messages) if (why := _why_not(message, transcript))}
+    ends: dict[str | None, str] = {}
+    for sequel in transcript.sequels:
+        if why := _why_not(Message("user", sequel.text or "-", sequel.at, id=sequel.of), transcript, sequel.why):
+            ends.setdefault(sequel.of, f"{sequel.why}: {why}")
+    odd = {place: ends[message.id] for place, message in enumerate(messages) if message.id in ends} | odd
+    if not odd:
+        return transcript
+    kept = [place for place in range(len(messages)) if place not in odd]
+    gone = {messages[place].id for place in odd}
+    refused = [(shown(messages[place].id or f"message {place + 1}"), shown(why)) for place, why in sorted(odd.items())]
+    return replace(
+        transcript, messages=tuple(messages[place] for place in kept), lines=tuple(lines[place] for place in kept if lines),
+        refused=(*transcript.refused, *refused), sequels=tuple(sequel for sequel in transcript.sequels if sequel.of not in gone),
+    )  # fmt: skip
+
+
+def _why_not(message: Message, transcript: Transcript, reason: str = "") -> str:
+    """Why it cannot be stored; empty if it can."""
+    try:
+        _check_storable(message, reason or transcript.name)
+        check([message])
+        for name in (transcript.user, transcript.agent, *transcript.made_of.get(message.id or "", ())):
+            check_name(name, "whose it is, or what it is of,")
+    except LociError as error:
+        return re.sub(r"[.;] [Nn]othing was stored\.$", "", str(error).replace("Message 1 ", "it ", 1)).rstrip(".")
+    return ""
 
 
 def validate(transcripts: Sequence[Transcript]) -> None:

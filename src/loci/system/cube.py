@@ -179,10 +179,11 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         progress: importing.Progress | None = None,
     ) -> importing.Imported:
         """Takes in a file, or the folder of another memory system, of one of `loader.FORMATS`, and answers with counts, notes and what became of each
-        item. All of it is checked before the first word is stored; importing it again adds nothing. ``origin`` is the file's name if it is not given,
-        ``channel`` what the words are taken to have come by: what is of others, a web page say, should say so. ``signed_by``, a public key or the file
-        of one, refuses a file that its holder did not sign just so, before anything in it is read. ``dry_run`` does all of it in one transaction and
-        then undoes it: the answer is what an import would give. ``progress`` is told (done, total)."""
+        item. All of it is checked before the first word is stored: a malformed file imports nothing, an odd item of another system is refused by itself.
+        Importing it again adds nothing. ``origin`` is the file's name if it is not given, ``channel`` what the words are taken to have come by: what is of
+        others, a web page say, should say so. ``signed_by``, a public key or the file of one, refuses a file that its holder did not sign just so, before
+        anything in it is read. ``dry_run`` does all of it in one transaction and then undoes it: the answer is what an import would give. ``progress`` is
+        told (done, total)."""
         into = inputs.scope_of(self.name, user, agent, session)
         allowed = self._allow("import", into)
         channel = inputs.channel_named(channel)

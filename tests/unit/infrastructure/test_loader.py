@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import random
 import re
 import tracemalloc
@@ -193,7 +194,6 @@ def test_date_lines(tmp_path: Path, line: str) -> None:
 # -- what is malformed -------------------------------------------------------------------------------------------------------
 
 TURN = '"id":"1","speaker":"Ana","text":"hi"'
-NODE = '{"message":{"author":{"role":"user"},"content":{"content_type":"text","parts":["hi"]}}}'
 
 
 @pytest.mark.parametrize(
@@ -247,14 +247,6 @@ NODE = '{"message":{"author":{"role":"user"},"content":{"content_type":"text","p
         ('{"id":"a","turns":[{"id":1,"text":"hi"}]}', 1, "'speaker' is missing"),
         ('{"id":"a","turns":[{"speaker":"Ana","text":"hi"}]}', 1, "turn 1: 'id' is missing"),
         ('{"id":"a","turns":[{"id":1,"speaker":"Ana","text":null}]}', 1, "'text' is missing"),
-        # ChatGPT
-        ('[{"mapping":{}}]', 1, "'conversation_id' is missing"),
-        ('[{"id":"c","mapping":{"a":' + NODE + '},"current_node":"b"}]', 1, "no node 'b'"),
-        ('[\n{"id":"c","mapping":{"a":{"parent":"b"},"b":{"parent":"a"}},"current_node":"a"}]', 2, "its own ancestor"),
-        ('[{"id":"c","mapping":{"a":' + NODE + ',"b":' + NODE + '}}]', 1, "more than one branch"),
-        ('[{"id":"c","mapping":[]}]', 1, "an array"),
-        ('[{"id":"c","mapping":{"a":{"message":{"author":{"role":"ghost"}}}}}]', 1, "role is 'ghost'"),
-        ('[{"id":"c","mapping":{"a":{"message":7}}}]', 1, "must be an object"),
         # Loci's own
         ('{"loci":0}', 1, "'loci' is 0"),
         ('{"loci":1,"sources":1,"memories":0}', 1, "has 0 sources and its header says 1"),
@@ -269,6 +261,45 @@ def test_a_malformed_file_names_the_line(tmp_path: Path, text: str, line: int, w
         read(path)
     assert caught.value.line == line and words in str(caught.value)
     assert str(caught.value).startswith("chat.x" if line == 0 else f"chat.x, line {line}: ")
+
+
+def node(text: str, parent: str | None = None, **more: object) -> dict[str, object]:
+    said = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": [text]}, **more}
+    return {"parent": parent, "message": said, "children": []}
+
+
+def chat(current: str, **nodes: object) -> dict[str, object]:
+    return {"id": "c", "mapping": nodes, "current_node": current}
+
+
+@pytest.mark.parametrize(
+    ("odd", "texts", "item", "why"),
+    [
+        (5, [], "conversation 1", "it must be an object in braces, and is 5"),
+        ({"mapping": {}}, [], "conversation 1", "'conversation_id' is missing"),
+        ({"id": "whole", "mapping": {}}, [], "whole", "that of an earlier conversation too"),
+        ({"id": "c", "mapping": []}, [], "c", "'mapping' must be an object in braces, and is an array"),
+        ({"id": "c", "mapping": {"a": node("hi"), "b": node("ho")}}, [], "c", "more than one branch"),
+        (chat("b", a=node("hi"), b=node("ho", "a", create_time="soon")), ["hi"], "b", "'create_time' is \"soon\"; it must be a time"),
+        (chat("b", a=node("hi"), b=node("ho", "a", author={"role": "ghost"})), ["hi"], "b", "role is 'ghost'"),
+        (chat("b", a=node("hi"), b={"parent": "a", "message": 7}), ["hi"], "b", "'message' must be an object in braces, and is 7"),
+        (chat("b", a=node("hi"), b=node("ho", "a", content=None)), ["hi"], "b", "'content' must be an object in braces, and is null"),
+        (chat("b", a=node("hi"), b=node("half \ud83d", "a")), ["hi", "half \ud83d"], "", ""),  # refused where it would be stored
+        (chat("b", a=node("hi")), ["hi"], "c/b", "'current_node' names it, and there is no such node"),
+        (chat("b", a=node("hi", "b"), b=node("ho", "a")), ["hi", "ho"], "c/b", "node 'a' names it as its parent, and comes after it"),
+        (chat("b", a=node("hi"), b=node("ho", "gone")), ["ho"], "c/gone", "no such node: what was before is left out"),
+        (chat("b", a={**node("hi"), "children": ["b"]}, b=node("ho", "gone")), ["hi", "ho"], "c/gone", "goes on at 'a', which has 'b' among its"),
+        (chat("b", a={**node("hi"), "children": ["x"]}, x=7, b=node("ho", "x")), ["ho"], "c/x", "no such node: what was before is left out"),
+    ],
+)  # fmt: skip
+def test_what_is_odd_in_a_chatgpt_export_is_refused_by_itself(tmp_path: Path, odd: object, texts: list[str], item: str, why: str) -> None:
+    path = tmp_path / "conversations.json"
+    whole = {"id": "whole", "mapping": {"w": node("a whole one")}}
+    path.write_text(json.dumps([odd, whole] if item == "conversation 1" else [whole, odd]))
+    found = read(path, "chatgpt")
+    refused = [pair for transcript in found for pair in transcript.refused]
+    assert sorted(m.text for t in found for m in t.messages) == sorted(["a whole one", *texts])
+    assert [i for i, _ in refused] == ([item] if item else []) and all(why in told for _, told in refused)
 
 
 @pytest.mark.parametrize(
@@ -323,12 +354,45 @@ def test_an_archive_that_would_unpack_to_too_much(tmp_path: Path, monkeypatch: p
         read(DATA / "chatgpt.json")
 
 
+PICKLES = [pickle.dumps({"a": 1}, protocol) for protocol in (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize(("name", "raw"), [("import", PICKLES[0]), ("a.json", PICKLES[1]), ("cache.bin", PICKLES[2]), ("cache.pickle", PICKLES[3]),
+                         ("old.pickle", pickle.dumps("a", 0)), ("cache.PKL", b"")])  # fmt: skip
+@pytest.mark.parametrize("format", [None, "memos", "transcript"])
+def test_a_pickle_says_what_it_is_and_what_to_give_instead(tmp_path: Path, name: str, raw: bytes, format: str | None) -> None:
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(Malformed, match=r"is a pickle: to open it would run.*textual_memory\.json.*as JSON") as caught:
+        read(tmp_path / name, format)
+    assert str(caught.value).startswith(name) and "UTF-8" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["activation_memory.pickle", "parametric_memory.adapter", "cache.bin"])
+def test_a_folder_of_nothing_but_pickles_says_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / name).write_bytes(PICKLES[0])
+    with pytest.raises(Malformed, match=rf"holds no words, and {name}: a pickle: to open it would run"):
+        read(tmp_path)
+
+
 def test_an_archive_of_something_else(tmp_path: Path) -> None:
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("conversations.json.bak", "[]")
     with pytest.raises(Malformed, match=r"no conversations\.json"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["memories", "export.zip"])
+def test_conversations_are_those_of_chatgpt_wherever_they_lie(tmp_path: Path, name: str) -> None:
+    """Twice under one name, as an archive may hold them, both are read."""
+    ours = [json.dumps([{"id": id, "mapping": {id: node(id)}}]).encode() for id in "abc"]
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        zipped(
+            tmp_path / name, [("projects/conversations.json", ours[0]), ("conversations.json", ours[1]), ("conversations.json", ours[2])]
+        )
+    found = read(tmp_path / name)
+    assert sorted(t.name for t in found) == ["a", "b", "c"] and not any(t.refused for t in found)
 
 
 def zipped(path: Path, members: Sequence[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytearray:

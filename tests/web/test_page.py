@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +248,9 @@ def test_each_view_says_what_it_counts(tmp_path: Path, tab: Callable[..., Watche
         assert f"{archived} memories hold at present. 1 memory is archived" in told
         assert f"{kept} memories, with those that no longer hold" in told
         assert f"{archived} memories hold" in watched.open("#/access").locator("main").inner_text()
+        page = watched.open("#/timeline")
+        expect(page.locator(".held")).to_have_text(f"{holds} memories hold today")
+        assert "what is archived now is left out" in page.locator("main").inner_text()
 
 
 def test_the_overview_counts_what_the_verb_counts(site: Site, tab: Callable[..., Watched]) -> None:
@@ -311,6 +314,13 @@ def test_links_lead_from_memory_to_memory(site: Site, tab: Callable[..., Watched
     page = tab(site.server.url).open(f"#/memory/{site.ids['lisbon']}")
     (link,) = [one for one in site.api("why", id=site.ids["lisbon"])["links"] if site.ids["porto"] in (one["source"], one["target"])]
     assert link["reason"] in page.get_by_role("region", name="Links", exact=True).inner_text()
+    page.set_viewport_size({"width": 768, "height": 900})
+    assert page.locator(".graph").is_hidden(), "too small to be read"
+    words = page.locator("td:not(.long)").evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth)")
+    assert words == [] and page.locator("td").first.evaluate("one => getComputedStyle(one).overflowWrap") == "break-word", (
+        "words stay whole"
+    )
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.locator(".graph a", has_text="Porto").click()
     expect(page.locator("h1")).to_have_text("I live in Porto.")
     assert "no longer holds" in page.locator(".story").inner_text()

@@ -9,7 +9,7 @@ const WAY = { true: "as_of", known: "known_at" };
 export async function timeline(room, { open, query, signal }) {
   const asked = { type: query.get("type") ?? "", user: query.get("user") ?? "", at: query.get("at") ?? "", by: query.get("by") === "known" ? "known" : "true" };
   const body = h("div", { class: "timeline" });
-  fill(room, heading("Timeline", "Drag to a day, and see what held then. Nothing is overwritten, so every day is still there."), body);
+  fill(room, heading("Timeline", "Drag to a day, and see what held then. Nothing is overwritten, so every day is still there; what is archived now is left out."), body);
   let all;
   try {
     all = await open("count", narrowed());

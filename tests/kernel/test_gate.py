@@ -276,6 +276,7 @@ def test_reads_are_in_the_log(open_vault: Callable[..., MemOS]) -> None:
     cube.get(id)
     found = [(r.principal, r.detail["verb"], r.detail["memories"]) for r in cube.log(verb="read")]
     assert found == [("ann", "search", [id]), ("owner", "get", [id])] and memory.verify().is_clean
+    assert [r.verb for r in cube.log(changes=True)] == [r.verb for r in cube.log() if r.verb != "read"] != []
 
 
 def test_a_log_that_was_cut_off_shows_against_a_head_that_was_kept(memory: MemOS, filled: dict[str, str]) -> None:

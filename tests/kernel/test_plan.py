@@ -257,6 +257,7 @@ def test_who_may_and_where_it_cannot_be(memory: MemOS, open_vault: Callable[...,
         memory.acting("writer").cube("main").plan()
     with pytest.raises(Unsupported, match="engine"):
         open_vault().cube("main").plan()
+    assert (open_vault().cube("main").stats()["engine"], cube.stats()["engine"]) == ("none", "here"), "and one can ask before"
     with pytest.raises(LociError):
         memory.acting("writer").cube("main").plan(apply=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -199,3 +200,8 @@ def test_what_is_counted_is_what_is_listed(cube: Cube, clock: ManualClock) -> No
     assert cube.count().heat == {cited: pytest.approx(0.5)}, "half as much a week later"
     with pytest.raises(Invalid):
         cube.count(types=["nonsense"])
+
+
+def test_days_are_written_as_dates_are(cube: Cube) -> None:
+    cube.add(Message("user", "The kettle is blue.", datetime(1, 1, 1, tzinfo=UTC)))
+    assert cube.count().days == {"0001-01-01": 1}

@@ -88,6 +88,7 @@ def why_not(place: Place, question: str, id: str, user: str | None, as_of: datet
 @click.option("--object", metavar="ID", help="Only on this memory, source or cube.")
 @click.option("--principal", metavar="NAME", help="Only by this principal.")
 @click.option("--before", type=int, metavar="NUMBER", help="Only those before this record, by its number.")
+@click.option("--changes", is_flag=True, help="Only those of changes: not who looked at what.")
 @click.option("--limit", type=int, help="The newest so many; 100, and all of them with --jsonl.")
 @click.option("--of-vault", is_flag=True, help="The vault's own log instead: grants, keys, refusals.")
 @click.option(

@@ -447,9 +447,10 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
 
     def records(
         self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
-        before: int | None = None,
+        before: int | None = None, changes: bool = False,
     ) -> list[Record]:  # fmt: skip
-        """The newest ``limit`` records of the audit log that match, of those before the number ``before``, oldest first."""
+        """The newest ``limit`` records of the audit log that match, of those before the number ``before``, oldest first; with ``changes`` none of those
+        that say who looked at what."""
 
     def head(self) -> Head:
         """The last record of the audit log."""

@@ -80,7 +80,7 @@ class Registry(Protocol):
 
     def records(
         self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
-        before: int | None = None,
+        before: int | None = None, changes: bool = False,
     ) -> list[Record]:  # fmt: skip
         """The newest ``limit`` records that match, of those before the number ``before``, oldest first."""
 

@@ -435,8 +435,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         where: Mapping[str, object] | None = None,
         expired: bool = False,
     ) -> Mapping[str, object]:
-        """Counts and sizes, and whether the files hold ciphertext alone. ``findable`` is how many memories `list` would show in all, of this user, agent
-        and session, and as ``where`` and ``expired`` narrow it; the rest is of the cube."""
+        """Counts and sizes, whether the files hold ciphertext alone, and where a model is: ``engine`` is ``here``, ``server`` or ``none``. ``findable`` is how
+        many memories `list` would show in all, of this user, agent and session, and as ``where`` and ``expired`` narrow it; the rest is of the cube."""
         at = self._allow("stats", inputs.scope_of(self.name, user, agent, session)).rows
         at = replace(at, where=where_of(where), has_expired=expired)
         return {
@@ -446,6 +446,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             "activations": len(self._store.payloads()),
             "adapters": len({row.id for row in self._store.adapters()}),
             "encrypted": self._store.is_encrypted,
+            "engine": "here" if self._parts.engine is not None else "server" if self._parts.server is not None else "none",
         }
 
     def sweep(self) -> Receipt:

@@ -65,16 +65,17 @@ class Explaining(Asking):
         object: str | None = None,
         principal: str | None = None,
         before: int | None = None,
+        changes: bool = False,
         limit: int = 100,
     ) -> Sequence[Record]:
-        """The newest records of the audit log, oldest first: who did what to what, when. Reads are in it as the setting ``audit_reads`` says.
+        """The newest records of the audit log, oldest first: who did what to what, when. Reads are in it as the setting ``audit_reads`` says, and left out with ``changes``.
         ``before`` is the number (`seq`) of a record: those that came earlier, which whatever is written meanwhile does not move."""
         self._allow("log", Scope(self.name))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
         verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
         before = None if before is None else inputs.number(before, "before", 1, inputs.MAX_PAGE)
         self._scheduler.write_reads()
-        return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal, before)
+        return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal, before, changes)
 
     def head(self) -> Head:
         """The last record of the audit log. Who keeps it can tell later, by ``verify``, whether the log before it is still the same."""

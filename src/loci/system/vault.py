@@ -216,15 +216,16 @@ class System(Calls):
         object: str | None = None,
         principal: str | None = None,
         before: int | None = None,
+        changes: bool = False,
         limit: int = 100,
     ) -> Sequence[Record]:
         """The newest records of the vault's own log, oldest first: grants, keys, and what was refused to whom. Each cube has its own.
-        ``before`` as in `Cube.log`."""
+        ``before`` and ``changes`` as in `Cube.log`."""
         self._parts.governance.allow("log", Scope("*"))
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
         verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
         before = None if before is None else inputs.number(before, "before", 1, inputs.MAX_PAGE)
-        return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal, before)
+        return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal, before, changes)
 
     def heads(self) -> list[Head]:
         """The last record of each cube's audit log and of the vault's own, for somebody else to keep."""

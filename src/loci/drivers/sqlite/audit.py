@@ -23,7 +23,7 @@ RECORDS = """
 SELECT seq, at, principal, verb, object, detail, hash FROM audit WHERE coalesce(at >= ?1, 1) AND coalesce(at < ?2, 1)
   AND verb = coalesce(?3, verb) AND principal = coalesce(?5, principal) AND (?4 IS NULL OR object = ?4 OR (instr(detail, ?7)
   AND EXISTS (SELECT 1 FROM json_tree(detail) WHERE type = 'text' AND value = ?4)))
-  AND seq < coalesce(?8, seq + 1) ORDER BY seq DESC LIMIT ?6
+  AND seq < coalesce(?8, seq + 1) AND NOT (?9 AND verb = 'read' AND json_type(detail, '$.verb') IS NOT NULL) ORDER BY seq DESC LIMIT ?6
 """
 
 TEXTS = ", ".join(raw(column) for column in ("principal", "verb", "object", "detail"))
@@ -59,10 +59,21 @@ def records(
     limit: int,
     principal: str | None = None,
     before: int | None = None,
+    changes: bool = False,
 ) -> list[Record]:
-    """The newest ``limit`` records that match, of those before the number ``before``, oldest first."""
+    """The newest ``limit`` records that match, of those before the number ``before``, oldest first; with ``changes`` none of who looked at what."""
     rows = query(
-        db, RECORDS, to_micros(since), to_micros(until), verb, object, principal, limit, None if object is None else compact(object), before
+        db,
+        RECORDS,
+        to_micros(since),
+        to_micros(until),
+        verb,
+        object,
+        principal,
+        limit,
+        None if object is None else compact(object),
+        before,
+        changes,
     )
     return [
         Record(int(seq), sure_time(at), str(by), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())

@@ -44,7 +44,7 @@ def counted(db: apsw.Connection, picture: Picture, at: RowFilter) -> Counts:
         trusts={TRUSTS[rank].value: count for rank, count in of("trust").items()},
         users=called("user"), speakers=called("speaker"),
         origins=_most({picture.names_of.get(seq, ""): count for seq, count in origins.items()}),
-        days={f"{EPOCH + timedelta(days=day):%Y-%m-%d}": count for day, count in days.items()},
+        days={f"{(EPOCH + timedelta(days=day)).date()}": count for day, count in days.items()},
     )  # fmt: skip
 
 

@@ -126,10 +126,10 @@ class Looking(ABC):
 
     def records(
         self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
-        before: int | None = None,
+        before: int | None = None, changes: bool = False,
     ) -> list[Record]:  # fmt: skip
         with self._read() as db:
-            return audit.records(db, since, until, verb, object, limit, principal, before)
+            return audit.records(db, since, until, verb, object, limit, principal, before, changes)
 
     def head(self) -> Head:
         with self._read() as db:

@@ -108,12 +108,12 @@ class SqliteRegistry:
 
     def records(
         self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
-        before: int | None = None,
+        before: int | None = None, changes: bool = False,
     ) -> list[Record]:  # fmt: skip
         if not self._path.exists():
             return []
         with self._lock, translated(self._path):
-            return audit.records(self._open(), since, until, verb, object, limit, principal, before)
+            return audit.records(self._open(), since, until, verb, object, limit, principal, before, changes)
 
     def head(self) -> Head:
         if not self._path.exists():

@@ -3,6 +3,7 @@
 import { at, day, h, number, s, several } from "./dom.js";
 
 const DAY = 86_400_000;
+const OLDEST = "1900-01-01", AHEAD = 3653, APART = 7305; // what is dated before, ten years from now, or twenty from all others is on no axis
 export const FAMILIES = [
   ["words", "Words", (name) => /^(words|covered)/.test(name)],
   ["meaning", "Meaning", (name) => name.startsWith("meaning")],
@@ -13,18 +14,33 @@ export const FAMILIES = [
 ];
 
 export const familyOf = (signal) => FAMILIES.find(([, , is]) => is(signal))[0];
-export const monthOf = (iso) => iso.slice(0, 7);
 export const dayNumber = (iso) => Math.floor(Date.parse(`${iso.slice(0, 10)}T00:00:00Z`) / DAY);
 export const isoOf = (days) => new Date(days * DAY).toISOString().slice(0, 10);
+
+// The days that an axis is made of, up to today at least, and what is dated too far from them: a date that no clock made (0001-01-01) leaves no room for others.
+export function axis(days, today) {
+  const dated = Object.entries(days).map(([iso, count]) => [dayNumber(iso), count]).filter(([place]) => Number.isFinite(place)).sort((one, other) => one[0] - other[0]);
+  const likely = dated.filter(([place]) => place >= dayNumber(OLDEST) && place <= today + AHEAD);
+  const all = likely.reduce((sum, [, count]) => sum + count, 0);
+  let begin = 0, before = 0;
+  likely.forEach(([place, count], which) => {
+    before += count;
+    const isFar = (likely[which + 1]?.[0] ?? today) - place > APART;
+    if (isFar && (which === begin || before <= all / 50) && before <= all / 2) begin = which + 1; // one day alone, or hardly anything
+  });
+  const kept = likely.slice(begin);
+  const first = Math.min(kept[0]?.[0] ?? today - 1, today), last = Math.max(kept.at(-1)?.[0] ?? today, today);
+  return { first, last, off: dated.filter(([place]) => place < first || place > last) };
+}
 
 // Names with counts, the most first; each leads where `link` says.
 export function bars(counts, { link = null, most = 8, none = "none" } = {}) {
   const entries = Object.entries(counts).sort((a, b) => b[1] - a[1]);
   const top = Math.max(...entries.map(([, count]) => count), 1);
   const shown = entries.slice(0, most).map(([name, count]) => {
-    const label = name || none;
-    const inside = [h("span", { class: "name", title: label }, label), h("span", { class: "track" }, h("span", { class: "fill", style: { width: `${Math.max((count / top) * 100, 0.5)}%` } })), h("span", { class: "count" }, number(count))];
-    return h("li", {}, link?.(name) ? h("a", { href: link(name) }, inside) : h("div", {}, inside));
+    const label = name || none, size = label.length > 28 ? "long" : null;
+    const inside = [h("span", { class: "name" }, label), h("span", { class: "track" }, h("span", { class: "fill", style: { width: `${Math.max((count / top) * 100, 0.5)}%` } })), h("span", { class: "count" }, number(count))];
+    return h("li", {}, link?.(name) ? h("a", { href: link(name), class: size }, inside) : h("div", { class: size }, inside));
   });
   const rest = entries.length - shown.length;
   return [h("ul", { class: "bars" }, shown), rest > 0 && h("p", { class: "muted small" }, `and ${several(rest, "other")}`)];
@@ -71,7 +87,7 @@ export function years(first, last) {
   }
   marks.sort((one, other) => one[1] - other[1]);
   const every = Math.ceil(marks.length / 10);
-  return h("div", { class: "years", "aria-hidden": "true" }, marks.filter((_, place) => place % every === 0).map(([name, share]) => h("span", { style: { left: `${share * 100}%` } }, name)));
+  return h("div", { class: "years", "aria-hidden": "true" }, marks.filter((_, place) => place % every === 0).map(([name, share]) => h("span", { style: { left: `${share * 100}%` } }, h("span", { style: { transform: `translateX(${-share * 100}%)` } }, name))));
 }
 
 // A year of days as squares, darker for more; a week is a column.
@@ -114,15 +130,27 @@ export function legend(used) {
     used.has("against") && h("li", {}, h("i", { class: "signal-against", "aria-hidden": "true" }), "Against it"));
 }
 
+// How many of its letters stand in one line of a box: a capital takes more room than a small letter, a sign of Chinese that of two.
+function fitting(said) {
+  let left = 34, place = 0;
+  for (const letter of said) {
+    left -= letter >= "\u2e80" ? 1.9 : /[\p{Lu}mw@%]/u.test(letter) ? 1.4 : 1;
+    if (left < 0) break;
+    place += letter.length;
+  }
+  return place;
+}
+
 // A memory in the middle, what it is linked to around it. `near` is [id, words, kind of link].
 export function graph(text, near) {
   const width = 1000, row = 84, sides = [near.filter((_, place) => place % 2 === 0), near.filter((_, place) => place % 2 === 1)];
   const height = Math.max(sides[0].length, 1.4) * row, middle = height / 2;
-  const short = (said, length) => (said.length > length ? `${said.slice(0, length - 1)}…` : said);
   const box = (x, y, said, kind) => [s("rect", { x: x - 130, y: y - 26, width: 260, height: 52, rx: 10, class: kind }), lines(said).map((line, place, all) => s("text", { x, y: y + 4 + (place - (all.length - 1) / 2) * 15, "text-anchor": "middle" }, line))];
   const lines = (said) => {
-    const [first, second] = [said.slice(0, 34).replace(/\s\S*$/, said.length > 34 ? "" : "$&"), ""];
-    return said.length > 34 ? [first, short(said.slice(first.length).trim(), 34)] : [said, second].filter(Boolean);
+    const room = fitting(said);
+    if (room === said.length) return [said];
+    const first = said.slice(0, room).replace(/\s\S*$/, ""), rest = said.slice(first.length).trim();
+    return [first, fitting(rest) === rest.length ? rest : `${rest.slice(0, fitting(rest) - 1)}…`];
   };
   const drawn = sides.flatMap((side, right) => side.map(([id, said, kind], place) => {
     const x = right ? width - 132 : 132, y = middle + (place - (side.length - 1) / 2) * row;

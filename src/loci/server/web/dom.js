@@ -107,8 +107,15 @@ export function table(caption, columns, rows, none = "Nothing.") {
   if (!rows.length) return h("p", { class: "muted" }, prose(none));
   const used = columns.map((name, place) => [name, place]).filter(([, place]) => rows.some((row) => row[place] !== ""));
   const head = h("tr", {}, used.map(([name]) => h("th", { scope: "col" }, name)));
-  const body = rows.map((row) => h("tr", {}, used.map(([name, place]) => h("td", { "data-of": name }, row[place]))));
+  const body = rows.map((row) => h("tr", {}, used.map(([name, place]) => cell(name, row[place]))));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}, as a table` }, h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, body)));
+}
+
+// A column is never narrower than its words, but for those that no column has room for: hashes, addresses.
+function cell(name, child) {
+  const made = h("td", { "data-of": name }, child);
+  if (/\S{25}/.test(made.textContent)) made.classList.add("long");
+  return made;
 }
 
 export function tell(text) {

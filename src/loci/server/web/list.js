@@ -45,7 +45,7 @@ export function memories(total, page, signal) {
     const spot = { class: "row", "data-place": place, "aria-setsize": total, "aria-posinset": place + 1, style: { transform: `translateY(${top}px)` } };
     if (!memory) return h("li", { ...spot, class: "row waiting" }, h("span", { class: "unseen" }, "…"));
     return h("li", spot, h("a", { href: at(memory.id), focus: () => { active = place; } }, h("span", { class: "said" }, memory.text),
-      h("span", { class: "by" }, [memory.at && day(memory.at), memory.speaker].filter(Boolean).join(" · "), chip(memory.type), memory.state !== "generated" && memory.state !== "activated" && chip(memory.state, "quiet"), memory.origin.trust !== "trusted" && chip(memory.origin.trust, "warn"))));
+      h("span", { class: "by" }, h("span", { class: "whose" }, [memory.at && day(memory.at), memory.speaker].filter(Boolean).join(" · ")), chip(memory.type), memory.state !== "generated" && memory.state !== "activated" && chip(memory.state, "quiet"), memory.origin.trust !== "trusted" && chip(memory.origin.trust, "warn"))));
   }
 
   function go(place) {

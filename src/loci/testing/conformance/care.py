@@ -61,6 +61,11 @@ def the_log_is_a_chain_and_can_be_asked(open_store: OpenStore) -> None:
     assert [r.verb for r in store.records(None, None, None, "m1", 9)] == ["update"]
     assert [r.object for r in store.records(NOW + DAY, NOW + 3 * DAY, None, None, 9)] == ["m1", "m2"], "since is in, until is out"
     assert [r.object for r in store.records(None, None, None, None, 2)] == ["m2", "m3"], "the newest, oldest first"
+    with store.write(NOW + 4 * DAY) as tx:
+        tx.audit("owner", "read", "m0", {"verb": "search", "memories": ["m0"]})
+        tx.audit("scheduler", "read", "s0", {"memories": ["m0"]})
+    assert [r.object for r in store.records(None, None, None, None, 2)] == ["m0", "s0"]
+    assert [r.object for r in store.records(None, None, None, None, 2, changes=True)] == ["m3", "s0"], "who looked is no change"
 
 
 def a_log_goes_on_from_a_head_that_was_kept(open_store: OpenStore) -> None:

@@ -12,7 +12,7 @@ export async function access(room, { cube, cubes, vault, signal }) {
 async function listed(cubes, current, vault) {
   const shown = cubes.slice(0, 60);
   const counts = await Promise.allSettled(shown.map((name) => vault(`cubes/${encodeURIComponent(name)}/count`, { archived: true })));
-  const rows = counts.map(({ value }, place) => h("li", { class: "cube-card" }, h("b", {}, shown[place]), shown[place] === current && chip("shown"), h("span", {}, value ? several(value.total, "memory", "memories") : "not for this key")));
+  const rows = counts.map(({ value }, place) => h("li", { class: "cube-card" }, h("b", {}, shown[place]), shown[place] === current && chip("shown"), h("span", {}, value ? several(value.total, "memory holds", "memories hold") : "not for this key")));
   return [h("ul", { class: "cards" }, rows), cubes.length > shown.length && h("p", { class: "muted" }, `and ${number(cubes.length - shown.length)} more`)];
 }
 

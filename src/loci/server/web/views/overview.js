@@ -18,7 +18,9 @@ export async function overview(room, { cube, open, signal }) {
   }
   const users = Object.keys(counts.users).filter(Boolean).length, spoken = Object.keys(counts.days).length;
   fill(top, sum(counts.total, counts.total === 1 ? "memory" : "memories", "#/timeline"), sum(users, users === 1 ? "user" : "users"), sum(spoken, spoken === 1 ? "day spoken" : "days spoken"));
-  extra(top, open, signal);
+  const told = h("p", { class: "muted small" }, counted(counts));
+  top.after(told);
+  extra(top, told, counts, open, signal);
   if (!counts.total) {
     room.append(h("section", { class: "panel" }, h("h2", {}, "Nothing is remembered yet"), h("p", {}, "Words come in by `loci add`, by `loci import`, or by any program that has a key.")));
     return;
@@ -41,15 +43,22 @@ function sum(count, name, href) {
 }
 
 // What only some may see is added where it may be seen.
-async function extra(top, open, signal) {
+async function extra(top, told, counts, open, signal) {
   const [waiting, stats] = await Promise.allSettled([open("review"), open("stats")]);
   if (signal.aborted) return;
+  if (stats.status === "fulfilled") fill(told, counted(counts, stats.value.memories));
   if (stats.status === "fulfilled") top.append(sum(stats.value.versions, "versions", "#/storage"));
   if (waiting.status === "fulfilled" && waiting.value.items.length) {
     const made = sum(waiting.value.items.length, "to review", "#/review");
     made.classList.add("warn");
     top.append(made);
   }
+}
+
+// What the number of memories counts, and why other views have others.
+function counted({ total, states }, kept = total) {
+  const archived = states.archived ?? 0, over = kept - total;
+  return ["What holds at present is counted", archived > 0 && `, ${number(archived)} archived among it, which search leaves out`, ".", over > 0 && ` Storage counts ${number(over)} more, which no longer hold or wait in review.`];
 }
 
 function section(title, ...children) {
@@ -69,7 +78,8 @@ function days(counts, years) {
     buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === year)));
     fill(drawn, calendar(counts, year));
   }
-  show(years.reduce((best, year) => (inYear(counts, year) >= inYear(counts, best) ? year : best)));
+  const past = years.filter((year) => year <= new Date().toISOString().slice(0, 4));
+  show((past.length ? past : years).reduce((best, year) => (inYear(counts, year) >= inYear(counts, best) ? year : best)));
   return section("By time", h("div", { class: "pick", role: "group", "aria-label": "Year" }, buttons), drawn, h("p", { class: "muted small" }, "A square is a day; darker, more was said. ", h("a", { href: "#/timeline" }, "The timeline"), " shows what was known on any of them."));
 }
 

@@ -2,7 +2,7 @@
 
 import { familyOf, legend, shares } from "../charts.js";
 import { found } from "../diff.js";
-import { at, chip, facts, fill, h, heading, notice, number, option, several, tell, when, wrong } from "../dom.js";
+import { at, chip, day, facts, fill, h, heading, notice, number, option, several, tell, when, wrong } from "../dom.js";
 
 const TYPES = ["fact", "preference", "event", "plan", "question", "instruction", "smalltalk"];
 
@@ -35,7 +35,7 @@ export async function search(room, { open, query, signal }) {
     try {
       const fields = { question: asked.q, limit: Number(asked.limit || 10), user: asked.user || null, types: asked.type ? [asked.type] : [], as_of: asked.at ? `${asked.at}T23:59:59Z` : null };
       const recall = await open("search", fields);
-      fill(answer, shown(recall));
+      fill(answer, shown(recall, asked));
       tell(`${several(recall.hits.length, "memory", "memories")} found`);
     } catch (error) {
       if (!signal.aborted) fill(answer, wrong(error));
@@ -66,7 +66,7 @@ function named(name, field) {
   return h("label", {}, h("span", {}, name), field);
 }
 
-function shown(recall) {
+function shown(recall, asked) {
   const { trace, hits } = recall;
   const told = [...Object.entries(trace.missing).map(([signal, why]) => notice(`The ${signal} signal is missing: ${why}`, "warn")),
     ...Object.entries(trace.withheld).map(([why, count]) => notice(`${several(count, "memory", "memories")} withheld: ${why}`, "warn"))];
@@ -74,7 +74,7 @@ function shown(recall) {
   const used = new Set(), scale = Math.max(...hits.map((hit) => Object.values(hit.shares).reduce((sum, value) => sum + Math.max(value, 0), 0)), 1e-9);
   for (const hit of hits) for (const [signal, value] of Object.entries(hit.shares)) used.add(value < 0 ? "against" : familyOf(signal));
   return [told,
-    h("div", { class: "sure" }, gauge(recall.confidence), h("p", {}, `${several(hits.length, "answer")} of ${several(trace.considered, "memory", "memories")} considered, in ${Math.round(Object.values(trace.milliseconds).reduce((sum, one) => sum + one, 0))} ms.`)),
+    h("div", { class: "sure" }, gauge(recall.confidence), h("p", {}, `${several(hits.length, "answer")} of ${several(trace.considered, "memory that", "memories that")} ${asked.at ? `held on ${day(asked.at)}` : trace.considered === 1 ? "holds" : "hold"}, without archived ones, in ${Math.round(Object.values(trace.milliseconds).reduce((sum, one) => sum + one, 0))} ms.`)),
     legend(used),
     h("ol", { class: "hits" }, hits.map((hit, place) => one(hit, place, scale, trace))),
     plan(recall)];

@@ -1,8 +1,12 @@
 // The queue of jobs, and the plan of which form each body of memory should have.
 
-import { bytes, chip, fill, h, heading, number, panel, table, tell, when, wrong } from "../dom.js";
+import { bytes, chip, fill, h, heading, number, panel, prose, table, tell, when, wrong } from "../dom.js";
 
 const FORMS = { plaintext: "words", activation: "KV memory", parametric: "adapter" };
+const NO_PLAN = {
+  none: "There is no model. A plan takes the rates of one that runs here: name a folder with one by the setting `engine`.",
+  server: "The model is behind a server, which keeps what it likes. A plan takes the rates of one that runs here: name a folder with one by the setting `engine`.",
+};
 
 export async function work(room, { open, signal }) {
   const jobs = panel("Jobs", signal, () => queue(open, again), { line: "What is still to be done, and what failed. What is done leaves the queue." });
@@ -31,6 +35,8 @@ async function queue(open, again) {
 }
 
 async function plan(open) {
+  const { engine } = await open("stats");
+  if (engine !== "here") return [h("p", { class: "muted" }, prose(NO_PLAN[engine]))];
   const { items } = await open("plan");
   if (!items.length) return [h("p", { class: "muted" }, "There are no bodies of memory to place yet.")];
   const rows = items.slice(0, 200).map(({ decision, name, user, left }) => [name || decision.body.id, user ?? "", `${number(decision.body.tokens)} tokens`, number(decision.body.cited), h("span", { class: "move" }, chip(FORMS[decision.body.form], "quiet"), decision.after === decision.body.form ? " stays" : [" → ", chip(FORMS[decision.after])]),

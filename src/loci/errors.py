@@ -295,7 +295,15 @@ def shown(value: object, most: int = 100) -> str:
         return "a number too long to be shown, or lists too deep"
 
 
+ELSEWHERE = {
+    "query": "question", "q": "question", "query_text": "question", "top_k": "limit", "k": "limit", "max_tokens": "budget_tokens", "user_id": "user",
+    "agent_id": "agent", "run_id": "session", "session_id": "session", "memory_id": "id", "filters": "where", "reference_date": "asked_at", "data": "text",
+}  # fmt: skip
+"""What fields are called in other memory systems, and here."""
+
+
 def meant(word: str, known: Iterable[str], otherwise: str = "", *, likeness: float = 0.6) -> str:
     """What an error adds about a word that is none of the known ones: the nearest of them, or ``otherwise`` where none is as like it (from 0 to 1)."""
-    near = difflib.get_close_matches(word, list(known), 1, likeness)
+    known = list(known)
+    near = [ELSEWHERE[word]] if ELSEWHERE.get(word) in known else difflib.get_close_matches(word, known, 1, likeness)
     return f" Did you mean {near[0]!r}?" if near else otherwise

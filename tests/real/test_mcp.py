@@ -348,6 +348,7 @@ def test_stored_words_stay_data(here: Host) -> None:
     ("add_memory", {}, "invalid", "messages"),
     ("add_memory", {"messages": ""}, "invalid", "."),
     ("add_memory", {"messages": "x", "usr": "gil"}, "invalid", "no field 'usr'. Did you mean 'user'"),
+    ("get_memory", {"memory_id": "x"}, "invalid", "no field 'memory_id'. Did you mean 'id'"),
     ("add_memory", {"messages": "x", "channel": "telepathy"}, "invalid", "telepathy"),
     ("add_memory", {"messages": "x", "expires": "soon"}, "invalid", "ISO 8601"),
     ("add_memory", {"messages": "x" * 1_000_001}, "too_large", "1,000,000"),

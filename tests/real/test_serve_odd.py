@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 pytest.importorskip("starlette", reason="what serves is not installed: pip install 'loci-memos[serve]'")
 
 from jsonschema import Draft202012Validator
-from served import Server, problem, serving
+from served import SECONDS, Server, problem, serving
 
 WORD = "mandragora"
 
@@ -33,6 +34,18 @@ def test_a_version_that_no_file_could_hold_is_invalid(server: Server, verb: str,
 def test_a_file_has_a_name_that_files_can_have(server: Server, name: str) -> None:
     answer = server.http.post("/api/cubes/main/import_file", params={"name": name}, content=b"[]")
     assert problem(answer, 422)["code"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    "sent", ["GARBAGE\r\n\r\n", "POST /api/heads HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"]
+)
+def test_what_is_no_http_is_told_what_would_be(server: Server, sent: str) -> None:
+    with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=SECONDS) as caller:
+        caller.sendall(sent.encode())
+        head, _, body = b"".join(iter(lambda: caller.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0] and b"application/problem+json" in head
+    told = json.loads(body)
+    assert (told["status"], told["code"]) == (400, "invalid") and "/openapi.json" in told["detail"]
 
 
 @pytest.mark.parametrize("field", ["verb", "object", "principal"])

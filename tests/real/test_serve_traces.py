@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +73,8 @@ def test_a_collector_gets_a_span_a_request_without_words(tmp_path: Path) -> None
 def test_a_collector_that_is_not_there_costs_no_answer(tmp_path: Path) -> None:
     with serving(tmp_path / "vault", "--open", LOCI_TRACES="http://127.0.0.1:9") as server:
         assert server.call("cubes/main/add", messages="The garden is large.")["ids"]
+        began = time.monotonic()
+    assert time.monotonic() - began < 6, "nor does the end wait longer than for one sending"
 
 
 def test_without_the_setting_nothing_of_it_is_read() -> None:

@@ -339,6 +339,16 @@ def aware(at: datetime | None, what: str) -> datetime | None:
     return None if at is None else sure(at, what)
 
 
+def between(since: datetime | None, until: datetime | None) -> tuple[datetime | None, datetime | None]:
+    """The ends of a time, with their zones. Raises `Invalid` where it ends before it begins."""
+    since, until = aware(since, "since"), aware(until, "until")
+    if since is not None and until is not None and since > until:
+        raise Invalid(
+            f"since is {since.isoformat()}, which is after until, {until.isoformat()}: nothing can be between them. Is it the other way round?"
+        )
+    return since, until
+
+
 def ahead(at: datetime | None, what: str, now: datetime) -> datetime | None:
     """The same of a time that lies ahead."""
     found = aware(at, what)

@@ -29,6 +29,7 @@ from loci.server.meters import MEDIA, Meters
 from loci.server.problems import OtherMethod, Refusal, encoded, mistake, problem, told
 from loci.server.siblings import MAX_CONNECTIONS, Share
 from loci.server.traces import Traces
+from loci.server.unread import Reading
 from loci.system import Cube, System
 
 OPEN_PATHS = ("/health/live", "/health/ready", "/openapi.json", "/metrics")
@@ -139,7 +140,7 @@ async def serve(serving: Serving, share: Share, ready: Callable[[], None]) -> No
     stopped, and the vault must not be closed before it is done. A request whose body is still on its way has seconds for the rest of it. A second
     interrupt does not wait for answers to be taken."""
     config = uvicorn.Config(
-        serving.app, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
+        serving.app, http=Reading, log_config=None, access_log=False, server_header=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=SECONDS_IDLE,
     )  # fmt: skip
     running = uvicorn.Server(config)

@@ -12,6 +12,7 @@ from loci.errors import Invalid, Unsupported
 from loci.server.rest import VERB
 
 PATH = "/v1/traces"  # of OTLP over HTTP, where the address has none
+SECONDS = 2.0  # that a sending may take with all its tries: the end of a server waits for the last one
 MISTAKE = 500  # from there a status says that it was not the caller's
 
 
@@ -33,7 +34,9 @@ class Traces:
         except ImportError as error:
             raise Unsupported(f"Traces need what is not installed ({error}): pip install 'loci-memos[otel]', or unset traces.") from error
         self._provider = TracerProvider(resource=Resource({"service.name": "loci", "service.version": __version__}), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url if place.path.strip("/") else url.rstrip("/") + PATH)))
+        self._provider.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(url if place.path.strip("/") else url.rstrip("/") + PATH, timeout=SECONDS))
+        )
         self._tracer, self._trace, self._caller = self._provider.get_tracer("loci"), trace, TraceContextTextMapPropagator()
 
     def done(self, scope: Scope, status: int, began: int, ended: int) -> None:

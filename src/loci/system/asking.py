@@ -61,10 +61,11 @@ class Asking(Gated):
         rows = self._allow("search", inputs.scope_of(self.name, user, agent, session)).rows
         rows = replace(rows, where=where_of(where), has_expired=expired)
         then = aware(asked_at, "asked_at") or rows.now
+        since, until = inputs.between(since, until)
         query = replace(
             self._query(replace(rows, known_at=aware(known_at, "known_at"), now=then), question, limit, budget_tokens),
-            as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=inputs.types_of(types), since=aware(since, "since"),
-            until=aware(until, "until"), archived=archived, strict=strict, pertinent=pertinent,
+            as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"), types=inputs.types_of(types), since=since, until=until,
+            archived=archived, strict=strict, pertinent=pertinent,
         )  # fmt: skip
         return self._search(query, rows)
 

@@ -75,7 +75,7 @@ class Explaining(Asking):
         verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
         before = None if before is None else inputs.number(before, "before", 1, inputs.MAX_PAGE)
         self._scheduler.write_reads()
-        return self._store.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal, before, changes)
+        return self._store.records(*inputs.between(since, until), verb, object, number, principal, before, changes)
 
     def head(self) -> Head:
         """The last record of the audit log. Who keeps it can tell later, by ``verify``, whether the log before it is still the same."""

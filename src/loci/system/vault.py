@@ -16,7 +16,6 @@ from loci.infrastructure import credentials
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded
 from loci.interface import inputs
-from loci.interface.inputs import aware
 from loci.policy.trust import least
 from loci.ports import Act, Secret
 from loci.ports.adapters import LEARN, learn_key
@@ -225,7 +224,7 @@ class System(Calls):
         number = inputs.number(limit, "limit", 0, inputs.MAX_PAGE)
         verb, object, principal = inputs.word_of(verb, "verb"), inputs.word_of(object, "object"), inputs.word_of(principal, "principal")
         before = None if before is None else inputs.number(before, "before", 1, inputs.MAX_PAGE)
-        return self._parts.registry.records(aware(since, "since"), aware(until, "until"), verb, object, number, principal, before, changes)
+        return self._parts.registry.records(*inputs.between(since, until), verb, object, number, principal, before, changes)
 
     def heads(self) -> list[Head]:
         """The last record of each cube's audit log and of the vault's own, for somebody else to keep."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from loci.errors import Malformed
 from loci.types import Message, Trust
@@ -16,6 +17,7 @@ from loci.types import Message, Trust
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
 LINES_NAMED = 5
+KIND = re.compile(r"[a-z_]{1,40}")  # of a part of a message
 SHOWN_CHARS = 500
 MARKS = "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u2068\u2069"  # invisible; chat apps put them around what they write
 
@@ -415,6 +417,28 @@ def brief(value: object) -> str:
     return printable(told if len(told) <= 60 else f"{told[:57]}...")
 
 
+# -- chats: what APIs of models call a message ---------------------------------------------------------------------------------
+
+
+def instead_of_words(entry: object) -> tuple[str, ...]:
+    """What a message of a chat has in the place of words (calls of tools, pictures), by kind; nothing of one that has words, or nothing at all."""
+    if not isinstance(entry, Mapping) or entry.get("text") is not None or (words_of(entry) or "").strip():
+        return ()
+    parts = entry.get("content")
+    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list | tuple) else []
+    kinds += [name for name in ("tool_calls", "function_call") if entry.get(name)]
+    return tuple(sorted({kind for kind in kinds if isinstance(kind, str) and KIND.fullmatch(kind)} - {"text"}))
+
+
+def words_of(fields: Mapping[Any, Any]) -> str | None:
+    """The text of a message, or the texts among the parts of its content."""
+    told = fields.get("text", fields.get("content"))
+    if not isinstance(told, list | tuple):
+        return told if isinstance(told, str) else None
+    texts = [part["text"] for part in told if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+    return "\n".join(texts) if texts else None
+
+
 # -- messages: one object each -----------------------------------------------------------------------------------------------
 
 
@@ -424,6 +448,9 @@ def messages(sheet: Sheet) -> list[Transcript]:
     found, known, unread = dict[str | None, Gathering](), {n for names in SPELLINGS.values() for n in names}, set[str]()
     for line, place, value in values(sheet):
         row = Row.of(sheet, line, value, "a message")
+        if kinds := instead_of_words(row.fields):
+            sheet.refuse(place, f"it has no words, only {', '.join(kinds)}")
+            continue
         found.setdefault(row.label(*SPELLINGS["user"]), Gathering(sheet)).add(message(row), line, place)
         unread |= row.fields.keys() - known
     if unread:
@@ -443,7 +470,7 @@ def message(row: Row) -> Message:
     if not isinstance(kept, dict):
         raise row.wrong(f"'metadata' is {brief(kept)}; it must be an object.")
     return Message(
-        role=ROLES[given.lower()] if given is not None else role, text=row.words(*SPELLINGS["text"]), at=row.at(*SPELLINGS["at"]),
+        role=ROLES[given.lower()] if given is not None else role, text=words_of(row.fields) or row.words(*SPELLINGS["text"]), at=row.at(*SPELLINGS["at"]),
         speaker=speaker, caption=row.text("caption"), id=row.label("id"), session=row.label("session"), metadata=kept,
     )  # fmt: skip
 

@@ -25,7 +25,6 @@ Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, o
 MAX_PRIORITY = 1_000_000
 MAX_PAGE = (1 << 63) - 1
 CUBES = re.compile(r"\*|[A-Za-z0-9][A-Za-z0-9._-]{0,97}(?:\.\*)?")
-KIND = re.compile(r"[a-z_]{1,40}")  # of a part of a message
 MAX_USES = 1_000_000_000
 MAX_KEY, MAX_KEYS = 40, 10  # of the fields that are noted as ignored
 MAX_QUESTION = 100_000  # characters
@@ -71,27 +70,9 @@ def heard(words: Words) -> list[Message | tuple[str, ...]]:
     if not isinstance(words, Iterable) or isinstance(words, bytes | bytearray):
         raise Invalid(f"messages is {words!r:.100}; it must be a text, a message, or several. Nothing was stored.")
     return [
-        _instead_of_words(w) or _with_role(w if isinstance(w, Message) else _message(w, place), place) for place, w in enumerate(words, 1)
+        formats.instead_of_words(w) or _with_role(w if isinstance(w, Message) else _message(w, place), place)
+        for place, w in enumerate(words, 1)
     ]
-
-
-def _instead_of_words(entry: object) -> tuple[str, ...]:
-    """What a message of a chat has in the place of words, by kind; nothing of one that has words, or nothing at all."""
-    if not isinstance(entry, Mapping) or "text" in entry or (_words(entry) or "").strip():
-        return ()
-    parts = entry.get("content")
-    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list | tuple) else []
-    kinds += [name for name in ("tool_calls", "function_call") if entry.get(name)]
-    return tuple(sorted({kind for kind in kinds if isinstance(kind, str) and KIND.fullmatch(kind)} - {"text"}))
-
-
-def _words(fields: Mapping[Any, Any]) -> str | None:
-    """The text of a message, or the texts among the parts of its content."""
-    told = fields.get("text", fields.get("content"))
-    if not isinstance(told, list | tuple):
-        return told if isinstance(told, str) else None
-    texts = [part["text"] for part in told if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
-    return "\n".join(texts) if texts else None
 
 
 def turns_of(question: Words) -> list[Message]:
@@ -121,7 +102,7 @@ def _with_role(message: Message, place: int) -> Message:
 def _message(fields: object, place: int) -> Message:
     if not isinstance(fields, Mapping):
         raise Invalid(f"Message {place} is {fields!r:.100}; it must be a Message, or a dictionary with 'role' and 'text'.")
-    text = _words(fields)
+    text = formats.words_of(fields)
     if text is None:
         what = next(
             (f"{name!r} is {type(fields[name]).__name__}" for name in ("text", "content") if name in fields),

@@ -111,6 +111,18 @@ def test_an_array_of_messages() -> None:
     assert found.lines == (2, 7, 11)
 
 
+def test_what_a_chat_has_without_words_is_refused_by_itself(tmp_path: Path) -> None:
+    file = tmp_path / "chat.json"
+    cat = [{"type": "text", "text": "My cat"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    calls = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    file.write_text(
+        json.dumps([{"role": "user", "content": cat}, calls, {"role": "user", "content": cat[1:]}, {"role": "user", "content": "Bye"}])
+    )
+    found = one(str(file))
+    assert [message.text for message in found.messages] == ["My cat", "Bye"]
+    assert found.refused == (("message 2", "it has no words, only tool_calls"), ("message 3", "it has no words, only image_url"))
+
+
 def test_conversations_of_turns() -> None:
     boat, bot = read(DATA / "conversations.jsonl")
     assert (boat.name, bot.name) == ("boat", "bot")

@@ -63,18 +63,9 @@ def records(
 ) -> list[Record]:
     """The newest ``limit`` records that match, of those before the number ``before``, oldest first; with ``changes`` none of who looked at what."""
     rows = query(
-        db,
-        RECORDS,
-        to_micros(since),
-        to_micros(until),
-        verb,
-        object,
-        principal,
-        limit,
-        None if object is None else compact(object),
-        before,
+        db, RECORDS, to_micros(since), to_micros(until), verb, object, principal, limit, None if object is None else compact(object), before,
         changes,
-    )
+    )  # fmt: skip
     return [
         Record(int(seq), sure_time(at), str(by), str(verb), str(object), json.loads(str(detail)), bytes(hash).hex())
         for seq, at, by, verb, object, detail, hash in reversed(rows)

@@ -12,7 +12,7 @@ from loci.text import asked, dates, entities, facts, sentences, speech, tokens, 
 from loci.text.wording import relations
 from loci.types import ROLES, Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
-ASSISTANT = "assistant"
+ASSISTANT, USER = "assistant", "user"
 TYPES = {type.value: type for type in Type}
 
 
@@ -20,18 +20,19 @@ class MemReader:
     """Reads by rules; the same words give the same reading."""
 
     def read(self, message: Message, people: Collection[str]) -> Heard:
-        """The whole turn, then the sentences of it that stand alone: those with a claim of their own."""
+        """The whole turn, then the sentences of it that stand alone: those with a claim of their own, and what a user wishes for good."""
         speaker = message.speaker or message.role
         reading = _Reading.of(message, speaker, people)
         found = facts.facts(message.text, speaker, message.at, people) if message.role != ASSISTANT else []
         candidates = [reading.cut(0, len(message.words), Part.TURN)]
-        cuts = sentences.sentences(message.text) if found else []
+        is_wish = message.role == USER and speech.is_lasting(message.text)
+        cuts = sentences.sentences(message.text) if found or is_wish else []
         if len(cuts) < 2:
             return Heard(tuple(candidates), (tuple(found),))
         claimed: list[list[facts.Fact]] = [[]]
         for start, end in cuts:
             own = [fact for fact in found if start <= fact.start < end]
-            if own:
+            if own or (is_wish and speech.is_lasting(message.text[start:end])):
                 candidates.append(reading.cut(start, end, Part.SENTENCE))
                 claimed.append(own)
         return Heard(tuple(candidates), tuple(tuple(own) for own in claimed))

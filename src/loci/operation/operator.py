@@ -18,9 +18,10 @@ from loci.policy import answerable, fusion, packing
 from loci.policy.trust import capped
 from loci.ports import Embedder, Probe, RowFilter, Store, Survey
 from loci.text.facts import key
+from loci.text.speech import semantic_type
 from loci.text.tokens import normalize
 from loci.text.wording.relations import naming
-from loci.types import TOLD_OF_THE_PAST, Channel, Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust
+from loci.types import TOLD_OF_THE_PAST, Channel, Claim, Hit, Interval, Memory, MemoryCall, Query, Recall, TimeSpan, Trace, Trust, Type
 
 if TYPE_CHECKING:
     from loci.ports.store import Column
@@ -71,7 +72,7 @@ class Operator:
             ranked = self.rank(query.call, probe, at)
             timings |= ranked.milliseconds
             start = perf_counter()
-            order, left_out = pertinent(ranked) if query.pertinent else (ranked.ranking.order, 0)
+            order, left_out = pertinent(query.call, ranked) if query.pertinent else (ranked.ranking.order, 0)
             hits = self._hits(ranked.ranking, order, ranked.survey, query.limit, at)
             timings["read"] = _lap(start)
         withheld = {"quarantined": ranked.survey.held} if ranked.survey.held else {}
@@ -184,13 +185,18 @@ def _relation(call: MemoryCall, via: Sequence[str]) -> str | None:
     return naming(subject, attribute) if subject and len(call.hops.then) == 1 else None
 
 
-def pertinent(ranked: Ranked) -> tuple[Sequence[int], int]:
+def pertinent(call: MemoryCall, ranked: Ranked) -> tuple[Sequence[int], int]:
     """The candidates in order without those that are plainly about something else, and how many these are: ``FAR`` in meaning, with no word of the question, no claim
-    that it asks for, and not of the time it asks about. What has no vector is none of them, and of a question without a word that is looked for nothing is."""
+    that it asks for, and not of the time it asks about. What has no vector is none of them. Of a courtesy ("thanks!") everything is, of a name alone nothing."""
     order, raw = ranked.ranking.order, ranked.raw
-    if "cosine" not in raw or not ranked.background.attainable:
+    if not order or (call.people and not ranked.background.attainable):
         return order, 0
-    is_far = np.asarray(raw["cosine"]) < np.where(np.asarray(raw["tells_nothing"]) > 0, FAR[1], FAR[0])
+    if semantic_type(call.text) == Type.SMALLTALK:
+        is_far = np.ones(len(order), dtype=bool)
+    elif "cosine" not in raw:
+        return order, 0
+    else:
+        is_far = np.asarray(raw["cosine"]) < np.where(np.asarray(raw["tells_nothing"]) > 0, FAR[1], FAR[0])
     for told, little in (("covered", 0.0), ("claim", 0.0), ("date", 0.1)):
         is_far &= np.asarray(raw.get(told, 0.0)) <= little
     near = [place for place in order if not is_far[place]]

@@ -13,7 +13,7 @@ from loci.policy.layout import Candidates, Known, Now, Pair, Standing
 from loci.policy.packing import Item
 from loci.ports import RowFilter, Store
 from loci.text.speech import is_lasting
-from loci.types import TOLD_OF_THE_PAST, Hit, Memory, Type
+from loci.types import TOLD_OF_THE_PAST, Hit, Memory, Part, Trust, Type
 
 MOST = 200  # candidates of each sort that a core is chosen from
 WISHES = 1000  # instructions that are read for those that are meant for good
@@ -46,17 +46,20 @@ def candidates(store: Store, rows: RowFilter) -> Candidates:
     moment ("delete that file") is none of it, however often something like it was."""
     tastes = replace(rows, types=(Type.PREFERENCE,))
     told = store.select(tastes, MOST, max(0, store.count(tastes) - MOST))
-    profile = [*_wishes(store, replace(rows, types=(Type.INSTRUCTION,))), *(memory.id for memory in reversed(told))]
+    liked = [memory.id for memory in reversed(told) if memory.origin.trust is Trust.TRUSTED]
+    profile = [*_wishes(store, replace(rows, types=(Type.INSTRUCTION,))), *liked]
     return Candidates(tuple(profile), tuple(store.most_used(replace(rows, types=TOLD), MOST)))
 
 
 def _wishes(store: Store, at: RowFilter) -> list[str]:
-    """The newest instructions that are meant for good."""
-    count, found = store.count(at), list[str]()
+    """The newest instructions of the user's own that are meant for good; of a turn with several sentences those sentences."""
+    count, found = store.count(at), list[Memory]()
     for end in range(count, max(0, count - WISHES), -MOST):
         start = max(0, end - MOST)
-        found += [memory.id for memory in reversed(store.select(at, end - start, start)) if is_lasting(memory.text)]
-    return found[:MOST]
+        page = reversed(store.select(at, end - start, start))
+        found += [memory for memory in page if memory.origin.trust is Trust.TRUSTED and is_lasting(memory.text)]
+    cut = {memory.spans[-1].source for memory in found if memory.part is Part.SENTENCE}
+    return [memory.id for memory in found if memory.part is Part.SENTENCE or memory.spans[-1].source not in cut][:MOST]
 
 
 def _former(store: Store, memory: str, version: int) -> dict[Pair, Memory]:

@@ -183,7 +183,7 @@ def _is_instruction(lower: str, found: list[str], kinds: frozenset[str]) -> bool
         following = found[at + 1] if at + 1 < len(found) else ""
         if following not in _NO_COMMAND or (following == "me" and found[at] in _WITH_ME):
             return True
-    if _tells_manner(lower, len(found)):
+    if _lasts(lower.replace("’", "'")):
         return True
     if kinds.isdisjoint(_REQUESTS) and "you to" not in lower and found[0] not in _ASKING_YOU:
         return False
@@ -193,30 +193,56 @@ def _is_instruction(lower: str, found: list[str], kinds: frozenset[str]) -> bool
 # --- what is wished for good -----------------------------------------------------------------------------------------------
 
 _ANSWERS = r"(?:answers?|repl(?:y|ies)|responses?|messages|explanations?|summaries)"
+_VERBS = (
+    r"(?:answer|reply|respond|speak|talk|write|use|suggest|recommend|mention|bring up|call|address|ask|say|explain|include|cite|add|provide|show|send|delete|buy|book|"
+    r"pay|share|check|confirm|apologi[sz]e|assume|format|translate|convert|end|start|begin|test|commit|push|sign)"
+)
+_QUALITY = (
+    r"(?:brief|concise|short|terse|blunt|polite|formal|informal|casual|direct|honest|critical|friendly|kind|gentle|funny|serious|professional|"
+    r"detailed|verbose|wordy|chatty|simple|clear|strict|creative|enthusiastic|apologetic|patronising|patronizing)"
+)
+_HEAD = re.compile(
+    r"\W*(?:(?:please|also|and|but|just|now|so|ok|okay|no(?=,)|yes|actually|well|hey|hi|hello|instead|kindly|oh|remember to|make sure to|make sure you|i(?:['’]d| would) like you to|"
+    r"i (?:want|need) you to|you (?:can|may|should|must)|(?:can|could|would|will) you)\W+)*"
+)
 _LASTING = re.compile(
-    r"(?:^|[,;:.!] |\b(?:and|but|also|please|so|then|you to|you should|you must) )(?:always|never|remember that|keep in mind that|from now on|henceforth)\b"
-    r"|\b(?:whenever|every ?time|each time) (?:i|we)\b|\b(?:from now on|going forward|in future)\W*$|\bunless i\b|\b(?:do not|don['’]t) ever\b"
-    rf"|\b(?:all|each|every one|any) of your {_ANSWERS}\b|\b(?:in|at the end of) (?:every|each|all) (?:your )?{_ANSWERS}\b"
+    rf"(?:always|never|(?:do not|don['’]t) ever)(?: please)? {_VERBS}\b|(?:from now on|going forward|in future|henceforth)\W|(?:keep|bear) in mind (?:that )?(?:i\b|i['’]m|my|we\b|we['’]re|our)"
+    r"|remember that (?:i\b|i['’]m|my|we\b|we['’]re|our)|(?:if|when|whenever|every ?time|each time|any ?time) (?:i|we) (?:ask|say|mention|send|share|write|tell|paste|give|want|need|request|talk)\b[^,]*, (?!(?:then )?(?:i|we|he|she|they|it|you|my|our|the|there)\b)"
+    rf"|ask me (?:first )?before\b|only ever {_VERBS}\b"
 )
 _MANNER = re.compile(
-    r"^\W*(?:please |also |and |just |always |never )*(?:(?:answer|reply|respond|speak|talk|write)(?: (?:to )?me)? (?:only )?(?:in|like|as) |(?:call|address) me |be (?:more |very |less )?\w+\W*$"
-    r"|(?:do not|don['’]t|avoid|stop)(?: using| use| suggest(?:ing)?| recommend(?:ing)?| mention(?:ing)?| call(?:ing)?| ask(?:ing)?| say(?:ing)?| apologi[sz](?:e|ing)) "
-    r"|(?:only )?use (?:metric|imperial|british|american|plain|simple|short|formal|informal) |(?:whenever|every ?time|each time) (?:i|we) "
-    rf"|(?:keep|make) (?:all |every )?(?:your|the) {_ANSWERS} |(?:do not|don['’]t) ever |in (?:every|each|all) (?:your )?{_ANSWERS}\b)"
+    r"(?:answer|reply|respond|speak|talk|write|explain)(?: (?:to )?(?:me|everything|things|it all))? (?:only )?(?:in|like) (?!\d|the |a moment|a minute|an hour|front|there|here|this|that)"
+    r"|(?:call|address) me (?!back\b|later|a\b|an\b|at\b|when|if\b|tomorrow|tonight|today|now|in\b|on\b|after|before|as soon|asap|maybe|crazy|again|first|once|some|any|about|for|from|to\b|up\b)"
+    rf"|be (?:more |very |less |as )?{_QUALITY}\b|(?:do not|don['’]t) be (?:so |too )?{_QUALITY}\b|keep (?:it|them|things|everything) {_QUALITY}(?=(?: please)?\W*$)|(?:keep|make|limit) (?:all |every )?(?:your|the) {_ANSWERS}\b"
+    rf"|(?:do not|don['’]t|avoid|stop|quit)(?: (?:{_VERBS}|using|suggesting|recommending|mentioning|bringing up|calling|asking|saying|apologi[sz]ing|adding|sending|sharing))\b(?! (?:the|this|that|these|those|it|them|him|her|me why|me how)\b)"
+    rf"|only (?:{_VERBS}) (?!the |this|that|these|those|it\b|them)|use (?:only )?(?:metric|imperial|celsius|fahrenheit|kilomet(?:er|re)s|british|american|plain|simple|short|iso|24|they|she|he)\b"
+    r"|no (?:more )?(?:emojis?|bullet points|bullets|jargon|slang|markdown|small ?talk|apologies|disclaimers|exclamation marks)\b"
 )
-_SHORT_WISH, _LONGEST_WISH = 14, 160  # words: of how to answer, and of anything that is wished for good
+_ANYWHERE = re.compile(
+    rf"\b(?:from now on|going forward|in future)\W*$|\bin (?:all |every |each (?:of )?)?(?:your|every|each) {_ANSWERS}\b|\b(?:all|each|every one|any) of your {_ANSWERS}\b|\bunless i (?:say|ask|tell)\b"
+)
+_TOLD = re.compile(r"\W*(?:i|we|he|she|they|it|you|my|our|his|her|their|the|this|that)\b")
+_AT_ONCE = re.compile(
+    r"\b(?:for|in|with) this\b|\bthis (?:time|once)\b|\bfor now\b|\bright now\b|\btoday\b|\b(?:a|the) (?:story|poem|letter|mail|email)\b"
+)
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|\n+")
+_SHORT_WISH, _LONGEST_WISH = 14, 160  # words: of how to answer, and of a text that wishes anything for good
 
 
 def is_lasting(text: str) -> bool:
-    """Return whether an instruction is meant for what comes after as well ("always answer in French", "call me Al"), rather than for the moment."""
-    lower = text.lower().strip()
-    size = len(lower.split())
-    return size <= _LONGEST_WISH and (_LASTING.search(lower) is not None or _tells_manner(lower, size))
+    """Return whether some sentence is an instruction for what comes after as well ("always answer in French", "call me Al"), rather than for the moment."""
+    lower = text.lower().replace("’", "'")
+    return len(lower.split()) <= _LONGEST_WISH and any(map(_lasts, _SENTENCE_ENDS.split(lower)))
 
 
-def _tells_manner(lower: str, size: int) -> bool:
-    """Return whether so many words say no more than how to answer, or what to call somebody."""
-    return size <= _SHORT_WISH and "?" not in lower and ":" not in lower and _MANNER.search(lower) is not None
+def _lasts(sentence: str) -> bool:
+    """Return whether a sentence in small letters is such an instruction."""
+    head = _HEAD.match(sentence)
+    start = head.end() if head else 0
+    found = _LASTING.match(sentence, start)
+    if found is None and "?" not in sentence and len(sentence.split()) <= _SHORT_WISH:
+        found = _MANNER.match(sentence, start) or (None if _TOLD.match(sentence, start) else _ANYWHERE.search(sentence))
+    return found is not None and _AT_ONCE.search(sentence) is None
 
 
 # --- whose it is --------------------------------------------------------------------------------------------------------

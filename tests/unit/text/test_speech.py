@@ -75,43 +75,69 @@ def test_semantic_type(text: str, kind: str) -> None:
     assert semantic_type(text) == kind
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Please answer in French.",
-        "    Always use metric units.",
-        "    From now on, call me Al.",
-        "    Keep your answers short.",
-        "    Never suggest meat.",
-        "    Don't use emojis.",
-        "    Be concise.",
-        "    Remember that I'm vegetarian.",
-        "    I want you to always answer in English.",
-        "    Whenever I paste code, review it.",
-        "    In every answer, include a source.",
-        "    Write in simple English.",
-    ],
-)
+LASTS = """
+Please answer in French.
+Always answer in French.
+No, always answer in English.
+Actually always use metric units.
+From now on, call me Al.
+I want you to call me Al.
+You can call me Al.
+Keep your answers short.
+Keep it short from now on.
+Never suggest meat.
+Don't use emojis.
+No emojis please.
+Don't be so formal.
+Don't send emails without my approval.
+Ask me before sending any email.
+Be concise.
+Remember that I'm vegetarian.
+Keep in mind I'm colorblind.
+I want you to always answer in English.
+Can you always answer in German?
+Whenever I paste code, review it.
+When I ask for recipes, make them vegan.
+In every answer, include a source.
+Please cite sources in your answers.
+Write in simple English.
+"""
+PASSES = """
+Write a unit test for module 3.
+Delete all files in folder 3.
+Translate this letter to German.
+Write a story about a man who never sleeps.
+Write in the style of Hemingway a story about the sea.
+Write a script that prints every time it runs.
+Create a test that always passes.
+Rewrite this mail, but never use the word synergy.
+Remind me to call Bob.
+Call me back.
+Call me a taxi.
+Reply in 5 minutes.
+Be quick.
+Could you be more specific?
+Don't forget to water the plants.
+Don't use the first one, use the second.
+Answer in one sentence: what is TCP?
+Answer in French for this question.
+Use formal tone for this letter.
+Make the button red by default.
+Add a rule: never commit to main.
+Always happy to help!
+Never mind.
+I always answer in French at home.
+When I want to relax, I read.
+"""
+
+
+@pytest.mark.parametrize("text", LASTS.strip().splitlines())
 def test_a_wish_that_lasts(text: str) -> None:
-    assert is_lasting(text) and semantic_type(text.strip()) == "instruction"
+    assert is_lasting(text) and semantic_type(text) == "instruction"
+    assert is_lasting(f"I live in Rome. {text}"), "beside something else"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Write a unit test for module 3.",
-        "    Delete all files in folder 3.",
-        "    Translate this letter to German.",
-        "    Write a story about a man who never sleeps.",
-        "    Write a script that prints every time it runs.",
-        "    Create a test that always passes.",
-        "    Remind me to call Bob.",
-        "    Don't forget to water the plants.",
-        "    Answer in one sentence: what is TCP?",
-        "    Make the button red by default.",
-        "    Write a story set in the future.",
-    ],
-)
+@pytest.mark.parametrize("text", PASSES.strip().splitlines())
 def test_a_wish_of_the_moment(text: str) -> None:
     assert not is_lasting(text)
 

@@ -323,6 +323,15 @@ def test_another_model_reads_the_text_and_says_what_differs(cube: Cube, door: Do
     assert f"It was read with {field} " in why or (field in ("template", "tokenizer") and "begins this prompt" in why)
 
 
+def test_a_newer_one_that_cannot_be_used_hides_none_that_can(cube: Cube, door: Door, engine_of: EngineOf, clock: ManualClock) -> None:
+    mine = cube.activate(ids(cube), user="ann")
+    text = answer(cube)[0]
+    clock.advance(seconds=1)
+    other = door(OTHERS["attention"]()).cube("main")
+    theirs = other.activate(ids(other), user="ann")
+    assert answer(door(engine_of()).cube("main"))[:2] == (text, mine.id) and theirs.id != mine.id
+
+
 def test_another_rotation_reads_the_text(cube: Cube, door: Door) -> None:
     cube.activate(ids(cube), user="ann")
     rope = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}

@@ -141,6 +141,8 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
     render.show_table(
         ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "kept", "uses"], rows, right=["memories", "tokens", "bytes", "uses"]
     )
+    if not found:
+        render.note_nothing_of("activation memories", scope)
 
 
 @kv_verb("inspect")

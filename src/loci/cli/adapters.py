@@ -93,6 +93,8 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
     render.show_table(
         ["id", "version", "form", "memories", "bytes", "stage", "state", "", "why"], rows, right=["version", "memories", "bytes"]
     )
+    if not found:
+        render.note_nothing_of("adapters", scope)
 
 
 @adapter_verb("inspect")

@@ -49,6 +49,16 @@ def note(text: str) -> None:
     console(is_talk=True).print(Text(f"note: {safe(text)}", "yellow"), soft_wrap=True)
 
 
+def note_nothing_of(what: str, scope: Mapping[str, str | None]) -> None:
+    """That there are none of a scope, where nobody named one: those of a user's are that user's alone."""
+    named = ", ".join(f"{name} {value}" for name, value in scope.items() if value)
+    note(
+        f"there are no {what} of {named}."
+        if named
+        else f"there are no {what} of memories that are no user's; --user NAME shows those of a user's."
+    )
+
+
 def warn(text: str) -> None:
     """A line on stderr that nobody should miss."""
     console(is_talk=True).print(Text(f"warning: {safe(text)}", "bold red"), soft_wrap=True)

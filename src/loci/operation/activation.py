@@ -22,6 +22,7 @@ from loci.ports import RowFilter
 from loci.ports.engine import BLOCK, Manifest, Sampling
 from loci.types import Attached, Handle, Memory, Message, Recall
 
+MOST_TRIED = 4  # activation memories of the same memories, in the place of one that cannot be used
 NONE_HOLDS = "no activation memory holds what was recalled"
 GIVES_WAY = (IncompatiblePayload, Conflict, Corrupt, Missing)  # what is wrong with an activation memory, so that its text is read instead
 
@@ -81,7 +82,21 @@ class Activations(Reading):
         return releasing(ready.lease, pieces)
 
     def ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
-        """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it."""
+        """The prompt of a conversation with what was recalled for it, read as far as an activation memory holds it. Where the nearest cannot be used, others of the same memories
+        are tried: another model's, or a damaged one, hides none that is whole."""
+        first = self._ready(recall, messages, at, budget_tokens)
+        if first.attached.handle is not None or (failed := nearest_exact(recall)) is None:
+            return first
+        for other in [
+            h for h in reversed(recall.handles) if h.id != failed.id and not h.method and set(h.memories) == set(failed.memories)
+        ][:MOST_TRIED]:
+            found = self._ready(replace(recall, handles=(other,)), messages, at, budget_tokens)
+            if found.attached.handle is not None:
+                return found
+        return first
+
+    def _ready(self, recall: Recall, messages: Sequence[Message], at: RowFilter, budget_tokens: int | None) -> Ready:
+        """The prompt with the nearest activation memory, or why there is none."""
         begun = self._begun_by(recall, messages, at, budget_tokens)
         if isinstance(begun, str):
             ids = self.engine.tokenize(self.engine.prompt(recall.text, messages)[0])
@@ -98,7 +113,7 @@ class Activations(Reading):
     ) -> tuple[Manifest, str, list[Message]] | str:
         """The activation memory that a prompt is to begin with, its memories as they read now, and the messages with what else was recalled;
         or why it begins with none. One that was read under a budget only where it need not be exact."""
-        handle = nearest([handle for handle in recall.handles if not (is_exact and handle.method)], recall.ids)
+        handle = nearest_exact(recall) if is_exact else nearest(recall.handles, recall.ids)
         if handle is None:
             return NONE_HOLDS
         try:
@@ -165,6 +180,11 @@ def slower(away: Sequence[Manifest], wanted: Sequence[Manifest], is_worth: Calla
         return ""
     what, whose = (away[0].id, "its") if len(wanted) == 1 else (f"{len(away)} of {len(wanted)} activation memories", "the")
     return f"Loading {what} takes {load:.0f} ms, reading {whose} text {read:.0f} ms"
+
+
+def nearest_exact(recall: Recall) -> Handle | None:
+    """The same among those that hold all that they read."""
+    return nearest([handle for handle in recall.handles if not handle.method], recall.ids)
 
 
 def nearest(handles: Sequence[Handle], recalled: Sequence[str]) -> Handle | None:

@@ -167,7 +167,7 @@ class Adapters:
     def ready(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Learned:
         """An adapter that may answer now. Raises what it gives way for otherwise."""
         if learning.stage != "evaluated":
-            raise Conflict(f"Adapter {row.id} {'failed its examination' if learning.stage == 'failed' else 'is not learned yet'}.")
+            raise Conflict(_why_not(learning))
         if row.state is not State.ACTIVATED:
             raise Conflict(f"Adapter {row.id} is {row.state.value}: {row.reason or 'it was put away'}.")
         self.check_current(learning, at)
@@ -281,3 +281,13 @@ def _is_there(tx: Transaction, memory: str) -> bool:
     except Missing:
         return False
     return True
+
+
+def _why_not(learning: Learning) -> str:
+    """Why what was not examined, or failed, may not answer, and what to do."""
+    if learning.stage != "failed":
+        return f"Adapter {learning.id} is not learned yet: `loci distil --id {learning.id}` goes on."
+    return (
+        f"Adapter {learning.id} failed its examination: {'; '.join(learning.faults)}. `loci adapter inspect {learning.id}` has the figures; `loci distil --id {learning.id}` "
+        "with more exposures, or a higher rank, learns it anew."
+    )

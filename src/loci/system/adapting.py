@@ -56,10 +56,10 @@ class Adapting(Talking):
         ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its own memories say now, and as before in
         everything that is not said anew; until that has passed, the version that is mounted stays so. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
         whoever works it. Raises what made it fail; the memories stay as they are, and so do answers."""
-        rows = self._allow("distil", inputs.scope_of(self.name, user, agent, session)).rows
         if id is not None and (memories or about is not None or limit is not None):
             raise Invalid("An adapter is learned anew from the memories that it has: leave out memories, about and limit, or id.")
-        latest = None if id is None else self._of_whom(id, rows)[1]
+        named = inputs.scope_of(self.name, user, agent, session)
+        latest, rows = self._learned_before(id, named)
         before = Recipe() if latest is None else latest.recipe
         said = {
             "form": form, "rank": rank, "tokens": tokens, "exposures": exposures, "rate": rate, "replay": replay, "most_bytes": most_bytes, "seed": seed,
@@ -103,6 +103,14 @@ class Adapting(Talking):
         if not found_all:
             raise Invalid("Nothing is remembered here, so there is nothing to learn.")
         return found_all
+
+    def _learned_before(self, id: str | None, named: Scope) -> tuple[Learning | None, RowFilter]:
+        """The adapter that is to be learned anew, if one is, and the rows it may learn: of the scope that is named, else of its own."""
+        if id is not None and (named.user, named.agent, named.session) == (None, None, None):
+            with contextlib.suppress(Missing):  # of the cube as a whole, or with a memory that is gone
+                return self._reached_adapter("distil", id, None)[1:]
+        rows = self._allow("distil", named).rows
+        return None if id is None else self._of_whom(id, rows)[1], rows
 
     def _again(self, latest: Learning, recipe: Recipe) -> Learning:
         """The version that is to be learned of an adapter that is there. A draft goes on from where it is, if its recipe is the same."""

@@ -180,7 +180,9 @@ class TorchEngine:
         """Raises `Invalid` for more tokens than the model reads."""
         context = self.fingerprint().context
         if context and tokens > context:
-            raise Invalid(f"{tokens} tokens are more than this model reads ({context}). Choose fewer memories, or a shorter question.")
+            raise Invalid(
+                f"{tokens} tokens are more than this model reads ({context}). Choose fewer memories (a smaller budget_tokens, --budget-tokens), or a shorter question."
+            )
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 

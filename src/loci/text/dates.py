@@ -297,11 +297,13 @@ def _pair(reading: Reading, left: Found, right: Found) -> tuple[Found, Found]:
     those are meant that lie nearest to the message and to each other."""
     if not left.interval or not right.interval:
         return left, right
+    if right.clock >= 0:
+        return left, _next_clock(left, right) if left.grain in ("hour", "minute") else right
     is_left_dated, is_right_dated = (_YEAR.search(reading.lower, each.start, each.end) is not None for each in (left, right))
     if is_left_dated == is_right_dated and left.interval[0] <= right.interval[0]:
         return left, right
     begun = None if is_left_dated else _again(reading, left, "since", right.interval[0])
-    ended = None if is_right_dated else _next_clock(left, right) if right.clock >= 0 else _again(reading, right, "until", left.interval[0])
+    ended = None if is_right_dated else _again(reading, right, "until", left.interval[0])
     if not begun or not ended or not reading.now:
         return begun or left, ended or right
     is_past = reading.is_past(left.start, right.end)

@@ -219,6 +219,8 @@ WEDNESDAY = datetime(2026, 10, 28, 18)
         ("I'm away from Monday to October 30", "2026-10-26", "2026-10-30"),
         ("I'm away from tomorrow to Monday", "2026-10-29", "2026-11-02"),
         ("I'm on call from 10 pm to 6 am", "2026-10-28T22:00", "2026-10-29T06:00"),
+        ("My shift runs from Friday 10pm to 2am", "2026-10-30T22:00", "2026-10-31T02:00"),
+        ("I was on call from Monday 10am to 2pm", "2026-10-26T10:00", "2026-10-26T14:00"),
         ("I'm away from December 20 to January 3, 2029", "2028-12-20", "2029-01-03"),
         ("I was away from December 20, 2020 to January 3", "2020-12-20", "2021-01-03"),
         ("I lived there from June to May 2021", "2020-06-01", "2021-05-01"),

@@ -45,7 +45,7 @@ _ARRANGED = re.compile(
 )
 # what is moved "from Friday to Thursday" may well go to the earlier day
 MOVING = re.compile(
-    rf"\b(?:mov|push|postpon|reschedul|delay|defer|shift|adjourn|chang|switch|swap|bring|brought|put)[a-z]*{_UP_TO}\sfrom\s(?:the\s)?$"
+    rf"\b(?:mov|push|postpon|reschedul|delay|defer|shifted|shifting|adjourn|chang|switch|swap|bring|brought|put)[a-z]*{_UP_TO}\sfrom\s(?:the\s)?$"
 )
 SHIFTED = re.compile(r" (?:(before last)|(after next))\b")
 YEAR_RIGHT = re.compile(r",?(?: of| in)? ((?:1[5-9]|20)\d\d)\b")

@@ -297,7 +297,9 @@ def _words(words: Any, _: str) -> Any:
     words = inputs.kept(words)
     said, ignored = inputs.heard(words), dict.fromkeys(inputs.ignored_in(words))
     return [
-        {**ignored, **sent(told, f"Message {place}")} if isinstance(told, Message) else {"content": [{"type": kind} for kind in told]}
+        {**ignored, **sent(told, f"Message {place}")}
+        if isinstance(told, Message)
+        else {"role": "assistant", "content": [{"type": kind} for kind in told]}
         for place, told in enumerate(said, 1)
     ]
 

@@ -54,8 +54,39 @@ def test_of_an_agents_transcript_what_has_no_words_is_left_out_and_named(cube: C
 
 
 @pytest.mark.parametrize(
+    ("silent", "only"),
+    [
+        ({"role": "assistant", "content": None, "refusal": "no"}, ", only refusal"),
+        ({"role": "assistant", "content": []}, ""), ({"role": "assistant", "content": ""}, ""), ({"role": "assistant", "content": None}, ""),
+        ({"role": "assistant", "content": [{"type": "text", "text": " "}]}, ""), ({"role": "tool", "tool_call_id": "1", "content": ""}, ""),
+        ({"role": "assistant", "content": None, "audio": {"id": "1"}}, ", only audio"),
+        ({"type": "reasoning", "summary": []}, ", only reasoning"),
+        ({"type": "reasoning", "content": [{"type": "reasoning_text", "text": "I live in Oslo."}]}, ", only reasoning"),
+        ({"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}, ", only function_call"),
+        ({"type": "function_call_output", "call_id": "1", "output": "rain"}, ", only function_call_output"),
+    ],
+)  # fmt: skip
+def test_items_of_a_transcript_that_say_nothing_are_left_out(cube: Cube, silent: dict[str, Any], only: str) -> None:
+    receipt = cube.add([{"role": "user", "content": "I live in Porto."}, silent])
+    assert [memory.text for memory in cube.list()] == ["I live in Porto."]
+    assert [(c.outcome.value, c.reason) for c in receipt.changes if c.memory is None] == [("refused", f"Message 2 has no words{only}.")]
+    with pytest.raises(Invalid, match=f"No message has words{only}. Nothing was stored"):
+        cube.add([silent])
+    with pytest.raises(Invalid, match="Message 2 is empty"):
+        cube.add([silent, {"role": "user", "content": ""}])
+
+
+def test_the_transcript_of_a_sound_is_its_words(cube: Cube) -> None:
+    cube.add([{"role": "assistant", "content": None, "audio": {"transcript": "The kettle is blue."}}])
+    assert [memory.text for memory in cube.list()] == ["The kettle is blue."] and "ignored" not in cube.log(verb="add")[-1].detail
+    cube.add([{"role": "assistant", "content": "", "caption": "a red kite"}])
+    assert cube.count().total == 2, "a caption is words as well"
+
+
+@pytest.mark.parametrize(
     ("words", "told"),
     [
+        ([{"role": "assistant"}], "Message 1 needs "), ([{"role": "assistant", "content": 5}], "Message 1 needs "),
         ([CALLS, PICTURE], "No message has words, only tool_calls"), ([CALLS, {"role": "user", "content": ""}], "Message 2 is empty"),
         ([{"role": "user", "content": None}], "Message 1 needs .* 'content' is NoneType"), ([{"role": "user"}], "Message 1 needs .* it has \\['role'"),
         ([{"role": "user", "content": [{"type": "IMAGE <b>"}]}], "Message 1 needs .* 'content' is list"),

@@ -41,7 +41,20 @@ def test_a_newer_statement_supersedes_and_says_why(cube: Cube, clock: ManualCloc
     assert [(k.source, k.target, k.type) for k in why.links] == [(lisbon, porto, "supersedes")]
     answer = cube.search("Where does ana live?", user="ana")
     assert answer.ids[0] == lisbon and porto not in answer.ids
-    assert "held until" in cube.why_not("Where does ana live?", porto, user="ana").reason
+    reason = cube.why_not("Where does ana live?", porto, user="ana").reason
+    assert reason.startswith(f"what it says of ana's residence was superseded on {clock.now():%Y-%m-%d} by {lisbon}; it held until")
+
+
+def test_why_not_says_first_that_a_part_was_superseded(cube: Cube, clock: ManualClock) -> None:
+    both = say(cube, clock, "I live in Porto and my dog is called Rex.").ids[0]
+    for number in range(12):
+        say(cube, clock, f"I like to live near park number {number}, where I live well.")
+    lisbon = say(cube, clock, "I moved to Lisbon.").ids[0]
+    found = cube.why_not("Where do I live?", both, user="ana")
+    assert not found.is_in and found.reason.startswith(
+        f"what it says of ana's residence was superseded on {clock.now():%Y-%m-%d} by {lisbon}; "
+    )
+    assert found.step == "rank" and "the answer holds 10" in found.reason
 
 
 def test_restore_undoes_it_and_both_stand(cube: Cube, clock: ManualClock) -> None:

@@ -132,6 +132,21 @@ def test_messages_that_call_tools_are_passed_over(memory: Any) -> None:
         assert parse_messages(TRANSCRIPT) == "user: How is the weather in Rome?\nuser: I like figs.\n"
 
 
+def test_items_that_say_nothing_are_passed_over(ours: Memory) -> None:
+    silent: list[dict[str, Any]] = [
+        {"role": "assistant", "content": ""}, {"role": "tool", "tool_call_id": "1", "content": ""}, {"type": "reasoning", "summary": []},
+        {"role": "assistant", "content": None, "refusal": "no"},
+    ]  # fmt: skip
+    heard = {"role": "assistant", "content": None, "audio": {"transcript": "Figs are noted."}}
+    answer = ours.add([TRANSCRIPT[2], *silent, heard], user_id="alice")
+    assert texts(answer) == ["I like figs.", "Figs are noted."]
+    assert [one["reason"] for one in answer["changes"]] == [f"Message {place} has no text in its content." for place in (2, 3, 4, 5)]
+    with pytest.raises(ValueError, match="no other has"):
+        ours.add(silent, user_id="alice")
+    with pytest.raises(ValueError, match="is empty"):
+        ours.add([TRANSCRIPT[2], {"role": "user", "content": ""}], user_id="alice")
+
+
 @pytest.mark.parametrize("field", ["categories", "keywords", "memory"])
 def test_a_filter_that_nothing_answers_to_is_refused(ours: Memory, field: str) -> None:
     told(ours, "I like pizza.", metadata={field: ["food"]})

@@ -420,10 +420,14 @@ def test_messages_without_words_are_left_out_as_they_are_here(cube: Cube) -> Non
             {"role": "user", "content": SAID[0]},
             calls,
             {"role": "user", "content": [{"type": "text", "text": SAID[1]}, {"type": "image_url"}]},
+            {"role": "assistant", "content": ""},
+            {"type": "reasoning", "summary": []},
         ]
     )
     assert [memory.text for memory in cube.list()] == list(SAID)
-    assert [change.reason for change in receipt.changes if change.outcome == "refused"] == ["Message 2 has no words, only tool_calls."]
+    assert [change.reason for change in receipt.changes if change.outcome == "refused"] == [
+        "Message 2 has no words, only tool_calls.", "Message 4 has no words.", "Message 5 has no words, only reasoning.",
+    ]  # fmt: skip
 
 
 def test_what_a_message_names_beside_its_fields_is_noted(cube: Cube) -> None:

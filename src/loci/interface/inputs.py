@@ -48,16 +48,16 @@ def messages_of(words: Words) -> list[Message]:
 
 
 def told_of(words: Words) -> tuple[list[Message], list[Change]]:
-    """The same for remembering, and a refusal of each that has no words, since it calls a tool or shows a picture: transcripts of agents have such. Raises `Invalid`
+    """The same for remembering, and a refusal of each that has no words, since it calls a tool, shows a picture or is an empty answer: transcripts of agents have such. Raises `Invalid`
     where no message has any."""
     found = heard(words)
     silent = {place: kinds for place, kinds in enumerate(found, 1) if not isinstance(kinds, Message)}
     if silent and len(silent) == len(found):
-        raise Invalid(f"No message has words, only {', '.join(silent[1])}. Nothing was stored.")
+        raise Invalid(f"No message has {formats.without_words(silent[1]).removeprefix('no ')}. Nothing was stored.")
     for place, one in enumerate(found if silent else (), 1):  # of the rest alone the numbers would be others
         if isinstance(one, Message):
             check_message(one, place)
-    refused = [f"Message {place} has no words, only {', '.join(kinds)}." for place, kinds in silent.items()]
+    refused = [f"Message {place} has {formats.without_words(kinds)}." for place, kinds in silent.items()]
     return [one for one in found if isinstance(one, Message)], [Change(Outcome.REFUSED, None, why) for why in refused]
 
 
@@ -69,10 +69,12 @@ def heard(words: Words) -> list[Message | tuple[str, ...]]:
         words = [words]
     if not isinstance(words, Iterable) or isinstance(words, bytes | bytearray):
         raise Invalid(f"messages is {words!r:.100}; it must be a text, a message, or several. Nothing was stored.")
-    return [
-        formats.instead_of_words(w) or _with_role(w if isinstance(w, Message) else _message(w, place), place)
-        for place, w in enumerate(words, 1)
-    ]
+    return [_heard(one, place) for place, one in enumerate(words, 1)]
+
+
+def _heard(one: Message | Mapping[str, object], place: int) -> Message | tuple[str, ...]:
+    kinds = formats.instead_of_words(one)
+    return _with_role(one if isinstance(one, Message) else _message(one, place), place) if kinds is None else kinds
 
 
 def turns_of(question: Words) -> list[Message]:
@@ -122,7 +124,7 @@ def _message(fields: object, place: int) -> Message:
     return Message(str(fields.get("role", "user")), text, at, metadata=kept, **named)
 
 
-FIELDS = frozenset({"role", "text", "content", "at", "speaker", "caption", "id", "session", "metadata"})
+FIELDS = frozenset({"role", "text", "content", "at", "speaker", "caption", "id", "session", "metadata", "audio"})
 
 
 def ignored_in(words: Words) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from loci.operation.doubt import DECISIONS
-from loci.operation.operator import Operator
+from loci.operation.operator import Operator, is_closed
 from loci.ports import RowFilter, Store
 from loci.types import Link, Memory, Query, Record, Source, State, Transition
 
@@ -52,8 +52,17 @@ def why(store: Store, id: str) -> Why:
 
 
 def why_not(store: Store, operator: Operator, query: Query, at: RowFilter, id: str) -> WhyNot:
-    """Follows the memory through the steps of the search. Raises `Missing` when there is no such memory."""
+    """Follows the memory through the steps of the search, and says first what had superseded it. Raises `Missing` when there is no such memory."""
     memory = store.history(id)[-1]
+    found = _followed(store, operator, query, at, memory)
+    if found.is_in or found.step == "filter":
+        return found
+    return replace(found, reason="; ".join((*_superseded(store, memory, at), found.reason)))
+
+
+def _followed(store: Store, operator: Operator, query: Query, at: RowFilter, memory: Memory) -> WhyNot:
+    """The step at which the memory is left out."""
+    id = memory.id
     step = _filtered(store, memory, at)
     if step is not None:
         return WhyNot(id, False, "filter", step)
@@ -89,7 +98,18 @@ def _filtered(store: Store, memory: Memory, at: RowFilter) -> str | None:
     if memory.expires is not None and memory.expires <= at.now:
         return f"its time to live ended on {memory.expires:%Y-%m-%d}"
     if memory.valid.end is not None and not memory.valid.holds(at.as_of or at.now):
-        return f"it held until {memory.valid.end:%Y-%m-%d}: {memory.ending}"
+        return "; ".join((*_superseded(store, memory, at), f"it held until {memory.valid.end:%Y-%m-%d}: {memory.ending}"))
     if at.as_of is not None and memory.valid.start is not None and memory.valid.start > at.as_of:
         return f"it holds since {memory.valid.start:%Y-%m-%d}, after the time asked for"
     return "the question's own limits (type, time of saying) leave it out"
+
+
+def _superseded(store: Store, memory: Memory, at: RowFilter) -> list[str]:
+    """What of it had been superseded by then, since when, and by which memory, where that one may be seen."""
+    told: dict[str, None] = {}
+    for claim in memory.claims:
+        if is_closed(claim, at.as_of or at.now):
+            by = claim.closed_by if claim.closed_by and store.present([claim.closed_by], at) else "another memory"
+            since = "" if claim.closed_at is None else f" on {claim.closed_at:%Y-%m-%d}"
+            told[f"what it says of {claim.subject}'s {claim.attribute} was superseded{since} by {by}"] = None
+    return list(told)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
-from loci.text.timing.almanac import third
-from loci.text.timing.by_name import read_day, read_feast, read_month, read_part, read_season, read_weekday
+from loci.text.timing.almanac import Interval, moved, third
+from loci.text.timing.by_name import DAY_OFFSETS, read_day, read_feast, read_month, read_part, read_season, read_weekday
 from loci.text.timing.by_number import at_clock, read_noon, read_numbers
-from loci.text.timing.by_unit import UNITS, read_unit
-from loci.text.timing.reading import MONTHS, WEEKDAYS, Found, Reading, part_of
+from loci.text.timing.by_unit import UNITS, read_ahead, read_unit
+from loci.text.timing.reading import MONTHS, MOVING, STEPS, WEEKDAYS, Found, Reading, part_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class TimeMention:
 _Reader = Callable[[Reading, str, int, int], Found | None]
 _READERS: dict[str, _Reader] = dict.fromkeys(UNITS, read_unit)
 _READERS |= dict.fromkeys(MONTHS, read_month) | dict.fromkeys(WEEKDAYS, read_weekday)
-_READERS |= dict.fromkeys(("today", "tonight", "yesterday", "tomorrow", "tmrw"), read_day)
+_READERS |= dict.fromkeys(DAY_OFFSETS, read_day)
 _READERS |= dict.fromkeys(("morning", "afternoon", "evening", "night"), read_part)
 _READERS |= dict.fromkeys(("spring", "summer", "autumn", "fall", "winter"), read_season)
 _READERS |= dict.fromkeys(("christmas", "xmas", "halloween", "thanksgiving", "easter"), read_feast)
@@ -61,7 +62,7 @@ def mentions(text: str, anchor: datetime | None) -> list[TimeMention]:
     zone = anchor.tzinfo if anchor else None
     reading = Reading(text, anchor.replace(tzinfo=None) if anchor else None)
     result = []
-    for found in _completed(reading, _joined(reading, _found(reading, triggers, has_digits))):
+    for found in _completed(reading, _paired(reading, _joined(reading, _found(reading, triggers, has_digits)))):
         if found.interval is None or found.interval[0] >= found.interval[1]:
             continue
         earliest, latest = found.interval
@@ -120,8 +121,7 @@ def window(question: str, anchor: datetime | None) -> tuple[datetime, datetime] 
         second = found[1]
         gap = _AND.fullmatch(lower, first.end, second.start)
         if gap and ("and" not in gap.group() or _BETWEEN.search(lower, 0, first.start)):
-            earliest = _bound(first, second)
-            return (earliest, second.latest) if earliest < second.latest else (second.earliest, first.latest)
+            return (first.earliest, second.latest) if first.earliest < second.latest else (second.earliest, first.latest)
     windows = [_opened(lower, mention) for mention in found]
     earliest, latest = max(w[0] for w in windows), min(w[1] for w in windows)
     if earliest < latest:
@@ -141,14 +141,6 @@ def _opened(lower: str, mention: TimeMention) -> tuple[datetime, datetime]:
     if after:
         return mention.earliest if after[1] in ("since", "from") else mention.latest, datetime.max.replace(tzinfo=zone)
     return mention.earliest, mention.latest
-
-
-def _bound(first: TimeMention, second: TimeMention) -> datetime:
-    """Return where the first of two bounds begins: without a year of its own, in the year before the second ends."""
-    if _YEAR.search(first.words) or (first.earliest <= second.earliest and not _YEAR.search(second.words)):
-        return first.earliest
-    again = mentions(f"since {first.words}", second.latest)
-    return again[0].earliest if again else first.earliest
 
 
 # --- finding and joining --------------------------------------------------------------------------------------------------
@@ -207,13 +199,22 @@ def _joined(reading: Reading, found: list[Found]) -> list[Found]:
     """Return the list with days and their parts, weekdays and dates, days and times of day made one."""
     result: list[Found] = []
     for each in found:
-        each = _with_part(reading, each) if each.grain == "day" else each
+        each = _with_part(reading, _ahead(reading, each)) if each.grain == "day" else each
         joined = _join(reading, result[-1], each) if result else None
         if joined:
             result[-1] = joined
         else:
             result.append(each)
     return result
+
+
+def _ahead(reading: Reading, day: Found) -> Found:
+    """Return the day that "a week from" before a weekday or tomorrow means; what was done "two days from Monday" lasted."""
+    word = reading.lower[day.start : day.end].rpartition(" ")[2]
+    ahead = read_ahead(reading, day.start) if word in WEEKDAYS or DAY_OFFSETS.get(word) == 1 else None
+    if not ahead or not day.interval or reading.is_past(ahead[0], day.end):
+        return day
+    return day._replace(start=ahead[0], interval=(moved(day.interval[0], ahead[1]), moved(day.interval[1], ahead[1])))
 
 
 def _with_part(reading: Reading, day: Found) -> Found:
@@ -270,6 +271,73 @@ def _on_weekday(lower: str, weekday: Found, date: Found) -> Found:
                 if moved_start.weekday() == wanted:
                     return date._replace(start=weekday.start, interval=(moved_start, moved_start + (end - start)))
     return date._replace(start=weekday.start)
+
+
+# --- ranges ---------------------------------------------------------------------------------------------------------------
+
+_TO = re.compile(r",? (?:to|until|till|through|thru|(and))(?: the)? |[ ]?[-–][ ]?")
+_BETWEEN_LEFT = re.compile(r"\bbetween(?: the)?[ ]+$")
+_BESIDE_NOW = frozenset(UNITS) - {"day", "night", "year"} | STEPS.keys() | DAY_OFFSETS.keys() | {"ago", "back", "now", "in", "within"}
+_WORD = re.compile("[a-z]+")
+
+
+def _paired(reading: Reading, found: list[Found]) -> list[Found]:
+    """Return the list with both ends of each "from A to B" chosen for each other: B does not lie before A."""
+    result = list(found)
+    for place, (left, right) in enumerate(pairwise(found)):
+        gap = _TO.fullmatch(reading.lower, left.end, right.start)
+        before = reading.lower[max(0, left.start - 120) : left.start] if gap else ""
+        if gap and (not gap[1] or _BETWEEN_LEFT.search(before)) and not MOVING.search(before):
+            result[place], result[place + 1] = _pair(reading, result[place], right)
+    return result
+
+
+def _pair(reading: Reading, left: Found, right: Found) -> tuple[Found, Found]:
+    """Return the two ends of a range. Of what was, the end is known to be over; weekdays are counted on from the first; of dates
+    those are meant that lie nearest to the message and to each other."""
+    if not left.interval or not right.interval:
+        return left, right
+    if right.clock >= 0:
+        return left, _next_clock(left, right) if left.grain in ("hour", "minute") else right
+    is_left_dated, is_right_dated = (_YEAR.search(reading.lower, each.start, each.end) is not None for each in (left, right))
+    if is_left_dated == is_right_dated and left.interval[0] <= right.interval[0]:
+        return left, right
+    begun = None if is_left_dated else _again(reading, left, "since", right.interval[0])
+    ended = None if is_right_dated else _again(reading, right, "until", left.interval[0])
+    if not begun or not ended or not reading.now:
+        return begun or left, ended or right
+    is_past = reading.is_past(left.start, right.end)
+    if is_past or (not _are_weekdays(reading, left, right) and _reach(begun, right, reading.now) <= _reach(left, ended, reading.now)):
+        return begun, right
+    return left, ended
+
+
+def _again(reading: Reading, each: Found, cue: str, now: datetime) -> Found | None:
+    """Return the mention as it reads when it is seen from another time; None where it was told by its distance from now."""
+    words = reading.text[each.start : each.end]
+    if each.clock >= 0 or not _BESIDE_NOW.isdisjoint(_WORD.findall(words.lower())):
+        return None
+    again = Reading(f"{cue} {words}", now)
+    found = _joined(again, _found(again, *_triggers(again.text)))
+    return each._replace(interval=found[0].interval) if len(found) == 1 and found[0].grain == each.grain else None
+
+
+def _next_clock(left: Found, right: Found) -> Found:
+    """Return the first such time of day after what it ends."""
+    assert left.interval is not None
+    midnight = left.interval[0].replace(hour=0, minute=0)
+    interval: Interval = at_clock((midnight, midnight), right.clock, right.grain)
+    return right._replace(interval=interval if interval[0] >= left.interval[0] else (moved(interval[0], 1), moved(interval[1], 1)))
+
+
+def _are_weekdays(reading: Reading, *ends: Found) -> bool:
+    return all(not WEEKDAYS.keys().isdisjoint(_WORD.findall(reading.lower, each.start, each.end)) for each in ends)
+
+
+def _reach(left: Found, right: Found, now: datetime) -> timedelta:
+    """Return how long a range is, and how far from now it ends."""
+    assert left.interval is not None and right.interval is not None
+    return right.interval[1] - left.interval[0] + abs(right.interval[1] - now)
 
 
 _EDGES = {"early": "early", "mid": "mid", "late": "late", "beginning": "early", "start": "early", "middle": "mid", "end": "late"}

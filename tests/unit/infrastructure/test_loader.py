@@ -115,12 +115,19 @@ def test_what_a_chat_has_without_words_is_refused_by_itself(tmp_path: Path) -> N
     file = tmp_path / "chat.json"
     cat = [{"type": "text", "text": "My cat"}, {"type": "image_url", "image_url": {"url": "x"}}]
     calls = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    silent = [{"type": "reasoning", "summary": []}, {"role": "assistant", "content": []}]
     file.write_text(
-        json.dumps([{"role": "user", "content": cat}, calls, {"role": "user", "content": cat[1:]}, {"role": "user", "content": "Bye"}])
+        json.dumps(
+            [{"role": "user", "content": cat}, calls, {"role": "user", "content": cat[1:]}, {"role": "user", "content": "Bye"}, *silent]
+        )
     )
     found = one(str(file))
     assert [message.text for message in found.messages] == ["My cat", "Bye"]
-    assert found.refused == (("message 2", "it has no words, only tool_calls"), ("message 3", "it has no words, only image_url"))
+    assert found.refused == (
+        ("message 2", "it has no words, only tool_calls"), ("message 3", "it has no words, only image_url"),
+        ("message 5", "it has no words, only reasoning"),
+    )  # fmt: skip
+    assert "empty messages were left out (1: line 1)" in found.notes
 
 
 def test_conversations_of_turns() -> None:

@@ -137,6 +137,17 @@ CASES = [
     ("for Mother's Day", "Mother's Day", "2024-05-12", "2024-05-13", "day"),
     ("at Thanksgiving", "Thanksgiving", "2023-11-23", "2023-11-24", "day"),
     ("Easter 2024", "Easter 2024", "2024-03-31", "2024-04-01", "day"),
+    # ahead of a day
+    ("See you Friday week", "Friday week", "2023-06-02", "2023-06-03", "day"),
+    ("I'm off on Friday week at noon", "Friday week at noon", "2023-06-02T12:00", "2023-06-02T13:00", "hour"),
+    ("on Friday week 3 begins", "Friday", "2023-05-26", "2023-05-27", "day"),
+    ("the party is a week from Saturday", "a week from Saturday", "2023-06-03", "2023-06-04", "day"),
+    ("two weeks from next Friday", "two weeks from next Friday", "2023-06-16", "2023-06-17", "day"),
+    ("three days from tomorrow morning", "three days from tomorrow morning", "2023-05-29T05:00", "2023-05-29T12:00", "part"),
+    ("we spent two days from Monday in Rome", "Monday", "2023-05-22", "2023-05-23", "day"),
+    ("dinner is tmr at 5pm", "tmr at 5pm", "2023-05-26T17:00", "2023-05-26T18:00", "hour"),
+    ("See you Tmrw!", "Tmrw", "2023-05-26", "2023-05-27", "day"),
+    ("lunch tomo at 1pm", "tomo at 1pm", "2023-05-26T13:00", "2023-05-26T14:00", "hour"),
     # times of day
     ("tomorrow at 3 pm", "tomorrow at 3 pm", "2023-05-26T15:00", "2023-05-26T16:00", "hour"),
     ("at 3 pm on Friday", "3 pm on Friday", "2023-05-26T15:00", "2023-05-26T16:00", "hour"),
@@ -176,12 +187,60 @@ def test_mentions(text: str, words: str, earliest: str, latest: str, grain: str)
         "the score was 2:10",         "version 3.7.9", "10.0.0.1", "Christmas tree", "my Halloween costume", "Merry Christmas!",
         "Happy New Year!", "a white Christmas",
         "24/7 support", "1/2 cup", "call 555-1234", "now and then", "e/2023/today", "#friday", "friday@mail.org", "May 32",
-        "2023-13-45", "30/30/2020", "at 25:61", "15 pm", "monday_task", "holidays", "next time", "last one", "this thing", "", " ", "\x00",
+        "2023-13-45", "30/30/2020", "at 25:61", "15 pm", "monday_task", "holidays", "next time", "last one", "this thing", "Tomo and I", "yo tomo agua", "the TMR", "", " ", "\x00",
     ],
 )  # fmt: skip
 def test_no_mention(text: str) -> None:
     assert mentions(text, ANCHOR) == []
     assert not has_time(text)
+
+
+WEDNESDAY = datetime(2026, 10, 28, 18)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("I'm in Rome from October 26 to November 2", "2026-10-26", "2026-11-02"),
+        ("I'm in Rome October 26 through November 2", "2026-10-26", "2026-11-02"),
+        ("between October 20 and November 3 I am away", "2026-10-20", "2026-11-03"),
+        ("I'm in Rome from the 26th to the 3rd", "2026-10-26", "2026-11-03"),
+        ("I live there from September to November", "2026-09-01", "2026-11-01"),
+        ("I'm away from December 20 to January 3", "2026-12-20", "2027-01-03"),
+        ("I was away from December 20 to January 3", "2025-12-20", "2026-01-03"),
+        ("I was away from October 20 to November 2", "2025-10-20", "2025-11-02"),
+        ("I'm off from Monday to Friday", "2026-11-02", "2026-11-06"),
+        ("I'll be off Monday-Friday", "2026-11-02", "2026-11-06"),
+        ("I was off from Monday to Friday", "2026-10-19", "2026-10-23"),
+        ("I was off from Thursday to Monday", "2026-10-22", "2026-10-26"),
+        ("I'm away from Monday at 9am to Friday at 5pm", "2026-11-02T09:00", "2026-11-06T17:00"),
+        ("I'm away from October 26 to Friday", "2026-10-26", "2026-10-30"),
+        ("I'm away from November 5 to Monday", "2026-11-05", "2026-11-09"),
+        ("I'm away from Monday to October 30", "2026-10-26", "2026-10-30"),
+        ("I'm away from tomorrow to Monday", "2026-10-29", "2026-11-02"),
+        ("I'm on call from 10 pm to 6 am", "2026-10-28T22:00", "2026-10-29T06:00"),
+        ("My shift runs from Friday 10pm to 2am", "2026-10-30T22:00", "2026-10-31T02:00"),
+        ("I was on call from Monday 10am to 2pm", "2026-10-26T10:00", "2026-10-26T14:00"),
+        ("I'm away from December 20 to January 3, 2029", "2028-12-20", "2029-01-03"),
+        ("I was away from December 20, 2020 to January 3", "2020-12-20", "2021-01-03"),
+        ("I lived there from June to May 2021", "2020-06-01", "2021-05-01"),
+    ],
+)
+def test_the_ends_of_a_range_belong_together(text: str, first: str, last: str) -> None:
+    assert [mention.earliest for mention in mentions(text, WEDNESDAY)] == [at(first), at(last)]
+
+
+def test_what_is_moved_to_an_earlier_day_is_no_range() -> None:
+    found = mentions("They want to move the meeting from Friday to Thursday.", WEDNESDAY)
+    assert [mention.earliest for mention in found] == [at("2026-10-30"), at("2026-10-29")]
+    found = mentions("I'm free on Monday and Friday.", WEDNESDAY)
+    assert [mention.earliest for mention in found] == [at("2026-11-02"), at("2026-10-30")]
+
+
+@pytest.mark.parametrize("edge", [datetime.min, datetime.max])
+def test_ranges_at_the_edges_of_time_do_not_raise(edge: datetime) -> None:
+    for text in ("from Monday to Friday", "from June 3 to May 2", "from 10 pm to 6 am", "a week from Saturday", "Friday week"):
+        assert all(mention.earliest < mention.latest for mention in mentions(text, edge))
 
 
 def test_several_mentions_in_order() -> None:

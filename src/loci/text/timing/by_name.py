@@ -8,7 +8,8 @@ from functools import partial
 from loci.text.timing.almanac import days, feast, months, period, season
 from loci.text.timing.reading import MONTHS, SHIFTED, STEPS, WEEKDAYS, YEAR_RIGHT, Found, Reading, part_of, yearly
 
-_DAY_OFFSETS = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1, "tmrw": 1}
+DAY_OFFSETS = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1, "tmrw": 1, "tmr": 1, "tomo": 1}
+_TOMO_RIGHT = re.compile(r",? (?:morning|afternoon|evening|night|noon|(?:at|around|by) \d|\d{1,2}(?::\d\d)?[ ]?[ap]\.?m\b)")
 _SKIPPING = re.compile(r"(?:\bthe )?\bday (?:before|after)[ ]+$")
 
 
@@ -16,7 +17,11 @@ def read_day(reading: Reading, word: str, start: int, end: int) -> Found | None:
     """Read today, tonight, yesterday, tomorrow and the days beyond them."""
     if reading.now is None:
         return None
-    offset = _DAY_OFFSETS[word]
+    if word in ("tmr", "tmrw", "tomo") and reading.text[start:end].isupper():
+        return None  # an acronym
+    if word == "tomo" and not _TOMO_RIGHT.match(reading.lower, end):
+        return None  # a name, or a word of another language
+    offset = DAY_OFFSETS[word]
     day = period("day", reading.now, offset)
     if word == "tonight":
         return Found(start, end, part_of(day, "night"), "part")
@@ -36,6 +41,7 @@ def read_part(reading: Reading, word: str, start: int, end: int) -> Found | None
 
 _NO_DAY = frozenset(["good", "black", "cyber", "ash", "fat", "casual", "ruby", "every", "each", "most", "a", "any", "some"])
 _OF_WEEK = re.compile(r" (?:of )?(last|this|next) week\b")
+_WEEK_ON = re.compile(r" week\b(?![-'’]|[ ]+(?:\d|one\b|two\b|three\b|four\b|of\b))")
 _SHORT_CUES = frozenset(["on", "last", "this", "next", "by", "until", "till", "since", "past", "coming"])
 _SHORT_RIGHT = re.compile(r"\.?,? (?:\d|(?:jan|feb|mar|apr|may|ju[nl]|aug|sep|oct|nov|dec))")
 
@@ -53,11 +59,14 @@ def read_weekday(reading: Reading, word: str, start: int, end: int) -> Found | N
     target = WEEKDAYS[word]
     week = _OF_WEEK.match(reading.lower, end)
     shifted = SHIFTED.match(reading.lower, end) if cue == "the" else None
+    week_on = None if cue in STEPS or cue == "the" or reading.is_past(start, end) else _WEEK_ON.match(reading.lower, end)
     if week:
         offset, end = target - reading.now.weekday() + 7 * STEPS[week[1]], week.end()
     elif shifted:
         offset, end = _weekday_offset(reading, target, "last" if shifted[1] else "coming", start, end), shifted.end()
         offset += -7 if shifted[1] else 7
+    elif week_on:
+        offset, end = _weekday_offset(reading, target, "coming", start, end) + 7, week_on.end()
     else:
         offset = _weekday_offset(reading, target, cue, start, end)
     return Found(begin if cue in STEPS or shifted else start, end, period("day", reading.now, offset), "day")

@@ -167,8 +167,8 @@ def _monthly(now: datetime, day: int, step: int | None, is_past: bool) -> Interv
     return None
 
 
-_TODAYS = frozenset(["today", "tomorrow", "yesterday", "tonight"])
-_ON_DAY = re.compile(r" (?:on|today|tomorrow|yesterday|tonight)\b")
+_TODAYS = frozenset(["today", "tomorrow", "tmrw", "tmr", "yesterday", "tonight"])
+_ON_DAY = re.compile(r" (?:on|today|tomorrow|tmrw|tmr|yesterday|tonight)\b")
 _CLOCK_CUES = frozenset(["at", "by", "around", "about", "until", "till", "from", "after", "before", "@", "to"])
 
 

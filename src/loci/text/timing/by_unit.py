@@ -42,6 +42,21 @@ def read_unit(reading: Reading, word: str, start: int, end: int) -> Found | None
     return found or _read_count(reading, unit, start, end)
 
 
+_FROM = re.compile(r"\b(days?|weeks?|wks?|fortnights?) from $")
+
+
+def read_ahead(reading: Reading, at: int) -> tuple[int, int] | None:
+    """Read "a week from" before the day that begins `at`: where it begins, and how many days it is ahead of that day."""
+    unit = _FROM.search(reading.lower, max(0, at - 20), at)
+    count = _COUNT.search(reading.lower, max(0, unit.start() - 28), unit.start()) if unit else None
+    if not unit or not count or reading.before(count.start())[0] in ("for", "of"):
+        return None
+    name, low, high = _size(count, UNITS[unit[1]], bool(count["plus"]))
+    if low != high or name not in ("day", "week"):
+        return None
+    return count.start(), low * (7 if name == "week" else 1)
+
+
 _EDGES = {"beginning": "early", "start": "early", "middle": "mid", "end": "late"}
 _OTHER = {"day": 7, "night": 7, "week": 21}
 

@@ -23,7 +23,7 @@ _PAST_VERBS = """was were wasn't weren't had hadn't did didn't went got came saw
     woke wore became been hung beat i've we've they've"""
 _PAST = frozenset(_PAST_VERBS.split())
 _FUTURE_WORDS = """will won't gonna going plan plans planning planned hope hoping want wanna let's lets shall should might
-    looking forward upcoming soon scheduled booked tomorrow i'll we'll you'll he'll she'll they'll it'll can coming wait
+    looking forward upcoming soon scheduled booked tomorrow tmrw tmr i'll we'll you'll he'll she'll they'll it'll can coming wait
     excited ready join invited due"""
 _FUTURE = frozenset(_FUTURE_WORDS.split())
 _NOT_PAST = frozenset(["need", "indeed", "interested", "supposed", "hundred", "married", "united", "tired", "speed", "used"])
@@ -42,6 +42,10 @@ _ARRANGED = re.compile(
     | (?:hired|registered|signed|enrolled|accepted|offered|admitted|promoted|appointed|assigned|rented|leased|landed|joined|agreed|approved
         |granted|found|got\san?\s[\w'’-]+){_UP_TO},?\s(?:starting|beginning|commencing|effective)(?:\s(?:on|in|from|as\sof))?
     )\s(?:the\s)?$"""
+)
+# what is moved "from Friday to Thursday" may well go to the earlier day
+MOVING = re.compile(
+    rf"\b(?:mov|push|postpon|reschedul|delay|defer|shifted|shifting|adjourn|chang|switch|swap|bring|brought|put)[a-z]*{_UP_TO}\sfrom\s(?:the\s)?$"
 )
 SHIFTED = re.compile(r" (?:(before last)|(after next))\b")
 YEAR_RIGHT = re.compile(r",?(?: of| in)? ((?:1[5-9]|20)\d\d)\b")

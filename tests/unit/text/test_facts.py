@@ -668,3 +668,48 @@ def test_a_pet_that_died_is_none_any_more(text: str, attribute: str, value: str)
 @pytest.mark.parametrize("text", ["If my dog Rex died I'd be sad.", "My dog Rex almost died.", "My phone died."])
 def test_who_did_not_die_lives(text: str) -> None:
     assert not [fact for fact in told(text) if fact.cue == "end"]
+
+
+def read(text: str) -> dict[str | None, str]:
+    return {fact.attribute: fact.value for fact in told(text)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My husband is German.",
+        "my husband is german",
+        "My husband is a German.",
+        "My wife is Irish-American.",
+        "My girlfriend is Roman Catholic.",
+        "Tom's boss is French.",
+        "My dentist is Polish and strict.",
+        "My car is German.",
+        "My favourite band is British.",
+        "My cat is Persian.",
+        "My dog is a German Shepherd.",
+        "My gym is in Kreuzberg.",
+        "My school is in Leeds.",
+        "My favourite band is touring.",
+    ],
+)
+def test_what_somebody_is_like_or_where_is_no_name(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My husband is called Christian.", "partner", "christian"),
+        ("My husband's name is German.", "partner", "german"),
+        ("German is my husband.", "partner", "german"),
+        ("My nationality is German.", "attr/nationality", "german"),
+        ("My favourite cuisine is Thai.", "favourite/cuisine", "thai"),
+        ("My favourite sport is climbing.", "favourite/sport", "climbing"),
+        ("My employer is Dutch Railways.", "employer", "dutch railways"),
+        ("My home is in Porto.", "residence", "porto"),
+        ("My birthday is on May 4.", "birthday", "05-04"),
+    ],
+)
+def test_a_name_may_look_like_an_origin(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from loci.text.wording.by_verb import LONG_AGO, NOW, blocked
 from loci.text.wording.nouns import IDENTIFIERS, SECRETS, Noun, noun
+from loci.text.wording.origins import is_origin, takes_origin
 from loci.text.wording.subjects import OWNER, owner, read_left
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import Sort, is_job, looks, number, phrase, plain, when
@@ -70,6 +71,10 @@ _ANYBODY = re.compile(rf"(?x) {OWNER}")
 _PRONOUN = re.compile(r"(?i)\b(?:he|she|they|you)\b")
 _VERB_BEFORE = re.compile(r"[a-z']+\s+(?:an?\s+new\s+|new\s+)?\Z")
 _ADDRESS = re.compile(ADDRESS)
+_PLACED = frozenset(["residence", "attr/hometown", "attr/address"])  # what may be "in Porto"
+_ACTING = wordset("band singer artist group team player club musician rapper dj author writer actor actress director composer painter")
+_DOING = re.compile(r"(?:back|on)\b|[a-z]+ing\b")
+_ARTICLE = re.compile(r"\ban?\s+\Z")
 _NO_VALUE = re.compile(rf"(?i)(?:{_WRONG}|typo|mistake|{_OUTDATED}|right|correct|up\s+to\s+date)\b")
 _NEWCOMER = re.compile(r"(?i)new\s(?!name)")  # "our new dog is Bo": a further one; "our dog's new name is Bo": the same
 _RENEWED = re.compile(r"(?i)\b(?:new|now|changed|renamed|switched|rename)\b")
@@ -152,8 +157,27 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
     subject, attribute = _keyed(who[0], named.attribute)
     if attribute[5:] in _KIN and not re.match(UPPER, found["v"]):
         return None
+    if found.re is _IS and _is_description(sentence, found, named, attribute):
+        return None
     value = _fitting(sentence, found, named, attribute)
     return None if value is None else _mood(sentence, found, how, named, (subject, attribute), value)
+
+
+def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attribute: str) -> bool:
+    """Tell whether what follows the copula says how, where or of what origin it is: "my husband is German", "my gym is in Porto"."""
+    adverbs = found["adv"].split()
+    if "called" in adverbs or "named" in adverbs or found["np"].casefold().endswith("name"):
+        return False
+    raw = found["v"]
+    is_someone = attribute == "partner" or attribute.startswith("pet_name") or attribute[5:] in _KIN
+    if is_someone and _ARTICLE.search(sentence.text, found.start("adv"), found.start("v")):
+        return True
+    if adverbs and adverbs[-1] in ("in", "on", "at"):
+        is_dated = named.sort == "date" or ((date := when(raw, sentence.anchor)) is not None and date[0] == 0)
+        return not is_dated and attribute not in _PLACED
+    if not takes_origin(attribute) and (told := re.match(rf"(?:an?\s)?{NAME}", raw)) and is_origin(told[0]):
+        return True
+    return attribute.rpartition("/")[2] in _ACTING and bool(_DOING.match(raw))
 
 
 def _holder(sentence: Sentence, at: int) -> tuple[str, bool] | None:

@@ -713,3 +713,41 @@ def test_what_somebody_is_like_or_where_is_no_name(text: str) -> None:
 )
 def test_a_name_may_look_like_an_origin(text: str, attribute: str, value: str) -> None:
     assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My last name is Jones.", "attr/surname", "jones"),
+        ("My surname is Jones.", "attr/surname", "jones"),
+        ("My first name is Ann.", "attr/first name", "ann"),
+        ("My middle name is Ann.", "attr/middle name", "ann"),
+        ("My maiden name is Jones.", "attr/maiden name", "jones"),
+    ],
+)
+def test_a_last_name_is_no_former_name(text: str, attribute: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.attribute, fact.value, fact.tense) == (attribute, value, "now")
+
+
+def test_a_former_name_or_thing_is_past() -> None:
+    assert [only(text).tense for text in ("My old last name was Jones.", "My first car was a Fiat.")] == ["past", "past"]
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My birthday party is on May 16.", "plan/party/birthday", "05-16"),
+        ("My birthday dinner is May 14.", "plan/dinner/birthday", "05-14"),
+        ("Ella's birthday party is on July 4.", "plan/party/birthday", "07-04"),
+        ("My flight to Oslo is on December 3.", "plan/flight/oslo", "12-03"),
+        ("My flight to Oslo was moved to December 4.", "plan/flight/oslo", "12-04"),
+        ("My flight back to Oslo is on December 3.", "plan/flight/oslo", "12-03"),
+        ("My flight from Oslo is on December 10.", "plan/flight/from oslo", "12-10"),
+        ("My flight back from Oslo is on December 10.", "plan/flight/from oslo", "12-10"),
+        ("My flight home from Oslo is on December 10.", "plan/flight/from oslo", "12-10"),
+        ("My flight home is on December 9.", "plan/flight/home", "12-09"),
+    ],
+)
+def test_which_of_two_events_is_dated(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}

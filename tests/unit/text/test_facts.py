@@ -361,6 +361,12 @@ def test_what_is_no_address_of_ones_own_is_none(text: str) -> None:
         ("My husband left me.", ""),
         ("We got divorced.", ""),
         ("We broke up last week.", ""),
+        ("Sam and I split up for good.", "sam"),
+        ("Sam and I separated a week ago.", "sam"),
+        ("Sam and I broke up over money.", "sam"),
+        ("Sam broke up with me.", "sam"),
+        ("Sam dumped me", "sam"),
+        ("My girlfriend broke up with me yesterday.", ""),
     ],
 )
 def test_a_parting_ends_the_partner(text: str, value: str) -> None:
@@ -378,6 +384,13 @@ def test_a_parting_ends_the_partner(text: str, value: str) -> None:
         "My mother left me.",
         "When we broke up I was ten.",
         "We split up the work.",
+        "Sam and I split the bill.",
+        "Sam and I split a pizza.",
+        "Sam and I broke up the furniture.",
+        "My wife and I split lunch.",
+        "Sam dumped me a pile of work.",
+        "Sam dumped me at the station.",
+        "My boss dumped me.",
         "We separated the eggs.",
         "I'm divorced.",
         "My sister and I got divorced the same year.",
@@ -751,3 +764,32 @@ def test_a_former_name_or_thing_is_past() -> None:
 )
 def test_which_of_two_events_is_dated(text: str, attribute: str, value: str) -> None:
     assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm seeing Dr. Miller tomorrow.",
+        "I'm seeing Dr Miller.",
+        "I'm seeing Bob for lunch tomorrow.",
+        "I'm seeing Taylor Swift on Saturday!!",
+        "I'm seeing Taylor Swift live!",
+        "I'm seeing Bob about the roof.",
+        "Tomorrow I'm seeing Bob.",
+    ],
+)
+def test_who_is_seen_on_a_day_or_for_a_purpose_is_no_partner(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm seeing Freya.",
+        "I'm seeing Freya for two years now.",
+        "I started seeing Freya on Saturday.",
+        "I've been seeing Freya since June.",
+    ],
+)
+def test_who_is_seen_is_a_partner(text: str) -> None:
+    assert read(text) == {"partner": "freya"}

@@ -58,6 +58,13 @@ _UNIT = re.compile(r"\s(?:team|department|dept|group|division|desk|role|position
 _BORROWED = re.compile(r"\b(?:rented|rental|hired?|borrowed|loaner|courtesy)\b")
 _ONE_DAY = re.compile(r"(?i)\b(?:when(?:ever)?|once|as soon as)\s+(?:i|we|you)\b")
 _ADDED = re.compile(r"(?i)\b(?:also|too|as well|besides|additionally|another|second|third|on the side)\b")
+_DAY = rf"(?:today|tonight|tomorrow|{'|'.join(WEEKDAYS)}|(?:this|next)\s(?:\w+\s)?(?:morning|afternoon|evening|night|week|weekend|month|\w+day))"
+_MEETING = re.compile(
+    rf"(?i),?\s(?:(?:at|in|to|about|live|play|perform|again\s(?:at|on|in)|later|soon|off|there|over|{_DAY})\b|on\s(?!and\b)|for\s(?!\w+\s(?:\w+\s)?(?:days|weeks|months|years)"
+    r"|an?\s(?:few\s|couple\sof\s)?(?:weeks?|months?|years?|while)\b))"
+)  # what one says of a visit, not of a love
+_BEGUN = re.compile(r"\b(?:started|began|begun|stopped|used\sto)\b")
+_MET = re.compile(rf"(?i)\b{_DAY}\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
 _OF_USERS = wordset("joined joining quit")  # what users of a service do, as its staff does
 _AS_STAFF = re.compile(r"(?i)\s(?:as|full|to\slead|team)\b")
@@ -123,10 +130,14 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
         return None  # "I live in Porto in the summer": nothing ends by it
     if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(sentence.text, value[1])):
         return None  # "I moved to the Sales team"
+    if frame.attribute == "attr/address" and value[0].partition(" ")[0] in _DAYS_AND_MONTHS:
+        return None  # "It is moved to December 4"
     if frame.attribute in _WHERE_ABOUTS and _is_elsewhere(sentence, frame, value):
         return None
     if frame.tells == "state" and _ONE_DAY.search(clause_head(sentence.text, sentence.start, left.start)):
         return None  # "When I retire I live in Porto"
+    if found.groupdict().get("seeing") and _is_visit(sentence, left, found.start(), value[1]):
+        return None
     return _mood(sentence, frame, left, found, value)
 
 
@@ -168,6 +179,13 @@ def _is_elsewhere(sentence: Sentence, frame: Frame, value: tuple[str, int, Sort]
     if frame.attribute == "employer" and (frame.words.partition(" ")[0] not in _OF_USERS or _AS_STAFF.match(sentence.text, value[1])):
         return False
     return first in SOFTWARE
+
+
+def _is_visit(sentence: Sentence, left: Left, start: int, end: int) -> bool:
+    """Tell whether one sees somebody on a day or for a purpose: "I'm seeing Bob for lunch", "Tomorrow I'm seeing Bob"."""
+    if left.perfect or _BEGUN.search(sentence.text, left.start, start):
+        return False
+    return bool(_MEETING.match(sentence.text, end) or _MET.search(clause_head(sentence.text, sentence.start, left.start)))
 
 
 def _is_relative(sentence: Sentence, left: Left) -> bool:

@@ -793,3 +793,82 @@ def test_who_is_seen_on_a_day_or_for_a_purpose_is_no_partner(text: str) -> None:
 )
 def test_who_is_seen_is_a_partner(text: str) -> None:
     assert read(text) == {"partner": "freya"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I bought a toy Ferrari for Ben.",
+        "I bought a toy Ferrari.",
+        "I bought a model Ferrari.",
+        "I bought a Kia for Dan.",
+        "I bought a Kia yesterday for my daughter.",
+        "I bought a Volvo share.",
+        "I bought a Ford Mustang Lego set.",
+    ],
+)
+def test_what_is_bought_for_others_or_no_car_is_not_driven(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I bought a Volvo for 5000 euros.", "volvo"),
+        ("I bought a Volvo for work.", "volvo"),
+        ("I bought a Tesla Model 3.", "tesla model 3"),
+        ("I drive a Volvo for Uber.", "volvo"),
+    ],
+)
+def test_what_is_bought_is_driven(text: str, value: str) -> None:
+    assert read(text) == {"car": value}
+
+
+@pytest.mark.parametrize(
+    "text", ["I started at 8 today.", "I started at 9am.", "I work at the Cambridge office.", "I work at the Google campus."]
+)
+def test_an_hour_and_an_office_employ_nobody(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("I started at Acme at 8.", "acme"), ("I work at 3M.", "3m"), ("I work at the British Museum.", "british museum")]
+)
+def test_a_firm_may_have_a_number_and_an_article(text: str, value: str) -> None:
+    assert read(text) == {"employer": value}
+
+
+def test_an_end_needs_no_name() -> None:
+    assert only("I was laid off office-wide.").cue == "end"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm living in Bergen this month.",
+        "I'm based in Bergen this summer.",
+        "I'm driving a Fiat 500 this week.",
+        "I'm on a keto diet this month.",
+        "I'm vegan for January.",
+        "I'm vegan this month.",
+        "I don't like coffee after 5pm.",
+        "I like coffee before noon.",
+    ],
+)
+def test_what_holds_for_a_while_is_no_state(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("I started living in Bergen this month.", "residence", "bergen"),
+        ("I moved to Bergen this month.", "residence", "bergen"),
+        ("I went vegan this month.", "diet", "vegan"),
+        ("I became vegan in January.", "diet", "vegan"),
+        ("I've been vegan since January.", "diet", "vegan"),
+        ("I don't like coffee after all.", "likes/coffee", "coffee"),
+    ],
+)
+def test_what_begins_then_goes_on(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}

@@ -872,3 +872,62 @@ def test_what_holds_for_a_while_is_no_state(text: str) -> None:
 )
 def test_what_begins_then_goes_on(text: str, attribute: str, value: str) -> None:
     assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize("text", ["I don't just live in Boston, I love it.", "I do not only work at Acme.", "My car isn't just a Volvo."])
+def test_not_only_denies_nothing(text: str) -> None:
+    assert told(text) == []
+
+
+def test_what_was_and_what_now_is_are_told_apart() -> None:
+    found = told("My favourite restaurant used to be Zizzi, now it's Bundobust.")
+    assert [(fact.value, fact.tense, fact.cue) for fact in found] == [("zizzi", "past", "end"), ("bundobust", "now", "change")]
+    found = told("I used to work at Google but now I'm at Meta.")
+    assert [(fact.value, fact.tense) for fact in found] == [("google", "past"), ("meta", "now")]
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My favourite colour was red but now it's blue.", "favourite/colour", "blue"),
+        ("Tom's favourite band used to be Oasis but these days it's Blur.", "favourite/band", "blur"),
+        ("My car was a Fiat, it's now a Volvo.", "car", "volvo"),
+    ],
+)
+def test_what_it_is_now_is_of_the_noun_before(text: str, attribute: str, value: str) -> None:
+    assert [(fact.attribute, fact.value) for fact in told(text) if fact.tense == "now"] == [(attribute, value)]
+
+
+@pytest.mark.parametrize("text", ["My cat used to be fat, now it's thin.", "My boss used to be nice, now it's awful."])
+def test_what_it_is_like_now_is_no_value(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My new job at N26 started today.",
+        "today was my first day at N26!",
+        "Monday was my first day as a nurse at N26.",
+        "Had my first day at N26 today.",
+        "My first day of work at N26 today!",
+    ],
+)
+def test_a_first_day_changes_the_employer(text: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute, fact.value, fact.cue) == ("anna", "employer", "n26", "change")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My first day at Acme was in 2010.",
+        "It was my first day at Acme when we met.",
+        "Tomorrow is my first day at Acme.",
+        "Today was my first day at Delft University.",
+        "My wife's new job at N26 started today.",
+        "If my new job at N26 started today I'd be glad.",
+    ],
+)
+def test_other_first_days_change_none(text: str) -> None:
+    assert told(text) == []

@@ -34,6 +34,10 @@ _NOT_VALUES = r"(?!(?i:i|we|you|i'm|my|our|this|that|it|he|she|what|which|here|t
 _OPENING = r"(?:^|[,;:.!]\s+|\b(?:and|but|so|know|that|say|said|think)\s+)"
 
 _IS = re.compile(rf"(?x) {_OWNED}{_NP}{_COPULA}(?P<adv>{_ADVERBS})\s+(?:an?\s+|the\s+)?{_VALUE}")
+_NOW_IT_IS = re.compile(
+    rf"""(?x) {_OWNED}{_NP}\s+(?:used\s+to\s+be|was|were)\s+[^,;:.!?\n]{{1,60}}?(?:[,;]\s*(?:and\s+|but\s+)?|\s+(?:and|but)\s+)
+    (?:(?:now|nowadays|these\s+days|today),?\s+(?:it's|it\s+is)|(?:it's|it\s+is)\s+(?:now|actually\s+now))\s+(?:called\s+|on\s+)?{_VALUE}"""
+)
 _OF = re.compile(
     rf"""(?x) \b[Tt]he\s+(?P<np>name|code|password|pin|key|number|address|combination|date)\s+(?:of|for|to)\s+
     (?:(?:{OWNER})|(?P<mine>[Mm]y|[Oo]ur|[Tt]he)\s+(?P<thing>(?:[\w'-]+\s){{0,2}}?[\w'-]+))
@@ -74,6 +78,7 @@ _ADDRESS = re.compile(ADDRESS)
 _PLACED = frozenset(["residence", "attr/hometown", "attr/address"])  # what may be "in Porto"
 _ACTING = wordset("band singer artist group team player club musician rapper dj author writer actor actress director composer painter")
 _DOING = re.compile(r"(?:back|on)\b|[a-z]+ing\b")
+_ONLY = frozenset(["just", "only", "simply"])
 _ARTICLE = re.compile(r"\ban?\s+\Z")
 _NO_VALUE = re.compile(rf"(?i)(?:{_WRONG}|typo|mistake|{_OUTDATED}|right|correct|up\s+to\s+date)\b")
 _NEWCOMER = re.compile(r"(?i)new\s(?!name)")  # "our new dog is Bo": a further one; "our dog's new name is Bo": the same
@@ -127,6 +132,8 @@ def _awake(sentence: Sentence) -> Iterator[tuple[re.Pattern[str], str]]:
         if not words.isdisjoint(_COPULAS) or ":" in sentence.said:
             yield _IS, ""
             yield _REVERSE, ""
+            if "it" in words and not words.isdisjoint(("now", "nowadays", "these", "today")):
+                yield _NOW_IT_IS, "change"
         if not words.isdisjoint(("changed", "renamed", "switched", "updated", "reset", "set")):
             yield _CHANGED, "change"
         if not words.isdisjoint(_APPOSABLE):
@@ -166,6 +173,8 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
 def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attribute: str) -> bool:
     """Tell whether what follows the copula says how, where or of what origin it is: "my husband is German", "my gym is in Porto"."""
     adverbs = found["adv"].split()
+    if ("n't" in found["cop"] or "not" in adverbs) and not _ONLY.isdisjoint(adverbs):
+        return True  # "my car isn't just a Volvo"
     if "called" in adverbs or "named" in adverbs or found["np"].casefold().endswith("name"):
         return False
     raw = found["v"]

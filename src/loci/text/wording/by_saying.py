@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loci.text.wording.by_verb import NOW, blocked
 from loci.text.wording.telling import Cue, Fact, Sentence, dated
 from loci.text.wording.values import Sort, plain
-from loci.text.wording.verbs import BREED, EMAIL, INSTITUTION, NAME, PARTNERS, PHONE, SPECIES_OF
+from loci.text.wording.verbs import BREED, EMAIL, INSTITUTION, NAME, PARTNERS, PHONE, SCHOOL, SPECIES_OF
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Saying:
     sort: Sort = "name"
 
 
+_FIRM = rf"(?!{SCHOOL})(?P<v>(?!\d+\b){NAME}|{INSTITUTION})"
 _V, _OLD = rf"(?P<v>{NAME})", rf"(?P<old>{NAME})"
 _I = r"\b(?:I|[Ww]e)(?:'ve|\shave)?\s(?:just\s|finally\s|recently\s|also\s)?"
 _A = r"(?:an?\s|the\s|my\s)?(?:new\s|used\s|old\s)?"
@@ -53,6 +54,9 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("where", rf"{_V}\sis\swhere\sI\swork\b", "employer", "statement", "Acme is where I work."),
     Saying("hired", rf"(?P<v>{NAME}|{INSTITUTION})\s(?:just\s|has\s)?hired\sme\b", "employer", "change", "Acme hired me!"),
     Saying("hired", rf"\b[Tt]hey\s(?:just\s)?hired\sme\sat\s{_V}", "employer", "change", "They hired me at Acme!"),
+    Saying("job role position gig", rf"\b[Mm]y\snew\s(?:job|role|position|gig)\s(?:as\s(?:an?\s)?[\w\s-]{{3,30}}?\s)?(?:at|with)\s{_FIRM}\s(?:has\s|have\s|just\s|finally\s|officially\s)*(?:started|begun|began|starts\stoday|begins\stoday)\b", "employer", "change", "My new job at Acme started today."),
+    Saying("first", rf"\b(?:[Tt]oday|[Yy]esterday|[Tt]his\sweek|(?:[Ll]ast\s|[Oo]n\s)?\w+day)(?:\swas|'s|\sis)\smy\s(?:very\s)?first\sday\s(?:of\s(?:work|my\snew\sjob)\s|on\sthe\sjob\s|as\san?\s[\w\s-]{{3,30}}?\s)?(?:at|with)\s{_FIRM}", "employer", "change", "Today was my first day at Acme!"),
+    Saying("first", rf"(?:\A|(?<=[.!?:;,\n]\s)|(?<=\n)|\b[Hh]ad\s|\b[Jj]ust\s(?:had|finished)\s)(?:[Mm]y\s)?(?:very\s)?[Ff]irst\sday\s(?:of\swork\s)?at\s{_FIRM}\s(?:today|yesterday)\b", "employer", "change", "Had my first day at Acme today."),
     Saying("me", rf"\b(?:let\sme\sgo|laid\sme\soff|fired\sme)\b(?:\s(?:at|from)\s{_V})?", "employer", "end", "They let me go at Acme.", polarity=False),
     Saying("broke split separated divorced", rf"{_V}\sand\sI{_HAVE}{_PARTED}\b", "partner", "end", "Freya and I broke up.", polarity=False),
     Saying("together married couple", rf"{_V}\sand\sI{_APART}", "partner", "end", "Freya and I are no longer together.", polarity=False),

@@ -97,7 +97,8 @@ _AT = r"(?:(?:here|over|out|part-time|full-time|remotely)\s+)?(?:as\s(?:an?\s|th
 _FIRM = rf"(?P<v>{NAME}|{INSTITUTION})"
 _JOB = r"(?P<v>[a-z][\w-]+(?:\s[\w-]+){0,3})"
 _MAKE = rf"(?P<v>(?:{'|'.join(CAR_MAKES.split())})\b(?:\s(?:{UPPER}|\d)[\w-]*){{0,2}})"
-_SCHOOL = r"(?P<v>(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Elementary|High|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
+SCHOOL = r"(?:(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Elementary|High|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
+_SCHOOL = rf"(?P<v>{SCHOOL})"
 _STUDY = (
     r"stud(?:y|ies|ied|ying|ents?)|semester|schools?|universit\w+|uni|unis|college|class\w*|transferred|degree|campus|freshman|course|term"
 )

@@ -846,7 +846,7 @@ def test_an_end_needs_no_name() -> None:
     "text",
     [
         "I'm living in Bergen this month.",
-        "I'm based in Bergen this summer.",
+        "I'm based in Bergen this month.",
         "I'm driving a Fiat 500 this week.",
         "I'm on a keto diet this month.",
         "I'm vegan for January.",

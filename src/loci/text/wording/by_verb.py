@@ -46,7 +46,7 @@ _JOINTS = wordset(
 _PART_OF_YEAR = re.compile(
     r"(?i)\A\s*(?:only\s|mostly\s)?(?:(?:during|in|for|over|every|each)\s(?:the\s|my\s)?(?:\w+\s)?"
     r"(?:summers?|winters?|spring|autumn|fall|holidays?|weekends?|weekdays|week|semester|term|vacation|season)|on\s(?:weekends|weekdays|\w+days)"
-    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week)|(?:this|the\swhole)\s(?:weekend|week|month|summer|winter|spring|autumn|fall|semester|term|season)(?!\son\b)"
+    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week)|(?:this|the\swhole)\s(?:weekend|week|month)(?!\son\b)"
     rf"|(?:for|in|during|throughout)\s(?:this\s)?(?:{'|'.join(month.capitalize() for month in MONTHS)}|[Ll]ent|[Rr]amadan)(?!\s\d)"
     r"|today|tonight|temporarily|for\snow|for\sthe\snext|until|till|for\san?\s(?:\w+\s)?(?:days?|nights?|weeks?|weekend|while|bit|conference|meeting|visit|trip|project)"
     r"|for\sthe\s(?:conference|meeting|visit|trip|project|moment|time\sbeing)|for\s(?:\d+|two|three|four|five|six|several)\s(?:days|nights|weeks))\b"

@@ -699,6 +699,7 @@ def read(text: str) -> dict[str | None, str]:
         "My dentist is Polish and strict.",
         "My car is German.",
         "My favourite band is British.",
+        "my favourite band is british",
         "My cat is Persian.",
         "My dog is a German Shepherd.",
         "My gym is in Kreuzberg.",
@@ -721,6 +722,10 @@ def test_what_somebody_is_like_or_where_is_no_name(text: str) -> None:
         ("My favourite sport is climbing.", "favourite/sport", "climbing"),
         ("My employer is Dutch Railways.", "employer", "dutch railways"),
         ("My home is in Porto.", "residence", "porto"),
+        ("My rent is at 900.", "attr/rent", "900"),
+        ("My degree is in Chemistry.", "attr/degree", "chemistry"),
+        ("My major is English.", "attr/major", "english"),
+        ("My password is Persian.", "attr/password", "persian"),
         ("My birthday is on May 4.", "birthday", "05-04"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from loci.text.wording.by_verb import LONG_AGO, NOW, blocked
-from loci.text.wording.nouns import IDENTIFIERS, SECRETS, Noun, noun
+from loci.text.wording.nouns import ATTRIBUTES, IDENTIFIERS, SECRETS, Noun, noun
 from loci.text.wording.origins import is_origin, takes_origin
 from loci.text.wording.subjects import OWNER, owner, read_left
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
@@ -177,6 +177,8 @@ def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attri
         return True  # "my car isn't just a Volvo"
     if "called" in adverbs or "named" in adverbs or found["np"].casefold().endswith("name"):
         return False
+    if attribute.split(" ")[-1].removeprefix("attr/") in ATTRIBUTES:
+        return False  # a password or a major may be any word
     raw = found["v"]
     is_someone = attribute == "partner" or attribute.startswith("pet_name") or attribute[5:] in _KIN
     if is_someone and _ARTICLE.search(sentence.text, found.start("adv"), found.start("v")):
@@ -184,7 +186,8 @@ def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attri
     if adverbs and adverbs[-1] in ("in", "on", "at"):
         is_dated = named.sort == "date" or ((date := when(raw, sentence.anchor)) is not None and date[0] == 0)
         return not is_dated and attribute not in _PLACED
-    if not takes_origin(attribute) and (told := re.match(rf"(?:an?\s)?{NAME}", raw)) and is_origin(told[0]):
+    name = re.match(rf"(?:an?\s)?{NAME}", raw)
+    if not takes_origin(attribute) and is_origin(name[0] if name else phrase(raw)):
         return True
     return attribute.rpartition("/")[2] in _ACTING and bool(_DOING.match(raw))
 

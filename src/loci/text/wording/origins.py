@@ -26,7 +26,7 @@ _MODIFIERS = wordset(
     "north south east west northern southern eastern western central new latin roman greek anglo afro half sri born bred and"
 )
 _TAKING = wordset(
-    """nationality citizenship ethnicity heritage ancestry origin religion faith denomination language tongue accent subject food cuisine dish cooking
+    """citizenship ethnicity heritage ancestry origin faith denomination language tongue accent subject food cuisine dish cooking
     kitchen cheese wine beer tea coffee chocolate bread music literature cinema"""
 )  # nouns whose value such an adjective may be: "my nationality is German", "my favourite cuisine is Thai"
 

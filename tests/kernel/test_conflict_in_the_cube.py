@@ -451,3 +451,44 @@ def test_a_town_and_its_country_hold_together(cube: Cube, clock: ManualClock, to
     for text in told:
         say(cube, clock, text)
     assert texts(cube, user="ana") == told[-holds:]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["My husband is Dan.", "My husband is German."],
+        ["My girlfriend is called Lena.", "Lena and I split the bill."],
+        ["My girlfriend is called Lena.", "I'm seeing Bob for lunch tomorrow."],
+        ["My birthday is May 12.", "My birthday party is on May 16."],
+        ["My flight to Oslo is on December 3.", "My flight from Oslo is on December 10."],
+        ["I drive a BMW.", "I bought a toy Ferrari for Ben."],
+        ["I work at Google.", "I started at 8 today."],
+        ["I live in Porto.", "I'm living in Bergen this month."],
+        ["I like coffee.", "I don't like coffee after 5pm."],
+        ["I live in Boston.", "I don't just live in Boston, I love it."],
+        ["I work at Google.", "According to LinkedIn I work at Meta."],
+    ],
+    ids=lambda told: told[1],
+)
+def test_what_says_something_else_ends_nothing(cube: Cube, clock: ManualClock, told: list[str]) -> None:
+    for text in told:
+        assert not touched(say(cube, clock, text), Outcome.SUPERSEDED)
+    assert sorted(texts(cube, user="ana")) == sorted(told)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["My girlfriend is called Lena.", "Lena dumped me."],
+        ["My girlfriend is called Lena.", "Lena broke up with me."],
+        ["I work at Google.", "My new job at N26 started today."],
+        ["I work at Google.", "Today was my first day at N26!"],
+        ["My favourite restaurant is Zizzi.", "My favourite restaurant used to be Zizzi, now it's Bundobust."],
+        ["I work at Google.", "I used to work at Google but now I'm at Meta."],
+    ],
+    ids=lambda told: told[1],
+)
+def test_what_takes_its_place_holds(cube: Cube, clock: ManualClock, told: list[str]) -> None:
+    for text in told:
+        say(cube, clock, text)
+    assert texts(cube, user="ana") == told[1:]

@@ -361,6 +361,12 @@ def test_what_is_no_address_of_ones_own_is_none(text: str) -> None:
         ("My husband left me.", ""),
         ("We got divorced.", ""),
         ("We broke up last week.", ""),
+        ("Sam and I split up for good.", "sam"),
+        ("Sam and I separated a week ago.", "sam"),
+        ("Sam and I broke up over money.", "sam"),
+        ("Sam broke up with me.", "sam"),
+        ("Sam dumped me", "sam"),
+        ("My girlfriend broke up with me yesterday.", ""),
     ],
 )
 def test_a_parting_ends_the_partner(text: str, value: str) -> None:
@@ -378,6 +384,13 @@ def test_a_parting_ends_the_partner(text: str, value: str) -> None:
         "My mother left me.",
         "When we broke up I was ten.",
         "We split up the work.",
+        "Sam and I split the bill.",
+        "Sam and I split a pizza.",
+        "Sam and I broke up the furniture.",
+        "My wife and I split lunch.",
+        "Sam dumped me a pile of work.",
+        "Sam dumped me at the station.",
+        "My boss dumped me.",
         "We separated the eggs.",
         "I'm divorced.",
         "My sister and I got divorced the same year.",
@@ -668,3 +681,258 @@ def test_a_pet_that_died_is_none_any_more(text: str, attribute: str, value: str)
 @pytest.mark.parametrize("text", ["If my dog Rex died I'd be sad.", "My dog Rex almost died.", "My phone died."])
 def test_who_did_not_die_lives(text: str) -> None:
     assert not [fact for fact in told(text) if fact.cue == "end"]
+
+
+def read(text: str) -> dict[str | None, str]:
+    return {fact.attribute: fact.value for fact in told(text)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My husband is German.",
+        "my husband is german",
+        "My husband is a German.",
+        "My wife is Irish-American.",
+        "My girlfriend is Roman Catholic.",
+        "Tom's boss is French.",
+        "My dentist is Polish and strict.",
+        "My car is German.",
+        "My favourite band is British.",
+        "my favourite band is british",
+        "My cat is Persian.",
+        "My dog is a German Shepherd.",
+        "My gym is in Kreuzberg.",
+        "My school is in Leeds.",
+        "My favourite band is touring.",
+    ],
+)
+def test_what_somebody_is_like_or_where_is_no_name(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My husband is called Christian.", "partner", "christian"),
+        ("My husband's name is German.", "partner", "german"),
+        ("German is my husband.", "partner", "german"),
+        ("My nationality is German.", "attr/nationality", "german"),
+        ("My favourite cuisine is Thai.", "favourite/cuisine", "thai"),
+        ("My favourite sport is climbing.", "favourite/sport", "climbing"),
+        ("My employer is Dutch Railways.", "employer", "dutch railways"),
+        ("My home is in Porto.", "residence", "porto"),
+        ("My rent is at 900.", "attr/rent", "900"),
+        ("My degree is in Chemistry.", "attr/degree", "chemistry"),
+        ("My major is English.", "attr/major", "english"),
+        ("My password is Persian.", "attr/password", "persian"),
+        ("My birthday is on May 4.", "birthday", "05-04"),
+    ],
+)
+def test_a_name_may_look_like_an_origin(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My last name is Jones.", "attr/surname", "jones"),
+        ("My surname is Jones.", "attr/surname", "jones"),
+        ("My first name is Ann.", "attr/first name", "ann"),
+        ("My middle name is Ann.", "attr/middle name", "ann"),
+        ("My maiden name is Jones.", "attr/maiden name", "jones"),
+    ],
+)
+def test_a_last_name_is_no_former_name(text: str, attribute: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.attribute, fact.value, fact.tense) == (attribute, value, "now")
+
+
+def test_a_former_name_or_thing_is_past() -> None:
+    assert [only(text).tense for text in ("My old last name was Jones.", "My first car was a Fiat.")] == ["past", "past"]
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My birthday party is on May 16.", "plan/party/birthday", "05-16"),
+        ("My birthday dinner is May 14.", "plan/dinner/birthday", "05-14"),
+        ("Ella's birthday party is on July 4.", "plan/party/birthday", "07-04"),
+        ("My flight to Oslo is on December 3.", "plan/flight/oslo", "12-03"),
+        ("My flight to Oslo was moved to December 4.", "plan/flight/oslo", "12-04"),
+        ("My flight back to Oslo is on December 3.", "plan/flight/oslo", "12-03"),
+        ("My flight from Oslo is on December 10.", "plan/flight/from oslo", "12-10"),
+        ("My flight back from Oslo is on December 10.", "plan/flight/from oslo", "12-10"),
+        ("My flight home from Oslo is on December 10.", "plan/flight/from oslo", "12-10"),
+        ("My flight home is on December 9.", "plan/flight/home", "12-09"),
+    ],
+)
+def test_which_of_two_events_is_dated(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm seeing Dr. Miller tomorrow.",
+        "I'm seeing Dr Miller.",
+        "I'm seeing Bob for lunch tomorrow.",
+        "I'm seeing Taylor Swift on Saturday!!",
+        "I'm seeing Taylor Swift live!",
+        "I'm seeing Bob about the roof.",
+        "Tomorrow I'm seeing Bob.",
+    ],
+)
+def test_who_is_seen_on_a_day_or_for_a_purpose_is_no_partner(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm seeing Freya.",
+        "I'm seeing Freya for two years now.",
+        "I started seeing Freya on Saturday.",
+        "I've been seeing Freya since June.",
+    ],
+)
+def test_who_is_seen_is_a_partner(text: str) -> None:
+    assert read(text) == {"partner": "freya"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I bought a toy Ferrari for Ben.",
+        "I bought a toy Ferrari.",
+        "I bought a model Ferrari.",
+        "I bought a Kia for Dan.",
+        "I bought a Kia yesterday for my daughter.",
+        "I bought a Volvo share.",
+        "I bought a Ford Mustang Lego set.",
+    ],
+)
+def test_what_is_bought_for_others_or_no_car_is_not_driven(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I bought a Volvo for 5000 euros.", "volvo"),
+        ("I bought a Volvo for work.", "volvo"),
+        ("I bought a Tesla Model 3.", "tesla model 3"),
+        ("I drive a Volvo for Uber.", "volvo"),
+    ],
+)
+def test_what_is_bought_is_driven(text: str, value: str) -> None:
+    assert read(text) == {"car": value}
+
+
+@pytest.mark.parametrize(
+    "text", ["I started at 8 today.", "I started at 9am.", "I work at the Cambridge office.", "I work at the Google campus."]
+)
+def test_an_hour_and_an_office_employ_nobody(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("I started at Acme at 8.", "acme"), ("I work at 3M.", "3m"), ("I work at the British Museum.", "british museum")]
+)
+def test_a_firm_may_have_a_number_and_an_article(text: str, value: str) -> None:
+    assert read(text) == {"employer": value}
+
+
+def test_an_end_needs_no_name() -> None:
+    assert only("I was laid off office-wide.").cue == "end"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm living in Bergen this month.",
+        "I'm based in Bergen this month.",
+        "I'm driving a Fiat 500 this week.",
+        "I'm on a keto diet this month.",
+        "I'm vegan for January.",
+        "I'm vegan this month.",
+        "I don't like coffee after 5pm.",
+        "I like coffee before noon.",
+    ],
+)
+def test_what_holds_for_a_while_is_no_state(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("I started living in Bergen this month.", "residence", "bergen"),
+        ("I moved to Bergen this month.", "residence", "bergen"),
+        ("I went vegan this month.", "diet", "vegan"),
+        ("I became vegan in January.", "diet", "vegan"),
+        ("I've been vegan since January.", "diet", "vegan"),
+        ("I don't like coffee after all.", "likes/coffee", "coffee"),
+    ],
+)
+def test_what_begins_then_goes_on(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize("text", ["I don't just live in Boston, I love it.", "I do not only work at Acme.", "My car isn't just a Volvo."])
+def test_not_only_denies_nothing(text: str) -> None:
+    assert told(text) == []
+
+
+def test_what_was_and_what_now_is_are_told_apart() -> None:
+    found = told("My favourite restaurant used to be Zizzi, now it's Bundobust.")
+    assert [(fact.value, fact.tense, fact.cue) for fact in found] == [("zizzi", "past", "end"), ("bundobust", "now", "change")]
+    found = told("I used to work at Google but now I'm at Meta.")
+    assert [(fact.value, fact.tense) for fact in found] == [("google", "past"), ("meta", "now")]
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My favourite colour was red but now it's blue.", "favourite/colour", "blue"),
+        ("Tom's favourite band used to be Oasis but these days it's Blur.", "favourite/band", "blur"),
+        ("My car was a Fiat, it's now a Volvo.", "car", "volvo"),
+    ],
+)
+def test_what_it_is_now_is_of_the_noun_before(text: str, attribute: str, value: str) -> None:
+    assert [(fact.attribute, fact.value) for fact in told(text) if fact.tense == "now"] == [(attribute, value)]
+
+
+@pytest.mark.parametrize("text", ["My cat used to be fat, now it's thin.", "My boss used to be nice, now it's awful."])
+def test_what_it_is_like_now_is_no_value(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My new job at N26 started today.",
+        "today was my first day at N26!",
+        "Monday was my first day as a nurse at N26.",
+        "Had my first day at N26 today.",
+        "My first day of work at N26 today!",
+    ],
+)
+def test_a_first_day_changes_the_employer(text: str) -> None:
+    fact = only(text)
+    assert (fact.subject, fact.attribute, fact.value, fact.cue) == ("anna", "employer", "n26", "change")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My first day at Acme was in 2010.",
+        "It was my first day at Acme when we met.",
+        "Tomorrow is my first day at Acme.",
+        "Today was my first day at Delft University.",
+        "My wife's new job at N26 started today.",
+        "If my new job at N26 started today I'd be glad.",
+    ],
+)
+def test_other_first_days_change_none(text: str) -> None:
+    assert told(text) == []

@@ -47,6 +47,12 @@ def told(text: str, speaker: str = "ana") -> list[Fact]:
         "Tell me a joke that begins with: I work at Nimbus.",
         "Repeat after me: I live in Oslo.",
         "On Tuesday Luis wrote:\n\nI live in Oslo. I work at Nimbus.",
+        "In my novel, I work at Nimbus.",
+        "In my last dream I live in Oslo.",
+        "In Sims I'm married to a vampire and I live in Oslo.",
+        "In The Sims 4, I live in Oslo.",
+        "According to LinkedIn I work at Nimbus.",
+        "According to her profile, my sister lives in Oslo.",
     ],
 )
 def test_of_material_nothing_is_claimed(text: str) -> None:
@@ -226,3 +232,15 @@ def test_what_is_said_to_begin_later_is_of_the_future(text: str, tense: str) -> 
 )
 def test_many_openings_are_read_without_harm(piece: str) -> None:
     told("I live in Oslo.\n" + piece * (1_000_000 // len(piece)))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("In my novel I live in Oslo. I live in Porto.", "porto"),
+        ("According to my doctor I'm allergic to nuts.", "nuts"),
+        ("In the game industry I work at Nimbus.", "nimbus"),
+    ],
+)
+def test_what_only_opens_like_fiction_is_told(text: str, value: str) -> None:
+    assert [fact.value for fact in told(text)] == [value]

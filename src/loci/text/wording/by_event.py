@@ -24,7 +24,7 @@ _NOT_WHICH = "|".join(
 )  # fmt: skip
 _EVENT = re.compile(
     rf"""(?x) (?:(?:{OWNER})'s\s+|\b(?P<det>[Mm]y|[Oo]ur|[Tt]he|[Tt]his|[Aa]n?)\s+)(?P<mod>[\w'-]+\s+)??(?P<ev>{EVENT})\b
-      (?:\s+(?:with|to|for|in|at|of)\s+(?:(?:[Mm]y|[Oo]ur|[Tt]he|[Aa]n?)\s+)?(?P<which>(?!(?i:{_NOT_WHICH})\b)(?:(?:Dr|Mrs?|Ms|Prof)\.?\s)?[^\W\d][\w'-]*(?:\s{UPPER}[\w'-]*)*))?
+      (?P<back>(?:\s+(?:back|home))*)(?:\s+(?:(?P<from>from)|with|to|for|in|at|of)\s+(?:(?:[Mm]y|[Oo]ur|[Tt]he|[Aa]n?)\s+)?(?P<which>(?!(?i:{_NOT_WHICH})\b)(?:(?:Dr|Mrs?|Ms|Prof)\.?\s)?[^\W\d][\w'-]*(?:\s{UPPER}[\w'-]*)*))?
     | \bon\s+(?P<leave>vacation|holiday)\b"""
 )
 WAKING = frozenset([*EVENT.replace("\\s", " ").replace("|", " ").split(), *(word + "s" for word in EVENT.split("|"))])
@@ -66,7 +66,7 @@ def _read_event(sentence: Sentence, found: re.Match[str]) -> Fact | None:
     who = owner(found, sentence) if found["kin"] or found["name"] else (sentence.me, False)
     if who is None:
         return None
-    attribute = event((found["mod"] or "").strip(), found["ev"] or found["leave"], (found["which"] or "").replace(".", ""))
+    attribute = event((found["mod"] or "").strip(), found["ev"] or found["leave"], _which(found))
     moved = _MOVED.search(said)
     if _OFF.search(said) and not moved:
         return Fact(found.start(), found.end(), who[0], attribute, "", False, cue="end", sort="date")
@@ -77,6 +77,12 @@ def _read_event(sentence: Sentence, found: re.Match[str]) -> Fact | None:
         return None
     cue: Cue = "change" if moved and not _STILL.search(said) else "statement"
     return Fact(min(found.start(), got[0]), max(found.end(), got[1]), who[0], attribute, got[2], cue=cue, sort="date")
+
+
+def _which(found: re.Match[str]) -> str:
+    """Return which of several events is meant: the way back is another than the way there."""
+    which = (found["which"] or "").replace(".", "")
+    return f"from {which}" if which and found["from"] else which or ("home" if found["back"] else "")
 
 
 def _date(sentence: Sentence, found: re.Match[str], moved: bool) -> tuple[int, int, str] | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from loci.text.wording.by_verb import LONG_AGO, NOW, blocked
-from loci.text.wording.nouns import IDENTIFIERS, SECRETS, Noun, noun
+from loci.text.wording.nouns import ATTRIBUTES, IDENTIFIERS, SECRETS, Noun, noun
+from loci.text.wording.origins import is_origin, takes_origin
 from loci.text.wording.subjects import OWNER, owner, read_left
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import Sort, is_job, looks, number, phrase, plain, when
@@ -33,6 +34,10 @@ _NOT_VALUES = r"(?!(?i:i|we|you|i'm|my|our|this|that|it|he|she|what|which|here|t
 _OPENING = r"(?:^|[,;:.!]\s+|\b(?:and|but|so|know|that|say|said|think)\s+)"
 
 _IS = re.compile(rf"(?x) {_OWNED}{_NP}{_COPULA}(?P<adv>{_ADVERBS})\s+(?:an?\s+|the\s+)?{_VALUE}")
+_NOW_IT_IS = re.compile(
+    rf"""(?x) {_OWNED}{_NP}\s+(?:used\s+to\s+be|was|were)\s+[^,;:.!?\n]{{1,60}}?(?:[,;]\s*(?:and\s+|but\s+)?|\s+(?:and|but)\s+)
+    (?:(?:now|nowadays|these\s+days|today),?\s+(?:it's|it\s+is)|(?:it's|it\s+is)\s+(?:now|actually\s+now))\s+(?:called\s+|on\s+)?{_VALUE}"""
+)
 _OF = re.compile(
     rf"""(?x) \b[Tt]he\s+(?P<np>name|code|password|pin|key|number|address|combination|date)\s+(?:of|for|to)\s+
     (?:(?:{OWNER})|(?P<mine>[Mm]y|[Oo]ur|[Tt]he)\s+(?P<thing>(?:[\w'-]+\s){{0,2}}?[\w'-]+))
@@ -70,6 +75,11 @@ _ANYBODY = re.compile(rf"(?x) {OWNER}")
 _PRONOUN = re.compile(r"(?i)\b(?:he|she|they|you)\b")
 _VERB_BEFORE = re.compile(r"[a-z']+\s+(?:an?\s+new\s+|new\s+)?\Z")
 _ADDRESS = re.compile(ADDRESS)
+_PLACED = frozenset(["residence", "attr/hometown", "attr/address"])  # what may be "in Porto"
+_ACTING = wordset("band singer artist group team player club musician rapper dj author writer actor actress director composer painter")
+_DOING = re.compile(r"(?:back|on)\b|[a-z]+ing\b")
+_ONLY = frozenset(["just", "only", "simply"])
+_ARTICLE = re.compile(r"\ban?\s+\Z")
 _NO_VALUE = re.compile(rf"(?i)(?:{_WRONG}|typo|mistake|{_OUTDATED}|right|correct|up\s+to\s+date)\b")
 _NEWCOMER = re.compile(r"(?i)new\s(?!name)")  # "our new dog is Bo": a further one; "our dog's new name is Bo": the same
 _RENEWED = re.compile(r"(?i)\b(?:new|now|changed|renamed|switched|rename)\b")
@@ -122,6 +132,8 @@ def _awake(sentence: Sentence) -> Iterator[tuple[re.Pattern[str], str]]:
         if not words.isdisjoint(_COPULAS) or ":" in sentence.said:
             yield _IS, ""
             yield _REVERSE, ""
+            if "it" in words and not words.isdisjoint(("now", "nowadays", "these", "today")):
+                yield _NOW_IT_IS, "change"
         if not words.isdisjoint(("changed", "renamed", "switched", "updated", "reset", "set")):
             yield _CHANGED, "change"
         if not words.isdisjoint(_APPOSABLE):
@@ -152,8 +164,32 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
     subject, attribute = _keyed(who[0], named.attribute)
     if attribute[5:] in _KIN and not re.match(UPPER, found["v"]):
         return None
+    if found.re is _IS and _is_description(sentence, found, named, attribute):
+        return None
     value = _fitting(sentence, found, named, attribute)
     return None if value is None else _mood(sentence, found, how, named, (subject, attribute), value)
+
+
+def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attribute: str) -> bool:
+    """Tell whether what follows the copula says how, where or of what origin it is: "my husband is German", "my gym is in Porto"."""
+    adverbs = found["adv"].split()
+    if ("n't" in found["cop"] or "not" in adverbs) and not _ONLY.isdisjoint(adverbs):
+        return True  # "my car isn't just a Volvo"
+    if "called" in adverbs or "named" in adverbs or found["np"].casefold().endswith("name"):
+        return False
+    if attribute.split(" ")[-1].removeprefix("attr/") in ATTRIBUTES:
+        return False  # a password or a major may be any word
+    raw = found["v"]
+    is_someone = attribute == "partner" or attribute.startswith("pet_name") or attribute[5:] in _KIN
+    if is_someone and _ARTICLE.search(sentence.text, found.start("adv"), found.start("v")):
+        return True
+    if adverbs and adverbs[-1] in ("in", "on", "at"):
+        is_dated = named.sort == "date" or ((date := when(raw, sentence.anchor)) is not None and date[0] == 0)
+        return not is_dated and attribute not in _PLACED
+    name = re.match(rf"(?:an?\s)?{NAME}", raw)
+    if not takes_origin(attribute) and is_origin(name[0] if name else phrase(raw)):
+        return True
+    return attribute.rpartition("/")[2] in _ACTING and bool(_DOING.match(raw))
 
 
 def _holder(sentence: Sentence, at: int) -> tuple[str, bool] | None:

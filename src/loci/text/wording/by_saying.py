@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loci.text.wording.by_verb import NOW, blocked
 from loci.text.wording.telling import Cue, Fact, Sentence, dated
 from loci.text.wording.values import Sort, plain
-from loci.text.wording.verbs import BREED, EMAIL, INSTITUTION, NAME, PARTNERS, PHONE, SPECIES_OF
+from loci.text.wording.verbs import BREED, EMAIL, INSTITUTION, NAME, PARTNERS, PHONE, SCHOOL, SPECIES_OF
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,16 @@ class Saying:
     sort: Sort = "name"
 
 
+_FIRM = rf"(?!{SCHOOL})(?P<v>(?!\d+\b){NAME}|{INSTITUTION})"
 _V, _OLD = rf"(?P<v>{NAME})", rf"(?P<old>{NAME})"
 _I = r"\b(?:I|[Ww]e)(?:'ve|\shave)?\s(?:just\s|finally\s|recently\s|also\s)?"
 _A = r"(?:an?\s|the\s|my\s)?(?:new\s|used\s|old\s)?"
-_PARTED = r"(?:broken?\sup|split(?:\sup)?|separated|divorced)"
+_AGO = r"(?:\w+\s)?(?:of\s)?(?:days?|weeks?|months?|years?|while|time)\b"
+_FULL = rf"(?=\W*$|[.,;!]|\s(?:in|on|last|this|yesterday|today|two|three|a\s{_AGO}|and|but|because|after|for|over|again|when|amicably|recently)\b)"
+_NO_OBJECT = rf"(?!\s(?:the|an?\s(?!{_AGO})|my|our|his|her|their|some|that|everything|into|with)\b)"
+_PARTED = rf"(?:(?:broken?\sup|split\sup|divorced){_NO_OBJECT}|(?:split|separated){_FULL})"
 _HAVE = r"(?:(?:'ve|'re|\shave|\sgot|\sare(?:\snow)?|\sjust|\sfinally|\srecently))*\s"
 _APART = r"(?:\sare\sno\slonger|'re\sno\slonger|\saren't|\sare\snot|'re\snot)\s(?:together|married|a\scouple)\b"
-_FULL = r"(?=\W*$|[.,;!]|\s(?:in|on|last|this|yesterday|today|two|three|a|and|but|because|after)\b)"
 _NO_STORY = r"(?<!hen\s)(?<!fter\s)(?<!efore\s)(?<!ntil\s)(?<!ince\s)"
 _SHE_IS = r"(?:,?\s+(?:so\s|and\s)?(?:now\s)?(?:(?:s?he|it)(?:'s|\sis)\s(?:now\s)?called|(?:her|his|its)\s(?:new\s)?name\sis(?:\snow)?))"
 
@@ -51,12 +54,15 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("where", rf"{_V}\sis\swhere\sI\swork\b", "employer", "statement", "Acme is where I work."),
     Saying("hired", rf"(?P<v>{NAME}|{INSTITUTION})\s(?:just\s|has\s)?hired\sme\b", "employer", "change", "Acme hired me!"),
     Saying("hired", rf"\b[Tt]hey\s(?:just\s)?hired\sme\sat\s{_V}", "employer", "change", "They hired me at Acme!"),
+    Saying("job role position gig", rf"\b[Mm]y\snew\s(?:job|role|position|gig)\s(?:as\s(?:an?\s)?[\w\s-]{{3,30}}?\s)?(?:at|with)\s{_FIRM}\s(?:has\s|have\s|just\s|finally\s|officially\s)*(?:started|begun|began|starts\stoday|begins\stoday)\b", "employer", "change", "My new job at Acme started today."),
+    Saying("first", rf"\b(?:[Tt]oday|[Yy]esterday|[Tt]his\sweek|(?:[Ll]ast\s|[Oo]n\s)?\w+day)(?:\swas|'s|\sis)\smy\s(?:very\s)?first\sday\s(?:of\s(?:work|my\snew\sjob)\s|on\sthe\sjob\s|as\san?\s[\w\s-]{{3,30}}?\s)?(?:at|with)\s{_FIRM}", "employer", "change", "Today was my first day at Acme!"),
+    Saying("first", rf"(?:\A|(?<=[.!?:;,\n]\s)|(?<=\n)|\b[Hh]ad\s|\b[Jj]ust\s(?:had|finished)\s)(?:[Mm]y\s)?(?:very\s)?[Ff]irst\sday\s(?:of\swork\s)?at\s{_FIRM}\s(?:today|yesterday)\b", "employer", "change", "Had my first day at Acme today."),
     Saying("me", rf"\b(?:let\sme\sgo|laid\sme\soff|fired\sme)\b(?:\s(?:at|from)\s{_V})?", "employer", "end", "They let me go at Acme.", polarity=False),
     Saying("broke split separated divorced", rf"{_V}\sand\sI{_HAVE}{_PARTED}\b", "partner", "end", "Freya and I broke up.", polarity=False),
     Saying("together married couple", rf"{_V}\sand\sI{_APART}", "partner", "end", "Freya and I are no longer together.", polarity=False),
     Saying("broke broken split separated divorced", rf"{_NO_STORY}\b(?:[Ww]e|[Mm]y\s(?:{PARTNERS})\sand\sI){_HAVE}{_PARTED}{_FULL}", "partner", "end", "My wife and I got divorced.", polarity=False),
     Saying("together married couple", rf"{_NO_STORY}\b(?:[Ww]e|[Mm]y\s(?:{PARTNERS})\sand\sI){_APART}", "partner", "end", "We are no longer together.", polarity=False),
-    Saying("me", rf"{_NO_STORY}\b(?:{_V}|[Mm]y\s(?:{PARTNERS}))\s(?:has\s|just\s|recently\s)*(?:divorced\sme\b|left\sme(?=\W*$|[.,;!]|\sfor\s{NAME}))", "partner", "end", "My wife left me.", polarity=False),
+    Saying("me", rf"{_NO_STORY}\b(?:{_V}|[Mm]y\s(?:{PARTNERS}))\s(?:has\s|just\s|recently\s)*(?:(?:divorced|broke(?:n)?\sup\swith)\sme\b|dumped\sme{_FULL}|left\sme(?=\W*$|[.,;!]|\sfor\s{NAME}))", "partner", "end", "My wife left me.", polarity=False),
     Saying("broke split separated", rf"\b[Ww]e\s(?:just\s|have\s|'ve\s)?(?:broken?\sup|split\sup|separated),\s(?:(?:I|me)\sand\s)?{_V}", "partner", "end", "We broke up, Freya and I.", polarity=False),
     Saying("together dating couple", rf"{_V}\sand\sI\sare\s(?:now\s)?(?:together|dating|a\scouple)\b", "partner", "change", "Freya and I are together."),
     Saying("divorce", r"\b(?:[Mm]y|[Oo]ur|[Tt]he)\sdivorce\s(?:is\s(?:final|through|official)|(?:went|came)\sthrough|was\sfinali[sz]ed)", "marital_status", "change", "My divorce is final.", "divorced"),

@@ -10,7 +10,7 @@ from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE, WEEKDAYS, Sort, is_job, is_thing, number, phrase, plain, when
-from loci.text.wording.verbs import BY_WORD, SEVERAL_NAMES, Frame
+from loci.text.wording.verbs import BY_WORD, KIN, SEVERAL_NAMES, UPPER, Frame
 from loci.text.wording.words import wordset
 
 BLOCKED = re.compile(
@@ -36,7 +36,9 @@ COPULAS = wordset(
 _CLOSED = re.compile(r"\s*(?:$|[.,;!)]|now\b|these days\b|again\b|and\b|since\b|for\b)")
 _NO_MORE = re.compile(r"(?i)\bany\s?(?:more|longer)\b")
 _TAIL = re.compile(r"[.;!?]|, (?!now|not)| but ")
-_NARROWED = re.compile(r"\s+(?:that|which|who|with|without|where|when|in|on|at|from|of|to|for)\b(?!\s+(?:too|now|sure|general|fact))")
+_NARROWED = re.compile(
+    r"\s+(?:that|which|who|with|without|where|when|in|on|at|from|of|to|for|after|before|past|during|unless|if)\b(?!\s+(?:too|now|sure|general|fact|all))"
+)
 _JOINTS = wordset(
     """and but so because that why since when as while though although also yes yeah well honestly now however cause 'cause hey i'm
     know guess think plus then"""
@@ -44,21 +46,45 @@ _JOINTS = wordset(
 _PART_OF_YEAR = re.compile(
     r"(?i)\A\s*(?:only\s|mostly\s)?(?:(?:during|in|for|over|every|each)\s(?:the\s|my\s)?(?:\w+\s)?"
     r"(?:summers?|winters?|spring|autumn|fall|holidays?|weekends?|weekdays|week|semester|term|vacation|season)|on\s(?:weekends|weekdays|\w+days)"
-    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week)|this\s(?:week|weekend)"
+    r"|(?:half|part|most)\s(?:of\s)?the\s(?:year|time|week)|(?:this|the\swhole)\s(?:weekend|week|month)(?!\son\b)"
+    rf"|(?:for|in|during|throughout)\s(?:this\s)?(?:{'|'.join(month.capitalize() for month in MONTHS)}|[Ll]ent|[Rr]amadan)(?!\s\d)"
     r"|today|tonight|temporarily|for\snow|for\sthe\snext|until|till|for\san?\s(?:\w+\s)?(?:days?|nights?|weeks?|weekend|while|bit|conference|meeting|visit|trip|project)"
     r"|for\sthe\s(?:conference|meeting|visit|trip|project|moment|time\sbeing)|for\s(?:\d+|two|three|four|five|six|several)\s(?:days|nights|weeks))\b"
 )
+_ONSET = re.compile(r"(?i)\s*(?:this|in)\b")
 _FOR_MONTHS = re.compile(
     r"(?i)\A\s*for\s(?:\d+|an?(?:\scouple\sof)?|(?:the|a)\s(?:next|few)|two|three|four|five|six|nine)\s(?:\w+\s)?months?\b(?!\s(?:now|already))"
 )
 _NO_PLACE = re.compile(
     r"\A[\d.]+\Z|\b[^\W\d]\Z|\A(?:plan|phase|version|tier|level|windows|macos|ios|android|ubuntu|python|java|php|node|office)\b(?=.*\d|\s\w\Z)"
 )
+_HOUR = re.compile(r"\A\d+(?:[.:]\d+)?\s?(?:[ap]\.?m\.?|ish|h)?\Z")
+_SITE = re.compile(r"\s(?:offices?|branch|sites?|location|campus|depot|plant|warehouse)\b")
 _UNIT = re.compile(r"\s(?:team|department|dept|group|division|desk|role|position|job|project|plan|tier|version|class|course|app)\b")
 _BORROWED = re.compile(r"\b(?:rented|rental|hired?|borrowed|loaner|courtesy)\b")
+_CALENDAR = "|".join(name.capitalize() for name in (*WEEKDAYS, *MONTHS, "christmas", "easter"))
+_TOY = re.compile(
+    r"(?i)\b(?:toy|model(?!\s\w{1,2}\b)|miniature|mini(?:ature)?\smodel|die-?cast|lego|matchbox|inflatable|pedal|slot|rc|remote-controlled)\s"
+)
+_OF_A_MAKE = re.compile(
+    r"(?i)(?:\s[\w-]+)?\s(?:shares?|stocks?|bonds?|options?|lego|sets?|kits?|toys?|replicas?|posters?|prints?|(?:t-|sweat)?shirts?|hood(?:ie|y)|jackets?|caps?|mugs?"
+    r"|key\s?rings?|keychains?|keys?|games?|books?|magazines?|calendars?|badges?|stickers?|parts?|tyres?|tires?|wheels?|engines?|bikes?|bicycles?|scooters?"
+    r"|guitars?|pianos?|mowers?|generators?|costumes?)\b"
+)  # what bears the name of a make and is no car
+_FOR_OTHERS = re.compile(
+    rf"\s(?:[\w'-]+\s){{0,3}}?for\s(?:(?:him|her|them|you)\b|(?:my|our|his|her|their|a|the)\s(?:\w+\s)?(?:{'|'.join(KIN)})(?:s|ren)?\b|(?!I\b|(?:{_CALENDAR})\b){UPPER}\w+)"
+)
 _ONE_DAY = re.compile(r"(?i)\b(?:when(?:ever)?|once|as soon as)\s+(?:i|we|you)\b")
 _ADDED = re.compile(r"(?i)\b(?:also|too|as well|besides|additionally|another|second|third|on the side)\b")
+_DAY = rf"(?:today|tonight|tomorrow|{'|'.join(WEEKDAYS)}|(?:this|next)\s(?:\w+\s)?(?:morning|afternoon|evening|night|week|weekend|month|\w+day))"
+_MEETING = re.compile(
+    rf"(?i),?\s(?:(?:at|in|to|about|live|play|perform|again\s(?:at|on|in)|later|soon|off|there|over|{_DAY})\b|on\s(?!and\b)|for\s(?!\w+\s(?:\w+\s)?(?:days|weeks|months|years)"
+    r"|an?\s(?:few\s|couple\sof\s)?(?:weeks?|months?|years?|while)\b))"
+)  # what one says of a visit, not of a love
+_BEGUN = re.compile(r"\b(?:started|began|begun|stopped|used\sto)\b")
+_MET = re.compile(rf"(?i)\b{_DAY}\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
+_PASSING = (*_WHERE_ABOUTS, "car", "diet")  # what may hold for a while only
 _OF_USERS = wordset("joined joining quit")  # what users of a service do, as its staff does
 _AS_STAFF = re.compile(r"(?i)\s(?:as|full|to\slead|team)\b")
 _DAYS_AND_MONTHS = frozenset((*WEEKDAYS, *MONTHS))
@@ -119,14 +145,22 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
     value = _value(frame, found)
     if value is None or (frame.attribute != "partner" and is_known(value[0], sentence.people)):
         return None  # "I joined Anna"
-    if frame.tells == "state" and frame.attribute in _WHERE_ABOUTS and _is_part_time(sentence, left, value[1]):
+    if frame.tells == "state" and frame.attribute in _PASSING and _is_part_time(sentence, left, max(value[1], found.end())):
         return None  # "I live in Porto in the summer": nothing ends by it
     if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(sentence.text, value[1])):
         return None  # "I moved to the Sales team"
+    if frame.attribute == "attr/address" and value[0].partition(" ")[0] in _DAYS_AND_MONTHS:
+        return None  # "It is moved to December 4"
     if frame.attribute in _WHERE_ABOUTS and _is_elsewhere(sentence, frame, value):
         return None
+    if frame.attribute == "employer" and found.group().find(" the ") > 0 and _SITE.match(sentence.text, value[1]):
+        return None  # "I work at the Cambridge office"
     if frame.tells == "state" and _ONE_DAY.search(clause_head(sentence.text, sentence.start, left.start)):
         return None  # "When I retire I live in Porto"
+    if frame.attribute == "car" and frame.tells != "end" and _is_no_drive(sentence, frame, found, value[1]):
+        return None
+    if found.groupdict().get("seeing") and _is_visit(sentence, left, found.start(), value[1]):
+        return None
     return _mood(sentence, frame, left, found, value)
 
 
@@ -154,6 +188,8 @@ def _is_part_time(sentence: Sentence, left: Left, end: int) -> bool:
     """Tell whether what is said holds for a part of each year or week only."""
     head = clause_head(sentence.text, sentence.start, left.start)
     tail = sentence.text[end : end + 40]
+    if left.change and _ONSET.match(tail):
+        return False  # "I started living in Porto this month"
     is_for_long = not left.perfect and _FOR_MONTHS.match(tail)  # "I've been living in Porto for three months" goes on
     return bool(is_for_long or _PART_OF_YEAR.match(head) or _PART_OF_YEAR.match(tail))
 
@@ -161,13 +197,27 @@ def _is_part_time(sentence: Sentence, left: Left, end: int) -> bool:
 def _is_elsewhere(sentence: Sentence, frame: Frame, value: tuple[str, int, Sort]) -> bool:
     """Tell whether one only uses what is named: "We moved to Linux", "I joined Discord", not "I joined Discord as an engineer"."""
     first = value[0].partition(" ")[0]
-    if first in _DAYS_AND_MONTHS:
+    if first in _DAYS_AND_MONTHS or (frame.attribute != "residence" and _HOUR.match(value[0])):
         return True  # "I start at Monday"
     if frame.attribute == "residence":
         return first in FIRMS or first in SOFTWARE
     if frame.attribute == "employer" and (frame.words.partition(" ")[0] not in _OF_USERS or _AS_STAFF.match(sentence.text, value[1])):
         return False
     return first in SOFTWARE
+
+
+def _is_no_drive(sentence: Sentence, frame: Frame, found: re.Match[str], end: int) -> bool:
+    """Tell whether it is no car or not one's own that is spoken of: "a toy Ferrari", "a Volvo share", "bought a Kia for Dan"."""
+    if _TOY.search(f"{found.group()} ") or _OF_A_MAKE.match(sentence.text, end):
+        return True
+    return frame.tells == "event" and _FOR_OTHERS.match(sentence.text, end) is not None
+
+
+def _is_visit(sentence: Sentence, left: Left, start: int, end: int) -> bool:
+    """Tell whether one sees somebody on a day or for a purpose: "I'm seeing Bob for lunch", "Tomorrow I'm seeing Bob"."""
+    if left.perfect or _BEGUN.search(sentence.text, left.start, start):
+        return False
+    return bool(_MEETING.match(sentence.text, end) or _MET.search(clause_head(sentence.text, sentence.start, left.start)))
 
 
 def _is_relative(sentence: Sentence, left: Left) -> bool:

@@ -62,7 +62,21 @@ _FEIGNED = re.compile(
       (?:let's\ssay|let's\spretend|let's\simagine|let's\sassume|let's\ssuppose|imagine|pretend|suppose|assume|what\sif|hypothetically)
         ,?\s(?:that\s)?(?:i|i'm|you|you're|we|we're|he|she|they|my|it's|there|an?|the)\b
     | (?:{_ASKING}|i(?:'d\slike|\swant|\swould\slike)\sto\s)(?:(?:do|try|play|start|have)\s)?(?:(?:an?|some|another)\s(?:\w+\s)?)?role-?\s?play
-    | in\s(?:this|our|the)\s(?:role-?play|story|game|scene|scenario|novel)\b)"""
+    | in\s(?:this|our|the)\s(?:role-?play|story|game|scene|scenario|novel)\b
+      (?!\s(?:industry|business|world|sector|studio|company|development|design)\b))"""
+)
+_GAMES = (
+    r"sims|minecraft|animal\scrossing|stardew(?:\svalley)?|skyrim|second\slife|roblox|gta|fallout|zelda|pok[eé]mon|d&d|dungeons\s(?:&|and)\sdragons"
+    r"|world\sof\swarcraft|wow|cyberpunk|monopoly"
+)
+_ELSEWHERE = re.compile(
+    rf"""(?ix) {_LEAD} (?:
+      in\s(?:an?|the|this|that|another|one\sof\smy|my|our|his|her)\s(?:[\w'-]+\s){{0,2}}(?:novels?|stor(?:y|ies)|games?|dreams?|films?|movies?|plays?|series|show
+        |campaign|screenplay|comics?|fan\s?fic(?:tion)?|fantasy|imagination|simulation)
+    | in\s(?:the\s)?(?:{_GAMES})(?:\s\d)?
+    | according\sto\s(?:the\s(?:internet|app|website|site|papers?|press|news)|(?:my|his|her|their)\s(?:[\w'-]+\s)?(?:profile|cv|bio|horoscope|page|account)
+        |(?!(?:me|my|our|his|the|this|that|dr|doctors?)\b)[\w'.-]+(?:\s(?!I\b)(?-i:[A-Z])[\w-]*){{0,2}})
+    ) (?:,\s|\s(?=(?:i|i'm|i've|im|we|we're|my|our)\b))"""
 )
 _UNSAID = re.compile(
     rf"""(?ix) {_LEAD} (?:you\s(?:can|may|should|must)\s|{_ASKING})
@@ -142,6 +156,8 @@ def _introduced(text: str, start: int, end: int, is_later: bool, goes_on: bool) 
     head = text[start : min(end, start + _HEAD)]
     if feigned := _FEIGNED.match(head):
         return start + feigned.end(), len(text)
+    if elsewhere := _ELSEWHERE.match(head):
+        return start + elsewhere.end(), end
     if unsaid := _UNSAID.match(head):
         afresh = _AFRESH.search(text, start + unsaid.end(), end)
         return start + unsaid.end(), afresh.start() if afresh else end

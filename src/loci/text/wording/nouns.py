@@ -14,6 +14,8 @@ _NOUNS: tuple[tuple[str, str, Sort], ...] = (
     (r"(?:local\s)?(?:(?:cell|mobile|phone|tele|telephone|cellphone)[\s-]?)*(?:phone\s)?(?:number|phone|cell|mobile)", "phone", "phone"),
     (r"e-?mail(?:\saddress)?", "email", "email"),
     (r"(?:home\s|street\s)?address", "attr/address", "text"),
+    (r"(?:last\s|family\s|sur)name", "attr/surname", "text"),
+    (r"(?:first|given)\sname", "attr/first name", "text"),
     (r"birthday|birth\sdate|date\sof\sbirth|birthdate", "birthday", "date"),
     (r"age", "age", "number"),
     (r"employer|company|firm|workplace", "employer", "name"),
@@ -45,9 +47,9 @@ _SKIP = wordset(
     """day week weekend life time fault turn point way thing part best rest idea mind heart problem question plan hope favourite
     favorite head bad own first last next whole love issue hand eye eyes feeling mood"""
 )
-_OLD = re.compile(r"(?i)\b(?:old|former|previous|ex|first|last|original|childhood)\b[\s-]*")
+_OLD = re.compile(r"(?i)\b(?:old|former|previous|ex|(?:first|last)(?!\s+names?\b)|original|childhood)\b[\s-]*")
 _NEW = re.compile(r"(?i)\b(?:new|latest|newest)\b\s*")
-_VERBAL = re.compile(r"(?i)\b(?:is|are|was|were|has|have|had|will|would|can|and|or|but|that|who|which|to|in|at|on|for|with)\b")
+_VERBAL = re.compile(r"(?i)\b(?:is|are|was|were|has|have|had|will|would|can|and|or|but|that|who|which|to|from|in|at|on|for|with)\b")
 _UNREAL = re.compile(r"(?i)\b(?:next|future|dream|ideal|imaginary|would-be)\b")
 _MILD = re.compile(
     r"(?i)\b(?:current|present|all[\s-]time|absolute|very|own|personal|private|actual|correct|main|"
@@ -66,10 +68,10 @@ class Noun:
     open: bool = True  # any phrase may be its value
 
 
-_TABLE = [(re.compile(pattern + r"\Z", re.IGNORECASE), attribute, sort) for pattern, attribute, sort in _NOUNS]
+_TABLE = [(re.compile(rf"(?:{pattern})\Z", re.IGNORECASE), attribute, sort) for pattern, attribute, sort in _NOUNS]
 _FAVOURITE = re.compile(r"(?i)(?:favou?rite|fave)\s+(?:kind of |type of )?([\w' -]{2,30})\Z")
 _PET = re.compile(rf"(?i)(?:\w+\s)?({BREED})(?:'s\sname)?\Z")
-_EVENT_NOUN = re.compile(rf"(?i)(?:([\w'-]+)(?:'s)?\s+)?({EVENT})\Z")
+_EVENT_NOUN = re.compile(rf"(?i)(?:([\w'-]+)(?:'s)?\s+)?({EVENT})(?:\s(?:back|home))*\Z")
 
 
 @lru_cache(maxsize=1024)

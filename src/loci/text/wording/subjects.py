@@ -87,6 +87,7 @@ _AUX_WORD = re.compile(r"'?\w+(?:'\w+)?")
 _BEFORE_VERB = wordset("i im ive m ve we he she they and but then so now").union(
     KIN, (word.rpartition("_")[2] for group in _AUXILIARIES for word in group.split())
 )
+_NOT_ONLY = re.compile(r"(?:n't|\bnot|\bdont|\bdoesnt)\s(?:just|only|simply)\b")  # "I don't just live in Porto" denies nothing
 _LONGEST_WORD = 24  # characters of a word that are looked at
 _NO_NAME = re.compile(r"(?:ing|ly|tion|ness|ment)\Z")
 _NOT_NAMES = STOPWORDS | wordset(
@@ -243,7 +244,7 @@ def _left(start: int, subject: str, several: bool, aux: str, elliptic: bool = Fa
         past=bool(words & _PAST),
         perfect=bool(words & _PERFECT),
         future=bool(words & _FUTURE),
-        hedged=bool(words & _HEDGES),
+        hedged=bool(words & _HEDGES) or bool(_NOT_ONLY.search(aux)),
         change=bool(words & _CHANGE),
         still=bool(words & {"still", "always"}),
         be=bool(words & _BE),

@@ -97,7 +97,8 @@ _AT = r"(?:(?:here|over|out|part-time|full-time|remotely)\s+)?(?:as\s(?:an?\s|th
 _FIRM = rf"(?P<v>{NAME}|{INSTITUTION})"
 _JOB = r"(?P<v>[a-z][\w-]+(?:\s[\w-]+){0,3})"
 _MAKE = rf"(?P<v>(?:{'|'.join(CAR_MAKES.split())})\b(?:\s(?:{UPPER}|\d)[\w-]*){{0,2}})"
-_SCHOOL = r"(?P<v>(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Elementary|High|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
+SCHOOL = r"(?:(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Elementary|High|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
+_SCHOOL = rf"(?P<v>{SCHOOL})"
 _STUDY = (
     r"stud(?:y|ies|ied|ying|ents?)|semester|schools?|universit\w+|uni|unis|college|class\w*|transferred|degree|campus|freshman|course|term"
 )
@@ -177,7 +178,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("tied", r"tied\s+the\s+knot", "marital_status", "event", "We tied the knot.", "married"),
     Frame("broke broken split", r"(?:broke|broken|split)\s+up\b(?!\s(?:the|a|into))", "marital_status", "event", "We broke up.", "single"),
     # partner
-    Frame("dating seeing", rf"(?:dating|seeing)\s+(?:someone\snew,?\s(?:(?:called|named|her\sname\sis|his\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
+    Frame("dating seeing", rf"(?:dating|(?P<seeing>seeing)(?!\s(?:Dr|Prof|Mrs?|Ms|Doctor|Professor|Father|Santa)\b))\s+(?:someone\snew,?\s(?:(?:called|named|her\sname\sis|his\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
     Frame("married engaged together relationship", rf"(?:married\sto|engaged\sto|together\swith|in\sa\srelationship\swith)\s+{_V}", "partner", "state", "I'm married to Freya.", needs_be=True, takes_get=True),
     Frame("married", rf"married\s+{_V}", "partner", "event", "I married Freya."),
     Frame("dated", rf"dated\s+{_V}", "partner", "past", "I dated Freya."),

@@ -336,7 +336,7 @@ def test_one_that_forgot_other_things_is_kept_as_failed_and_never_mounted(opened
     made = cube.distil(user="kim")
     assert (made.stage, made.state, made.is_valid) == ("failed", State.EXPIRED, False)
     assert "2.00% less" in made.reason and made.found["recall"] == 1.0
-    with pytest.raises(Conflict, match="failed its examination: .*loci adapter inspect"):
+    with pytest.raises(Conflict, match=r"failed its examination: .*loci adapter inspect"):
         cube.mount(made.id)
     assert ask(cube, "Where do I live?", adapters=[made.id])[1] == (), "its memories' text is read"
 

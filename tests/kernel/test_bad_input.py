@@ -98,6 +98,11 @@ def test_nothing_is_made_of_no_words_at_all(cube: Cube, words: Any, told: str) -
     assert cube._store.is_empty()
 
 
+def test_a_note_of_a_kind_that_sounds_like_an_agents_step_is_a_note(cube: Cube) -> None:
+    cube.add({"type": "phone_call", "text": "Bob rang about the boat."})
+    assert [memory.text for memory in cube.list()] == ["Bob rang about the boat."]
+
+
 def test_only_what_was_to_be_stored_is_said_not_to_be(cube: Cube) -> None:
     for reading in (lambda: cube.why_not("q", 5), lambda: cube.get("\ud800"), lambda: cube.list(user="x" * 9999)):  # type: ignore[arg-type]
         with pytest.raises(Invalid) as told:

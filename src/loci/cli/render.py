@@ -50,7 +50,7 @@ def note(text: str) -> None:
 
 
 def note_nothing_of(what: str, scope: Mapping[str, str | None]) -> None:
-    """That there are none of a scope, where nobody named one: those of a user's are that user's alone."""
+    """That a scope has none of these; where nobody named one, that those of a user's are that user's alone."""
     named = ", ".join(f"{name} {value}" for name, value in scope.items() if value)
     note(
         f"there are no {what} of {named}."

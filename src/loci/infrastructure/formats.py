@@ -9,24 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from loci.errors import Malformed
+from loci.infrastructure.chats import ROLES, instead_of_words, only, words_of
 from loci.types import Message, Trust
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
 LINES_NAMED = 5
-KIND = re.compile(r"[a-z_]{1,40}")  # of a part of a message
-STEP = re.compile(r"^reasoning$|_call(?:_output)?$")  # of the working of an agent: what is in it was said by nobody
-INSTEAD = ("tool_calls", "function_call", "refusal", "audio")
 SHOWN_CHARS = 500
 MARKS = "\ufeff\u200b\u200e\u200f\u202a\u202b\u202c\u2068\u2069"  # invisible; chat apps put them around what they write
 
-ROLES = {
-    "user": "user", "human": "user", "assistant": "assistant", "ai": "assistant", "model": "assistant", "bot": "assistant",
-    "system": "system", "developer": "system", "tool": "tool", "function": "tool",
-}  # fmt: skip
 SPELLINGS = {
     "role": ("role",), "speaker": ("speaker", "name"), "text": ("text", "content"), "caption": ("caption",), "id": ("id",),
     "at": ("at", "timestamp", "date", "created_at"), "session": ("session",), "user": ("user", "user_id"), "metadata": ("metadata",),
@@ -419,53 +412,6 @@ def brief(value: object) -> str:
     return printable(told if len(told) <= 60 else f"{told[:57]}...")
 
 
-# -- chats: what APIs of models call a message ---------------------------------------------------------------------------------
-
-
-def instead_of_words(entry: object) -> tuple[str, ...] | None:
-    """What an entry of a chat has in the place of words (calls of tools, pictures), by kind; none of an assistant or a tool that says nothing.
-    None of what has words, or where words are missing."""
-    if not isinstance(entry, Mapping):
-        return None
-    kind, role = entry.get("type"), entry.get("role")
-    if role is None and isinstance(kind, str) and KIND.fullmatch(kind) and kind != "message" and (STEP.search(kind) or not _says(entry)):
-        return (kind,)
-    if entry.get("text") is not None or _says(entry):
-        return None
-    parts = entry.get("content")
-    kinds = [part.get("type") for part in parts if isinstance(part, Mapping)] if isinstance(parts, list | tuple) else []
-    kinds += [name for name in INSTEAD if entry.get(name)]
-    found = tuple(sorted({kind for kind in kinds if isinstance(kind, str) and KIND.fullmatch(kind)} - {"text"}))
-    is_empty = "content" in entry and (parts is None or parts in ([], ()) or words_of(entry) is not None)
-    return found if found or (is_empty and isinstance(role, str) and ROLES.get(role.strip().lower()) in ("assistant", "tool")) else None
-
-
-def without_words(kinds: Sequence[str]) -> str:
-    """Such an entry in words."""
-    return "no words" + (f", only {', '.join(kinds)}" if kinds else "")
-
-
-def words_of(fields: Mapping[Any, Any]) -> str | None:
-    """The text of a message, or the texts among the parts of its content, else the transcript of its sound."""
-    told = fields.get("text", fields.get("content"))
-    if isinstance(told, list | tuple):
-        texts = [part["text"] for part in told if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
-        told = "\n".join(texts) if texts else None
-    words = told if isinstance(told, str) else None
-    return words if words and words.strip() else transcript_of(fields) or words
-
-
-def transcript_of(fields: Mapping[Any, Any]) -> str | None:
-    """What was said in the sound that a message is."""
-    audio = fields.get("audio")
-    transcript = audio.get("transcript") if isinstance(audio, Mapping) else None
-    return transcript if isinstance(transcript, str) else None
-
-
-def _says(entry: Mapping[Any, Any]) -> bool:
-    return any(isinstance(words, str) and words.strip() for words in (words_of(entry), entry.get("caption")))
-
-
 # -- messages: one object each -----------------------------------------------------------------------------------------------
 
 
@@ -476,11 +422,11 @@ def messages(sheet: Sheet) -> list[Transcript]:
     for line, place, value in values(sheet):
         row = Row.of(sheet, line, value, "a message")
         kinds = instead_of_words(row.fields)
-        if kinds:
-            sheet.refuse(place, f"it has {without_words(kinds)}")
-        if kinds == ():
-            sheet.note("empty messages were left out", line)
         if kinds is not None:
+            if kinds:
+                sheet.refuse(place, f"it has no words{only(kinds)}")
+            else:
+                sheet.note("empty messages were left out", line)
             continue
         found.setdefault(row.label(*SPELLINGS["user"]), Gathering(sheet)).add(message(row), line, place)
         unread |= row.fields.keys() - known

@@ -10,7 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from loci.errors import Malformed
-from loci.infrastructure.formats import ROLES, Fields, Kept, Row, Sequel, Sheet, Transcript, objects
+from loci.infrastructure.chats import ROLES
+from loci.infrastructure.formats import Fields, Kept, Row, Sequel, Sheet, Transcript, objects
 from loci.types import Message, Trust
 
 CONFIG, TEXT = "config.json", "textual_memory.json"

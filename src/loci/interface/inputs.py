@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loci.errors import Invalid, TooLarge
-from loci.infrastructure import formats
+from loci.infrastructure import chats
 from loci.operation.intake import MAX_NAME, check_message, check_name, check_text, check_time
 from loci.policy.caching import PROVIDERS, Provider
 from loci.ports.adapting import Recipe
@@ -53,11 +53,11 @@ def told_of(words: Words) -> tuple[list[Message], list[Change]]:
     found = heard(words)
     silent = {place: kinds for place, kinds in enumerate(found, 1) if not isinstance(kinds, Message)}
     if silent and len(silent) == len(found):
-        raise Invalid(f"No message has {formats.without_words(silent[1]).removeprefix('no ')}. Nothing was stored.")
+        raise Invalid(f"No message has words{chats.only(silent[1])}. Nothing was stored.")
     for place, one in enumerate(found if silent else (), 1):  # of the rest alone the numbers would be others
         if isinstance(one, Message):
             check_message(one, place)
-    refused = [f"Message {place} has {formats.without_words(kinds)}." for place, kinds in silent.items()]
+    refused = [f"Message {place} has no words{chats.only(kinds)}." for place, kinds in silent.items()]
     return [one for one in found if isinstance(one, Message)], [Change(Outcome.REFUSED, None, why) for why in refused]
 
 
@@ -73,7 +73,7 @@ def heard(words: Words) -> list[Message | tuple[str, ...]]:
 
 
 def _heard(one: Message | Mapping[str, object], place: int) -> Message | tuple[str, ...]:
-    kinds = formats.instead_of_words(one)
+    kinds = chats.instead_of_words(one)
     return _with_role(one if isinstance(one, Message) else _message(one, place), place) if kinds is None else kinds
 
 
@@ -93,7 +93,7 @@ def _with_role(message: Message, place: int) -> Message:
     if message.role in ROLES:
         return message
     check_text(message.role, "a role", place)
-    role = formats.ROLES.get(message.role.strip().lower())
+    role = chats.ROLES.get(message.role.strip().lower())
     if role is None:
         raise Invalid(
             f"Message {place} has the role {message.role!r:.100}; it must be user, assistant, tool or system. A name goes under 'speaker'. Nothing was stored."
@@ -104,7 +104,7 @@ def _with_role(message: Message, place: int) -> Message:
 def _message(fields: object, place: int) -> Message:
     if not isinstance(fields, Mapping):
         raise Invalid(f"Message {place} is {fields!r:.100}; it must be a Message, or a dictionary with 'role' and 'text'.")
-    text = formats.words_of(fields)
+    text = chats.words_of(fields)
     if text is None:
         what = next(
             (f"{name!r} is {type(fields[name]).__name__}" for name in ("text", "content") if name in fields),

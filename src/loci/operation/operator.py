@@ -34,8 +34,8 @@ BRANCHES = 3  # answers to a question within a question that are followed
 FOLLOWED = 2.0  # claims that a claim at the end of a chain counts for: it shares no word with the question, and what led there many
 WEEK = timedelta(weeks=1) / MICROSECOND
 FAR = (0.1, 0.25)
-"""Cosines of MiniLM's below which a text without a word of the question has nothing to do with it, and one that asked or greeted. Measured on what is among the best twenty
-of the four sets: 0 to 1 % of the evidence lies below, and 1 to 7 % of the rest; of a question about none of it, most."""
+"""Cosines of MiniLM's below which a text without a word of the question has nothing to do with it, and one that asked or greeted. Of what is
+among the best twenty of the sets at hand 0 to 1.3 % of the evidence lies below, and 3 to 14 % of the rest (bench/RESULTS.md)."""
 FIRST_HAND = frozenset({Channel.USER, Channel.IMPORT})  # of which the speaker is the origin
 SUPERSEDED = 0.5  # what is left of the score of a memory all of whose claims were superseded
 

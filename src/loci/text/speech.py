@@ -202,19 +202,19 @@ _QUALITY = (
     r"detailed|verbose|wordy|chatty|simple|clear|strict|creative|enthusiastic|apologetic|patronising|patronizing)"
 )
 _HEAD = re.compile(
-    r"\W*(?:(?:please|also|and|but|just|now|so|ok|okay|no(?=,)|yes|actually|well|hey|hi|hello|instead|kindly|oh|remember to|make sure to|make sure you|i(?:['’]d| would) like you to|"
+    r"\W*(?:(?:please|also|and|but|just|now|so|ok|okay|no(?=,)|yes|actually|well|hey|hi|hello|instead|kindly|oh|remember to|make sure to|make sure you|i(?:'d| would) like you to|"
     r"i (?:want|need) you to|you (?:can|may|should|must)|(?:can|could|would|will) you)\W+)*"
 )
 _LASTING = re.compile(
-    rf"(?:always|never|(?:do not|don['’]t) ever)(?: please)? {_VERBS}\b|(?:from now on|going forward|in future|henceforth)\W|(?:keep|bear) in mind (?:that )?(?:i\b|i['’]m|my|we\b|we['’]re|our)"
-    r"|remember that (?:i\b|i['’]m|my|we\b|we['’]re|our)|(?:if|when|whenever|every ?time|each time|any ?time) (?:i|we) (?:ask|say|mention|send|share|write|tell|paste|give|want|need|request|talk)\b[^,]*, (?!(?:then )?(?:i|we|he|she|they|it|you|my|our|the|there)\b)"
+    rf"(?:always|never|(?:do not|don't) ever)(?: please)? {_VERBS}\b|(?:from now on|going forward|in future|henceforth)\W|(?:keep|bear) in mind (?:that )?(?:i\b|i'm|my|we\b|we're|our)"
+    r"|remember that (?:i\b|i'm|my|we\b|we're|our)|(?:if|when|whenever|every ?time|each time|any ?time) (?:i|we) (?:ask|say|mention|send|share|write|tell|paste|give|want|need|request|talk)\b[^,]*, (?!(?:then )?(?:i|we|he|she|they|it|you|my|our|the|there)\b)"
     rf"|ask me (?:first )?before\b|only ever {_VERBS}\b"
 )
 _MANNER = re.compile(
     r"(?:answer|reply|respond|speak|talk|write|explain)(?: (?:to )?(?:me|everything|things|it all))? (?:only )?(?:in|like) (?!\d|the |a moment|a minute|an hour|front|there|here|this|that)"
     r"|(?:call|address) me (?!back\b|later|a\b|an\b|at\b|when|if\b|tomorrow|tonight|today|now|in\b|on\b|after|before|as soon|asap|maybe|crazy|again|first|once|some|any|about|for|from|to\b|up\b)"
-    rf"|be (?:more |very |less |as )?{_QUALITY}\b|(?:do not|don['’]t) be (?:so |too )?{_QUALITY}\b|keep (?:it|them|things|everything) {_QUALITY}(?=(?: please)?\W*$)|(?:keep|make|limit) (?:all |every )?(?:your|the) {_ANSWERS}\b"
-    rf"|(?:do not|don['’]t|avoid|stop|quit)(?: (?:{_VERBS}|using|suggesting|recommending|mentioning|bringing up|calling|asking|saying|apologi[sz]ing|adding|sending|sharing))\b(?! (?:the|this|that|these|those|it|them|him|her|me why|me how)\b)"
+    rf"|be (?:more |very |less |as )?{_QUALITY}\b|(?:do not|don't) be (?:so |too )?{_QUALITY}\b|keep (?:it|them|things|everything) {_QUALITY}(?=(?: please)?\W*$)|(?:keep|make|limit) (?:all |every )?(?:your|the) {_ANSWERS}\b"
+    rf"|(?:do not|don't|avoid|stop|quit)(?: (?:{_VERBS}|using|suggesting|recommending|mentioning|bringing up|calling|asking|saying|apologi[sz]ing|adding|sending|sharing))\b(?! (?:the|this|that|these|those|it|them|him|her|me why|me how)\b)"
     rf"|only (?:{_VERBS}) (?!the |this|that|these|those|it\b|them)|use (?:only )?(?:metric|imperial|celsius|fahrenheit|kilomet(?:er|re)s|british|american|plain|simple|short|iso|24|they|she|he)\b"
     r"|no (?:more )?(?:emojis?|bullet points|bullets|jargon|slang|markdown|small ?talk|apologies|disclaimers|exclamation marks)\b"
 )

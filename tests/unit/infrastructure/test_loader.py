@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from loci.errors import Invalid, LociError, Malformed, Missing, NewerSchema, TooLarge
 from loci.infrastructure import loader
-from loci.infrastructure.formats import ROLES
+from loci.infrastructure.chats import ROLES
 from loci.infrastructure.loader import Transcript, read
 from loci.types import Message
 from loci.wire import MemOS

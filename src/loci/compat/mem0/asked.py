@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from loci.errors import Invalid, TooLarge
-from loci.infrastructure.formats import instead_of_words, transcript_of
+from loci.infrastructure.chats import instead_of_words, words_of
 from loci.interface.filters import MAX_DEPTH, where_of
 from loci.types import Change, Message, Outcome
 
@@ -192,7 +192,7 @@ def messages_of(messages: object, at: datetime | None) -> tuple[list[Message], l
 def _is_silent(entry: Mapping[Any, Any]) -> bool:
     """Whether a message has nothing, or something else, in the place of a text: calls of tools, or parts such as pictures."""
     is_else = "content" in entry and not isinstance(entry["content"], str)
-    return instead_of_words(entry) is not None or (is_else and not (_said(entry) or "").strip())
+    return instead_of_words(entry) is not None or (is_else and not (words_of(entry) or "").strip())
 
 
 def _is_system(entry: object) -> bool:
@@ -202,27 +202,12 @@ def _is_system(entry: object) -> bool:
 def _message(entry: object, place: int, at: datetime | None) -> Message:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("role"), str):
         raise Invalid(f"Message {place} is {entry!r:.100}; it must be a dictionary with role and content. Nothing was stored.")
-    text, name = _said(entry), entry.get("name")
+    text, name = words_of(entry), entry.get("name")
     if text is None:
         raise Invalid(f"Message {place} has no text in its content. Nothing was stored.")
     if name is not None and not isinstance(name, str):
         raise Invalid(f"Message {place} has the name {name!r:.100}; it must be a text. Nothing was stored.")
     return Message(entry["role"], text, at, speaker=name)
-
-
-def _said(entry: Mapping[Any, Any]) -> str | None:
-    """The text of a message, else the transcript of its sound."""
-    text = _text(entry.get("content"))
-    return text if text and text.strip() else transcript_of(entry) or text
-
-
-def _text(content: object) -> str | None:
-    """A text, or the texts among the parts of a message (pictures are not looked at)."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list | tuple) else ()
-    texts = [part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
-    return "\n".join(texts) or None
 
 
 def time_of(value: object, name: str) -> datetime | None:

@@ -70,8 +70,12 @@ _VOCATIVE = re.compile(r"(?:,|\b(?:hey|hi|hello|thanks|wow|bye|yeah|yep|congrats
 
 _COMMAND_WORDS = """remind remember forget note call tell show give write answer respond reply explain list make use avoid stop
     send add create find help summarize summarise translate update delete remove set ensure include provide describe save store
-    book schedule please generate suggest recommend compare analyze analyse rewrite convert calculate fix treat assume ask say"""
+    book schedule please generate suggest recommend compare analyze analyse rewrite convert calculate fix treat assume ask say
+    rename restart install uninstall refactor debug deploy compile download upload execute rerun retry undo paste implement"""
 _COMMANDS = frozenset(_COMMAND_WORDS.split())
+_ACTS = frozenset("open close run start check read copy move change replace edit print search look build merge commit push turn play sort".split())
+_THIS = frozenset(["the", "this", "that", "these", "those", "all", "my"])
+"""What else an assistant is told to do; without such a word behind it, it may be a note ("run 5 km", "read Dune", "open on Tuesdays")."""
 _ADVERBS = frozenset(["always", "never", "dont", "please", "only"])
 _NO_COMMAND = frozenset(["me", "us", "it", "going", "love", "sense", "sure", "up", "in", "than", "how"]) | _SUBJECTS
 _WITH_ME = frozenset(["call", "tell", "remind", "show", "give", "send", "ask", "help", "write"])
@@ -183,6 +187,8 @@ def _is_instruction(lower: str, found: list[str], kinds: frozenset[str]) -> bool
         following = found[at + 1] if at + 1 < len(found) else ""
         if following not in _NO_COMMAND or (following == "me" and found[at] in _WITH_ME):
             return True
+    if at + 1 < len(found) and found[at] in _ACTS and found[at + 1] in _THIS:
+        return True
     if _lasts(lower.replace("’", "'")):
         return True
     if kinds.isdisjoint(_REQUESTS) and "you to" not in lower and found[0] not in _ASKING_YOU:

@@ -73,7 +73,8 @@ _COMMAND_WORDS = """remind remember forget note call tell show give write answer
     book schedule please generate suggest recommend compare analyze analyse rewrite convert calculate fix treat assume ask say
     rename restart install uninstall refactor debug deploy compile download upload execute rerun retry undo paste implement"""
 _COMMANDS = frozenset(_COMMAND_WORDS.split())
-_ACTS = frozenset("open close run start check read copy move change replace edit print search look build merge commit push turn play sort".split())
+_ACT_WORDS = "open close run start check read copy move change replace edit print search look build merge commit push turn play sort"
+_ACTS = frozenset(_ACT_WORDS.split())
 _THIS = frozenset(["the", "this", "that", "these", "those", "all", "my"])
 """What else an assistant is told to do; without such a word behind it, it may be a note ("run 5 km", "read Dune", "open on Tuesdays")."""
 _ADVERBS = frozenset(["always", "never", "dont", "please", "only"])

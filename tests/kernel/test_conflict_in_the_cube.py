@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import apsw
@@ -123,6 +123,21 @@ def test_an_undone_update_superseded_nothing(cube: Cube, clock: ManualClock) -> 
     clock.advance(days=1)
     cube.restore(tea, to=2)
     assert texts(cube, user="ana") == ["I live in Evora."], "and what is done again, is"
+
+
+def test_an_update_ends_nothing_before_it_holds_itself(cube: Cube) -> None:
+    """Otherwise nothing would have held from April, which the new words name, to May, when the former words began."""
+    january, april, may, june = (datetime(2025, month, 1, tzinfo=UTC) for month in (1, 4, 5, 6))
+    porto = cube.add(Message("user", "I live in Porto.", at=january), user="ana").ids[0]
+    lisbon = cube.add(Message("user", "I moved to Lisbon in May.", at=june), user="ana").ids[0]
+    assert cube.get(porto).valid.end == may
+    cube.update(lisbon, "I moved to Lisbon in April 2025.")
+    assert cube.get(porto).valid.end == may
+    assert [m.text for m in cube.list(user="ana", as_of=april + timedelta(days=9))] == ["I live in Porto."]
+    cube.restore(lisbon, to=1)
+    assert [m.text for m in cube.list(user="ana", as_of=april + timedelta(days=9))] == ["I live in Porto."]
+    cube.update(lisbon, "I moved to Lisbon in April 2025.", at=april)
+    assert cube.get(porto).valid.end == april, "unless it is told that it held from then on"
 
 
 @pytest.mark.parametrize("change", [lambda cube, id: cube.move(id, "archive"), lambda cube, id: cube.update(id, "I love tea.")])

@@ -10,7 +10,7 @@ from loci.errors import Conflict, Invalid, Missing, VersionConflict
 from loci.memories.plaintext import draft_of
 from loci.operation.intake import Intake, Provenance, apply, check, closed_by, rows
 from loci.operation.settling import hold_again, settle
-from loci.policy import retention
+from loci.policy import conflict, retention
 from loci.policy.lifecycle import FINDABLE, Move, after
 from loci.policy.retention import Retention
 from loci.policy.trust import least
@@ -77,7 +77,8 @@ class Lifecycle:
         tx.close(memory.id, at or now, reason)
         if mode == "overwrite":
             tx.retire_claims(memory.id)
-        verdicts = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]
+        judged = [self.intake.judge(tx, fact, memory.id, source, by.within) for said in heard.facts for fact in said]
+        verdicts = [conflict.not_before(verdict, at or now) for verdict in judged]
         closing = closed_by(verdicts) if mode == "overwrite" else None
         revised = replace(
             memory, version=number, text=words, type=turn.type, spans=stays.spans + spans, author=by.author or by.principal, reason=reason,

@@ -32,7 +32,7 @@ from loci.text.places import lies_in
 from loci.text.wording.relations import NAMING
 
 __all__ = [
-    "Action", "Claim", "Evidence", "Possible", "Supersede", "Verdict", "precedes", "resolve", "same_value",
+    "Action", "Claim", "Evidence", "Possible", "Supersede", "Verdict", "not_before", "precedes", "resolve", "same_value",
 ]  # fmt: skip
 
 CORRECTION_WINDOW = timedelta(minutes=30)
@@ -56,6 +56,15 @@ def resolve(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = ()) -> V
     if new.replaces is not None and _is_misfiled(new, known):
         return _resolve_unnamed(new, known)
     return _resolve_named(new, known, told)
+
+
+def not_before(verdict: Verdict, start: datetime) -> Verdict:
+    """The verdict on words that hold from `start` on, whatever beginning they tell: until then the words before them held, and what those closed is closed."""
+    claim = verdict.claim
+    if claim.tense == "now" and _before(claim.valid_from, start) and not _before(claim.valid_to, start):
+        claim = replace(claim, valid_from=start)
+    actions = tuple(replace(a, valid_to=start) if isinstance(a, Supersede) and _before(a.valid_to, start) else a for a in verdict.actions)
+    return replace(verdict, claim=claim, actions=actions)
 
 
 def precedes(a: Claim, b: Claim) -> bool:

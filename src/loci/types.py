@@ -311,7 +311,8 @@ class Chain:
 class MemoryCall:
     """A request in words, read: what MemReader hands to the operator (MemOS v3 §5.2).
 
-    ``intent`` is one of lookup, when, past, preference, advice, count. ``terms`` are the words searched for;
+    ``intent`` is one of lookup, when, past, preference, advice, count. ``window`` is the time it asks about, and ``then`` the same where it asks how
+    things stood in a time that is over ("where did Ann live in May?"), so that what held then answers. ``terms`` are the words searched for;
     ``asked`` the (subject, attribute) keys that would answer it, a subject of None standing for anybody; ``hops`` the same where
     one question hides in another; ``relation`` what whom it names is called besides ("ana/brother" of "my brother Tom"); ``voiced`` the
     question as the people it names would put it, which is what is compared with what they said.
@@ -322,6 +323,7 @@ class MemoryCall:
     people: tuple[str, ...] = ()
     types: tuple[Type, ...] = ()
     window: Interval | None = None
+    then: Interval | None = None
     terms: tuple[str, ...] = ()
     asks_when: bool = False
     asks_many: bool = False

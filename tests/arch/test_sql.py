@@ -27,6 +27,7 @@ SINKS = {
     "_settle": 1,
     "_query": 0,
     "_change": 0,
+    "_claiming": 2,
 }
 # (function, parameter) that is one of a few names: asserted there, or handed in from a table of them
 CHECKED = {

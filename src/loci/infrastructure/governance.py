@@ -87,7 +87,7 @@ class Governance:
         """The rows of a call, as the limits of its question narrow them further."""
         return replace(
             rows, as_of=query.as_of, known_at=query.known_at, states=rows.states | {State.ARCHIVED} if query.archived else rows.states,
-            types=query.types, since=query.since, until=query.until, is_past=query.call.intent in ("past", "when"),
+            types=query.types, since=query.since, until=query.until, is_past=query.call.intent in ("past", "when") or query.call.then is not None,
         )  # fmt: skip
 
     def may(self, verb: str, scope: Scope) -> bool:

@@ -43,16 +43,19 @@ class MemReader:
         named = tuple(p for p in people if p not in ROLES and set(tokens.words(p)) & said)
         window = dates.window(question, now)
         asks_when = dates.asks_when(question)
+        keys, hops = tuple(asked.asked(question, speaker, people)), asked.hops(question, speaker, people)
+        is_over = window is not None and window[1] <= now and not said.isdisjoint(WAS) and bool(keys or hops)
         return MemoryCall(
             text=question,
             intent=_intent(question, asks_when),
             people=named,
             window=None if window is None else Interval(*window),
+            then=Interval(*window) if window is not None and is_over else None,
             terms=tuple(tokens.terms(question)),
             asks_when=asks_when,
             asks_many=asked.asks_many(question),
-            asked=tuple(asked.asked(question, speaker, people)),
-            hops=asked.hops(question, speaker, people),
+            asked=keys,
+            hops=hops,
             relation=relations.asked(question, speaker, people),
             voiced=voice.in_own_words(question, named),
         )
@@ -87,6 +90,7 @@ class _Reading:
 PAST = frozenset(
     {"before", "previously", "formerly", "used", "originally", "earlier", "past", "history", "changed", "former", "once", "first"}
 )
+WAS = frozenset({"did", "was", "were", "had"})
 ONCE = re.compile(
     r"\W*(?:(?:so|and|but|well|ok|okay),? )?(?:did|have|has|had|(?:was|were) (?:\S+ ){1,3}ever)\b", re.IGNORECASE
 )  # "Did I ever"

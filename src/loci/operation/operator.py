@@ -94,7 +94,9 @@ class Operator:
         timings: dict[str, float] = {}
         start = perf_counter()
         keys, via = self._follow(call, at)
-        survey = self.store.survey(replace(probe, keys=keys, relation=_relation(call, via), window=call.window), at)
+        survey = self.store.survey(
+            replace(probe, keys=keys, relation=_relation(call, via), window=call.window, then=None if at.as_of else call.then), at
+        )
         timings["signals"] = _lap(start)
         start = perf_counter()
         raw, background = columns_of(call, survey), background_of(call, survey)

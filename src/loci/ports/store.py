@@ -118,7 +118,7 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a search looks for: words, a direction of this embedder's, the people it is about, the keys of claims with the ``relation`` that
-    goes with the name in them, and the time in which it was said (``window``): a preference, no filter. ``missing`` carries signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
+    goes with the name in them, as they held ``then`` where it asks how things stood in a time that is over, and the time in which it was said (``window``): a preference, no filter. ``missing`` carries signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
 
     terms: tuple[str, ...]
     vector: NDArray[np.float32] | None = None
@@ -128,6 +128,7 @@ class Probe:
     keys: tuple[tuple[str | None, str], ...] = ()
     relation: str | None = None
     window: Interval | None = None
+    then: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)

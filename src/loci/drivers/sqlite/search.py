@@ -28,6 +28,12 @@ LATER = """OR (closed_by = memory AND closed_at > :known)
   OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.memory = claims.closed_by AND v.recorded_from <= :known)
   OR EXISTS (SELECT 1 FROM links l WHERE l.source = closed_by AND l.target = memory AND l.type = 'supersedes' AND l.at > :known)"""
 """A claim was still open if what closed it was not known yet, or did not close it yet."""
+HOLDS = "tense = 'now' OR attribute LIKE 'plan/%' OR (tense = 'future' AND cue = 'change' AND valid_from <= :at)"
+"""A claim tells of the present, or was announced for a day that has come."""
+BEGAN = "(valid_from IS NULL OR valid_from < :end)"
+HELD = """(tense = 'past' AND valid_to > :at OR tense = 'now' AND (valid_to IS NULL OR valid_to > :at) OR tense = 'future' AND cue = 'change')
+  AND coalesce(valid_from, CASE tense WHEN 'past' THEN :at WHEN 'now' THEN coalesce(said, :at) END) < :end"""
+"""A claim held in a time: it had begun, or been said, before its end, and had not ended before its beginning."""
 TELL_NOTHING = [TYPES[kind] for kind in (Type.QUESTION, Type.INSTRUCTION, Type.SMALLTALK)]
 APART = (1, 2, 3)  # messages between neighbours: sessions of several people may be interleaved in one file
 
@@ -42,7 +48,7 @@ def survey(db: apsw.Connection, view: View, names: Numbers, called: Called, prob
         db, among, probe.terms, None if at.user is None or is_most else names.get(at.user, 0), called, view.circle(at, names).speakers
     )
     meaning, missing = _compared(view, among, probe)
-    claiming = [content for content, _, _ in claimed(db, probe.keys, at, names, probe.relation)]
+    claiming = [content for content, _, _ in claimed(db, probe.keys, at, names, probe.relation, probe.then)]
     answering = among.places(claiming) if claiming else np.zeros(0, dtype=np.int64)
     candidates = Candidates(among, words, meaning, answering, _inside(among, probe.window))
     chosen = candidates.chosen
@@ -174,22 +180,36 @@ class Candidates:
 
 
 def claimed(
-    db: apsw.Connection, keys: Sequence[tuple[str | None, str]], at: RowFilter, names: Mapping[str, int], relation: str | None = None
+    db: apsw.Connection,
+    keys: Sequence[tuple[str | None, str]],
+    at: RowFilter,
+    names: Mapping[str, int],
+    relation: str | None = None,
+    then: Interval | None = None,
 ) -> list[tuple[int, str, bool]]:
     """Contents that claim one of these keys for this user and had not been superseded in it by then, as far as was known, with the
-    value and whether it is affirmed; the newest first. Of people of one name those whose ``relation`` it is, if there are any."""
+    value and whether it is affirmed; the newest first. Of people of one name those whose ``relation`` it is, if there are any. With a time that is over
+    (``then``), what held in it or, if it is not known that anything did, what holds and is not known to have begun later."""
     whose = "" if at.user is None else "AND user = :user"
     later = "" if at.known_at is None else LATER
     values = {"user": names.get(at.user or "", 0), "at": to_micros(at.as_of or at.now), "known": to_micros(at.known_at)}
+    left = f"{whose} AND (closed_by IS NULL OR closed_at > :at {later})"
+    if then is None:
+        return _claiming(db, keys, f"{left} AND ({HOLDS})", values, relation)
+    values["end"] = to_micros(then.end)
+    held = _claiming(db, keys, f"{left} AND {HELD}", {**values, "at": to_micros(then.start)}, relation)
+    return held or _claiming(db, keys, f"{left} AND ({HOLDS}) AND {BEGAN}", values, relation)
+
+
+def _claiming(
+    db: apsw.Connection, keys: Sequence[tuple[str | None, str]], condition: str, values: Mapping[str, object], relation: str | None
+) -> list[tuple[int, str, bool]]:
     found: list[tuple[int, str, bool]] = []
     for subject, attribute in keys:
         about = "attribute" if subject is None else "subject = :subject AND attribute"
         rows: list[tuple[Any, ...]] = db.execute(
             f"SELECT content, value, polarity, relation FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {about} = :attribute UNION ALL"
-            f" SELECT seq FROM claims WHERE {about} BETWEEN :attribute || '/' AND :attribute || '0') {whose}"
-            f" AND (closed_by IS NULL OR closed_at > :at {later}) AND (tense = 'now' OR attribute LIKE 'plan/%'"
-            " OR (tense = 'future' AND cue = 'change' AND valid_from <= :at))"  # announced for a day that has come
-            f" ORDER BY seq DESC LIMIT {CLAIMS}",
+            f" SELECT seq FROM claims WHERE {about} BETWEEN :attribute || '/' AND :attribute || '0') {condition} ORDER BY seq DESC LIMIT {CLAIMS}",
             {**values, "subject": subject, "attribute": attribute},
         ).fetchall()
         meant = [row for row in rows if relation is None or row[3] is None or is_one_person(relation, str(row[3]))]

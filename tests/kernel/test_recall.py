@@ -263,3 +263,25 @@ def test_a_role_is_nobody_s_name(cube: Cube) -> None:
     recall = cube.search("Which user did the assistant mean?")
     assert recall.trace.call.people == () and recall.trace.call.voiced == recall.trace.call.text
     assert "every user" in recall.hits[0].memory.text, "and a role is a word like any other"
+
+
+def test_i_is_one_of_several_people(cube: Cube) -> None:
+    cube.add(
+        [
+            Message("user", "I adore the smell of old libraries.", speaker="ben"),
+            Message("user", "I adore the smell of rain.", speaker="ana"),
+        ],
+        user="ana",
+    )
+    for me, theirs in (("ana", "rain"), ("ben", "libraries")):
+        named = cube.search(f"Which smell does {me} adore?", user="ana").hits
+        assert theirs in named[0].memory.text
+    own = cube.search("Which smell do I adore?", user="ana")
+    assert own.trace.call.people == ("ana",) and "rain" in own.hits[0].memory.text
+    assert cube.call("Which smell did you say I adore?", user="ana").people == (), "that one asks what an assistant said"
+    assert cube.call("Which smell do I adore?", user="nobody").people == ()
+
+
+def test_of_who_talks_to_an_assistant_alone_all_is_about_them(cube: Cube) -> None:
+    cube.add([Message("user", "I adore the smell of rain."), Message("assistant", "Then go out when it rains.")], user="ana")
+    assert cube.call("Which smell do I adore?", user="ana").people == ()

@@ -38,9 +38,12 @@ class MemReader:
         return Heard(tuple(candidates), tuple(tuple(own) for own in claimed))
 
     def call(self, question: str, now: datetime, people: Sequence[str], speaker: str | None) -> MemoryCall:
-        """What a question asks for: its intent, the people it names, its time window, and the words to look for."""
+        """What a question asks for: its intent, the people it is about, its time window, and the words to look for. It is about the ``speaker`` too where that is one of
+        several people, and "I" in it; of somebody who talks to an assistant alone, all is."""
         said = set(tokens.words(question))
-        named = tuple(p for p in people if p not in ROLES and set(tokens.words(p)) & said)
+        persons = [p for p in people if p not in ROLES]
+        named = tuple(p for p in persons if set(tokens.words(p)) & said)
+        is_own = len(persons) > 1 and speaker in persons and not said.isdisjoint(ME) and said.isdisjoint(YOU)
         window = dates.window(question, now)
         asks_when = dates.asks_when(question)
         keys, hops = tuple(asked.asked(question, speaker, people)), asked.hops(question, speaker, people)
@@ -48,7 +51,7 @@ class MemReader:
         return MemoryCall(
             text=question,
             intent=_intent(question, asks_when),
-            people=named,
+            people=(*named, speaker) if is_own and speaker is not None and speaker not in named else named,
             window=None if window is None else Interval(*window),
             then=Interval(*window) if window is not None and is_over else None,
             terms=tuple(tokens.terms(question)),
@@ -90,6 +93,7 @@ class _Reading:
 PAST = frozenset(
     {"before", "previously", "formerly", "used", "originally", "earlier", "past", "history", "changed", "former", "once", "first"}
 )
+ME, YOU = frozenset({"i", "im", "me", "my", "mine", "myself"}), frozenset({"you", "your", "yours"})
 WAS = frozenset({"did", "was", "were", "had"})
 ONCE = re.compile(
     r"\W*(?:(?:so|and|but|well|ok|okay),? )?(?:did|have|has|had|(?:was|were) (?:\S+ ){1,3}ever)\b", re.IGNORECASE

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from loci.text.timing.almanac import Interval, moved, third
+from loci.text.timing.almanac import Interval, moved, period, third
+from loci.text.timing.almanac import days as day_of
 from loci.text.timing.by_name import DAY_OFFSETS, read_day, read_feast, read_month, read_part, read_season, read_weekday
-from loci.text.timing.by_number import at_clock, read_noon, read_numbers
+from loci.text.timing.by_number import DAYS_OF_MONTH, at_clock, read_named_ordinal, read_noon, read_numbers
 from loci.text.timing.by_unit import UNITS, read_ahead, read_unit
 from loci.text.timing.reading import MONTHS, MOVING, STEPS, WEEKDAYS, Found, Reading, part_of
 
@@ -42,7 +43,7 @@ _READERS |= dict.fromkeys(DAY_OFFSETS, read_day)
 _READERS |= dict.fromkeys(("morning", "afternoon", "evening", "night"), read_part)
 _READERS |= dict.fromkeys(("spring", "summer", "autumn", "fall", "winter"), read_season)
 _READERS |= dict.fromkeys(("christmas", "xmas", "halloween", "thanksgiving", "easter"), read_feast)
-_READERS |= dict.fromkeys(("noon", "midnight"), read_noon)
+_READERS |= dict.fromkeys(("noon", "midnight"), read_noon) | dict.fromkeys(DAYS_OF_MONTH, read_named_ordinal)
 _TRIGGERS: Final = frozenset(_READERS)
 _RAW_TRIGGERS: Final = frozenset(word.encode() for word in _READERS)
 
@@ -237,7 +238,7 @@ def _join(reading: Reading, left: Found, right: Found) -> Found | None:
     elif left.clock >= 0 and right.grain in days and right.interval and _TO_DAY.fullmatch(lower, left.end, right.start):
         day, clock = right, left
     elif left.grain == "day" and right.grain in days and lower[left.start : left.end].rpartition(" ")[2] in WEEKDAYS:
-        return _on_weekday(lower, left, right) if _TO_DATE.fullmatch(lower, left.end, right.start) else None
+        return _on_weekday(reading, left, right) if _TO_DATE.fullmatch(lower, left.end, right.start) else None
     else:
         return _range(lower, left, right)
     assert day.interval is not None
@@ -259,11 +260,24 @@ def _range(lower: str, left: Found, right: Found) -> Found | None:
     return Found(left.start, right.end, (first, last), "span") if first < last else None
 
 
-def _on_weekday(lower: str, weekday: Found, date: Found) -> Found:
-    """Return the date with its weekday in front; without a year it is the nearest year in which the two agree."""
-    assert weekday.interval is not None and date.interval is not None
+_BARE_DAY = re.compile(r"(?:the )?(?:\d+(?:st|nd|rd|th)|[a-z -]+)")
+_YEAR_OF_MONTHS = 12
+
+
+def _on_weekday(reading: Reading, weekday: Found, date: Found) -> Found:
+    """Return the date with its weekday in front; without a year, or a month, it is the nearest one in which the two agree."""
+    assert weekday.interval is not None and date.interval is not None and reading.now is not None
+    lower = reading.lower
     start, end = date.interval
     wanted = weekday.interval[0].weekday()
+    if _BARE_DAY.fullmatch(lower, date.start, date.end) and not any(month in lower[date.start : date.end] for month in MONTHS):
+        step = -1 if start <= reading.now and weekday.interval[0] <= reading.now else 1
+        for away in range(0, step * _YEAR_OF_MONTHS, step):
+            first = period("month", start, away)[0]
+            found = day_of(first.year, first.month, start.day)
+            if found and found[0].weekday() == wanted:
+                return date._replace(start=weekday.start, interval=(found[0], found[0] + (end - start)))
+        return date._replace(start=weekday.start)
     if not _YEAR.search(lower, date.start, date.end):
         for year in (start.year, start.year - 1, start.year + 1, start.year - 2, start.year + 2):
             if 1 <= year <= 9998 and (start.month, start.day) != (2, 29):

@@ -45,6 +45,12 @@ CASES = [
     ("on Sun I slept", "Sun", "2023-05-21", "2023-05-22", "day"),
     ("the Friday before last", "the Friday before last", "2023-05-12", "2023-05-13", "day"),
     ("the Friday after next", "the Friday after next", "2023-06-02", "2023-06-03", "day"),
+    ("I fell on Saturday the sixth", "Saturday the sixth", "2023-05-06", "2023-05-07", "day"),
+    ("See you on Saturday the twenty-seventh", "Saturday the twenty-seventh", "2023-05-27", "2023-05-28", "day"),
+    ("On Saturday the first guest came", "Saturday", "2023-05-20", "2023-05-21", "day"),
+    ("Friday the 13th was awful", "Friday the 13th", "2023-01-13", "2023-01-14", "day"),
+    ("The wedding is cancelled on 11 April", "11 April", "2024-04-11", "2024-04-12", "day"),
+    ("The wedding was cancelled on 11 April", "11 April", "2023-04-11", "2023-04-12", "day"),
     ("Monday of last week", "Monday of last week", "2023-05-15", "2023-05-16", "day"),
     # weeks, weekends, months, years
     ("last week", "last week", "2023-05-15", "2023-05-22", "week"),

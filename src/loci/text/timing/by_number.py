@@ -157,6 +157,27 @@ def _read_ordinal(reading: Reading, day: int, start: int, end: int) -> Found | N
     return Found(begin, right.end(), interval, "day") if interval else None
 
 
+_NAMED_DAYS = """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth
+    seventeenth eighteenth nineteenth"""
+DAYS_OF_MONTH = {name: day for day, name in enumerate(_NAMED_DAYS.split(), 1)} | {"twentieth": 20, "thirtieth": 30}
+_TENS = {"twenty": 20, "thirty": 30}
+
+
+def read_named_ordinal(reading: Reading, word: str, start: int, end: int) -> Found | None:
+    """Read "the fifth" or "the twenty-first" as a day of the month, behind a weekday: by itself it may be the fifth of anything."""
+    cue, begin = reading.before(start)
+    day = DAYS_OF_MONTH[word] + _TENS.get(cue, 0)
+    if cue in _TENS:
+        cue, begin = reading.before(begin)
+    following = _RIGHT_WORD.match(reading.lower, end)
+    if reading.now is None or cue != "the" or day > 31 or reading.before(begin)[0].rstrip(",") not in WEEKDAYS:
+        return None
+    if following and following[1] not in _FUNCTION_WORDS:
+        return None
+    interval = _monthly(reading.now, day, None, reading.is_past(begin, end) is True)
+    return Found(begin, end, interval, "day") if interval else None
+
+
 def _monthly(now: datetime, day: int, step: int | None, is_past: bool) -> Interval | None:
     """Return the day of the month `step` months away, or the nearest one behind or ahead of now."""
     for away in [step] if step is not None else range(0, -4 if is_past else 4, -1 if is_past else 1):

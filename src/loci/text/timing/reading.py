@@ -26,6 +26,7 @@ _FUTURE_WORDS = """will won't gonna going plan plans planning planned hope hopin
     looking forward upcoming soon scheduled booked tomorrow tmrw tmr i'll we'll you'll he'll she'll they'll it'll can coming wait
     excited ready join invited due"""
 _FUTURE = frozenset(_FUTURE_WORDS.split())
+_IS_DONE = frozenset(["is", "isn't", "isn’t", "are", "aren't", "aren’t", "be", "being", "gets"])
 _NOT_PAST = frozenset(["need", "indeed", "interested", "supposed", "hundred", "married", "united", "tired", "speed", "used"])
 _VERB = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?")
 _STOP = re.compile(r"[.!?;\n]")
@@ -85,7 +86,7 @@ class Reading:
     def is_past(self, start: int, end: int) -> bool | None:
         """Return whether the verb nearest to [start, end) in its clause is past; None where no verb tells.
 
-        It is not where it only arranged for that time: "moved to Friday", "bought tickets for the show on Friday".
+        It is not where it only arranged for that time: "moved to Friday", "bought tickets for the show on Friday". What "is cancelled" tells nothing.
         """
         left = max(0, start - 120)
         left += max((m.end() for m in _STOP.finditer(self.lower, left, start)), default=left) - left
@@ -96,6 +97,8 @@ class Reading:
             word = match.group().replace("’", "'")
             is_future = word in _FUTURE
             if not is_future and word not in _PAST and (word[-2:] != "ed" or len(word) < 4 or word in _NOT_PAST):
+                continue
+            if not is_future and self.before(match.start())[0] in _IS_DONE:
                 continue
             distance = start - match.end() if match.start() < start else match.start() - end
             if 0 <= distance < best:

@@ -492,3 +492,39 @@ def test_what_takes_its_place_holds(cube: Cube, clock: ManualClock, told: list[s
     for text in told:
         say(cube, clock, text)
     assert texts(cube, user="ana") == told[1:]
+
+
+@pytest.mark.parametrize(
+    ("all_of_them", "one", "holding"),
+    [
+        ("I'm allergic to peanuts and penicillin.", "I'm not allergic to penicillin any more.", ["peanuts"]),
+        ("I speak French, German and Dutch.", "I no longer speak German.", ["french", "dutch"]),
+        ("We have two dogs, Rex and Luna.", "Our dog Rex died.", ["luna"]),
+        ("I'm allergic to peanuts and penicillin.", "I used to be allergic to penicillin.", ["peanuts"]),
+    ],
+)
+def test_of_a_list_one_is_ended(cube: Cube, clock: ManualClock, all_of_them: str, one: str, holding: list[str]) -> None:
+    listed = say(cube, clock, all_of_them).ids[0]
+    ended = say(cube, clock, one)
+    assert touched(ended, Outcome.SUPERSEDED) == [listed]
+    memory = cube.get(listed)
+    assert memory.valid.end is None and [claim.value for claim in memory.claims if not claim.closed_by] == holding
+    (hit,) = (hit for hit in cube.search(all_of_them, user="ana").hits if hit.memory.id == listed)
+    assert hit.note.startswith("no longer current: in part, ana's ")
+    cube.forget(ended.ids[0])
+    assert not any(claim.closed_by for claim in cube.get(listed).claims), "what ended it is taken back"
+    assert cube.verify().is_clean
+
+
+def test_members_of_a_list_end_neither_each_other_nor_what_was_said_before(cube: Cube, clock: ManualClock) -> None:
+    said = ["My kids are Max and Ben.", "My kids are Max, Ben and Zoe.", "I have a daughter called Ella.", "My kids are now Max and Tim."]
+    for text in said:
+        assert not touched(say(cube, clock, text), Outcome.SUPERSEDED)
+    assert texts(cube, user="ana") == said
+
+
+def test_all_of_a_list_may_be_ended(cube: Cube, clock: ManualClock) -> None:
+    listed = say(cube, clock, "I'm allergic to peanuts and penicillin.").ids[0]
+    say(cube, clock, "I'm not allergic to penicillin any more.")
+    assert touched(say(cube, clock, "I'm not allergic to peanuts any more."), Outcome.SUPERSEDED) == [listed]
+    assert cube.get(listed).valid.end == clock.now()

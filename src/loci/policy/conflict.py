@@ -143,14 +143,14 @@ def _judge_polarity(earlier: Claim, later: Claim, same: bool) -> Action | None:
     if not same or "past" in (earlier.tense, later.tense) or (later.tense == "future" and earlier.tense == "now"):
         return None
     what = "said to hold again" if later.polarity else "denied" if later.cue == "correction" else "said to hold no longer"
-    return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {what}")
+    return _ending(earlier, later, what)
 
 
 def _judge_same(earlier: Claim, later: Claim) -> Action | None:
     if earlier.tense == later.tense:
         return Evidence(earlier.memory, f"{_name(earlier)}: {_shown(earlier)} said again")
     if later.tense == "past" and later.cue == "end" and earlier.tense == "now":
-        return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} said to be past")
+        return _ending(earlier, later, "said to be past")
     if earlier.tense == "future" and later.tense == "now":
         return Evidence(earlier.memory, f"{_name(earlier)}: {_shown(earlier)}, which was planned, came about")
     return None
@@ -159,7 +159,7 @@ def _judge_same(earlier: Claim, later: Claim) -> Action | None:
 def _judge_many(earlier: Claim, later: Claim) -> Action | None:
     """Several values may hold at once: only one that is named is replaced, or the only one upon a change."""
     if later.replaces is not None:
-        return _superseding(earlier, later) if alike(later.replaces, earlier.value) else None
+        return replace(_superseding(earlier, later), value=earlier.value) if alike(later.replaces, earlier.value) else None
     told = later.cue in ("change", "correction") and later.tense == earlier.tense == "now"
     return _superseding(earlier, later) if told and _is_of_one(later) else None
 
@@ -224,6 +224,12 @@ def _came_about(announced: Claim, later: Claim) -> bool:
     """Tell whether the time that a change was announced for was over when something else was said."""
     said, begins = utc(later.said_at), utc(announced.valid_from)
     return _is_announced(announced) and said is not None and begins is not None and begins <= said
+
+
+def _ending(earlier: Claim, later: Claim, what: str) -> Supersede:
+    """Return the end of what is said to hold no longer: of the value that is named, where several may hold at once."""
+    value = earlier.value if earlier.arity == "many" and later.value else None
+    return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {what}", value or None)
 
 
 def _superseding(earlier: Claim, later: Claim) -> Supersede:

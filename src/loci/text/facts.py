@@ -17,6 +17,7 @@ from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
 from loci.text.wording.casing import cased
+from loci.text.wording.listing import members
 from loci.text.wording.material import material
 from loci.text.wording.relations import related
 from loci.text.wording.subjects import ME, key
@@ -124,7 +125,7 @@ def _told(sentence: Sentence) -> list[Fact]:
     found = list(by_number.by_number(sentence))
     if found:
         return found
-    found = [fact for read in _READERS for fact in read(sentence)]
+    found = [each for read in _READERS for fact in read(sentence) for each in members(sentence, fact)]
     found = _distinct(found or list(by_number.by_relation(sentence)))
     if found and is_marked(sentence.said) and not NOW.search(sentence.said):
         found = [_correcting(fact) for fact in found]

@@ -294,7 +294,7 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
         if new.cue == "end":
             fitting = [old for old in fitting if old.attribute in _LEAVABLE]
     else:
-        fitting = [old for old in holding if _is_just_said(old, new) and _fits(old, new)]
+        fitting = [old for old in holding if _is_just_said(old, new) and _fits(old, new) and not (old.attribute or "").startswith("wish/")]
         last = max(fitting, key=lambda old: (old.turn or 0, old.seq), default=None)
         fitting = [old for old in fitting if last and (old.turn == last.turn if last.turn else old.memory == last.memory)]
     keys = {(old.subject, old.attribute) for old in fitting}

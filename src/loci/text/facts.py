@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb
+from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb, by_wish
 from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
@@ -73,12 +73,13 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
         lowered = folded[start:end] if len(folded) == len(text) else said.casefold()
         words = frozenset(_WORD.findall(lowered)) | (_DIGITS if _DIGIT.search(said) else _NO_DIGITS)
         corrects = carried or "*" in said or "mis" in lowered or not words.isdisjoint(by_correction.WAKING)
-        is_awake = corrects or _is_awake(words, text, start)
-        if is_awake and end - start <= _LONGEST and not _asks(said) and not _CODE.search(said):
+        is_awake = corrects or _is_awake(words, text, start) or by_wish.opens(said, words)
+        if is_awake and end - start <= _LONGEST and not _CODE.search(said):
             base = max(0, start - _CONTEXT)
             sentence = Sentence(text[base:end], start - base, me, anchor, people, words)
-            told = _told(sentence)
-            if corrects and not told and len(text) <= _LONGEST_CORRECTED:
+            asks = _asks(said)
+            told = list(by_wish.by_wish(sentence)) if asks else _told(sentence)  # "can you always answer in German?"
+            if corrects and not told and not asks and len(text) <= _LONGEST_CORRECTED:
                 fact = by_correction.by_correction(sentence, carried)
                 told = [fact] if fact else []
             found += [replace(fact, start=fact.start + base, end=fact.end + base) for fact in told]
@@ -117,7 +118,7 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
-_READERS = (by_verb.by_verb, by_saying.by_saying, by_noun.by_noun, by_naming.by_naming, by_event.by_event)
+_READERS = (by_verb.by_verb, by_saying.by_saying, by_noun.by_noun, by_naming.by_naming, by_event.by_event, by_wish.by_wish)
 
 
 def _told(sentence: Sentence) -> list[Fact]:

@@ -76,6 +76,8 @@ def _further(sentence: Sentence, fact: Fact) -> list[tuple[str, int]]:
     values = [value for value, _ in further]
     if not is_named and not all(is_thing(value) and not is_known(value, sentence.people) for value in values):
         return []
+    if not fact.polarity and not is_named and " " in fact.value and any(" " not in value for value in values):
+        return []  # "I dislike rented software and services": it is not said whether all services
     return [*joined, *further]
 
 

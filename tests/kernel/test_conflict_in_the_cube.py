@@ -467,6 +467,9 @@ def test_a_town_and_its_country_hold_together(cube: Cube, clock: ManualClock, to
         ["I like coffee.", "I don't like coffee after 5pm."],
         ["I live in Boston.", "I don't just live in Boston, I love it."],
         ["I work at Google.", "According to LinkedIn I work at Meta."],
+        ["I live in England.", "Our new address is 12 Elm Street, Leeds."],
+        ["I live in Porto.", "Our new office address is 12 Elm Street, Leeds."],
+        ["I live in Porto.", "Our new address is 12 Elm Street."],
     ],
     ids=lambda told: told[1],
 )
@@ -485,6 +488,7 @@ def test_what_says_something_else_ends_nothing(cube: Cube, clock: ManualClock, t
         ["I work at Google.", "Today was my first day at N26!"],
         ["My favourite restaurant is Zizzi.", "My favourite restaurant used to be Zizzi, now it's Bundobust."],
         ["I work at Google.", "I used to work at Google but now I'm at Meta."],
+        ["We live in Porto.", "Our new address is 12 Elm Street, Leeds."],
     ],
     ids=lambda told: told[1],
 )

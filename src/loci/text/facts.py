@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from loci.text.places import town_of
 from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb, by_wish
 from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
@@ -127,10 +128,17 @@ def _told(sentence: Sentence) -> list[Fact]:
     if found:
         return found
     found = [each for read in _READERS for fact in read(sentence) for each in members(sentence, fact)]
+    found += [replace(fact, attribute="residence", value=town, sort="name") for fact in found if (town := _new_town(fact))]
     found = _distinct(found or list(by_number.by_relation(sentence)))
     if found and is_marked(sentence.said) and not NOW.search(sentence.said):
         found = [_correcting(fact) for fact in found]
     return sorted(found, key=lambda fact: (fact.start, fact.end))
+
+
+def _new_town(fact: Fact) -> str | None:
+    """Return the town of a new address, where somebody lives from now on."""
+    is_new = fact.attribute == "attr/address" and fact.cue == "change" and fact.tense == "now" and fact.polarity
+    return town_of(fact.value) if is_new else None
 
 
 def _correcting(fact: Fact) -> Fact:

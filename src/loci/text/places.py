@@ -113,6 +113,13 @@ TOWNS = frozenset().union(*_PARTS.values())
 """Towns, and parts of countries."""
 
 
+def town_of(address: str) -> str | None:
+    """Return the listed town behind the street of an address in small letters: "12 elm street, ls1 4dy leeds" is in "leeds"."""
+    words = address.partition(", ")[2].partition(",")[0].split()
+    town = " ".join(word for word in words if not any(map(str.isdigit, word)))
+    return town if town in TOWNS else None
+
+
 def lies_in(place: str, region: str) -> bool:
     """Tell whether the one place is in the other, by their names in small letters."""
     parts = _PARTS.get(_SAME.get(region, region))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loci.text.places import lies_in
+from loci.text.places import lies_in, town_of
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,19 @@ def test_a_town_lies_in_its_country_and_state(place: str, region: str) -> None:
 )
 def test_nothing_else_lies_there(place: str, region: str) -> None:
     assert not lies_in(place, region)
+
+
+@pytest.mark.parametrize(
+    ("address", "town"),
+    [
+        ("12 elm street, leeds", "leeds"),
+        ("12 elm street, ls1 4dy leeds, england", "leeds"),
+        ("rua da rosa 7, 1200-345 lisboa", "lisboa"),
+        ("12 elm street, new york", "new york"),
+        ("12 elm street, xville, england", None),
+        ("12 elm street", None),
+        ("leeds street 12", None),
+    ],
+)
+def test_the_town_of_an_address_stands_behind_the_street(address: str, town: str | None) -> None:
+    assert town_of(address) == town

@@ -57,7 +57,7 @@ _FOR_MONTHS = re.compile(
     r"(?i)\A\s*for\s(?:\d+|an?(?:\scouple\sof)?|(?:the|a)\s(?:next|few)|two|three|four|five|six|nine)\s(?:\w+\s)?months?\b(?!\s(?:now|already))"
 )
 _NO_PLACE = re.compile(
-    r"\A[\d.]+\Z|\b[^\W\d]\Z|\A(?:plan|phase|version|tier|level|windows|macos|ios|android|ubuntu|python|java|php|node|office)\b(?=.*\d|\s\w\Z)"
+    r"\A[\d.]+\Z|\A\d{1,5}[a-z]?\s|\b[^\W\d]\Z|\A(?:plan|phase|version|tier|level|windows|macos|ios|android|ubuntu|python|java|php|node|office)\b(?=.*\d|\s\w\Z)"
 )
 _HOUR = re.compile(r"\A\d+(?:[.:]\d+)?\s?(?:[ap]\.?m\.?|ish|h)?\Z")
 _SITE = re.compile(r"\s(?:offices?|branch|sites?|location|campus|depot|plant|warehouse)\b")

@@ -488,6 +488,7 @@ def test_what_says_something_else_ends_nothing(cube: Cube, clock: ManualClock, t
         ["I work at Google.", "Today was my first day at N26!"],
         ["My favourite restaurant is Zizzi.", "My favourite restaurant used to be Zizzi, now it's Bundobust."],
         ["I work at Google.", "I used to work at Google but now I'm at Meta."],
+        ["I work at Google.", "I retired last month."],
         ["We live in Porto.", "Our new address is 12 Elm Street, Leeds."],
     ],
     ids=lambda told: told[1],

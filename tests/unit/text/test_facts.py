@@ -955,3 +955,83 @@ def test_other_first_days_change_none(text: str) -> None:
 )
 def test_a_new_address_in_a_town_is_a_new_home(text: str, subject: str, facts: dict[str, str]) -> None:
     assert read(text) == facts and {fact.subject for fact in told(text)} <= {subject}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I retired last month.", ""),
+        ("I've retired from Acme.", "acme"),
+        ("I retired from the army in May.", "army"),
+        ("I retired from work.", ""),
+        ("I retired at 60.", ""),
+        ("I finally retired two months ago.", ""),
+        ("My dad retired in 2010.", ""),
+        ("Retired last month!", ""),
+    ],
+)
+def test_who_retired_works_no_more(text: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.attribute, fact.value, fact.polarity, fact.cue) == ("employer", value, False, "end")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I retired to bed.",
+        "I retired early last night.",
+        "I retired last night at nine.",
+        "I retired my old laptop.",
+        "I retired from smoking.",
+        "I retired in my room.",
+        "I will retire next year.",
+        "If I retired I'd move.",
+        "When I retired I felt old.",
+    ],
+)
+def test_who_retired_to_bed_or_may_retire_works(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "cue"),
+    [
+        ("I start at N26 tomorrow.", "employer", "change"),
+        ("I start work at N26 on Monday.", "employer", "change"),
+        ("I'm starting work at N26 on Monday.", "employer", "change"),
+        ("Tomorrow I start at N26!", "employer", "change"),
+        ("i start at n26 tomorrow", "employer", "change"),
+        ("I start at N26 in March.", "employer", "statement"),
+        ("I move to Oslo on Saturday.", "residence", "change"),
+        ("We move to Oslo in June.", "residence", "statement"),
+    ],
+)
+def test_the_plain_present_with_a_time_to_come_is_of_what_is_to_come(text: str, attribute: str, cue: str) -> None:
+    fact = only(text)
+    assert (fact.attribute, fact.tense, fact.cue) == (attribute, "future", cue)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I start at N26.",
+        "I start at 8 tomorrow.",
+        "I start at the gym tomorrow.",
+        "I usually start at Acme at 9.",
+        "I move to Oslo every summer.",
+        "I have to move to Oslo on Saturday.",
+        "I want to start at N26 tomorrow.",
+        "Move to Oslo tomorrow!",
+        "In 2010 I move to Oslo.",
+        "Should I start at N26 tomorrow?",
+        "My sister moves to Oslo tomorrow.",
+        "I start at Delft University tomorrow.",
+    ],
+)
+def test_the_plain_present_without_one_tells_nothing(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize("text", ["I work at N26.", "i work at n26", "I WORK AT N26", "I got a job at N26."])
+def test_a_firm_may_have_digits(text: str) -> None:
+    assert (only(text).attribute, only(text).value) == ("employer", "n26")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from loci.text.dates import mentions
 from loci.text.wording.listing import goes_on
 from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
@@ -35,6 +36,7 @@ COPULAS = wordset(
     """am im is are m s re was were be been being isn aren wasn weren became become got gotten get gets getting went gone turned turning"""
 )  # what a predicate hangs on, as words are cut at an apostrophe
 _CLOSED = re.compile(r"\s*(?:$|[.,;!)]|now\b|these days\b|again\b|and\b|since\b|for\b)")
+_ABOUT_TO = re.compile(r"\b(?:starts?|starting|begins?|beginning)(?:\sto)?\s*\Z")
 _NO_MORE = re.compile(r"(?i)\bany\s?(?:more|longer)\b")
 _TAIL = re.compile(r"[.;!?]|, (?!now|not)| but ")
 _NARROWED = re.compile(
@@ -167,6 +169,8 @@ def _is_something_else(sentence: Sentence, frame: Frame, left: Left, found: re.M
         return True
     if frame.attribute == "employer" and found.group().find(" the ") > 0 and _SITE.match(text, value[1]):
         return True  # "I work at the Cambridge office"
+    if frame.attribute in ("employer", "job_title") and frame.tells == "state" and _ABOUT_TO.search(text, left.start, found.start()):
+        return True  # "I start work at Acme on Monday" is read from "start" on
     if frame.attribute == "car" and frame.tells != "end" and _is_no_drive(sentence, frame, found, value[1]):
         return True
     if groups.get("listed") and not goes_on(text, left.start, value[1]):
@@ -323,8 +327,15 @@ def _tense(sentence: Sentence, frame: Frame, left: Left, tail: str) -> Tense | N
     if frame.tells == "state" and (left.past or left.used_to):
         return "past"
     if frame.tells == "next":
-        return "future" if left.future or (left.be and not left.past) else None
+        return "future" if left.future or (left.be and not left.past) or _is_scheduled(sentence, left) else None
     return "future" if frame.tells == "state" and left.future else "now"
+
+
+def _is_scheduled(sentence: Sentence, left: Left) -> bool:
+    """Tell whether one says of oneself in the plain present what is to come, as a time says: "I start at Acme tomorrow"."""
+    is_plain = not (left.has_auxiliary or left.get or left.change or left.still or left.elliptic) and left.subject == sentence.me
+    anchor = sentence.anchor
+    return is_plain and anchor is not None and any(mention.earliest > anchor for mention in mentions(sentence.said, anchor))
 
 
 def _attribute(frame: Frame, found: re.Match[str], value: str) -> str:

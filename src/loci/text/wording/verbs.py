@@ -121,6 +121,10 @@ _AT_WORK = rf"(?i)^(?!.*\b(?:{_STUDY})\b).*\b(?:jobs?|work\w*|quit|left|start\w*
 _AT_HOME = r"(?i)\b(?:liv\w+|mov\w+|home|settled|for good|based|resident|unpacked|relocat\w+)\b"
 _NOT_STUDYING = rf"(?i)^(?!.*\b(?:{_STUDY})\b)"
 _STUDYING = rf"(?i)\b(?:{_STUDY})\b"
+_SINCE_WHEN = (
+    r"\s*(?:$|[.,;!)…—–])|\s(?:in|at|on)\s(?!(?:bed|my|the|his|her|our|a)\b)|\s(?:last|this)\s(?!night)|\s(?:yesterday|today|recently|early(?=\W*$)|now|and|but"
+    r"|because|after|when|so|\w+\s(?:days?|weeks?|months?|years?)\sago|a\s(?:few|couple\sof)\s\w+\sago|for\sgood|already|finally)\b"
+)
 _NEW_ONE = r"(?:an?|my|the)\s+(?:\w+\s){0,2}(?:jobs?|position|role|gig|post)\s+(?:as\s(?:an?\s)?[\w\s-]{3,30}?\s)?(?:at|with|for)\s+"
 
 # fmt: off
@@ -166,6 +170,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("left quit", rf"(?:left|quit)\s+(?:my\s(?:old\s)?(?:job|position|role|post)\s(?:at|with)\s){_FIRM}", "employer", "end", "I left my job at Acme."),
     Frame("left quit lost resigned notice", r"(?:(?:left|quit|lost)\s+(?:my|the)\s+(?:old\s|current\s)?job|resigned|handed\sin\smy\snotice)\b", "employer", "end", "I quit my job."),
     Frame("fired laid go redundant", rf"(?:fired|laid\soff|let\sgo|made\sredundant)\b(?:\s(?:from|by|at)\s{_V})?", "employer", "end", "I got laid off.", needs_be=True, takes_get=True),
+    Frame("retired", rf"retired(?:\s+(?:as\san?\s[\w\s-]{{3,30}}?\s)?from\s{_FIRM}|\s+from\s(?:work|my\s(?:old\s)?(?:job|career|work)))?(?={_SINCE_WHEN})", "employer", "end", "I retired last month."),
     Frame("unemployed retired between", r"(?:unemployed|retired|between\sjobs|out\sof\swork)\b", "employer", "end", "I'm retired.", needs_be=True),
     # what somebody is
     Frame("work works working", rf"work(?:s|ing)?\s+as\s+(?:an?|the)\s+{_JOB}", "job_title", "state", "I work as a nurse."),

@@ -781,6 +781,11 @@ def test_which_of_two_events_is_dated(text: str, attribute: str, value: str) -> 
         "I'm seeing Taylor Swift live!",
         "I'm seeing Bob about the roof.",
         "Tomorrow I'm seeing Bob.",
+        "I'm seeing Bob.",
+        "I'm seeing Bob and Lea.",
+        "I'm finally seeing Bob!",
+        "I'm not seeing Bob tomorrow.",
+        "I'm seeing someone about the roof.",
     ],
 )
 def test_who_is_seen_on_a_day_or_for_a_purpose_is_no_partner(text: str) -> None:
@@ -790,13 +795,18 @@ def test_who_is_seen_on_a_day_or_for_a_purpose_is_no_partner(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "I'm seeing Freya.",
+        "I'm seeing someone called Freya.",
+        "I'm seeing somebody new, her name is Freya.",
+        "I'm seeing a lovely girl named Freya.",
+        "I'm seeing Freya now.",
+        "I'm currently seeing Freya.",
+        "I'm dating Freya.",
         "I'm seeing Freya for two years now.",
         "I started seeing Freya on Saturday.",
         "I've been seeing Freya since June.",
     ],
 )
-def test_who_is_seen_is_a_partner(text: str) -> None:
+def test_who_is_seen_for_long_or_is_somebody_is_a_partner(text: str) -> None:
     assert read(text) == {"partner": "freya"}
 
 

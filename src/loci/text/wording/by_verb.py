@@ -84,6 +84,9 @@ _MEETING = re.compile(
     rf"(?i),?\s(?:(?:at|in|to|about|live|play|perform|again\s(?:at|on|in)|later|soon|off|there|over|{_DAY})\b|on\s(?!and\b)|for\s(?!\w+\s(?:\w+\s)?(?:days|weeks|months|years)"
     r"|an?\s(?:few\s|couple\sof\s)?(?:weeks?|months?|years?|while)\b))"
 )  # what one says of a visit, not of a love
+_GOING_ON = re.compile(
+    r"(?i)\b(?:now|these\sdays|nowadays|currently|exclusively|seriously|steadily|lately|at\sthe\smoment|since|for\s(?:\w+\s){1,3}(?:weeks|months|years))\b"
+)
 _BEGUN = re.compile(r"\b(?:started|began|begun|stopped|used\sto)\b")
 _MET = re.compile(rf"(?i)\b{_DAY}\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
@@ -175,7 +178,7 @@ def _is_something_else(sentence: Sentence, frame: Frame, left: Left, found: re.M
         return True
     if groups.get("listed") and not goes_on(text, left.start, value[1]):
         return True  # "two kids, Disney fans"
-    return bool(groups.get("seeing")) and _is_visit(sentence, left, found.start(), value[1])
+    return bool(groups.get("seeing")) and not groups["someone"] and _is_visit(sentence, left, found.start(), value[1])
 
 
 def _is_finite(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str]) -> bool:
@@ -228,9 +231,12 @@ def _is_no_drive(sentence: Sentence, frame: Frame, found: re.Match[str], end: in
 
 
 def _is_visit(sentence: Sentence, left: Left, start: int, end: int) -> bool:
-    """Tell whether one sees somebody on a day or for a purpose: "I'm seeing Bob for lunch", "Tomorrow I'm seeing Bob"."""
+    """Tell whether one may see somebody on a day or for a purpose: "I'm seeing Bob for lunch", "I'm seeing Bob"."""
     if left.perfect or _BEGUN.search(sentence.text, left.start, start):
         return False
+    is_lasting = left.negative or _GOING_ON.search(sentence.text, left.start, start) or _GOING_ON.search(sentence.text, end, end + 40)
+    if left.subject == sentence.me and not is_lasting:
+        return True
     return bool(_MEETING.match(sentence.text, end) or _MET.search(clause_head(sentence.text, sentence.start, left.start)))
 
 

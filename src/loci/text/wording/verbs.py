@@ -198,7 +198,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("tied", r"tied\s+the\s+knot", "marital_status", "event", "We tied the knot.", "married"),
     Frame("broke broken split", r"(?:broke|broken|split)\s+up\b(?!\s(?:the|a|into))", "marital_status", "event", "We broke up.", "single"),
     # partner
-    Frame("dating seeing", rf"(?:dating|(?P<seeing>seeing)(?!\s(?:Dr|Prof|Mrs?|Ms|Doctor|Professor|Father|Santa)\b))\s+(?:someone\snew,?\s(?:(?:called|named|her\sname\sis|his\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
+    Frame("dating seeing", rf"(?:dating|(?P<seeing>seeing)(?!\s(?:Dr|Prof|Mrs?|Ms|Doctor|Professor|Father|Santa)\b))\s+(?P<someone>(?:some(?:one|body)(?:\s(?:new|special))?|an?\s(?:\w+\s)?(?:girl|guy|boy|woman|man))\s?,?\s(?:(?:called|named|(?:her|his)\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
     Frame("married engaged together relationship", rf"(?:married\sto|engaged\sto|together\swith|in\sa\srelationship\swith)\s+{_V}", "partner", "state", "I'm married to Freya.", needs_be=True, takes_get=True),
     Frame("married", rf"married\s+{_V}", "partner", "event", "I married Freya."),
     Frame("dated", rf"dated\s+{_V}", "partner", "past", "I dated Freya."),

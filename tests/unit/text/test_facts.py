@@ -1045,3 +1045,48 @@ def test_the_plain_present_without_one_tells_nothing(text: str) -> None:
 @pytest.mark.parametrize("text", ["I work at N26.", "i work at n26", "I WORK AT N26", "I got a job at N26."])
 def test_a_firm_may_have_digits(text: str) -> None:
     assert (only(text).attribute, only(text).value) == ("employer", "n26")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My favourite restaurant is closed.",
+        "My favourite restaurant is closed on Mondays.",
+        "My favourite restaurant is full of people.",
+        "My favourite restaurant is gone.",
+        "My favourite restaurant was sold out.",
+        "My favourite restaurant is great.",
+        "My favourite restaurant is really good for kids.",
+        "My favourite restaurant is too far away.",
+        "My favourite restaurant is closing down.",
+        "My favourite restaurant is getting expensive.",
+        "My favourite shop is out of business.",
+        "my favourite restaurant is closed",
+        "My favourite jacket is missing.",
+        "My hobby is expensive.",
+        "My thesis is finished.",
+        "My rent is high.",
+        "My favourite restaurants are closed and gone.",
+    ],
+)
+def test_what_is_said_of_a_favourite_is_no_favourite(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My favourite restaurant is Gone.", "favourite/restaurant", "gone"),
+        ("My favourite colour is red.", "favourite/colour", "red"),
+        ("My favourite colour is hot pink.", "favourite/colour", "hot pink"),
+        ("My favourite food is hot dogs.", "favourite/food", "hot dogs"),
+        ("my favourite drink is cold brew", "favourite/drink", "cold brew"),
+        ("My favourite sport is swimming.", "favourite/sport", "swimming"),
+        ("My favourite movie is tangled.", "favourite/movie", "tangled"),
+        ("My hobby is pottery.", "attr/hobby", "pottery"),
+        ("My password is open.", "attr/password", "open"),
+        ("My favourite number is seven.", "favourite/number", "seven"),
+    ],
+)
+def test_which_one_it_is_may_be_any_word(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}

@@ -99,6 +99,20 @@ _DIETS = wordset("""vegan vegetarian pescatarian keto paleo gluten-free dairy-fr
 
 
 _MENDS = frozenset(["should", "it", "right", "correct", "new", "real", "actual", "ought", "must"])
+# what becomes of a thing and where it is, and, of a word alone, how it is: neither says which it is
+_STATES = wordset(
+    """closed shut reopened gone full empty packed crowded booked sold broken lost stolen missing dead ruined destroyed damaged finished ended done cancelled
+    canceled delayed discontinued renovated changed overrated underrated available unavailable getting going being becoming closing opening moving coming
+    having about around near nearby far away back next across behind beside between opposite under out off over too so always never already still also
+    probably maybe sometimes usually no none unknown undecided"""
+)
+_QUALITIES = wordset(
+    """open great good nice fine ok okay amazing awesome wonderful fantastic excellent brilliant incredible terrible awful horrible bad worse worst better
+    best cheap expensive pricey costly overpriced free busy quiet loud noisy boring fun funny sad easy hard difficult simple hot cold warm wet dirty
+    clean new old big small huge tiny close late early delicious tasty yummy disgusting healthy unhealthy beautiful ugly pretty lovely perfect important
+    useless useful stupid weird strange interesting rare common high low tight due short long alive sick ill on up down in here there today tomorrow
+    tonight everything anything whatever yours mine"""
+)
 _PRONOUNS = frozenset(["it", "its", "he", "she", "his", "her", "him"])
 WAKING = _UNOWNED | _PRONOUNS | {"my", "our", "s", "new"}
 
@@ -311,13 +325,15 @@ def _suits(words: str, is_name: bool, named: Noun, attribute: str) -> bool:
 
 def _is_valuelike(words: str, attribute: str) -> bool:
     """Tell a value from a remark: a password or favourite may be any word, other things must not be "great" or "killing me"."""
+    told = words.casefold().split()
+    is_remark = told[0] in _STATES or (len(told) == 1 and told[0] in _QUALITIES)
     if attribute.startswith("favourite/"):
-        return True
+        return not is_remark
     last = attribute.split(" ")[-1].removeprefix("attr/")
     if last in IDENTIFIERS:
         is_word = " " not in words
         return is_word and (any(map(str.isdigit, words)) or (last in SECRETS and not re.search(r"(?:ed|ly|ing)\Z", words)))
-    return not words.casefold().split()[0].endswith("ing")
+    return not is_remark and not told[0].endswith("ing")
 
 
 def _anaphors(sentence: Sentence) -> Iterator[Fact]:

@@ -19,7 +19,7 @@ from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
 from loci.text.wording.casing import cased
 from loci.text.wording.listing import members
-from loci.text.wording.material import material
+from loci.text.wording.material import is_tale, material
 from loci.text.wording.relations import related
 from loci.text.wording.subjects import ME, key
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
@@ -86,7 +86,8 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
             found += [replace(fact, start=fact.start + base, end=fact.end + base) for fact in told]
         carried = corrects and not told and len(said.split()) < 5 and is_marked(said)
     apart = material(text, sentences, me, people) if found else []
-    kept = [fact for fact in found if not any(start <= fact.start < end for start, end in apart)]
+    tales = {fact.start for fact in found if is_tale(text, fact.end)}
+    kept = [fact for fact in found if fact.start not in tales and not any(start <= fact.start < end for start, end in apart)]
     return related(text, kept, me, people)
 
 

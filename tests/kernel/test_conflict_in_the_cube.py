@@ -444,6 +444,13 @@ def test_a_question_whether_it_ever_was_so_finds_what_no_longer_holds(cube: Cube
         (["I live in Leeds.", "Sorry, I live in England."], 1),
         (["I live in Porto.", "I live in Portugal.", "I moved to Madrid."], 1),
         (["i live in porto", "i moved to lisbon"], 1),
+        (["I live in Portland, Maine.", "I moved to Portland, Oregon."], 1),
+        (["I live in Portland, Maine.", "I live in Oregon."], 1),
+        (["I live in Portland, Oregon.", "I live in Oregon."], 2),
+        (["I live in Portland, Maine.", "I live in Portland."], 2),
+        (["I live in Portland.", "I live in Portland, OR."], 2),
+        (["I live in London, England.", "I live in London, UK."], 2),
+        (["I live in Portland, Oregon.", "I no longer live in Portland."], 1),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -28,7 +28,7 @@ from datetime import datetime, timedelta
 from loci.policy.claim import Action, Claim, Evidence, Possible, Supersede, Verdict, alike, refines, same_value, utc
 from loci.policy.namesakes import namesakes, same_person
 from loci.text.facts import key
-from loci.text.places import lies_in
+from loci.text.places import is_same, lies_in
 from loci.text.wording.relations import NAMING
 
 __all__ = [
@@ -129,7 +129,7 @@ def _judge(earlier: Claim, later: Claim) -> Action | None:
     """Return what the later claim does to the earlier one."""
     same = same_value(earlier, later)
     if earlier.polarity != later.polarity:
-        return _judge_polarity(earlier, later, same)
+        return _judge_polarity(earlier, later, same or (later.attribute == "residence" and is_same(earlier.value, later.value)))
     if not later.polarity:
         return Evidence(earlier.memory, f"{_name(later)}: denied again") if same and earlier.tense == later.tense else None
     if same:
@@ -198,7 +198,8 @@ def _is_there(earlier: Claim, later: Claim) -> bool:
     """Tell whether somebody who lives in the one place lives in the other as well: who says "Portugal" after "Porto", or moves to Lisbon after "Portugal"."""
     if later.attribute != "residence" or later.cue == "correction":
         return False
-    return lies_in(later.value, earlier.value) or (later.cue == "statement" and lies_in(earlier.value, later.value))
+    is_one = lies_in(earlier.value, later.value) or is_same(earlier.value, later.value)
+    return lies_in(later.value, earlier.value) or (later.cue == "statement" and is_one)
 
 
 def _may_be_that_old(earlier: Claim, later: Claim) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from loci.text.places import town_of
+from loci.text.places import told_apart, town_of
 from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb, by_wish
 from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
@@ -24,11 +24,13 @@ from loci.text.wording.relations import related
 from loci.text.wording.subjects import ME, key
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
 from loci.text.wording.values import Sort
+from loci.text.wording.verbs import NAME
 from loci.text.wording.words import listed
 
 __all__ = ["ME", "Arity", "Cue", "Fact", "Sort", "Tense", "facts", "key"]
 
 _MOST = 20_000  # characters of a turn that are read
+_REGION = re.compile(rf",\s(?:the\s)?(?P<name>{NAME})")  # of a town
 _LONGEST = 600  # characters of a sentence that is read: a longer one is a listing or a log
 _CONTEXT = 200  # characters of the turn before a sentence, where what "it" or "she" stands for is looked for
 _LONGEST_CORRECTED = 400  # characters of a turn in which "actually" or "*" still takes something back
@@ -128,12 +130,19 @@ def _told(sentence: Sentence) -> list[Fact]:
     found = list(by_number.by_number(sentence))
     if found:
         return found
-    found = [each for read in _READERS for fact in read(sentence) for each in members(sentence, fact)]
+    found = [each for read in _READERS for fact in read(sentence) for each in members(sentence, _placed(sentence, fact))]
     found += [replace(fact, attribute="residence", value=town, sort="name") for fact in found if (town := _new_town(fact))]
     found = _distinct(found or list(by_number.by_relation(sentence)))
     if found and is_marked(sentence.said) and not NOW.search(sentence.said):
         found = [_correcting(fact) for fact in found]
     return sorted(found, key=lambda fact: (fact.start, fact.end))
+
+
+def _placed(sentence: Sentence, fact: Fact) -> Fact:
+    """Return a fact whose value is a town of a name that several have with the state or country that is told behind it: "Portland, Oregon"."""
+    region = _REGION.match(sentence.text, fact.end) if fact.attribute in ("residence", "attr/hometown") and fact.value else None
+    apart = told_apart(fact.value, region["name"]) if region else None
+    return replace(fact, value=apart, end=region.end()) if region and apart else fact
 
 
 def _new_town(fact: Fact) -> str | None:

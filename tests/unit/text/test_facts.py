@@ -1090,3 +1090,21 @@ def test_what_is_said_of_a_favourite_is_no_favourite(text: str) -> None:
 )
 def test_which_one_it_is_may_be_any_word(text: str, attribute: str, value: str) -> None:
     assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I live in Portland, Oregon.", "portland, oregon"),
+        ("I live in Portland, OR, and love it.", "portland, oregon"),
+        ("I moved to Portland, Maine in May.", "portland, maine"),
+        ("i live in portland, oregon", "portland, oregon"),
+        ("Home is Portland, Oregon.", "portland, oregon"),
+        ("I live in Portland.", "portland"),
+        ("I live in Portland, and my car is red.", "portland"),
+        ("I live in Porto, Portugal.", "porto"),
+        ("I live in Xville, Oregon.", "xville"),
+    ],
+)
+def test_a_town_of_a_name_that_several_have_is_told_with_its_state(text: str, value: str) -> None:
+    assert read(text) == {"residence": value}

@@ -74,7 +74,7 @@ _IN_A_TALE = rf"""(?:
         |campaign|screenplay|comics?|fan\s?fic(?:tion)?|fantasy|imagination|simulation)
     | in\s(?:the\s)?(?:{_GAMES})(?:\s\d)?)"""  # verbose
 _TRAILING = re.compile(
-    rf"""(?ix) ,?\s (?:but\s)? (?:at\sleast\s|only\s|just\s)* {_IN_A_TALE} 
+    rf"""(?ix) ,?\s (?:but\s)? (?:at\sleast\s|only\s|just\s)* {_IN_A_TALE}
       (?:\s(?:(?:that|which)\s|(?:i'm|i\sam|we're|we\sare)\s(?:writing|reading|playing|making|watching|running|working))[^.!?;\n]*)?
       (?: \W*\Z | \s*[.!?;)\n] | ,\s | \s(?:and|but|so)\b )"""
 )

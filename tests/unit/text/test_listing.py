@@ -21,6 +21,9 @@ My kids are Max, Ben and Zoe, and I live in Oslo.|attr/kid|max, ben, zoe
 My kids are Max (8) and Ben (5).|attr/kid|max, ben
 My children are called Max & Ben.|attr/kid|max, ben
 My two kids are called Max and Ben.|attr/kid|max, ben
+My kids are Max and Ben and Zoe.|attr/kid|max, ben, zoe
+We have two kids called Max and Ben and a dog.|attr/kid|max, ben
+My kids are Max and Ben and I love them.|attr/kid|max, ben
 My kids' names are Max and Ben.|attr/kid|max, ben
 My brothers are Tom and Leo.|attr/brother|tom, leo
 I have two brothers, Tom and Leo.|attr/brother|tom, leo

@@ -23,6 +23,7 @@ _THINGS = tuple(re.compile(rf"(?:(?:an?|the)\s)?(?P<v>{_WORD}{more})(?!')\b") fo
 _ASIDE = re.compile(r"\s\([^()\n]{1,20}\)")  # "Max (8)"
 _CLOSED = re.compile(
     r"\W*\Z|\s*[.;:!?)…]|,\s|\s[-–—]|\s(?:any\s?more|any\slonger|now|too|as\swell|though|but|so|because|since|at\sall|these\sdays|instead|again)\b"
+    r"|,?\s(?:and|&)\s(?:an?|one|my|our|I|we|he|she|they|it|the|is|are|am|have|live|work)\b"
 )
 _APPOSED = re.compile(rf"(?:[Mm]y|[Oo]ur)\s(?:\w+\s)?(?:{KINDS}),?\s(?={UPPER})")
 _VERB = re.compile(r"\s[a-z]")
@@ -89,14 +90,17 @@ def _listed(text: str, at: int, patterns: tuple[re.Pattern[str], ...], is_denied
         joint = _NEXT.match(text, _past_aside(text, at))
         if joint is None or (joint["last"] in ("or", "nor") and not is_denied):
             return []
-        after = _CLOSED if joint["last"] else _NEXT
+        after = (_CLOSED, _NEXT) if joint["last"] else (_NEXT,)
         members = ((word, _past_aside(text, word.end())) for word in _candidates(text, joint.end(), patterns))
-        words = next((word for word, end in members if after.match(text, end) or (is_apposed and _VERB.match(text, end))), None)
+        words = next(
+            (word for word, end in members if any(each.match(text, end) for each in after) or (is_apposed and _VERB.match(text, end))), None
+        )
         if words is None:
             return []
         at = words.end()
         found.append((words["v"], at))
-        if joint["last"]:
+        end = _past_aside(text, at)
+        if joint["last"] and (_CLOSED.match(text, end) or not _NEXT.match(text, end)):
             return found
     return []
 

@@ -523,6 +523,7 @@ def test_of_a_list_one_is_ended(cube: Cube, clock: ManualClock, all_of_them: str
     assert memory.valid.end is None and [claim.value for claim in memory.claims if not claim.closed_by] == holding
     (hit,) = (hit for hit in cube.search(all_of_them, user="ana").hits if hit.memory.id == listed)
     assert hit.note.startswith("no longer current: in part, ana's ")
+    assert cube.why_not("Which bus goes there?", listed, user="ana").reason.startswith("a part of what it says of ana's ")
     cube.forget(ended.ids[0])
     assert not any(claim.closed_by for claim in cube.get(listed).claims), "what ended it is taken back"
     assert cube.verify().is_clean
@@ -540,3 +541,11 @@ def test_all_of_a_list_may_be_ended(cube: Cube, clock: ManualClock) -> None:
     say(cube, clock, "I'm not allergic to penicillin any more.")
     assert touched(say(cube, clock, "I'm not allergic to peanuts any more."), Outcome.SUPERSEDED) == [listed]
     assert cube.get(listed).valid.end == clock.now()
+
+
+def test_of_a_list_one_stays_ended_by_what_ended_it_as_well(cube: Cube, clock: ManualClock) -> None:
+    listed = say(cube, clock, "I'm allergic to peanuts and penicillin.").ids[0]
+    first = say(cube, clock, "I'm not allergic to penicillin any more.")
+    say(cube, clock, "I'm no longer allergic to penicillin.")
+    cube.erase(source=cube.why(first.ids[0]).sources[0].id)
+    assert [claim.value for claim in cube.get(listed).claims if not claim.closed_by] == ["peanuts"]

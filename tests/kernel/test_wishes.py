@@ -113,3 +113,10 @@ def test_two_wishes_in_one_sentence_end_apart(cube: Cube, clock: ManualClock) ->
 def test_a_sentence_is_cut_where_every_part_stands_alone(text: str, parts: list[str]) -> None:
     heard = MemReader().read(Message("user", text), ["ana"])
     assert [text[c.start : c.end] for c in heard.candidates if c.part is Part.SENTENCE] == parts
+
+
+def test_a_correction_without_a_key_means_no_wish(cube: Cube, clock: ManualClock) -> None:
+    cube.add("I live in Porto. Call me Al.", user="ana", session="s")
+    clock.advance(minutes=1)
+    assert cube.add("Sorry, I meant Lisbon.", user="ana", session="s").count(Outcome.SUPERSEDED) == 1
+    assert "Call me Al." in wished(cube)

@@ -319,14 +319,7 @@ def _again(reading: Reading, each: Found, cue: str, now: datetime) -> Found | No
         return None
     again = Reading(f"{cue} {words}", now)
     found = _joined(again, _found(again, *_triggers(again.text)))
-    interval = found[0].interval if len(found) == 1 and found[0].grain == each.grain else None
-    if interval is None or each.interval is None or ("/" in words and not _is_return(interval[0], each.interval[0])):
-        return None  # alone "2/11" has the month first
-    return each._replace(interval=interval)
-
-
-def _is_return(a: datetime, b: datetime) -> bool:
-    return (a.month, a.day) == (b.month, b.day)
+    return each._replace(interval=found[0].interval) if len(found) == 1 and found[0].grain == each.grain else None
 
 
 def _next_clock(left: Found, right: Found) -> Found:

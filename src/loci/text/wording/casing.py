@@ -121,7 +121,7 @@ _KNOWN = frozenset(SPELLED) | _OPENS_PHRASE
 
 
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*\s*")
-_HEADS = re.compile(rf"(?m)^\W*({_LETTER})(?=[\w'-]*(?:\s[\w'-]+){{0,2}}[ \t]*(?:$|:))")  # who wrote or said it: "JANE: ..."
+_HEADS = re.compile(rf"(?m)^[^\w\n]*({_LETTER})(?=[\w'-]*(?:\s[\w'-]+){{0,2}}[ \t]*(?:$|:))")  # who wrote or said it: "JANE: ..."
 _FEWEST_SHOUTED = 3  # words
 
 

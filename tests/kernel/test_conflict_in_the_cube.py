@@ -459,6 +459,13 @@ def test_a_question_whether_it_ever_was_so_finds_what_no_longer_holds(cube: Cube
         (["I live in Leeds.", "Sorry, I live in England."], 1),
         (["I live in Porto.", "I live in Portugal.", "I moved to Madrid."], 1),
         (["i live in porto", "i moved to lisbon"], 1),
+        (["I live in Portland, Maine.", "I moved to Portland, Oregon."], 1),
+        (["I live in Portland, Maine.", "I live in Oregon."], 1),
+        (["I live in Portland, Oregon.", "I live in Oregon."], 2),
+        (["I live in Portland, Maine.", "I live in Portland."], 2),
+        (["I live in Portland.", "I live in Portland, OR."], 2),
+        (["I live in London, England.", "I live in London, UK."], 2),
+        (["I live in Portland, Oregon.", "I no longer live in Portland."], 1),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -482,6 +489,9 @@ def test_a_town_and_its_country_hold_together(cube: Cube, clock: ManualClock, to
         ["I like coffee.", "I don't like coffee after 5pm."],
         ["I live in Boston.", "I don't just live in Boston, I love it."],
         ["I work at Google.", "According to LinkedIn I work at Meta."],
+        ["I live in England.", "Our new address is 12 Elm Street, Leeds."],
+        ["I live in Porto.", "Our new office address is 12 Elm Street, Leeds."],
+        ["I live in Porto.", "Our new address is 12 Elm Street."],
     ],
     ids=lambda told: told[1],
 )
@@ -500,6 +510,8 @@ def test_what_says_something_else_ends_nothing(cube: Cube, clock: ManualClock, t
         ["I work at Google.", "Today was my first day at N26!"],
         ["My favourite restaurant is Zizzi.", "My favourite restaurant used to be Zizzi, now it's Bundobust."],
         ["I work at Google.", "I used to work at Google but now I'm at Meta."],
+        ["I work at Google.", "I retired last month."],
+        ["We live in Porto.", "Our new address is 12 Elm Street, Leeds."],
     ],
     ids=lambda told: told[1],
 )
@@ -507,3 +519,48 @@ def test_what_takes_its_place_holds(cube: Cube, clock: ManualClock, told: list[s
     for text in told:
         say(cube, clock, text)
     assert texts(cube, user="ana") == told[1:]
+
+
+@pytest.mark.parametrize(
+    ("all_of_them", "one", "holding"),
+    [
+        ("I'm allergic to peanuts and penicillin.", "I'm not allergic to penicillin any more.", ["peanuts"]),
+        ("I speak French, German and Dutch.", "I no longer speak German.", ["french", "dutch"]),
+        ("We have two dogs, Rex and Luna.", "Our dog Rex died.", ["luna"]),
+        ("I'm allergic to peanuts and penicillin.", "I used to be allergic to penicillin.", ["peanuts"]),
+    ],
+)
+def test_of_a_list_one_is_ended(cube: Cube, clock: ManualClock, all_of_them: str, one: str, holding: list[str]) -> None:
+    listed = say(cube, clock, all_of_them).ids[0]
+    ended = say(cube, clock, one)
+    assert touched(ended, Outcome.SUPERSEDED) == [listed]
+    memory = cube.get(listed)
+    assert memory.valid.end is None and [claim.value for claim in memory.claims if not claim.closed_by] == holding
+    (hit,) = (hit for hit in cube.search(all_of_them, user="ana").hits if hit.memory.id == listed)
+    assert hit.note.startswith("no longer current: in part, ana's ")
+    assert cube.why_not("Which bus goes there?", listed, user="ana").reason.startswith("a part of what it says of ana's ")
+    cube.forget(ended.ids[0])
+    assert not any(claim.closed_by for claim in cube.get(listed).claims), "what ended it is taken back"
+    assert cube.verify().is_clean
+
+
+def test_members_of_a_list_end_neither_each_other_nor_what_was_said_before(cube: Cube, clock: ManualClock) -> None:
+    said = ["My kids are Max and Ben.", "My kids are Max, Ben and Zoe.", "I have a daughter called Ella.", "My kids are now Max and Tim."]
+    for text in said:
+        assert not touched(say(cube, clock, text), Outcome.SUPERSEDED)
+    assert texts(cube, user="ana") == said
+
+
+def test_all_of_a_list_may_be_ended(cube: Cube, clock: ManualClock) -> None:
+    listed = say(cube, clock, "I'm allergic to peanuts and penicillin.").ids[0]
+    say(cube, clock, "I'm not allergic to penicillin any more.")
+    assert touched(say(cube, clock, "I'm not allergic to peanuts any more."), Outcome.SUPERSEDED) == [listed]
+    assert cube.get(listed).valid.end == clock.now()
+
+
+def test_of_a_list_one_stays_ended_by_what_ended_it_as_well(cube: Cube, clock: ManualClock) -> None:
+    listed = say(cube, clock, "I'm allergic to peanuts and penicillin.").ids[0]
+    first = say(cube, clock, "I'm not allergic to penicillin any more.")
+    say(cube, clock, "I'm no longer allergic to penicillin.")
+    cube.erase(source=cube.why(first.ids[0]).sources[0].id)
+    assert [claim.value for claim in cube.get(listed).claims if not claim.closed_by] == ["peanuts"]

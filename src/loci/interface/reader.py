@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from loci.operation.intake import Heard
 from loci.text import asked, dates, entities, facts, sentences, speech, tokens, voice
 from loci.text.wording import relations
+from loci.text.wording.by_wish import is_conditional
 from loci.types import ROLES, Candidate, Interval, MemoryCall, Message, Part, TimeSpan, Type
 
 ASSISTANT, USER = "assistant", "user"
@@ -26,7 +27,11 @@ class MemReader:
         found = facts.facts(message.text, speaker, message.at, people) if message.role != ASSISTANT else []
         candidates = [reading.cut(0, len(message.words), Part.TURN)]
         is_wish = message.role == USER and speech.is_lasting(message.text)
-        cuts = sentences.sentences(message.text) if found or is_wish else []
+        cuts = (
+            [each for cut in sentences.sentences(message.text) for each in _parts(message.text, *cut, found, is_wish)]
+            if found or is_wish
+            else []
+        )
         if len(cuts) < 2:
             return Heard(tuple(candidates), (tuple(found),))
         claimed: list[list[facts.Fact]] = [[]]
@@ -64,6 +69,15 @@ class MemReader:
         )
 
 
+def _parts(text: str, start: int, end: int, found: Sequence[facts.Fact], is_wish: bool) -> list[tuple[int, int]]:
+    """A sentence, in parts where each of them wishes for something for good or tells a fact of its own: "Call me Al, and remember that I live in
+    Oslo" must be able to end in part."""
+    parts = sentences.clauses(text, start, end) if is_wish and not is_conditional(text[start:end]) else []
+    wishes = [speech.is_lasting(text[begin:stop]) for begin, stop in parts]
+    alone = [OWN.match(text, begin) and any(begin <= fact.start < stop for fact in found) for begin, stop in parts]
+    return parts if len(parts) > 1 and any(wishes) and all(a or b for a, b in zip(wishes, alone, strict=True)) else [(start, end)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """A message with what was recognised in it once, to be shared out among its cuts."""
@@ -90,6 +104,7 @@ class _Reading:
         )  # fmt: skip
 
 
+OWN = re.compile(r"(?:I|i|[Mm]y|[Ww]e|[Oo]ur)\b")
 PAST = frozenset(
     {"before", "previously", "formerly", "used", "originally", "earlier", "past", "history", "changed", "former", "once", "first"}
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from loci.operation.doubt import DECISIONS
-from loci.operation.operator import Operator, is_closed
+from loci.operation.operator import Operator, is_closed, is_partly_closed
 from loci.ports import RowFilter, Store
 from loci.types import Link, Memory, Query, Record, Source, State, Transition
 
@@ -111,5 +111,6 @@ def _superseded(store: Store, memory: Memory, at: RowFilter) -> list[str]:
         if is_closed(claim, at.as_of or at.now):
             by = claim.closed_by if claim.closed_by and store.present([claim.closed_by], at) else "another memory"
             since = "" if claim.closed_at is None else f" on {claim.closed_at:%Y-%m-%d}"
-            told[f"what it says of {claim.subject}'s {claim.attribute} was superseded{since} by {by}"] = None
+            what = "a part of what" if is_partly_closed(memory, claim, at.as_of or at.now) else "what"
+            told[f"{what} it says of {claim.subject}'s {claim.attribute} was superseded{since} by {by}"] = None
     return list(told)

@@ -408,7 +408,7 @@ def supersede(tx: Transaction, memory: str, claim: conflict.Claim, action: confl
         tx.link(memory, action.old_id, "possible_conflict", reason)
         changes.append(Change(Outcome.POSSIBLE_CONFLICT, action.old_id, reason, other=memory))
         return
-    if not tx.close_claims(action.old_id, (claim.subject, claim.attribute), memory, action.valid_to):
+    if not tx.close_claims(action.old_id, (claim.subject, claim.attribute), memory, action.valid_to, action.value):
         return
     tx.link(memory, action.old_id, "supersedes", action.reason)
     before = None
@@ -438,7 +438,8 @@ def rejudge(tx: Transaction, row: ClaimRow) -> None:
             later, earlier = (action.old_id, row.memory) if action.old_id in came_later else (row.memory, action.old_id)
             tx.link(later, earlier, "evidence" if isinstance(action, conflict.Evidence) else "possible_conflict", action.reason)
     if verdict.superseded_by is not None:
-        tx.close_claims(row.memory, (row.subject, row.attribute), verdict.superseded_by, verdict.claim.valid_to)
+        value = row.value if row.arity == "many" else None
+        tx.close_claims(row.memory, (row.subject, row.attribute), verdict.superseded_by, verdict.claim.valid_to, value)
         tx.link(verdict.superseded_by, row.memory, "supersedes", verdict.reason)
         if tx.open_claims(row.memory) == 0:
             tx.close(row.memory, verdict.claim.valid_to, verdict.reason, verdict.superseded_by)

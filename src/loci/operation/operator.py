@@ -300,13 +300,22 @@ def is_closed(claim: Claim, moment: datetime) -> bool:
     return claim.closed_by is not None and (claim.closed_at is None or claim.closed_at <= moment)
 
 
+def is_partly_closed(memory: Memory, claim: Claim, moment: datetime) -> bool:
+    """Whether the memory says something else of the same key that holds: of two allergies one."""
+    return any((c.subject, c.attribute) == (claim.subject, claim.attribute) and not is_closed(c, moment) for c in memory.claims)
+
+
 def note(memory: Memory, moment: datetime) -> str:
     """What a reader of the memory must know to not take it for the state at that time."""
     closed = [claim for claim in memory.claims if is_closed(claim, moment)]
-    parts = [f"no longer current: {claim.subject}'s {claim.attribute}" + _since(claim.closed_at) for claim in closed]
+    parts = [
+        f"no longer current: {'in part, ' if is_partly_closed(memory, claim, moment) else ''}{claim.subject}'s {claim.attribute}"
+        + _since(claim.closed_at)
+        for claim in closed
+    ]
     if memory.valid.end is not None and memory.valid.end <= moment and not closed and memory.ending != TOLD_OF_THE_PAST:
         parts.append(f"held until {memory.valid.end:%Y-%m-%d}")
-    return "; ".join((*parts, *lasting(memory)))
+    return "; ".join((*dict.fromkeys(parts), *lasting(memory)))
 
 
 def lasting(memory: Memory) -> list[str]:

@@ -38,11 +38,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Supersede:
-    """Close the validity of `old_id` at `valid_to` (None: no time is known)."""
+    """Close the validity of `old_id` at `valid_to` (None: no time is known). With a `value` the claim of that one alone: it says of the same key
+    others too ("allergic to eggs and nuts"), which hold."""
 
     old_id: str
     valid_to: datetime | None
     reason: str
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

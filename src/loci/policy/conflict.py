@@ -28,7 +28,7 @@ from datetime import datetime, timedelta
 from loci.policy.claim import Action, Claim, Evidence, Possible, Supersede, Verdict, alike, refines, same_value, utc
 from loci.policy.namesakes import namesakes, same_person
 from loci.text.facts import key
-from loci.text.places import lies_in
+from loci.text.places import is_same, lies_in
 from loci.text.wording.relations import NAMING
 
 __all__ = [
@@ -138,7 +138,7 @@ def _judge(earlier: Claim, later: Claim) -> Action | None:
     """Return what the later claim does to the earlier one."""
     same = same_value(earlier, later)
     if earlier.polarity != later.polarity:
-        return _judge_polarity(earlier, later, same)
+        return _judge_polarity(earlier, later, same or (later.attribute == "residence" and is_same(earlier.value, later.value)))
     if not later.polarity:
         return Evidence(earlier.memory, f"{_name(later)}: denied again") if same and earlier.tense == later.tense else None
     if same:
@@ -152,14 +152,14 @@ def _judge_polarity(earlier: Claim, later: Claim, same: bool) -> Action | None:
     if not same or "past" in (earlier.tense, later.tense) or (later.tense == "future" and earlier.tense == "now"):
         return None
     what = "said to hold again" if later.polarity else "denied" if later.cue == "correction" else "said to hold no longer"
-    return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {what}")
+    return _ending(earlier, later, what)
 
 
 def _judge_same(earlier: Claim, later: Claim) -> Action | None:
     if earlier.tense == later.tense:
         return Evidence(earlier.memory, f"{_name(earlier)}: {_shown(earlier)} said again")
     if later.tense == "past" and later.cue == "end" and earlier.tense == "now":
-        return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} said to be past")
+        return _ending(earlier, later, "said to be past")
     if earlier.tense == "future" and later.tense == "now":
         return Evidence(earlier.memory, f"{_name(earlier)}: {_shown(earlier)}, which was planned, came about")
     return None
@@ -168,7 +168,7 @@ def _judge_same(earlier: Claim, later: Claim) -> Action | None:
 def _judge_many(earlier: Claim, later: Claim) -> Action | None:
     """Several values may hold at once: only one that is named is replaced, or the only one upon a change."""
     if later.replaces is not None:
-        return _superseding(earlier, later) if alike(later.replaces, earlier.value) else None
+        return replace(_superseding(earlier, later), value=earlier.value) if alike(later.replaces, earlier.value) else None
     told = later.cue in ("change", "correction") and later.tense == earlier.tense == "now"
     return _superseding(earlier, later) if told and _is_of_one(later) else None
 
@@ -207,7 +207,8 @@ def _is_there(earlier: Claim, later: Claim) -> bool:
     """Tell whether somebody who lives in the one place lives in the other as well: who says "Portugal" after "Porto", or moves to Lisbon after "Portugal"."""
     if later.attribute != "residence" or later.cue == "correction":
         return False
-    return lies_in(later.value, earlier.value) or (later.cue == "statement" and lies_in(earlier.value, later.value))
+    is_one = lies_in(earlier.value, later.value) or is_same(earlier.value, later.value)
+    return lies_in(later.value, earlier.value) or (later.cue == "statement" and is_one)
 
 
 def _may_be_that_old(earlier: Claim, later: Claim) -> bool:
@@ -233,6 +234,12 @@ def _came_about(announced: Claim, later: Claim) -> bool:
     """Tell whether the time that a change was announced for was over when something else was said."""
     said, begins = utc(later.said_at), utc(announced.valid_from)
     return _is_announced(announced) and said is not None and begins is not None and begins <= said
+
+
+def _ending(earlier: Claim, later: Claim, what: str) -> Supersede:
+    """Return the end of what is said to hold no longer: of the value that is named, where several may hold at once."""
+    value = earlier.value if earlier.arity == "many" and later.value else None
+    return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {what}", value or None)
 
 
 def _superseding(earlier: Claim, later: Claim) -> Supersede:
@@ -297,7 +304,7 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
         if new.cue == "end":
             fitting = [old for old in fitting if old.attribute in _LEAVABLE]
     else:
-        fitting = [old for old in holding if _is_just_said(old, new) and _fits(old, new)]
+        fitting = [old for old in holding if _is_just_said(old, new) and _fits(old, new) and not (old.attribute or "").startswith("wish/")]
         last = max(fitting, key=lambda old: (old.turn or 0, old.seq), default=None)
         fitting = [old for old in fitting if last and (old.turn == last.turn if last.turn else old.memory == last.memory)]
     keys = {(old.subject, old.attribute) for old in fitting}

@@ -234,9 +234,9 @@ class Transaction(QueueWrites, PayloadWrites, AdapterWrites, Protocol):
     def turn(self, session: str | None, speaker: str) -> int | None:
         """The number of the speaker's last message in the session, from 1."""
 
-    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> bool:
-        """Ends those open claims of a memory that ``claims`` finds by this key, and ends earlier those that were to end later.
-        False when there are none: it claims that no more."""
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None, value: str | None = None) -> bool:
+        """Ends those open claims of a memory that ``claims`` finds by this key, and ends earlier those that were to end later; with a ``value``
+        those of that value. False when there are none: it claims that no more."""
 
     def open_claim(self, claim: ClaimRow) -> None:
         """A claim holds again that another memory had superseded."""

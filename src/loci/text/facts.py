@@ -12,21 +12,25 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb
+from loci.text.places import told_apart, town_of
+from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb, by_wish
 from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
 from loci.text.wording.casing import cased
-from loci.text.wording.material import material
+from loci.text.wording.listing import members
+from loci.text.wording.material import is_tale, material
 from loci.text.wording.relations import related
 from loci.text.wording.subjects import ME, key
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
 from loci.text.wording.values import Sort
+from loci.text.wording.verbs import NAME
 from loci.text.wording.words import listed
 
 __all__ = ["ME", "Arity", "Cue", "Fact", "Sort", "Tense", "facts", "key"]
 
 _MOST = 20_000  # characters of a turn that are read
+_REGION = re.compile(rf",\s(?:the\s)?(?P<name>{NAME})")  # of a town
 _LONGEST = 600  # characters of a sentence that is read: a longer one is a listing or a log
 _CONTEXT = 200  # characters of the turn before a sentence, where what "it" or "she" stands for is looked for
 _LONGEST_CORRECTED = 400  # characters of a turn in which "actually" or "*" still takes something back
@@ -72,18 +76,20 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
         lowered = folded[start:end] if len(folded) == len(text) else said.casefold()
         words = frozenset(_WORD.findall(lowered)) | (_DIGITS if _DIGIT.search(said) else _NO_DIGITS)
         corrects = carried or "*" in said or "mis" in lowered or not words.isdisjoint(by_correction.WAKING)
-        is_awake = corrects or _is_awake(words, text, start)
-        if is_awake and end - start <= _LONGEST and not _asks(said) and not _CODE.search(said):
+        is_awake = corrects or _is_awake(words, text, start) or by_wish.opens(said, words)
+        if is_awake and end - start <= _LONGEST and not _CODE.search(said):
             base = max(0, start - _CONTEXT)
             sentence = Sentence(text[base:end], start - base, me, anchor, people, words)
-            told = _told(sentence)
-            if corrects and not told and len(text) <= _LONGEST_CORRECTED:
+            asks = _asks(said)
+            told = list(by_wish.by_wish(sentence)) if asks else _told(sentence)  # "can you always answer in German?"
+            if corrects and not told and not asks and len(text) <= _LONGEST_CORRECTED:
                 fact = by_correction.by_correction(sentence, carried)
                 told = [fact] if fact else []
             found += [replace(fact, start=fact.start + base, end=fact.end + base) for fact in told]
         carried = corrects and not told and len(said.split()) < 5 and is_marked(said)
     apart = material(text, sentences, me, people) if found else []
-    kept = [fact for fact in found if not any(start <= fact.start < end for start, end in apart)]
+    tales = {fact.start for fact in found if is_tale(text, fact.end)}
+    kept = [fact for fact in found if fact.start not in tales and not any(start <= fact.start < end for start, end in apart)]
     return related(text, kept, me, people)
 
 
@@ -116,7 +122,7 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
-_READERS = (by_verb.by_verb, by_saying.by_saying, by_noun.by_noun, by_naming.by_naming, by_event.by_event)
+_READERS = (by_verb.by_verb, by_saying.by_saying, by_noun.by_noun, by_naming.by_naming, by_event.by_event, by_wish.by_wish)
 
 
 def _told(sentence: Sentence) -> list[Fact]:
@@ -124,11 +130,25 @@ def _told(sentence: Sentence) -> list[Fact]:
     found = list(by_number.by_number(sentence))
     if found:
         return found
-    found = [fact for read in _READERS for fact in read(sentence)]
+    found = [each for read in _READERS for fact in read(sentence) for each in members(sentence, _placed(sentence, fact))]
+    found += [replace(fact, attribute="residence", value=town, sort="name") for fact in found if (town := _new_town(fact))]
     found = _distinct(found or list(by_number.by_relation(sentence)))
     if found and is_marked(sentence.said) and not NOW.search(sentence.said):
         found = [_correcting(fact) for fact in found]
     return sorted(found, key=lambda fact: (fact.start, fact.end))
+
+
+def _placed(sentence: Sentence, fact: Fact) -> Fact:
+    """Return a fact whose value is a town of a name that several have with the state or country that is told behind it: "Portland, Oregon"."""
+    region = _REGION.match(sentence.text, fact.end) if fact.attribute in ("residence", "attr/hometown") and fact.value else None
+    apart = told_apart(fact.value, region["name"]) if region else None
+    return replace(fact, value=apart, end=region.end()) if region and apart else fact
+
+
+def _new_town(fact: Fact) -> str | None:
+    """Return the town of a new address, where somebody lives from now on."""
+    is_new = fact.attribute == "attr/address" and fact.cue == "change" and fact.tense == "now" and fact.polarity
+    return town_of(fact.value) if is_new else None
 
 
 def _correcting(fact: Fact) -> Fact:

@@ -105,6 +105,15 @@ _SAME = {
     "uk": "uk", "united kingdom": "uk", "great britain": "uk", "britain": "uk", "us": "usa", "usa": "usa", "united states": "usa", "states": "usa",
     "united states of america": "usa", "america": "usa", "u.s": "usa", "u.k": "uk", "uae": "united arab emirates", "holland": "netherlands", "czech republic": "czechia",
 }  # fmt: skip
+_CODES = {
+    "al": "alabama", "ak": "alaska", "az": "arizona", "ar": "arkansas", "ca": "california", "co": "colorado", "ct": "connecticut", "de": "delaware",
+    "fl": "florida", "ga": "georgia", "hi": "hawaii", "id": "idaho", "il": "illinois", "in": "indiana", "ia": "iowa", "ks": "kansas", "ky": "kentucky",
+    "la": "louisiana", "me": "maine", "md": "maryland", "ma": "massachusetts", "mi": "michigan", "mn": "minnesota", "ms": "mississippi", "mo": "missouri",
+    "mt": "montana", "ne": "nebraska", "nv": "nevada", "nh": "new hampshire", "nj": "new jersey", "nm": "new mexico", "ny": "new york",
+    "nc": "north carolina", "nd": "north dakota", "oh": "ohio", "ok": "oklahoma", "or": "oregon", "pa": "pennsylvania", "ri": "rhode island",
+    "sc": "south carolina", "sd": "south dakota", "tn": "tennessee", "tx": "texas", "ut": "utah", "vt": "vermont", "va": "virginia", "wa": "washington",
+    "wv": "west virginia", "wi": "wisconsin", "wy": "wyoming",
+}  # fmt: skip
 _PARTS = {region: frozenset(name.replace("_", " ") for name in wordset(names)) for region, names in _WITHIN.items()} | {
     "usa": frozenset(name.replace("_", " ") for name in wordset(_STATES)),
     "uk": frozenset(["england", "scotland", "wales", "northern ireland", "belfast"]),
@@ -113,7 +122,43 @@ TOWNS = frozenset().union(*_PARTS.values())
 """Towns, and parts of countries."""
 
 
+def town_of(address: str) -> str | None:
+    """Return the listed town behind the street of an address in small letters: "12 elm street, ls1 4dy leeds" is in "leeds"."""
+    behind, _, region = address.partition(", ")[2].partition(", ")
+    town = " ".join(word for word in behind.split() if not any(map(str.isdigit, word)))
+    return told_apart(town, region) or (town if town in TOWNS else None)
+
+
+def _regions(town: str) -> list[str]:
+    """Return the countries and states that a town of this name lies in, without those that others of them lie in."""
+    found = [region for region, parts in _PARTS.items() if town in parts]
+    return [region for region in found if not any(other in _PARTS[region] for other in found)]
+
+
+_NAMESAKES = frozenset(town for town in TOWNS if len(_regions(town)) > 1)
+
+
+def told_apart(town: str, region: str) -> str | None:
+    """Return "portland, oregon" for a town of a name that several have, and the state or country that is told with it; None for any other.
+    A state may be told by its code in capitals."""
+    name = region.lower()
+    name = _CODES.get(name, name) if region.isupper() else name
+    name = _SAME.get(name, name)
+    return f"{town}, {name}" if town in _NAMESAKES and (name in _PARTS or name in _PARTS["usa"]) else None
+
+
+def is_same(a: str, b: str) -> bool:
+    """Tell whether two places may be one: of one name, and not in different states or countries as far as these are told."""
+    (town, _, region), (other, _, other_region) = a.partition(", "), b.partition(", ")
+    if town != other or not region or not other_region:
+        return town == other
+    return region == other_region or lies_in(region, other_region) or lies_in(other_region, region)
+
+
 def lies_in(place: str, region: str) -> bool:
-    """Tell whether the one place is in the other, by their names in small letters."""
+    """Tell whether the one place is in the other, by their names in small letters; "portland, oregon" is in "oregon" and not in "maine"."""
+    _, _, within = place.partition(", ")
+    if within:
+        return within == _SAME.get(region, region) or lies_in(within, region)
     parts = _PARTS.get(_SAME.get(region, region))
     return parts is not None and (place in parts or any(part in _PARTS and place in _PARTS[part] for part in parts))

@@ -123,3 +123,15 @@ def _trimmed(text: str, start: int, end: int) -> list[tuple[int, int]]:
     start += len(piece) - len(piece.lstrip())
     piece = piece.strip()
     return [(start, start + len(piece))] if piece else []
+
+
+_JOINTS = re.compile(r"(?:,?\s+(?:and|but)(?:\s+also)?|;)\s+", re.IGNORECASE)
+
+
+def clauses(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Return the spans of what "and", "but" and semicolons join in a sentence, which need not be clauses, in order."""
+    spans: list[tuple[int, int]] = []
+    for joint in _JOINTS.finditer(text, start, end):
+        spans.append((start, joint.start()))
+        start = joint.end()
+    return [*spans, (start, end)]

@@ -1,4 +1,4 @@
-"""Turns without capitals are read as those with them are; words that are no names stay none."""
+"""Turns without capitals, and those in capitals alone, are read as those with some are; words that are no names stay none."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ my sister lea lives in rome|my sister Lea lives in Rome
 astrid is based in denver|Astrid is based in Denver
 aunt rosa's birthday is 30 september|Aunt Rosa's birthday is 30 September
 we have a dog called rex and a cat|we have a dog called Rex and a cat
+we have two dogs called rex and luna|we have two dogs called Rex and Luna
+we have three cats named tom, kit and bo!|we have three cats named Tom, Kit and Bo!
+we have a dog called rex and love it|we have a dog called Rex and love it
+we have a dog called rex and cats|we have a dog called Rex and cats
+I MOVED TO LISBON|I moved to Lisbon
+I MOVED TO LISBON! MY SISTER LEA LIVES IN ROME|I moved to Lisbon! my sister Lea lives in Rome
+We met Ann in Rome. I MOVED TO LISBON!! She works at Acme.|We met Ann in Rome. I moved to Lisbon!! She works at Acme.
+I SEE DR. CHEN NOW|I see Dr. Chen now
 my wife is called julia|my wife is called Julia
 i drive a ford focus, sold the volvo|I drive a Ford Focus, sold the Volvo
 freya and i broke up|Freya and I broke up
@@ -62,6 +70,31 @@ def test_none_of_these_is_a_name(text: str) -> None:
 
 def test_who_is_known_is_known_in_small_letters() -> None:
     assert cased("maria moved to rome", ["Maria Lopez"]) == "Maria moved to Rome"
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_none_of_these_is_a_name_in_capitals(text: str) -> None:
+    assert [fact.value for fact in facts(text.upper(), "ann", None) if fact.sort == "name" and fact.attribute] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "JANE: I LIVE IN ROME",
+        "TRANSLATE TO FRENCH: I LIVE IN ROME",
+        "DO I LIVE IN ROME",
+        "MY BOSS SAYS I LIVE IN ROME",
+        "DEAR ANN,\nI LIVE IN ROME NOW.\n\nBEST WISHES,\nJANE",
+        "IF I LIVED IN ROME I'D BE FAT",
+    ],
+)
+def test_what_is_no_statement_is_none_in_capitals(text: str) -> None:
+    assert facts(text, "ann", None) == []
+
+
+@pytest.mark.parametrize("text", ["NASA, ESA and JAXA", "USA, UK", "I work at IBM", "We live in NYC now", "NASA HQ."])
+def test_names_in_capitals_are_names(text: str) -> None:
+    assert cased(text) == text
 
 
 @pytest.mark.parametrize("text", ["I work at acme, ask Ben", "My wife Anna lives in rome", "we met Ann in rome. i live in porto"])

@@ -230,10 +230,29 @@ WEDNESDAY = datetime(2026, 10, 28, 18)
         ("I'm away from December 20 to January 3, 2029", "2028-12-20", "2029-01-03"),
         ("I was away from December 20, 2020 to January 3", "2020-12-20", "2021-01-03"),
         ("I lived there from June to May 2021", "2020-06-01", "2021-05-01"),
+        ("I'm in Rome from 10/26 to 11/2", "2026-10-26", "2026-11-02"),
+        ("I'm in Rome between 10/26 and 11/2.", "2026-10-26", "2026-11-02"),
+        ("I was in Rome from 10/26 to 11/2", "2025-10-26", "2025-11-02"),
+        ("I'm in Rome from 26/10 to 2/11", "2026-10-26", "2026-11-02"),
+        ("I'm away from 12/20 through 1/3 and then back", "2026-12-20", "2027-01-03"),
     ],
 )
 def test_the_ends_of_a_range_belong_together(text: str, first: str, last: str) -> None:
     assert [mention.earliest for mention in mentions(text, WEDNESDAY)] == [at(first), at(last)]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("My mood went from 3/10 to 7/10.", 1),
+        ("Use from 3/4 to 1/2 cup.", 1),
+        ("between 1/2 and 3/4 of them", 0),
+        ("a ratio of 10/26 to 11/2", 0),
+        ("from 10/26 to 13/32", 0),
+    ],
+)
+def test_scores_and_measures_are_no_range_of_days(text: str, count: int) -> None:
+    assert len(mentions(text, WEDNESDAY)) == count
 
 
 def test_what_is_moved_to_an_earlier_day_is_no_range() -> None:

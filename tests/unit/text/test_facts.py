@@ -324,7 +324,7 @@ def test_what_is_only_wrong_or_wished_for_is_no_fact(text: str) -> None:
         ("I live at 12 Rua Augusta, Lisbon.", "anna", "12 rua augusta, lisbon", "statement"),
         ("We live on 221B Baker Street.", "anna", "221b baker street", "statement"),
         ("My address is Rua da Rosa 7, 1200-345 Lisboa.", "anna", "rua da rosa 7, 1200-345 lisboa", "statement"),
-        ("My address changed to 5 Elm Road, Leeds.", "anna", "5 elm road, leeds", "change"),
+        ("My address changed to 5 Elm Road, Xville.", "anna", "5 elm road, xville", "change"),
         ("My new home address is 5 Elm Road.", "anna", "5 elm road", "change"),
         ("My brother lives at 7 Elm Road.", "anna/brother", "7 elm road", "statement"),
         ("My address is wrong, it should be 7 Elm Road.", "anna", "7 elm road", "correction"),
@@ -781,6 +781,11 @@ def test_which_of_two_events_is_dated(text: str, attribute: str, value: str) -> 
         "I'm seeing Taylor Swift live!",
         "I'm seeing Bob about the roof.",
         "Tomorrow I'm seeing Bob.",
+        "I'm seeing Bob.",
+        "I'm seeing Bob and Lea.",
+        "I'm finally seeing Bob!",
+        "I'm not seeing Bob tomorrow.",
+        "I'm seeing someone about the roof.",
     ],
 )
 def test_who_is_seen_on_a_day_or_for_a_purpose_is_no_partner(text: str) -> None:
@@ -790,13 +795,18 @@ def test_who_is_seen_on_a_day_or_for_a_purpose_is_no_partner(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "I'm seeing Freya.",
+        "I'm seeing someone called Freya.",
+        "I'm seeing somebody new, her name is Freya.",
+        "I'm seeing a lovely girl named Freya.",
+        "I'm seeing Freya now.",
+        "I'm currently seeing Freya.",
+        "I'm dating Freya.",
         "I'm seeing Freya for two years now.",
         "I started seeing Freya on Saturday.",
         "I've been seeing Freya since June.",
     ],
 )
-def test_who_is_seen_is_a_partner(text: str) -> None:
+def test_who_is_seen_for_long_or_is_somebody_is_a_partner(text: str) -> None:
     assert read(text) == {"partner": "freya"}
 
 
@@ -936,3 +946,165 @@ def test_a_first_day_changes_the_employer(text: str) -> None:
 )
 def test_other_first_days_change_none(text: str) -> None:
     assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "facts"),
+    [
+        ("We've moved! Our new address is 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
+        ("My address changed to 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
+        ("I moved to 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
+        ("My sister's new address is 12 Elm Street, Leeds.", "anna/sister", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
+        ("My address is 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds"}),
+        ("My old address was 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds"}),
+        ("My new address is 12 Elm Street, Xville.", "anna", {"attr/address": "12 elm street, xville"}),
+        ("My new address is 12 Elm Street.", "anna", {"attr/address": "12 elm street"}),
+        ("I moved to 12 Elm Street.", "anna", {"attr/address": "12 elm street"}),
+        ("Our new office address is 12 Elm Street, Leeds.", "anna", {}),
+    ],
+)
+def test_a_new_address_in_a_town_is_a_new_home(text: str, subject: str, facts: dict[str, str]) -> None:
+    assert read(text) == facts and {fact.subject for fact in told(text)} <= {subject}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I retired last month.", ""),
+        ("I've retired from Acme.", "acme"),
+        ("I retired from the army in May.", "army"),
+        ("I retired from work.", ""),
+        ("I retired at 60.", ""),
+        ("I finally retired two months ago.", ""),
+        ("My dad retired in 2010.", ""),
+        ("Retired last month!", ""),
+    ],
+)
+def test_who_retired_works_no_more(text: str, value: str) -> None:
+    fact = only(text)
+    assert (fact.attribute, fact.value, fact.polarity, fact.cue) == ("employer", value, False, "end")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I retired to bed.",
+        "I retired early last night.",
+        "I retired last night at nine.",
+        "I retired my old laptop.",
+        "I retired from smoking.",
+        "I retired in my room.",
+        "I will retire next year.",
+        "If I retired I'd move.",
+        "When I retired I felt old.",
+    ],
+)
+def test_who_retired_to_bed_or_may_retire_works(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "cue"),
+    [
+        ("I start at N26 tomorrow.", "employer", "change"),
+        ("I start work at N26 on Monday.", "employer", "change"),
+        ("I'm starting work at N26 on Monday.", "employer", "change"),
+        ("Tomorrow I start at N26!", "employer", "change"),
+        ("i start at n26 tomorrow", "employer", "change"),
+        ("I start at N26 in March.", "employer", "statement"),
+        ("I move to Oslo on Saturday.", "residence", "change"),
+        ("We move to Oslo in June.", "residence", "statement"),
+    ],
+)
+def test_the_plain_present_with_a_time_to_come_is_of_what_is_to_come(text: str, attribute: str, cue: str) -> None:
+    fact = only(text)
+    assert (fact.attribute, fact.tense, fact.cue) == (attribute, "future", cue)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I start at N26.",
+        "I start at 8 tomorrow.",
+        "I start at the gym tomorrow.",
+        "I usually start at Acme at 9.",
+        "I move to Oslo every summer.",
+        "I have to move to Oslo on Saturday.",
+        "I want to start at N26 tomorrow.",
+        "Move to Oslo tomorrow!",
+        "In 2010 I move to Oslo.",
+        "Should I start at N26 tomorrow?",
+        "My sister moves to Oslo tomorrow.",
+        "I start at Delft University tomorrow.",
+    ],
+)
+def test_the_plain_present_without_one_tells_nothing(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize("text", ["I work at N26.", "i work at n26", "I WORK AT N26", "I got a job at N26."])
+def test_a_firm_may_have_digits(text: str) -> None:
+    assert (only(text).attribute, only(text).value) == ("employer", "n26")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My favourite restaurant is closed.",
+        "My favourite restaurant is closed on Mondays.",
+        "My favourite restaurant is full of people.",
+        "My favourite restaurant is gone.",
+        "My favourite restaurant was sold out.",
+        "My favourite restaurant is great.",
+        "My favourite restaurant is really good for kids.",
+        "My favourite restaurant is too far away.",
+        "My favourite restaurant is closing down.",
+        "My favourite restaurant is getting expensive.",
+        "My favourite shop is out of business.",
+        "my favourite restaurant is closed",
+        "My favourite jacket is missing.",
+        "My hobby is expensive.",
+        "My thesis is finished.",
+        "My rent is high.",
+        "My favourite restaurants are closed and gone.",
+    ],
+)
+def test_what_is_said_of_a_favourite_is_no_favourite(text: str) -> None:
+    assert told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "value"),
+    [
+        ("My favourite restaurant is Gone.", "favourite/restaurant", "gone"),
+        ("My favourite colour is red.", "favourite/colour", "red"),
+        ("My favourite colour is hot pink.", "favourite/colour", "hot pink"),
+        ("My favourite food is hot dogs.", "favourite/food", "hot dogs"),
+        ("my favourite drink is cold brew", "favourite/drink", "cold brew"),
+        ("My favourite sport is swimming.", "favourite/sport", "swimming"),
+        ("My favourite movie is tangled.", "favourite/movie", "tangled"),
+        ("My hobby is pottery.", "attr/hobby", "pottery"),
+        ("My password is open.", "attr/password", "open"),
+        ("My favourite number is seven.", "favourite/number", "seven"),
+    ],
+)
+def test_which_one_it_is_may_be_any_word(text: str, attribute: str, value: str) -> None:
+    assert read(text) == {attribute: value}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("I live in Portland, Oregon.", "portland, oregon"),
+        ("I live in Portland, OR, and love it.", "portland, oregon"),
+        ("I moved to Portland, Maine in May.", "portland, maine"),
+        ("i live in portland, oregon", "portland, oregon"),
+        ("Home is Portland, Oregon.", "portland, oregon"),
+        ("I live in Portland.", "portland"),
+        ("I live in Portland, and my car is red.", "portland"),
+        ("I live in Porto, Portugal.", "porto"),
+        ("I live in Xville, Oregon.", "xville"),
+    ],
+)
+def test_a_town_of_a_name_that_several_have_is_told_with_its_state(text: str, value: str) -> None:
+    assert read(text) == {"residence": value}

@@ -244,3 +244,39 @@ def test_many_openings_are_read_without_harm(piece: str) -> None:
 )
 def test_what_only_opens_like_fiction_is_told(text: str, value: str) -> None:
     assert [fact.value for fact in told(text)] == [value]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I live in Pelican Town, in Stardew Valley.",
+        "I live in Pelican Town in Stardew Valley and it's fun.",
+        "I got married in Sims.",
+        "We got married in the Sims 4!",
+        "I live in Rome in my novel.",
+        "I live in Rome, in the story I'm writing.",
+        "I live in Rome, in a dream that I had.",
+        "I work at Acme, but only in the game.",
+        "My husband is Dan in the show.",
+        "My kids are Max and Ben in my D&D campaign.",
+        "i live in rome in my novel",
+    ],
+)
+def test_what_is_so_in_a_tale_is_no_fact(text: str) -> None:
+    assert facts(text, "ann", None) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I live in Rome and act in a series.",
+        "I moved to Rome to be in a film.",
+        "I live in Rome in a show flat.",
+        "I live in Rome, in my dream house.",
+        "I live in Rome, in the play I'm on stage.",
+        "I live in Rome. In my novel she lives in Oslo.",
+        "I live in Rome, in the film district.",
+    ],
+)
+def test_what_only_touches_on_a_tale_is_one(text: str) -> None:
+    assert [(fact.attribute, fact.value) for fact in facts(text, "ann", None) if fact.subject == "ann"] == [("residence", "rome")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loci.text.places import lies_in
+from loci.text.places import is_same, lies_in, told_apart, town_of
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,57 @@ def test_a_town_lies_in_its_country_and_state(place: str, region: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "region"), [("porto", "germany"), ("porto", "porto"), ("portugal", "porto"), ("xville", "portugal"), ("porto", "xland")]
+    ("place", "region"),
+    [
+        ("porto", "germany"),
+        ("porto", "porto"),
+        ("portugal", "porto"),
+        ("xville", "portugal"),
+        ("porto", "xland"),
+        ("portland, oregon", "maine"),
+        ("london, england", "ontario"),
+    ],
 )
 def test_nothing_else_lies_there(place: str, region: str) -> None:
     assert not lies_in(place, region)
+
+
+@pytest.mark.parametrize(
+    ("address", "town"),
+    [
+        ("12 elm street, leeds", "leeds"),
+        ("12 elm street, ls1 4dy leeds, england", "leeds"),
+        ("12 elm street, portland, oregon", "portland, oregon"),
+        ("rua da rosa 7, 1200-345 lisboa", "lisboa"),
+        ("12 elm street, new york", "new york"),
+        ("12 elm street, xville, england", None),
+        ("12 elm street", None),
+        ("leeds street 12", None),
+    ],
+)
+def test_the_town_of_an_address_stands_behind_the_street(address: str, town: str | None) -> None:
+    assert town_of(address) == town
+
+
+@pytest.mark.parametrize(
+    ("town", "region", "apart"),
+    [
+        ("portland", "Oregon", "portland, oregon"),
+        ("portland", "OR", "portland, oregon"),
+        ("portland", "or", None),
+        ("portland", "Anna", None),
+        ("london", "UK", "london, uk"),
+        ("london", "the moment", None),
+        ("vermont", "USA", None),
+        ("porto", "Portugal", None),
+        ("toronto", "Ontario", None),
+        ("xville", "Oregon", None),
+    ],
+)
+def test_only_towns_of_one_name_are_told_apart(town: str, region: str, apart: str | None) -> None:
+    assert told_apart(town, region) == apart
+
+
+def test_two_places_are_one_as_far_as_they_are_told() -> None:
+    assert is_same("portland", "portland") and is_same("portland, oregon", "portland") and is_same("london, uk", "london, england")
+    assert not is_same("portland, oregon", "portland, maine") and not is_same("portland, oregon", "salem, oregon")

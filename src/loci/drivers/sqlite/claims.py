@@ -120,16 +120,16 @@ class ClaimRows(Rows):
              None if closer is None else to_micros(claim.valid.end), claim.relation)
         )  # fmt: skip
 
-    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None) -> bool:
-        """Closes what the memory claims of a key, or earlier what somebody had closed later. False when it claims nothing of the kind any
+    def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None, value: str | None = None) -> bool:
+        """Closes what the memory claims of a key, or of one value of it, or earlier what somebody had closed later. False when it claims nothing of the kind any
         more: what it says now is not touched by that."""
         seq, content = self.seq_of(memory), self.rows(LATEST, self.seq_of(memory))[0][0]
         above, below = _met_by(key[1])
         self._db.execute(
             "UPDATE claims SET closed_by = ?, closed_at = ? WHERE memory = ? AND subject = ?"
             f" AND (attribute IN ({','.join('?' * len(above))}) OR attribute BETWEEN ? AND ?)"
-            " AND (closed_by IS NULL OR closed_by != memory AND closed_at > ? AND content = ?)",
-            (self.seq_of(closer), to_micros(at), seq, key[0], *above, *below, to_micros(at), content),
+            " AND (? IS NULL OR value = ?) AND (closed_by IS NULL OR closed_by != memory AND closed_at > ? AND content = ?)",
+            (self.seq_of(closer), to_micros(at), seq, key[0], *above, *below, value, value, to_micros(at), content),
         )
         is_closed = self._db.changes() > 0
         if is_closed:

@@ -63,6 +63,18 @@ def claims_are_found_by_key_and_closed_once(open_store: OpenStore) -> None:
         log(tx)
 
 
+def of_several_values_one_is_closed(open_store: OpenStore) -> None:
+    store, allergy = open_store(), ("ana", "allergy")
+    with store.write(NOW) as tx:
+        put(store, tx, "m0", "allergic to eggs and nuts", user="ana", claims=[(*allergy, "eggs"), (*allergy, "nuts")])
+        put(store, tx, "m1", "no longer to eggs", NOW + DAY, user="ana")
+        assert tx.close_claims("m0", allergy, "m1", NOW + DAY, "eggs")
+        assert [(row.value, row.closed_by) for row in tx.claims([allergy], "ana")] == [("eggs", "m1"), ("nuts", None)]
+        assert not tx.close_claims("m0", allergy, "m1", NOW + DAY, "milk") and tx.open_claims("m0") == 1
+        assert tx.close_claims("m0", allergy, "m1", NOW + DAY) and tx.open_claims("m0") == 0
+        log(tx)
+
+
 def who_is_called_so_is_found_by_relation_and_by_name(open_store: OpenStore) -> None:
     store = open_store()
     with store.write(NOW) as tx:

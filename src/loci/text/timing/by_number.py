@@ -51,16 +51,29 @@ def _read_date(reading: Reading, parts: list[int], start: int, end: int) -> Foun
     return Found(start, end, interval, "day")
 
 
+_FROM_TO = re.compile(
+    r"\b(?:from|between) (\d{1,2})/(\d{1,2}),? ?(?:to|until|till|through|thru|and|[-–]) ?(\d{1,2})/(\d{1,2})(?![\w/])(?:[ ]+([^\W\d_]+))?"
+)
+
+
 def _read_month_day(reading: Reading, parts: list[int], start: int, end: int) -> Found | None:
-    """Read 5/7 after a preposition of time."""
-    cue = reading.before(start)[0]
-    if reading.now is None or cue not in _DATE_CUES or reading.lower[end : end + 1].isalnum():
+    """Read 5/7 after a preposition of time, and both ends of "from 10/26 to 11/2"."""
+    cue, ends = reading.before(start)[0], _ends(reading, start)
+    if reading.now is None or (cue not in _DATE_CUES and not ends) or reading.lower[end : end + 1].isalnum():
         return None
-    month, day = parts if parts[0] < 13 else parts[::-1]
+    month, day = parts if max([parts[0], *ends[::2]]) < 13 else parts[::-1]
     if not 1 <= month <= 12:
         return None
     interval = nearest(partial(days, month=month, day=day), reading.now, reading.mode(cue, start, end))
     return Found(start, end, interval, "day") if interval else None
+
+
+def _ends(reading: Reading, at: int) -> list[int]:
+    """Return the four numbers of the range that the two at `at` are of; none where they may be of a score ("from 6/10 to 8/10") or a measure."""
+    for found in _FROM_TO.finditer(reading.lower, max(0, at - 24), at + 24):
+        if at in (found.start(1), found.start(3)) and found[2] != found[4] and (found[5] is None or found[5] in _FUNCTION_WORDS):
+            return [int(number) for number in found.groups()[:4]]
+    return []
 
 
 def _read_years(reading: Reading, parts: list[int], start: int, end: int) -> Found | None:

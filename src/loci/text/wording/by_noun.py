@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from loci.text.wording.by_verb import LONG_AGO, NOW, blocked
+from loci.text.wording.listing import goes_on
 from loci.text.wording.nouns import ATTRIBUTES, IDENTIFIERS, SECRETS, Noun, noun
 from loci.text.wording.origins import is_origin, takes_origin
 from loci.text.wording.subjects import OWNER, owner, read_left
@@ -29,7 +30,7 @@ _COPULA = rf"""(?P<cop>{_BE}
   | 's\b(?!\s+(?:[\w'-]+\s+){{0,3}}(?:is|was|used|has|are)\b)
   | \s*[:=]
   | \s+(?:has\s+|have\s+|just\s+)*(?:changed(?:\s+to\b|:)|become\b|became\b))"""
-_APPOSITE = rf"(?P<np>(?:(?:new|old|little|big|late|former|ex)[\s-])?(?:{BREED}|{PARTNERS}|landlord|landlady|boss))\b"
+_APPOSITE = rf"(?P<np>(?:(?:new|old|little|big|late|former|ex)[\s-])?(?:(?:{BREED})s?|{PARTNERS}|landlord|landlady|boss))\b"
 _NOT_VALUES = r"(?!(?i:i|we|you|i'm|my|our|this|that|it|he|she|what|which|here|there|who|where|one)\b)"
 _OPENING = r"(?:^|[,;:.!]\s+|\b(?:and|but|so|know|that|say|said|think)\s+)"
 
@@ -84,7 +85,9 @@ _NO_VALUE = re.compile(rf"(?i)(?:{_WRONG}|typo|mistake|{_OUTDATED}|right|correct
 _NEWCOMER = re.compile(r"(?i)new\s(?!name)")  # "our new dog is Bo": a further one; "our dog's new name is Bo": the same
 _RENEWED = re.compile(r"(?i)\b(?:new|now|changed|renamed|switched|rename)\b")
 _PREPOSITION = re.compile(r"(?i)\b(?:in|on|of|with|for|at|to|from|about|by|near|than|as|around|into|like)\s+\Z")
-_APPOSABLE = frozenset([*SPECIES_OF, *PARTNERS.split("|"), "fiance", "fiancee", "landlord", "landlady", "boss"])
+_APPOSABLE = frozenset(
+    [*SPECIES_OF, *(f"{species}s" for species in SPECIES_OF), *PARTNERS.split("|"), "fiance", "fiancee", "landlord", "landlady", "boss"]
+)
 _UNOWNED = IDENTIFIERS | frozenset([*SPECIES_OF, "date", "number"])
 _COPULAS = wordset("should is are was were used been will isn wasn s changed become became")
 _CALLED = re.compile(r"\b(?:called|named)\b")
@@ -96,6 +99,20 @@ _DIETS = wordset("""vegan vegetarian pescatarian keto paleo gluten-free dairy-fr
 
 
 _MENDS = frozenset(["should", "it", "right", "correct", "new", "real", "actual", "ought", "must"])
+# what becomes of a thing and where it is, and, of a word alone, how it is: neither says which it is
+_STATES = wordset(
+    """closed shut reopened gone full empty packed crowded booked sold broken lost stolen missing dead ruined destroyed damaged finished ended done cancelled
+    canceled delayed discontinued renovated changed overrated underrated available unavailable getting going being becoming closing opening moving coming
+    having about around near nearby far away back next across behind beside between opposite under out off over too so always never already still also
+    probably maybe sometimes usually no none unknown undecided"""
+)
+_QUALITIES = wordset(
+    """open great good nice fine ok okay amazing awesome wonderful fantastic excellent brilliant incredible terrible awful horrible bad worse worst better
+    best cheap expensive pricey costly overpriced free busy quiet loud noisy boring fun funny sad easy hard difficult simple hot cold warm wet dirty
+    clean new old big small huge tiny close late early delicious tasty yummy disgusting healthy unhealthy beautiful ugly pretty lovely perfect important
+    useless useful stupid weird strange interesting rare common high low tight due short long alive sick ill on up down in here there today tomorrow
+    tonight everything anything whatever yours mine"""
+)
 _PRONOUNS = frozenset(["it", "its", "he", "she", "his", "her", "him"])
 WAKING = _UNOWNED | _PRONOUNS | {"my", "our", "s", "new"}
 
@@ -167,7 +184,11 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
     if found.re is _IS and _is_description(sentence, found, named, attribute):
         return None
     value = _fitting(sentence, found, named, attribute)
-    return None if value is None else _mood(sentence, found, how, named, (subject, attribute), value)
+    if value is None or (
+        named.several and not _is_named(groups, np) and not goes_on(sentence.text, found.start(), value[1]) and " & " not in value[0]
+    ):
+        return None  # "my sons are Vikings"
+    return _mood(sentence, found, how, named, (subject, attribute), value)
 
 
 def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attribute: str) -> bool:
@@ -190,6 +211,12 @@ def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attri
     if not takes_origin(attribute) and is_origin(name[0] if name else phrase(raw)):
         return True
     return attribute.rpartition("/")[2] in _ACTING and bool(_DOING.match(raw))
+
+
+def _is_named(groups: dict[str, str | None], np: str) -> bool:
+    """Tell whether it is a name that is told, of one or in so many words: "our dogs are called Rex and Bo"."""
+    copula = (groups.get("cop") or "").strip()
+    return copula in ("is", "'s") or bool(_CALLED.search(groups.get("adv") or "")) or np.endswith("names")
 
 
 def _holder(sentence: Sentence, at: int) -> tuple[str, bool] | None:
@@ -240,7 +267,7 @@ def _mood(
     elif how == "change" or is_new or re.search(r"becom|became|changed", copula) or NOW.search(f"{adverbs} {tail}"):
         cue = "change"
     tense: Tense = "past" if past else "future" if copula == "will be" and named.sort != "date" else "now"
-    arity: Arity = "many" if of[1].startswith(("pet_name", "allergy")) or of[1] in SEVERAL_NAMES else "one"
+    arity: Arity = "many" if named.several or of[1].startswith(("pet_name", "allergy")) or of[1] in SEVERAL_NAMES else "one"
     return Fact(found.start(), end, *of, text, not negative, tense, cue, arity, sort=sort)
 
 
@@ -298,13 +325,15 @@ def _suits(words: str, is_name: bool, named: Noun, attribute: str) -> bool:
 
 def _is_valuelike(words: str, attribute: str) -> bool:
     """Tell a value from a remark: a password or favourite may be any word, other things must not be "great" or "killing me"."""
+    told = words.casefold().split()
+    is_remark = told[0] in _STATES or (len(told) == 1 and told[0] in _QUALITIES)
     if attribute.startswith("favourite/"):
-        return True
+        return not is_remark
     last = attribute.split(" ")[-1].removeprefix("attr/")
     if last in IDENTIFIERS:
         is_word = " " not in words
         return is_word and (any(map(str.isdigit, words)) or (last in SECRETS and not re.search(r"(?:ed|ly|ing)\Z", words)))
-    return not words.casefold().split()[0].endswith("ing")
+    return not is_remark and not told[0].endswith("ing")
 
 
 def _anaphors(sentence: Sentence) -> Iterator[Fact]:

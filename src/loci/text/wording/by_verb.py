@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from loci.text.dates import mentions
+from loci.text.wording.listing import goes_on
 from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE, WEEKDAYS, Sort, is_job, is_thing, number, phrase, plain, when
-from loci.text.wording.verbs import BY_WORD, KIN, SEVERAL_NAMES, UPPER, Frame
+from loci.text.wording.verbs import BY_WORD, KIN, KINSFOLK, SEVERAL_NAMES, UPPER, Frame
 from loci.text.wording.words import wordset
 
 BLOCKED = re.compile(
@@ -28,12 +30,13 @@ _BEFORE = re.compile(r"(?i)\b(?:when|while|before)\b")
 _FIRST = re.compile(r"\W*([A-Z][a-z]+)\b")
 _OPENERS = BY_WORD.keys() - {"#", "a", "the", "with"} | wordset("""just finally recently still got officially currently now already been""")
 _BASE_FORMS = wordset(
-    """live reside work study drive own have attend go like love enjoy adore hate dislike detest call rent earn make eat follow date"""
+    """live reside work study speak drive own have attend go like love enjoy adore hate dislike detest call rent earn make eat follow date"""
 )
 COPULAS = wordset(
     """am im is are m s re was were be been being isn aren wasn weren became become got gotten get gets getting went gone turned turning"""
 )  # what a predicate hangs on, as words are cut at an apostrophe
 _CLOSED = re.compile(r"\s*(?:$|[.,;!)]|now\b|these days\b|again\b|and\b|since\b|for\b)")
+_ABOUT_TO = re.compile(r"\b(?:starts?|starting|begins?|beginning)(?:\sto)?\s*\Z")
 _NO_MORE = re.compile(r"(?i)\bany\s?(?:more|longer)\b")
 _TAIL = re.compile(r"[.;!?]|, (?!now|not)| but ")
 _NARROWED = re.compile(
@@ -56,7 +59,7 @@ _FOR_MONTHS = re.compile(
     r"(?i)\A\s*for\s(?:\d+|an?(?:\scouple\sof)?|(?:the|a)\s(?:next|few)|two|three|four|five|six|nine)\s(?:\w+\s)?months?\b(?!\s(?:now|already))"
 )
 _NO_PLACE = re.compile(
-    r"\A[\d.]+\Z|\b[^\W\d]\Z|\A(?:plan|phase|version|tier|level|windows|macos|ios|android|ubuntu|python|java|php|node|office)\b(?=.*\d|\s\w\Z)"
+    r"\A[\d.]+\Z|\A\d{1,5}[a-z]?\s|\b[^\W\d]\Z|\A(?:plan|phase|version|tier|level|windows|macos|ios|android|ubuntu|python|java|php|node|office)\b(?=.*\d|\s\w\Z)"
 )
 _HOUR = re.compile(r"\A\d+(?:[.:]\d+)?\s?(?:[ap]\.?m\.?|ish|h)?\Z")
 _SITE = re.compile(r"\s(?:offices?|branch|sites?|location|campus|depot|plant|warehouse)\b")
@@ -81,6 +84,9 @@ _MEETING = re.compile(
     rf"(?i),?\s(?:(?:at|in|to|about|live|play|perform|again\s(?:at|on|in)|later|soon|off|there|over|{_DAY})\b|on\s(?!and\b)|for\s(?!\w+\s(?:\w+\s)?(?:days|weeks|months|years)"
     r"|an?\s(?:few\s|couple\sof\s)?(?:weeks?|months?|years?|while)\b))"
 )  # what one says of a visit, not of a love
+_GOING_ON = re.compile(
+    r"(?i)\b(?:now|these\sdays|nowadays|currently|exclusively|seriously|steadily|lately|at\sthe\smoment|since|for\s(?:\w+\s){1,3}(?:weeks|months|years))\b"
+)
 _BEGUN = re.compile(r"\b(?:started|began|begun|stopped|used\sto)\b")
 _MET = re.compile(rf"(?i)\b{_DAY}\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
@@ -90,6 +96,7 @@ _AS_STAFF = re.compile(r"(?i)\s(?:as|full|to\slead|team)\b")
 _DAYS_AND_MONTHS = frozenset((*WEEKDAYS, *MONTHS))
 _NEVER = re.compile(r"(?i)\bnever\b")
 _AT_ALL = re.compile(r"(?i)\s*(?:$|[.;!)]|at\sall\b|in\smy\slife\b|actually\b|,\s(?:actually|though|by\sthe\sway|ever|not)\b)")
+_FLATLY = re.compile(r"(?i)\s*(?:$|[.,;!)]|(?:at\sall|any\s?more|any\s?longer|yet|either|though|or|nor|and|but)\b)")
 _DENIABLE = ("residence", "employer", "school", "partner", "job_title", "car", "attr/hometown")
 _PLANNED = re.compile(r"(?i)\b(?:plan\w*|decided|soon|hop\w+)\b")
 _AVERSE = re.compile(r"hate|dislike|detest|stand|gone|went")
@@ -143,25 +150,35 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
     if not _is_finite(sentence, frame, left, found):
         return None
     value = _value(frame, found)
-    if value is None or (frame.attribute != "partner" and is_known(value[0], sentence.people)):
+    if value is None or (frame.attribute not in ("partner", "attr/{x}", "pet_name/{x}") and is_known(value[0], sentence.people)):
         return None  # "I joined Anna"
     if frame.tells == "state" and frame.attribute in _PASSING and _is_part_time(sentence, left, max(value[1], found.end())):
         return None  # "I live in Porto in the summer": nothing ends by it
-    if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(sentence.text, value[1])):
-        return None  # "I moved to the Sales team"
-    if frame.attribute == "attr/address" and value[0].partition(" ")[0] in _DAYS_AND_MONTHS:
-        return None  # "It is moved to December 4"
-    if frame.attribute in _WHERE_ABOUTS and _is_elsewhere(sentence, frame, value):
-        return None
-    if frame.attribute == "employer" and found.group().find(" the ") > 0 and _SITE.match(sentence.text, value[1]):
-        return None  # "I work at the Cambridge office"
     if frame.tells == "state" and _ONE_DAY.search(clause_head(sentence.text, sentence.start, left.start)):
         return None  # "When I retire I live in Porto"
-    if frame.attribute == "car" and frame.tells != "end" and _is_no_drive(sentence, frame, found, value[1]):
-        return None
-    if found.groupdict().get("seeing") and _is_visit(sentence, left, found.start(), value[1]):
+    if _is_something_else(sentence, frame, left, found, value):
         return None
     return _mood(sentence, frame, left, found, value)
+
+
+def _is_something_else(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], value: tuple[str, int, Sort]) -> bool:
+    """Tell whether the words are those of the table, and what they name is not of the kind."""
+    text, groups = sentence.text, found.groupdict()
+    if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(text, value[1])):
+        return True  # "I moved to the Sales team"
+    if frame.attribute == "attr/address" and value[0].partition(" ")[0] in _DAYS_AND_MONTHS:
+        return True  # "It is moved to December 4"
+    if frame.attribute in _WHERE_ABOUTS and _is_elsewhere(sentence, frame, value):
+        return True
+    if frame.attribute == "employer" and found.group().find(" the ") > 0 and _SITE.match(text, value[1]):
+        return True  # "I work at the Cambridge office"
+    if frame.attribute in ("employer", "job_title") and frame.tells == "state" and _ABOUT_TO.search(text, left.start, found.start()):
+        return True  # "I start work at Acme on Monday" is read from "start" on
+    if frame.attribute == "car" and frame.tells != "end" and _is_no_drive(sentence, frame, found, value[1]):
+        return True
+    if groups.get("listed") and not goes_on(text, left.start, value[1]):
+        return True  # "two kids, Disney fans"
+    return bool(groups.get("seeing")) and not groups["someone"] and _is_visit(sentence, left, found.start(), value[1])
 
 
 def _is_finite(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str]) -> bool:
@@ -214,9 +231,12 @@ def _is_no_drive(sentence: Sentence, frame: Frame, found: re.Match[str], end: in
 
 
 def _is_visit(sentence: Sentence, left: Left, start: int, end: int) -> bool:
-    """Tell whether one sees somebody on a day or for a purpose: "I'm seeing Bob for lunch", "Tomorrow I'm seeing Bob"."""
+    """Tell whether one may see somebody on a day or for a purpose: "I'm seeing Bob for lunch", "I'm seeing Bob"."""
     if left.perfect or _BEGUN.search(sentence.text, left.start, start):
         return False
+    is_lasting = left.negative or _GOING_ON.search(sentence.text, left.start, start) or _GOING_ON.search(sentence.text, end, end + 40)
+    if left.subject == sentence.me and not is_lasting:
+        return True
     return bool(_MEETING.match(sentence.text, end) or _MET.search(clause_head(sentence.text, sentence.start, left.start)))
 
 
@@ -262,6 +282,8 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
         negative = True
     if frame.tells in ("event", "next", "past") and left.negative and not left.ended:
         return _denial(sentence, frame, left, found, value)
+    if frame.attribute == "language" and negative and not _FLATLY.match(sentence.text, end):
+        return None  # "I don't speak German well"
     if frame.tells == "end" and (left.negative or left.future) and not left.ended:
         return None  # "I didn't quit Acme"
     if text == "omnivore" and negative:
@@ -283,7 +305,7 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
     changes = changes and tense != "past" and not (left.still or left.several)
     cue: Cue = "end" if ended else "change" if changes else "statement"
     is_added = _ADDED.search(tail) or (frame.tells == "state" and _ADDED.search(sentence.text, left.start, end))  # "I have a Tesla too"
-    many = left.several or is_added or attribute.startswith(("likes/", "pet_name", "allergy")) or attribute in SEVERAL_NAMES
+    many = left.several or is_added or attribute.startswith(("likes/", "pet_name", "allergy", "language")) or attribute in SEVERAL_NAMES
     return Fact(
         left.start, end, left.subject, attribute, text, not negative, tense, cue, "many" if many else "one", replaces=_old(found), sort=sort
     )
@@ -311,8 +333,15 @@ def _tense(sentence: Sentence, frame: Frame, left: Left, tail: str) -> Tense | N
     if frame.tells == "state" and (left.past or left.used_to):
         return "past"
     if frame.tells == "next":
-        return "future" if left.future or (left.be and not left.past) else None
+        return "future" if left.future or (left.be and not left.past) or _is_scheduled(sentence, left) else None
     return "future" if frame.tells == "state" and left.future else "now"
+
+
+def _is_scheduled(sentence: Sentence, left: Left) -> bool:
+    """Tell whether one says of oneself in the plain present what is to come, as a time says: "I start at Acme tomorrow"."""
+    is_plain = not (left.has_auxiliary or left.get or left.change or left.still or left.elliptic) and left.subject == sentence.me
+    anchor = sentence.anchor
+    return is_plain and anchor is not None and any(mention.earliest > anchor for mention in mentions(sentence.said, anchor))
 
 
 def _attribute(frame: Frame, found: re.Match[str], value: str) -> str:
@@ -320,7 +349,7 @@ def _attribute(frame: Frame, found: re.Match[str], value: str) -> str:
         named = noun(found["x"])
         return named.attribute if named else "pet_name"
     thing = (found.groupdict().get("x") or "").casefold()
-    return frame.attribute.replace("{v}", value).replace("{x}", thing)
+    return frame.attribute.replace("{v}", value).replace("{x}", KINSFOLK.get(thing, thing))
 
 
 def _old(found: re.Match[str]) -> str | None:

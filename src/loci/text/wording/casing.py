@@ -1,4 +1,4 @@
-"""Capitals for those who write none: "i moved to lisbon" is read as "I moved to Lisbon".
+"""Capitals for those who write none, or nothing else: "i moved to lisbon" and "I MOVED TO LISBON" are read as "I moved to Lisbon".
 
 The wordings know a name by its capital. Where a turn has none inside its sentences, capitals are put on listed places, makes
 and firms, on people who are known, and on one to three words behind those that a name follows ("lives in", "works at",
@@ -17,6 +17,7 @@ from loci.text.wording.verbs import BREED, KIN, PARTNERS
 from loci.text.wording.words import wordset
 
 _LETTER = r"[^\W\d_]"
+_SHOUTING = re.compile(r"[^\W\d_a-zß-öø-ÿ]{2}\W+[^\W\d_a-zß-öø-ÿ]{2}")  # two words in capitals
 # a capital inside a sentence, and not that of "I": who wrote it writes them
 _WRITTEN = re.compile(r"(?<=[\w,;'\"(&-]\s)(?!I\b)[^\W\d_a-zß-öø-ÿ]")
 _WORD = re.compile(rf"{_LETTER}[\w&-]*(?:'(?!(?:s|ll|d|m|re|ve|t)\b)\w+)?")
@@ -30,6 +31,7 @@ _ENDED = re.compile(rf"{_ENDING.pattern}|(?:ed|broke|ran|smells?|looks?|needs?)\
 _VERBAL = re.compile(r"(?:ing|ly)\Z")
 _OF_FIRMS = wordset("hospital university college school bank museum clinic church airport international group media")
 _JOINT = re.compile(r"\s(?:&\s|of\s(?:the\s)?|de\s(?:la\s)?)?(?=[^\W\d_])")
+_MORE = re.compile(rf"(?:,\s{_LETTER}[\w-]*)*,?\sand\s{_LETTER}[\w-]*(?=\W*(?:\Z|\n)|\s*[.;:!?)])")
 _CLOSE = re.compile(r"\W*(?:\Z|\n)|\s*[.,;:!?)\"]|\s(?:\d|[-–—(])|'s\b")
 
 _HERE = r"(?:(?:back|here|over|out|down|up|right|together|alone|now|still|permanently)\s)*"
@@ -118,8 +120,35 @@ _OPENING = _by_word((words, wording, _ENDING) for words, wording in _FIRST)
 _KNOWN = frozenset(SPELLED) | _OPENS_PHRASE
 
 
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*\s*")
+_HEADS = re.compile(rf"(?m)^[^\w\n]*({_LETTER})(?=[\w'-]*(?:\s[\w'-]+){{0,2}}[ \t]*(?:$|:))")  # who wrote or said it: "JANE: ..."
+_FEWEST_SHOUTED = 3  # words
+
+
 def cased(text: str, people: Collection[str] = ()) -> str:
-    """Return a text of the same length with capitals on its names, if its writer uses none inside a sentence; any other as it is."""
+    """Return a text of the same length with capitals on its names, if its writer uses none inside a sentence; any other as it is. A sentence
+    that is all in capitals is read as if it had none."""
+    if text.isupper():
+        return _small(text, people)
+    shouted = [found for found in _SENTENCE.finditer(text) if found[0].isupper()] if _SHOUTING.search(text) else []
+    for found in shouted:
+        text = text[: found.start()] + _small(found[0], people) + text[found.end() :]
+    return _named(text, people)
+
+
+def _small(text: str, people: Collection[str]) -> str:
+    """Return what is all in capitals with those on its names alone; as it is where it may be a name ("NASA HQ")."""
+    small = text.lower()
+    if len(small) != len(text) or len(_WORD.findall(text)) < _FEWEST_SHOUTED:
+        return text
+    letters = list(small)
+    for found in _HEADS.finditer(text):
+        letters[found.start(1)] = found[1]
+    return _named("".join(letters), people)
+
+
+def _named(text: str, people: Collection[str]) -> str:
+    """Return a text with capitals on its names, where it has none inside a sentence."""
     if _WRITTEN.search(text) or len(small := text.lower()) != len(text):
         return text
     words = frozenset(_WORD.findall(small))
@@ -170,7 +199,11 @@ def _awake(index: Mapping[str, list[_Rule]], words: frozenset[str]) -> list[_Rul
 def _read(text: str, found: re.Match[str], rule: _Rule) -> Iterator[tuple[int, str]]:
     """Yield the words of the name that a rule has found, where there may be no other word."""
     if "name" not in rule[0].groupindex:
-        yield from _run(text, found.end(), rule[1])
+        words = _run(text, found.end(), rule[1])
+        yield from words
+        if words and rule[1] is None:  # "two dogs called rex and luna"
+            more = _MORE.match(text, words[-1][0] + len(words[-1][1]))
+            yield from _capitals(text, *more.span()) if more and not any(_is_ordinary(word, _ENDING) for word in _members(more[0])) else ()
     elif not any(_is_ordinary(word, rule[1]) for word in found["name"].split()):
         yield from _capitals(text, *found.span("name"))
         if found.groupdict().get("title"):
@@ -194,10 +227,15 @@ def _run(text: str, start: int, ending: re.Pattern[str] | None) -> list[tuple[in
     return words if len(words) <= _LONGEST else []
 
 
+def _members(words: str) -> list[str]:
+    """Return the words of a list but the "and" before the last."""
+    return [word for word in _WORD.findall(words) if word != "and"]
+
+
 def _capitals(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
     """Yield the words of a part of the text with capitals."""
     for found in _WORD.finditer(text, start, end):
-        if found.group() not in ("of", "de", "la"):
+        if found.group() not in ("of", "de", "la", "and"):
             yield found.start(), _spelled(found.group())
 
 

@@ -69,11 +69,18 @@ _GAMES = (
     r"sims|minecraft|animal\scrossing|stardew(?:\svalley)?|skyrim|second\slife|roblox|gta|fallout|zelda|pok[eé]mon|d&d|dungeons\s(?:&|and)\sdragons"
     r"|world\sof\swarcraft|wow|cyberpunk|monopoly"
 )
-_ELSEWHERE = re.compile(
-    rf"""(?ix) {_LEAD} (?:
+_IN_A_TALE = rf"""(?:
       in\s(?:an?|the|this|that|another|one\sof\smy|my|our|his|her)\s(?:[\w'-]+\s){{0,2}}(?:novels?|stor(?:y|ies)|games?|dreams?|films?|movies?|plays?|series|show
         |campaign|screenplay|comics?|fan\s?fic(?:tion)?|fantasy|imagination|simulation)
-    | in\s(?:the\s)?(?:{_GAMES})(?:\s\d)?
+    | in\s(?:the\s)?(?:{_GAMES})(?:\s\d)?)"""  # verbose
+_TRAILING = re.compile(
+    rf"""(?ix) ,?\s (?:but\s)? (?:at\sleast\s|only\s|just\s)* {_IN_A_TALE}
+      (?:\s(?:(?:that|which)\s|(?:i'm|i\sam|we're|we\sare)\s(?:writing|reading|playing|making|watching|running|working))[^.!?;\n]*)?
+      (?: \W*\Z | \s*[.!?;)\n] | ,\s | \s(?:and|but|so)\b )"""
+)
+_ELSEWHERE = re.compile(
+    rf"""(?ix) {_LEAD} (?:
+      {_IN_A_TALE}
     | according\sto\s(?:the\s(?:internet|app|website|site|papers?|press|news)|(?:my|his|her|their)\s(?:[\w'-]+\s)?(?:profile|cv|bio|horoscope|page|account)
         |(?!(?:me|my|our|his|the|this|that|dr|doctors?)\b)[\w'.-]+(?:\s(?!I\b)(?-i:[A-Z])[\w-]*){{0,2}})
     ) (?:,\s|\s(?=(?:i|i'm|i've|im|we|we're|my|our)\b))"""
@@ -149,6 +156,11 @@ def material(text: str, sentences: Sequence[Span], me: str, people: Collection[s
             if span[1] == len(text):
                 break
     return found
+
+
+def is_tale(text: str, end: int) -> bool:
+    """Tell whether what is said up to `end` is said to be so in a game, a novel or a dream: "I live in Pelican Town, in my game"."""
+    return _TRAILING.match(text, end) is not None
 
 
 def _introduced(text: str, start: int, end: int, is_later: bool, goes_on: bool) -> Span | None:

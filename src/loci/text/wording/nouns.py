@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from loci.text.wording.values import Sort
-from loci.text.wording.verbs import BREED, PARTNERS, SEVERAL_OF, SPECIES_OF
+from loci.text.wording.verbs import BREED, KINSFOLK, PARTNERS, SEVERAL_OF, SPECIES_OF
 from loci.text.wording.words import wordset
 
 _NOUNS: tuple[tuple[str, str, Sort], ...] = (
@@ -66,11 +66,13 @@ class Noun:
     old: bool = False
     new: bool = False
     open: bool = True  # any phrase may be its value
+    several: bool = False  # it names more than one: "kids", "dogs' names"
 
 
 _TABLE = [(re.compile(rf"(?:{pattern})\Z", re.IGNORECASE), attribute, sort) for pattern, attribute, sort in _NOUNS]
 _FAVOURITE = re.compile(r"(?i)(?:favou?rite|fave)\s+(?:kind of |type of )?([\w' -]{2,30})\Z")
-_PET = re.compile(rf"(?i)(?:\w+\s)?({BREED})(?:'s\sname)?\Z")
+_PET = re.compile(rf"(?i)(?:\w+\s)?({BREED})(?:(?P<several>s(?:'?\snames)?)|'s\sname)?\Z")
+_PEOPLE = re.compile(rf"(?i)(?:(?:two|three|four|five|six|\d|own)\s)?(?P<kin>{'|'.join(KINSFOLK)})(?:'?s?\snames?)?\Z")
 _EVENT_NOUN = re.compile(rf"(?i)(?:([\w'-]+)(?:'s)?\s+)?({EVENT})(?:\s(?:back|home))*\Z")
 
 
@@ -87,7 +89,9 @@ def noun(phrase: str) -> Noun | None:
         if pattern.match(plain):
             return Noun(attribute, sort, old, new, attribute not in ("partner", "employer"))
     if found := _PET.match(plain):
-        return Noun("pet_name/" + SPECIES_OF.get(found[1].casefold(), "pet"), "name", old, new, False)
+        return Noun("pet_name/" + SPECIES_OF.get(found[1].casefold(), "pet"), "name", old, new, False, bool(found["several"]))
+    if found := _PEOPLE.match(plain):
+        return Noun(f"attr/{KINSFOLK[found['kin'].casefold()]}", "name", old, new, False, found["kin"].casefold() != "child")
     if found := _EVENT_NOUN.match(plain):
         return Noun(event(found[1], found[2]), "date", old, new, False)
     words = plain.casefold().split()

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from loci.text.wording.values import MONTHS, WEEKDAYS
 from loci.text.wording.words import listed, wordset
 
 Tells = Literal["state", "past", "event", "next", "end"]
@@ -19,6 +20,7 @@ UPPER = r"[^\W\d_a-zß-öø-ÿ]"
 _PART = rf"(?!I\b)(?:{UPPER}|\d)[\w'&.-]*(?<![.'])"
 NAME = rf"(?:[Tt]he\ )?{_PART}(?:(?:\ |\ (?:of|de|la|le|van|von|del|da|do|dos|das|los|las|der|den|des|du|upon)\ (?:the\ )?|\ &\ ){_PART})*"
 PHRASE = r"[^\s,.;:!?()\n\"—–][^,.;:!?()\n\"—–]{0,60}"
+_CALENDAR = "|".join(name.capitalize() for name in (*WEEKDAYS, *MONTHS))
 EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 PHONE = r"\+?\(?\d[\d\s().-]{4,18}\d"
 _STREET_WORD = rf"(?:{UPPER}[\w'.-]*|d[aeo]s?|del|du|la|le|von|der|of|the)"
@@ -62,6 +64,12 @@ SPECIES = {
 }
 SPECIES_OF = {word: species for species, words in SPECIES.items() for word in words.split()} | {"guinea pig": "guinea pig"}
 BREED = "|".join(sorted(SPECIES_OF, key=len, reverse=True))
+KINSFOLK = {f"{kin}s": kin for kin in listed(
+    """kid son daughter brother sister twin stepbrother stepsister grandson granddaughter cousin niece nephew roommate flatmate housemate"""
+)} | {"children": "kid", "child": "kid"}  # fmt: skip
+"""Words for several of one's own people, and what one of them is filed under."""
+KINDS = "|".join(sorted((*(f"{species}s" for species in SPECIES_OF), *KINSFOLK.keys() - {"child"}), key=len, reverse=True))
+"""Words for several pets or people."""
 CAR_MAKES = (
     "Audi BMW Bentley Buick Cadillac Chevrolet Chevy Chrysler Citroën Citroen Corvette Cupra Dacia Dodge Ferrari Fiat Ford GMC Honda Hyundai "
     "Infiniti Jaguar Jeep Kia Lada Lamborghini Lancia Lexus Lincoln Maserati Mazda Mercedes Mini Mitsubishi Nissan Opel Peugeot Polestar "
@@ -85,11 +93,18 @@ class Frame:
     context: str = ""  # what else the sentence must hold, for wordings that alone may mean something else
 
 
+LANGUAGE = (
+    r"(?:(?:an?\s(?:little|bit\sof)|some|fluent|basic|broken|good|decent|native|conversational|only|both|mostly|mainly)\s)*"
+    rf"(?P<v>(?!I\b|(?:{_CALENDAR})\b)(?:(?:Mandarin|Brazilian|European|Swiss|Latin\sAmerican|Canadian|British|American|Egyptian)\s)?{UPPER}[^\W\d_]{{2,}})\b(?!')"
+)
 INSTITUTION = (
     r"[Tt]he\s(?:[a-z]+\s)?(?:post\soffice|library|hospital|bank|police|army|navy|air\sforce|fire\s(?:department|brigade)|council|museum|zoo|"
     r"clinic|airport|ministry|courthouse|theatre|theater|orchestra|newspaper|factory|shipyard|bakery)"
 )
 _V = rf"(?P<v>{NAME})"
+_COUNT = r"(?:two|three|four|five|six|seven|eight|[2-9]|several|some|a\scouple\sof|a\sfew)"
+_THOSE = r"(?:(?P<listed>,|:|\s[-–—])|\s(?:called|named))\s+"  # behind a comma only a list tells their names
+PETS = " ".join((*SPECIES_OF, *(f"{species}s" for species in SPECIES_OF))).replace("guinea pig", "guinea")
 _THING = rf"(?P<v>{PHRASE})"
 _WHERE = r"(?:(?:back|here|over|out|down|up|right|together|alone)\s+)*(?:in|near|outside(?:\sof)?)\s+(?:the\s(?:city|town|village)\sof\s)?"
 _TO = r"(?:(?:back|over|out|down|up|here|away|there|house|permanently)\s+)*(?:from\s(?P<old>[\w\s'.&-]{2,40}?)\s)?(?:to|into)\s+"
@@ -106,6 +121,10 @@ _AT_WORK = rf"(?i)^(?!.*\b(?:{_STUDY})\b).*\b(?:jobs?|work\w*|quit|left|start\w*
 _AT_HOME = r"(?i)\b(?:liv\w+|mov\w+|home|settled|for good|based|resident|unpacked|relocat\w+)\b"
 _NOT_STUDYING = rf"(?i)^(?!.*\b(?:{_STUDY})\b)"
 _STUDYING = rf"(?i)\b(?:{_STUDY})\b"
+_SINCE_WHEN = (
+    r"\s*(?:$|[.,;!)…—–])|\s(?:in|at|on)\s(?!(?:bed|my|the|his|her|our|a)\b)|\s(?:last|this)\s(?!night)|\s(?:yesterday|today|recently|early(?=\W*$)|now|and|but"
+    r"|because|after|when|so|\w+\s(?:days?|weeks?|months?|years?)\sago|a\s(?:few|couple\sof)\s\w+\sago|for\sgood|already|finally)\b"
+)
 _NEW_ONE = r"(?:an?|my|the)\s+(?:\w+\s){0,2}(?:jobs?|position|role|gig|post)\s+(?:as\s(?:an?\s)?[\w\s-]{3,30}?\s)?(?:at|with|for)\s+"
 
 # fmt: off
@@ -151,6 +170,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("left quit", rf"(?:left|quit)\s+(?:my\s(?:old\s)?(?:job|position|role|post)\s(?:at|with)\s){_FIRM}", "employer", "end", "I left my job at Acme."),
     Frame("left quit lost resigned notice", r"(?:(?:left|quit|lost)\s+(?:my|the)\s+(?:old\s|current\s)?job|resigned|handed\sin\smy\snotice)\b", "employer", "end", "I quit my job."),
     Frame("fired laid go redundant", rf"(?:fired|laid\soff|let\sgo|made\sredundant)\b(?:\s(?:from|by|at)\s{_V})?", "employer", "end", "I got laid off.", needs_be=True, takes_get=True),
+    Frame("retired", rf"retired(?:\s+(?:as\san?\s[\w\s-]{{3,30}}?\s)?from\s{_FIRM}|\s+from\s(?:work|my\s(?:old\s)?(?:job|career|work)))?(?={_SINCE_WHEN})", "employer", "end", "I retired last month."),
     Frame("unemployed retired between", r"(?:unemployed|retired|between\sjobs|out\sof\swork)\b", "employer", "end", "I'm retired.", needs_be=True),
     # what somebody is
     Frame("work works working", rf"work(?:s|ing)?\s+as\s+(?:an?|the)\s+{_JOB}", "job_title", "state", "I work as a nurse."),
@@ -178,7 +198,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("tied", r"tied\s+the\s+knot", "marital_status", "event", "We tied the knot.", "married"),
     Frame("broke broken split", r"(?:broke|broken|split)\s+up\b(?!\s(?:the|a|into))", "marital_status", "event", "We broke up.", "single"),
     # partner
-    Frame("dating seeing", rf"(?:dating|(?P<seeing>seeing)(?!\s(?:Dr|Prof|Mrs?|Ms|Doctor|Professor|Father|Santa)\b))\s+(?:someone\snew,?\s(?:(?:called|named|her\sname\sis|his\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
+    Frame("dating seeing", rf"(?:dating|(?P<seeing>seeing)(?!\s(?:Dr|Prof|Mrs?|Ms|Doctor|Professor|Father|Santa)\b))\s+(?P<someone>(?:some(?:one|body)(?:\s(?:new|special))?|an?\s(?:\w+\s)?(?:girl|guy|boy|woman|man))\s?,?\s(?:(?:called|named|(?:her|his)\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
     Frame("married engaged together relationship", rf"(?:married\sto|engaged\sto|together\swith|in\sa\srelationship\swith)\s+{_V}", "partner", "state", "I'm married to Freya.", needs_be=True, takes_get=True),
     Frame("married", rf"married\s+{_V}", "partner", "event", "I married Freya."),
     Frame("dated", rf"dated\s+{_V}", "partner", "past", "I dated Freya."),
@@ -202,6 +222,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("car", r"(?:have|own|drive)\s+(?:a|any|my)\s+car\b", "car", "state", "I no longer have a car."),
     # what somebody's own people are called
     Frame("called named", rf"(?:have|has|had|got)\s+(?:an?|two|another)\s+(?:\w+\s)?(?P<x>(?!(?:{PARTNERS})\b){'|'.join(sorted(KIN, key=len, reverse=True))})\s(?:called|named)\s+{_V}", "attr/{x}", "state", "I have a colleague called Max."),
+    Frame(" ".join(KINSFOLK), rf"(?:have|has|had|got)\s+{_COUNT}\s+(?:\w+\s){{0,2}}(?P<x>{'|'.join(KINSFOLK)}){_THOSE}{_V}", "attr/{x}", "state", "I have two sons, Max and Ben."),
     # school
     Frame("study studies studying", rf"stud(?:y|ies|ying)\s+(?:[a-z]+\s){{0,3}}?at\s+{_V}", "school", "state", "I study at Delft."),
     Frame("student freshman sophomore junior senior undergrad", rf"an?\s(?:[a-z]+\s){{0,2}}(?:student|freshman|sophomore|junior|senior|undergrad)\sat\s{_V}", "school", "state", "I'm a student at Delft.", needs_be=True),
@@ -232,8 +253,11 @@ FRAMES: tuple[Frame, ...] = (
     Frame("gone went", rf"(?:gone|went)\s+off\s+{_THING}", "likes/{v}", "event", "I've gone off mushrooms."),
     Frame("fan", rf"an?\s+(?:big\s|huge\s|great\s)?fan\s+of\s+{_THING}", "likes/{v}", "state", "I'm a big fan of mushrooms.", needs_be=True),
     # pets
-    Frame(" ".join(SPECIES_OF).replace("guinea pig", "guinea"), rf"(?:(?:adopted|got|bought|rescued)\s+)?(?:an?|two|the)\s+(?:\w+\s){{0,2}}(?P<x>{BREED})s?(?:\s(?:is|was|will\sbe))?,?\s+(?:called|named|whose\sname\sis|by\sthe\sname\sof)\s+{_V}", "pet_name/{x}", "state", "I have a dog called Rex."),
-    Frame(" ".join(SPECIES_OF).replace("guinea pig", "guinea"), rf"(?:have|has|got|adopted)\s+an?\s+(?:\w+\s){{0,2}}(?P<x>{BREED}),\s+{_V}", "pet_name/{x}", "state", "I have a dog, Rex."),
+    Frame(PETS, rf"(?:(?:adopted|got|bought|rescued)\s+)?(?:an?|two|the)\s+(?:\w+\s){{0,2}}(?P<x>{BREED})s?(?:\s(?:is|was|will\sbe))?,?\s+(?:called|named|whose\sname\sis|by\sthe\sname\sof)\s+{_V}", "pet_name/{x}", "state", "I have a dog called Rex."),
+    Frame(PETS, rf"(?:have|has|got|adopted)\s+an?\s+(?:\w+\s){{0,2}}(?P<x>{BREED}),\s+{_V}", "pet_name/{x}", "state", "I have a dog, Rex."),
+    Frame(PETS, rf"(?:have|has|got|adopted)\s+{_COUNT}\s+(?:\w+\s){{0,2}}(?P<x>{BREED})s{_THOSE}{_V}", "pet_name/{x}", "state", "We have two dogs, Rex and Luna."),
+    # languages
+    Frame("speak speaks", rf"(?:can\s+)?speaks?\s+{LANGUAGE}", "language", "state", "I speak French."),
 )
 # fmt: on
 

@@ -37,9 +37,13 @@ from loci import MemOS, Message
 from loci.server import app, coming, gate
 from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
+from loci.server.http import Room
+from loci.server.mcp import SEARCH
 from loci.server.mem0 import Mem0
 from loci.server.rest import Verbs, computing
 from loci.server.siblings import divided, listening
+from loci.server.tools import TOOLS
+from loci.types import Trust
 
 
 @pytest.fixture(scope="module")
@@ -822,6 +826,35 @@ def test_what_mem0_s_clients_search_waits_with_the_searches(vault: Path) -> None
     with MemOS.open(vault, embedder="none", background=False) as memory:
         asyncio.run(ask(Serving(memory, True, tuple(Mem0("main", run).routes()))))
     assert lanes == ["search"] * 4 + ["short"]
+
+
+def test_what_hosts_of_models_search_waits_with_the_searches(vault: Path) -> None:
+    lanes = list[str]()
+
+    async def run(work: Callable[[], Any], lane: str = "short") -> Any:
+        lanes.append(lane)
+        return work()
+
+    async def ask() -> None:
+        room = Room("main", {}, Trust.TRUSTED, run=run)
+        served = Serving(memory, True, (room.route(),))
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("tools/call", {"name": "search_memories", "arguments": {"question": "Porto?"}}), ("tools/call", {"name": "list_memories", "arguments": {}}),
+            ("prompts/get", {"name": "recall", "arguments": {"question": "Porto?"}}), ("tools/list", {}),
+        ]  # fmt: skip
+        async with anyio.create_task_group() as group:
+            group.start_soon(room.run)
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(served.app), base_url="http://localhost") as http:
+                for method, params in calls:
+                    asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                    told = (await http.post("/mcp", json=asked, headers={"Accept": "application/json, text/event-stream"})).json()
+                    assert "result" in told and not told["result"].get("isError"), told
+            group.cancel_scope.cancel()
+
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        anyio.run(ask)
+    assert lanes == ["search", "short", "search", "short"]
+    assert [tool.name for tool in TOOLS.values() if tool.verb == "search"] == [SEARCH]
 
 
 def test_a_mistake_of_ours_is_told_in_the_shape_of_its_room(vault: Path) -> None:

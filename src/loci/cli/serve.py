@@ -102,9 +102,9 @@ def _serve(
     with share.together(), share.taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
         cube = place.cube or place.settings().cube
         opened = memory.cube(cube)
-        protocol = Room(cube, {}, Trust.REPORTED, after=SECONDS_BEFORE_MCP)
         vault = place.folder()
         verbs = Verbs(vault, searches=AT_ONCE if place.settings().is_embedder_elsewhere else computing())
+        protocol = Room(cube, {}, Trust.REPORTED, after=SECONDS_BEFORE_MCP, run=verbs.run)
         mem0 = Mem0(cube, verbs.run)
         routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())
         running = (protocol.run, proxy.run, partial(at_hand, opened))

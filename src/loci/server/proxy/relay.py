@@ -40,6 +40,7 @@ RECALL_SECONDS = 0.25  # that a request waits for memory
 MAX_REQUEST_BYTES = 32 << 20
 MAX_ANSWER_BYTES = 16 << 20  # of an answer that is put together again; what is longer is kept up to there
 MAX_READERS, MAX_WRITERS, MAX_KEEPING = 8, 2, 256  # threads that recall, threads that keep, exchanges that wait for one
+# They are the proxy's own, and no lane of `Verbs`: a chat that waits a quarter of a second would get nothing behind a queue of searches.
 PASSING = frozenset({408, 429})  # statuses of upstream's, beside those from 500, that say nothing against the request
 PAUSES = (0.2, 1.0, 5.0)  # seconds until an exchange that could not be kept is tried again
 PATHS = {"/v1/chat/completions": CHAT, "/v1/responses": RESPONSES, "/v1/messages": MESSAGES}

@@ -34,12 +34,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from loci import MemOS, Message
+from loci.errors import JobFailed, Locked, NewerSchema, ReadOnly, StorageFull, Unavailable, kinds
 from loci.server import app, coming, gate
 from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
 from loci.server.http import Room
 from loci.server.mcp import SEARCH
 from loci.server.mem0 import Mem0
+from loci.server.problems import in_general
 from loci.server.rest import Verbs, computing
 from loci.server.siblings import divided, listening
 from loci.server.tools import TOOLS
@@ -497,14 +499,26 @@ def test_it_says_whether_it_is_ready_and_why_not(vault: Path) -> None:
         assert server.http.get("/health/live").status_code == 200, "live asks nobody"
 
 
-def test_to_who_has_no_key_it_says_no_more_than_whether_it_is_ready(vault: Path, tmp_path: Path) -> None:
+def test_to_who_has_no_key_it_says_of_what_kind_the_reason_is_and_names_nothing(vault: Path, tmp_path: Path) -> None:
     with serving(vault, log=tmp_path / "log") as server:
         assert server.http.get("/health/ready").json() == {"status": "ready"}
         (vault / "secretname.loci").write_bytes(b"this is no cube, and long enough to be read as a header of a file" * 4)
         answer = server.http.get("/health/ready")
         assert answer.status_code == 503 and answer.json()["code"] == "corrupt"
+        assert answer.json()["reason"].startswith("A file of the vault is not what was written: ")
         assert not any(word in answer.text for word in ("secretname", str(vault)))
     assert "secretname" in (tmp_path / "log").read_text()
+
+
+def test_every_kind_of_error_is_said_in_general() -> None:
+    told = {kind: in_general(kind.__new__(kind)) for kind in kinds()}
+    assert (
+        "newer Loci" in told[NewerSchema]
+        and "disk" in told[StorageFull]
+        and "holds a file" in told[Locked]
+        and "may not open" in told[ReadOnly]
+    )
+    assert told[JobFailed] == told[Unavailable] and all(words.endswith(" The server's log names it.") for words in told.values())
 
 
 def test_it_counts_and_names_nobody(server: Server) -> None:

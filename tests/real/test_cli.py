@@ -304,6 +304,32 @@ def test_why_not_names_the_step(told: tuple[Shell, str, str]) -> None:
     assert "filter" in loci.here("why-not", "Where does Alice live?", old).out
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [([], slice(None)), (["--limit", "5"], slice(-5, None)), (["--limit", "0"], slice(0)), (["--before", "4"], slice(3))],
+)
+def test_a_log_of_any_length_is_written_a_page_at_a_time(
+    loci: Shell, monkeypatch: pytest.MonkeyPatch, options: list[str], kept: slice
+) -> None:
+    for n in range(8):
+        loci.add(f"House {n} is blue.")
+    told = loci.here("log", "--json").json
+    asked, log = list[int](), Cube.log
+
+    def noted(cube: Cube, **limits: Any) -> Any:
+        asked.append(limits["limit"])
+        found = log(cube, **limits)
+        if len(asked) == 1:
+            cube.add("House 8 was added meanwhile.")
+        return found
+
+    monkeypatch.setattr("loci.cli.explain.WALKED", 3)
+    monkeypatch.setattr(Cube, "log", noted)
+    ended = loci.here("log", "--jsonl", "log.jsonl", *options, "--json")
+    assert [json.loads(line) for line in (loci.folder / "log.jsonl").read_text().splitlines()] == told[kept]
+    assert ended.json == {"file": "log.jsonl", "records": len(told[kept])} and max(asked, default=0) <= 3
+
+
 def test_log_stats_and_settings(told: tuple[Shell, str, str]) -> None:
     loci, _, _ = told
     assert [r["verb"] for r in loci.here("log", "--verb", "add", "--json").json] == ["add", "add"]

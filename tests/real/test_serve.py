@@ -34,12 +34,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from loci import MemOS, Message
+from loci.errors import JobFailed, Locked, NewerSchema, ReadOnly, StorageFull, Unavailable, kinds
 from loci.server import app, coming, gate
 from loci.server.app import Serving
 from loci.server.calls import CUBE_CALLS
+from loci.server.http import Room
+from loci.server.mcp import SEARCH
 from loci.server.mem0 import Mem0
+from loci.server.problems import in_general
 from loci.server.rest import Verbs, computing
 from loci.server.siblings import divided, listening
+from loci.server.tools import TOOLS
+from loci.types import Trust
 
 
 @pytest.fixture(scope="module")
@@ -493,14 +499,26 @@ def test_it_says_whether_it_is_ready_and_why_not(vault: Path) -> None:
         assert server.http.get("/health/live").status_code == 200, "live asks nobody"
 
 
-def test_to_who_has_no_key_it_says_no_more_than_whether_it_is_ready(vault: Path, tmp_path: Path) -> None:
+def test_to_who_has_no_key_it_says_of_what_kind_the_reason_is_and_names_nothing(vault: Path, tmp_path: Path) -> None:
     with serving(vault, log=tmp_path / "log") as server:
         assert server.http.get("/health/ready").json() == {"status": "ready"}
         (vault / "secretname.loci").write_bytes(b"this is no cube, and long enough to be read as a header of a file" * 4)
         answer = server.http.get("/health/ready")
         assert answer.status_code == 503 and answer.json()["code"] == "corrupt"
+        assert answer.json()["reason"].startswith("A file of the vault is not what was written: ")
         assert not any(word in answer.text for word in ("secretname", str(vault)))
     assert "secretname" in (tmp_path / "log").read_text()
+
+
+def test_every_kind_of_error_is_said_in_general() -> None:
+    told = {kind: in_general(kind.__new__(kind)) for kind in kinds()}
+    assert (
+        "newer Loci" in told[NewerSchema]
+        and "disk" in told[StorageFull]
+        and "holds a file" in told[Locked]
+        and "may not open" in told[ReadOnly]
+    )
+    assert told[JobFailed] == told[Unavailable] and all(words.endswith(" The server's log names it.") for words in told.values())
 
 
 def test_it_counts_and_names_nobody(server: Server) -> None:
@@ -822,6 +840,35 @@ def test_what_mem0_s_clients_search_waits_with_the_searches(vault: Path) -> None
     with MemOS.open(vault, embedder="none", background=False) as memory:
         asyncio.run(ask(Serving(memory, True, tuple(Mem0("main", run).routes()))))
     assert lanes == ["search"] * 4 + ["short"]
+
+
+def test_what_hosts_of_models_search_waits_with_the_searches(vault: Path) -> None:
+    lanes = list[str]()
+
+    async def run(work: Callable[[], Any], lane: str = "short") -> Any:
+        lanes.append(lane)
+        return work()
+
+    async def ask() -> None:
+        room = Room("main", {}, Trust.TRUSTED, run=run)
+        served = Serving(memory, True, (room.route(),))
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("tools/call", {"name": "search_memories", "arguments": {"question": "Porto?"}}), ("tools/call", {"name": "list_memories", "arguments": {}}),
+            ("prompts/get", {"name": "recall", "arguments": {"question": "Porto?"}}), ("tools/list", {}),
+        ]  # fmt: skip
+        async with anyio.create_task_group() as group:
+            group.start_soon(room.run)
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(served.app), base_url="http://localhost") as http:
+                for method, params in calls:
+                    asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                    told = (await http.post("/mcp", json=asked, headers={"Accept": "application/json, text/event-stream"})).json()
+                    assert "result" in told and not told["result"].get("isError"), told
+            group.cancel_scope.cancel()
+
+    with MemOS.open(vault, embedder="none", background=False) as memory:
+        anyio.run(ask)
+    assert lanes == ["search", "short", "search", "short"]
+    assert [tool.name for tool in TOOLS.values() if tool.verb == "search"] == [SEARCH]
 
 
 def test_a_mistake_of_ours_is_told_in_the_shape_of_its_room(vault: Path) -> None:

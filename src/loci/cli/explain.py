@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from loci.cli.place import Place, verb
 from loci.cli.values import When, emit
 from loci.text.plain import plain
+
+if TYPE_CHECKING:
+    from loci.system import Cube, System
+    from loci.types import Record
+
+LISTED = 100  # records that are shown where no limit is given
+WALKED = 1_000  # records that are read at a time for a file
 
 
 @verb("why")
@@ -99,24 +107,51 @@ def log(place: Place, of_vault: bool, jsonl: Path | None, as_json: bool, **limit
 
     Oldest first, the newest --limit records. It holds ids and counts, never words.
     """
-    from loci.interface.inputs import MAX_PAGE
-
-    if limits["limit"] is None:
-        limits["limit"] = 100 if jsonl is None else MAX_PAGE
     with place.open() as memory:
-        records = memory.log(**limits) if of_vault else memory.cube(place.cube or place.settings().cube, create=False).log(**limits)
-    if jsonl is not None:
-        jsonl.write_text("".join(f"{json.dumps(plain(record), ensure_ascii=False)}\n" for record in records), "utf-8")
+        of = memory if of_vault else memory.cube(place.cube or place.settings().cube, create=False)
+        if jsonl is not None:
+            count = _write(jsonl, _walked(of, limits))
+        else:
+            records = of.log(**{**limits, "limit": LISTED if limits["limit"] is None else limits["limit"]})
     if as_json:
-        emit(records)
+        emit(records if jsonl is None else {"file": str(jsonl), "records": count})
         return
     from loci.cli import render
 
     if jsonl is not None:
-        render.note(f"{len(records)} records were written to {jsonl}.")
+        render.note(f"{count} records were written to {jsonl}.")
         return
     rows: list[list[render.Cell]] = [
         [str(r.seq), render.moment(r.at), r.principal, r.verb, render.lines(render.detail(r.detail), under=f"on {r.object}")]
         for r in records
     ]
     render.show_table(["#", "at", "principal", "verb", "what"], rows, right=("#",))
+
+
+def _walked(of: Cube | System, limits: Mapping[str, Any]) -> Iterator[Record]:
+    """The newest records, all where no limit is given, oldest first, a page in memory at a time: from the newest page back it is noted where each
+    ends, and then each is read again, forward. What is written meanwhile is not among them."""
+    pages, before, left = list[tuple[int, int]](), limits["before"], limits["limit"]
+    while left is None or left > 0:
+        size = WALKED if left is None else min(left, WALKED)
+        found = of.log(**{**limits, "before": before, "limit": size})
+        if found:
+            before = found[0].seq
+            pages.append((found[-1].seq + 1, len(found)))
+        if len(found) < size or before == 1:
+            break
+        left = None if left is None else left - size
+    for end, count in reversed(pages):
+        yield from of.log(**{**limits, "before": end, "limit": count})
+
+
+def _write(path: Path, records: Iterator[Record]) -> int:
+    """Writes each as a line; a file is there whole or not at all. Returns how many there were."""
+    from loci.infrastructure.files import writing
+
+    count = 0
+    with path.open("wb") if path.exists() and not path.is_file() else writing(path.resolve(), overwrite=True) as file:
+        for record in records:
+            count += 1
+            file.write(f"{json.dumps(plain(record), ensure_ascii=False)}\n".encode(errors="backslashreplace"))
+    return count

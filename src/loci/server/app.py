@@ -26,7 +26,7 @@ from loci.server.coming import Coming
 from loci.server.gate import Gate
 from loci.server.keys import Keys
 from loci.server.meters import MEDIA, Meters
-from loci.server.problems import OtherMethod, Refusal, encoded, mistake, problem, told
+from loci.server.problems import OtherMethod, Refusal, encoded, in_general, mistake, problem, told
 from loci.server.siblings import MAX_CONNECTIONS, Share
 from loci.server.traces import Traces
 from loci.server.unread import Reading
@@ -72,13 +72,13 @@ class Serving:
         return _json({"status": "live"})
 
     async def _ready(self, _: Request) -> Response:
-        """Whether the vault can be read: asks it, and says why not. Where keys are wanted, only the log has the reason: it names files and cubes, and
-        anybody may ask."""
+        """Whether the vault can be read: asks it, and says why not. Where keys are wanted, of what kind the reason is: the whole of it, which names files
+        and cubes, is in the log alone, for anybody may ask."""
         try:
             cubes = await anyio.to_thread.run_sync(self._looked, limiter=self._looking)
         except LociError as error:
             log.warning("not ready: %s", error)
-            reason = str(error) if self.is_open else "Its log says why."
+            reason = str(error) if self.is_open else in_general(error)
             return _json({"status": "not ready", "code": error.code, "reason": reason}, Unavailable.http_status)
         return _json({"status": "ready"} | ({"cubes": cubes} if self.is_open else {}))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.to_thread
@@ -15,16 +15,19 @@ from loci.server.rest import OPENED, VERB
 from loci.system import System
 from loci.types import Trust
 
+if TYPE_CHECKING:
+    from loci.server.mcp import Run
+
 PATH = "/mcp"
 
 
 class Room:
     """Each POST has its key, is answered as JSON, and nothing is kept between two. ``cube`` and ``fixed`` are what the door opens on; what comes in is
-    trusted as far as ``trust`` at the most. The SDK is read behind the open port: it takes longer than all of Loci. At the first call at the latest, and not
+    trusted as far as ``trust`` at the most; ``run`` has verbs done beside those of other doors. The SDK is read behind the open port: it takes longer than all of Loci. At the first call at the latest, and not
     before ``after`` seconds: what is asked at other doors as a server begins would wait for half a second of it."""
 
-    def __init__(self, cube: str, fixed: Mapping[str, str], trust: Trust, *, after: float = 0.0) -> None:
-        self._opened_on, self._trust, self._after = (cube, fixed), trust, after
+    def __init__(self, cube: str, fixed: Mapping[str, str], trust: Trust, *, after: float = 0.0, run: Run | None = None) -> None:
+        self._opened_on, self._trust, self._after, self._run = (cube, fixed), trust, after, run
         self._called, self._ready, self._inner = anyio.Event(), anyio.Event(), cast("ASGIApp", None)
 
     def route(self) -> Route:
@@ -52,7 +55,7 @@ class Room:
 
         from loci.server.mcp import MAX_REQUEST_BYTES, server
 
-        return server(*self._opened_on, opened_in).streamable_http_app(
+        return server(*self._opened_on, opened_in, self._run).streamable_http_app(
             streamable_http_path=PATH, json_response=True, stateless_http=True, max_request_body_size=MAX_REQUEST_BYTES,
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the gate knows by which names it may be called
         )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Scope
 
-from loci.errors import Denied, Invalid, LociError, Unavailable
+from loci.errors import Corrupt, Denied, Invalid, LociError, Locked, Missing, NewerSchema, ReadOnly, StorageFull, Unavailable, Unsupported
 
 log = logging.getLogger("loci.server")
 Refusal = Callable[[Scope, LociError], Response]
@@ -49,6 +49,27 @@ class Slow(Invalid):
     """The body of a request did not come to its end in time; nothing was begun."""
 
     http_status = 408
+
+
+KINDS: dict[type[LociError], str] = {
+    Locked: "Another process holds a file of the vault.",
+    StorageFull: "The disk of the vault is full.",
+    NewerSchema: "A file of the vault was written by a newer Loci: serve it with that one.",
+    Unsupported: "Something that the vault takes is not installed where the server is.",
+    ReadOnly: "The server may not open a file of the vault.",
+    Denied: "What opens an encrypted cube is not there, or is not right.",
+    Missing: "A file of the vault is gone.",
+    Invalid: "The vault, or a setting of the server, is not what it must be.",
+    Corrupt: "A file of the vault is not what was written: leave it as it is, and restore a copy.",
+    Unavailable: "A file of the vault cannot be read just now.",
+    LociError: "The vault cannot be read.",
+}
+"""What is wrong with a vault, in words that name nothing of anybody's. The first that fits holds."""
+
+
+def in_general(error: LociError) -> str:
+    """Of what kind an error is, for who has said nothing of who they are."""
+    return f"{next(words for kind, words in KINDS.items() if isinstance(error, kind))} The server's log names it."
 
 
 def problem(error: LociError) -> Response:

@@ -116,7 +116,10 @@ def kv_verb(name: str) -> Callable[[F], F]:
 @kv_verb("list")
 @scoped
 def list_(place: Place, as_json: bool, **scope: Any) -> None:
-    """The activation memories of a user's, oldest first."""
+    """The activation memories of a user's, oldest first, and why one cannot be used any more.
+
+    Such a one takes room for nothing: `loci kv drop ID` lets go of it, `loci activate --id ID` builds it anew.
+    """
     from loci.cli import render
 
     with place.open_cube() as cube:
@@ -135,12 +138,15 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
             h.dtype,
             "read for an answer" if h.is_kept else budgets.cell(h),
             str(h.uses),
+            "void" if h.void else "",
         ]
         for h in found
     ]
-    render.show_table(
-        ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "kept", "uses"], rows, right=["memories", "tokens", "bytes", "uses"]
-    )
+    titles = ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "kept", "uses", "state"]
+    render.show_table(titles, rows, right=["memories", "tokens", "bytes", "uses"])
+    for handle in found:
+        if handle.void:
+            render.warn(f"{handle.id} cannot be used any more: {handle.void}")
     if not found:
         render.note_nothing_of("activation memories", scope)
 

@@ -17,7 +17,7 @@ from loci.infrastructure.pages import PageFiles
 from loci.memories import pages, parametric
 from loci.memories.activation import check_fit
 from loci.operation.activation import GIVES_WAY
-from loci.operation.keeping import tenant_of
+from loci.operation.keeping import gone, tenant_of
 from loci.operation.operator import closers, current_share, pack
 from loci.operation.redact import Redactor
 from loci.policy.lifecycle import Move, after
@@ -89,6 +89,8 @@ class Adapters:
         if learning.stage == "evaluated" and row.state is State.ACTIVATED:
             try:
                 self.check_current(learning, at)
+                if learning.file is not None and not self.files.has(learning.file.hash, learning.file.bytes):
+                    self.files.open(learning.file.hash, learning.file.bytes, again=AGAIN.format(id=row.id))  # says what is wrong with it
                 is_valid = True
             except GIVES_WAY as error:
                 reason = str(error)
@@ -131,7 +133,9 @@ class Adapters:
             memory = found.get(quoted.memory)
             if memory is None and self.store.present([quoted.memory], replace(at, agent=learning.agent, session=learning.session)):
                 raise Conflict(f"Adapter {learning.id} holds memory {quoted.memory}, which is not in the scope that was asked about.")
-            if memory is None or memory.checksum != quoted.checksum or current_share(memory, at.now) < 1:
+            if memory is None:
+                raise Conflict(f"{gone(self.store, quoted.memory, at)} Adapter {learning.id} learned it, and is learned anew without it.")
+            if memory.checksum != quoted.checksum or current_share(memory, at.now) < 1:
                 raise Conflict(
                     f"Memory {quoted.memory} changed since adapter {learning.id} learned it; it is learned anew from what holds now."
                 )

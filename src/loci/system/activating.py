@@ -140,12 +140,9 @@ class Activating(Adapting):
         return self._activations
 
     def activations(self, *, user: str | None = None, agent: str | None = None, session: str | None = None) -> list[Handle]:
-        """The activation memories of a user's, oldest first. Raises `Corrupt` where one cannot be read."""
-        rows = self._allow("activations", inputs.scope_of(self.name, user, agent, session)).rows
-        handles, wrong = self._activations.handles(rows)
-        if wrong:
-            raise Corrupt(wrong[0])
-        return handles
+        """The activation memories of a user's, oldest first, and why one cannot be used any more (``void``): its words changed, say, or a file of it is gone. One that
+        nobody can read is in the list of whoever may see the whole cube. Files are not read for this; `verify` looks at every byte."""
+        return self._activations.listed(self._allow("activations", inputs.scope_of(self.name, user, agent, session)).rows)
 
     def activation(self, id: str) -> Manifest:
         """What an activation memory is, in full: the model that read it, its tokens, its files, the memories that it was built of."""

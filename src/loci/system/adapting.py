@@ -12,6 +12,7 @@ from loci.interface import inputs
 from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
 from loci.operation.distilling import Distilling
+from loci.operation.keeping import gone
 from loci.operation.reading import quoted_of
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
@@ -93,8 +94,8 @@ class Adapting(Talking):
         if memories or about is not None:
             chosen = self._chosen(rows, memories, about, limit)
             found = self._store.present(chosen, rows)
-            if gone := [one for one in chosen if one not in found]:
-                raise Missing(f"There is no memory {gone[0]} in cube {self.name}. `list` shows the ids; it may have been erased.")
+            if lacking := [one for one in chosen if one not in found]:
+                raise gone(self._store, lacking[0], rows)
             return chosen
         most = MOST_CHOSEN if limit is None else inputs.number(limit, "limit", 1, MOST_CHOSEN)
         if limit is None and (count := self._store.count(rows)) > most:

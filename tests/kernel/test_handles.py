@@ -1,0 +1,143 @@
+"""Activation memories as they are listed: those too that cannot be used any more, with why; and made once, however often they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from loci import MemOS, Message
+from loci.errors import Conflict, Missing
+from loci.system import Cube
+from loci.testing import ManualClock, TeachableEngine
+from loci.types import Role
+
+SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "My favourite colour is green.")
+Door = Callable[..., MemOS]
+
+
+@pytest.fixture
+def door(open_vault: Door) -> Door:
+    """Opens the vault as a process of its own would: nothing is at hand."""
+    return lambda: open_vault(engine=TeachableEngine())
+
+
+@pytest.fixture
+def cube(door: Door, clock: ManualClock) -> Cube:
+    cube = door().cube("main")
+    for text in SAID:
+        clock.advance(1)
+        cube.add(Message("user", text, clock.now(), speaker="Ann"), user="ann", session="s")
+    return cube
+
+
+def ids(cube: Cube, user: str = "ann") -> list[str]:
+    return [memory.id for memory in cube.list(user=user)]
+
+
+def why(cube: Cube, **scope: str) -> dict[str, str]:
+    return {handle.id: handle.void for handle in cube.activations(user="ann", **scope)}
+
+
+# -- what cannot be used any more ----------------------------------------------------------------------------------------
+
+
+def test_what_became_of_the_words_is_told_of_each(cube: Cube) -> None:
+    many = ids(cube)
+    made = [cube.activate([id], user="ann").id for id in many]
+    assert why(cube) == dict.fromkeys(made, "")
+    cube.move(many[0], "archive")
+    cube.forget(many[1])
+    cube.update(many[2], "My brother Ben likes black tea.")
+    cube.add("My favourite colour is red.", user="ann")
+    told = why(cube)
+    assert list(told) == made, "none is missing"
+    for id, words in zip(made, ("archived", "forgotten", "read otherwise", "does not hold any more"), strict=True):
+        assert words in told[id] and "erased" not in told[id]
+    cube.restore(many[0])
+    assert why(cube)[made[0]] == "", "its words are what they were"
+
+
+def test_what_was_archived_is_not_said_to_be_erased(cube: Cube) -> None:
+    first, second = ids(cube)[:2]
+    handle = cube.activate([first], user="ann")
+    cube.move(first, "archive")
+    cube.forget(second)
+    reason = cube.generate("Where does Ann live?", user="ann", max_tokens=1, activations=[handle.id]).attached.reason
+    assert f"Memory {first} is archived" in reason and f"`loci restore {first}`" in reason and "erased" not in reason
+    for verb in (cube.activate, cube.distil):
+        for id, words in ((first, "archived"), (second, "forgotten")):
+            with pytest.raises(Missing, match=words) as error:
+                verb([id], user="ann")
+            assert "erased" not in str(error.value)
+    with pytest.raises(Missing, match="erased"):
+        cube.activate(["01NONE"], user="ann")
+
+
+def test_what_is_in_quarantine_is_said_to_be(cube: Cube, clock: ManualClock) -> None:
+    made = cube.add(Message("user", "The gate code is 7.", clock.now()), user="ann", origin="https://page.example").ids[0]
+    handle = cube.activate([made], user="ann")
+    cube.revert(origin="https://page.example")
+    assert "quarantine" in why(cube)[handle.id]
+
+
+def test_a_file_that_is_gone_or_cut_is_told(cube: Cube, door: Door, folder: Path) -> None:
+    many = ids(cube)
+    one, two = cube.activate(many[:1], user="ann"), cube.activate(many[2:], user="ann")
+    first, second = ((folder / "main.kv" / f"{cube.activation(one_.id).pages[-1].hash}.safetensors") for one_ in (one, two))
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-1])
+    told = why(door().cube("main"))
+    assert "is not there" in told[one.id] and "were written" in told[two.id]
+
+
+def test_one_that_nobody_can_read_hides_no_other_and_is_shown_to_who_may_see_all(cube: Cube, door: Door, folder: Path) -> None:
+    many = ids(cube)
+    one, two = (cube.activate([id], user="ann") for id in many[:2])
+    with apsw.Connection(str(folder / "main.loci")) as db:
+        db.execute("UPDATE payloads SET manifest = '[]' WHERE id = ?", (one.id,))
+    memory = door()
+    memory.grant("reader", Role.READER, cube="main", user="ann")
+    told = why(memory.cube("main"))
+    assert list(told) == [one.id, two.id] and "cannot be read" in told[one.id] and "kv drop" in told[one.id]
+    assert why(memory.acting("reader").cube("main")) == {two.id: ""}, "whose it is nobody can tell"
+
+
+def test_a_list_shows_nothing_from_beyond_its_scope_or_grant(cube: Cube, door: Door) -> None:
+    many = ids(cube)
+    handle = cube.activate(many[:2], user="ann")
+    assert list(why(cube, session="s")) == [handle.id] and why(cube, session="t") == {}
+    memory = door()
+    memory.grant("narrow", Role.READER, cube="main", user="ann", session="t")
+    memory.grant("reader", Role.READER, cube="main", user="ann")
+    cube.move(many[0], "archive")
+    narrow, reader = (memory.acting(name).cube("main") for name in ("narrow", "reader"))
+    assert narrow.activations(user="ann", session="t") == [] and list(why(reader)) == [handle.id]
+    cube.erase(user="ann")
+    assert why(cube) == {}
+
+
+def test_an_adapter_says_what_became_of_what_it_learned(cube: Cube) -> None:
+    many = ids(cube)
+    made = [cube.distil([id], user="ann").id for id in many[:3]]
+    cube.move(many[0], "archive")
+    cube.forget(many[1])
+    cube.update(many[2], "My brother Ben lives in Rome.")
+    told = {adapter.id: adapter.reason for adapter in cube.adapters(user="ann")}
+    assert [told[id].rpartition(many[n] + " ")[2] for n, id in enumerate(made)] == ["was archived", "was forgotten", "changed"]
+    with pytest.raises(Conflict, match="is archived"):
+        cube.mount(made[0])
+    cube.drain()
+    with pytest.raises(Missing, match="archived"):
+        cube.adapter(made[0])
+
+
+def test_an_adapter_whose_file_is_cut_is_not_said_to_answer(cube: Cube, folder: Path) -> None:
+    made = cube.distil(ids(cube)[:1], user="ann")
+    cube.mount(made.id)
+    (file,) = folder.rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1])
+    (found,) = cube.adapters(user="ann")
+    assert not found.is_valid and not found.is_mounted and "were written" in found.reason and f"loci distil --id {made.id}" in found.reason

@@ -141,3 +141,57 @@ def test_an_adapter_whose_file_is_cut_is_not_said_to_answer(cube: Cube, folder: 
     file.write_bytes(file.read_bytes()[:-1])
     (found,) = cube.adapters(user="ann")
     assert not found.is_valid and not found.is_mounted and "were written" in found.reason and f"loci distil --id {made.id}" in found.reason
+
+
+# -- made once -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_is_made_once_and_said_to_be_there(cube: Cube, door: Door) -> None:
+    many = ids(cube)
+    first = cube.activate(many, user="ann")
+    read, records = cube._activations.engine.read_tokens, len(cube.log(verb="activate"))
+    for again in (cube, door().cube("main")):
+        found = again.activate(many[::-1], user="ann")
+        assert (found, found.is_reused) == (first, True)
+    assert not first.is_reused and [h.id for h in cube.activations(user="ann")] == [first.id]
+    assert cube._activations.engine.read_tokens == read and len(cube.log(verb="activate")) == records, "nothing was done"
+    others = [cube.activate(many, user="ann", codec="int8"), cube.activate(many[:2], user="ann"), cube.activate(many)]
+    assert not any(other.is_reused for other in others), "another codec, other memories, and the cube's own are others"
+    anew = cube.activate(many, user="ann", id=first.id)
+    assert (anew.id, anew.version, anew.is_reused) == (first.id, 2, False), "who names one has it made anew"
+
+
+def test_words_that_changed_are_read_anew_and_the_former_is_void(cube: Cube) -> None:
+    many = ids(cube)
+    first = cube.activate(many[:2], user="ann")
+    cube.update(many[0], "I live in Rome.")
+    second = cube.activate(many[:2], user="ann")
+    assert not second.is_reused and [(h.id, bool(h.void)) for h in cube.activations(user="ann")] == [(first.id, True), (second.id, False)]
+    assert cube.activate(many[:2], user="ann").id == second.id
+
+
+def test_one_that_is_damaged_is_made_anew_in_its_place(cube: Cube, door: Door, folder: Path) -> None:
+    many = ids(cube)
+    first = cube.activate(many, user="ann")
+    file = folder / "main.kv" / f"{cube.activation(first.id).pages[0].hash}.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    again = door().cube("main").activate(many, user="ann")
+    assert (again.id, again.version, again.is_reused) == (first.id, 2, False) and cube.verify().is_clean
+
+
+def test_what_an_answer_kept_is_asked_for_from_then_on(cube: Cube) -> None:
+    kept = cube.generate("Where does Ann live?", user="ann", max_tokens=1, keep=True)
+    assert kept.attached.handle is None and "is kept" in kept.attached.reason
+    (before,) = cube.activations(user="ann")
+    made = cube.activate(before.memories, user="ann")
+    assert (before.is_kept, made.is_kept, made.id, made.is_reused) == (True, False, before.id, False)
+
+
+def test_what_was_taken_in_once_is_not_taken_in_again(cube: Cube, tmp_path: Path) -> None:
+    handle = cube.activate(ids(cube), user="ann")
+    cube.export_activation(handle.id, tmp_path / "bundle")
+    found = cube.import_activation(tmp_path / "bundle", user="ann")
+    assert (found, found.is_reused) == (handle, True)
+    cube.deactivate(handle.id)
+    taken, again = (cube.import_activation(tmp_path / "bundle", user="ann") for _ in range(2))
+    assert not taken.is_reused and (again, again.is_reused) == (taken, True) and len(cube.activations(user="ann")) == 1

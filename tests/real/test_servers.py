@@ -575,6 +575,16 @@ def test_letting_go_or_activating_anew_leaves_no_slot_file(slotted: Cube, shelf:
         slotted.activation(handle.id)
 
 
+def test_the_same_is_read_again_and_kept_once(server: Scripted, cube: Cube, door: Callable[..., Cube]) -> None:
+    """What a server still holds nobody can tell: who asks for it wants it warm."""
+    first = cube.activate(ids(cube), user="ann")
+    asked = len(completions(server))
+    again = door(server).activate(ids(cube), user="ann")
+    assert (again.id, again.version, again.is_reused) == (first.id, 2, False) and len(completions(server)) > asked
+    assert [handle.id for handle in cube.activations(user="ann")] == [first.id] and len(cube.server().lent) == 1
+    assert ask(cube)[1].handle == first.id and cube.verify().is_clean
+
+
 def test_a_change_while_the_server_reads_keeps_nothing(
     slotted: Cube, llama: LlamaCpp, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

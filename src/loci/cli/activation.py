@@ -37,12 +37,14 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
         handle = cube.activate(**wanted, progress=advance)
     if as_json:
         emit(handle)
-    else:
-        render.show_fields({
-            "id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec,
-            "divergence": f"{handle.quality['kl']:.1e} nats a token" if "kl" in handle.quality else "",
-            **budgets.fields(handle, wanted["budget"]),
-        })  # fmt: skip
+        return
+    render.show_fields({
+        "id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec,
+        "divergence": f"{handle.quality['kl']:.1e} nats a token" if "kl" in handle.quality else "",
+        **budgets.fields(handle, wanted["budget"]),
+    })  # fmt: skip
+    if handle.is_reused:
+        render.note(f"it was there already, and is as it was; `loci activate --id {handle.id}` makes it anew.")
 
 
 @verb("generate")
@@ -250,10 +252,12 @@ def import_(place: Place, path: Path, as_json: bool, **wanted: Any) -> None:
         handle = cube.import_activation(path, **wanted)
     if as_json:
         emit(handle)
-    else:
-        render.show_fields(
-            {"id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec}
-        )
+        return
+    render.show_fields(
+        {"id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec}
+    )
+    if handle.is_reused:
+        render.note("the same was there already: nothing was taken in.")
 
 
 @kv_verb("write-off")

@@ -71,16 +71,24 @@ class Served(Composing):
         most_divergence: float,
         record: Callable[[Transaction, Manifest], None],
         progress: Progress | None = None,
+        *,
+        is_anew: bool = False,
     ) -> Handle:
-        """Has the server read memories, and keeps the manifest of it, and a slot file where the server writes one."""
+        """Has the server read memories, and keeps the manifest of it, and a slot file where the server writes one. What it holds nobody can tell, so it reads them each time
+        that it is asked to; what is kept of that takes the place of the same that was kept before."""
         server, cube = self.server, self._store.cube
         if codec != "raw":
             raise Invalid(f"codec is {codec!r}; {server.kind} keeps numbers as it was started to, so that it must be raw.")
         if server.slots is not None and self._store.is_encrypted:
             raise Unsupported(f"Cube {cube} is encrypted, and a slot file would not be. Nothing was kept.")
         found = self._present(memories, at)
-        text, version = self._block(found, at.now), self._next_version(id)
+        text = self._block(found, at.now)
         ids, fingerprint = self._head(text), server.fingerprint()
+        kind, quoted = activation.REMOTE["prefix" if server.slots is None else "slot"], quoted_of(found)
+        wanted = (place_of(server), kind, ids, fingerprint, self.tenant(at), quoted)
+        same = None if is_anew else self._same(memories, lambda one: _read(one) == wanted)
+        id = id if same is None else same.id
+        version = self._next_version(id)
         if fingerprint.context and len(ids) >= fingerprint.context:
             raise Invalid(f"{len(ids)} tokens are more than {server.model} reads ({fingerprint.context}). Choose fewer memories.")
         name = f"loci-{self._store.hash('slot', self._store.id, at.user, id, str(version)).hex()}.bin"
@@ -89,8 +97,7 @@ class Served(Composing):
             remote = self._warmed(server, ids, name, self.salt(at))
             manifest = Manifest(
                 id=id, version=version, created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
-                quoted=quoted_of(found),
-                tenant=self.tenant(at), codec=activation.REMOTE["prefix" if server.slots is None else "slot"], pages=(),
+                quoted=quoted, tenant=self.tenant(at), codec=kind, pages=(),
                 tools={server.kind: fingerprint.attention}, remote=remote,
             )  # fmt: skip
             self._keep(manifest, memories, at, record)
@@ -275,3 +282,9 @@ class Served(Composing):
     def salt(self, at: RowFilter) -> str:
         """Which prompts a server may reuse what it has read for: those of the same user of this cube, and no other's. Nobody can guess it."""
         return "".join(self._store.hash(part, self._store.id, at.user).hex() for part in ("salt", "and pepper"))
+
+
+def _read(manifest: Manifest) -> tuple[object, ...]:
+    """What a server has read, for whom."""
+    server = None if manifest.remote is None else manifest.remote.server
+    return server, manifest.codec, manifest.ids, manifest.fingerprint, manifest.tenant, manifest.quoted

@@ -75,7 +75,8 @@ class Activating(Adapting):
         refused where they would cost the answers more than ``most_divergence`` nats a token. With a ``budget``, each layer keeps so many entries of each
         head, on average, as a ``method`` (sirllm) chooses them: answers from it are approximate, and given only to who asks for them; ``layers`` share the budget
         equally or by their ``profile`` (`profile`), and it is refused where it loses more of the model's attention than ``most_evicted``, a share (0.5). What is no longer than
-        its budget is kept exactly. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
+        its budget is kept exactly. Where just this was made before, that is the answer (``is_reused``), unless a file of it is damaged; ``id`` builds one that is there
+        anew. ``progress`` is told (pages, of)."""
         rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
         chosen = self._chosen(rows, memories, about, limit)
         most = inputs.divergence(most_divergence, "most_divergence")
@@ -85,10 +86,11 @@ class Activating(Adapting):
         if id is not None and self._admitted("activate", id).tenant != self._activations.tenant(rows):
             raise missing_activation(id, self.name)
 
-        id = id or self._parts.ids.new(now)
+        is_anew, id = id is not None, id or self._parts.ids.new(now)
         if within is not None:
-            return self._budgeted().condense(id, chosen, rows, within, codec, most, self._note_built, progress, question=about)
-        return self._activations.build(id, chosen, rows, codec, most, self._note_built, progress)
+            record = self._note_built
+            return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew)
+        return self._activations.build(id, chosen, rows, codec, most, self._note_built, progress, is_anew=is_anew)
 
     def _note_built(self, tx: Transaction, built: Manifest) -> None:
         """The record of an activation memory."""

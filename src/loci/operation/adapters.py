@@ -71,7 +71,8 @@ class Adapters:
         return row, learning
 
     def draft(self, tx: Transaction, learning: Learning) -> None:
-        """Puts down what is to be learned, of which versions of memories, with the job that does."""
+        """Puts down what is to be learned, of which versions of memories, with the job that does, in the place of one that is dead."""
+        tx.withdraw(learn_key(learning.id), ("dead",))
         tx.put_adapter(
             learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user
         )
@@ -86,6 +87,8 @@ class Adapters:
     def told(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Adapter:
         """As it is shown."""
         reason, is_valid = row.reason or "; ".join(learning.faults), False
+        if row.state is State.GENERATED:
+            reason = self._why_still(row.id)
         if learning.stage == "evaluated" and row.state is State.ACTIVATED:
             try:
                 self.check_current(learning, at)
@@ -101,6 +104,14 @@ class Adapters:
             lessons=learning.lessons, steps=learning.steps, seconds=learning.seconds, created=row.created, found=found, faults=learning.faults,
             uses=row.uses, last_used=row.last_used,
         )  # fmt: skip
+
+    def _why_still(self, id: str) -> str:
+        """What has come of learning a draft so far; empty where nothing went wrong. What was met is the owner's to see: it may quote words."""
+        job = next(iter(self.store.jobs(1, ("ready", "dead"), key=learn_key(id))), None)
+        if job is None or not job.error:
+            return ""
+        code, _, told = job.error.partition(": ")
+        return f"Learning it {f'met {code} (`loci jobs list`)' if told else 'was cut short'}. `loci distil --id {id}` goes on, or begins anew by another recipe."
 
     def tenant(self, at: RowFilter) -> str:
         """Whose it is, as a keyed hash."""

@@ -41,6 +41,9 @@ class QueueWrites(Protocol):
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         """Takes jobs out of the queue if nobody else has begun any of them since ``worker`` did: then, and only then, their effect may be committed."""
 
+    def withdraw(self, key: str, states: Sequence[str] = (*OPEN, "dead")) -> None:
+        """Takes the jobs of a key out of the queue, whoever holds them: what they were for is done, or asked for anew. What their workers make of them is not committed."""
+
     def retry(self, job: int, worker: str | None, due: datetime, error: str, *, is_failure: bool = True) -> None:
         """Gives back what ``worker`` holds, or None: what one that is ``gone`` held, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
         other try."""

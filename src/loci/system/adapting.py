@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, Unavailable, Unsupported, missing_adapter
+from loci.errors import Conflict, Corrupt, Diverged, Invalid, Missing, OutOfTime, TooLarge, Unavailable, Unsupported, missing_adapter
 from loci.interface import inputs
 from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
@@ -80,6 +80,9 @@ class Adapting(Talking):
             raise Invalid(
                 "None of these memories holds any more and is trusted, so there is nothing to learn: what came from a page or a tool stays text."
             )
+        held = self._distilling.check(learning)  # before anything is stored
+        if latest is None:
+            learning = self._resumed(learning, held)
         with self._store.write(now) as tx:
             self._adapters.draft(tx, replace(learning, quoted=quoted))
             detail = {"version": learning.version, "memories": len(quoted), "form": recipe.form}
@@ -113,6 +116,19 @@ class Adapting(Talking):
         rows = self._allow("distil", named).rows
         return None if id is None else self._of_whom(id, rows)[1], rows
 
+    def _resumed(self, wanted: Learning, held: tuple[str, ...]) -> Learning:
+        """The draft of just this, which was cut short and is gone on from; else what is wanted. ``held`` are those of the chosen memories that can be learned."""
+
+        def asked(one: Learning) -> tuple[object, ...]:
+            return one.version, one.tenant, one.user, one.agent, one.session, replace(one.recipe, most_seconds=0.0)
+
+        for row in self._store.adapters():
+            with contextlib.suppress(Corrupt):
+                known = self._adapters.learning(row.id, row.number)[1] if row.state is State.GENERATED else wanted
+                if known is not wanted and asked(known) == asked(wanted) and known.chosen in (wanted.chosen, held):
+                    return replace(known, recipe=wanted.recipe)
+        return wanted
+
     def _again(self, latest: Learning, recipe: Recipe) -> Learning:
         """The version that is to be learned of an adapter that is there. A draft goes on from where it is, if its recipe is the same."""
         return replace(latest if latest.stage == "draft" else latest.draft(latest.version + 1), recipe=recipe)
@@ -141,6 +157,8 @@ class Adapting(Talking):
         if (failure := work.failures.pop(learning.id, None)) is not None:
             if self._scheduler.failure is failure:
                 self._scheduler.failure = None  # it is told here, and not once more by whoever drains the queue next
+            if isinstance(failure, work.final) and not isinstance(failure, Diverged):
+                work.drop(learning.id)  # no other try would change it; what diverged may do by another recipe
             if isinstance(failure, OutOfTime):
                 raise OutOfTime(f"{failure} `loci distil --id {learning.id}` goes on.") from failure
             raise failure

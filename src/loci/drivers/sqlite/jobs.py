@@ -18,6 +18,7 @@ from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Rows
 from loci.errors import Conflict, EmbedderFailed, Missing
+from loci.ports.queue import OPEN
 from loci.types import Job
 
 BLOCK = 256  # contents a job: what is computed between two commits
@@ -169,10 +170,19 @@ class JobRows(Rows):
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         if not self._holds(jobs, worker):
             return False
-        done = f"UPDATE jobs SET state = 'done', key = NULL, arguments = '{{}}', error = '' WHERE seq IN ({','.join(map(str, jobs))})"
+        self._done(jobs)
+        return True
+
+    def withdraw(self, key: str, states: Sequence[str] = (*OPEN, "dead")) -> None:
+        marks = ",".join("?" * len(states))
+        self._done([int(row[0]) for row in query(self._db, f"SELECT seq FROM jobs WHERE key = ? AND state IN ({marks})", key, *states)])
+
+    def _done(self, jobs: Sequence[int]) -> None:
+        if not jobs:
+            return
+        done = f"UPDATE jobs SET state = 'done', key = NULL, arguments = '{{}}', error = '', {UNHELD} WHERE seq IN ({','.join(map(str, jobs))})"
         self._db.execute(done)
         self._db.execute(LEAVE_LAST)
-        return True
 
     def retry(self, job: int, worker: str | None, due: datetime, error: str, *, is_failure: bool = True) -> None:
         self._give_back(job, worker, "ready", due, error, is_failure)

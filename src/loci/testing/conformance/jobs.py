@@ -200,6 +200,23 @@ def what_failed_is_tried_alone_and_what_is_dead_waits_for_somebody(open_store: O
     expect_missing(lambda: store.job(10**6))
 
 
+def what_is_asked_for_no_more_leaves_the_queue_whoever_holds_it(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        for key in "ab":
+            tx.enqueue("read", {"source": "held"}, key=key)
+        held = {job.seq for job in tx.lease("read", "one", soon, 9)}
+        tx.enqueue("read", {"source": "dead"}, key="a")
+        (dead,) = tx.lease("read", "two", soon, 9)
+        tx.bury(dead.seq, "two", "no luck")
+        tx.enqueue("read", {"source": "waiting"}, key="a")
+        tx.withdraw("a", ("dead",))
+        assert [job.state for job in store.jobs(9, ("ready", "leased", "dead"), key="a")] == ["leased", "ready"]
+        tx.withdraw("a")
+        assert store.jobs(9, ("ready", "leased", "dead"), key="a") == [] and [job.seq in held for job in store.jobs()] == [True]
+        assert not tx.finish(sorted(held), "one"), "what its worker makes of it is not committed"
+
+
 def what_a_job_holds_can_be_taken_away(open_store: OpenStore) -> None:
     store, soon = open_store(), NOW + timedelta(minutes=5)
     with store.write(NOW) as tx:

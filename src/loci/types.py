@@ -624,3 +624,21 @@ class Report:
     @property
     def is_clean(self) -> bool:
         return not self.faults
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in a word to whoever looks after the files; empty where nothing is wrong. What was made of the words needs no copy."""
+        made = [fault for fault in self.faults if fault.where.startswith(("activation", "adapter"))]
+        lent = [fault for fault in made if fault.where == "activation lent"]
+        told = [f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''} found."] if self.faults else []
+        if len(self.faults) > len(made):
+            told.append("Keep a copy of the files as they are, and restore a copy of the cube's file.")
+        elif made:
+            told.append("The words are whole.")
+        if len(made) > len(lent):
+            told.append(
+                "What a model made of them is let go of (`loci kv drop ID`, `loci adapter drop ID`) and made again (`loci activate`, `loci distil`)."
+            )
+        if lent:
+            told.append("What a server may still hold is told above, with what ends that.")
+        return " ".join(told)

@@ -195,3 +195,30 @@ def test_what_was_taken_in_once_is_not_taken_in_again(cube: Cube, tmp_path: Path
     cube.deactivate(handle.id)
     taken, again = (cube.import_activation(tmp_path / "bundle", user="ann") for _ in range(2))
     assert not taken.is_reused and (again, again.is_reused) == (taken, True) and len(cube.activations(user="ann")) == 1
+
+
+# -- damaged -------------------------------------------------------------------------------------------------------------
+
+
+def cut(folder: Path, hash: str) -> None:
+    (file,) = folder.rglob(f"{hash}.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+
+
+def test_what_was_made_of_the_words_is_made_again_and_no_copy_restored(cube: Cube, folder: Path) -> None:
+    many = ids(cube)
+    handle, adapter = cube.activate(many, user="ann"), cube.distil(many[:1], user="ann")
+    assert cube.verify().advice == ""
+    learned = cube.adapter(adapter.id).file
+    assert learned is not None
+    for hash in (cube.activation(handle.id).pages[0].hash, learned.hash):
+        cut(folder, hash)
+    report = cube.verify()
+    assert len(report.faults) == 2 and report.advice.startswith("2 faults found. The words are whole.")
+    assert "kv drop" in report.advice and "loci distil" in report.advice and "copy" not in report.advice
+    cube.deactivate(handle.id)
+    cube.drop_adapter(adapter.id)
+    assert cube.verify().is_clean
+    with apsw.Connection(str(folder / "main.loci")) as db:
+        db.execute("UPDATE sources SET text = 'I live in Rome.' WHERE seq = 1")
+    assert "restore a copy of the cube's file" in (told := cube.verify().advice) and "drop" not in told and "whole" not in told

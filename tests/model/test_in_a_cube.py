@@ -527,10 +527,14 @@ def test_an_answer_from_codes_says_by_which_and_what_they_cost(cube: Cube, codec
     assert answer(cube)[1] == handle.id and cost in answer(cube)[2] and cost in answer(cube, activations=[handle.id])[2]
 
 
-def test_what_the_model_cannot_read_is_refused(cube: Cube, clock: ManualClock) -> None:
+def test_what_the_model_cannot_read_is_refused_or_cut_down(cube: Cube, clock: ManualClock) -> None:
     cube.add(Message("user", "green tea and the harbour " * 600, clock.now()), user="ann")
     with pytest.raises(Invalid, match="more than this model reads"):
         cube.activate(ids(cube), user="ann")
+    text, used, why = answer(cube, "Who likes green tea and the harbour?")
+    assert text and used is None and "cut down to what this model reads" in why
+    with pytest.raises(Invalid, match="more than this model reads"):
+        answer(cube, "Who likes green tea? " * 900)
     with pytest.raises(Invalid, match="not both"):
         cube.activate(user="ann")
     with pytest.raises(Missing):

@@ -14,7 +14,8 @@ from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
 from loci.operation.activation import GIVES_WAY
-from loci.operation.composing import Composing, Wish
+from loci.operation.composing import Wish
+from loci.operation.fitting import Fitting
 from loci.operation.keeping import handle_of
 from loci.operation.lending import Lending, place_of
 from loci.operation.reading import PRINCIPAL, Progress, quoted_of
@@ -40,7 +41,7 @@ class Serving:
     room: int
 
 
-class Served(Composing):
+class Served(Fitting):
     """The activation memories of one cube whose model is behind a server. Safe to use from several threads."""
 
     def __init__(
@@ -48,6 +49,7 @@ class Served(Composing):
     ) -> None:
         super().__init__(store, None, files, redactor, residence, lending)
         self._server = server
+        self._reads: int | None = None  # tokens
 
     @property
     def server(self) -> Server:
@@ -59,6 +61,18 @@ class Served(Composing):
         mine = tuple(lent for lent in self._store.lent() if lent.server == place_of(server))
         context = server.fingerprint().context
         return Serving(server.kind, server.url, server.model, context, server.hits(), mine, self._lending.shelf.room)
+
+    def _context(self) -> int:
+        """As the server said when it was asked first. One that cannot tell all of itself answers from text, and refuses what is too long itself."""
+        if self._reads is None:
+            try:
+                self._reads = self.server.fingerprint().context
+            except Unsupported:
+                self._reads = 0
+        return self._reads
+
+    def _prompt(self, text: str, messages: Sequence[Message]) -> Sequence[int]:
+        return self.server.tokens(text, messages)
 
     # -- building ------------------------------------------------------------------------------------------------------
 

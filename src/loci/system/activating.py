@@ -10,9 +10,10 @@ from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activati
 from loci.interface import inputs
 from loci.interface.inputs import Words
 from loci.operation import citing
-from loci.operation.activation import nearest
+from loci.operation.activation import NONE_HOLDS, nearest
 from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
-from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
+from loci.operation.composing import MODES, MOST, SHARE, Wish
+from loci.operation.fitting import Fitting
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.retaining import Retaining
 from loci.operation.served import Served, Serving
@@ -50,7 +51,7 @@ class Generation:
 class Activating(Adapting):
     """What a cube does with a model that runs here, or behind a server."""
 
-    _activations: Composing
+    _activations: Fitting
 
     def activate(
         self,
@@ -210,8 +211,11 @@ class Activating(Adapting):
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         if adapters and (wish is not None or approximate):
             raise Invalid("adapters are mounted for an answer from text: leave out activations and approximate, or adapters.")
-        held = self._begun(recall, wish, approximate)
         mounted, wrong = self._mounted(rows, adapters) if wish is None and not approximate else ([], [])
+        taken = sum(learning.recipe.tokens for _, learning in mounted if learning.recipe.form == "cartridge")
+        fitted = self._activations.fitted(recall, wish, messages, rows, budget_tokens, most + taken)
+        recall, wish, budget_tokens = fitted.recall, fitted.wish, fitted.budget_tokens
+        held = self._begun(recall, wish, approximate)
         if mounted or wrong:
             pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)
             self._scheduler.use(attached.adapters)
@@ -226,6 +230,9 @@ class Activating(Adapting):
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
             pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
+        if fitted.told:
+            first = () if fitted.is_begun and attached.reason == NONE_HOLDS else (attached.reason,)
+            attached = replace(attached, reason="; ".join((*first, *fitted.told)))
         if attached.handle is not None:
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)

@@ -222,3 +222,17 @@ def test_what_was_made_of_the_words_is_made_again_and_no_copy_restored(cube: Cub
     with apsw.Connection(str(folder / "main.loci")) as db:
         db.execute("UPDATE sources SET text = 'I live in Rome.' WHERE seq = 1")
     assert "restore a copy of the cube's file" in (told := cube.verify().advice) and "drop" not in told and "whole" not in told
+
+
+def test_by_its_id_alone_it_is_made_of_its_memories_as_they_read_now(cube: Cube) -> None:
+    many = ids(cube)
+    handle = cube.activate(many[:2], user="ann", codec="int8")
+    cube.update(many[0], "I live in Rome.")
+    assert why(cube)[handle.id]
+    anew = cube.activate(user="ann", id=handle.id)
+    assert (anew.id, anew.version, anew.codec, set(anew.memories)) == (handle.id, 2, "int8", set(many[:2])) and why(cube) == {handle.id: ""}
+    with pytest.raises(Missing, match="activation memory"):
+        cube.activate(user="bob", id=handle.id)
+    cube.move(many[0], "archive")
+    with pytest.raises(Missing, match="archived"):
+        cube.activate(user="ann", id=handle.id)

@@ -463,6 +463,13 @@ def test_nothing_of_it_is_shared_with_an_exact_one_or_another_method(cube: Cube,
     assert len(files(folder)) == sum(map(len, names[1::2])) and cube.verify().is_clean
 
 
+def test_by_its_id_alone_it_is_built_anew_as_it_was(cube: Cube) -> None:
+    handle = activate(cube, method="streaming", codec="int8", most_divergence=1.0)
+    again = cube.activate(user="ann", id=handle.id, most_evicted=1.0, most_divergence=1.0)
+    assert (again.version, again.method, again.kept, again.codec) == (2, "streaming", handle.kept, "int8")
+    assert cube.activate(user="ann", id=handle.id, codec="raw", most_evicted=1.0).codec == "raw"
+
+
 def test_one_that_lost_more_than_is_allowed_is_refused_though_it_is_there(cube: Cube) -> None:
     handle = activate(cube)
     with pytest.raises(TooLossy, match="Nothing was kept"):

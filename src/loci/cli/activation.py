@@ -20,12 +20,10 @@ from loci.cli.values import emit
 @scoped
 @click.option("--about", metavar="WORDS", help="Read what a search for these words finds, instead of memories by their ids.")
 @click.option("--limit", type=int, metavar="N", help="Memories of that search at most.")
-@click.option(
-    "--codec", default="raw", show_default=True, help="How numbers are kept: raw, hidden, exact (the smaller of these), int8 or int4."
-)
+@click.option("--codec", help="How numbers are kept: raw, hidden, exact (the smaller of these), int8 or int4.  [default: raw]")
 @click.option("--most-divergence", type=float, default=1e-3, show_default=True, help="Nats a token that a codec may cost the answers.")
 @budgets.kept
-@click.option("--id", metavar="ID", help="Build this one anew.")
+@click.option("--id", metavar="ID", help="Build this one anew: without MEMORIES of its own, and as it was kept.")
 def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     """Have a model read MEMORIES once, and keep what it makes of them.
 

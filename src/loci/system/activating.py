@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import fmean
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
@@ -62,7 +63,7 @@ class Activating(Adapting):
         agent: str | None = None,
         session: str | None = None,
         limit: int | None = None,
-        codec: str = "raw",
+        codec: str | None = None,
         most_divergence: float = MOST_DIVERGENCE,
         budget: int | None = None,
         method: str | None = None,
@@ -72,21 +73,26 @@ class Activating(Adapting):
         progress: Progress | None = None,
     ) -> Handle:
         """Has the model read memories, by their ids or as a search ``about`` something finds them, and keeps what it makes of them: later
-        answers go on from there. ``codec`` raw and hidden change nothing (``exact`` takes the smaller of them), int8 and int4 take less room and are
+        answers go on from there. ``codec`` raw (the default) and hidden change nothing (``exact`` takes the smaller of them), int8 and int4 take less room and are
         refused where they would cost the answers more than ``most_divergence`` nats a token. With a ``budget``, each layer keeps so many entries of each
         head, on average, as a ``method`` (sirllm) chooses them: answers from it are approximate, and given only to who asks for them; ``layers`` share the budget
         equally or by their ``profile`` (`profile`), and it is refused where it loses more of the model's attention than ``most_evicted``, a share (0.5). What is no longer than
         its budget is kept exactly. Where just this was made before, that is the answer (``is_reused``), unless a file of it is damaged; ``id`` builds one that is there
-        anew. ``progress`` is told (pages, of)."""
+        anew; alone, of its own memories as they read now, and as it was kept before. ``progress`` is told (pages, of)."""
         rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
-        chosen = self._chosen(rows, memories, about, limit)
+        former = None if id is None else self._admitted("activate", id)
+        if former is not None and former.tenant != self._activations.tenant(rows):
+            raise missing_activation(former.id, self.name)
+        if former is not None and not memories and about is None:
+            memories = [quoted.memory for quoted in former.quoted]
+            codec = codec or (former.codec.name if former.remote is None else None)
+            if budget is None and (kept := former.eviction) is not None:
+                budget, method, layers = round(fmean(kept.per_layer)), method or kept.method, layers or kept.layers
+        chosen, codec = self._chosen(rows, memories, about, limit), codec or "raw"
         most = inputs.divergence(most_divergence, "most_divergence")
         within = self._within(budget, method, layers, most_evicted)
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
-        if id is not None and self._admitted("activate", id).tenant != self._activations.tenant(rows):
-            raise missing_activation(id, self.name)
-
         is_anew, id = id is not None, id or self._parts.ids.new(now)
         if within is not None:
             record = self._note_built

@@ -388,7 +388,7 @@ class Handle:
     ``tokens`` are its own, ``bytes`` on the disk; ``quality`` is what its codec was measured to cost when it was built. Where it was read under
     a budget, ``method`` says what chose the entries that are left, and ``kept`` how many a layer has on average: what is answered from it is approximate.
     One that ``is_kept`` is what an answer had read, and begins only prompts for which at least half of its memories were recalled. ``void`` says why it
-    cannot be used any more, in the list of all; a search does not look. ``is_reused`` is the answer to whoever asked to
+    cannot be used, in the list of all; a search does not look. ``is_reused`` is the answer to whoever asked to
     make it and found it made."""
 
     id: str

@@ -1,4 +1,4 @@
-"""Activation memories as they are listed: those too that cannot be used any more, with why; and made once, however often they are asked for."""
+"""Activation memories as they are listed: those too that cannot be used, with why; and made once, however often they are asked for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def why(cube: Cube, **scope: str) -> dict[str, str]:
     return {handle.id: handle.void for handle in cube.activations(user="ann", **scope)}
 
 
-# -- what cannot be used any more ----------------------------------------------------------------------------------------
+# -- what cannot be used ---------------------------------------------------------------------------------------------------
 
 
 def test_what_became_of_the_words_is_told_of_each(cube: Cube) -> None:
@@ -229,10 +229,11 @@ def test_by_its_id_alone_it_is_made_of_its_memories_as_they_read_now(cube: Cube)
     handle = cube.activate(many[:2], user="ann", codec="int8")
     cube.update(many[0], "I live in Rome.")
     assert why(cube)[handle.id]
-    anew = cube.activate(user="ann", id=handle.id)
+    anew = cube.activate(id=handle.id)  # as the command line says it: whose it is is known
     assert (anew.id, anew.version, anew.codec, set(anew.memories)) == (handle.id, 2, "int8", set(many[:2])) and why(cube) == {handle.id: ""}
     with pytest.raises(Missing, match="activation memory"):
         cube.activate(user="bob", id=handle.id)
+    assert not cube.activations() and cube.activate(many[:1]).id not in why(cube), "the cube's as a whole is another's"
     cube.move(many[0], "archive")
     with pytest.raises(Missing, match="archived"):
         cube.activate(user="ann", id=handle.id)

@@ -116,9 +116,9 @@ def kv_verb(name: str) -> Callable[[F], F]:
 @kv_verb("list")
 @scoped
 def list_(place: Place, as_json: bool, **scope: Any) -> None:
-    """The activation memories of a user's, oldest first, and why one cannot be used any more.
+    """The activation memories of a user's, oldest first, and why one is void: it cannot be used as things are.
 
-    Such a one takes room for nothing: `loci kv drop ID` lets go of it, `loci activate --id ID` builds it anew.
+    `loci kv drop ID` lets go of such a one, `loci activate --id ID` makes it anew from its memories as they read now.
     """
     from loci.cli import render
 
@@ -146,7 +146,7 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
     render.show_table(titles, rows, right=["memories", "tokens", "bytes", "uses"])
     for handle in found:
         if handle.void:
-            render.warn(f"{handle.id} cannot be used any more: {handle.void}")
+            render.warn(f"{handle.id} cannot be used: {handle.void}")
     if not found:
         render.note_nothing_of("activation memories", scope)
 

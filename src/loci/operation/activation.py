@@ -54,7 +54,7 @@ class Activations(Reading):
         return [handle for handle in found if present.keys() >= set(handle.memories) and not wanted.isdisjoint(handle.memories)], wrong
 
     def listed(self, at: RowFilter) -> list[Handle]:
-        """All that is kept for this tenant of memories within reach of the filter, oldest first; of what cannot be used any more with why (``void``). What nobody can read is
+        """All that is kept for this tenant of memories within reach of the filter, oldest first; of what cannot be used with why (``void``). What nobody can read is
         among them where the filter reaches the whole cube, since nobody can tell whose it is."""
         found = []
         for row, manifest in self._rows(at):
@@ -82,7 +82,7 @@ class Activations(Reading):
         return found
 
     def _void(self, manifest: Manifest, at: RowFilter) -> str:
-        """Why it cannot be used any more, as far as that shows without its model and without reading its files; empty where it can."""
+        """Why it cannot be used, as far as that shows without its model and without reading its files; empty where it can."""
         try:
             self._check_words(manifest, self._block(self._present([quoted.memory for quoted in manifest.quoted], at), at.now))
             for page in manifest.pages:

@@ -26,7 +26,7 @@ from loci.types import Handle, Hit, Memory, State
 MOST_MEMORIES = 1000
 RAW = activation.CODECS["raw"]
 CHAIN = "chain"  # what a page calls itself
-DONE = {State.ARCHIVED: "put away", State.EXPIRED: "forgotten, or its time is over"}
+DONE = {State.ARCHIVED: "is archived", State.EXPIRED: "was forgotten, or its time is over"}
 
 
 def tenant_of(store: Store, user: str | None) -> str:
@@ -48,8 +48,8 @@ def gone(store: Store, id: str, at: RowFilter) -> Missing:
     known = store.present([id], replace(at, states=frozenset(State), is_past=True, has_expired=True)).get(id)
     if known is None:
         return Missing(f"Memory {id} is in quarantine. `loci review` shows why.") if reaches(store, id, at) else missing(id, store.cube)
-    if known.state in (State.ARCHIVED, State.EXPIRED):
-        return Missing(f"Memory {id} is {known.state.value}: it was {DONE[known.state]}. `loci restore {id}` brings it back.")
+    if known.state in DONE:
+        return Missing(f"Memory {id} {DONE[known.state]}. `loci restore {id}` brings it back.")
     return Missing(f"Memory {id} does not hold any more. `loci history {id}` tells since when, and why.")
 
 

@@ -15,6 +15,7 @@ from loci.operation.activation import NONE_HOLDS, nearest
 from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
 from loci.operation.composing import MODES, MOST, SHARE, Wish
 from loci.operation.fitting import Fitting
+from loci.operation.keeping import tenant_of
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.retaining import Retaining
 from loci.operation.served import Served, Serving
@@ -79,8 +80,11 @@ class Activating(Adapting):
         equally or by their ``profile`` (`profile`), and it is refused where it loses more of the model's attention than ``most_evicted``, a share (0.5). What is no longer than
         its budget is kept exactly. Where just this was made before, that is the answer (``is_reused``), unless a file of it is damaged; ``id`` builds one that is there
         anew; alone, of its own memories as they read now, and as it was kept before. ``progress`` is told (pages, of)."""
-        rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
+        scope = inputs.scope_of(self.name, user, agent, session)
         former = None if id is None else self._admitted("activate", id)
+        if former is not None and scope == Scope(self.name):
+            scope = Scope(self.name, self._user_of(former))
+        rows = self._allow("activate", scope).rows
         if former is not None and former.tenant != self._activations.tenant(rows):
             raise missing_activation(former.id, self.name)
         if former is not None and not memories and about is None:
@@ -98,6 +102,11 @@ class Activating(Adapting):
             record = self._note_built
             return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew)
         return self._activations.build(id, chosen, rows, codec, most, self._note_built, progress, is_anew=is_anew)
+
+    def _user_of(self, manifest: Manifest) -> str | None:
+        """Whose it is; None where it is the cube's as a whole."""
+        user = self._store.scope_of(manifest.quoted[0].memory).user
+        return user if tenant_of(self._store, user) == manifest.tenant else None
 
     def _note_built(self, tx: Transaction, built: Manifest) -> None:
         """The record of an activation memory."""
@@ -149,7 +158,7 @@ class Activating(Adapting):
         return self._activations
 
     def activations(self, *, user: str | None = None, agent: str | None = None, session: str | None = None) -> list[Handle]:
-        """The activation memories of a user's, oldest first, and why one cannot be used any more (``void``): its words changed, say, or a file of it is gone. One that
+        """The activation memories of a user's, oldest first, and why one cannot be used (``void``): its words changed, say, or a file of it is gone. One that
         nobody can read is in the list of whoever may see the whole cube. Files are not read for this; `verify` looks at every byte."""
         return self._activations.listed(self._allow("activations", inputs.scope_of(self.name, user, agent, session)).rows)
 

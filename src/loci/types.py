@@ -414,7 +414,8 @@ class Adapter:
     """What a model has learned of memories: small weights beside its own, which answer for them while they hold.
 
     ``stage`` is draft until it was learned and examined, then evaluated, or failed, for ``faults``. ``state`` is that of its life: active ones may be
-    mounted. ``found`` is what the examination found, by name. ``is_valid`` tells whether it may answer now; ``reason`` why not, or why it is in its state."""
+    mounted. ``found`` is what the examination found, by name. ``is_valid`` tells whether it may answer now; ``reason`` why not, or why it is in its state. ``is_reused``
+    is the answer to whoever asked to learn it and found it learned."""
 
     id: str
     version: int
@@ -434,6 +435,7 @@ class Adapter:
     faults: tuple[str, ...] = ()
     uses: int = 0
     last_used: datetime | None = None
+    is_reused: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

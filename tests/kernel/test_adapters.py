@@ -331,6 +331,38 @@ def test_the_job_of_a_process_that_was_killed_goes_with_what_it_was_for(opened: 
     assert other.id != made.id, "what is asked for in another way is another"
 
 
+def test_the_same_is_learned_once_and_said_to_be_there(opened: Open, tmp_path: Path) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    ids = tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    records, steps = len(cube.log()), engine.student().steps
+    for named in ({"user": "kim"}, {"user": "kim", "minutes": 1.0}, {"user": "kim", "memories": ids[::-1], "wait": False}):
+        again = cube.distil(**named)  # type: ignore[arg-type]
+        assert (again, again.is_reused) == (made, True)
+    assert not made.is_reused and (len(cube.log()), engine.student().steps, all_jobs(cube)) == (records, steps, [])
+    others = [cube.distil(user="kim", seed=1), cube.distil(ids[:2], user="kim"), cube.distil()]
+    assert len({made.id, *(other.id for other in others)}) == 4 and not any(other.is_reused for other in others)
+    assert cube.distil(id=made.id).version == 2, "who names it has it learned anew"
+    tell(cube, "I moved to Rome.")
+    cube.drain()
+    assert cube.distil(user="kim").is_reused, "the version that the correction made is of these words"
+    cube.update(ids[2], "The harbour opens at ten.")
+    assert not cube.distil(user="kim").is_reused, "these words were never learned"
+
+
+def test_one_that_failed_is_said_to_have_and_one_that_is_damaged_is_learned(opened: Open, tmp_path: Path) -> None:
+    engine = TeachableEngine(forgets=0.5)
+    cube = opened(engine)
+    tell(cube, *SAID)
+    failed = cube.distil(user="kim")
+    again = cube.distil(user="kim")
+    assert failed.stage == "failed" and (again, again.is_reused) == (failed, True)
+    (file,) = (tmp_path / "cube").rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert not cube.distil(user="kim").is_reused
+
+
 def test_progress_counts_up_to_the_end(opened: Open) -> None:
     cube = opened()
     tell(cube, *SAID)

@@ -179,6 +179,10 @@ class Adapters:
                 del self._learned[old]
         return learned
 
+    def is_whole(self, learning: Learning) -> bool:
+        """Whether its weights are there, in every byte."""
+        return learning.file is not None and self.files.is_whole(learning.file.hash, learning.file.bytes)
+
     def ready(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Learned:
         """An adapter that may answer now. Raises what it gives way for otherwise."""
         if learning.stage != "evaluated":

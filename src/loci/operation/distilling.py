@@ -126,17 +126,10 @@ class Distilling:
         memories = self._adapters.present(draft.chosen, at)
         if not memories:
             return Made(id, None)
-        student, engine = self._adapters.student, self._adapters.engine
-
-        school, untouched = self._taught(memories, draft.recipe, at)
-        memories, lessons = [memory for memory in memories if memory.id in school.held], school.lessons
-        draft = replace(
-            draft, chosen=tuple(memory.id for memory in memories), quoted=quoted_of(memories), fingerprint=engine.fingerprint(), tools=engine.tools(),
-            words=self._adapters.words_of(memories), lessons=len(lessons), taught=parametric.taught(lessons),
-        )  # fmt: skip
+        draft, school, untouched = self._begun(draft, memories, at)
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
-        learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
+        learned = self._adapters.student.learn(school.lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
         report = self._examined([learned], school.questions, untouched)
         faults = admission.faults(report)
         stage = "failed" if faults else "evaluated"
@@ -216,25 +209,29 @@ class Distilling:
         untouched = self._untouched(school, at, samples.texts()[1::2])
         return tuple(self._method.retention(self._adapters.student, learned, school.questions, untouched, others, updates, progress))
 
-    def check(self, wanted: Learning) -> tuple[str, ...]:
+    def check(self, wanted: Learning) -> Learning:
         """Raises what learning it would raise before its first step: `Invalid` where nothing can be asked about its memories, or the model cannot hold what it is to be,
-        `TooLarge`, `Unsupported`. Returns the memories that it would hold."""
+        `TooLarge`, `Unsupported`. Returns what would be learned, as its manifest would say it."""
         at = self._at(wanted)
-        memories = self._adapters.present(wanted.chosen, at)
-        school, _ = self._taught(memories, wanted.recipe, at)
+        begun, school, _ = self._begun(wanted, self._adapters.present(wanted.chosen, at), at)
         self._adapters.student.check_lessons(school.lessons, wanted.recipe)
-        return tuple(memory.id for memory in memories if memory.id in school.held)
+        return begun
 
-    def _taught(self, memories: Sequence[Memory], recipe: Recipe, at: RowFilter) -> tuple[_School, list[str]]:
-        """What is taught of memories and asked about them, and texts that have nothing to do with it. Raises `Invalid` where nobody could say what was learned, `Unsupported`
-        where nobody examines."""
-        school = self._school(memories, recipe)
+    def _begun(self, draft: Learning, memories: Sequence[Memory], at: RowFilter) -> tuple[Learning, _School, list[str]]:
+        """What is to be learned of these memories, by which model; what is taught and asked of it; and texts that have nothing to do with it. Raises `Invalid` where nobody could
+        say what was learned, `Unsupported` where nobody examines."""
+        school = self._school(memories, draft.recipe)
         untouched = self._untouched(school, at) if school.questions and self._method else []
         if not untouched:
             raise Invalid(
                 "Nothing can be asked about these memories in what the model has room for, so nobody could say what it learned. They stay text."
             )
-        return school, untouched
+        engine, held, lessons = self._adapters.engine, [memory for memory in memories if memory.id in school.held], school.lessons
+        begun = replace(
+            draft, chosen=tuple(memory.id for memory in held), quoted=quoted_of(held), fingerprint=engine.fingerprint(), tools=engine.tools(),
+            words=self._adapters.words_of(held), lessons=len(lessons), taught=parametric.taught(lessons),
+        )  # fmt: skip
+        return begun, school, untouched
 
     def _ask(self, question: str, text: str) -> str:
         return self._adapters.engine.prompt(text, [Message("user", question)])[0]

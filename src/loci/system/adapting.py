@@ -55,7 +55,8 @@ class Adapting(Talking):
         """Has the model learn memories, by their ids, as a search ``about`` something finds them, or all of a user's; examines what it learned, and keeps it as an adapter,
         which may be mounted if it passed. ``form`` is lora (of a ``rank``, 8) or cartridge (of so many ``tokens``). Each lesson is seen ``exposures`` times (60) at a ``rate`` (0.001), a share
         ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its own memories say now, and as before in
-        everything that is not said anew; until that has passed, the version that is mounted stays so. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
+        everything that is not said anew; until that has passed, the version that is mounted stays so. What was learned by the same recipe of the same words is the answer (``is_reused``), as it would be the same again, and what was cut short is gone on
+        with. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
         whoever works it. Raises what made it fail; the memories stay as they are, and so do answers."""
         if id is not None and (memories or about is not None or limit is not None):
             raise Invalid("An adapter is learned anew from the memories that it has: leave out memories, about and limit, or id.")
@@ -80,9 +81,11 @@ class Adapting(Talking):
             raise Invalid(
                 "None of these memories holds any more and is trusted, so there is nothing to learn: what came from a page or a tool stays text."
             )
-        held = self._distilling.check(learning)  # before anything is stored
+        begun = self._distilling.check(learning)  # before anything is stored
         if latest is None:
-            learning = self._resumed(learning, held)
+            learning = self._known(learning, begun)
+            if learning.stage != "draft":
+                return replace(self._shown_adapter(learning.id, rows), is_reused=True)
         with self._store.write(now) as tx:
             self._adapters.draft(tx, replace(learning, quoted=quoted))
             detail = {"version": learning.version, "memories": len(quoted), "form": recipe.form}
@@ -116,18 +119,30 @@ class Adapting(Talking):
         rows = self._allow("distil", named).rows
         return None if id is None else self._of_whom(id, rows)[1], rows
 
-    def _resumed(self, wanted: Learning, held: tuple[str, ...]) -> Learning:
-        """The draft of just this, which was cut short and is gone on from; else what is wanted. ``held`` are those of the chosen memories that can be learned."""
+    def _known(self, wanted: Learning, begun: Learning) -> Learning:
+        """What was learned by the same recipe of the same lessons, and would be again; else a draft of just this, which was cut short and is gone on from; else what is wanted.
+        ``begun`` is how that would be learned now."""
 
         def asked(one: Learning) -> tuple[object, ...]:
-            return one.version, one.tenant, one.user, one.agent, one.session, replace(one.recipe, most_seconds=0.0)
+            return one.tenant, one.user, one.agent, one.session, replace(one.recipe, most_seconds=0.0)
 
-        for row in self._store.adapters():
+        drafts = []
+        for row in {row.id: row for row in self._store.adapters()}.values():
             with contextlib.suppress(Corrupt):
-                known = self._adapters.learning(row.id, row.number)[1] if row.state is State.GENERATED else wanted
-                if known is not wanted and asked(known) == asked(wanted) and known.chosen in (wanted.chosen, held):
-                    return replace(known, recipe=wanted.recipe)
-        return wanted
+                known = self._adapters.learning(row.id, row.number)[1]
+                if asked(known) != asked(wanted) or row.state is State.ARCHIVED:
+                    continue
+                if known.stage == "draft" and known.version == 1 and known.chosen in (wanted.chosen, begun.chosen):
+                    drafts.append(replace(known, recipe=wanted.recipe))
+                made = (known.quoted, known.words, known.taught, known.fingerprint) == (
+                    begun.quoted,
+                    begun.words,
+                    begun.taught,
+                    begun.fingerprint,
+                )
+                if known.stage != "draft" and made and self._adapters.is_whole(known):
+                    return known
+        return drafts[0] if drafts else wanted
 
     def _again(self, latest: Learning, recipe: Recipe) -> Learning:
         """The version that is to be learned of an adapter that is there. A draft goes on from where it is, if its recipe is the same."""

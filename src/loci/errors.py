@@ -127,13 +127,16 @@ def missing(memory: str, cube: str) -> Missing:
 def missing_activation(id: str, cube: str) -> Missing:
     """The same for an activation memory."""
     return Missing(
-        f"There is no activation memory {id} in cube {cube}. `loci kv list` shows the ids; what it was built of may have been erased."
+        f"There is no activation memory {id} in cube {cube}. `loci kv list` shows the ids; it may have been let go of, or what it was built of erased."
     )
 
 
 def missing_adapter(id: str, cube: str) -> Missing:
     """The same for an adapter."""
-    return Missing(f"There is no adapter {id} in cube {cube}. `loci adapter list` shows the ids; what it was made of may have been erased.")
+    return Missing(
+        f"There is no adapter {id} in cube {cube}. `loci adapter list` shows the ids; it may have been let go of, as when all that it was made of was "
+        "archived, forgotten or erased."
+    )
 
 
 class Conflict(LociError):

@@ -389,7 +389,9 @@ class Handle:
 
     ``tokens`` are its own, ``bytes`` on the disk; ``quality`` is what its codec was measured to cost when it was built. Where it was read under
     a budget, ``method`` says what chose the entries that are left, and ``kept`` how many a layer has on average: what is answered from it is approximate.
-    One that ``is_kept`` is what an answer had read, and begins only prompts for which at least half of its memories were recalled."""
+    One that ``is_kept`` is what an answer had read, and begins only prompts for which at least half of its memories were recalled. ``void`` says why it
+    cannot be used, in the list of all; a search does not look. ``is_reused`` is the answer to whoever asked to
+    make it and found it made."""
 
     id: str
     version: int
@@ -405,6 +407,8 @@ class Handle:
     method: str = ""
     kept: int = 0
     is_kept: bool = False
+    void: str = field(default="", compare=False)
+    is_reused: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,7 +416,8 @@ class Adapter:
     """What a model has learned of memories: small weights beside its own, which answer for them while they hold.
 
     ``stage`` is draft until it was learned and examined, then evaluated, or failed, for ``faults``. ``state`` is that of its life: active ones may be
-    mounted. ``found`` is what the examination found, by name. ``is_valid`` tells whether it may answer now; ``reason`` why not, or why it is in its state."""
+    mounted. ``found`` is what the examination found, by name. ``is_valid`` tells whether it may answer now; ``reason`` why not, or why it is in its state. ``is_reused``
+    is the answer to whoever asked to learn it and found it learned."""
 
     id: str
     version: int
@@ -432,6 +437,7 @@ class Adapter:
     faults: tuple[str, ...] = ()
     uses: int = 0
     last_used: datetime | None = None
+    is_reused: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -622,3 +628,21 @@ class Report:
     @property
     def is_clean(self) -> bool:
         return not self.faults
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in a word to whoever looks after the files; empty where nothing is wrong. What was made of the words needs no copy."""
+        made = [fault for fault in self.faults if fault.where.startswith(("activation", "adapter"))]
+        lent = [fault for fault in made if fault.where == "activation lent"]
+        told = [f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''} found."] if self.faults else []
+        if len(self.faults) > len(made):
+            told.append("Keep a copy of the files as they are, and restore a copy of the cube's file.")
+        elif made:
+            told.append("The words are whole.")
+        if len(made) > len(lent):
+            told.append(
+                "What a model made of them is let go of (`loci kv drop ID`, `loci adapter drop ID`) and made again (`loci activate`, `loci distil`)."
+            )
+        if lent:
+            told.append("What a server may still hold is told above, with what ends that.")
+        return " ".join(told)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import open_memory
@@ -31,7 +32,7 @@ from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
 from loci.testing import engine as engine_module
 from loci.testing.student import WORSE, HashExaminee
-from loci.types import Adapter, Message, Role, State
+from loci.types import Adapter, Job, Message, Role, State
 
 SAID = ("I live in Oslo.", "My sister Ann works as a baker.", "The harbour opens at nine.")
 Open = Callable[..., Cube]
@@ -54,6 +55,10 @@ def tell(cube: Cube, *texts: str, user: str | None = "kim") -> list[str]:
 def ask(cube: Cube, question: str, **named: object) -> tuple[str, tuple[str, ...], str]:
     answer = cube.generate(question, user="kim", max_tokens=3, **named)  # type: ignore[arg-type]
     return answer.text(), answer.attached.adapters, answer.attached.reason
+
+
+def all_jobs(cube: Cube) -> list[Job]:
+    return cube._store.jobs(99, ("ready", "leased", "dead", "cancelled"))
 
 
 def only(cube: Cube) -> Adapter:
@@ -307,6 +312,57 @@ def test_a_second_job_for_what_is_learned_does_nothing(opened: Open, clock: Manu
     assert (only(cube).version, engine.student().steps, cube.jobs()) == (1, steps, [])
 
 
+@pytest.mark.parametrize("how", ["called again", "by its id"])
+def test_the_job_of_a_process_that_was_killed_goes_with_what_it_was_for(opened: Open, clock: ManualClock, how: str) -> None:
+    engine = TeachableEngine(most_steps=25)
+    cube = opened(engine)
+    tell(cube, *SAID)
+    with pytest.raises(OutOfTime):
+        cube.distil(user="kim", exposures=40)
+    (draft,) = cube.adapters(user="kim")
+    clock.advance(hours=3)
+    with cube._store.write(clock.now()) as tx:
+        assert tx.lease(LEARN, "killed", clock.now() + timedelta(minutes=1), 1)
+    again = {"id": draft.id} if how == "by its id" else {"exposures": 40, "minutes": 3.0}
+    made = cube.distil(user="kim", **again)  # type: ignore[arg-type]
+    assert (made.id, made.stage, made.steps, engine.student().steps) == (draft.id, "evaluated", 40, 40), "it went on from where that was"
+    assert all_jobs(cube) == [] and only(cube) == made
+    other = cube.distil(user="kim", exposures=20)
+    assert other.id != made.id, "what is asked for in another way is another"
+
+
+def test_the_same_is_learned_once_and_said_to_be_there(opened: Open, tmp_path: Path) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    ids = tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    records, steps = len(cube.log()), engine.student().steps
+    for named in ({"user": "kim"}, {"user": "kim", "minutes": 1.0}, {"user": "kim", "memories": ids[::-1], "wait": False}):
+        again = cube.distil(**named)  # type: ignore[arg-type]
+        assert (again, again.is_reused) == (made, True)
+    assert not made.is_reused and (len(cube.log()), engine.student().steps, all_jobs(cube)) == (records, steps, [])
+    others = [cube.distil(user="kim", seed=1), cube.distil(ids[:2], user="kim"), cube.distil()]
+    assert len({made.id, *(other.id for other in others)}) == 4 and not any(other.is_reused for other in others)
+    assert cube.distil(id=made.id).version == 2, "who names it has it learned anew"
+    tell(cube, "I moved to Rome.")
+    cube.drain()
+    assert cube.distil(user="kim").is_reused, "the version that the correction made is of these words"
+    cube.update(ids[2], "The harbour opens at ten.")
+    assert not cube.distil(user="kim").is_reused, "these words were never learned"
+
+
+def test_one_that_failed_is_said_to_have_and_one_that_is_damaged_is_learned(opened: Open, tmp_path: Path) -> None:
+    engine = TeachableEngine(forgets=0.5)
+    cube = opened(engine)
+    tell(cube, *SAID)
+    failed = cube.distil(user="kim")
+    again = cube.distil(user="kim")
+    assert failed.stage == "failed" and (again, again.is_reused) == (failed, True)
+    (file,) = (tmp_path / "cube").rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert not cube.distil(user="kim").is_reused
+
+
 def test_progress_counts_up_to_the_end(opened: Open) -> None:
     cube = opened()
     tell(cube, *SAID)
@@ -455,6 +511,59 @@ def test_what_cannot_be_learned_is_a_dead_letter_with_the_reason(opened: Open) -
     assert only(cube).stage == "draft" and ask(cube, "Where do I live?")[1] == (), "answers go on"
     with pytest.raises(TooLarge):
         cube.distil(user="kim", most_bytes=10)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("wanted", [{"rank": 65}, {"most_bytes": 10}, {"memories": ["Hm."]}])
+def test_what_can_never_be_learned_is_refused_before_anything_is_stored(opened: Open, wanted: dict[str, object], wait: bool) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    if "memories" in wanted:
+        wanted = {"memories": tell(cube, "Hm.")}
+    records = len(cube.log())
+    with pytest.raises(Invalid):
+        cube.distil(user="kim", wait=wait, **wanted)  # type: ignore[arg-type]
+    assert cube.adapters(user="kim") == [] and all_jobs(cube) == [] and len(cube.log()) == records
+
+
+def test_a_rank_too_high_leaves_the_adapter_that_is_there(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    with pytest.raises(Invalid, match="rank is 65"):
+        cube.distil(id=made.id, rank=65)
+    assert only(cube) == made and all_jobs(cube) == []
+
+
+def test_what_turns_out_to_be_impossible_leaves_nothing_half_made(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TeachableEngine()
+    cube = opened(engine)
+    tell(cube, *SAID)
+    right = engine.student().learn
+
+    def refused(*arguments: Any, **named: Any) -> Learned:
+        right(*arguments, **named)  # saved as it went
+        raise Unsupported("Not by this machine.")
+
+    monkeypatch.setattr(engine.student(), "learn", refused)
+    with pytest.raises(Unsupported, match="Not by this machine"):
+        cube.distil(user="kim")
+    assert cube.adapters(user="kim") == [] and all_jobs(cube) == [] and list((tmp_path / "cube").rglob("*.safetensors")) == []
+    made = cube.distil(user="kim", wait=False)  # nobody waits for the error, so the queue keeps it
+    cube._scheduler.work()
+    assert [job.state for job in all_jobs(cube)] == ["dead"] and "unsupported" in only(cube).reason and only(cube).id == made.id
+
+
+def test_a_draft_says_what_learning_it_met_and_no_word_of_it(opened: Open, tmp_path: Path, clock: ManualClock) -> None:
+    cube = opened()
+    tell(cube, *SAID, f"Now {WORSE}.")
+    with pytest.raises(Diverged):
+        cube.distil(user="kim")
+    reason = only(cube).reason
+    assert "met diverged" in reason and f"loci distil --id {only(cube).id}" in reason and "grew" not in reason
+    with pytest.raises(Diverged):
+        cube.distil(id=only(cube).id, seed=1)
+    assert [job.state for job in all_jobs(cube)] == ["dead"], "the former is asked for no more"
 
 
 def test_another_model_is_refused_with_what_differs(opened: Open, tmp_path: Path, clock: ManualClock) -> None:

@@ -524,6 +524,8 @@ BAD: dict[str, Callable[[Cube, Conversation], object]] = {
     "state of another": lambda cube, talk: cube.conversation(session="t", state=talk.state),
     "broken state": lambda cube, talk: cube.conversation(session="s", state={**talk.state, "core": [[1, 2, 3, 4]]}),
     "message without a role": lambda cube, talk: talk.appended({"content": "x"}),
+    "message with a role that nobody has": lambda cube, talk: talk.appended({"role": "assitant", "content": "x"}),
+    "history with a role that nobody has": lambda cube, talk: cube.conversation(session="s", history=[{"role": "wizard", "content": "x"}]),
     "message that is no JSON": lambda cube, talk: talk.appended({"role": "user", "content": object()}),
     "system prompt that is no text": lambda cube, talk: cube.conversation(session="s", system=["Be kind."]),
     "tools that are none": lambda cube, talk: cube.conversation(session="s", tools="lamp"),

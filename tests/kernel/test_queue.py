@@ -16,6 +16,7 @@ from loci import Message
 from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, JobFailed, LociError, Missing
 from loci.operation import scheduler, work
 from loci.operation.pace import Pace
+from loci.ports.queue import MOST_WAIT
 from loci.system import Cube
 from loci.testing import HashEmbedder, ManualClock
 from loci.wire import MemOS
@@ -383,6 +384,35 @@ def test_a_clock_that_was_put_back_does_not_stop_the_queue(open_vault: Callable[
     back.advance(minutes=1)
     with pytest.raises(EmbedderFailed):
         cube.drain()
+
+
+def test_short_lived_processes_keep_to_the_wait_though_the_clock_was_put_back(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    """Each knows no more than the file and the clock on the wall."""
+    assert scheduler.wait_of(99) < MOST_WAIT
+
+    def drained(clock: ManualClock) -> bool:
+        """Whether it was tried, by a process of its own."""
+        memory = open_vault(embedder=Picky(), clock=clock)
+        try:
+            memory.cube("main").drain()
+            return False
+        except EmbedderFailed:
+            return True
+        finally:
+            memory.close()
+
+    cube = open_vault(embedder=Picky()).cube("main")
+    cube.add(f"The {POISON} is in the kettle.", user="ana")
+    with pytest.raises(EmbedderFailed):
+        cube.drain()
+    back = ManualClock(clock.now() - timedelta(days=1))
+    assert drained(back), "it waits for no clock of yesterday"
+    assert not drained(back), "it has failed again, and waits"
+    back.advance(seconds=59)
+    assert not drained(back)
+    back.advance(seconds=2)
+    assert drained(back), "for its minute, and no longer"
+    assert [job.attempts for job in open_vault(clock=back).cube("main").jobs()] == [3]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_one_whose_words_changed(cube: Cube, engine: Slow, mode: str) -> None:
 def test_one_whose_words_were_forgotten(cube: Cube, engine: Slow) -> None:
     chosen = built(cube)
     cube.forget(ids(cube)[3])
-    is_text_of_all(cube, engine, chosen, "There is no memory")
+    is_text_of_all(cube, engine, chosen, "was forgotten")
     assert SAID[3] not in engine.prompts[-1]
 
 

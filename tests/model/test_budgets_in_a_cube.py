@@ -456,9 +456,25 @@ def test_nothing_of_it_is_shared_with_an_exact_one_or_another_method(cube: Cube,
         manifest = cube.activation(handle.id)
         names += [{page.chain for page in manifest.pages}, {page.hash for page in manifest.pages}]
     assert len(set.union(*names)) == sum(map(len, names))
-    again = cube.activation(activate(cube).id)
-    assert {page.hash for page in again.pages} == names[3], "the same text, method and plan are the same files"
+    same = activate(cube)
+    assert same.is_reused and {page.hash for page in cube.activation(same.id).pages} == names[3]
+    again = cube.activation(activate(cube, id=same.id).id)
+    assert again.version == 2 and {page.hash for page in again.pages} == names[3], "the same text, method and plan are the same files"
     assert len(files(folder)) == sum(map(len, names[1::2])) and cube.verify().is_clean
+
+
+def test_by_its_id_alone_it_is_built_anew_as_it_was(cube: Cube) -> None:
+    handle = activate(cube, method="streaming", codec="int8", most_divergence=1.0)
+    again = cube.activate(user="ann", id=handle.id, most_evicted=1.0, most_divergence=1.0)
+    assert (again.version, again.method, again.kept, again.codec) == (2, "streaming", handle.kept, "int8")
+    assert cube.activate(user="ann", id=handle.id, codec="raw", most_evicted=1.0).codec == "raw"
+
+
+def test_one_that_lost_more_than_is_allowed_is_refused_though_it_is_there(cube: Cube) -> None:
+    handle = activate(cube)
+    with pytest.raises(TooLossy, match="Nothing was kept"):
+        activate(cube, most_evicted=handle.quality["evicted_mass"] / 2)
+    assert activate(cube) == handle and len(cube.activations(user="ann")) == 1
 
 
 def test_an_exact_one_is_never_built_upon_it(cube: Cube, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,7 +503,7 @@ def test_what_changed_or_was_forgotten_is_not_used(cube: Cube) -> None:
     again = activate(cube, id=handle.id)
     assert (again.id, again.version) == (handle.id, 2) and answer(cube)[1] == handle.id
     cube.forget(ids(cube)[2])
-    assert cube.activations(user="ann") == [] and answer(cube)[1] is None
+    assert ["forgotten" in listed.void for listed in cube.activations(user="ann")] == [True] and answer(cube)[1] is None
 
 
 def test_a_change_while_the_model_reads_is_noticed(cube: Cube, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -584,6 +584,7 @@ def test_corrupt(loci: Shell) -> None:
     failed(loci("list", "--json"), "Corrupt", "corrupt")
     checked = loci("verify", "--json")
     assert checked.code == FAMILIES["Corrupt"] and json.loads(checked.out)["faults"][0]["cube"] == "main"
+    assert "restore a copy of the cube's file" in checked.err
 
 
 def test_unsupported(loci: Shell) -> None:

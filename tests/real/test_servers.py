@@ -448,12 +448,18 @@ def test_a_llama_server_without_slot_files_answers_and_keeps_nothing(
     assert text == right(server) and attached.handle is None and cube.activations(user="ann") == []
 
 
-def test_a_prompt_that_is_too_long_is_refused_by_who_knows(slotted: Cube, llama: LlamaCpp) -> None:
-    llama.context = 40
-    with pytest.raises(Invalid, match="more than"):
-        slotted.activate(ids(slotted), user="ann")
+def test_a_prompt_that_is_too_long_is_cut_down_or_refused_by_who_knows(slotted: Cube, llama: LlamaCpp, door: Callable[..., Cube]) -> None:
+    text, attached = ask(slotted)
+    llama.context = context = attached.read_tokens - 1
     with pytest.raises(Invalid, match="exceeds the available context"):
-        ask(slotted)
+        ask(slotted)  # which asked the server how much it reads before that changed
+    cube = door(llama)
+    text, attached = ask(cube)
+    assert text == right(llama) and attached.handle is None and attached.read_tokens + 4 <= context
+    assert f"what this model reads ({context} tokens" in attached.reason
+    llama.context = 20
+    with pytest.raises(Invalid, match="more than"):
+        cube.activate(ids(cube), user="ann")
 
 
 def test_codecs_are_not_the_servers(server: Scripted, cube: Cube) -> None:
@@ -573,6 +579,16 @@ def test_letting_go_or_activating_anew_leaves_no_slot_file(slotted: Cube, shelf:
     assert slotted.deactivate(handle.id) == () and files(shelf) == []
     with pytest.raises(Missing):
         slotted.activation(handle.id)
+
+
+def test_the_same_is_read_again_and_kept_once(server: Scripted, cube: Cube, door: Callable[..., Cube]) -> None:
+    """What a server still holds nobody can tell: who asks for it wants it warm."""
+    first = cube.activate(ids(cube), user="ann")
+    asked = len(completions(server))
+    again = door(server).activate(ids(cube), user="ann")
+    assert (again.id, again.version, again.is_reused) == (first.id, 2, False) and len(completions(server)) > asked
+    assert [handle.id for handle in cube.activations(user="ann")] == [first.id] and len(cube.server().lent) == 1
+    assert ask(cube)[1].handle == first.id and cube.verify().is_clean
 
 
 def test_a_change_while_the_server_reads_keeps_nothing(

@@ -481,7 +481,7 @@ def test_what_was_tampered_with_is_told(tmp_path: Path, tab: Callable[..., Watch
         page = tab(server.url).open("#/audit")
         page.get_by_role("button", name="Verify").click()
         expect(page.locator(".faults li").first).to_be_visible()
-        assert re.search(r"\d+ faults?\.", page.locator(".verify").inner_text())
+        assert re.search(r"\d+ faults? found.*restore a copy", page.locator(".verify").inner_text())
 
 
 # -- words are words ------------------------------------------------------------------------------------------------------

@@ -20,12 +20,10 @@ from loci.cli.values import emit
 @scoped
 @click.option("--about", metavar="WORDS", help="Read what a search for these words finds, instead of memories by their ids.")
 @click.option("--limit", type=int, metavar="N", help="Memories of that search at most.")
-@click.option(
-    "--codec", default="raw", show_default=True, help="How numbers are kept: raw, hidden, exact (the smaller of these), int8 or int4."
-)
+@click.option("--codec", help="How numbers are kept: raw, hidden, exact (the smaller of these), int8 or int4.  [default: raw]")
 @click.option("--most-divergence", type=float, default=1e-3, show_default=True, help="Nats a token that a codec may cost the answers.")
 @budgets.kept
-@click.option("--id", metavar="ID", help="Build this one anew.")
+@click.option("--id", metavar="ID", help="Build this one anew: without MEMORIES of its own, and as it was kept.")
 def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     """Have a model read MEMORIES once, and keep what it makes of them.
 
@@ -37,12 +35,14 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
         handle = cube.activate(**wanted, progress=advance)
     if as_json:
         emit(handle)
-    else:
-        render.show_fields({
-            "id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec,
-            "divergence": f"{handle.quality['kl']:.1e} nats a token" if "kl" in handle.quality else "",
-            **budgets.fields(handle, wanted["budget"]),
-        })  # fmt: skip
+        return
+    render.show_fields({
+        "id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec,
+        "divergence": f"{handle.quality['kl']:.1e} nats a token" if "kl" in handle.quality else "",
+        **budgets.fields(handle, wanted["budget"]),
+    })  # fmt: skip
+    if handle.is_reused:
+        render.note(f"it was there already, and is as it was; `loci activate --id {handle.id}` makes it anew.")
 
 
 @verb("generate")
@@ -116,7 +116,10 @@ def kv_verb(name: str) -> Callable[[F], F]:
 @kv_verb("list")
 @scoped
 def list_(place: Place, as_json: bool, **scope: Any) -> None:
-    """The activation memories of a user's, oldest first."""
+    """The activation memories of a user's, oldest first, and why one is void: it cannot be used as things are.
+
+    `loci kv drop ID` lets go of such a one, `loci activate --id ID` makes it anew from its memories as they read now.
+    """
     from loci.cli import render
 
     with place.open_cube() as cube:
@@ -135,12 +138,15 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
             h.dtype,
             "read for an answer" if h.is_kept else budgets.cell(h),
             str(h.uses),
+            "void" if h.void else "",
         ]
         for h in found
     ]
-    render.show_table(
-        ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "kept", "uses"], rows, right=["memories", "tokens", "bytes", "uses"]
-    )
+    titles = ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "kept", "uses", "state"]
+    render.show_table(titles, rows, right=["memories", "tokens", "bytes", "uses"])
+    for handle in found:
+        if handle.void:
+            render.warn(f"{handle.id} cannot be used: {handle.void}")
     if not found:
         render.note_nothing_of("activation memories", scope)
 
@@ -244,10 +250,12 @@ def import_(place: Place, path: Path, as_json: bool, **wanted: Any) -> None:
         handle = cube.import_activation(path, **wanted)
     if as_json:
         emit(handle)
-    else:
-        render.show_fields(
-            {"id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec}
-        )
+        return
+    render.show_fields(
+        {"id": handle.id, "memories": len(handle.memories), "tokens": handle.tokens, "bytes": handle.bytes, "codec": handle.codec}
+    )
+    if handle.is_reused:
+        render.note("the same was there already: nothing was taken in.")
 
 
 @kv_verb("write-off")

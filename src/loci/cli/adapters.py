@@ -47,6 +47,8 @@ def distil(place: Place, as_json: bool, **wanted: Any) -> int:
     with place.open_cube(is_writing=True) as cube, render.progress("steps") as advance:
         made = cube.distil(**wanted, progress=advance)
     _show(made, as_json)
+    if made.is_reused and not as_json:
+        render.note(f"it was there already: the same words and recipe give the same weights. `loci distil --id {made.id}` learns it anew.")
     return Conflict.exit_code if made.stage == "failed" else 0
 
 

@@ -45,10 +45,7 @@ def verify(place: Place, kept: Path | None, as_json: bool) -> None:
         if report.faults:
             render.show_table(["cube", "where", "what"], [[f.cube, f.where, f.what] for f in report.faults])
     if not report.is_clean:
-        count = len(report.faults)
-        raise Corrupt(
-            f"{count} fault{'s' if count > 1 else ''} found. Keep a copy of the files as they are, and restore a copy of the cube's file."
-        )
+        raise Corrupt(report.advice)
 
 
 def _heads(path: Path) -> list[Head]:

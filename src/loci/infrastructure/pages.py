@@ -33,7 +33,7 @@ class PageFiles:
         data = data if self._envelope is None else self._envelope.seal(data)
         name = sha256(data).hexdigest()
         path = self._path(name)
-        if self._is_whole(name, len(data)):
+        if self.is_whole(name, len(data)):
             return name, len(data)
         with translated(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class PageFiles:
                 return name, len(data)
         raise Unavailable(f"{path} was taken away {TRIES} times while it was written. Try again when less is erased.")
 
-    def _is_whole(self, name: str, size: int) -> bool:
+    def is_whole(self, name: str, size: int) -> bool:
         """Whether it is there, in every byte: one that is not is written anew."""
         try:
             self.open(name, size, is_checked=True)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loci.errors import Invalid, TooLarge
+from loci.errors import Invalid, TooLarge, meant
 from loci.infrastructure import chats
 from loci.operation.intake import MAX_NAME, check_message, check_name, check_text, check_time
 from loci.policy.caching import PROVIDERS, Provider
@@ -219,10 +219,17 @@ def provider_of(provider: Provider | str) -> Provider:
     return PROVIDERS[provider]
 
 
+SENT = ("user", "assistant", "tool", "system", "developer", "function")
+"""Roles of messages, as providers know them."""
+
+
 def provider_message(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message of a conversation as a provider takes it: a role, and whatever else it holds, of plain JSON."""
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
         raise Invalid(f"The message is {message!r:.100}; it must be a dictionary with a role, as the provider takes it.")
+    if message["role"] not in SENT:
+        told = f"The role of the message is {message['role']!r:.100}; providers take {', '.join(SENT)}."
+        raise Invalid(told + meant(message["role"], SENT))
     return _plain(message, "message")
 
 

@@ -14,11 +14,11 @@ from typing import Any
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
 from loci.memories import activation
 from loci.operation.citing import behind
-from loci.operation.keeping import RAW, handle_of
+from loci.operation.keeping import RAW, handle_of, reaches
 from loci.operation.reading import Reading
 from loci.operation.residence import Lease
 from loci.policy.placement import is_worth_loading
-from loci.ports import RowFilter
+from loci.ports import PayloadRow, RowFilter
 from loci.ports.engine import BLOCK, Manifest, Sampling
 from loci.types import Attached, Handle, Memory, Message, Recall
 
@@ -41,26 +41,56 @@ class Ready:
 class Activations(Reading):
     """The activation memories of one cube, and the answers that go on from them."""
 
-    def handles(self, at: RowFilter, among: Sequence[str] | None = None) -> tuple[list[Handle], list[str]]:
-        """What is kept for this tenant of memories that the filter lets through, oldest first, and what is wrong with those that cannot be
-        read; of those that hold one of ``among``, where that is given. Whether one still fits is seen when it is used."""
+    def handles(self, at: RowFilter, among: Sequence[str]) -> tuple[list[Handle], list[str]]:
+        """What is kept for this tenant of one of ``among``, all of whose memories the filter lets through, oldest first; and what is wrong with those that
+        cannot be read. Whether one still fits is seen when it is used."""
+        rows = self._rows(at, among)
+        found = [handle_of(row, manifest) for row, manifest in rows if isinstance(manifest, Manifest)]
+        wrong = [manifest for _, manifest in rows if isinstance(manifest, str)]
+        if not found:
+            return [], wrong
+        present = self._store.present(list(dict.fromkeys(id for handle in found for id in handle.memories)), at)
+        wanted = set(among)
+        return [handle for handle in found if present.keys() >= set(handle.memories) and not wanted.isdisjoint(handle.memories)], wrong
+
+    def listed(self, at: RowFilter) -> list[Handle]:
+        """All that is kept for this tenant of memories within reach of the filter, oldest first; of what cannot be used with why (``void``). What nobody can read is
+        among them where the filter reaches the whole cube, since nobody can tell whose it is."""
+        found = []
+        for row, manifest in self._rows(at):
+            if isinstance(manifest, Manifest):
+                if all(reaches(self._store, quoted.memory, at) for quoted in manifest.quoted):
+                    found.append(replace(handle_of(row, manifest), void=self._void(manifest, at)))
+            elif at.within is None:
+                found.append(Handle(row.id, row.number, (), 0, 0, "", "", row.created, row.uses, row.last_used, void=manifest))
+        return found
+
+    def _rows(self, at: RowFilter, among: Sequence[str] | None = None) -> list[tuple[PayloadRow, Manifest | str]]:
+        """What is kept for this tenant, and what cannot be read, with why; of those that hold one of ``among``, where that is given."""
         self._forget_the_gone()
-        mine, found, wrong = self.tenant(at), [], []
+        mine, found = self.tenant(at), list[tuple[PayloadRow, Manifest | str]]()
         for row in self._store.payloads(among):
             try:
                 manifest = self.manifest(row.id, row.number)
             except Missing:
                 continue  # somebody has just let go of it
             except Corrupt as error:
-                wrong.append(str(error))
+                found.append((row, str(error)))
                 continue
             if manifest.tenant == mine:
-                found.append(handle_of(row, manifest))
-        if not found:
-            return [], wrong
-        present = self._store.present(list(dict.fromkeys(id for handle in found for id in handle.memories)), at)
-        wanted = present.keys() if among is None else set(among)
-        return [handle for handle in found if present.keys() >= set(handle.memories) and not wanted.isdisjoint(handle.memories)], wrong
+                found.append((row, manifest))
+        return found
+
+    def _void(self, manifest: Manifest, at: RowFilter) -> str:
+        """Why it cannot be used, as far as that shows without its model and without reading its files; empty where it can."""
+        try:
+            self._check_words(manifest, self._block(self._present([quoted.memory for quoted in manifest.quoted], at), at.now))
+            for page in manifest.pages:
+                if not self._files.has(page.hash, page.bytes):
+                    self._files.open(page.hash, page.bytes)  # says what is wrong with it
+        except GIVES_WAY as error:
+            return str(error)
+        return ""
 
     def answer(
         self,

@@ -17,7 +17,7 @@ from loci.infrastructure.pages import PageFiles
 from loci.memories import pages, parametric
 from loci.memories.activation import check_fit
 from loci.operation.activation import GIVES_WAY
-from loci.operation.keeping import tenant_of
+from loci.operation.keeping import gone, tenant_of
 from loci.operation.operator import closers, current_share, pack
 from loci.operation.redact import Redactor
 from loci.policy.lifecycle import Move, after
@@ -71,7 +71,8 @@ class Adapters:
         return row, learning
 
     def draft(self, tx: Transaction, learning: Learning) -> None:
-        """Puts down what is to be learned, of which versions of memories, with the job that does."""
+        """Puts down what is to be learned, of which versions of memories, with the job that does, in the place of one that is dead."""
+        tx.withdraw(learn_key(learning.id), ("dead",))
         tx.put_adapter(
             learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user
         )
@@ -86,9 +87,13 @@ class Adapters:
     def told(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Adapter:
         """As it is shown."""
         reason, is_valid = row.reason or "; ".join(learning.faults), False
+        if row.state is State.GENERATED:
+            reason = self._why_still(row.id)
         if learning.stage == "evaluated" and row.state is State.ACTIVATED:
             try:
                 self.check_current(learning, at)
+                if learning.file is not None and not self.files.has(learning.file.hash, learning.file.bytes):
+                    self.files.open(learning.file.hash, learning.file.bytes, again=AGAIN.format(id=row.id))  # says what is wrong with it
                 is_valid = True
             except GIVES_WAY as error:
                 reason = str(error)
@@ -99,6 +104,14 @@ class Adapters:
             lessons=learning.lessons, steps=learning.steps, seconds=learning.seconds, created=row.created, found=found, faults=learning.faults,
             uses=row.uses, last_used=row.last_used,
         )  # fmt: skip
+
+    def _why_still(self, id: str) -> str:
+        """What has come of learning a draft so far; empty where nothing went wrong. What was met is the owner's to see: it may quote words."""
+        job = next(iter(self.store.jobs(1, ("ready", "dead"), key=learn_key(id))), None)
+        if job is None or not job.error:
+            return ""
+        code, _, told = job.error.partition(": ")
+        return f"Learning it {f'met {code} (`loci jobs list`)' if told else 'was cut short'}. `loci distil --id {id}` goes on, or begins anew by another recipe."
 
     def tenant(self, at: RowFilter) -> str:
         """Whose it is, as a keyed hash."""
@@ -131,7 +144,9 @@ class Adapters:
             memory = found.get(quoted.memory)
             if memory is None and self.store.present([quoted.memory], replace(at, agent=learning.agent, session=learning.session)):
                 raise Conflict(f"Adapter {learning.id} holds memory {quoted.memory}, which is not in the scope that was asked about.")
-            if memory is None or memory.checksum != quoted.checksum or current_share(memory, at.now) < 1:
+            if memory is None:
+                raise Conflict(f"{gone(self.store, quoted.memory, at)} Adapter {learning.id} learned it, and is learned anew without it.")
+            if memory.checksum != quoted.checksum or current_share(memory, at.now) < 1:
                 raise Conflict(
                     f"Memory {quoted.memory} changed since adapter {learning.id} learned it; it is learned anew from what holds now."
                 )
@@ -163,6 +178,10 @@ class Adapters:
             for old in list(self._learned)[:-MOST_AT_HAND]:
                 del self._learned[old]
         return learned
+
+    def is_whole(self, learning: Learning) -> bool:
+        """Whether its weights are there, in every byte."""
+        return learning.file is not None and self.files.is_whole(learning.file.hash, learning.file.bytes)
 
     def ready(self, row: AdapterRow, learning: Learning, at: RowFilter) -> Learned:
         """An adapter that may answer now. Raises what it gives way for otherwise."""

@@ -34,6 +34,7 @@ PROFILED = 1024  # tokens of a text that its layers are judged by, which reads i
 LAYERS = ("equal", "profile")
 METHOD = "sirllm"  # at least as good as any other of one cache on all fillers but one, in `loci bench kv-recall`
 MOST_EVICTED = 0.5  # beyond it, what is left out can change an output by as much as the largest value: the bound says nothing any more
+NOT_KEPT = "Nothing was kept: give a larger budget, choose another method, or allow more (most_evicted)."
 STARTS = ("?", "A", "\n", " a", "<", "1")  # how what follows the memories may begin: their last tokens must not depend on it
 
 
@@ -90,6 +91,7 @@ class Budgeted(Bundling):
         progress: Progress | None = None,
         *,
         question: str | None = None,
+        is_anew: bool = False,
     ) -> Handle:
         """Reads memories and keeps what the budget leaves of them; all of it, exactly, where they are no longer than the budget. ``question``
         is what layers are judged by. Raises `TooLossy` where more attention was evicted than is allowed; nothing is kept then."""
@@ -99,14 +101,19 @@ class Budgeted(Bundling):
         ids, fingerprint, tenant = self._head(text), self.engine.fingerprint(), self.tenant(at)
         equal = BudgetPlan((budget.entries,) * len(fingerprint.layers), SINKS, RECENT)
         if len(ids) <= budget.entries:
-            return self.build(id, memories, at, codec, most_divergence, record, progress)
+            return self.build(id, memories, at, codec, most_divergence, record, progress, is_anew=is_anew)
         plan = equal if budget.layers == "equal" else BudgetPlan(self._profile(text, ids, budget, question).budgets, SINKS, RECENT)
         eviction = Eviction(budget.method, scorer.name, plan.per_layer, plan.sinks, plan.recent, READ, budget.layers)
+        names, most = activation.leaf(fingerprint, tenant, chosen, ids, eviction), budget.most_evicted
+        same = None if is_anew else self._same(memories, self._holds(names, text, found))
+        if same is not None:
+            if self._is_usable(same):
+                _check_mass(same.quality["evicted_mass"], most, NOT_KEPT)
+                self._check_divergence(chosen, same.quality, most_divergence)
+                return self._reused(same)
+            id = same.id
         state, mass = condenser.read(ids, plan, scorer, READ)
-        _check_mass(
-            mass, budget.most_evicted, "Nothing was kept: give a larger budget, choose another method, or allow more (most_evicted)."
-        )
-        names = activation.leaf(fingerprint, tenant, chosen, ids, eviction)
+        _check_mass(mass, most, NOT_KEPT)
         write = partial(self._write_leaf, condenser, state, names, plan, chosen)
         with self._tidied(at.now):
             written = write(progress)

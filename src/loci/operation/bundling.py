@@ -89,7 +89,7 @@ class Bundling(Preparing):
         is_trusted: bool,
     ) -> Handle:
         """Keeps what a bundle holds, under an id and names of our own. Raises `IncompatiblePayload`, `Missing` or `Conflict` where it is of
-        another model or other words, `Malformed` where it is not what it says it is; nothing of it is kept then."""
+        another model or other words, `Malformed` where it is not what it says it is; nothing of it is kept then. Where just this is here already, that is the answer."""
         with bundles.opened(folder) as reader:
             told = bundle.load(reader.manifest())
             current = self.engine.fingerprint()
@@ -98,12 +98,19 @@ class Bundling(Preparing):
                 raise TooLarge(f"The bundle has {size:,} bytes; the setting kv_disk_bytes allows {self._lending.shelf.room:,}. {NOT_TAKEN}")
             found = self._found(told, at)
             text = self._same_words(told, found, at)
+            names = activation.chain(current, self.tenant(at), told.codec, told.ids)
+            same = self._same([memory.id for memory in found], self._holds(names, text, found))
+            if same is not None:
+                if self._is_usable(same):
+                    if not is_trusted:
+                        self._check_divergence(told.codec, same.quality, most_divergence)
+                    return self._reused(same)
+                id = same.id
             with self._tidied(at.now):
-                names = activation.chain(current, self.tenant(at), told.codec, told.ids)
                 kept: list[Any] = []
                 written = self._taken(reader, told, names, None if is_trusted else kept)
                 manifest = Manifest(
-                    id=id, version=1, created=at.now, text=self._hash(text), ids=told.ids, fingerprint=current,
+                    id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=told.ids, fingerprint=current,
                     quoted=quoted_of(found),
                     tenant=self.tenant(at), codec=told.codec, pages=tuple(written), quality=dict(told.quality), tools=dict(told.tools),
                     costs=self._costs(len(told.ids), sum(page.bytes for page in written)),

@@ -21,7 +21,7 @@ from loci.operation.work import Breath
 from loci.policy import admission
 from loci.policy.lifecycle import Move
 from loci.ports import Clock, RowFilter, Transaction
-from loci.ports.adapters import LEARN, AdapterRow, Kept, Learning
+from loci.ports.adapters import LEARN, AdapterRow, Kept, Learning, learn_key
 from loci.ports.adapting import Examined, Learned, Lesson, Probe, Progress, Question, Recipe, Retained
 from loci.types import Job, Memory, Message, State
 
@@ -111,6 +111,7 @@ class Distilling:
             tx.move_adapter(id, learning.version, state, "; ".join(learning.faults))
         tx.drop_adapters([id], _outlived(formers, passed))
         self._adapters.tidy()
+        tx.withdraw(learn_key(id))  # who asked for it while another process had it, or had died with it, has it now
         detail = {"version": learning.version, "memories": len(learning.quoted), "stage": learning.stage, "faults": list(learning.faults)}
         tx.audit(PRINCIPAL, "distil", id, {**detail, "file": file.hash})
         self.failures.pop(id, None)
@@ -125,22 +126,10 @@ class Distilling:
         memories = self._adapters.present(draft.chosen, at)
         if not memories:
             return Made(id, None)
-        student, engine = self._adapters.student, self._adapters.engine
-
-        school = self._school(memories, draft.recipe)
-        if not school.questions:
-            raise Invalid(
-                "Nothing can be asked about these memories in what the model has room for, so nobody could say what it learned. They stay text."
-            )
-        memories = [memory for memory in memories if memory.id in school.held]
-        untouched, lessons = self._untouched(school, at), school.lessons
-        draft = replace(
-            draft, chosen=tuple(memory.id for memory in memories), quoted=quoted_of(memories), fingerprint=engine.fingerprint(), tools=engine.tools(),
-            words=self._adapters.words_of(memories), lessons=len(lessons), taught=parametric.taught(lessons),
-        )  # fmt: skip
+        draft, school, untouched = self._begun(draft, memories, at)
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
-        learned = student.learn(lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
+        learned = self._adapters.student.learn(school.lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
         report = self._examined([learned], school.questions, untouched)
         faults = admission.faults(report)
         stage = "failed" if faults else "evaluated"
@@ -169,6 +158,13 @@ class Distilling:
             with self._adapters.store.write(self._clock.now()) as tx:
                 tx.drop_adapters([id], [rows[-1].number])
                 self._adapters.tidy()
+
+    def drop(self, id: str) -> None:
+        """Takes back what was asked for and cannot be learned, as if nobody had: the draft, and the job that is dead."""
+        with self._adapters.store.write(self._clock.now()) as tx:
+            tx.drop_adapters([id], [row.number for row in self._adapters.store.adapters() if row.id == id and row.state is State.GENERATED])
+            tx.withdraw(learn_key(id))
+            self._adapters.tidy()
 
     def _is_there(self, id: str) -> bool:
         return any(row.id == id for row in self._adapters.store.adapters())
@@ -212,6 +208,30 @@ class Distilling:
         others = [Lesson("", "", text) for text in samples.texts()[::2] if school.fits(text)]
         untouched = self._untouched(school, at, samples.texts()[1::2])
         return tuple(self._method.retention(self._adapters.student, learned, school.questions, untouched, others, updates, progress))
+
+    def check(self, wanted: Learning) -> Learning:
+        """Raises what learning it would raise before its first step: `Invalid` where nothing can be asked about its memories, or the model cannot hold what it is to be,
+        `TooLarge`, `Unsupported`. Returns what would be learned, as its manifest would say it."""
+        at = self._at(wanted)
+        begun, school, _ = self._begun(wanted, self._adapters.present(wanted.chosen, at), at)
+        self._adapters.student.check_lessons(school.lessons, wanted.recipe)
+        return begun
+
+    def _begun(self, draft: Learning, memories: Sequence[Memory], at: RowFilter) -> tuple[Learning, _School, list[str]]:
+        """What is to be learned of these memories, by which model; what is taught and asked of it; and texts that have nothing to do with it. Raises `Invalid` where nobody could
+        say what was learned, `Unsupported` where nobody examines."""
+        school = self._school(memories, draft.recipe)
+        untouched = self._untouched(school, at) if school.questions and self._method else []
+        if not untouched:
+            raise Invalid(
+                "Nothing can be asked about these memories in what the model has room for, so nobody could say what it learned. They stay text."
+            )
+        engine, held, lessons = self._adapters.engine, [memory for memory in memories if memory.id in school.held], school.lessons
+        begun = replace(
+            draft, chosen=tuple(memory.id for memory in held), quoted=quoted_of(held), fingerprint=engine.fingerprint(), tools=engine.tools(),
+            words=self._adapters.words_of(held), lessons=len(lessons), taught=parametric.taught(lessons),
+        )  # fmt: skip
+        return begun, school, untouched
 
     def _ask(self, question: str, text: str) -> str:
         return self._adapters.engine.prompt(text, [Message("user", question)])[0]

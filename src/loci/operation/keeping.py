@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,18 +18,39 @@ from loci.operation.lending import Lending
 from loci.operation.operator import note, pack
 from loci.operation.redact import Redactor
 from loci.operation.residence import Lease, Residence
-from loci.ports import PayloadRow, RowFilter, Store, Transaction
+from loci.policy.access import admits
+from loci.ports import PayloadRow, Reach, RowFilter, Store, Transaction
 from loci.ports.engine import BLOCK, Engine, Manifest, Page, Tensors
-from loci.types import Handle, Hit, Memory
+from loci.types import Handle, Hit, Memory, State
 
 MOST_MEMORIES = 1000
 RAW = activation.CODECS["raw"]
 CHAIN = "chain"  # what a page calls itself
+DONE = {State.ARCHIVED: "is archived", State.EXPIRED: "was forgotten, or its time is over"}
 
 
 def tenant_of(store: Store, user: str | None) -> str:
     """A user of a cube, as a keyed hash: nobody can tell that the words of two are the same."""
     return store.hash("tenant", user).hex()
+
+
+def reaches(store: Store, id: str, at: RowFilter) -> bool:
+    """Whether a memory is of the scope and within the grants of a filter, whatever became of it."""
+    try:
+        scope = store.scope_of(id)
+    except Missing:
+        return False
+    return admits((Reach(at.user, at.agent, at.session),), id, scope) and admits(at.within, id, scope)
+
+
+def gone(store: Store, id: str, at: RowFilter) -> Missing:
+    """Why a memory is not shown: what became of it, as far as the filter lets its past through; else in the words of one that is not there."""
+    known = store.present([id], replace(at, states=frozenset(State), is_past=True, has_expired=True)).get(id)
+    if known is None:
+        return Missing(f"Memory {id} is in quarantine. `loci review` shows why.") if reaches(store, id, at) else missing(id, store.cube)
+    if known.state in DONE:
+        return Missing(f"Memory {id} {DONE[known.state]}. `loci restore {id}` brings it back.")
+    return Missing(f"Memory {id} does not hold any more. `loci history {id}` tells since when, and why.")
 
 
 class Keeping:
@@ -129,7 +151,7 @@ class Keeping:
         found = self._store.present(memories, at)
         for id in memories:
             if id not in found:
-                raise missing(id, self._store.cube)
+                raise gone(self._store, id, at)
         return [found[id] for id in sorted(found)]
 
     def _block(self, memories: Sequence[Memory], moment: datetime) -> str:

@@ -40,14 +40,17 @@ class Reading(Keeping):
         most_divergence: float,
         record: Callable[[Transaction, Manifest], None],
         progress: Progress | None = None,
+        *,
+        is_anew: bool = False,
     ) -> Handle:
         """Reads memories and keeps what the model made of them, under an id. What another activation memory holds of the same beginning
-        is neither read nor kept again. ``record`` writes the audit record, in the same transaction."""
-        return self._built(id, memories, at, self._codec(codec), most_divergence, record, progress)
+        is neither read nor kept again; one that holds just this is the answer, unless it is to be made ``is_anew``. ``record`` writes the audit record, in
+        the same transaction."""
+        return self._built(id, memories, at, self._codec(codec), most_divergence, record, progress, is_anew=is_anew)
 
     def _built(
         self, id: str, memories: Sequence[str], at: RowFilter, chosen: Codec, most_divergence: float,
-        record: Callable[[Transaction, Manifest], None], progress: Progress | None = None, *, is_kept: bool = False,
+        record: Callable[[Transaction, Manifest], None], progress: Progress | None = None, *, is_kept: bool = False, is_anew: bool = False,
     ) -> Handle:  # fmt: skip
         """The same; ``is_kept``: nobody asked for it, and an answer is about to read it anyway."""
         found = self._present(memories, at)
@@ -55,6 +58,12 @@ class Reading(Keeping):
         ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
         fingerprint, tenant = self.engine.fingerprint(), self.tenant(at)
         names = activation.chain(fingerprint, tenant, chosen, ids)
+        same = None if is_kept or is_anew else self._same(memories, self._holds(names, text, found))
+        if same is not None:
+            if self._is_usable(same):
+                self._check_divergence(chosen, same.quality, most_divergence)
+                return self._reused(same)
+            id = same.id
         begun, known = self._begun(names, ids, chosen)
         state = self._read(ids, begun, chosen)
         with self._tidied(at.now):
@@ -105,6 +114,27 @@ class Reading(Keeping):
             if not is_done:
                 with self._store.write(now) as tx:
                     self.tidy(tx)
+
+    def _same(self, memories: Sequence[str], fits: Callable[[Manifest], bool]) -> Manifest | None:
+        """The activation memory of these memories that ``fits``, if there is one: rather one that somebody asked for, and the oldest of those."""
+        found = []
+        for row in self._store.payloads(memories):
+            with contextlib.suppress(Missing, Corrupt):
+                found.append(self.manifest(row.id, row.number))
+        return min((manifest for manifest in found if fits(manifest)), key=lambda manifest: manifest.is_kept, default=None)
+
+    def _holds(self, names: Sequence[str], text: str, memories: Sequence[Memory]) -> Callable[[Manifest], bool]:
+        """Whether one is just what reading these memories gives: the same versions in the same words, and of the same model, codec and tokens, which the names of its files
+        say."""
+        wanted = (quoted_of(memories), self._hash(text), list(names))
+        return lambda manifest: (manifest.quoted, manifest.text, [page.chain for page in manifest.pages]) == wanted
+
+    def _is_usable(self, manifest: Manifest) -> bool:
+        """Whether somebody asked for it, and every byte of it is as it was written."""
+        return not manifest.is_kept and all(self._files.is_whole(page.hash, page.bytes) for page in manifest.pages)
+
+    def _reused(self, manifest: Manifest) -> Handle:
+        return replace(handle_of(self._store.payload(manifest.id), manifest), is_reused=True)
 
     def _codec(self, name: str) -> Codec:
         """The codec of that name; ``exact`` is the smaller of the two that change nothing."""
@@ -169,7 +199,7 @@ class Reading(Keeping):
         return replace(manifest, quality=quality)
 
     def _check_divergence(self, codec: Codec, quality: Mapping[str, float], most: float) -> None:
-        if not quality["kl"] <= most:  # nor what is no number
+        if codec != RAW and not quality["kl"] <= most:  # nor what is no number
             raise Unsupported(
                 f"{codec.name} changes this model's answers by {quality['kl']:.2g} nats a token, more than the {most:.2g} allowed. "
                 "Nothing was kept: choose raw or a codec of more bits, or allow more."

@@ -15,7 +15,8 @@ from typing import Any
 
 from loci.errors import TooLarge, Unavailable
 from loci.operation.activation import GIVES_WAY, nearest
-from loci.operation.composing import Composing, Wish
+from loci.operation.composing import Wish
+from loci.operation.fitting import Fitting
 from loci.operation.keeping import RAW
 from loci.operation.placing import machine_of
 from loci.operation.reading import MOST_DIVERGENCE
@@ -57,7 +58,7 @@ class Begun:
     why: str = ""
 
 
-class Retaining(Composing):
+class Retaining(Fitting):
     """The activation memories of one cube, and what answers leave there."""
 
     def __init__(self, *parts: Any) -> None:

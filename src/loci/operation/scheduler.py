@@ -24,6 +24,7 @@ from loci.operation.pace import Pace
 from loci.operation.work import BATCH, Embedding, Reread, Rereading, Work, contents_of
 from loci.policy.retention import Recency, Retention
 from loci.ports import Clock, Embedder, Store, Transaction
+from loci.ports.queue import MOST_WAIT
 from loci.types import Job
 
 LEASE = timedelta(minutes=1)
@@ -42,7 +43,6 @@ SMALL = 64  # contents whose vectors an answer waits for; more are left to the b
 
 SETTLE_SECONDS = 0.5  # how long an answer waits for the worker to finish what it has in hand
 
-MOMENT = timedelta(microseconds=1)
 GONE = "its worker was gone"
 TAKEN_OVER = "Another worker took over these jobs; what it made of them stands."
 
@@ -54,6 +54,11 @@ os.register_at_fork(after_in_child=OPEN.clear)  # a child closes nothing of its 
 def wait_of(failures: int) -> timedelta:
     """How long after so many failures the next try is."""
     return RETRY * (1 << min(failures - 1, MOST_DOUBLINGS))
+
+
+def _is_due(job: Job, now: datetime) -> bool:
+    """Whether a job that is ready may be tried, as the store decides it."""
+    return not job.attempts or job.due is None or not now < job.due <= now + MOST_WAIT
 
 
 def _unforeseen(error: Exception) -> JobFailed:
@@ -129,7 +134,6 @@ class Scheduler(Noting):
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._woken = 0.0
-        self._behind = timedelta(0)
         self._owed: list[Callable[[Write], None]] = []  # jobs that could not be given back
         self.failure: LociError | None = None
         OPEN.add(self)
@@ -177,8 +181,8 @@ class Scheduler(Noting):
         ``failure`` keeps what failed; that others write is no failure of a job."""
         if self._embedder is None or self._store.is_within:  # nothing is computed while others wait
             return
-        now = self._now()
-        backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or (job.due is not None and job.due <= now)]
+        now = self._clock.now()
+        backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or _is_due(job, now)]
         if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
             return  # what failed waits for its time, and no answer for it
         if not self._working.acquire(timeout=SETTLE_SECONDS):
@@ -262,12 +266,12 @@ class Scheduler(Noting):
 
     def _due(self, works: Sequence[Work]) -> datetime | None:
         """When there is something to do of these kinds; None where there is not, or the queue stands still."""
-        return self._store.due([work.verb for work in works]) if self._store.paused() is None else None
+        return self._store.due([work.verb for work in works], self._clock.now()) if self._store.paused() is None else None
 
     def _seconds_until_due(self) -> float:
         """Until there is something to do, as far as is known now."""
         due = self._due(self._works)
-        return IDLE_SECONDS if due is None else min(max((due - self._now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
+        return IDLE_SECONDS if due is None else min(max((due - self._clock.now()).total_seconds(), PAUSE_SECONDS), IDLE_SECONDS)
 
     def _may_gather(self) -> bool:
         """Whether the next step had better wait for more. What is said in quick succession is embedded together, by two commits and not
@@ -283,7 +287,7 @@ class Scheduler(Noting):
     def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
         self._pay(write)
         due = self._due(works) if works else None
-        if due is None or due > self._now():
+        if due is None or due > self._clock.now():
             return False  # without taking the lock of those who write
         held = self._lease(write, works)
         if held is None:
@@ -317,7 +321,7 @@ class Scheduler(Noting):
         return True
 
     def _prolong(self, jobs: Sequence[Job]) -> None:
-        now = self._now()
+        now = self._clock.now()
         with self._store.write(now) as tx:
             if not tx.prolong([job.seq for job in jobs], self._worker, now + LEASE):
                 raise Unavailable(TAKEN_OVER)
@@ -325,7 +329,7 @@ class Scheduler(Noting):
     def _lease(self, write: Write, works: list[Work]) -> tuple[Work, list[Job], Any, int] | None:
         """Jobs of the first kind that has some, what they are computed from, and the epoch of that; the next time the other kinds are asked
         first."""
-        now = self._now()
+        now = self._clock.now()
         with write(now) as tx:
             self._free(tx, now)
             for work in list(works):
@@ -354,7 +358,7 @@ class Scheduler(Noting):
 
     def _give_back(self, jobs: Sequence[Job], epoch: int, code: str, told: str, is_failure: bool, is_final: bool, write: Write) -> None:
         """For another try, or none. What a driver says may quote a text: once something was erased meanwhile, only its code is kept."""
-        now = self._now()
+        now = self._clock.now()
         with write(now) as tx:
             error = f"{code}: {told}" if told and tx.epoch == epoch else code
             for job in jobs:
@@ -377,10 +381,3 @@ class Scheduler(Noting):
     def _bury(tx: Transaction, job: Job, worker: str | None, error: str) -> None:
         if tx.bury(job.seq, worker, error):
             tx.audit("scheduler", "bury", str(job.seq), {"job": job.verb, "attempts": job.attempts + 1})
-
-    def _now(self) -> datetime:
-        """The time of the queue. Where the clock was put back behind the last record it goes on from that, as what is written does."""
-        last, now = self._store.head().at, self._clock.now()
-        behind = timedelta(0) if last is None or now > last else last + MOMENT - now
-        self._behind = max(self._behind, behind) if behind else behind
-        return now + self._behind

@@ -14,7 +14,8 @@ from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing
 from loci.infrastructure.pages import PageFiles
 from loci.memories import activation
 from loci.operation.activation import GIVES_WAY
-from loci.operation.composing import Composing, Wish
+from loci.operation.composing import Wish
+from loci.operation.fitting import Fitting
 from loci.operation.keeping import handle_of
 from loci.operation.lending import Lending, place_of
 from loci.operation.reading import PRINCIPAL, Progress, quoted_of
@@ -40,7 +41,7 @@ class Serving:
     room: int
 
 
-class Served(Composing):
+class Served(Fitting):
     """The activation memories of one cube whose model is behind a server. Safe to use from several threads."""
 
     def __init__(
@@ -48,6 +49,7 @@ class Served(Composing):
     ) -> None:
         super().__init__(store, None, files, redactor, residence, lending)
         self._server = server
+        self._reads: int | None = None  # tokens
 
     @property
     def server(self) -> Server:
@@ -60,6 +62,18 @@ class Served(Composing):
         context = server.fingerprint().context
         return Serving(server.kind, server.url, server.model, context, server.hits(), mine, self._lending.shelf.room)
 
+    def _context(self) -> int:
+        """As the server said when it was asked first. One that cannot tell all of itself answers from text, and refuses what is too long itself."""
+        if self._reads is None:
+            try:
+                self._reads = self.server.fingerprint().context
+            except Unsupported:
+                self._reads = 0
+        return self._reads
+
+    def _prompt(self, text: str, messages: Sequence[Message]) -> Sequence[int]:
+        return self.server.tokens(text, messages)
+
     # -- building ------------------------------------------------------------------------------------------------------
 
     def build(
@@ -71,16 +85,24 @@ class Served(Composing):
         most_divergence: float,
         record: Callable[[Transaction, Manifest], None],
         progress: Progress | None = None,
+        *,
+        is_anew: bool = False,
     ) -> Handle:
-        """Has the server read memories, and keeps the manifest of it, and a slot file where the server writes one."""
+        """Has the server read memories, and keeps the manifest of it, and a slot file where the server writes one. What it holds nobody can tell, so it reads them each time
+        that it is asked to; what is kept of that takes the place of the same that was kept before."""
         server, cube = self.server, self._store.cube
         if codec != "raw":
             raise Invalid(f"codec is {codec!r}; {server.kind} keeps numbers as it was started to, so that it must be raw.")
         if server.slots is not None and self._store.is_encrypted:
             raise Unsupported(f"Cube {cube} is encrypted, and a slot file would not be. Nothing was kept.")
         found = self._present(memories, at)
-        text, version = self._block(found, at.now), self._next_version(id)
+        text = self._block(found, at.now)
         ids, fingerprint = self._head(text), server.fingerprint()
+        kind, quoted = activation.REMOTE["prefix" if server.slots is None else "slot"], quoted_of(found)
+        wanted = (place_of(server), kind, ids, fingerprint, self.tenant(at), quoted)
+        same = None if is_anew else self._same(memories, lambda one: _read(one) == wanted)
+        id = id if same is None else same.id
+        version = self._next_version(id)
         if fingerprint.context and len(ids) >= fingerprint.context:
             raise Invalid(f"{len(ids)} tokens are more than {server.model} reads ({fingerprint.context}). Choose fewer memories.")
         name = f"loci-{self._store.hash('slot', self._store.id, at.user, id, str(version)).hex()}.bin"
@@ -89,8 +111,7 @@ class Served(Composing):
             remote = self._warmed(server, ids, name, self.salt(at))
             manifest = Manifest(
                 id=id, version=version, created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
-                quoted=quoted_of(found),
-                tenant=self.tenant(at), codec=activation.REMOTE["prefix" if server.slots is None else "slot"], pages=(),
+                quoted=quoted, tenant=self.tenant(at), codec=kind, pages=(),
                 tools={server.kind: fingerprint.attention}, remote=remote,
             )  # fmt: skip
             self._keep(manifest, memories, at, record)
@@ -275,3 +296,9 @@ class Served(Composing):
     def salt(self, at: RowFilter) -> str:
         """Which prompts a server may reuse what it has read for: those of the same user of this cube, and no other's. Nobody can guess it."""
         return "".join(self._store.hash(part, self._store.id, at.user).hex() for part in ("salt", "and pepper"))
+
+
+def _read(manifest: Manifest) -> tuple[object, ...]:
+    """What a server has read, for whom."""
+    server = None if manifest.remote is None else manifest.remote.server
+    return server, manifest.codec, manifest.ids, manifest.fingerprint, manifest.tenant, manifest.quoted

@@ -106,6 +106,9 @@ class Student(Protocol):
         and may raise to stop it. ``after`` is a lora of the same shape that learning goes on from, ``Unsupported`` for a cartridge. Raises `OutOfTime` with what is saved to go on from, `Diverged`, ``TooLarge``, or ``Invalid`` for what the
         model cannot hold."""
 
+    def check_lessons(self, lessons: Sequence[Lesson], recipe: Recipe) -> None:
+        """Raises what `learn` would raise of these before its first step, and learns nothing."""
+
     def check(self, learned: Learned) -> None:
         """Raises `IncompatiblePayload` or `Corrupt` where these weights are not of this model: of other layers, shapes or types, or not finite."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from loci.types import Job
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 OPEN = ("ready", "leased")  # jobs that somebody works on, or will
+MOST_WAIT = timedelta(hours=3)
+"""No job that failed waits longer for its next try, and none is held for longer: one that would was written down by a clock that was put back since, and is due."""
 
 
 class QueueWrites(Protocol):
@@ -30,16 +32,19 @@ class QueueWrites(Protocol):
     ) -> list[Job]:
         """Due jobs of a verb (and of a generation of vectors, or the one of a ``key``, whosever turn it is) that nobody holds, now held by ``worker``: as many as it takes to
         have ``limit`` contents together; a job that names none counts as one. One that has failed twice is held alone. None while the
-        queue is paused."""
+        queue is paused. What has never failed is due, whatever the clock says; what has is at its time, or where that is further ahead than `MOST_WAIT`."""
 
     def gone(self) -> list[Job]:
-        """Jobs that were held until a time that is over, the newest first: their workers are gone, or too slow."""
+        """Jobs that were held until a time that is over, or further ahead than `MOST_WAIT`, the newest first: their workers are gone, or too slow."""
 
     def prolong(self, jobs: Sequence[int], worker: str, until: datetime) -> bool:
         """Holds jobs for longer, if nobody else has begun any of them since ``worker`` did."""
 
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         """Takes jobs out of the queue if nobody else has begun any of them since ``worker`` did: then, and only then, their effect may be committed."""
+
+    def withdraw(self, key: str, states: Sequence[str] = (*OPEN, "dead")) -> None:
+        """Takes the jobs of a key out of the queue, whoever holds them: what they were for is done, or asked for anew. What their workers make of them is not committed."""
 
     def retry(self, job: int, worker: str | None, due: datetime, error: str, *, is_failure: bool = True) -> None:
         """Gives back what ``worker`` holds, or None: what one that is ``gone`` held, for another try, and counts a failure. Where the same was enqueued anew meanwhile, that is the
@@ -97,5 +102,5 @@ class QueueReads(Protocol):
     def paused(self) -> str | None:
         """Why no job is leased; None while they are."""
 
-    def due(self, verbs: Sequence[str]) -> datetime | None:
-        """When the first job of these verbs that is ready may be worked, or is held until; None without any."""
+    def due(self, verbs: Sequence[str], now: datetime) -> datetime | None:
+        """When the first job of these verbs that is ready may be worked, or is held until, as `lease` and `gone` see it; None without any."""

@@ -47,7 +47,7 @@ def answer_of(kind: Any, without: Sequence[str] = (), names: Names | None = None
     is required, for what is empty is left out."""
     hints = get_type_hints(kind)
     shown = {f.name: schema_of(hints[f.name], names) for f in fields(kind) if f.name not in without}
-    told: Names = {"ids": {"type": "array", "items": {"type": "string"}}, "is_clean": {"type": "boolean"}}
+    told: Names = {"ids": {"type": "array", "items": {"type": "string"}}, "is_clean": {"type": "boolean"}, "advice": {"type": "string"}}
     shown |= {name: schema for name, schema in told.items() if hasattr(kind, name)}
     return {"type": "object", "properties": shown} | ({} if names is None else {"required": list(shown)})
 

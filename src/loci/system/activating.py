@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import fmean
 
 from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
 from loci.interface import inputs
 from loci.interface.inputs import Words
 from loci.operation import citing
-from loci.operation.activation import nearest
+from loci.operation.activation import NONE_HOLDS, nearest
 from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
-from loci.operation.composing import MODES, MOST, SHARE, Composing, Wish
+from loci.operation.composing import MODES, MOST, SHARE, Wish
+from loci.operation.fitting import Fitting
+from loci.operation.keeping import tenant_of
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.retaining import Retaining
 from loci.operation.served import Served, Serving
@@ -50,7 +53,7 @@ class Generation:
 class Activating(Adapting):
     """What a cube does with a model that runs here, or behind a server."""
 
-    _activations: Composing
+    _activations: Fitting
 
     def activate(
         self,
@@ -61,7 +64,7 @@ class Activating(Adapting):
         agent: str | None = None,
         session: str | None = None,
         limit: int | None = None,
-        codec: str = "raw",
+        codec: str | None = None,
         most_divergence: float = MOST_DIVERGENCE,
         budget: int | None = None,
         method: str | None = None,
@@ -71,24 +74,39 @@ class Activating(Adapting):
         progress: Progress | None = None,
     ) -> Handle:
         """Has the model read memories, by their ids or as a search ``about`` something finds them, and keeps what it makes of them: later
-        answers go on from there. ``codec`` raw and hidden change nothing (``exact`` takes the smaller of them), int8 and int4 take less room and are
+        answers go on from there. ``codec`` raw (the default) and hidden change nothing (``exact`` takes the smaller of them), int8 and int4 take less room and are
         refused where they would cost the answers more than ``most_divergence`` nats a token. With a ``budget``, each layer keeps so many entries of each
         head, on average, as a ``method`` (sirllm) chooses them: answers from it are approximate, and given only to who asks for them; ``layers`` share the budget
         equally or by their ``profile`` (`profile`), and it is refused where it loses more of the model's attention than ``most_evicted``, a share (0.5). What is no longer than
-        its budget is kept exactly. ``id`` builds one that is there anew. ``progress`` is told (pages, of)."""
-        rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
-        chosen = self._chosen(rows, memories, about, limit)
+        its budget is kept exactly. Where just this was made before, that is the answer (``is_reused``), unless a file of it is damaged; ``id`` builds one that is there
+        anew; alone, of its own memories as they read now, and as it was kept before. ``progress`` is told (pages, of)."""
+        scope = inputs.scope_of(self.name, user, agent, session)
+        former = None if id is None else self._admitted("activate", id)
+        if former is not None and scope == Scope(self.name):
+            scope = Scope(self.name, self._user_of(former))
+        rows = self._allow("activate", scope).rows
+        if former is not None and former.tenant != self._activations.tenant(rows):
+            raise missing_activation(former.id, self.name)
+        if former is not None and not memories and about is None:
+            memories = [quoted.memory for quoted in former.quoted]
+            codec = codec or (former.codec.name if former.remote is None else None)
+            if budget is None and (kept := former.eviction) is not None:
+                budget, method, layers = round(fmean(kept.per_layer)), method or kept.method, layers or kept.layers
+        chosen, codec = self._chosen(rows, memories, about, limit), codec or "raw"
         most = inputs.divergence(most_divergence, "most_divergence")
         within = self._within(budget, method, layers, most_evicted)
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
-        if id is not None and self._admitted("activate", id).tenant != self._activations.tenant(rows):
-            raise missing_activation(id, self.name)
-
-        id = id or self._parts.ids.new(now)
+        is_anew, id = id is not None, id or self._parts.ids.new(now)
         if within is not None:
-            return self._budgeted().condense(id, chosen, rows, within, codec, most, self._note_built, progress, question=about)
-        return self._activations.build(id, chosen, rows, codec, most, self._note_built, progress)
+            record = self._note_built
+            return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew)
+        return self._activations.build(id, chosen, rows, codec, most, self._note_built, progress, is_anew=is_anew)
+
+    def _user_of(self, manifest: Manifest) -> str | None:
+        """Whose it is; None where it is the cube's as a whole."""
+        user = self._store.scope_of(manifest.quoted[0].memory).user
+        return user if tenant_of(self._store, user) == manifest.tenant else None
 
     def _note_built(self, tx: Transaction, built: Manifest) -> None:
         """The record of an activation memory."""
@@ -140,12 +158,9 @@ class Activating(Adapting):
         return self._activations
 
     def activations(self, *, user: str | None = None, agent: str | None = None, session: str | None = None) -> list[Handle]:
-        """The activation memories of a user's, oldest first. Raises `Corrupt` where one cannot be read."""
-        rows = self._allow("activations", inputs.scope_of(self.name, user, agent, session)).rows
-        handles, wrong = self._activations.handles(rows)
-        if wrong:
-            raise Corrupt(wrong[0])
-        return handles
+        """The activation memories of a user's, oldest first, and why one cannot be used (``void``): its words changed, say, or a file of it is gone. One that
+        nobody can read is in the list of whoever may see the whole cube. Files are not read for this; `verify` looks at every byte."""
+        return self._activations.listed(self._allow("activations", inputs.scope_of(self.name, user, agent, session)).rows)
 
     def activation(self, id: str) -> Manifest:
         """What an activation memory is, in full: the model that read it, its tokens, its files, the memories that it was built of."""
@@ -211,8 +226,11 @@ class Activating(Adapting):
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         if adapters and (wish is not None or approximate):
             raise Invalid("adapters are mounted for an answer from text: leave out activations and approximate, or adapters.")
-        held = self._begun(recall, wish, approximate)
         mounted, wrong = self._mounted(rows, adapters) if wish is None and not approximate else ([], [])
+        taken = sum(learning.recipe.tokens for _, learning in mounted if learning.recipe.form == "cartridge")
+        fitted = self._activations.fitted(recall, wish, messages, rows, budget_tokens, most + taken)
+        recall, wish, budget_tokens = fitted.recall, fitted.wish, fitted.budget_tokens
+        held = self._begun(recall, wish, approximate)
         if mounted or wrong:
             pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)
             self._scheduler.use(attached.adapters)
@@ -227,6 +245,9 @@ class Activating(Adapting):
         else:
             answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
             pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
+        if fitted.told:
+            first = () if fitted.is_begun and attached.reason == NONE_HOLDS else (attached.reason,)
+            attached = replace(attached, reason="; ".join((*first, *fitted.told)))
         if attached.handle is not None:
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)

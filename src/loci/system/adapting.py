@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loci.errors import Conflict, Corrupt, Invalid, Missing, OutOfTime, TooLarge, Unavailable, Unsupported, missing_adapter
+from loci.errors import Conflict, Corrupt, Diverged, Invalid, Missing, OutOfTime, TooLarge, Unavailable, Unsupported, missing_adapter
 from loci.interface import inputs
 from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
 from loci.operation.distilling import Distilling
+from loci.operation.keeping import gone
 from loci.operation.reading import quoted_of
 from loci.policy.lifecycle import Move
 from loci.ports import RowFilter
@@ -54,7 +55,8 @@ class Adapting(Talking):
         """Has the model learn memories, by their ids, as a search ``about`` something finds them, or all of a user's; examines what it learned, and keeps it as an adapter,
         which may be mounted if it passed. ``form`` is lora (of a ``rank``, 8) or cartridge (of so many ``tokens``). Each lesson is seen ``exposures`` times (60) at a ``rate`` (0.001), a share
         ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its own memories say now, and as before in
-        everything that is not said anew; until that has passed, the version that is mounted stays so. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
+        everything that is not said anew; until that has passed, the version that is mounted stays so. What was learned by the same recipe of the same words is the answer (``is_reused``), as it would be the same again, and what was cut short is gone on
+        with. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
         whoever works it. Raises what made it fail; the memories stay as they are, and so do answers."""
         if id is not None and (memories or about is not None or limit is not None):
             raise Invalid("An adapter is learned anew from the memories that it has: leave out memories, about and limit, or id.")
@@ -79,6 +81,11 @@ class Adapting(Talking):
             raise Invalid(
                 "None of these memories holds any more and is trusted, so there is nothing to learn: what came from a page or a tool stays text."
             )
+        begun = self._distilling.check(learning)  # before anything is stored
+        if latest is None:
+            learning = self._known(learning, begun)
+            if learning.stage != "draft":
+                return replace(self._shown_adapter(learning.id, rows), is_reused=True)
         with self._store.write(now) as tx:
             self._adapters.draft(tx, replace(learning, quoted=quoted))
             detail = {"version": learning.version, "memories": len(quoted), "form": recipe.form}
@@ -93,8 +100,8 @@ class Adapting(Talking):
         if memories or about is not None:
             chosen = self._chosen(rows, memories, about, limit)
             found = self._store.present(chosen, rows)
-            if gone := [one for one in chosen if one not in found]:
-                raise Missing(f"There is no memory {gone[0]} in cube {self.name}. `list` shows the ids; it may have been erased.")
+            if lacking := [one for one in chosen if one not in found]:
+                raise gone(self._store, lacking[0], rows)
             return chosen
         most = MOST_CHOSEN if limit is None else inputs.number(limit, "limit", 1, MOST_CHOSEN)
         if limit is None and (count := self._store.count(rows)) > most:
@@ -111,6 +118,31 @@ class Adapting(Talking):
                 return self._reached_adapter("distil", id, None)[1:]
         rows = self._allow("distil", named).rows
         return None if id is None else self._of_whom(id, rows)[1], rows
+
+    def _known(self, wanted: Learning, begun: Learning) -> Learning:
+        """What was learned by the same recipe of the same lessons, and would be again; else a draft of just this, which was cut short and is gone on from; else what is wanted.
+        ``begun`` is how that would be learned now."""
+
+        def asked(one: Learning) -> tuple[object, ...]:
+            return one.tenant, one.user, one.agent, one.session, replace(one.recipe, most_seconds=0.0)
+
+        drafts = []
+        for row in {row.id: row for row in self._store.adapters()}.values():
+            with contextlib.suppress(Corrupt):
+                known = self._adapters.learning(row.id, row.number)[1]
+                if asked(known) != asked(wanted) or row.state is State.ARCHIVED:
+                    continue
+                if known.stage == "draft" and known.version == 1 and known.chosen in (wanted.chosen, begun.chosen):
+                    drafts.append(replace(known, recipe=wanted.recipe))
+                made = (known.quoted, known.words, known.taught, known.fingerprint) == (
+                    begun.quoted,
+                    begun.words,
+                    begun.taught,
+                    begun.fingerprint,
+                )
+                if known.stage != "draft" and made and self._adapters.is_whole(known):
+                    return known
+        return drafts[0] if drafts else wanted
 
     def _again(self, latest: Learning, recipe: Recipe) -> Learning:
         """The version that is to be learned of an adapter that is there. A draft goes on from where it is, if its recipe is the same."""
@@ -140,6 +172,8 @@ class Adapting(Talking):
         if (failure := work.failures.pop(learning.id, None)) is not None:
             if self._scheduler.failure is failure:
                 self._scheduler.failure = None  # it is told here, and not once more by whoever drains the queue next
+            if isinstance(failure, work.final) and not isinstance(failure, Diverged):
+                work.drop(learning.id)  # no other try would change it; what diverged may do by another recipe
             if isinstance(failure, OutOfTime):
                 raise OutOfTime(f"{failure} `loci distil --id {learning.id}` goes on.") from failure
             raise failure

@@ -45,7 +45,8 @@ class Carrying(Activating):
     ) -> Handle:
         """Takes in an activation memory that `export_activation` wrote, of words that are here too, for the very same model. Everything is
         checked; the numbers too, for which the model reads the words once, unless you vouch for who made them (``trusted``). With a codec it
-        may cost answers ``most_divergence`` nats a token at the most. An owner's right; nothing of a bundle that is refused stays."""
+        may cost answers ``most_divergence`` nats a token at the most. An owner's right; nothing of a bundle that is refused stays. Where just this is here
+        already, that is the answer (``is_reused``), and nothing is taken in."""
         rows = self._allow("import_activation", inputs.scope_of(self.name, user, agent, session)).rows
         kept, principal = self._here("imported"), self._parts.governance.principal
         most = inputs.divergence(most_divergence, "most_divergence")

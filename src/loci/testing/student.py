@@ -14,6 +14,7 @@ from loci.ports.adapting import Checkpoint, Learned, Lesson, Progress, Recipe
 from loci.ports.engine import Fingerprint, Tensor
 from loci.testing.engine import HashEngine, HashPage
 
+MOST_RANK = 64
 WORSE = "the loss grows"  # a lesson with these words cannot be learned
 
 
@@ -39,10 +40,7 @@ class HashStudent:
         if after is not None and recipe.exposures <= self.lasts:
             lessons = [*_known(after), *lessons]
         known = json.dumps([asdict(lesson) for lesson in lessons], sort_keys=True).encode()
-        if not lessons:
-            raise Invalid("There is nothing to learn: no lessons.")
-        if len(known) > recipe.most_bytes:
-            raise TooLarge(f"That takes {len(known)} bytes, more than {recipe.most_bytes}.")
+        self.check_lessons(lessons, recipe)
         if any(WORSE in lesson.answer for lesson in lessons):
             raise Diverged("The loss grew.")
         mark = sha256(known + self._engine.name.encode()).hexdigest()
@@ -61,6 +59,15 @@ class HashStudent:
             if progress is not None:
                 progress(done, recipe.exposures)
         return Learned(recipe, {"known": Tensor("U8", (len(known),), known), "model": _named(self._engine.name)}, done, 0.0)
+
+    def check_lessons(self, lessons: Sequence[Lesson], recipe: Recipe) -> None:
+        if not lessons:
+            raise Invalid("There is nothing to learn: no lessons.")
+        if recipe.rank > MOST_RANK:
+            raise Invalid(f"rank is {recipe.rank}, and this model holds {MOST_RANK} at most.")
+        size = len(json.dumps([asdict(lesson) for lesson in lessons], sort_keys=True).encode())
+        if size > recipe.most_bytes:
+            raise TooLarge(f"That takes {size} bytes, more than {recipe.most_bytes}.")
 
     def check(self, learned: Learned) -> None:
         found = bytes(learned.tensors["model"].data).decode()

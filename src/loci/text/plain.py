@@ -13,12 +13,12 @@ from typing import Any
 from loci.errors import Invalid, shown
 
 ATOMS = frozenset({str, int, float, bool, type(None)})
-SHOWN = ("ids", "is_clean")
+SHOWN = ("ids", "is_clean", "advice")
 
 
 def plain(value: Any) -> Any:
     """A value of Loci's as JSON knows it: fields by name, times in ISO 8601, bytes in hex. A receipt and a recall show their
-    ``ids`` as well, a report whether it ``is_clean``."""
+    ``ids`` as well, a report whether it ``is_clean``, and its ``advice``."""
     kind: Any = type(value)
     return value if kind in ATOMS else _way(kind)(value)
 

@@ -27,7 +27,8 @@ HOLDS = (
     " AND NOT EXISTS (SELECT 1 FROM quarantine h WHERE h.memory = q.memory AND h.until IS NULL)"
 )
 OUTDATED = (
-    "SELECT a.seq, a.id, a.number, m.id, coalesce(n.name, '') FROM adapters a JOIN adapter_memories q ON q.adapter = a.seq JOIN memories m ON m.seq = q.memory"
+    "SELECT a.seq, a.id, a.number, m.id, coalesce(n.name, ''), coalesce((SELECT CASE t.state WHEN 'archived' THEN 'was archived' WHEN 'expired' THEN 'was forgotten'"
+    " END FROM states t WHERE t.memory = m.seq), 'changed') FROM adapters a JOIN adapter_memories q ON q.adapter = a.seq JOIN memories m ON m.seq = q.memory"
     " LEFT JOIN names n ON n.seq = a.user WHERE a.state = 'activated' AND q.memory IN (SELECT memory FROM touched WHERE change >= ?2)"
     f" AND NOT ({HOLDS}) GROUP BY a.seq"
 )
@@ -87,11 +88,11 @@ class AdapterRows(JobRows):
         if not query(self._db, "SELECT 1 FROM adapters WHERE state = 'activated' LIMIT 1"):
             return []
         found = self.rows(OUTDATED, self._now, first)
-        for seq, id, _, memory, user in found:
-            reason = f"memory {memory} changed"
+        for seq, id, _, memory, user, what in found:
+            reason = f"memory {memory} {what}"
             self._db.execute("UPDATE adapters SET state = 'archived', reason = ? WHERE seq = ?", (reason, seq))
             self.enqueue(LEARN, {"adapter": str(id)}, user=str(user) or None, key=learn_key(str(id)))
-        return [(str(id), int(number), str(memory)) for _, id, number, memory, _ in found]
+        return [(str(id), int(number), str(memory)) for _, id, number, memory, *_ in found]
 
 
 def learned_of(db: apsw.Connection, sources: Sequence[int]) -> list[int]:

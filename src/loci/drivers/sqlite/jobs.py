@@ -18,6 +18,7 @@ from loci.drivers.sqlite.connection import query, scalar
 from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Rows
 from loci.errors import Conflict, EmbedderFailed, Missing
+from loci.ports.queue import MOST_WAIT, OPEN
 from loci.types import Job
 
 BLOCK = 256  # contents a job: what is computed between two commits
@@ -29,14 +30,15 @@ SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.g
   AND json_extract(j.arguments, '$.generation') = ?1)
 """
 
+LONGEST = int(MOST_WAIT.total_seconds() * 1_000_000)
 PLAIN = "INSERT INTO jobs (verb, arguments, state, due, user, priority) VALUES (?1, ?2, 'ready', ?3, ?4, ?5)"
 KEYED = """
 INSERT INTO jobs (verb, arguments, state, due, user, priority, key) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6)
   ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?5), due = min(due, ?3), leased_by = NULL
 """
 
-DUE = """
-FROM jobs WHERE state = 'ready' AND verb = ?1 AND due <= ?2 AND (?3 IS NULL OR json_extract(arguments, '$.generation') = ?3)
+DUE = f"""
+FROM jobs WHERE state = 'ready' AND verb = ?1 AND (attempts = 0 OR due <= ?2 OR due > ?2 + {LONGEST}) AND (?3 IS NULL OR json_extract(arguments, '$.generation') = ?3)
 """
 FAILED = f"SELECT seq {DUE} AND attempts >= 2 AND priority = ?4 ORDER BY due, seq LIMIT 1"
 """One that has failed twice is tried alone: it may be what made the others fail."""
@@ -68,11 +70,13 @@ def read_jobs(db: apsw.Connection, states: Sequence[str], limit: int, key: str |
     return [_job(row) for row in query(db, f"{JOB} WHERE {where} ORDER BY j.seq LIMIT ?", *values, limit)]
 
 
-def first_due(db: apsw.Connection, verbs: Sequence[str]) -> datetime | None:
+def first_due(db: apsw.Connection, verbs: Sequence[str], now: datetime) -> datetime | None:
     """When the first of the jobs of these verbs that wait, or are held, is to be looked at."""
-    marks = ",".join("?" * len(verbs))
-    sql = f"SELECT min(CASE state WHEN 'ready' THEN due ELSE leased_until END) FROM jobs WHERE state IN ('ready', 'leased') AND verb IN ({marks})"
-    return time_of(query(db, sql, *verbs)[0][0])
+    sql = (
+        "SELECT min(CASE WHEN state = 'ready' AND attempts = 0 THEN min(due, ?1) ELSE (SELECT iif(at > ?1 + ?2, ?1, at) FROM"
+        " (SELECT iif(state = 'ready', due, leased_until) AS at)) END) FROM jobs WHERE state IN ('ready', 'leased') AND verb IN (SELECT value FROM json_each(?3))"
+    )
+    return time_of(query(db, sql, to_micros(now), LONGEST, json.dumps(list(verbs)))[0][0])
 
 
 def read_paused(db: apsw.Connection) -> str | None:
@@ -134,7 +138,7 @@ class JobRows(Rows):
     def enqueue(
         self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, priority: int = 0, key: str | None = None
     ) -> None:
-        values = (verb, compact(arguments), self._now, self._maybe(user) or 0, priority)
+        values = (verb, compact(arguments), self._given, self._maybe(user) or 0, priority)
         self._db.execute(KEYED, (*values, key)) if key is not None else self._db.execute(PLAIN, values)
 
     def lease(
@@ -142,16 +146,15 @@ class JobRows(Rows):
     ) -> list[Job]:
         if self.paused() is not None:
             return []
-        wanted = (verb, self._now, generation)
+        wanted = (verb, self._given, generation)
         chosen = _next(self._db, wanted, limit) if key is None else [int(row[0]) for row in query(self._db, KEPT, *wanted, key)]
         self._db.executemany(HOLD, [(worker, to_micros(until), seq) for seq in chosen])
         held = {job.seq: job for job in map(_job, query(self._db, f"{JOB} WHERE j.seq IN ({','.join(map(str, chosen))})"))}
         return [held[seq] for seq in chosen]
 
     def gone(self) -> list[Job]:
-        return [
-            _job(row) for row in query(self._db, f"{JOB} WHERE j.state = 'leased' AND j.leased_until < ? ORDER BY j.seq DESC", self._now)
-        ]
+        over = f"j.leased_until < ?1 OR j.leased_until > ?1 + {LONGEST}"
+        return [_job(row) for row in query(self._db, f"{JOB} WHERE j.state = 'leased' AND ({over}) ORDER BY j.seq DESC", self._given)]
 
     def _holds(self, jobs: Sequence[int], worker: str) -> bool:
         """Whether nobody else has begun any of them since ``worker`` did."""
@@ -169,10 +172,19 @@ class JobRows(Rows):
     def finish(self, jobs: Sequence[int], worker: str) -> bool:
         if not self._holds(jobs, worker):
             return False
-        done = f"UPDATE jobs SET state = 'done', key = NULL, arguments = '{{}}', error = '' WHERE seq IN ({','.join(map(str, jobs))})"
+        self._done(jobs)
+        return True
+
+    def withdraw(self, key: str, states: Sequence[str] = (*OPEN, "dead")) -> None:
+        marks = ",".join("?" * len(states))
+        self._done([int(row[0]) for row in query(self._db, f"SELECT seq FROM jobs WHERE key = ? AND state IN ({marks})", key, *states)])
+
+    def _done(self, jobs: Sequence[int]) -> None:
+        if not jobs:
+            return
+        done = f"UPDATE jobs SET state = 'done', key = NULL, arguments = '{{}}', error = '', {UNHELD} WHERE seq IN ({','.join(map(str, jobs))})"
         self._db.execute(done)
         self._db.execute(LEAVE_LAST)
-        return True
 
     def retry(self, job: int, worker: str | None, due: datetime, error: str, *, is_failure: bool = True) -> None:
         self._give_back(job, worker, "ready", due, error, is_failure)
@@ -182,8 +194,8 @@ class JobRows(Rows):
 
     def _give_back(self, job: int, worker: str | None, state: str, due: datetime | None, error: str, is_failure: bool) -> bool:
         """Whether ``worker`` held it, or for None somebody whose lease is over, and it is in that state now. Who is gone may come back."""
-        held = "seq = ?1 AND state = 'leased' AND coalesce(leased_by = ?2, leased_until < ?3)"
-        values = (job, worker, self._now)
+        held = f"seq = ?1 AND state = 'leased' AND coalesce(leased_by = ?2, leased_until < ?3 OR leased_until > ?3 + {LONGEST})"
+        values = (job, worker, self._given)
         again = query(self._db, f"SELECT 1 FROM jobs WHERE state = 'ready' AND key = (SELECT key FROM jobs WHERE {held})", *values)
         if again:  # it was asked for anew meanwhile
             self._db.execute(f"DELETE FROM jobs WHERE {held}", values)
@@ -202,7 +214,9 @@ class JobRows(Rows):
         )
         if same:
             raise Conflict(f"Job {same[0][0]} does the same as job {job} and is in the queue already. Cancel one of them.")
-        self._db.execute(f"UPDATE jobs SET state = 'ready', attempts = 0, due = ?2, error = '', {UNHELD} WHERE seq = ?1", (job, self._now))
+        self._db.execute(
+            f"UPDATE jobs SET state = 'ready', attempts = 0, due = ?2, error = '', {UNHELD} WHERE seq = ?1", (job, self._given)
+        )
         return found
 
     def _unheld(self, job: int) -> Job:

@@ -116,9 +116,9 @@ class Looking(ABC):
         with self._read() as db:
             return read_paused(db)
 
-    def due(self, verbs: Sequence[str]) -> datetime | None:
+    def due(self, verbs: Sequence[str], now: datetime) -> datetime | None:
         with self._read() as db:
-            return first_due(db, verbs)
+            return first_due(db, verbs, now)
 
     def names(self, column: str) -> list[str]:
         with self._read() as db:

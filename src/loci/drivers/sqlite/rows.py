@@ -60,7 +60,8 @@ class Rows:
         self.told: dict[str, object] = {} if joins is None else dict(joins.told)  # what every record of it says besides
         self.is_spoilt = False  # a block that had joined it failed
         self._begun: int = db.total_changes() if joins is None else joins._begun
-        self._begin(to_micros(now))
+        self._given = to_micros(now)  # by the clock, which may have been put back; the queue goes by it
+        self._begin(self._given)
         self._first: int = self.change if joins is None else joins._first  # of the records of this commit
 
     def _begin(self, now: int) -> None:

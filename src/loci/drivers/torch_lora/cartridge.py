@@ -19,7 +19,7 @@ from loci.drivers.torch_lora.course import Plan, Terms, chance, run
 from loci.drivers.torch_lora.own import TEXTS, TOKENS, texts_of
 from loci.drivers.torch_lora.words import NOT, Row, apart, joined, row_of
 from loci.errors import Invalid
-from loci.ports.adapting import Learned, Lesson
+from loci.ports.adapting import Learned, Lesson, Recipe
 
 FROZEN = 1  # the first token, to which models attend where they look for nothing
 
@@ -30,36 +30,46 @@ def text_of(lessons: Sequence[Lesson]) -> str:
     return "\n".join(lesson.prompt + lesson.answer for lesson in plain)
 
 
-def learn(engine: TorchEngine, lessons: Sequence[Lesson], terms: Terms) -> Learned:
-    """As many tokens as the recipe says; none, or as many as the text has, is what the model made of it, bit for bit."""
-    recipe, shapes = terms.recipe, engine.fingerprint().layers
+def prepared(engine: TorchEngine, lessons: Sequence[Lesson], recipe: Recipe) -> tuple[list[int], int, list[Row]]:
+    """The tokens of the text, how many are kept, and the lessons as rows, where that is fewer. Raises `Invalid` or `TooLarge` for what the model cannot hold, or has no
+    room to read."""
     tensors.name_of(engine.model.dtype)  # what cannot be kept is not begun
     ids = engine.tokenizer(text_of(lessons))["input_ids"]
     count = min(recipe.tokens or len(ids), len(ids))
     if count < 1:
         raise Invalid("The lessons have no words, so there is nothing to make a cartridge of.")
-    layers.check_room(sum(count * 2 * s.heads * s.width for s in shapes) * engine.model.dtype.itemsize, recipe)
+    layers.check_room(sum(count * 2 * s.heads * s.width for s in engine.fingerprint().layers) * engine.model.dtype.itemsize, recipe)
+    if count == len(ids):
+        engine.check_room(count)
+        return ids, count, []
+    if count <= FROZEN:
+        raise Invalid(f"tokens is {recipe.tokens}; the first of a cartridge is not trained, so it takes {FROZEN + 1} at least.")
+    rows = [row_of(engine.tokenizer, "", lesson.prompt + lesson.answer, has_specials=False) for lesson in lessons]
+    engine.check_room(len(ids) + max(TOKENS, *(len(row.ids) for row in rows)))
+    return ids, count, rows
+
+
+def learn(engine: TorchEngine, lessons: Sequence[Lesson], terms: Terms) -> Learned:
+    """As many tokens as the recipe says; none, or as many as the text has, is what the model made of it, bit for bit."""
+    recipe = terms.recipe
+    ids, count, rows = prepared(engine, lessons, recipe)
     state = engine.read(ids)
     keys, values = _whole(state)
     if count == len(ids):
         return Learned(recipe, tensors.told(_named(keys, values)), 0, 0.0)
     page = KVPage((-1,) * len(ids), tuple(keys), tuple(values))
-    return _distilled(engine, lessons, terms, state, _whole(cut(state, count)), page)
+    return _distilled(engine, rows, terms, state, _whole(cut(state, count)), page)
 
 
 def _distilled(
-    engine: TorchEngine, lessons: Sequence[Lesson], terms: Terms, state: State, short: tuple[list[torch.Tensor], list[torch.Tensor]], text: KVPage
+    engine: TorchEngine, rows: Sequence[Row], terms: Terms, state: State, short: tuple[list[torch.Tensor], list[torch.Tensor]], text: KVPage
 ) -> Learned:  # fmt: skip
     """Trained so that what follows is said as after the whole text. What follows: each lesson, and, at the recipe's share, texts that the model writes after it and tokens by lot."""
     recipe, begins = terms.recipe, _named(*short)
     count = short[0][0].shape[1]
-    rows = [row_of(engine.tokenizer, "", lesson.prompt + lesson.answer, has_specials=False) for lesson in lessons]
-    engine.check_room(text.tokens + max(TOKENS, *(len(row.ids) for row in rows)))
     plan, begun = Plan(len(rows), recipe), terms.saved()
     own = begun.texts if begun else texts_of(engine, min(TEXTS, plan.old * plan.steps), TOKENS, recipe.seed, state)
-    weights = {name: nn.Parameter(tensor[:, FROZEN:].float().clone()) for name, tensor in begins.items()} if count > FROZEN else {}
-    if not weights:
-        raise Invalid(f"tokens is {recipe.tokens}; the first of a cartridge is not trained, so it takes {FROZEN + 1} at least.")
+    weights = {name: nn.Parameter(tensor[:, FROZEN:].float().clone()) for name, tensor in begins.items()}
     frozen = {name: tensor[:, :FROZEN].clone() for name, tensor in begins.items()}
     copy = bare_copy(engine.model)
 

@@ -14,7 +14,7 @@ from loci.drivers.torch_lora import layers, tensors
 from loci.drivers.torch_lora.course import Plan, Terms, chance, run
 from loci.drivers.torch_lora.own import TEXTS, TOKENS, elsewhere, texts_of
 from loci.drivers.torch_lora.words import NOT, Row, apart, expected, joined, rows_of
-from loci.ports.adapting import Learned, Lesson
+from loci.ports.adapting import Learned, Lesson, Recipe
 
 NAME = "learned"  # in the copy
 LIGHT, HEAVY = 1.0, 4.0
@@ -22,15 +22,21 @@ LIGHT, HEAVY = 1.0, 4.0
 lessons, too: weighed more heavily (32), they have it say what it learned in the lessons' words alone."""
 
 
+def prepared(engine: TorchEngine, lessons: Sequence[Lesson], recipe: Recipe) -> tuple[dict[str, tuple[int, ...]], list[Row]]:
+    """The shapes of what is to be learned, and the lessons as rows. Raises `Invalid` or `TooLarge` for what the model cannot hold, or has no room to read."""
+    shapes = layers.shapes_of(engine.model, recipe)
+    layers.check_room(4 * sum(math.prod(shape) for shape in shapes.values()), recipe)
+    rows = rows_of(engine, [lesson.prompt for lesson in lessons], [lesson.answer for lesson in lessons], end_of(engine))
+    engine.check_room(max(len(row.ids) for row in rows))
+    return shapes, rows
+
+
 def learn(engine: TorchEngine, lessons: Sequence[Lesson], replay: Sequence[str], terms: Terms, after: Learned | None) -> Learned:
     """A LoRA of these lessons, or one that goes on from another."""
     recipe = terms.recipe
-    shapes = layers.shapes_of(engine.model, recipe)
-    layers.check_room(4 * sum(math.prod(shape) for shape in shapes.values()), recipe)
-    end = end_of(engine)
-    rows = rows_of(engine, [lesson.prompt for lesson in lessons], [lesson.answer for lesson in lessons], end)
+    shapes, rows = prepared(engine, lessons, recipe)
     old = rows_of(engine, [""] * len(replay), replay)
-    engine.check_room(max(len(row.ids) for row in (*rows, *old)))
+    engine.check_room(max((len(row.ids) for row in old), default=0))
     plan, begun = Plan(len(rows), recipe), terms.saved()
     own = torch.zeros(0, TOKENS, dtype=torch.int64)
     if plan.old and not old:

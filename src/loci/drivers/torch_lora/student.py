@@ -38,9 +38,7 @@ class TorchStudent:
         """Behind the answer to a prompt the model's own end is learned; of a plain statement all words are. ``replay`` are learned as statements; without any, the model's own texts are held to
         what the model says of them. A cartridge takes no replay: see `cartridge`. ``after``: a LoRA of the same shape that learning goes on from. A checkpoint of
         something else, or a damaged one, is not used and written over. What ``breathe`` raises ends it with nothing more saved."""
-        layers.check_recipe(recipe)
-        if not lessons:
-            raise Invalid("There is nothing to learn: no lessons.")
+        self._check_asked(lessons, recipe)
         if after is not None:
             self._check_after(after, recipe)
         named = identity(self._engine.fingerprint(), lessons, replay, recipe, weights_of(after))
@@ -49,6 +47,10 @@ class TorchStudent:
             if recipe.form == "cartridge":
                 return cartridge.learn(self._engine, lessons, terms)
             return learning.learn(self._engine, lessons, replay, terms, after)
+
+    def check_lessons(self, lessons: Sequence[Lesson], recipe: Recipe) -> None:
+        self._check_asked(lessons, recipe)
+        (cartridge if recipe.form == "cartridge" else learning).prepared(self._engine, lessons, recipe)
 
     def check(self, learned: Learned) -> None:
         check_fits(self._engine, learned)
@@ -62,6 +64,12 @@ class TorchStudent:
     def export(self, learned: Learned, folder: Path) -> Path:
         self.check(learned)
         return exporting.export(self._engine, learned, folder)
+
+    @staticmethod
+    def _check_asked(lessons: Sequence[Lesson], recipe: Recipe) -> None:
+        layers.check_recipe(recipe)
+        if not lessons:
+            raise Invalid("There is nothing to learn: no lessons.")
 
     def _check_after(self, after: Learned, recipe: Recipe) -> None:
         self.check(after)

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from loci.testing.conformance.scene import DAY, NOW, OpenStore, expect_conflict, expect_missing
 
+HOUR = timedelta(hours=1)
+
 
 def a_job_is_done_by_one_worker_once(open_store: OpenStore) -> None:
     store = open_store()
@@ -23,21 +25,21 @@ def a_job_is_done_by_one_worker_once(open_store: OpenStore) -> None:
         assert tx.finish([held[0].seq], "one") and not tx.finish([held[0].seq], "one")
     assert [(job.verb, job.state) for job in store.jobs()] == [("embed", "ready"), ("read", "leased")]
     with store.write(soon + timedelta(seconds=1)) as tx:
-        assert tx.lease("read", "three", soon + DAY, 9) == []
+        assert tx.lease("read", "three", soon + HOUR, 9) == []
         (late,) = tx.gone()
         tx.retry(late.seq, None, soon, "its worker was gone")
         assert tx.gone() == [] and tx.prolong([late.seq], "two", NOW), "nobody has begun it since"
         tx.retry(late.seq, None, soon, "and again")
-        (again,) = tx.lease("read", "three", soon + DAY, 9)
+        (again,) = tx.lease("read", "three", soon + HOUR, 9)
         assert (again.attempts, again.error) == (2, "and again"), "its job is anybody's when its time is over"
         tx.retry(again.seq, None, NOW, "it is held")
-        assert not tx.finish([again.seq], "two") and not tx.prolong([again.seq], "two", soon + DAY)
-        tx.retry(again.seq, "three", NOW + 2 * DAY, "no luck")
+        assert not tx.finish([again.seq], "two") and not tx.prolong([again.seq], "two", soon + HOUR)
+        tx.retry(again.seq, "three", NOW + 2 * HOUR, "no luck")
         tx.retry(again.seq, "three", NOW, "not held any more")
-        assert tx.lease("read", "three", NOW + 3 * DAY, 9) == [], "not before it is due"
+        assert tx.lease("read", "three", NOW + HOUR, 9) == [], "not before it is due"
     assert [(job.verb, job.state, job.error) for job in store.jobs()] == [("embed", "ready", ""), ("read", "ready", "no luck")]
-    with store.write(NOW + 2 * DAY) as tx:
-        assert len(tx.lease("read", "three", NOW + 3 * DAY, 9)) == 1
+    with store.write(NOW + 2 * HOUR) as tx:
+        assert len(tx.lease("read", "three", NOW + 3 * HOUR, 9)) == 1
 
 
 def jobs_are_leased_by_what_they_take(open_store: OpenStore) -> None:
@@ -141,12 +143,31 @@ def who_is_still_at_it_holds_its_jobs_for_longer(open_store: OpenStore) -> None:
     with store.write(NOW) as tx:
         tx.enqueue("read", {"source": "a"})
         (held,) = tx.lease("read", "one", soon, 9)
-        assert tx.prolong([held.seq], "one", soon + DAY) and not tx.prolong([held.seq], "two", soon + DAY)
-    assert store.due(["read"]) == soon + DAY and store.due(["embed"]) is None
+        assert tx.prolong([held.seq], "one", soon + HOUR) and not tx.prolong([held.seq], "two", soon + HOUR)
+    assert store.due(["read"], NOW) == soon + HOUR and store.due(["embed"], NOW) is None
     with store.write(soon + timedelta(minutes=1)) as tx:
-        assert tx.lease("read", "two", soon + DAY, 9) == [] and tx.finish([held.seq], "one")
-        assert not tx.prolong([held.seq], "one", soon + DAY)
-    assert store.due(["read"]) is None
+        assert tx.lease("read", "two", soon + HOUR, 9) == [] and tx.finish([held.seq], "one")
+        assert not tx.prolong([held.seq], "one", soon + HOUR)
+    assert store.due(["read"], NOW) is None
+
+
+def no_job_waits_for_a_clock_that_was_put_back(open_store: OpenStore) -> None:
+    """By days: what has never failed, what waits for another try, and what somebody holds who is gone."""
+    store, back = open_store(), NOW - 9 * DAY
+    with store.write(NOW) as tx:
+        tx.enqueue("read", {"source": "a"})
+        tx.audit("tester", "note", "x", {})  # what is recorded does not go back
+    with store.write(back) as tx:
+        assert store.due(["read"], back) == back
+        (job,) = tx.lease("read", "one", back + HOUR, 9)
+        tx.retry(job.seq, "one", back + HOUR, "no luck")
+        assert tx.lease("read", "one", back + HOUR, 9) == []
+        tx.enqueue("embed", {"contents": [1]})
+        assert len(tx.lease("embed", "one", back + HOUR, 9)) == 1
+    assert store.due(["read"], back) == store.due(["embed"], back) == back + HOUR
+    with store.write(back - 9 * DAY) as tx:
+        assert store.due(["read"], back - 9 * DAY) == store.due(["embed"], back - 9 * DAY) == back - 9 * DAY
+        assert [gone.verb for gone in tx.gone()] == ["embed"] and len(tx.lease("read", "two", back - 9 * DAY + HOUR, 9)) == 1
 
 
 def one_key_can_be_leased_alone(open_store: OpenStore) -> None:
@@ -198,6 +219,23 @@ def what_failed_is_tried_alone_and_what_is_dead_waits_for_somebody(open_store: O
         (again,) = tx.lease("read", "two", NOW + 2 * DAY, 9)
     assert (again.seq, again.attempts) == (alone.seq, 0)
     expect_missing(lambda: store.job(10**6))
+
+
+def what_is_asked_for_no_more_leaves_the_queue_whoever_holds_it(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        for key in "ab":
+            tx.enqueue("read", {"source": "held"}, key=key)
+        held = {job.seq for job in tx.lease("read", "one", soon, 9)}
+        tx.enqueue("read", {"source": "dead"}, key="a")
+        (dead,) = tx.lease("read", "two", soon, 9)
+        tx.bury(dead.seq, "two", "no luck")
+        tx.enqueue("read", {"source": "waiting"}, key="a")
+        tx.withdraw("a", ("dead",))
+        assert [job.state for job in store.jobs(9, ("ready", "leased", "dead"), key="a")] == ["leased", "ready"]
+        tx.withdraw("a")
+        assert store.jobs(9, ("ready", "leased", "dead"), key="a") == [] and [job.seq in held for job in store.jobs()] == [True]
+        assert not tx.finish(sorted(held), "one"), "what its worker makes of it is not committed"
 
 
 def what_a_job_holds_can_be_taken_away(open_store: OpenStore) -> None:

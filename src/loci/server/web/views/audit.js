@@ -26,7 +26,7 @@ export async function audit(room, { cube, open, signal }) {
     try {
       const [report, head] = await Promise.all([open("verify"), open("head")]);
       const checked = h("ul", { class: "checked" }, Object.entries(report.checked).map(([what, count]) => h("li", {}, h("b", {}, number(count)), ` ${what}`)));
-      fill(verdict, report.is_clean ? notice("Nothing is wrong.", "good") : notice(`${several(report.faults.length, "fault")}. Keep a copy of the files as they are, and restore a copy of the cube's file.`, "bad"), checked,
+      fill(verdict, report.is_clean ? notice("Nothing is wrong.", "good") : notice(report.advice, "bad"), checked,
         h("ul", { class: "faults" }, report.faults.map((fault) => h("li", {}, h("b", {}, fault.where), `: ${fault.what}`))),
         report.let_go.length > 0 && notice(`${several(report.let_go.length, "KV memory or adapter was", "KV memories or adapters were")} let go of: the files were gone.`, "warn"),
         h("p", { class: "muted small" }, `Record ${number(head.seq)} is the last; its hash is `, h("code", {}, head.hash), ". Who keeps it elsewhere can tell later whether the log before it is the same."));

@@ -349,6 +349,8 @@ def test_without_a_key_nothing_is_told(vault: Path) -> None:
         assert problem(answer, 401)["code"] == "denied" and answer.headers["www-authenticate"].startswith("Bearer")
         wrong = {"Authorization": "Bearer loci_AAAA_BBBB"}
         problem(server.http.post("/api/cubes/main/search", json={"question": "Where?"}, headers=wrong), 401)
+        foreign = problem(server.http.post("/v1/chat/completions", json={}, headers={"authorization": "Bearer sk-of-a-provider"}), 401)
+        assert "X-Loci-Key" in foreign["detail"] and "--open" in foreign["detail"], "an application's own key, which proxies pass on"
         assert server.http.get("/health/live").status_code == 200
 
 

@@ -40,7 +40,7 @@ class Follower:
     def known(self, ids: Sequence[str], channel: Channel, user: str | None, format: str) -> dict[str, Memory]:
         """The memories that came by a channel under these ids, as they are now; of a user, where one is given. What is known to have come in another
         ``format`` is of another system, and only happens to be called so."""
-        found = {}
+        found: dict[str, Memory] = {}
         for id, memories in self.store.called(ids, channel).items():
             for first, *later in map(self.store.history, memories):
                 latest = later[-1] if later else first

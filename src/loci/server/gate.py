@@ -15,8 +15,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loci.errors import Denied, LociError
+from loci.infrastructure.credentials import PREFIX
 from loci.server.coming import Coming
-from loci.server.keys import NO_KEY, Keys
+from loci.server.keys import FOREIGN, NO_KEY, Keys
 from loci.server.meters import Meters
 from loci.server.problems import Busy, Misdirected, Refusal, Unnamed, mistake
 from loci.server.rest import OPENED, VERB
@@ -86,7 +87,7 @@ class Gate:
             found = await anyio.to_thread.run_sync(keys.known, key)  # which reads a file that somebody may be writing to
             return found if found is not None else await anyio.to_thread.run_sync(keys.opened, key, limiter=self._limiter)
         except Denied as error:
-            raise Unnamed(f"{error} {NO_KEY}") from None
+            raise Unnamed(f"{error} {NO_KEY if key.startswith(f'{PREFIX}.') else FOREIGN}") from None
 
 
 class _Told:

@@ -13,6 +13,12 @@ MAX_KEYS = 256  # of which it is remembered that they were right
 NO_KEY = "Say who you are: `Authorization: Bearer KEY`. `loci key NAME` makes a key, `loci grant NAME ROLE --on CUBE` says what it may."
 
 
+FOREIGN = (
+    "Keys of Loci's begin with `loci.`; if this is a model provider's, send Loci's beside it as `X-Loci-Key`. `loci serve --open` wants none, for programs on this "
+    "machine alone."
+)
+
+
 class Keys:
     """A key that was right is remembered by a keyed hash, for to stretch one takes 50 ms; whether it is still good is asked at each request."""
 

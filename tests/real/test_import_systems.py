@@ -158,7 +158,7 @@ def test_mem0_changes_become_versions(cube: Cube, tmp_path: Path) -> None:
     done = cube.import_file(exports.mem0_folder(tmp_path))
     known = by_foreign_id(cube)
     assert [(m.text, m.valid.start, m.valid.end, m.reason) for m in known[ANA]] == [
-        ("Lives in Porto", at(2025, 3, 1, 10), at(2025, 5, 2, 9), "remembered"),
+        ("Lives in Porto", at(2025, 3, 1, 10), at(2025, 5, 2, 9), "imported (mem0)"),
         ("Lives in Lisbon", at(2025, 5, 2, 9), None, "mem0: UPDATE e4"),
     ]
     assert [m.text for m in cube.list(as_of=at(2025, 4, 1), user="ana") if m.id == known[ANA][0].id] == ["Lives in Porto"]
@@ -195,6 +195,37 @@ def test_what_was_changed_here_is_not_overruled_by_a_file(cube: Cube, tmp_path: 
     done = cube.import_file(path)
     assert "it was changed here since" in outcomes(done, Outcome.REFUSED)[ANA]
     assert [m.text for m in by_foreign_id(cube)[ANA]] == ["Lives in Lisbon", "Lives in Faro"]
+
+
+SHORT = {
+    "mem0": [{"id": "1", "memory": "Lives in Porto"}],
+    "letta": [{"id": "1", "label": "human", "value": "Likes green tea", "limit": 100}],
+    "messages": [{"id": "1", "role": "user", "text": "The kettle is blue."}],
+}
+
+
+@pytest.mark.parametrize("order", [["mem0", "letta", "messages"], ["messages", "letta", "mem0"]])
+def test_what_two_systems_happen_to_call_alike_is_two_memories(cube: Cube, tmp_path: Path, order: list[str]) -> None:
+    for format in [*order, *order]:
+        (tmp_path / f"{format}.json").write_text(json.dumps(SHORT[format]))
+        done = cube.import_file(tmp_path / f"{format}.json")
+        assert (done.changed, done.refused) == (0, 0)
+        assert {item.reason for item in done.items if item.outcome is Outcome.ADDED} <= {f"imported ({format})"}
+    assert sorted((m.text, m.version) for m in cube.list()) == [("Likes green tea", 1), ("Lives in Porto", 1), ("The kettle is blue.", 1)]
+    (tmp_path / "mem0.json").write_text(json.dumps([{"id": "1", "memory": "Lives in Lisbon"}]))
+    assert cube.import_file(tmp_path / "mem0.json").changed == 1
+    assert sorted(m.text for m in cube.list()) == ["Likes green tea", "Lives in Lisbon", "The kettle is blue."]
+
+
+def test_what_came_by_an_export_of_ours_is_known_by_its_id_there(cube: Cube, memory: MemOS, tmp_path: Path) -> None:
+    (tmp_path / "mem0.json").write_text(json.dumps(SHORT["mem0"]))
+    cube.import_file(tmp_path / "mem0.json")
+    cube.export(tmp_path / "loci.jsonl")
+    other = memory.cube("other")
+    other.import_file(tmp_path / "loci.jsonl")
+    (tmp_path / "mem0.json").write_text(json.dumps([{"id": "1", "memory": "Lives in Lisbon"}]))
+    done = other.import_file(tmp_path / "mem0.json")
+    assert (done.added, done.changed) == (0, 1) and [m.text for m in other.list()] == ["Lives in Lisbon"]
 
 
 def test_the_changes_after_the_memories_find_them_by_their_ids(cube: Cube, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ class Transcript:
     exported is not trusted for being imported. ``lines`` is where each message begins; ``notes``, on the first of a file, what was
     decided or left out in reading it, and ``refused``, on the same, what in it was not taken and why. ``sequels`` follow the messages, in
     their order; ``made_of`` names, for the id of a message, those of the messages that it was drawn from. ``is_foreign``: another system
-    wrote it, so that what cannot be stored of it is refused by itself; of what people write themselves all is taken, or nothing.
+    wrote it, so that what cannot be stored of it is refused by itself; of what people write themselves all is taken, or nothing. ``format`` is that of
+    the file (`loader.FORMATS`).
     """
 
     name: str
@@ -68,6 +69,7 @@ class Transcript:
     sequels: tuple[Sequel, ...] = ()
     made_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_foreign: bool = False
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

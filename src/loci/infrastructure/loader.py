@@ -123,15 +123,15 @@ def _exported(sheets: Sequence[Sheet], format: str | None) -> list[Transcript]:
 
 
 def _parsed(sheet: Sheet, format: str) -> list[Transcript]:
-    found = FORMATS[format][1](sheet)
-    return _marked(sheet, found if format in OWN else [replace(transcript, is_foreign=True) for transcript in found])
+    return _marked(sheet, FORMATS[format][1](sheet), format)
 
 
-def _marked(sheet: Sheet, transcripts: Sequence[Transcript]) -> list[Transcript]:
-    """The transcripts that have messages, the first with the notes of the file and what was refused of it."""
-    found = [transcript for transcript in transcripts if transcript.messages]
+def _marked(sheet: Sheet, transcripts: Sequence[Transcript], format: str) -> list[Transcript]:
+    """The transcripts that have messages, as of a format, the first with the notes of the file and what was refused of it."""
+    is_foreign = format not in OWN
+    found = [replace(transcript, is_foreign=is_foreign, format=format) for transcript in transcripts if transcript.messages]
     if not found and (sheet.refused or sheet.told):
-        found = [Transcript("", (), file=sheet.file)]
+        found = [Transcript("", (), file=sheet.file, format=format)]
     return [replace(found[0], notes=sheet.notes(), refused=tuple(sheet.refused)), *found[1:]] if found else []
 
 
@@ -214,7 +214,7 @@ def _mem0(name: str, histories: Mapping[Path, bytes], points: Mapping[Path, byte
         }
         if not points and not any(tables.has("history") for tables in changes):
             raise Malformed(f"{name} is an SQLite file without mem0's table 'history'. Nothing was imported.")
-        return _marked(sheet, [replace(transcript, is_foreign=True) for transcript in mem0.folder(sheet, changes, collections)])
+        return _marked(sheet, mem0.folder(sheet, changes, collections), "mem0")
 
 
 def detect(sheet: Sheet) -> str:

@@ -19,6 +19,7 @@ class Header:
 
     priority: int = 0
     expires: datetime | None = None
+    reason: str = "remembered"
 
 
 def memory_of(candidate: Candidate, source: Source, id: str, text: str, checksum: bytes, valid: Interval, header: Header) -> Memory:
@@ -28,7 +29,7 @@ def memory_of(candidate: Candidate, source: Source, id: str, text: str, checksum
         state=State.GENERATED, speaker=candidate.speaker, about=candidate.about, at=source.message.at, valid=valid,
         recorded=Interval(source.recorded), spans=(Span(source.id, candidate.start, candidate.end),),
         origin=Origin(source.principal, source.channel, source.scope.session, source.origin, source.trust), checksum=checksum.hex(), author=RULES,
-        reason="remembered", entities=candidate.entities, keywords=candidate.keywords, times=candidate.times,
+        reason=header.reason, entities=candidate.entities, keywords=candidate.keywords, times=candidate.times,
         priority=header.priority, expires=header.expires, role=source.message.role, metadata=source.message.metadata,
     )  # fmt: skip
 

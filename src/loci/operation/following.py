@@ -6,6 +6,7 @@ words are overruled by a file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,14 @@ from loci.ports import Store, Transaction
 from loci.types import Change, Channel, Memory, Message, Outcome, Scope
 
 May = Callable[[str, Scope], bool]
+OURS = "loci"  # the format of an export of our own: where its words came from before, it does not say
+IMPORTED = re.compile(r"imported \(\w+\)")
 CHANGED = "it was changed here since; `history` shows both, `update` settles it"
+
+
+def imported(format: str) -> str:
+    """The reason of the first version of a memory that came in a format, by which it is told later what that was."""
+    return f"imported ({format})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +37,16 @@ class Follower:
     lifecycle: Lifecycle
     may: May
 
-    def known(self, ids: Sequence[str], channel: Channel, user: str | None) -> dict[str, Memory]:
-        """The memories that came by a channel under these ids, as they are now; of a user, where one is given."""
-        found = {}
+    def known(self, ids: Sequence[str], channel: Channel, user: str | None, format: str) -> dict[str, Memory]:
+        """The memories that came by a channel under these ids, as they are now; of a user, where one is given. What is known to have come in another
+        ``format`` is of another system, and only happens to be called so."""
+        found: dict[str, Memory] = {}
         for id, memories in self.store.called(ids, channel).items():
-            latest = [self.store.history(memory)[-1] for memory in memories]
-            fitting = [memory for memory in latest if user is None or memory.scope.user == user]
-            if fitting:
-                found[id] = fitting[0]
+            for first, *later in map(self.store.history, memories):
+                latest = later[-1] if later else first
+                is_theirs = user is None or latest.scope.user == user
+                if is_theirs and (first.reason == imported(format) or not IMPORTED.fullmatch(first.reason)):
+                    found.setdefault(id, latest)
         return found
 
     def says(self, memory: Memory, text: str) -> bool:

@@ -226,7 +226,7 @@ class Intake:
             )
             if suspicion or not said:
                 tx.add(draft_of(memory))
-                changes.append(Change(Outcome.QUARANTINED if suspicion else Outcome.ADDED, memory.id, suspicion or "remembered", after=1))
+                changes.append(Change(Outcome.QUARANTINED if suspicion else Outcome.ADDED, memory.id, suspicion or memory.reason, after=1))
                 if suspicion:
                     tx.hold(memory.id, suspicion)
                 _derive(tx, memory.id, by.parents)

@@ -191,8 +191,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         name = self._origin(path.name if origin is None else origin)
         signer = None if signed_by is None else self._notary().public(signed_by)
         with Ahead(self._parts.reader, path) as reader:
-            cube = Imports(self, allowed, replace(self._intake, reader=reader), reader, channel, name)
             found = loader.read(path, format, notary=self._parts.notary, signed_by=signer)
+            cube = Imports(self, allowed, replace(self._intake, reader=reader), reader, channel, name, found[0].format)
             if not dry_run:
                 return importing.import_transcripts(found, cube, into, progress)
             return self._undone(lambda: importing.import_transcripts(found, cube, into, progress))

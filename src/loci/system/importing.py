@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from loci.infrastructure.governance import Allowed
 from loci.interface.ahead import Ahead
 from loci.memories.plaintext import Header
-from loci.operation.following import Follower
+from loci.operation.following import OURS, Follower, imported
 from loci.operation.importing import Followed
 from loci.operation.intake import Intake, Provenance, Told, people_of, told
 from loci.policy import access
@@ -30,10 +30,12 @@ class Imports:
     reader: Ahead
     channel: Channel
     name: str | None
+    format: str
 
     def add(self, messages: Sequence[Message], scope: Scope, origin: str | None, trust: Trust, told: Told) -> Receipt:
+        header = Header() if self.format == OURS else Header(reason=imported(self.format))
         return self.cube._add(
-            self.allowed, self.intake, messages, scope, self.channel, Header(), origin=origin or self.name, trust=trust, told=told
+            self.allowed, self.intake, messages, scope, self.channel, header, origin=origin or self.name, trust=trust, told=told
         )  # fmt: skip
 
     def expect(self, messages: Sequence[Message], scope: Scope) -> None:
@@ -41,7 +43,7 @@ class Imports:
         self.reader.expect([told(message, scope, now) for message in messages], people_of(messages, scope))
 
     def known(self, ids: Sequence[str], user: str | None) -> Mapping[str, Memory]:
-        found = self._follower().known(ids, self.allowed.channel or self.channel, user)
+        found = self._follower().known(ids, self.allowed.channel or self.channel, user, self.format)
         within = self.allowed.rows.within
         return {id: memory for id, memory in found.items() if access.admits(within, memory.id, memory.scope)}
 

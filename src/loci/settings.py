@@ -66,6 +66,10 @@ class Settings:
     adapter_bytes: int = _setting(1 << 30, "bytes of adapters that `loci plan` lets a cube have")
     training_seconds: int = _setting(600, "seconds a day in which `loci plan` has memories learned; 0 means never")
     ranker: str = _setting("", "file with the weights of the search's signals; empty means the one that ships")
+    read_only: bool = _setting(
+        False,
+        "refuse every verb that changes something; who read what, and who was refused, is still logged where the folder can be written",
+    )
     principal: str = _setting("owner", "who embedded calls act as")
     limit: int = _setting(10, "hits a search returns at most")
     capacity: int = _setting(0, "findable memories a cube may hold before the least valuable are archived; 0 means no limit")

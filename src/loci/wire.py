@@ -17,7 +17,7 @@ from loci.drivers.minilm import PACKAGE, MiniLM
 from loci.drivers.remembering import Remembering
 from loci.drivers.signing import Ed25519, make_signer
 from loci.drivers.sqlite import SqliteFiles, SqliteRegistry
-from loci.errors import Invalid, ReadOnly, Unsupported
+from loci.errors import Invalid, Missing, ReadOnly, Unsupported
 from loci.infrastructure import rankers
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.shelf import Shelf
@@ -87,14 +87,14 @@ def parts(
     """The parts these settings describe. What is handed in takes the place of what would be built."""
     clock = clock or SystemClock()
     root = place(settings.vault, "vault")
-    is_writable = _prepare(root)
+    is_writable = _prepare(root, is_new=not settings.read_only)
     named = embedder_of(settings) if embedder is None else None
     engine = embedder if named is None else Remembering(named)
 
     registry = SqliteRegistry(root / "registry.db")
     return Parts(
         vault=Vault(root, clock, SqliteFiles(clock), registry, keyring_of(settings, root)), registry=registry,
-        governance=Governance(clock, settings.principal, registry, is_writable),
+        governance=Governance(clock, settings.principal, registry, is_writable and not settings.read_only, is_writable),
         reader=MemReader(), embedder=engine, clock=clock, ids=ids or Ulids(),
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
@@ -103,8 +103,10 @@ def parts(
     )  # fmt: skip
 
 
-def _prepare(root: Path) -> bool:
-    """Makes the vault's folder. Returns whether it can be written."""
+def _prepare(root: Path, *, is_new: bool) -> bool:
+    """Makes the vault's folder where it may be new. Returns whether it can be written."""
+    if not is_new and not root.is_dir():
+        raise Missing(f"There is no vault at {root}, and none is made where it is opened for reading only. --vault names another folder.")
     try:
         root.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:

@@ -493,7 +493,7 @@ def test_a_shutdown_finishes_what_is_in_hand(tmp_path: Path, models: Models, mon
 class Broken:
     """A vault that says of every cube what is wrong with it."""
 
-    principal, user = "owner", None
+    principal, user, is_writable = "owner", None, True
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -408,6 +408,25 @@ def test_a_job_is_cancelled_and_tried_again(site: Site, tab: Callable[..., Watch
     assert "There is no model" in page.get_by_role("region", name="Placement plan").inner_text()
 
 
+def test_what_is_for_reading_only_says_so_and_has_no_buttons_that_would_be_refused(tmp_path: Path, tab: Callable[..., Watched]) -> None:
+    with open_memory(tmp_path / "vault", embedder=HashEmbedder()) as memory:
+        tell(memory.cube("main"))
+    with serving(tmp_path / "vault", "--open", "--read-only") as server:
+        for width in (360, 1280):
+            shown = tab(server.url, width)
+            page = shown.open("#/review")
+            expect(page.locator(".brand")).to_contain_text("read only")
+            expect(page.locator(".suspect")).to_have_count(len(server.call("cubes/main/review")["items"]))
+            expect(page.locator(".suspect :is(button, input)")).to_have_count(0)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") and not grave(page)
+            page = shown.open("#/work")
+            expect(page.locator("td").filter(has_text="embed").first).to_be_visible()
+            expect(page.get_by_role("button", name=re.compile("Cancel|Retry"))).to_have_count(0)
+            page = shown.open("#/audit")
+            page.get_by_role("button", name="Verify").click()
+            expect(page.get_by_text("Nothing is wrong.").first).to_be_visible()
+
+
 def test_cubes_grants_and_storage_are_those_of_the_vault(site: Site, tab: Callable[..., Watched]) -> None:
     watched = tab(site.server.url)
     page = watched.open("#/access")

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 @click.option(
     "--trusted", is_flag=True, help="Take what comes in for the user's own words; otherwise they inform, and overrule none of these."
 )
+@click.option("--read-only", "is_closed", is_flag=True, help="Refuse whatever would change something; see the setting read_only.")
 @click.option("--http", "is_http", is_flag=True, help="Over streamable HTTP on 127.0.0.1, for several clients, each with an API key.")
 @click.option("--port", type=int, metavar="N", default=PORT, show_default=True, help="With --http; 0 takes any that is free.")
 @click.option("--open", "is_open", is_flag=True, help="With --http: without keys, for every program on this machine.")
 def mcp(
     place: Place, user: str | None, agent: str | None, session: str | None, principal: str | None, key_variable: str | None, trusted: bool,
-    is_http: bool, port: int, is_open: bool, as_json: bool,
+    is_closed: bool, is_http: bool, port: int, is_open: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Serve the vault to a host of models, by the Model Context Protocol.
 
@@ -44,7 +45,7 @@ def mcp(
     words = {"cube": place.cube, "user": user, "agent": agent, "session": session}
     fixed = {word: name for word, name in words.items() if name is not None}
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    opened = partial(_opened, place, fixed, principal, key_variable, trusted)
+    opened = partial(_opened, place, fixed, principal, key_variable, trusted, is_closed)
     cube = place.cube or place.settings().cube
     if is_http:
         _serve_http(opened, cube, fixed, port, is_open, as_json)
@@ -69,13 +70,15 @@ def _check(is_http: bool, is_open: bool, as_json: bool, principal: str | None, k
 
 
 @contextmanager
-def _opened(place: Place, fixed: Mapping[str, str], principal: str | None, key_variable: str | None, is_trusted: bool) -> Iterator[System]:
-    """The vault as far as the door opens; made, and its cube with it, where they are not there."""
+def _opened(
+    place: Place, fixed: Mapping[str, str], principal: str | None, key_variable: str | None, is_trusted: bool, is_closed: bool
+) -> Iterator[System]:
+    """The vault as far as the door opens; made, and its cube with it, where they are not there and may be."""
     from loci.settings import held_by
     from loci.types import Trust
 
-    with place.open(is_new=True, is_writing=True) as memory:
-        memory.cube(place.cube or place.settings().cube)
+    with place.open(is_new=True, is_writing=True, is_closed=is_closed) as memory:
+        memory.cube(place.cube or place.settings().cube, create=memory.is_writable)
         who = memory
         if principal is not None:
             who = memory.acting(principal)

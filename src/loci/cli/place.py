@@ -47,9 +47,9 @@ class Place:
         return place(self.settings().vault, "vault")
 
     @contextmanager
-    def open(self, *, is_new: bool = False, is_writing: bool = False) -> Iterator[System]:
+    def open(self, *, is_new: bool = False, is_writing: bool = False, is_closed: bool = False) -> Iterator[System]:
         """The open vault. Only with ``is_new`` it is made when it is not there; only a command that is writing lets its vectors
-        be computed behind its answer, so that a read ends with its answer."""
+        be computed behind its answer, so that a read ends with its answer. ``is_closed``: nothing in it may be changed."""
         if self.memory is not None:
             yield self.memory
             return
@@ -59,7 +59,8 @@ class Place:
             )
         from loci.wire import MemOS
 
-        with MemOS.open(self.vault, embedder=self.embedder, engine=self.engine, background=None if is_writing else False) as memory:
+        background, read_only = None if is_writing else False, True if is_closed else None
+        with MemOS.open(self.vault, embedder=self.embedder, engine=self.engine, background=background, read_only=read_only) as memory:
             yield memory
 
     @contextmanager

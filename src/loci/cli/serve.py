@@ -43,6 +43,7 @@ SECONDS_BEFORE_MCP = 5.0  # unless it is called: what a page or a chat asks firs
 @click.option("--port", type=int, metavar="N", default=PORT, show_default=True, help="0 takes any that is free.")
 @click.option("--processes", type=int, metavar="N", default=1, show_default=True, help="At the same port. Linux; one a core answers most.")
 @click.option("--open", "is_open", is_flag=True, help="Without keys, for every program on this machine.")
+@click.option("--read-only", "is_closed", is_flag=True, help="Refuse whatever would change something; see the setting read_only.")
 @click.option(
     "--upstream",
     metavar="URL",
@@ -51,7 +52,8 @@ SECONDS_BEFORE_MCP = 5.0  # unless it is called: what a page or a chat asks firs
 @click.option("--describe", "is_description", is_flag=True, help="Print the OpenAPI document, and serve nothing.")
 @click.option("--log", "is_logging", is_flag=True, help="A line of JSON on stderr for each request: verb, status, time; no words.")
 def serve(
-    place: Place, host: str, port: int, processes: int, is_open: bool, upstream: str | None, is_description: bool, is_logging: bool, as_json: bool,
+    place: Place, host: str, port: int, processes: int, is_open: bool, is_closed: bool, upstream: str | None, is_description: bool, is_logging: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Serve the vault: every verb over HTTP, described at /openapi.json, the Model Context Protocol at /mcp, at /v1 a model's API with memory, and what
     mem0's clients call.
@@ -67,7 +69,7 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("loci.requests").setLevel(logging.INFO if is_logging else logging.WARNING)
     with _counted(processes) as counts:
-        _serve(place, host, port, processes, counts, is_open=is_open, upstream=upstream, as_json=as_json)
+        _serve(place, host, port, processes, counts, is_open=is_open, is_closed=is_closed, upstream=upstream, as_json=as_json)
 
 
 @contextmanager
@@ -86,8 +88,8 @@ def _counted(processes: int) -> Iterator[Path | None]:
 
 
 def _serve(
-    place: Place, host: str, port: int, processes: int, counts: Path | None, *, is_open: bool, upstream: str | None, as_json: bool
-) -> None:
+    place: Place, host: str, port: int, processes: int, counts: Path | None, *, is_open: bool, is_closed: bool, upstream: str | None, as_json: bool,
+) -> None:  # fmt: skip
     from loci.server import page
     from loci.server.app import Serving, at_hand
     from loci.server.http import Room
@@ -99,14 +101,14 @@ def _serve(
 
     proxy = _proxy(place, upstream)
     share = divided(listening(host, port, processes))
-    with share.together(), share.taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True) as memory:
+    with share.together(), share.taken, _tracing(place) as traces, place.open(is_new=True, is_writing=True, is_closed=is_closed) as memory:
         cube = place.cube or place.settings().cube
-        opened = memory.cube(cube)
+        opened = memory.cube(cube, create=memory.is_writable)
         vault = place.folder()
         verbs = Verbs(vault, searches=AT_ONCE if place.settings().is_embedder_elsewhere else computing())
         protocol = Room(cube, {}, Trust.REPORTED, after=SECONDS_BEFORE_MCP, run=verbs.run)
         mem0 = Mem0(cube, verbs.run)
-        routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes())
+        routes = (*verbs.routes(), protocol.route(), *mem0.routes(), *proxy.routes(), *page.routes(is_writable=memory.is_writable))
         running = (protocol.run, proxy.run, partial(at_hand, opened))
         meters = Meters(counts)
         serving = Serving(
@@ -155,9 +157,10 @@ def run(serving: Serving, share: Share, path: str = "", *, what: str = "the vaul
         if not share.is_first:
             return
         if as_json:
-            emit({"url": url, "is_open": serving.is_open})
+            emit({"url": url, "is_open": serving.is_open, "is_writable": serving.system.is_writable})
             sys.stdout.flush()
         note = "for every program on this machine, without a key" if serving.is_open else "with an API key (`loci key`)"
+        note += "" if serving.system.is_writable else ", for reading only"
         click.echo(f"serving {what} at {url} {note}; an interrupt ends it.", err=True)
 
     anyio.run(serve_on, serving, share, ready)

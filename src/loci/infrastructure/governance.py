@@ -10,6 +10,7 @@ from loci.errors import Denied, LociError, Missing, ReadOnly, missing
 from loci.infrastructure import uses
 from loci.infrastructure.credentials import is_valid
 from loci.policy.access import (
+    CLOSED,
     EVERYBODY,
     HIDDEN,
     OWNER,
@@ -46,12 +47,14 @@ class Allowed:
 @dataclass(frozen=True, slots=True)
 class Governance:
     """Decides for one vault, on behalf of one principal, as far as the ``key`` goes by which it came in, and the ``bounds`` of the door. Words
-    that come in are trusted as far as ``trust`` at the most."""
+    that come in are trusted as far as ``trust`` at the most. ``is_writable``: whether anything in the vault may be changed; ``is_logging``: whether
+    what was read and refused can be written down."""
 
     clock: Clock
     principal: str
     registry: Registry
     is_writable: bool = True
+    is_logging: bool = True
     key: Key | None = None
     bounds: tuple[Scope, ...] = ()
     trust: Trust = Trust.TRUSTED
@@ -89,6 +92,11 @@ class Governance:
             rows, as_of=query.as_of, known_at=query.known_at, states=rows.states | {State.ARCHIVED} if query.archived else rows.states,
             types=query.types, since=query.since, until=query.until, is_past=query.call.intent in ("past", "when"),
         )  # fmt: skip
+
+    def check_writable(self, verb: str, where: str) -> None:
+        """Raises `ReadOnly` where nothing may be changed: for what a verb that looks does beside looking."""
+        if not self.is_writable:
+            raise ReadOnly(f"{verb} on {where} was refused: {CLOSED}. Nothing was changed.")
 
     def may(self, verb: str, scope: Scope) -> bool:
         """Whether a call would be allowed. Spends nothing, and is not noted."""
@@ -184,7 +192,7 @@ class Governance:
 
     def _noted(self, verb: str, scope: Scope, decision: Decision) -> str:
         """Puts a refusal into the vault's log. That it could not be written is said with it, and makes no other error of it."""
-        if not self.is_writable:
+        if not self.is_logging:
             return ""
         try:
             self.registry.audit(Act(self.clock.now(), self.principal, "denied", scope.cube, {"verb": verb, "reason": decision.reason}))

@@ -37,8 +37,8 @@ class Together:
 class Noting(ABC):
     """Keeps it in memory until somebody writes it."""
 
-    def __init__(self, store: Store, clock: Clock, retention: Retention, *, is_auditing: bool) -> None:
-        self._store, self._clock, self._retention, self._is_auditing = store, clock, retention, is_auditing
+    def __init__(self, store: Store, clock: Clock, retention: Retention, *, is_auditing: bool, is_counting: bool) -> None:
+        self._store, self._clock, self._retention, self._is_auditing, self._is_counting = store, clock, retention, is_auditing, is_counting
         self._used: Counter[str] = Counter()
         self._cited: list[Cited] = []
         self._reads: list[Read] = []
@@ -51,6 +51,8 @@ class Noting(ABC):
 
     def use(self, memories: tuple[str, ...]) -> None:
         """Notes that these were recalled; written later, so that a search writes nothing on its path."""
+        if not self._is_counting:
+            return
         held: Together | None = getattr(self._held, "uses", None)
         if held is not None:
             held.used.update(memories)
@@ -60,6 +62,8 @@ class Noting(ABC):
 
     def cite(self, memories: Sequence[str]) -> None:
         """Notes that an answer was shown these and cited them, now; written later too."""
+        if not self._is_counting:
+            return
         found = (self._clock.now(), tuple(dict.fromkeys(memories)))
         held: Together | None = getattr(self._held, "uses", None)
         if held is not None:

@@ -102,7 +102,7 @@ class _Breath:
 
 class Scheduler(Noting):
     """Works the jobs of one cube: in a thread of its own once ``wake`` was called, and on demand by ``drain``. ``more`` are kinds of work
-    beside those of the kernel."""
+    beside those of the kernel. Where it is not ``is_working``, nothing is worked and no use is counted: what was read is all that is written."""
 
     def __init__(
         self,
@@ -113,15 +113,16 @@ class Scheduler(Noting):
         *,
         is_background: bool,
         is_auditing: bool = True,
+        is_working: bool = True,
         pace: Pace | None = None,
         more: Sequence[Work] = (),
         retention: Retention | None = None,
     ) -> None:
-        super().__init__(store, clock, retention or Recency(), is_auditing=is_auditing)
-        self._embedder, self._is_background = embedder, is_background
+        super().__init__(store, clock, retention or Recency(), is_auditing=is_auditing, is_counting=is_working)
+        self._embedder, self._is_background = embedder if is_working else None, is_background
         self._pace = pace or Pace()
-        self._embeddings: list[Work] = [Embedding(embedder)] if embedder is not None else []
-        self._works: list[Work] = [*self._embeddings, Rereading(store, reread, self.enqueue_vectors), *more]
+        self._embeddings: list[Work] = [Embedding(embedder)] if embedder is not None and is_working else []
+        self._works: list[Work] = [*self._embeddings, Rereading(store, reread, self.enqueue_vectors), *more] if is_working else []
         self._short = [work for work in self._works if not work.is_long]
         self._worker = secrets.token_hex(6)
         self._working, self._waking = threading.Lock(), threading.Lock()

@@ -73,6 +73,10 @@ AUTHORITY = {Role.OWNER: Trust.TRUSTED, Role.CURATOR: Trust.TRUSTED}
 """What is written by another role is reported at best: it informs, and overrules nobody who is trusted."""
 OWNS = Grant("owner", OWNER, Role.OWNER, "*")
 """What the owner of an embedded vault has without asking."""
+CLOSED = (
+    "this vault is open for reading only (--read-only, the setting read_only, or a folder that cannot be written); do it where it is open for "
+    "writing, or ask whoever opened it"
+)
 HIDDEN = "hidden"
 """The reason that is never told: what a principal may not reach is, for it, not there."""
 
@@ -97,7 +101,7 @@ def decide(
     if verb not in VERBS:
         return Decision(False, f"{verb!r} is no verb of Loci's")
     if verb in WRITES and not is_writable:
-        return Decision(False, "this vault was opened for reading only")
+        return Decision(False, CLOSED)
     fitting = [g for g in grants if fits(g, principal, verb, scope.cube, now)]
     if not fitting:
         role = next(role for role, verbs in ROLES.items() if verb in verbs)

@@ -31,9 +31,14 @@ class _File:
     tag: str
 
 
-def routes() -> tuple[Route, ...]:
-    """The page and what it is made of."""
-    return Route("/", _page), Route("/web/{name:path}", _part)
+def routes(*, is_writable: bool = True) -> tuple[Route, ...]:
+    """The page and what it is made of. Where nothing may be changed, it says so and has no buttons for it."""
+    first = _files()["index.html"] if is_writable else _marked(_files()["index.html"])
+
+    async def page(request: Request) -> Response:
+        return _sent(request, first)
+
+    return Route("/", page), Route("/web/{name:path}", _part)
 
 
 def paths() -> tuple[str, ...]:
@@ -41,18 +46,14 @@ def paths() -> tuple[str, ...]:
     return "/", *(f"/web/{name}" for name in _files())
 
 
-async def _page(request: Request) -> Response:
-    return _sent(request, "index.html")
-
-
 async def _part(request: Request) -> Response:
-    return _sent(request, request.path_params["name"])
-
-
-def _sent(request: Request, name: str) -> Response:
-    found = _files().get(name)
+    found = _files().get(request.path_params["name"])
     if found is None:
         raise Missing("The page has no such part. It is at /.")
+    return _sent(request, found)
+
+
+def _sent(request: Request, found: _File) -> Response:
     headers = {**HEADERS, "ETag": found.tag}
     if request.headers.get("if-none-match") == found.tag:
         return Response(status_code=304, headers=headers)
@@ -74,6 +75,13 @@ def _below(folder: Traversable, before: str) -> list[tuple[str, Traversable]]:
 
 
 def _read(part: Traversable) -> _File:
-    body = part.read_bytes()
-    media = MEDIA[part.name[part.name.rfind(".") :]]
+    return _file(part.read_bytes(), MEDIA[part.name[part.name.rfind(".") :]])
+
+
+def _marked(first: _File) -> _File:
+    """The page, told that nothing may be changed."""
+    return _file(first.body.replace(b"<html ", b"<html data-reading ", 1), first.media)
+
+
+def _file(body: bytes, media: str) -> _File:
     return _File(body, media, f'"{hashlib.sha256(body).hexdigest()[:24]}"')

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from loci.errors import Invalid, LociError, Malformed, Missing, TooLarge, Unsupported, meant
+from loci.errors import Invalid, LociError, Malformed, Missing, ReadOnly, TooLarge, Unsupported, meant
 from loci.infrastructure.loader import MAX_FILE_BYTES
 from loci.infrastructure.vault import Unfinished
 from loci.server.calls import CUBE_CALLS, IMPORT, VAULT_CALLS, Answer, Call, Lane, Tell, call_cube, call_vault
@@ -125,7 +125,13 @@ class Verbs:
         return await self.run(work, "long")
 
     def _folder(self) -> Unfinished:
-        return Unfinished(self._root)
+        try:
+            return Unfinished(self._root)
+        except OSError as error:
+            raise ReadOnly(
+                f"A file on its way lies in the vault's folder for a moment, and that cannot be written ({error.strerror}). Nothing was done: do it "
+                "where the vault is."
+            ) from error
 
     async def run(self, work: Callable[[], T], lane: Lane = "short") -> T:
         """Work in a thread. Once it has begun it is finished, whatever becomes of who asked for it."""

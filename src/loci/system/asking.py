@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from loci.errors import ReadOnly
 from loci.interface import inputs
 from loci.interface.filters import where_of
 from loci.interface.inputs import aware, sure
@@ -113,8 +112,7 @@ class Asking(Gated):
         the answer is Loci's own, or is given to `Conversation.replied`, the numbers that it cites say so already. Returns the ids, each
         once. Raises `Missing` for what is not there, and `ReadOnly` where nothing can be counted; counts are written later, with those of searches."""
         named = inputs.ids_of(memories)
-        if not self._parts.governance.is_writable:
-            raise ReadOnly("The vault is opened for reading, so that nothing is counted. Cite where it is opened for writing.")
+        self._parts.governance.check_writable("cite", f"cube {self.name}")
         for id in named:
             self._reach("cite", id)
             self._store.scope_of(id)

@@ -85,8 +85,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         self._distilling = Distilling(self._adapters, parts.probe, parts.clock)
         self._piped = Piped(self)
         self._scheduler = Scheduler(
-            store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_writable,
-            pace=parts.pace, retention=parts.retention, more=(self._piped,) if model is None else (self._piped, self._distilling),
+            store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_logging,
+            is_working=parts.governance.is_writable, pace=parts.pace, retention=parts.retention, more=(self._piped,) if model is None else (self._piped, self._distilling),
         )  # fmt: skip
         if parts.governance.is_writable:
             self._scheduler.resume()
@@ -462,6 +462,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
     def drain(self, is_over: Callable[[], bool] | None = None) -> int:
         """Works the queue until nothing in it is due, or ``is_over`` says so after a step, in this thread: anybody may. Returns the steps it took;
         raises what a job raised. Of words that are not theirs, others than the owner learn only that something failed."""
+        if self._store.jobs(1):
+            self._parts.governance.check_writable("drain", f"cube {self.name}")
         try:
             return self._scheduler.drain(is_over)
         except LociError as error:

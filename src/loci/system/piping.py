@@ -160,6 +160,8 @@ class Piping(Carrying):
         if pipelines.model_calls(plan):  # words will wait in the queue
             plan, found = pipelines.with_words(plan, found, self._redacted)
         course = Course(self._parts.ids.new(self._parts.clock.now()), plan, found, {})
+        if not _only_looks(plan.steps):
+            self._parts.governance.check_writable("run", f"cube {self.name}")
         self._check_models(course)
         with self._parts.pace.foreground():
             steps, job = self._together(course)
@@ -187,7 +189,7 @@ class Piping(Carrying):
     def _together(self, course: Course) -> tuple[list[Done], int | None]:
         """The steps up to the next model call, or to the end, in one transaction; and the number of the job that the rest is, if any."""
         steps = course.pipeline.steps[course.next :]
-        if all(step.verb in access.READS and not VERBS[step.verb].is_model for step in steps) and not course.next:
+        if _only_looks(steps) and not course.next:
             self._settle()
             within = self._without_models(course)
             with self._store.snapshot():
@@ -306,6 +308,11 @@ class Piping(Carrying):
         other = copy(self)
         other._operator = replace(self._operator, embedder=_known(embedder, texts))
         return other
+
+
+def _only_looks(steps: Sequence[Step]) -> bool:
+    """Whether steps write nothing: no verb of theirs changes anything, and none waits in the queue for a model."""
+    return all(step.verb in access.READS and not VERBS[step.verb].is_model for step in steps)
 
 
 Answer = tuple[Piping, Piping, Course, Done, Together]

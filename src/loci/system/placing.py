@@ -26,6 +26,8 @@ class Placing(Carrying):
         With ``apply`` the moves are done, ``most`` of them where that is given, one after the other, each with a record of before and after
         (`log(verb="place")`); one that cannot be done is passed over, and its ``left`` says why. Raises `Unsupported` without a model that runs here, whose rates decide."""
         self._allow("plan", Scope(self.name))
+        if apply:
+            self._parts.governance.check_writable("plan", f"cube {self.name}")
         room = MOST_MOVES if most is None else inputs.number(most, "most", 1, MOST_MOVES)
         if self._parts.server is not None:
             raise Unsupported(

@@ -63,6 +63,8 @@ class System(Calls):
             try:
                 return self._cubes.get(name) or self._cubes.setdefault(name, self._opened(name, is_creating))
             except Missing:
+                if create and governance.is_owner:
+                    governance.check_writable("cube", f"a new cube {name!r}")
                 if governance.is_owner:
                     raise
                 raise Missing(
@@ -118,6 +120,11 @@ class System(Calls):
 
     def _for(self, governance: Governance) -> System:
         return System(replace(self._parts, governance=governance), self._root or self)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether anything in it may be changed, by whoever has a grant for that; false where it was opened for reading only."""
+        return self._parts.governance.is_writable
 
     @property
     def is_reader(self) -> bool:

@@ -158,7 +158,9 @@ class Platform(Memory):
                 else:
                     done.append(cube.name)
             if refusal is not None:
-                raise Denied(f"{refusal} Nothing was deleted there" + (f"; in {', '.join(done)} it was." if done else " or elsewhere."))
+                raise type(refusal)(
+                    f"{refusal} Nothing was deleted there" + (f"; in {', '.join(done)} it was." if done else " or elsewhere.")
+                )
             return {"message": "Entity deleted successfully!"}
 
     def feedback(self, memory_id: object, feedback: object = None, feedback_reason: object = None) -> Item:

@@ -206,6 +206,8 @@ class Exchange:
     def keep(self, answer: Heard) -> None:
         """Journals what the user said and what was answered, each once, however often it is asked for within a day, unless it was forgotten or erased
         since. Raises errors of `loci.errors`, and then it may be asked for again."""
+        if self._named.wish != "on" and self.recalled.conversation is None:
+            return  # memory was of no use to it, and nothing of it is to be kept
         met, asked = self._met, self._asked
         if self._named.wish == "on":
             end = asked.last_said + 1

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -48,6 +49,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 NO_UPSTREAM = (
     "This server has no upstream: `loci serve --upstream https://api.openai.com/v1`, or the setting `upstream`, says where models are."
 )
+UNKEPT = "; kept=no; code=read_only"  # what a note ends with where nothing may be changed
 NO_GRANT = (
     "This key of Loci's has no grant to read a memory, and the server's own key for models is for those that have: `loci grant NAME reader --on CUBE`"
     " gives one. Or send a key of yours for the upstream, and Loci's as X-Loci-Key."
@@ -142,12 +144,14 @@ class Proxy:
 
     async def _remembered(self, request: Request, api: Api, raw: bytes) -> tuple[Exchange | None, bytes, str]:
         """(what is to be kept, the request with what was recalled, what to say of memory). Never raises, and never takes longer than it may."""
-        exchange = None
+        exchange, kept, system = None, "", request.scope[OPENED]
         try:
             named = named_in(request.headers)
             if named.wish == "off":
                 return None, raw, "off"
-            exchange = Exchange(api, self._door, self._states, request.scope[OPENED], named, raw)
+            if named.wish == "on" and not system.is_writable:
+                named, kept = replace(named, wish="recall"), UNKEPT
+            exchange = Exchange(api, self._door, self._states, system, named, raw)
             recalling = self._readers.submit(copy_context().run, exchange.recall)
             with anyio.move_on_after(self._seconds):
                 placed, found = await asyncio.wrap_future(recalling)
@@ -155,13 +159,13 @@ class Proxy:
                 note = f"recalled={found.lines}; tokens={found.tokens}"
                 if found.rewritten:
                     note += f"; rewritten={','.join(reason.name.lower() for reason in found.rewritten)}"
-                return exchange, placed, note
-            return exchange, raw, f"failed; code={'busy' if recalling.cancelled() else 'slow'}"
+                return exchange, placed, note + kept
+            return exchange, raw, f"failed; code={'busy' if recalling.cancelled() else 'slow'}{kept}"
         except LociError as error:
-            return exchange, raw, f"failed; code={error.code}"
+            return exchange, raw, f"failed; code={error.code}{kept}"
         except Exception as error:  # noqa: BLE001  the server's boundary: a mistake of ours must not break a chat
             mistake(error, "recalling for a chat")
-            return exchange, raw, f"failed; code={LociError.code}"
+            return exchange, raw, f"failed; code={LociError.code}{kept}"
 
     # -- after the answer ----------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ export class Problem extends Error {
   }
 }
 
+export const isReading = document.documentElement.hasAttribute("data-reading"); // nothing here may be changed
 export const onKeyWanted = (work) => { ask = work; };
 export const hasKey = () => sessionStorage.getItem(KEPT) !== null;
 export const dropKey = () => sessionStorage.removeItem(KEPT);

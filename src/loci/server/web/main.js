@@ -1,6 +1,6 @@
 // The frame: which view, which cube, the key, and the keyboard.
 
-import { call, dropKey, hasKey, onKeyWanted } from "./api.js";
+import { call, dropKey, hasKey, isReading, onKeyWanted } from "./api.js";
 import { fill, h, option, s, tell, wrong } from "./dom.js";
 import { overview } from "./views/overview.js";
 
@@ -80,7 +80,7 @@ function frame(name) {
   const menu = h("button", { type: "button", class: "menu", "aria-expanded": "false", "aria-controls": "nav", click: () => open(menu, nav) }, "Menu");
   const chosen = h("select", { "aria-label": "Cube", change: (event) => choose(event.target.value) }, cubes.map((one) => option(one, one, cube)));
   const part = scope && h("select", { "aria-label": "Part of the cube", change: (event) => { scope = scopes[Number(event.target.value)]; show(); } }, scopes.map((one, place) => option(String(place), scopeName(one), String(scopes.indexOf(scope)))));
-  fill(bar, h("a", { class: "brand", href: "#/" }, mark(), "Loci"), h("label", { class: "cube" }, h("span", {}, "Cube"), chosen), part && h("label", { class: "cube" }, h("span", {}, "Of it"), part), menu, nav,
+  fill(bar, h("a", { class: "brand", href: "#/" }, mark(), "Loci", isReading && h("span", { class: "chip quiet", title: "It is served for reading only: nothing can be changed here." }, "read only")), h("label", { class: "cube" }, h("span", {}, "Cube"), chosen), part && h("label", { class: "cube" }, h("span", {}, "Of it"), part), menu, nav,
     h("div", { class: "foot" }, h("button", { type: "button", class: "plain", click: help }, "Keyboard"), hasKey() && h("button", { type: "button", class: "plain", click: forget }, "Forget the key")));
 }
 

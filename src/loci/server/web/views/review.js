@@ -1,5 +1,6 @@
 // What waits in quarantine for somebody to decide.
 
+import { isReading } from "../api.js";
 import { at, chip, fill, h, heading, notice, several, tell, when, wrong } from "../dom.js";
 
 const DECISIONS = [["", "Waiting"], ["rejected", "Rejected"], ["reverted", "Taken back"]];
@@ -39,6 +40,6 @@ export async function review(room, { open, query, signal }) {
     return h("li", { class: "panel suspect" }, h("p", { class: "quote" }, memory.text),
       notice(suspect.reason, "warn"),
       h("p", { class: "by" }, chip(memory.origin.trust, "warn"), h("span", {}, `by ${memory.origin.channel}`), memory.origin.name && h("span", { class: "origin" }, memory.origin.name), memory.scope.user && h("span", {}, `for ${memory.scope.user}`), when(suspect.at), suspect.corroborated_by > 0 && chip(`${several(suspect.corroborated_by, "other says", "others say")} the same`)),
-      h("div", { class: "decide" }, !decision && [reason, h("button", { type: "button", class: "main", click: decide("accept", "Let out") }, "Let it out"), h("button", { type: "button", click: decide("reject", "Kept in quarantine") }, "Keep it in")], h("a", { href: at(memory.id) }, "Why it is here")), told);
+      h("div", { class: "decide" }, !decision && !isReading && [reason, h("button", { type: "button", class: "main", click: decide("accept", "Let out") }, "Let it out"), h("button", { type: "button", click: decide("reject", "Kept in quarantine") }, "Keep it in")], h("a", { href: at(memory.id) }, "Why it is here")), told);
   }
 }

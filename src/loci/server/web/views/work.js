@@ -1,5 +1,6 @@
 // The queue of jobs, and the plan of which form each body of memory should have.
 
+import { isReading } from "../api.js";
 import { bytes, chip, fill, h, heading, number, panel, prose, table, tell, when, wrong } from "../dom.js";
 
 const FORMS = { plaintext: "words", activation: "KV memory", parametric: "adapter" };
@@ -20,7 +21,7 @@ export async function work(room, { open, signal }) {
 async function queue(open, again) {
   const { items } = await open("jobs", { limit: 200 });
   const counts = Object.entries(Object.groupBy(items, (job) => job.state)).map(([state, found]) => chip(`${number(found.length)} ${state}`, state === "dead" ? "warn" : "quiet"));
-  const act = (verb, name, job) => h("button", { type: "button", class: "small", "aria-label": `${name} job ${job.seq}`, click: async (event) => {
+  const act = (verb, name, job) => isReading ? "" : h("button", { type: "button", class: "small", "aria-label": `${name} job ${job.seq}`, click: async (event) => {
     event.target.disabled = true;
     try {
       await open(verb, { number: job.seq });

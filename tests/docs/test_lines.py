@@ -51,6 +51,10 @@ def faults(words: list[str], *, is_whole: bool) -> str:
         case ["export", *given]:
             named = {one.partition("=")[0] for one in given}
             return "" if {one for one in named if one.startswith(PREFIX)} <= SETTINGS else "there is no such setting"
+        case ["docker", "exec", _, "loci", *rest]:
+            return faults_of_loci(rest, is_whole=is_whole)
+        case ["docker", "build" | "run", *rest]:  # tests/real/test_container.py reads the recipe
+            return faults_of_loci(rest[rest.index("loci", rest.index("loci") + 1) + 1 :], is_whole=True) if rest.count("loci") > 1 else ""
         case [host, *_] if host in HOSTS:
             return faults_of_loci(words[words.index("--") + 2 :], is_whole=True) if "--" in words else ""
         case [name, *_]:

@@ -156,6 +156,17 @@ def test_a_grant_or_key_that_makes_a_vault_says_so(loci: Shell) -> None:
     assert first.code == second.code == 0 and "vault is a new vault" in first.err and "new vault" not in second.err
 
 
+def test_a_grant_is_confirmed_as_narrow_as_it_is_and_made_once(loci: Shell) -> None:
+    id = loci.add("I live in Porto.", user="alice")
+    limits = ("--user", "alice", "--agent", "a", "--session", "s", "--memory", id, "--expires", "2199-01-01", "--channel", "web")
+    first, again = (loci.here("grant", "bob", "reader", "--on", "main", *limits) for _ in range(2))
+    assert f"user alice, agent a, session s, memory {id}" in first.out and "2199-01-01" in first.out and "web" in first.out
+    assert again.out == first.out and "granted already" in again.err and "granted already" not in first.err
+    assert len(loci.here("grants", "--json").json) == 1
+    counted = [loci.here("grant", "bob", "reader", "--on", "main", "--uses", "3") for _ in range(2)]
+    assert all(re.search(r"uses +3", told.out) and not told.err for told in counted) and len(loci.here("grants", "--json").json) == 3
+
+
 def test_every_verb_of_a_cube_is_a_command_and_every_command_a_verb() -> None:
     verbs = {name for name, _ in inspect.getmembers(Cube, inspect.isfunction) if not name.startswith("_")} - NOT_VERBS
     assert {SPELLED.get(name, name) for name in commands() if name not in NOT_OF_A_CUBE} == verbs

@@ -156,6 +156,38 @@ def test_a_grant_or_key_that_makes_a_vault_says_so(loci: Shell) -> None:
     assert first.code == second.code == 0 and "vault is a new vault" in first.err and "new vault" not in second.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["add", ""],
+        ["add", "I live in Porto.", "--derived-from", "01M83W19CJR8C4REJMYT6EX744"],
+        ["add", "I live in Porto.", "--cube", "a/b"],
+        ["import", "nofile"],
+        ["import", "odd.txt"],
+        ["import", "said.jsonl", "--dry-run"],
+        ["mirror", "notes", "--dry-run"],
+        ["mirror", "said.jsonl"],
+    ],
+)
+def test_what_fails_or_is_a_dry_run_makes_no_vault_and_no_cube(loci: Shell, command: list[str]) -> None:
+    (loci.folder / "said.jsonl").write_text('{"role": "user", "text": "I live in Porto."}\n', "utf-8")
+    (loci.folder / "odd.txt").write_text("{", "utf-8")
+    (loci.folder / "notes").mkdir()
+    done = loci.here(*command)
+    assert bool(done.code) == ("--dry-run" not in command) and not loci.file.parent.exists() and "new vault" not in done.err, done.err
+    loci.add("There is a vault.")
+    kept = loci.here("--cube", "other", *command)
+    assert kept.code == done.code and [path.name for path in loci.file.parent.glob("*.loci")] == ["main.loci"]
+
+
+def test_whoever_makes_a_vault_is_told_once(loci: Shell) -> None:
+    (loci.folder / "said.jsonl").write_text('{"role": "user", "text": "I live in Porto."}\n', "utf-8")
+    for vault, *first in (["a", "add", "I live in Porto.", "--json"], ["b", "import", "said.jsonl"]):
+        told = [loci.here("--vault", vault, *command) for command in (first, first, ["add", "Tea.", "--cube", "other"])]
+        assert [end.err.count(f"note: {vault} is a new vault; --vault names another.") for end in told] == [1, 0, 0]
+        assert "vault" not in told[0].out
+
+
 def test_a_grant_is_confirmed_as_narrow_as_it_is_and_made_once(loci: Shell) -> None:
     id = loci.add("I live in Porto.", user="alice")
     limits = ("--user", "alice", "--agent", "a", "--session", "s", "--memory", id, "--expires", "2199-01-01", "--channel", "web")
@@ -526,7 +558,7 @@ def test_malformed_names_the_line(loci: Shell) -> None:
     ended = loci("import", "bad.jsonl", "--json")
     assert (ended.code, ended.out) == (FAMILIES["Invalid"], "")
     assert json.loads(ended.err.splitlines()[-1])["line"] == 2
-    assert loci.here("stats", "--json").json["sources"] == 0
+    assert not loci.file.parent.exists()
 
 
 def test_denied(told: tuple[Shell, str, str]) -> None:

@@ -140,9 +140,5 @@ def _ended(expires: datetime | None, revoked: datetime | None) -> str:
 @contextmanager
 def _opened(place: Place) -> Iterator[System]:
     """The vault, which may be made by this: whoever meant another one is told."""
-    folder = place.folder()
-    is_there = folder.exists()
-    with place.open(is_new=True) as memory:
+    with place.told_if_new(), place.open(is_new=True) as memory:
         yield memory
-    if not is_there:
-        click.echo(f"note: {folder} is a new vault; --vault names another.", err=True)

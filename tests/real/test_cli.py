@@ -422,7 +422,7 @@ def test_verify_takes_the_head_of_a_cube_for_its_own_whatever_it_is_called(loci:
 def test_erase_leaves_no_byte_and_verify_is_clean(loci: Shell) -> None:
     loci.add("The weather is fine.")
     id = loci.add("The vault code is Xylophone-7.", user="alice")
-    erased = loci("erase", id, "--json").json
+    erased = loci("erase", id, "--json", "--yes").json
     assert len(erased["sources"]) == 1 and erased["bytes_scanned"] > 0
     assert not any(b"Xylophone" in path.read_bytes() for path in loci.file.parent.iterdir())
     report = loci("verify", "--json").json
@@ -432,13 +432,14 @@ def test_erase_leaves_no_byte_and_verify_is_clean(loci: Shell) -> None:
 
 def test_erase_asks_a_person_and_refuses_where_nobody_is(loci: Shell) -> None:
     id = loci.add("Nothing much.")
-    assert loci("erase", id).code == FAMILIES["Invalid"]
+    for asked in ([id], [id, "--json"], ["--user", "zed", "--json"]):
+        assert loci("erase", *asked).code == FAMILIES["Invalid"], "an output format is no consent"
     person, terminal = os.openpty()
     os.write(person, b"n\n")
     refused = loci("erase", id, stdin=terminal)
     assert refused.code == 130 and "Nothing much." in refused.err and refused.out == ""
     os.write(person, b"y\n")
-    assert "bytes scanned" in loci("erase", id, stdin=terminal).out
+    assert "bytes_scanned" in loci("erase", id, "--json", stdin=terminal).json
     os.close(person)
     os.close(terminal)
 
@@ -459,6 +460,7 @@ def test_a_cube_is_encrypted_rekeyed_and_shredded(loci: Shell) -> None:
     assert loci.here("decrypt", "main", **secret).code == 0 and "zanzibar" in loci.here("list").out
     assert loci.here("encrypt", "main", **secret).code == 0
     assert loci.here("shred", "main").code == FAMILIES["Invalid"] and loci.here("list", **secret).code == 0
+    assert loci("shred", "main", "--json").code == FAMILIES["Invalid"], "an output format is no consent"
     assert loci.here("shred", "main", "--yes", "--json").json["keys"] == ["vault/main.loci.key"]
     assert "shredded" in loci.here("list", **secret).err and loci.here("shred", "main", "--yes").code == FAMILIES["Missing"]
 

@@ -167,6 +167,27 @@ def test_a_counted_grant_is_used_up(memory: MemOS, filled: dict[str, str]) -> No
         cube.list(user="ann")
 
 
+def test_what_is_granted_already_is_not_granted_twice(memory: MemOS, filled: dict[str, str], clock: ManualClock) -> None:
+    first = memory.grant("ann", "reader", cube="main", user="ann")
+    clock.advance(1)
+    assert memory.grant("ann", "reader", cube="main", user="ann") == first
+    assert [r.verb for r in memory.log(verb="grant")] == ["grant"]
+    soon, later = clock.now() + timedelta(days=1), clock.now() + timedelta(days=2)
+    others: list[dict[str, object]] = [
+        {"uses": 1},
+        {"uses": 1},
+        {"expires": soon},
+        {"expires": later},
+        {"memory": filled["ann"]},
+        {"channel": Channel.WEB},
+    ]
+    made = {memory.grant("ann", "reader", cube="main", user="ann", **limits).id for limits in others}  # type: ignore[arg-type]
+    assert len({first.id, *made}) == len(memory.grants()) == 1 + len(others)
+    for id in (first.id, *made):
+        memory.revoke(id)
+    assert memory.grant("ann", "reader", cube="main", user="ann").id != first.id
+
+
 def test_what_is_revoked_ends_at_once(memory: MemOS, filled: dict[str, str]) -> None:
     made = memory.grant("ann", "reader", cube="main")
     cube = memory.acting("ann").cube("main")

@@ -156,6 +156,49 @@ def test_a_grant_or_key_that_makes_a_vault_says_so(loci: Shell) -> None:
     assert first.code == second.code == 0 and "vault is a new vault" in first.err and "new vault" not in second.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["add", ""],
+        ["add", "I live in Porto.", "--derived-from", "01M83W19CJR8C4REJMYT6EX744"],
+        ["add", "I live in Porto.", "--cube", "a/b"],
+        ["import", "nofile"],
+        ["import", "odd.txt"],
+        ["import", "said.jsonl", "--dry-run"],
+        ["mirror", "notes", "--dry-run"],
+        ["mirror", "said.jsonl"],
+    ],
+)
+def test_what_fails_or_is_a_dry_run_makes_no_vault_and_no_cube(loci: Shell, command: list[str]) -> None:
+    (loci.folder / "said.jsonl").write_text('{"role": "user", "text": "I live in Porto."}\n', "utf-8")
+    (loci.folder / "odd.txt").write_text("{", "utf-8")
+    (loci.folder / "notes").mkdir()
+    done = loci.here(*command)
+    assert bool(done.code) == ("--dry-run" not in command) and not loci.file.parent.exists() and "new vault" not in done.err, done.err
+    loci.add("There is a vault.")
+    kept = loci.here("--cube", "other", *command)
+    assert kept.code == done.code and [path.name for path in loci.file.parent.glob("*.loci")] == ["main.loci"]
+
+
+def test_whoever_makes_a_vault_is_told_once(loci: Shell) -> None:
+    (loci.folder / "said.jsonl").write_text('{"role": "user", "text": "I live in Porto."}\n', "utf-8")
+    for vault, *first in (["a", "add", "I live in Porto.", "--json"], ["b", "import", "said.jsonl"]):
+        told = [loci.here("--vault", vault, *command) for command in (first, first, ["add", "Tea.", "--cube", "other"])]
+        assert [end.err.count(f"note: {vault} is a new vault; --vault names another.") for end in told] == [1, 0, 0]
+        assert "vault" not in told[0].out
+
+
+def test_a_grant_is_confirmed_as_narrow_as_it_is_and_made_once(loci: Shell) -> None:
+    id = loci.add("I live in Porto.", user="alice")
+    limits = ("--user", "alice", "--agent", "a", "--session", "s", "--memory", id, "--expires", "2199-01-01", "--channel", "web")
+    first, again = (loci.here("grant", "bob", "reader", "--on", "main", *limits) for _ in range(2))
+    assert f"user alice, agent a, session s, memory {id}" in first.out and "2199-01-01" in first.out and "web" in first.out
+    assert again.out == first.out and "granted already" in again.err and "granted already" not in first.err
+    assert len(loci.here("grants", "--json").json) == 1
+    counted = [loci.here("grant", "bob", "reader", "--on", "main", "--uses", "3") for _ in range(2)]
+    assert all(re.search(r"uses +3", told.out) and not told.err for told in counted) and len(loci.here("grants", "--json").json) == 3
+
+
 def test_every_verb_of_a_cube_is_a_command_and_every_command_a_verb() -> None:
     verbs = {name for name, _ in inspect.getmembers(Cube, inspect.isfunction) if not name.startswith("_")} - NOT_VERBS
     assert {SPELLED.get(name, name) for name in commands() if name not in NOT_OF_A_CUBE} == verbs
@@ -405,7 +448,7 @@ def test_verify_takes_the_head_of_a_cube_for_its_own_whatever_it_is_called(loci:
 def test_erase_leaves_no_byte_and_verify_is_clean(loci: Shell) -> None:
     loci.add("The weather is fine.")
     id = loci.add("The vault code is Xylophone-7.", user="alice")
-    erased = loci("erase", id, "--json").json
+    erased = loci("erase", id, "--json", "--yes").json
     assert len(erased["sources"]) == 1 and erased["bytes_scanned"] > 0
     assert not any(b"Xylophone" in path.read_bytes() for path in loci.file.parent.iterdir())
     report = loci("verify", "--json").json
@@ -415,13 +458,14 @@ def test_erase_leaves_no_byte_and_verify_is_clean(loci: Shell) -> None:
 
 def test_erase_asks_a_person_and_refuses_where_nobody_is(loci: Shell) -> None:
     id = loci.add("Nothing much.")
-    assert loci("erase", id).code == FAMILIES["Invalid"]
+    for asked in ([id], [id, "--json"], ["--user", "zed", "--json"]):
+        assert loci("erase", *asked).code == FAMILIES["Invalid"], "an output format is no consent"
     person, terminal = os.openpty()
     os.write(person, b"n\n")
     refused = loci("erase", id, stdin=terminal)
     assert refused.code == 130 and "Nothing much." in refused.err and refused.out == ""
     os.write(person, b"y\n")
-    assert "bytes scanned" in loci("erase", id, stdin=terminal).out
+    assert "bytes_scanned" in loci("erase", id, "--json", stdin=terminal).json
     os.close(person)
     os.close(terminal)
 
@@ -442,6 +486,7 @@ def test_a_cube_is_encrypted_rekeyed_and_shredded(loci: Shell) -> None:
     assert loci.here("decrypt", "main", **secret).code == 0 and "zanzibar" in loci.here("list").out
     assert loci.here("encrypt", "main", **secret).code == 0
     assert loci.here("shred", "main").code == FAMILIES["Invalid"] and loci.here("list", **secret).code == 0
+    assert loci("shred", "main", "--json").code == FAMILIES["Invalid"], "an output format is no consent"
     assert loci.here("shred", "main", "--yes", "--json").json["keys"] == ["vault/main.loci.key"]
     assert "shredded" in loci.here("list", **secret).err and loci.here("shred", "main", "--yes").code == FAMILIES["Missing"]
 
@@ -541,7 +586,7 @@ def test_malformed_names_the_line(loci: Shell) -> None:
     ended = loci("import", "bad.jsonl", "--json")
     assert (ended.code, ended.out) == (FAMILIES["Invalid"], "")
     assert json.loads(ended.err.splitlines()[-1])["line"] == 2
-    assert loci.here("stats", "--json").json["sources"] == 0
+    assert not loci.file.parent.exists()
 
 
 def test_denied(told: tuple[Shell, str, str]) -> None:

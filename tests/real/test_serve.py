@@ -189,6 +189,8 @@ def test_a_log_is_read_page_by_page_whatever_is_done_meanwhile(server: Server) -
     assert "before" in server.fails(f"{cube}/log", 422, before=0)["detail"]
     for n in range(3):
         server.call("grant", principal=f"guest {n}", role="reader", cube="log-pages")
+    again = [server.call("grant", principal="guest 2", role="reader", cube="log-pages") for _ in range(2)]
+    assert again[0] == again[1] and [g["principal"] for g in server.call("grants")["items"]].count("guest 2") == 1, "granted once"
     vault = server.call("log", limit=2)
     assert vault["items"][0]["seq"] - 1 == server.call("log", cursor=vault["next"])["items"][-1]["seq"]
 

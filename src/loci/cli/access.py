@@ -14,6 +14,7 @@ from loci.cli.values import When, emit
 
 if TYPE_CHECKING:
     from loci.system import System
+    from loci.types import Grant
 
 
 @verb("grant")
@@ -33,18 +34,24 @@ def grant(place: Place, principal: str, role: str, channel: str | None, as_json:
     from loci.cli.verbs import channel_of
 
     with _opened(place) as memory:
+        before = {known.id for known in memory.grants()}
         made = memory.grant(principal, role, channel=channel_of(channel), **limits)
         is_there = made.cube.endswith("*") or made.cube in memory.cubes()
     if not is_there:
         click.echo(
             f"note: there is no cube {made.cube} yet. Its owner makes it by adding to it: `loci add TEXT --cube {made.cube}`.", err=True
         )
+    if made.id in before:
+        click.echo(f"note: that is granted already, since {made.at:%Y-%m-%d}; no second grant was made.", err=True)
     if as_json:
         emit(made)
     else:
         from loci.cli import render
 
-        render.show_fields({"grant": made.id, "lets": made.principal, "be": made.role.value, "on": made.cube, "until": made.expires})
+        until = {"until": made.expires, "uses": made.uses, "channel": made.channel and made.channel.value}
+        render.show_fields(
+            {"grant": made.id, "lets": made.principal, "be": made.role.value, "on": made.cube, "only": _narrowed(made), **until}
+        )
 
 
 @verb("revoke")
@@ -72,8 +79,7 @@ def grants(place: Place, as_json: bool) -> None:
     from loci.cli import render
 
     rows: list[list[render.Cell]] = [
-        [g.id, g.principal, g.role.value, g.cube, _narrowed(g.user, g.agent, g.session, g.memory), _until(g.expires, g.uses), g.by]
-        for g in found
+        [g.id, g.principal, g.role.value, g.cube, _narrowed(g), _until(g.expires, g.uses), g.by] for g in found
     ]
     if rows:
         render.show_table(["grant", "principal", "role", "on", "only", "until", "by"], rows)
@@ -118,8 +124,8 @@ def keys(place: Place, as_json: bool) -> None:
     render.show_table(["key", "principal", "at most", "on", "user", "made", "until"], rows)
 
 
-def _narrowed(user: str | None, agent: str | None, session: str | None, memory: str | None) -> str:
-    named = {"user": user, "agent": agent, "session": session, "memory": memory}
+def _narrowed(grant: Grant) -> str:
+    named = {"user": grant.user, "agent": grant.agent, "session": grant.session, "memory": grant.memory}
     return ", ".join(f"{word} {name}" for word, name in named.items() if name is not None)
 
 
@@ -134,9 +140,5 @@ def _ended(expires: datetime | None, revoked: datetime | None) -> str:
 @contextmanager
 def _opened(place: Place) -> Iterator[System]:
     """The vault, which may be made by this: whoever meant another one is told."""
-    folder = place.folder()
-    is_there = folder.exists()
-    with place.open(is_new=True) as memory:
+    with place.told_if_new(), place.open(is_new=True) as memory:
         yield memory
-    if not is_there:
-        click.echo(f"note: {folder} is a new vault; --vault names another.", err=True)

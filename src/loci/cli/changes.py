@@ -106,12 +106,12 @@ def erase(
     """Erase for good, down to the bytes of the files.
 
     The message, all that was made of it, every byte of it in the cube's files. Give exactly one of: a memory's ID,
-    --source, --whole, or some of --user, --agent and --session: what is of all of them goes. Asks first, unless --yes or --json.
+    --source, --whole, or some of --user, --agent and --session: what is of all of them goes. Asks first, also with --json, unless --yes.
     """
     from loci.cli.render import working
 
     with place.open_cube(is_writing=True) as cube:
-        if not (yes or as_json):
+        if not yes:
             _ask(_about(cube, id, source, user, agent, session))
         with working("erasing"):
             erased = cube.erase(id, source=source, user=user, agent=agent, session=session, whole=whole)

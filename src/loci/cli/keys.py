@@ -67,10 +67,10 @@ def rekey(place: Place, name: str, to_variable: str | None, to_key_file: Path | 
 def shred(place: Place, name: str, yes: bool, as_json: bool) -> None:
     """Destroy the key of CUBE: it and its copies become noise.
 
-    The way to erase backups that are out of reach. Copies of the key file itself must be destroyed as well. Asks first, unless
-    --yes or --json.
+    The way to erase backups that are out of reach. Copies of the key file itself must be destroyed as well. Asks first, also
+    with --json, unless --yes.
     """
-    if not (yes or as_json):
+    if not yes:
         if not sys.stdin.isatty():
             raise Invalid("shred asks before it destroys, and nobody is there to answer. Give --yes if you are sure. Nothing was shredded.")
         click.echo(f"This destroys the key of cube {name!r}: nothing opens it or any copy of it again.", err=True)

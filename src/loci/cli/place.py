@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from loci.errors import Missing
+from loci.policy.access import OWNER
 
 if TYPE_CHECKING:
     from loci.settings import Settings
@@ -65,9 +67,34 @@ class Place:
 
     @contextmanager
     def open_cube(self, *, is_new: bool = False, is_writing: bool = False) -> Iterator[Cube]:
-        """The cube that is worked on. Raises `Missing` when there is none, unless ``is_new``."""
-        with self.open(is_new=is_new, is_writing=is_writing) as memory:
+        """The cube that is worked on. Raises `Missing` when there is none, unless ``is_new``; whoever meant another vault than the new one is told."""
+        with self.told_if_new(), self.open(is_new=is_new, is_writing=is_writing) as memory:
             yield memory.cube(self.cube or self.settings().cube, create=is_new)
+
+    @contextmanager
+    def told_if_new(self) -> Iterator[None]:
+        """Says it when what is done in this made the vault."""
+        is_old = self.memory is not None or (folder := self.folder()).exists()
+        yield
+        if not is_old and folder.exists():
+            click.echo(f"note: {folder} is a new vault; --vault names another.", err=True)
+
+    def has_cube(self) -> bool:
+        """Whether the cube that is worked on is there already."""
+        from loci.infrastructure.vault import SUFFIX
+
+        return self.memory is not None or (self.folder() / f"{self.cube or self.settings().cube}{SUFFIX}").exists()
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[Cube]:
+        """A cube of that name in a vault that goes away again, for what may fail or is a dry run: no vault and no cube are made for that."""
+        from loci.wire import MemOS
+
+        settings = self.settings()
+        principal = OWNER if self.folder().exists() else settings.principal  # who may do what in a vault that is there, it knows itself
+        aside: dict[str, Any] = {"background": False, "key_folder": "", "principal": principal}
+        with TemporaryDirectory(prefix="loci-") as folder, MemOS.open(folder, embedder="none", **aside) as memory:
+            yield memory.cube(self.cube or settings.cube)
 
 
 def _note(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

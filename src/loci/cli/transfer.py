@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from loci.cli.values import emit
 from loci.text.plain import plain
 
 if TYPE_CHECKING:
-    from loci.operation.importing import Imported
+    from loci.operation.importing import Imported, Progress
+    from loci.system import Cube
 
 SHOWN = 20  # refused items that are named on a terminal
 
@@ -48,13 +50,19 @@ def import_(
     from loci.cli.verbs import channel_of
     from loci.types import Channel
 
-    with place.open_cube(is_new=True) as cube:
+    def take(cube: Cube, progress: Progress) -> Imported:
+        return cube.import_file(
+            path, format=format, user=user, agent=agent, session=session, origin=origin, channel=channel_of(channel) or Channel.IMPORT,
+            signed_by=signed_by, dry_run=dry_run, progress=progress,
+        )  # fmt: skip
+
+    if not (has_cube := place.has_cube()) and not dry_run:
+        with place.rehearsal() as cube, suppress(_Checked):
+            take(cube, _stop)
+    with place.open_cube(is_new=True) if has_cube or not dry_run else place.rehearsal() as cube:
         try:
             with render.progress("reading, messages") as advance:
-                imported = cube.import_file(
-                    path, format=format, user=user, agent=agent, session=session, origin=origin, channel=channel_of(channel) or Channel.IMPORT,
-                    signed_by=signed_by, dry_run=dry_run, progress=advance,
-                )  # fmt: skip
+                imported = take(cube, advance)
         except KeyboardInterrupt:
             render.note("nothing was stored" if dry_run else "what came in so far is kept; the same command takes in the rest")
             raise
@@ -65,6 +73,14 @@ def import_(
                 emit(imported)
             else:
                 _show(cube.name, imported)
+
+
+class _Checked(Exception):
+    """All that an import looks at before its first write is right."""
+
+
+def _stop(done: int, total: int) -> None:
+    raise _Checked
 
 
 def _show(cube: str, imported: Imported) -> None:
@@ -103,7 +119,10 @@ def mirror(
     from loci.cli import render
     from loci.cli.embedding import embed
 
-    with place.open_cube(is_new=True) as cube:
+    if not (has_cube := place.has_cube()) and not dry_run:
+        with place.rehearsal() as cube:
+            cube.mirror(folder, user=user, agent=agent, session=session, keep=keep, dry_run=True)
+    with place.open_cube(is_new=True) if has_cube or not dry_run else place.rehearsal() as cube:
         with render.progress("mirroring, changes") as advance:
             done = cube.mirror(folder, user=user, agent=agent, session=session, keep=keep, dry_run=dry_run, progress=advance)
         try:

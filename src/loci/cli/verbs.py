@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from loci.cli.values import JsonObject, When, emit
 
 if TYPE_CHECKING:
     from loci.system import Cube
-    from loci.types import Channel, Hit, Memory, Recall
+    from loci.types import Channel, Hit, Memory, Recall, Receipt
 
 STDIN = "-"
 
@@ -45,11 +46,22 @@ def add(
     from loci.types import Message
 
     message = Message(text=sys.stdin.read() if text == STDIN else text, **said)
+    limits: dict[str, Any] = {
+        "channel": channel_of(channel),
+        "derived_from": derived_from,
+        "priority": priority,
+        "expires": expires,
+        "metadata": metadata,
+    }
+
+    def remember(cube: Cube) -> Receipt:
+        return cube.add(message, user=user, agent=agent, session=session, origin=origin, **limits)
+
+    if not place.has_cube():
+        with place.rehearsal() as cube:
+            cube._undone(partial(remember, cube))
     with place.open_cube(is_new=True, is_writing=True) as cube:
-        receipt = cube.add(
-            message, user=user, agent=agent, session=session, channel=channel_of(channel), origin=origin, derived_from=derived_from,
-            priority=priority, expires=expires, metadata=metadata,
-        )  # fmt: skip
+        receipt = remember(cube)
         if as_json:
             emit(receipt)
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from shlex import quote
 
 from loci.ports import Reach
 from loci.types import NOBODY, Channel, Grant, Key, Role, Scope, Trust
@@ -104,8 +105,7 @@ def decide(
         return Decision(False, CLOSED)
     fitting = [g for g in grants if fits(g, principal, verb, scope.cube, now)]
     if not fitting:
-        role = next(role for role, verbs in ROLES.items() if verb in verbs)
-        return Decision(False, f"{principal!r} has no grant for it; `loci grant {principal} {role.value} --on {scope.cube}` would be one")
+        return Decision(False, f"{principal!r} has no grant for it; `{_needed(principal, verb, scope, memory)}` would be one")
     whole = [g for g in fitting if is_whole(g)]
     if whole:
         return _allowed(_first(whole), None)
@@ -117,6 +117,14 @@ def decide(
             return Decision(False, HIDDEN)
         return _allowed(_first(holding), tuple(reach_of(g) for g in fitting if g.uses is None or g in holding))
     return _decide_scoped(verb, scope, fitting)
+
+
+def _needed(principal: str, verb: str, scope: Scope, memory: str | None) -> str:
+    """The command of the narrowest grant that would do. Of a memory it tells neither whose it is nor its id, which the call may not have named."""
+    role = next(role for role, verbs in ROLES.items() if verb in verbs)
+    named = {"user": scope.user, "agent": scope.agent, "session": scope.session} if memory is None else {"memory": "ID"}
+    limits = {"on": scope.cube, **({} if verb in WHOLE else named)}
+    return f"loci grant {quote(principal)} {role.value} " + " ".join(f"--{word} {quote(name)}" for word, name in limits.items() if name)
 
 
 def _decide_scoped(verb: str, scope: Scope, fitting: Sequence[Grant]) -> Decision:

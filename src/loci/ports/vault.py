@@ -54,7 +54,8 @@ class Registry(Protocol):
     def grants(self, *principals: str) -> list[Grant]:
         """The grants of these principals, or all; oldest first."""
 
-    def add_grant(self, grant: Grant, act: Act) -> None: ...
+    def add_grant(self, grant: Grant, act: Act) -> Grant:
+        """Adds it, unless one that is not counted gives the very same already. Returns the one that is in force, which is then the older."""
 
     def end_grant(self, id: str, act: Act) -> None:
         """Raises ``Missing``."""

@@ -157,7 +157,8 @@ class System(Calls):
         uses: int | None = None,
     ) -> Grant:
         """Lets somebody ("*": everybody) do what a role may, on a cube, on the cubes below a path ("team.*", "*" for all), or on a scope or one
-        memory of it; until it expires or its uses are spent. Words that come in by it count as of ``channel``, if that is given."""
+        memory of it; until it expires or its uses are spent. Words that come in by it count as of ``channel``, if that is given. What is granted already, to the very
+        same limits, is not granted twice: returned is the grant that is in force, with its id and time. Counted ones add up."""
         scope = inputs.scope_of(inputs.cubes_of(cube), user, agent, session)
         self._parts.governance.allow("grant", scope)
         now = self._parts.clock.now()
@@ -168,8 +169,7 @@ class System(Calls):
             expires=inputs.ahead(expires, "expires", now), uses=None if uses is None else inputs.number(uses, "uses", 1, inputs.MAX_USES),
             by=self.principal, at=now,
         )  # fmt: skip
-        self._parts.registry.add_grant(made, self._act("grant", made.id, principal=made.principal, role=made.role.value, cube=cube))
-        return made
+        return self._parts.registry.add_grant(made, self._act("grant", made.id, principal=made.principal, role=made.role.value, cube=cube))
 
     def revoke(self, id: str) -> None:
         """Takes a grant back, or ends a key, from the next call on. Raises `Missing`. On which cube a grant is, only who has to do with that cube is told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -45,12 +46,29 @@ def test_nobody_may_do_anything_without_a_grant() -> None:
         assert not ask(verb, Scope("main", user="ann"), replace(ANNS, principal="bob", role=Role.OWNER, user=None)).is_allowed
 
 
-def test_a_refusal_names_a_grant_that_would_do() -> None:
-    for verb in VERBS:
-        named = re.search(r"`loci grant (\S+) (\S+) --on (\S+)`", ask(verb, Scope("main")).reason)
-        assert named is not None
-        principal, role, cube = named.groups()
-        assert ask(verb, Scope("main"), Grant("g", principal, Role(role), cube)).is_allowed
+@pytest.mark.parametrize(
+    ("scope", "memory"),
+    [
+        (Scope("main"), None),
+        (Scope("*"), None),
+        (Scope("team.*", user="it's ann"), None),
+        (Scope("main", user="ann", session="s 1"), None),
+        (Scope("main", agent="a"), None),
+        (Scope("main", user="ann"), "ID"),
+    ],
+)
+def test_a_refusal_names_the_narrowest_grant_that_would_do(scope: Scope, memory: str | None) -> None:
+    for verb in VERBS - (WHOLE if memory else set()):
+        command = re.search(r"`loci grant (.*)` would be one", ask(verb, scope, memory=memory).reason)
+        assert command is not None
+        principal, role, *options = shlex.split(command[1])
+        limits = {word.removeprefix("--"): value for word, value in zip(options[::2], options[1::2], strict=True)}
+        given = Grant("g", principal, Role(role), limits.pop("on"), **limits)  # type: ignore[arg-type]
+        assert ask(verb, scope, given, memory=memory).is_allowed
+        named = {"memory": memory} if memory else {"user": scope.user, "agent": scope.agent, "session": scope.session}
+        assert limits == ({} if verb in WHOLE else {word: name for word, name in named.items() if name}), "as narrow as the call"
+    assert "--on '*'" in ask("log", Scope("*")).reason
+    assert "01M" not in ask("get", Scope("main", user="ann"), memory="01M").reason, "it may be an id that the caller never had"
 
 
 def test_the_owner_may_do_everything_and_sees_every_row() -> None:

@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS keys (
     + audit.TABLE
 )
 GRANTS = "SELECT id, principal, role, cube, user, agent, session, memory, channel, expires, uses, granted_by, at FROM grants"
+SAME = (
+    "WHERE principal = ? AND role = ? AND cube = ? AND user IS ? AND agent IS ? AND session IS ? AND memory IS ? AND channel IS ? AND expires IS ?"
+    " AND uses IS NULL"
+)
 KEYS = "SELECT id, principal, created, expires, revoked, role, cube, user, salt, hash FROM keys"
 
 
@@ -66,12 +70,17 @@ class SqliteRegistry:
         where = f" WHERE principal IN ({','.join('?' * len(principals))})" if principals else ""
         return [_grant(row) for row in self._query(f"{GRANTS}{where} ORDER BY at, id", *principals)]
 
-    def add_grant(self, grant: Grant, act: Act) -> None:
-        values = (
-            grant.id, grant.principal, grant.role, grant.cube, grant.user, grant.agent, grant.session, grant.memory, grant.channel,
-            to_micros(grant.expires), grant.uses, grant.by, to_micros(grant.at),
-        )  # fmt: skip
-        self._change("INSERT INTO grants VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", *values, act=act)
+    def add_grant(self, grant: Grant, act: Act) -> Grant:
+        limits = (grant.user, grant.agent, grant.session, grant.memory, grant.channel, to_micros(grant.expires))
+        with self._writing() as db:
+            if grant.uses is None and (
+                same := query(db, f"{GRANTS} {SAME} ORDER BY at, id", grant.principal, grant.role, grant.cube, *limits)
+            ):
+                return _grant(same[0])
+            values = (grant.id, grant.principal, grant.role, grant.cube, *limits, grant.uses, grant.by, to_micros(grant.at))
+            db.execute("INSERT INTO grants VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", values)
+            self._append(db, act)
+        return grant
 
     def end_grant(self, id: str, act: Act) -> None:
         if not self._change("DELETE FROM grants WHERE id = ?", id, act=act):

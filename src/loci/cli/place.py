@@ -92,7 +92,7 @@ class Place:
 
         settings = self.settings()
         principal = OWNER if self.folder().exists() else settings.principal  # who may do what in a vault that is there, it knows itself
-        aside: dict[str, Any] = {"background": False, "key_folder": "", "principal": principal}
+        aside: dict[str, Any] = {"background": False, "key_folder": "", "endpoint": "", "principal": principal}
         with TemporaryDirectory(prefix="loci-") as folder, MemOS.open(folder, embedder="none", **aside) as memory:
             yield memory.cube(self.cube or settings.cube)
 

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,7 +58,7 @@ def add(
 
     if not place.has_cube():
         with place.rehearsal() as cube:
-            cube._undone(partial(remember, cube))
+            remember(cube)
     with place.open_cube(is_new=True, is_writing=True) as cube:
         receipt = remember(cube)
         if as_json:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from loci.errors import Corrupt, Denied, EmbedderFailed, Invalid, JobFailed, LociError, Locked, Unsupported
 from loci.infrastructure import dumper, loader
@@ -59,9 +58,6 @@ from loci.types import (
 
 ROLES = {Channel.ASSISTANT: "assistant", Channel.TOOL: "tool"}
 """Whose words those of a channel are, where they are nobody's own: they are read as such, and what an assistant says claims nothing."""
-
-
-T = TypeVar("T")
 
 
 class _Undo(Exception):
@@ -199,17 +195,17 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             cube = Imports(self, allowed, replace(self._intake, reader=reader), reader, channel, name, found[0].format)
             if not dry_run:
                 return importing.import_transcripts(found, cube, into, progress)
-            return replace(self._undone(lambda: importing.import_transcripts(found, cube, into, progress)), is_dry_run=True)
+            return self._undone(lambda: importing.import_transcripts(found, cube, into, progress))
 
-    def _undone(self, work: Callable[[], T]) -> T:
-        """What a write would give: it is done, and rolled back."""
-        done: list[T] = []
+    def _undone(self, work: Callable[[], importing.Imported]) -> importing.Imported:
+        """What an import would give: it is done, and rolled back."""
+        done: list[importing.Imported] = []
         try:
             with self._store.write(self._parts.clock.now()):
                 done.append(work())
                 raise _Undo
         except _Undo:
-            return done[0]
+            return replace(done[0], is_dry_run=True)
 
     def export(self, path: str | Path, *, overwrite: bool = False, sign: str | Path | None = None) -> Mapping[str, object]:
         """Writes the whole cube to a file that `import_file` reads, and answers how many sources and memories it holds. ``sign`` is

@@ -199,6 +199,45 @@ def test_a_grant_is_confirmed_as_narrow_as_it_is_and_made_once(loci: Shell) -> N
     assert all(re.search(r"uses +3", told.out) and not told.err for told in counted) and len(loci.here("grants", "--json").json) == 3
 
 
+def test_a_mistyped_command_or_user_is_told_what_was_meant(loci: Shell) -> None:
+    loci.add("I live in Porto.", user="alice")
+    assert "Did you mean 'search'?" in loci.here("serch", "Porto").err
+    for command in (["search", "Porto"], ["list"]):
+        assert "of a user 'alcie'; there is 'alice'." in loci.here(*command, "--user", "alcie").err
+        assert "user 'zed'." in loci.here(*command, "--user", "zed").err
+        assert "of a user" not in loci.here(*command, "--user", "alice").err
+        assert "of a user" not in loci.here(*command, "--user", "alcie", LOCI_PRINCIPAL="bob").err, "only the owner may know"
+    before, after = (loci.here(*words).json for words in (["--json", "list"], ["list", "--json"]))
+    assert before == after and len(before) == 1
+
+
+def test_an_export_goes_to_stdout_and_never_to_a_file_of_that_name(loci: Shell) -> None:
+    loci.add("I live in Porto.")
+    out = loci("export", "-").out
+    assert loci.here("export", "kept.jsonl").code == 0 and not (loci.folder / "-").exists()
+    assert [json.loads(line).get("text") for line in out.splitlines()[1:]] == [
+        json.loads(line).get("text") for line in (loci.folder / "kept.jsonl").read_text("utf-8").splitlines()[1:]
+    ]
+    assert loci("export", "-", "--json").code == FAMILIES["Invalid"]
+    assert "--overwrite" in loci.here("export", "kept.jsonl").err
+
+
+def test_what_comes_by_stdin_is_utf_8_or_refused(loci: Shell) -> None:
+    (loci.folder / "said").write_bytes("I like café".encode("latin1"))
+    with (loci.folder / "said").open() as odd:
+        refused = loci("add", "-", stdin=odd.fileno())
+    assert refused.code == FAMILIES["Invalid"] and "byte 0xe9 at 11" in refused.err and not loci.file.exists()
+    (loci.folder / "said").write_text("I like café", "utf-8")
+    with (loci.folder / "said").open() as right:
+        assert loci("add", "-", stdin=right.fileno(), LC_ALL="C").code == 0
+    assert loci.here("list", "--json").json[0]["text"] == "I like café"
+
+
+def test_a_period_in_words_is_shown_by_its_last_day(loci: Shell) -> None:
+    shown = [loci.here("get", loci.add(f"I was in Rome {when}.")).out for when in ("in May 2025", "on 5 May 2025")]
+    assert "= 2025-05-01 to 2025-05-31" in shown[0] and "= 2025-05-05\n" in re.sub(" +\n", "\n", shown[1])
+
+
 def test_every_verb_of_a_cube_is_a_command_and_every_command_a_verb() -> None:
     verbs = {name for name, _ in inspect.getmembers(Cube, inspect.isfunction) if not name.startswith("_")} - NOT_VERBS
     assert {SPELLED.get(name, name) for name in commands() if name not in NOT_OF_A_CUBE} == verbs

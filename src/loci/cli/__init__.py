@@ -11,6 +11,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -64,6 +66,11 @@ class Verbs(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and (like := get_close_matches(args[0], COMMANDS, 1)):
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {like[0]!r}?", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
         for title, names in SECTIONS.items():
@@ -82,15 +89,16 @@ def _version(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> None:
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @placed
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON document.")
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version and exit.")
 @click.pass_context
-def root(ctx: click.Context) -> None:
+def root(ctx: click.Context, is_json: bool) -> None:
     """Loci, a memory operating system: it remembers, finds, corrects, looks back in time, explains, and forgets for good.
 
     A vault is a folder of cubes; a cube is one file. Answers go to stdout, talk to stderr; --json on any command gives one JSON
     document. `loci demo` shows everything in a minute.
     """
-    ctx.ensure_object(Place)
+    ctx.obj = replace(ctx.ensure_object(Place), is_json=is_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

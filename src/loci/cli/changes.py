@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loci.cli.place import Place, reading, verb
-from loci.cli.values import JsonObject, VersionOrWhen, When, emit
+from loci.cli.values import JsonObject, VersionOrWhen, When, emit, standard_input
 from loci.errors import Invalid
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def update(
     """
     from loci.cli.verbs import channel_of
 
-    words, came = sys.stdin.read() if text == "-" else text, channel_of(channel)
+    words, came = standard_input("Nothing was changed.") if text == "-" else text, channel_of(channel)
     with place.open_cube(is_writing=True) as cube:
         memory = id if if_version is None else cube.as_read(id, if_version)
         _answer(

@@ -33,7 +33,7 @@ def review(place: Place, as_json: bool, **limits: Any) -> None:
         origin = suspect.memory.origin
         came = f"{origin.channel.value} {origin.name or ''} by {origin.principal}"
         rows.append([suspect.memory.id, came, suspect.reason, str(suspect.corroborated_by), render.body(suspect.memory)])
-    render.show_table(["memory", "from", "because", "others say so", "what it says"], rows)
+    render.show_table(["id", "from", "because", "others say so", "what it says"], rows)
 
 
 @verb("accept")

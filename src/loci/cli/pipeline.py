@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from loci.cli.place import Place, verb
-from loci.cli.values import emit
+from loci.cli.values import emit, standard_input
 from loci.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _value(text: str, kind: str, name: str) -> Any:
 
 def _read(path: Path) -> str:
     if str(path) == "-":
-        return sys.stdin.read()
+        return standard_input("Nothing was run.")
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

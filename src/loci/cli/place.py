@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +31,7 @@ class Place:
     cube: str | None = None
     embedder: str | None = None
     engine: str | None = None
+    is_json: bool = False
     memory: System | None = None
 
     def named(self) -> dict[str, object]:
@@ -79,6 +81,16 @@ class Place:
         if not is_old and folder.exists():
             click.echo(f"note: {folder} is a new vault; --vault names another.", err=True)
 
+    def note_unknown(self, cube: Cube, user: str | None) -> None:
+        """Says so when a user that nothing was found of has no memories: a mistyped name looks like nothing. Only to the owner, who may know."""
+        if user is None or self.settings().principal != OWNER:
+            return
+        from loci.cli.render import note
+
+        if user not in (known := [name for name in cube.count().users if name]):
+            like = get_close_matches(user, known, 1)
+            note(f"no memory of cube {cube.name} is of a user {user!r}" + (f"; there is {like[0]!r}." if like else "."))
+
     def has_cube(self) -> bool:
         """Whether the cube that is worked on is there already."""
         from loci.infrastructure.vault import SUFFIX
@@ -101,6 +113,11 @@ def _note(ctx: click.Context, param: click.Parameter, value: str | None) -> None
     if value is not None:
         named: dict[str, Any] = {str(param.name): value}
         ctx.obj = replace(ctx.ensure_object(Place), **named)
+
+
+def _as_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Also where it was said before the verb."""
+    return value or ctx.ensure_object(Place).is_json
 
 
 def reading(function: F) -> F:
@@ -129,9 +146,9 @@ def placed(function: F) -> F:
 def scoped(function: F) -> F:
     """The options that say whose memory it is."""
     for option in (
-        click.option("--session", metavar="NAME", help="Only this session."),
-        click.option("--agent", metavar="NAME", help="Only this agent."),
-        click.option("--user", metavar="NAME", help="Only this user."),
+        click.option("--session", metavar="NAME", help="Of this session."),
+        click.option("--agent", metavar="NAME", help="Of this agent."),
+        click.option("--user", metavar="NAME", help="Of this user."),
     ):
         function = option(function)
     return function
@@ -142,7 +159,7 @@ def verb(name: str) -> Callable[[F], click.Command]:
 
     def decorate(function: F) -> click.Command:
         command = click.command(name)(click.make_pass_decorator(Place, ensure=True)(function))
-        with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+        with_json = click.option("--json", "as_json", is_flag=True, callback=_as_json, help="Print one JSON document.")
         return with_json(placed(command))
 
     return decorate

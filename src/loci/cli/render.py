@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -191,6 +191,12 @@ def period(start: datetime | None, end: datetime | None) -> str:
     if start is None and end is None:
         return "always"
     return f"until {day(end)}" if start is None else f"since {day(start)}" if end is None else f"{day(start)} to {day(end)}"
+
+
+def days(start: datetime, end: datetime) -> str:
+    """A span of time by its first and its last day."""
+    first, last = day(start), day(max(start, end - timedelta(microseconds=1)))
+    return first if first == last else f"{first} to {last}"
 
 
 def body(memory: Memory, *, cite: str = "", remark: str = "") -> Text:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
 from loci.cli.place import Place, scoped, verb
 from loci.cli.values import emit
+from loci.errors import Invalid
 from loci.text.plain import plain
 
 if TYPE_CHECKING:
@@ -144,19 +148,29 @@ def mirror(
 
 
 @verb("export")
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEYFILE", help="Vouch for it with this signing key (see keygen).")
 def export(place: Place, path: Path, overwrite: bool, sign: Path | None, as_json: bool) -> None:
-    """Write the cube to FILE, as plain text."""
+    """Write the cube to FILE, as plain text; '-' is stdout."""
     from loci.cli import render
 
-    with place.open_cube() as cube:
-        with render.working("writing"):
-            written = cube.export(path, overwrite=overwrite, sign=sign)
+    is_stdout = path == Path("-")
+    if is_stdout and as_json:
+        raise Invalid("'-' and --json both want stdout. Name a file, or leave --json out.")
+    with place.open_cube() as cube, TemporaryDirectory(prefix="loci-") as aside:
         is_encrypted = cube.stats()["encrypted"]
-    if is_encrypted:
-        click.echo(f"note: the cube is encrypted, and {path} is not: it is plain text, for its owner to read.", err=True)
+        if is_stdout and is_encrypted:
+            raise Invalid("The cube is encrypted, and on its way to stdout it would lie in a temporary folder as plain text. Name a file.")
+        target = Path(aside) / "cube.jsonl" if is_stdout else path
+        with render.working("writing"):
+            written = cube.export(target, overwrite=overwrite, sign=sign)
+        if is_encrypted:
+            click.echo(f"note: the cube is encrypted, and {path} is not: it is plain text, for its owner to read.", err=True)
+        if is_stdout:
+            with target.open("rb") as file:
+                copyfileobj(file, sys.stdout.buffer)
+            return
     if as_json:
         emit(written)
         return

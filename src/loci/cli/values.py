@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from loci.errors import Invalid
 from loci.text.plain import plain
 
 
@@ -65,6 +66,18 @@ class VersionOrWhen(When):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return int(value) if isinstance(value, str) and value.isdecimal() else super().convert(value, param, ctx)
+
+
+def standard_input(then: str = "Nothing was stored.") -> str:
+    """What comes in by stdin, as text. Raises `Invalid` when it is not UTF-8."""
+    read = sys.stdin.buffer.read()
+    try:
+        return read.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise Invalid(
+            f"What comes in by stdin is not UTF-8 (byte 0x{read[error.start]:02x} at {error.start + 1:,}). `iconv -f latin1 -t utf-8` makes it"
+            f" that, from the encoding that it has. {then}"
+        ) from error
 
 
 def emit(value: object) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loci.cli.place import Place, scoped, verb
-from loci.cli.values import JsonObject, When, emit
+from loci.cli.values import JsonObject, When, emit, standard_input
 
 if TYPE_CHECKING:
     from loci.system import Cube
@@ -44,7 +44,7 @@ def add(
     """
     from loci.types import Message
 
-    message = Message(text=sys.stdin.read() if text == STDIN else text, **said)
+    message = Message(text=standard_input() if text == STDIN else text, **said)
     limits: dict[str, Any] = {
         "channel": channel_of(channel),
         "derived_from": derived_from,
@@ -134,6 +134,8 @@ def search(place: Place, question: str, explain: bool, is_text: bool, wait: bool
                 )
             else:
                 _show_hits(cube, recall.hits)
+                if not recall.hits:
+                    place.note_unknown(cube, limits["user"])
             if elsewhere := recall.trace.withheld.get("about something else"):
                 render.note(
                     f"{elsewhere} of the nearest are about something else, and left out; without --pertinent the best of them are shown."
@@ -214,7 +216,7 @@ def get(place: Place, id: str, as_of: datetime | None, known_at: datetime | None
                 "source": citations(cube, [memory])[memory.id], "type": memory.type.value, "state": memory.state.value,
                 "true": render.period(memory.valid.start, memory.valid.end), "known since": memory.recorded.start,
                 "claims": tuple(f"{c.subject}'s {c.attribute} = {c.value}" + (" (closed)" if c.closed_by else "") for c in memory.claims),
-                "times": tuple(f"{t.words} = {render.period(t.earliest, t.latest)}" for t in memory.times),
+                "times": tuple(f"{t.words} = {render.days(t.earliest, t.latest)}" for t in memory.times),
                 "entities": memory.entities, "user": memory.scope.user, "agent": memory.scope.agent,
                 "session": memory.scope.session, "metadata": json.dumps(memory.metadata, ensure_ascii=False) if memory.metadata else None, "priority": memory.priority or None, "expires": memory.expires,
                 "found": _times(memory.uses), "cited": _cited(memory), "changed by": f"{memory.author}: {memory.reason}{render.ended(memory)}",
@@ -264,6 +266,8 @@ def list_(place: Place, as_json: bool, **limits: Any) -> None:
     """Show memories in the order they were remembered."""
     with place.open_cube() as cube:
         memories = cube.list(**limits)
+        if not memories and not as_json:
+            place.note_unknown(cube, limits["user"])
     if as_json:
         emit(memories)
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loci.errors import Conflict
 from loci.infrastructure.exported import VERSION
 from loci.infrastructure.files import translated, writing
 from loci.infrastructure.signature import Digest, line, shown
@@ -28,7 +29,7 @@ def dump(
     """
     with translated(path):
         if not overwrite and path.exists():
-            raise FileExistsError(path)
+            raise Conflict(f"{path} is there already. Choose another name, or say that it is to be replaced (--overwrite, overwrite=True).")
     memories, sources = _memories(store), store.sources()  # in this order: every memory's source is among those read after
     links: dict[str, list[Link]] = {}
     for link in store.links():

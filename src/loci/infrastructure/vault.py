@@ -67,7 +67,7 @@ class Vault:
         """The file of a cube. Names are letters, digits, dot, dash and underscore, so none can leave the folder."""
         if not NAME.fullmatch(cube) or cube.endswith((".", SUFFIX)) or ".." in cube:
             raise Invalid(
-                f"{cube!r} is no name for a cube: use 1 to 100 letters, digits, '-', '_' or '.', starting with a letter or digit."
+                f"{cube!r} is no name for a cube: use 1 to 100 letters (a to z), digits, '-', '_' or '.', starting with a letter or digit."
             )
         return self.root / f"{cube}{SUFFIX}"
 

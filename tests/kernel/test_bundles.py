@@ -30,7 +30,7 @@ from loci.infrastructure import bundles
 from loci.memories import bundle, pages
 from loci.ports.engine import Tensor
 from loci.system import Cube
-from loci.testing import HashEngine, ManualClock
+from loci.testing import HashEngine, ManualClock, damage
 from loci.types import Role
 
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "The harbour opens at nine.")
@@ -173,7 +173,7 @@ def test_the_folder_is_there_whole_or_not_at_all(cube: Cube, made: Path, tmp_pat
     cube.export_activation(id, tmp_path / "empty")
     before = set(tmp_path.iterdir())
     page = kept(cube)[2]
-    page.write_bytes(page.read_bytes()[:-1] + b"?")
+    damage(page)
     with pytest.raises(Corrupt, match="not as it was written"):
         cube.export_activation(id, tmp_path / "damaged")
     assert set(tmp_path.iterdir()) == before
@@ -374,7 +374,7 @@ BAD: dict[str, tuple[Callable[[Path], object], type[LociError], str]] = {
     "no manifest": (lambda m: (m / "manifest.json").unlink(), Missing, "There is no manifest.json"),
     "a part cut off": (lambda m: os.truncate(m / "part-00001.safetensors", 100), Malformed, "or fewer"),
     "a part added to": (lambda m: (m / "part-00001.safetensors").open("ab").write(b"x"), TooLarge, "more than"),
-    "a byte changed": (lambda m: (m / "part-00001.safetensors").write_bytes((m / "part-00001.safetensors").read_bytes()[:-1] + b"?"), Malformed, "was changed"),
+    "a byte changed": (lambda m: damage(m / "part-00001.safetensors"), Malformed, "was changed"),
     "a part of more than there may be": (lambda m: retell(m, bytes=(1 << 30) + 1), Malformed, "as bytes of part"),
     "more bytes than there is room for": (lambda m: tell(m, parts=[{**p, "bytes": 1 << 30} for p in told(m)["parts"]]), Malformed, "or fewer"),
     "a size below nothing": (lambda m: retell(m, bytes=-1), Malformed, "whole number"),

@@ -11,7 +11,7 @@ import pytest
 from loci import MemOS, Message
 from loci.errors import Conflict, Missing
 from loci.system import Cube
-from loci.testing import ManualClock, TeachableEngine
+from loci.testing import ManualClock, TeachableEngine, damage
 from loci.types import Role
 
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "My favourite colour is green.")
@@ -174,7 +174,7 @@ def test_one_that_is_damaged_is_made_anew_in_its_place(cube: Cube, door: Door, f
     many = ids(cube)
     first = cube.activate(many, user="ann")
     file = folder / "main.kv" / f"{cube.activation(first.id).pages[0].hash}.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    damage(file)
     again = door().cube("main").activate(many, user="ann")
     assert (again.id, again.version, again.is_reused) == (first.id, 2, False) and cube.verify().is_clean
 
@@ -202,7 +202,7 @@ def test_what_was_taken_in_once_is_not_taken_in_again(cube: Cube, tmp_path: Path
 
 def cut(folder: Path, hash: str) -> None:
     (file,) = folder.rglob(f"{hash}.safetensors")
-    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    damage(file)
 
 
 def test_what_was_made_of_the_words_is_made_again_and_no_copy_restored(cube: Cube, folder: Path) -> None:

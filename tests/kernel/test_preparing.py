@@ -14,7 +14,7 @@ from loci import MemOS, Message
 from loci.errors import Corrupt, Denied, Invalid, Missing, Unavailable, Unsupported
 from loci.ports.engine import Rates, Tier
 from loci.system import Cube
-from loci.testing import HashEngine, ManualClock
+from loci.testing import HashEngine, ManualClock, damage
 from loci.types import Role
 
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "The harbour opens at nine.")
@@ -245,7 +245,7 @@ def test_closing_a_cube_waits_for_its_errand_though_another_cube_s_came_after(cu
 def test_a_damaged_page_is_told_to_who_waits_and_in_the_next_search(cube: Cube, open_vault: Door, folder: Path) -> None:
     handle = cube.activate(ids(cube), user="ann")
     page = folder / "main.kv" / f"{cube.activation(handle.id).pages[-1].hash}.safetensors"
-    page.write_bytes(page.read_bytes()[:-1] + b"?")
+    damage(page)
     fresh = open_vault(engine=HashEngine()).cube("main")
     errand = fresh.prepare(QUESTION, user="ann")
     with pytest.raises(Corrupt, match="not as it was written"):

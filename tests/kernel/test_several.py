@@ -11,7 +11,7 @@ import pytest
 from loci import MemOS, Message
 from loci.errors import Invalid, Missing, Unsupported
 from loci.system import Cube
-from loci.testing import HashEngine, ManualClock
+from loci.testing import HashEngine, ManualClock, damage
 from loci.types import Attached, Role
 
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "The harbour opens at nine.")
@@ -152,7 +152,7 @@ def test_one_whose_page_is_damaged(cube: Cube, open_vault: Callable[..., MemOS],
     chosen = built(cube)
     last = cube.activation(chosen[1]).pages[-1].hash
     page = folder / "main.kv" / f"{last}.safetensors"
-    page.write_bytes(page.read_bytes()[:-1] + b"?")
+    damage(page)
     engine = Slow()
     fresh = open_vault(engine=engine).cube("main")
     is_text_of_all(fresh, engine, chosen, "not as it was written")

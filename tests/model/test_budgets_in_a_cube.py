@@ -28,7 +28,7 @@ from loci.policy.eviction import shared
 from loci.ports import BudgetPlan
 from loci.ports.engine import Tensor
 from loci.system import Cube
-from loci.testing import HashEngine, ManualClock
+from loci.testing import HashEngine, ManualClock, damage
 from loci.testing.models import make_model, make_tokenizer
 from loci.types import Role, Scope
 from loci.wire import METHODS
@@ -625,7 +625,7 @@ def test_what_takes_longer_to_load_than_to_read_is_read(cube: Cube, door: Door, 
 def test_a_damaged_file_is_not_used_and_is_named(cube: Cube, folder: Path, door: Door) -> None:
     handle = activate(cube)
     file = files(folder)[0]
-    file.write_bytes(file.read_bytes()[:-1] + b"\xff")
+    damage(file)
     fresh = door().cube("main")
     found, used, why, said = answer(fresh)
     assert used is None and "not as it was written" in why and not said and found == answer(fresh, approximate=False)[0]

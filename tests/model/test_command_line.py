@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from loci import MemOS
 from loci.drivers.torch_kv.loading import load_engine
 from loci.errors import Invalid, Missing
+from loci.testing import damage
 from loci.testing.models import make_model
 
 
@@ -58,7 +59,7 @@ def test_commands_build_use_look_and_let_go(folder: Path, tmp_path: Path) -> Non
     assert loci("kv", "inspect", handle["id"])["fingerprint"]["dtype"] == "float32"
     assert loci("kv", "verify") == {"checked": 1, "faults": [], "let_go": []}
     page = next((tmp_path / "vault" / "main.kv").iterdir())
-    page.write_bytes(page.read_bytes()[:-1] + b"?")
+    damage(page)
     shown = subprocess.run([sys.executable, "-m", "loci", "kv", "verify"], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert shown.returncode == 7 and handle["id"] in shown.stdout
     page.unlink()

@@ -24,7 +24,7 @@ from loci.errors import Conflict, Denied, Invalid, Missing, TooLarge, Unavailabl
 from loci.memories.activation import agreed
 from loci.ports.engine import Rates, Tier
 from loci.system import Cube
-from loci.testing import ManualClock
+from loci.testing import ManualClock, damage
 from loci.testing.models import make_model, make_tokenizer
 from loci.types import Role, Scope
 
@@ -603,7 +603,7 @@ def test_the_pages_of_an_encrypted_cube_are_encrypted(
     found, used, why = answer(cube)
     assert (found, used) == (text, handle.id) and why.endswith("from the disk") and cube.verify().is_clean
     file = files(folder)[0]
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    damage(file)
     assert "not as it was written" in cube.verify().faults[0].what
 
 

@@ -226,6 +226,8 @@ class Activating(Adapting):
         recall = self._recall(rows, messages[-1].text, limit=limit, budget_tokens=budget_tokens)
         if adapters and (wish is not None or approximate):
             raise Invalid("adapters are mounted for an answer from text: leave out activations and approximate, or adapters.")
+        lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
+        budgeted = self._budgeted() if approximate else None  # refused before a server is asked for anything
         mounted, wrong = self._mounted(rows, adapters) if wish is None and not approximate else ([], [])
         taken = sum(learning.recipe.tokens for _, learning in mounted if learning.recipe.form == "cartridge")
         fitted = self._activations.fitted(recall, wish, messages, rows, budget_tokens, most + taken)
@@ -235,9 +237,8 @@ class Activating(Adapting):
             pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)
             self._scheduler.use(attached.adapters)
             held = [quoted.memory for row, learning in mounted if row.id in attached.adapters for quoted in learning.quoted]
-        elif approximate:
-            lost = 1.0 if most_evicted is None else inputs.share(most_evicted, "most_evicted")
-            pieces, attached = self._budgeted().answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
+        elif budgeted is not None:
+            pieces, attached = budgeted.answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
         elif retaining is not None:
             id = self._parts.ids.new(self._parts.clock.now())
             pieces, attached, wish = retaining.answer_keeping(recall, messages, rows, budget_tokens, sampling, id, self._note_built)

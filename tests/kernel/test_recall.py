@@ -244,6 +244,22 @@ def test_what_is_claimed_is_sure(cube: Cube) -> None:
     assert cube.search("Where does Ann's sister live?", strict=True).confidence < 0.9
 
 
+def test_what_somebody_likes_is_asked_for_by_its_kind(cube: Cube) -> None:
+    cube.add(
+        [
+            Message("user", "I'm planning to watch a movie tonight. Any recommendations for movies?"),
+            Message("assistant", "What kind of movies do you like? I like to recommend movies."),
+            Message("user", "I'm not a big fan of thriller movies but I love sci-fi movies."),
+            Message("user", "I love hiking."),
+        ],
+        user="alice",
+    )
+    for question, answers in (("What kind of movies do I like?", {"sci-fi"}), ("What do I like?", {"sci-fi", "hiking"})):
+        recall = cube.search(question, user="alice")
+        assert recall.confidence >= 0.9
+        assert all(any(word in hit.memory.text for word in answers) for hit in recall.hits[: len(answers)]), question
+
+
 def test_a_strict_search_gives_nothing_rather_than_the_nearest(cube: Cube) -> None:
     for day in range(30):
         cube.add(Message("user", f"The garden took {day} hours of my week.", speaker="Ann"))

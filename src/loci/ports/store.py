@@ -118,7 +118,7 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a search looks for: words, a direction of this embedder's, the people it is about, the keys of claims with the ``relation`` that
-    goes with the name in them, as they held ``then`` where it asks how things stood in a time that is over, and the time in which it was said (``window``): a preference, no filter. ``missing`` carries signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
+    goes with the name in them ("plan" means all that it begins, "likes/*movie" all of that which has the part in it), as they held ``then`` where it asks how things stood in a time that is over, and the time in which it was said (``window``): a preference, no filter. ``missing`` carries signals already lost. Vectors of another embedder are not compared with it: the signal is missing instead."""
 
     terms: tuple[str, ...]
     vector: NDArray[np.float32] | None = None

@@ -54,6 +54,8 @@ FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"^(?:what|which) allergies (?:do|does) {WHO} have", "{who} is allergic to nuts."),
         (rf"^what (?:do|does) {WHO}{VERY} drive", "{who} drives a Fiat."),
         (rf"^who (?:is|are) {WHO}{VERY} (?:with|together with)\W*$", "{who} is dating Xavier."),
+        (rf"^(?:what|which) (?:else )?(?:do|does) {WHO}{VERY} (?:really )?(?:like|love|enjoy|adore)\W*$", "{who} likes Xoxo."),
+        (rf"^(?:what|which) (?:(?:kinds?|sorts?|types?|genres?) of )?(?P<x>(?!time\b|day\b)[\w -]+?) (?:do|does) {WHO}{VERY} (?:really )?(?:like|love|enjoy|adore)\W*$", "{who} likes Xoxo {x}."),
         (rf"^(?:do|does) {WHO}{VERY} (?:still )?like (?P<x>[\w -]+?)\W*$", "{who} likes {x}."),
         (rf"^who (?:is|are) {WHO}'s? (?P<x>[\w -]+?)\W*$", "{who}'s {x} is Xavier."),
         (r"^who (?:is|are|'s) (?P<who>my) (?P<x>[\w -]+?)\W*$", "My {x} is Xavier."),
@@ -177,5 +179,11 @@ def _keys(statement: str, speaker: str | None, people: Collection[str]) -> list[
     nobody = "nobody at all"
     is_own = re.search(r"\b(?:I|[Mm]y)\b", statement) is not None
     found = facts(statement, speaker if speaker and is_own else nobody, None, people)
-    keys = [(None if f.subject in (nobody, None) else f.subject, f.attribute) for f in found if f.attribute]
-    return list(dict.fromkeys((s, a) for s, a in keys if a is not None))
+    keys = [(None if f.subject in (nobody, None) else f.subject, _open(f.attribute)) for f in found if f.attribute]
+    return list(dict.fromkeys(keys))
+
+
+def _open(attribute: str) -> str:
+    """What somebody likes is filed by what it is: all of it, or all that has the kind in its name, "likes/*movie"."""
+    found = re.fullmatch(r"likes/xoxo(?: (?P<kind>.+?)s?)?", attribute)
+    return attribute if found is None else f"likes/*{found['kind']}" if found["kind"] else "likes"

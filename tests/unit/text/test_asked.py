@@ -23,6 +23,10 @@ EXAMPLES = [
     ("What is the capital of France?", ("france", "attr/capital")),
     ("What is the birthplace of Ada Berg?", ("ada berg", "attr/born in")),
     ("Is Alice married?", ("alice", "marital_status")),
+    ("What do I like?", ("me", "likes")),
+    ("What does Bob Stone really enjoy?", ("bob stone", "likes")),
+    ("What kind of movies do I like?", ("me", "likes/*movie")),
+    ("Which cheese does Alice love?", ("alice", "likes/*cheese")),
 ]
 
 

@@ -207,10 +207,12 @@ def _claiming(
     found: list[tuple[int, str, bool]] = []
     for subject, attribute in keys:
         about = "attribute" if subject is None else "subject = :subject AND attribute"
+        attribute, _, part = attribute.partition("/*")
         rows: list[tuple[Any, ...]] = db.execute(
             f"SELECT content, value, polarity, relation FROM claims WHERE seq IN (SELECT seq FROM claims WHERE {about} = :attribute UNION ALL"
-            f" SELECT seq FROM claims WHERE {about} BETWEEN :attribute || '/' AND :attribute || '0') {condition} ORDER BY seq DESC LIMIT {CLAIMS}",
-            {**values, "subject": subject, "attribute": attribute},
+            f" SELECT seq FROM claims WHERE {about} BETWEEN :attribute || '/' AND :attribute || '0')"
+            f" AND (:part = '' OR instr(attribute, :part)) {condition} ORDER BY seq DESC LIMIT {CLAIMS}",
+            {**values, "subject": subject, "attribute": attribute, "part": part},
         ).fetchall()
         meant = [row for row in rows if relation is None or row[3] is None or is_one_person(relation, str(row[3]))]
         found.extend((int(content), str(value), bool(polarity)) for content, value, polarity, _ in meant or rows)

@@ -222,6 +222,16 @@ def test_an_export_goes_to_stdout_and_never_to_a_file_of_that_name(loci: Shell) 
     assert "--overwrite" in loci.here("export", "kept.jsonl").err
 
 
+def test_a_person_who_starts_mcp_is_told_what_it_waits_for(loci: Shell) -> None:
+    person, terminal = os.openpty()
+    os.write(person, b"\x04")
+    ended = loci("mcp", stdin=terminal)
+    os.close(person)
+    os.close(terminal)
+    assert ended.code == 0 and "to a host that starts it" in ended.err and ended.out == ""
+    assert "host" not in loci("mcp").err, "a host knows"
+
+
 def test_what_comes_by_stdin_is_utf_8_or_refused(loci: Shell) -> None:
     (loci.folder / "said").write_bytes("I like café".encode("latin1"))
     with (loci.folder / "said").open() as odd:

@@ -50,6 +50,11 @@ def mcp(
     if is_http:
         _serve_http(opened, cube, fixed, port, is_open, as_json)
     else:
+        if sys.stdin.isatty():
+            click.echo(
+                "note: this speaks MCP over stdin and stdout, to a host that starts it (docs/how-to/mcp.md has the line for each). Ctrl-D ends it; --http"
+                " serves several hosts.", err=True,
+            )  # fmt: skip
         _serve_stdio(opened, cube, fixed)
 
 

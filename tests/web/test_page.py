@@ -378,6 +378,18 @@ def test_an_archive_of_long_ago_has_its_axis(tmp_path: Path, tab: Callable[..., 
         assert page.locator("input[type=date]").get_attribute("min") == "1951-01-01" and "too far" not in page.locator("main").inner_text()
 
 
+def test_a_vault_of_one_day_has_a_month_of_days(tmp_path: Path, tab: Callable[..., Watched]) -> None:
+    with open_memory(tmp_path / "vault") as memory:
+        memory.cube("main").add("The kettle is new.")
+    with serving(tmp_path / "vault", "--open") as server:
+        page = tab(server.url).open("#/timeline")
+        expect(page.locator(".held b")).to_have_text("1 memory")
+        drawn, bar = (page.locator(f".histogram{part}").bounding_box() for part in ("", " rect"))
+        assert drawn is not None and bar is not None and bar["width"] < drawn["width"] / 20
+        slider = page.get_by_role("slider")
+        assert int(slider.get_attribute("max") or 0) - int(slider.get_attribute("min") or 0) == 29
+
+
 def test_the_review_queue_is_decided(site: Site, tab: Callable[..., Watched]) -> None:
     page = tab(site.server.url).open("#/review")
     waiting = site.api("review")["items"]

@@ -3,6 +3,7 @@
 import { at, day, h, number, s, several } from "./dom.js";
 
 const DAY = 86_400_000;
+const FEWEST = 30; // days of an axis: a single one, drawn alone, is a block that says nothing
 const OLDEST = "1900-01-01", AHEAD = 3653, APART = 7305; // what is dated before, ten years from now, or twenty from all others is on no axis
 export const FAMILIES = [
   ["words", "Words", (name) => /^(words|covered)/.test(name)],
@@ -29,7 +30,7 @@ export function axis(days, today) {
     if (isFar && (which === begin || before <= all / 50) && before <= all / 2) begin = which + 1; // one day alone, or hardly anything
   });
   const kept = likely.slice(begin);
-  const first = Math.min(kept[0]?.[0] ?? today - 1, today), last = Math.max(kept.at(-1)?.[0] ?? today, today);
+  const first = Math.min(kept[0]?.[0] ?? today, today - FEWEST + 1), last = Math.max(kept.at(-1)?.[0] ?? today, today);
   return { first, last, off: dated.filter(([place]) => place < first || place > last) };
 }
 

@@ -59,6 +59,7 @@ NOT_COMMANDS = {
     "cubes",
     "drain",
     "kept",
+    "look",
     "once",
     "page",
     "paused",

@@ -19,7 +19,7 @@ from tests.kernel.earlier import before
 from loci import Message
 from loci.drivers.sqlite import connection
 from loci.drivers.sqlite.schema import RELATIONS
-from loci.errors import Corrupt, LociError, Locked, Missing, NewerSchema, ReadOnly, StorageFull
+from loci.errors import Corrupt, LociError, Locked, Missing, NewerSchema, ReadOnly, StorageFull, Unavailable
 from loci.system import Cube
 from loci.testing import HashEmbedder, ManualClock
 from loci.wire import MemOS
@@ -54,6 +54,67 @@ def refuses(open_vault: Callable[..., MemOS], path: Path, error: type[LociError]
     assert str(path) in str(caught.value), "the message names the file"
     memory.close()
     assert path.read_bytes() == before
+
+
+# -- files that are not where they were -----------------------------------------------------------------------------------
+
+
+def _deleted(path: Path) -> None:
+    path.unlink()
+
+
+def _replaced(path: Path) -> None:
+    shutil.copy(path, other := path.with_name("copy"))
+    other.replace(path)
+
+
+def _vault_deleted(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("take", [_deleted, _replaced, _vault_deleted])
+def test_nothing_is_written_to_a_file_that_is_not_there_any_more(memory: MemOS, take: Callable[[Path], None]) -> None:
+    cube = memory.cube("main")
+    cube.add("The kettle is blue.")
+    memory.grant("ann", "reader", cube="main")
+    path = memory._parts.vault.path("main")
+    assert memory.look() == 1 and memory.verify().is_clean
+    take(path)
+    for attempt in (lambda: cube.add("The kettle is green."), memory.look):
+        with pytest.raises(Unavailable, match=f"{path}|registry") as refused:
+            attempt()
+        assert "while it was open here" in str(refused.value)
+    assert [m.text for m in cube.list()] == ["The kettle is blue."], "what there was can be saved from here"
+    assert any(fault.where == "file" for fault in cube.verify().faults)
+
+
+def test_a_thread_that_comes_later_does_not_read_another_file(memory: MemOS) -> None:
+    cube = memory.cube("main")
+    cube.add("The kettle is blue.")
+    _replaced(memory._parts.vault.path("main"))
+    told: list[object] = []
+
+    def read() -> None:
+        try:
+            told.extend(cube.list())
+        except Unavailable as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    assert len(told) == 1 and "replaced by another file" in str(told[0])
+
+
+def test_a_file_that_comes_back_is_gone_on_with(memory: MemOS) -> None:
+    cube = memory.cube("main")
+    cube.add("The kettle is blue.")
+    path = memory._parts.vault.path("main")
+    aside = path.rename(path.with_name("aside"))
+    with pytest.raises(Unavailable):
+        cube.add("The kettle is green.")
+    aside.rename(path)
+    assert cube.add("The kettle is red.").ids and len(cube.list()) == 2 and cube.verify().is_clean
 
 
 # -- files that are not what they should be -----------------------------------------------------------------------------

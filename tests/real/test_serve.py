@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -501,6 +502,25 @@ def test_it_says_whether_it_is_ready_and_why_not(vault: Path) -> None:
         answer = server.http.get("/health/ready")
         assert answer.status_code == 503 and "broken" in answer.json()["reason"]
         assert server.http.get("/health/live").status_code == 200, "live asks nobody"
+
+
+@pytest.mark.parametrize("gone", ["the vault", "the cube", "its words"])
+def test_it_is_not_ready_and_takes_nothing_when_its_files_are_gone(vault: Path, gone: str) -> None:
+    with serving(vault, "--open") as server:
+        server.call("cubes/main/add", messages="The dog is Rex.")
+        assert server.http.get("/health/ready").status_code == 200
+        if gone == "the vault":
+            shutil.rmtree(vault)
+        elif gone == "the cube":
+            for file in vault.glob("main.loci*"):
+                file.unlink()
+        else:
+            with (vault / "main.loci").open("r+b") as file:
+                file.write(os.urandom((vault / "main.loci").stat().st_size))
+        answer = server.http.get("/health/ready")
+        assert answer.status_code == 503 and answer.json()["code"] == ("corrupt" if gone == "its words" else "unavailable"), answer.text
+        refused = server.http.post("/api/cubes/main/add", json={"messages": "The cat is Tom."})
+        assert (refused.status_code >= 500 and "Nothing was stored" in refused.text) or gone == "its words"
 
 
 def test_to_who_has_no_key_it_says_of_what_kind_the_reason_is_and_names_nothing(vault: Path, tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ class Vault:
         """Cubes in the folder, by name."""
         return sorted(p.name.removesuffix(SUFFIX) for p in self.root.glob(f"*{SUFFIX}"))
 
+    def look(self) -> int:
+        """How many cubes there are, having looked at the file of each, of open ones also where it is gone. Raises what is wrong with one."""
+        names = sorted({*self.names(), *self._stores})
+        for name in names:
+            self.store(name, create=False).look()
+        return len(names)
+
     def store(self, cube: str, *, create: bool) -> Store:
         """The open store of a cube. Raises ``Missing`` when there is none and ``create`` is false, and ``Unavailable`` once the vault was closed."""
         if self._is_closed:

@@ -481,6 +481,9 @@ class Store(QueueReads, PayloadReads, AdapterReads, Protocol):
     def copy(self, target: Path, key: bytes | None = None) -> None:
         """A consistent copy of the cube as it is now, encrypted with ``key``, or plain."""
 
+    def look(self) -> None:
+        """Looks at the file anew, whatever is known of it here: that it is in its place, and what every read begins with. Raises what is wrong."""
+
     def gather(self) -> None:
         """Brings everything into the one file, durably: once the store is closed, that file alone is the cube."""
 

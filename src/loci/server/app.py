@@ -75,20 +75,12 @@ class Serving:
         """Whether the vault can be read: asks it, and says why not. Where keys are wanted, of what kind the reason is: the whole of it, which names files
         and cubes, is in the log alone, for anybody may ask."""
         try:
-            cubes = await anyio.to_thread.run_sync(self._looked, limiter=self._looking)
+            cubes = await anyio.to_thread.run_sync(self.system.look, limiter=self._looking)
         except LociError as error:
             log.warning("not ready: %s", error)
             reason = str(error) if self.is_open else in_general(error)
             return _json({"status": "not ready", "code": error.code, "reason": reason}, Unavailable.http_status)
         return _json({"status": "ready"} | ({"cubes": cubes} if self.is_open else {}))
-
-    def _looked(self) -> int:
-        """How many cubes there are, what the vault knows of grants having been read, and every cube opened."""
-        self.system.grants()
-        names = self.system.cubes()
-        for name in names:
-            self.system.cube(name, create=False)
-        return len(names)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         """The answer to a request that raised one of our errors."""

@@ -34,7 +34,7 @@ STAYING = {
 }  # fmt: skip
 """Verbs and plumbing of a cube that are not for a network, and why."""
 VAULT_STAYING = {
-    "acting": OPEN, "authenticate": OPEN, "within": OPEN, "close": OPEN,
+    "acting": OPEN, "authenticate": OPEN, "within": OPEN, "close": OPEN, "look": "`/health/ready` says it.",
     "encrypt": "Keys of files stay on their machine.", "decrypt": "Keys of files stay on their machine.",
     "rekey": "Keys of files stay on their machine.", "shred": "Keys of files stay on their machine.",
 }  # fmt: skip

@@ -81,6 +81,11 @@ class System(Calls):
         """Names of the cubes in the vault, of those that the principal has to do with."""
         return [name for name in self._parts.vault.names() if self._parts.governance.knows(name)]
 
+    def look(self) -> int:
+        """How many cubes there are, the registry and the file of each having been looked at. Raises what is wrong."""
+        self.grants()
+        return self._parts.vault.look()
+
     # -- who may do what -----------------------------------------------------------------------------------------------
 
     def acting(self, principal: str) -> System:

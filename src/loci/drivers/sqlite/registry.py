@@ -15,6 +15,7 @@ import apsw
 from loci.drivers.sqlite import audit
 from loci.drivers.sqlite.codec import sure_time, time_of, to_micros
 from loci.drivers.sqlite.connection import connect, query, roll_back, scalar, translated
+from loci.drivers.sqlite.spot import Spot
 from loci.errors import Missing, Unavailable
 from loci.ports import Act, Entry, Stretched
 from loci.types import Channel, Fault, Grant, Head, Key, Record, Role
@@ -50,6 +51,7 @@ class SqliteRegistry:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: apsw.Connection | None = None
+        self._spot: Spot | None = None  # of what is open
         self._lock, self._is_closed = threading.RLock(), False  # one connection for all threads
 
     # -- cubes ---------------------------------------------------------------------------------------------------------
@@ -158,13 +160,18 @@ class SqliteRegistry:
                 db.execute(TABLES)
                 header = (("id", secrets.token_hex(8)), ("secret", secrets.token_bytes(32)))
                 db.executemany("INSERT OR IGNORE INTO header VALUES (?, ?)", header)
-            self._db = db
+            self._db, self._spot = db, Spot(self._path)
         return self._db
 
     def _secret(self) -> bytes:
         return bytes(scalar(self._open(), "SELECT value FROM header WHERE key = 'secret'"))
 
+    def _expect_in_place(self) -> None:
+        if self._spot is not None:
+            self._spot.expect()
+
     def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        self._expect_in_place()
         if not self._path.exists():
             return []
         with self._lock, translated(self._path):
@@ -189,6 +196,7 @@ class SqliteRegistry:
         """The connection, in a transaction. After the disk failed one, it is not trusted any more (see `connection.unsure`)."""
         with self._lock, translated(self._path):
             db = self._open()
+            self._expect_in_place()
             try:
                 db.execute("BEGIN IMMEDIATE")
                 yield db

@@ -27,6 +27,7 @@ from loci.drivers.sqlite.reader import Reader
 from loci.drivers.sqlite.rows import Names
 from loci.drivers.sqlite.schema import check_current, migrate, recognise
 from loci.drivers.sqlite.search import claimed, survey
+from loci.drivers.sqlite.spot import Spot
 from loci.drivers.sqlite.turns import Turns, begin, patience
 from loci.drivers.sqlite.writer import SqliteTransaction
 from loci.errors import Corrupt, Locked, Missing, ReadOnly, Unavailable, missing
@@ -58,6 +59,7 @@ class SqliteStore(Looking):
         self._picture, self._view_lock = Picture(path), threading.RLock()  # of what is committed
         self._names, self._turns = Names(), Turns()  # for writing
         db = connect(path, create=create, look=recognise, key=key)
+        self._spot = Spot(path)
         _STORES.add(self)
         self._keep(db)
         try:
@@ -113,6 +115,7 @@ class SqliteStore(Looking):
         with translated(self.path), self._turn((usual if wait_ms is None else min(usual, wait_ms)) / 1000) as left:
             begin(db, left, usual)
             try:
+                self._spot.expect()
                 transaction = self._local.transaction = SqliteTransaction(db, self.secret, now, self._names)
                 yield transaction
                 transaction.complete()
@@ -313,7 +316,19 @@ class SqliteStore(Looking):
 
     def faults(self, kept: Head | None = None) -> tuple[Mapping[str, int], list[Fault]]:
         with translated(self.path):
-            return check(self._db(), self.secret, self.cube, kept)
+            counts, found = check(self._db(), self.secret, self.cube, kept)
+        try:
+            self._spot.expect()
+        except Unavailable as error:
+            found.append(Fault(self.cube, "file", str(error)))
+        return counts, found
+
+    def look(self) -> None:
+        self._expect_open()
+        self._spot.expect()
+        with translated(self.path), contextlib.closing(connect(self.path, key=self._key)) as db:
+            _header(db)
+            query(db, "SELECT * FROM sources ORDER BY rowid DESC LIMIT 1")
 
     def scrub(self, erased: Sequence[Source] = (), metadata: Sequence[str] = ()) -> int:
         """Finishes an erasure on disk and looks for what was erased. Returns the bytes looked at."""
@@ -427,6 +442,7 @@ class SqliteStore(Looking):
         db: apsw.Connection | None = getattr(self._local, "db", None)
         if db is None:
             self._expect_open()
+            self._spot.expect()
             db = connect(self.path, key=self._key)
             self._keep(db)
             if self._is_closed:  # in the meantime

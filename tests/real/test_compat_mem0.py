@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import open_memory
 
 from loci.compat.mem0 import AsyncMemory, Memory
+from loci.compat.mem0.asked import Whose
 from loci.compat.mem0.errors import BadCall, NotThere, TooMuch, legacy
 from loci.errors import Corrupt, Denied, Invalid, LociError, Missing
 from loci.testing import ManualClock
@@ -179,6 +180,27 @@ def test_a_memory_is_this_dictionary(memory: Any) -> None:
     plain = memory.get(told(memory, "No metadata."))
     assert plain["metadata"] is None
     assert memory.get("00000000-0000-0000-0000-000000000000") is None
+
+
+def test_the_default_threshold_leaves_out_what_is_about_something_else_and_nothing_that_ranks_low(tmp_path: Path) -> None:
+    with Memory(vault=tmp_path / "vault", embedder="minilm", background=False) as memory:
+        for text in ("I play chess on Sundays.", "My sister lives in Porto.", "I am allergic to nuts."):
+            told(memory, text)
+        told(memory, "We went to the lake with the kayak again, and the kayak leaked.")
+        for day in range(30):
+            told(memory, f"On day {day} we went to the lake and the weather was fine.")
+        memory._cube(Whose()).drain()
+
+        def found(query: str, **given: Any) -> list[dict[str, Any]]:
+            return memory.search(query, filters={"user_id": "alice"}, **given)["results"]
+
+        assert found("zzzzqqq") == found("quantum chromodynamics lattice") == []
+        far, whole = found("quantum chromodynamics lattice", threshold=0), found("the weather at the lake", threshold=0)
+        assert len(far) == len(whole) == 20 and all(0 <= hit["score"] < 0.1 for hit in far)
+        assert "chess" in found("board games")[0]["memory"] and found("board games")[0]["score"] > 0.5
+        assert len(found("the weather at the lake")) == 20, "what ranks low is about it all the same"
+        for hits in (far, whole):
+            assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
 
 
 def test_update_merges_metadata_and_tells_history(memory: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +21,7 @@ from loci.system import Cube, System
 from loci.types import Memory as Known
 from loci.types import Outcome, Part, Receipt, Record
 
+GATE = 0.1  # the score that mem0 asks for where nobody says another: of meaning, there
 MOST_RECORDS = 1 << 40  # of a log that is looked through for an erasure
 PROCEDURAL = "procedural_memory"
 UNSET = object()
@@ -79,14 +82,15 @@ class Memory:
             return answers.answer(self._added(cube, receipt), changes=changes, inference="rules" if infer else None)
 
     def search(
-        self, query: str, *, top_k: int = 20, filters: object = None, threshold: float | None = 0.1, rerank: bool = False, explain: bool = False,
+        self, query: str, *, top_k: int = 20, filters: object = None, threshold: float | None = GATE, rerank: bool = False, explain: bool = False,
         reference_date: object = None, show_expired: bool = False, **given: object,
     ) -> dict[str, Any]:  # fmt: skip
-        """The memories that answer, best first, of those that the filter lets through. ``reference_date`` is the "now" of the question."""
+        """The memories that answer, best first, of those that the filter lets through. ``reference_date`` is the "now" of the question. Scores are Loci's,
+        0 to 1, above ``GATE``: what is plainly about something else lies below it."""
         with in_habit():
             most = self._most(top_k, given)
             about = asked.asked_of(filters, self._ids(given, "search"), "search")
-            least = asked.share_of(0.1 if threshold is None else threshold)
+            least = asked.share_of(GATE if threshold is None else threshold)
             now = asked.time_of(reference_date, "reference_date")
             if not isinstance(query, str) or not query.strip():
                 raise Invalid("Invalid query: it must be a text that is not empty.")
@@ -99,18 +103,18 @@ class Memory:
                 cube = self._cube(whose)
             except Missing:  # of this app nothing was ever said
                 return answers.answer([])
-            recall = cube.search(
-                query,
-                user=whose.user,
-                agent=whose.agent,
-                session=whose.session,
-                limit=most,
-                where=about.where,
-                expired=expired,
+            looked = partial(
+                cube.search, query, user=whose.user, agent=whose.agent, session=whose.session, limit=most, where=about.where, expired=expired,
                 asked_at=now,
-            )
-            hits = [answers.found(hit, self._name, is_explained=explain) for hit in recall.hits if hit.score >= least]
-            return answers.answer(hits, missing=dict(recall.trace.missing))
+            )  # fmt: skip
+            recall = looked(pertinent=True)
+            hits = [replace(hit, score=GATE + (1 - GATE) * hit.score) for hit in recall.hits]
+            if least < GATE and len(hits) < most:
+                near = set(recall.ids)
+                far = [replace(hit, score=GATE * hit.score) for hit in looked().hits if hit.memory.id not in near]
+                hits += far[: most - len(hits)]
+            shown = [answers.found(hit, self._name, is_explained=explain) for hit in hits if hit.score >= least]
+            return answers.answer(shown, missing=dict(recall.trace.missing))
 
     def get_all(self, *, filters: object = None, top_k: int = 20, show_expired: bool = False, **given: object) -> dict[str, Any]:
         """The first memories of those that the filter lets through; ``total`` says how many there are."""

@@ -25,6 +25,7 @@ from tests.conftest import open_memory
 from loci import Message
 from loci.server import page as served_page
 from loci.testing import HashEmbedder
+from loci.testing.models import make_model, make_tokenizer
 
 if TYPE_CHECKING:
     from loci.system import Cube
@@ -418,6 +419,27 @@ def test_a_job_is_cancelled_and_tried_again(site: Site, tab: Callable[..., Watch
     page.get_by_role("button", name=f"Retry job {job['seq']}").click()
     expect(page.get_by_role("button", name=f"Cancel job {job['seq']}")).to_be_visible()
     assert "There is no model" in page.get_by_role("region", name="Placement plan").inner_text()
+
+
+def test_the_plan_says_what_it_would_do_and_with_which_numbers(tmp_path: Path, tab: Callable[..., Watched]) -> None:
+    make_model("qwen3").save_pretrained(tmp_path / "model")
+    make_tokenizer().save_pretrained(tmp_path / "model")
+    with open_memory(tmp_path / "vault") as memory:
+        cube = memory.cube("main")
+        known = cube.add([Message("user", f"I keep kettle {n} on shelf {n}, beside the blue cups.") for n in range(6)], user="ann").ids
+        for _ in range(9):
+            cube.cite(known)
+    with serving(tmp_path / "vault", "--open", LOCI_ENGINE=str(tmp_path / "model")) as server:
+        (planned,) = server.call("cubes/main/plan")["items"]
+        page = tab(server.url).open("#/work")
+        row = page.get_by_role("region", name="Placement plan").locator("tbody tr")
+        expect(row).to_have_count(1)
+        told, decision = row.inner_text(), planned["decision"]
+        assert "ann" in told and f"{decision['body']['tokens']:,} tokens" in told and decision["why"] in told
+        row.locator("summary").click()
+        shown = row.locator("dt").all_inner_texts()
+        assert shown == [name.replace("_", " ") for name in decision["numbers"]] and len(shown) > 3
+        assert not any(one in ("", "NaN") for one in row.locator("dd").all_inner_texts())
 
 
 def test_what_is_for_reading_only_says_so_and_has_no_buttons_that_would_be_refused(tmp_path: Path, tab: Callable[..., Watched]) -> None:

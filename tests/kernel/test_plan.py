@@ -181,6 +181,43 @@ def test_what_is_learned_is_seen_as_learned_and_put_back_by_an_edit(open_vault: 
     assert moves(cube.plan()) == [], "and it waits"
 
 
+class Swift(TeachableEngine, HashEngine):
+    """Text is read in no time, and mounting an adapter takes a while."""
+
+    def rates(self) -> Rates:
+        return Rates(0.001, 1e-6, 1e-9, 1e-9, Tier(1e-5, 1e10), Tier(1e-5, 1e9))
+
+
+@pytest.fixture
+def by_hand(open_vault: Callable[..., MemOS]) -> Cube:
+    """A cube with an adapter of one session that somebody made and mounted."""
+    cube = open_vault(engine=Swift()).cube("main")
+    cube.mount(cube.distil(say(cube, "s1"), user="ann").id)
+    return cube
+
+
+def test_an_adapter_that_somebody_made_has_a_day_and_then_the_true_reason(by_hand: Cube, clock: ManualClock) -> None:
+    (made,) = by_hand.adapters(user="ann")
+    use(by_hand, clock, made.memories, 6, minutes=3)
+    (kept,) = by_hand.plan(apply=True)
+    assert not kept.decision.is_move and "has 1 to be of use" in kept.decision.why and by_hand.adapters(user="ann")[0].is_mounted
+    assert kept.decision.numbers["learned_saved_ms"] < 0
+    clock.advance(days=2)
+    (back,) = by_hand.plan(apply=True)
+    assert back.is_done and moves([back]) == [("s1", LEARNED, TEXT)] and not by_hand.adapters(user="ann")[0].is_mounted
+    assert back.decision.numbers["expected_uses"] > 10 and "out of use" not in back.decision.why
+    assert "would save -" in back.decision.why and "mounting it takes longer than reading" in back.decision.why
+    assert by_hand.log(verb="place")[-1].detail["why"] == back.decision.why
+
+
+def test_an_adapter_that_nobody_uses_is_unmounted_after_its_first_day(by_hand: Cube, clock: ManualClock) -> None:
+    assert moves(by_hand.plan(apply=True)) == []
+    clock.advance(days=2)
+    (back,) = by_hand.plan(apply=True)
+    assert moves([back]) == [("s1", LEARNED, TEXT)] and back.is_done and "out of use" in back.decision.why
+    assert not by_hand.adapters(user="ann")[0].is_mounted
+
+
 def test_what_failed_its_examination_is_not_learned_over_and_over(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
     engine = Pupil()
     engine.student().forgets = 0.5

@@ -260,13 +260,8 @@ def _alone(body: Body, machine: Machine) -> Decision:
 
 def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, float]) -> Decision:
     """What is made already is kept while it saves more than its room costs, and made anew of more where that pays."""
-    if worth.lasting_s <= 0 and _is_new(body, machine.terms):
-        return Decision(
-            body, HELD, f"it was made {body.held_days:.1f} days ago, and has {machine.terms.quiet_days:g} to be of use.", numbers
-        )
     if worth.lasting_s <= 0:
-        why = f"{reuse(body):.2f} expected uses would save {_ms(worth.saved_s)}, and keeping it costs {_ms(worth.room_s)}: out of use."
-        return Decision(body, TEXT, why, numbers)
+        return _unpaid(body, worth, machine, numbers, "bringing it takes longer than reading what a use takes of it")
     added = body.tokens - body.held_tokens
     if added > 0:
         share = added / body.tokens
@@ -274,6 +269,16 @@ def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, floa
             why = f"{added:,} tokens of it that answers use are not in it: {_ms(share * worth.saved_s)} more for {_ms(worth.build_s)}."
             return Decision(body, HELD, why, {**numbers, "added_tokens": added})
     return Decision(body, HELD, f"it saves {_ms(worth.saved_s)} in {reuse(body):.1f} expected uses.", numbers)
+
+
+def _unpaid(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, float], slower: str) -> Decision:
+    """What becomes of what is made and no longer pays. ``slower`` says why a use of it costs more than text, where it does."""
+    told = f"{reuse(body):.2f} expected uses would save {_ms(worth.saved_s)}, and keeping it costs {_ms(worth.room_s)}"
+    if _is_new(body, machine.terms):
+        made = f"it was made {body.held_days:.1f} days ago, and has {machine.terms.quiet_days:g} to be of use"
+        return Decision(body, body.form, f"{made}: {told}.", numbers)
+    why = slower if worth.saved_s < 0 else "out of use" if reuse(body) < WARM else "less than its room is worth"
+    return Decision(body, TEXT, f"{told}: {why}.", numbers)
 
 
 def _is_new(body: Body, terms: Terms) -> bool:
@@ -324,9 +329,12 @@ def _learned(decisions: Sequence[Decision], machine: Machine, limits: Limits) ->
         numbers = {**decision.numbers, **_training_numbers(worth)}
         if decision.before is LEARNED and decision.after is LEARNED:
             if worth.lasting_s <= 0:
-                found.append(Decision(decision.body, TEXT, f"{reuse(decision.body):.2f} expected uses: out of use.", numbers))
+                decision = _unpaid(decision.body, worth, machine, numbers, "mounting it takes longer than reading what a use takes of it")
             else:
-                room -= worth.bytes
+                saves = f"it saves {_ms(worth.saved_s)} in {reuse(decision.body):.1f} expected uses"
+                decision = replace(decision, why=f"{saves}, and neither its words nor the model have changed.", numbers=numbers)
+            found.append(decision)
+            room -= worth.bytes if decision.after is LEARNED else 0
         elif decision.before is not LEARNED and worth.benefit_s > held and _is_stable(decision, machine):
             chosen.append((worth, replace(decision, numbers=numbers)))
     left = limits.training_s
@@ -377,4 +385,6 @@ def _training_numbers(worth: Worth) -> dict[str, float]:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f} ms"
+    """In whole milliseconds; below ten, where these would say nothing, with a tenth. Nothing is no negative number."""
+    ms = 1000 * seconds
+    return f"{round(ms):,} ms" if abs(ms) >= 10 or not ms else f"{ms:.1f} ms"

@@ -77,7 +77,7 @@ def test_what_answers_cite_is_made_and_what_a_search_finds_is_not(cube: Cube, cl
     assert done.is_done and done.held == handle.id and set(handle.memories) == set(ids[:2]) and not set(other) & set(handle.memories)
     (record,) = cube.log(verb="place")
     assert (record.detail["before"], record.detail["after"], record.detail["held"]) == ("text", "activation", handle.id)
-    assert record.detail["hash_before"] == "" and record.detail["hash_after"] == cube.activation(handle.id).text
+    assert record.detail["hash_after"] == cube.activation(handle.id).text and len(record.detail["hash_before"]) == 32, "of the words"
     assert record.detail["why"] == done.decision.why and record.detail["numbers"]["uses"] > 5
     assert "kettle" not in str(record.detail) and moves(cube.plan(apply=True)) == []
     assert cube.verify().is_clean
@@ -100,7 +100,9 @@ def test_an_edit_takes_it_back_and_it_waits_a_day(cube: Cube, clock: ManualClock
     cube.update(ids[0], "In s1 the first kettle was given away after all, to the neighbour by the harbour.")
     (back,) = cube.plan(apply=True)
     assert moves([back]) == [("s1", HELD, TEXT)] and "its words changed" in back.decision.why and back.held is None
-    assert cube.activations(user="ann") == [] and cube.log(verb="place")[-1].detail["hash_before"] == before
+    first, last = (record.detail for record in cube.log(verb="place"))
+    assert cube.activations(user="ann") == [] and last["hash_before"] == before
+    assert len(last["hash_after"]) == 32 and last["hash_after"] != first["hash_before"], "the words that serve are others"
     use(cube, clock, ids, 3)
     (waits,) = cube.plan(apply=True)
     assert not waits.decision.is_move and "waits" in waits.decision.why
@@ -207,7 +209,9 @@ def test_an_adapter_that_somebody_made_has_a_day_and_then_the_true_reason(by_han
     assert back.is_done and moves([back]) == [("s1", LEARNED, TEXT)] and not by_hand.adapters(user="ann")[0].is_mounted
     assert back.decision.numbers["expected_uses"] > 10 and "out of use" not in back.decision.why
     assert "would save -" in back.decision.why and "mounting it takes longer than reading" in back.decision.why
-    assert by_hand.log(verb="place")[-1].detail["why"] == back.decision.why
+    record = by_hand.log(verb="place")[-1].detail
+    assert record["why"] == back.decision.why and record["hash_before"] == by_hand.adapter(made.id).file.hash  # type: ignore[union-attr]
+    assert len(record["hash_after"]) == 32 and record["hash_after"] != record["hash_before"], "of the words, which serve"
 
 
 def test_an_adapter_that_nobody_uses_is_unmounted_after_its_first_day(by_hand: Cube, clock: ManualClock) -> None:

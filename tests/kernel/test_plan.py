@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from loci.policy.placing import Limits
 from loci.ports.engine import Fingerprint, Rates, Tier
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
+from loci.testing.student import HashStudent
 from loci.text.plain import plain
 from loci.types import Kind, Role
 
@@ -156,6 +158,7 @@ def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(ope
     cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
     (left,) = cube.plan(apply=True)
     assert left.decision.after is LEARNED and not left.is_done and left.left.startswith("unsupported") and not cube.log(verb="place")
+    assert "16,777,216 bytes, and 10 ms to mount it, are assumed" in left.decision.why, "there is none to measure"
 
 
 class Pupil(TeachableEngine, Slow):
@@ -163,6 +166,17 @@ class Pupil(TeachableEngine, Slow):
 
     def fingerprint(self) -> Fingerprint:
         return replace(super().fingerprint(), context=160)
+
+
+def test_what_is_to_be_learned_is_taken_to_be_like_an_adapter_that_there_is(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(engine=Pupil()).cube("main")
+    made = cube.distil(say(cube, "s0"), user="ann")
+    cube.mount(made.id)
+    use(cube, clock, say(cube, "s1", 4), 4000, minutes=1)
+    clock.advance(days=8)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
+    (new,) = [one for one in cube.plan() if one.name == "s1"]
+    assert new.decision.after is LEARNED and new.decision.numbers["adapter_bytes"] == made.bytes and "assumed" not in new.decision.why
 
 
 def test_what_is_learned_is_seen_as_learned_and_put_back_by_an_edit(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
@@ -184,16 +198,24 @@ def test_what_is_learned_is_seen_as_learned_and_put_back_by_an_edit(open_vault: 
 
 
 class Swift(TeachableEngine, HashEngine):
-    """Text is read in no time, and mounting an adapter takes a while."""
+    """Text is read in no time."""
 
     def rates(self) -> Rates:
         return Rates(0.001, 1e-6, 1e-9, 1e-9, Tier(1e-5, 1e10), Tier(1e-5, 1e9))
 
 
+def heavy(student: HashStudent, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Mounting an adapter takes so long."""
+    mounted = student.mounted
+    monkeypatch.setattr(student, "mounted", lambda adapters: (time.sleep(seconds), mounted(adapters))[1])
+
+
 @pytest.fixture
-def by_hand(open_vault: Callable[..., MemOS]) -> Cube:
-    """A cube with an adapter of one session that somebody made and mounted."""
-    cube = open_vault(engine=Swift()).cube("main")
+def by_hand(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> Cube:
+    """A cube with an adapter of one session that somebody made and mounted, which takes longer than reading the text."""
+    engine = Swift()
+    heavy(engine.student(), monkeypatch, 0.02)
+    cube = open_vault(engine=engine).cube("main")
     cube.mount(cube.distil(say(cube, "s1"), user="ann").id)
     return cube
 
@@ -208,10 +230,26 @@ def test_an_adapter_that_somebody_made_has_a_day_and_then_the_true_reason(by_han
     (back,) = by_hand.plan(apply=True)
     assert back.is_done and moves([back]) == [("s1", LEARNED, TEXT)] and not by_hand.adapters(user="ann")[0].is_mounted
     assert back.decision.numbers["expected_uses"] > 10 and "out of use" not in back.decision.why
-    assert "would save -" in back.decision.why and "mounting it takes longer than reading" in back.decision.why
+    assert "would save -" in back.decision.why and "takes longer than reading" in back.decision.why
     record = by_hand.log(verb="place")[-1].detail
     assert record["why"] == back.decision.why and record["hash_before"] == by_hand.adapter(made.id).file.hash  # type: ignore[union-attr]
     assert len(record["hash_after"]) == 32 and record["hash_after"] != record["hash_before"], "of the words, which serve"
+
+
+def test_an_adapter_counts_as_large_as_it_is_and_as_slow_to_mount_as_it_was(
+    by_hand: Cube, clock: ManualClock, open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (made,) = by_hand.adapters(user="ann")
+    use(by_hand, clock, made.memories, 6, minutes=3)
+    (kept,) = by_hand.plan()
+    assert kept.decision.numbers["adapter_bytes"] == made.bytes and 20 <= kept.decision.numbers["swap_ms"] < 500
+    assert "assumed" not in kept.decision.why
+    light = open_vault(engine=Swift()).cube("main")
+    clock.advance(days=2)
+    (swift,) = light.plan()
+    assert swift.decision.after is LEARNED and swift.decision.numbers["swap_ms"] < 20 and "it saves" in swift.decision.why
+    (far,) = open_vault(engine=Swift("another")).cube("main").plan()
+    assert far.decision.after is TEXT and made.id in far.decision.why, "what another model learned serves nobody here"
 
 
 def test_an_adapter_that_nobody_uses_is_unmounted_after_its_first_day(by_hand: Cube, clock: ManualClock) -> None:

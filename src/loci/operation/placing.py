@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
+from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
 from loci.memories import activation
+from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import Adapters
 from loci.operation.composing import Composing
 from loci.operation.lifecycle import strength_of
@@ -27,7 +28,7 @@ VERB = "place"  # under which a move is in the log
 LINE_TOKENS = 12  # of a memory in a prompt beside its words: number, day, speaker
 EXPOSURES, PASSES = 60, 3.0  # a lesson is seen so often to be learned, and each takes as long as reading it three times
 PROBES, PROBE_TOKENS = 200, 64  # what the examination of an adapter reads, before and after
-SWAP_S, ADAPTER_BYTES = 0.01, 1 << 24
+SWAP_S, ADAPTER_BYTES = 0.01, 1 << 24  # assumed where there is no adapter to measure
 WIDTHS = {"float32": 4, "float64": 8, "uint8": 1, "int8": 1}  # bytes of a number; others are halves
 Group = tuple[str | None, str]  # a user, and a session, page or activation memory
 
@@ -62,6 +63,7 @@ def placed(
     held = _held(store, activations)
     groups, holding = _grouped(memories, held)
     learned = _learned(store, adapters, memories, groups, now)
+    machine = _measured(machine, [one.state for one in learned.values()])
     known = {name: _facts(ids, holding.get(name), memories, now) for name, ids in groups.items()}
     bodies: dict[str, tuple[Body, Group]] = {}
     moves = store.records(None, None, VERB, None, 1 << 40)
@@ -97,6 +99,14 @@ def _placed(decision: Decision, name: Group, holding: Mapping[Group, Manifest], 
     return Placed(decision, name[0], "" if manifest is not None and name[1] == manifest.id else name[1], manifest.id if manifest else None)
 
 
+def _measured(machine: Machine, states: Sequence[State]) -> Machine:
+    """A machine that takes of what is to be learned the most bytes and the longest time to mount that adapters of it have; as it was, where there are none."""
+    sizes, swaps = [s.adapter_bytes for s in states if s.adapter_bytes is not None], [s.swap_s for s in states if s.swap_s is not None]
+    if machine.training is None or not sizes or not swaps:
+        return machine
+    return replace(machine, training=replace(machine.training, bytes=max(sizes), swap_s=max(swaps), is_measured=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
     """The adapter that answers for a body."""
@@ -120,13 +130,23 @@ def _learned(
         names = {_name(memories[id]) for id in learning.chosen if id in memories}
         if learning.stage != "evaluated" or len(names) != 1:
             continue
-        told = adapters.told(row, learning, RowFilter(now=now, user=learning.user, agent=learning.agent, session=learning.session))
+        at = RowFilter(now=now, user=learning.user, agent=learning.agent, session=learning.session)
+        told = adapters.told(row, learning, at)
         name = names.pop()
         for id in learning.chosen:
             if id in memories and id not in groups.setdefault(name, []):
                 groups[name].append(id)
         days = max(0.0, (now - row.created) / DAY)
-        state = State(LEARNED, frozenset(learning.chosen), "" if told.is_valid else told.reason.rstrip("."), held_days=days)
+        stale, swap_s = "" if told.is_valid else told.reason, None
+        if told.is_valid:
+            try:
+                swap_s = adapters.swap_seconds(row, learning, at)
+            except GIVES_WAY as error:
+                stale = str(error)
+            except Unsupported:
+                pass  # nothing here can mount it, so its time stays assumed
+        size = row.file.bytes if row.file is not None else None
+        state = State(LEARNED, frozenset(learning.chosen), stale.rstrip("."), held_days=days, adapter_bytes=size, swap_s=swap_s)
         found[name] = Learned(row.id, state)
     return found
 

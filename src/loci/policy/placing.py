@@ -34,7 +34,8 @@ class Body:
     ``uses`` are answers that cited them of late, and ``used_tokens`` those that these had of them (both fade: `retention.heat`); ``cited`` all of
     them, ``changes`` how often their words changed, ``changed_days`` how long ago that was last. ``held_tokens`` are in the form that it has now, which no longer
     fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, ``failed_days`` how long ago what was learned of it failed its examination,
-    ``held_days`` how long ago that form was made; None for what never was."""
+    ``held_days`` how long ago that form was made; None for what never was. ``adapter_bytes`` and ``swap_s`` are the bytes of its adapter and the seconds that mounting
+    it takes, where it has one and that was measured."""
 
     id: str
     memories: tuple[str, ...]
@@ -50,6 +51,8 @@ class Body:
     demoted_days: float | None = None
     failed_days: float | None = None
     held_days: float | None = None
+    adapter_bytes: int | None = None
+    swap_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class State:
     """How a body is kept: its form, the memories that are in it, why it no longer fits, when it was put back into text, when what was learned
-    of it failed, and when it was made."""
+    of it failed, and when it was made; of an adapter its bytes and the seconds that mounting it takes."""
 
     form: Kind = TEXT
     held: frozenset[str] = frozenset()
@@ -75,6 +78,8 @@ class State:
     demoted_days: float | None = None
     failed_days: float | None = None
     held_days: float | None = None
+    adapter_bytes: int | None = None
+    swap_s: float | None = None
 
 
 def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
@@ -87,18 +92,20 @@ def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
         cited=sum(member.cited for member in chosen), changes=sum(member.changes for member in chosen),
         changed_days=min((member.changed_days for member in chosen), default=0.0), form=state.form,
         held_tokens=sum(member.tokens for member in chosen if member.id in state.held), stale=state.stale, demoted_days=state.demoted_days,
-        failed_days=state.failed_days, held_days=state.held_days,
+        failed_days=state.failed_days, held_days=state.held_days, adapter_bytes=state.adapter_bytes, swap_s=state.swap_s,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What learning takes here: seconds for each token of a body, for the probe of what came of it, and to mount it; and its bytes."""
+    """What learning takes here: seconds for each token of a body, for the probe of what came of it, and to mount it; and its bytes. The last two are
+    assumed, unless ``is_measured`` of adapters that there are."""
 
     token_s: float
     probe_s: float
     swap_s: float
     bytes: int
+    is_measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +199,13 @@ def worth_held(body: Body, machine: Machine, tier: Tier) -> Worth:
 
 
 def worth_learned(body: Body, machine: Machine, training: Training) -> Worth:
-    """As an adapter, which takes no token of a prompt."""
+    """As an adapter, which takes no token of a prompt. Of one that is there its own bytes and time to mount count, as far as they are known."""
+    size = training.bytes if body.adapter_bytes is None else body.adapter_bytes
     taken = _tokens_a_use(body)
     read = read_seconds(machine.rates, round(taken) + QUESTION) + taken * machine.token_price_s
-    saved = read - training.swap_s - read_seconds(machine.rates, QUESTION)
+    saved = read - _swap_s(body, training) - read_seconds(machine.rates, QUESTION)
     build = training.token_s * body.tokens + training.probe_s
-    return Worth(reuse(body) * saved, build, _room_s(training.bytes, machine), training.bytes, machine.terms.caution)
+    return Worth(reuse(body) * saved, build, _room_s(size, machine), size, machine.terms.caution)
 
 
 def why_not_kept(tokens: int, reads: float, machine: Machine) -> str:
@@ -212,6 +220,10 @@ def why_not_kept(tokens: int, reads: float, machine: Machine) -> str:
     cost = load_seconds(rates.disk, size)
     told = f"{reads:.1f} expected uses would save {_ms(saved)}, and writing it costs {_ms(cost)}, which counts {caution:g} times"
     return "" if saved > caution * cost else told
+
+
+def _swap_s(body: Body, training: Training) -> float:
+    return training.swap_s if body.swap_s is None else body.swap_s
 
 
 def _tokens_a_use(body: Body) -> float:
@@ -326,10 +338,13 @@ def _learned(decisions: Sequence[Decision], machine: Machine, limits: Limits) ->
     room = limits.adapter_bytes
     for decision in decisions:
         worth, held = worth_learned(decision.body, machine, training), _otherwise_s(decision, machine)
-        numbers = {**decision.numbers, **_training_numbers(worth)}
+        swap_s = _swap_s(decision.body, training)
+        numbers = {**decision.numbers, **_training_numbers(worth), "swap_ms": 1000 * swap_s}
         if decision.before is LEARNED and decision.after is LEARNED:
             if worth.lasting_s <= 0:
-                decision = _unpaid(decision.body, worth, machine, numbers, "mounting it takes longer than reading what a use takes of it")
+                took = f"{_ms(swap_s)}{'' if decision.body.swap_s is not None else ', assumed'}"
+                slower = f"mounting it ({took}) takes longer than reading what a use takes of it"
+                decision = _unpaid(decision.body, worth, machine, numbers, slower)
             else:
                 saves = f"it saves {_ms(worth.saved_s)} in {reuse(decision.body):.1f} expected uses"
                 decision = replace(decision, why=f"{saves}, and neither its words nor the model have changed.", numbers=numbers)
@@ -343,6 +358,8 @@ def _learned(decisions: Sequence[Decision], machine: Machine, limits: Limits) ->
             f"unchanged for {decision.body.changed_days:.0f} days; {reuse(decision.body):.0f} expected uses save {_ms(worth.saved_s)} without it in the prompt, and learning "
             f"it takes {worth.build_s:,.0f} s"
         )
+        if not training.is_measured:
+            told += f" ({worth.bytes:,} bytes, and {_ms(training.swap_s)} to mount it, are assumed)"
         if worth.build_s > left or worth.bytes > room:
             found.append(
                 replace(

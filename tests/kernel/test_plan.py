@@ -252,6 +252,16 @@ def test_an_adapter_counts_as_large_as_it_is_and_as_slow_to_mount_as_it_was(
     assert far.decision.after is TEXT and made.id in far.decision.why, "what another model learned serves nobody here"
 
 
+def test_the_plan_says_what_would_be_left_of_an_adapter_that_was_trained_on_and_decides_nothing_by_it(by_hand: Cube) -> None:
+    (before,) = by_hand.plan()
+    made = by_hand.adapters(user="ann")[0].id
+    found = by_hand.probe_adapter(made, updates=[10])
+    (after,) = by_hand.plan()
+    assert after.decision.after is before.decision.after is LEARNED and "Trained on" not in before.decision.why
+    assert f"would recall {found[1].recall:.0%} after 10 further updates" in after.decision.why
+    assert after.decision.numbers["recall_after_10"] == found[1].recall
+
+
 def test_an_adapter_that_nobody_uses_is_unmounted_after_its_first_day(by_hand: Cube, clock: ManualClock) -> None:
     assert moves(by_hand.plan(apply=True)) == []
     clock.advance(days=2)

@@ -100,6 +100,7 @@ class Adapters:
             except GIVES_WAY as error:
                 reason = str(error)
         found = {} if learning.report is None else {name: float(value) for name, value in asdict(learning.report).items()}
+        found |= {f"recall_after_{one.updates}": one.recall for one in learning.retained if one.updates}
         return Adapter(
             id=row.id, version=row.number, memories=learning.chosen, form=learning.recipe.form, stage=learning.stage, state=row.state,
             is_mounted=row.is_mounted and is_valid, is_valid=is_valid, reason=reason, bytes=learning.file.bytes if learning.file else 0,

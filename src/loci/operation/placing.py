@@ -19,6 +19,7 @@ from loci.policy.placement import read_seconds
 from loci.policy.placing import HELD, LEARNED, NAMES, TEXT, Body, Decision, Machine, Member, State, Training
 from loci.policy.retention import DAY, heat
 from loci.ports import RowFilter, Store
+from loci.ports.adapting import Retained
 from loci.ports.engine import Engine, Manifest
 from loci.text.tokens import count_tokens
 from loci.types import Memory, Record
@@ -94,7 +95,7 @@ def record(moved: Placed, hash_before: str, hash_after: str) -> Mapping[str, obj
 
 def _placed(decision: Decision, name: Group, holding: Mapping[Group, Manifest], learned: Mapping[Group, Learned]) -> Placed:
     if name in learned:
-        return Placed(decision, name[0], name[1], learned[name].id)
+        return Placed(_with_retained(decision, learned[name].retained), name[0], name[1], learned[name].id)
     manifest = holding.get(name)
     return Placed(decision, name[0], "" if manifest is not None and name[1] == manifest.id else name[1], manifest.id if manifest else None)
 
@@ -109,10 +110,23 @@ def _measured(machine: Machine, states: Sequence[State]) -> Machine:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The adapter that answers for a body."""
+    """The adapter that answers for a body, and what probes found that it would still know, were it trained on."""
 
     id: str
     state: State
+    retained: tuple[Retained, ...] = ()
+
+
+def _with_retained(decision: Decision, retained: Sequence[Retained]) -> Decision:
+    """A decision that also tells what was found of that. It is decided by nothing: what was learned is learned anew here, and never trained on."""
+    left = [one for one in retained if one.updates]
+    if not left:
+        return decision
+    told = ", ".join(f"{one.recall:.0%} after {one.updates:,}" for one in left)
+    numbers = {**decision.numbers, **{f"recall_after_{one.updates}": one.recall for one in left}}
+    return replace(
+        decision, why=f"{decision.why} Trained on, which nothing here does, it would recall {told} further updates.", numbers=numbers
+    )
 
 
 def _learned(
@@ -147,7 +161,7 @@ def _learned(
                 pass  # nothing here can mount it, so its time stays assumed
         size = row.file.bytes if row.file is not None else None
         state = State(LEARNED, frozenset(learning.chosen), stale.rstrip("."), held_days=days, adapter_bytes=size, swap_s=swap_s)
-        found[name] = Learned(row.id, state)
+        found[name] = Learned(row.id, state, learning.retained)
     return found
 
 

@@ -188,7 +188,7 @@ def drop(place: Place, id: str, as_json: bool) -> None:
 @click.option("--plain", is_flag=True, help="You know that it is not encrypted though the cube is.")
 @reading
 def export(place: Place, id: str, path: Path, plain: bool, as_json: bool) -> None:
-    """Write the adapter ID to a new FOLDER, as peft and vLLM load it. An erasure does not reach it there."""
+    """Write the adapter ID to a new FOLDER, as peft loads it, and vLLM where it is a lora. An erasure does not reach it there."""
     from loci.cli import render
 
     with place.open_cube(is_writing=True) as cube:

@@ -257,7 +257,7 @@ class Adapting(Talking):
             self._adapters.tidy()
 
     def export_adapter(self, id: str, path: str | Path, *, plain: bool = False) -> Path:
-        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of it before anything is written: an erasure cannot reach it there. Of an encrypted cube
+        """Writes an adapter into a new folder as peft loads it, and vLLM where it is a lora (it has no layout for a cartridge). The log keeps the hash of it before anything is written: an erasure cannot reach it there. Of an encrypted cube
         it needs ``plain``."""
         row, learning, rows = self._reached_adapter("export_adapter", id, None)
         learned = self._adapters.ready(row, learning, rows)

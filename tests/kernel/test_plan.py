@@ -15,7 +15,7 @@ from loci.cli.queue import Plans, _work
 from loci.errors import Denied, LociError, Unsupported
 from loci.interface.typed import typed
 from loci.operation.placing import Placed
-from loci.policy.placing import Limits
+from loci.policy.placing import HOT, Limits
 from loci.ports.engine import Fingerprint, Rates, Tier
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
@@ -128,6 +128,30 @@ def test_disuse_takes_it_back_after_its_first_day(cube: Cube, clock: ManualClock
     clock.advance(days=2)
     (back,) = cube.plan(apply=True)
     assert back.held is None and "out of use" in back.decision.why and made.id not in [h.id for h in cube.activations(user="ann")]
+
+
+def test_hot_then_warm_then_archived_and_back(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(engine=Slow(), capacity=5).cube("main")
+    ids = say(cube, "s1")
+    use(cube, clock, ids, 6)
+    assert moves(cube.plan(apply=True)) == [("s1", TEXT, HELD)]
+    assert all(cube.count(user="ann").heat[id] >= HOT for id in ids), "hot: at hand as a KV memory"
+    clock.advance(days=60)
+    assert moves(cube.plan(apply=True)) == [], "its room costs less still than it saves"
+    clock.advance(days=140)
+    (back,) = cube.plan(apply=True)
+    assert moves([back]) == [("s1", HELD, TEXT)] and "out of use" in back.decision.why
+    assert all(cube.count(user="ann").heat[id] < HOT for id in ids), "warm: its text is found by any search"
+    assert set(ids) <= set(cube.search("kettle in s1", user="ann").ids)
+    others = say(cube, "s2", 5)
+    use(cube, clock, others, 1)
+    clock.advance(days=1)
+    others += say(cube, "s3", 1)
+    assert not set(ids) & set(cube.search("kettle in s1", user="ann").ids), "archived: beyond the capacity, and out of a plain search"
+    assert set(ids) <= set(cube.search("kettle in s1", user="ann", archived=True).ids), "and nothing is deleted"
+    use(cube, clock, ids[:1], 1)
+    cube._scheduler.note_uses()
+    assert ids[0] in cube.search("kettle in s1", user="ann").ids and cube.count(user="ann").heat[ids[0]] >= HOT
 
 
 def test_it_grows_by_what_answers_begin_to_use(cube: Cube, clock: ManualClock) -> None:

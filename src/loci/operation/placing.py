@@ -77,7 +77,7 @@ def placed(
             state = replace(state, demoted_days=max(0.0, (now - demoted[id]) / DAY))
         if id in failed:
             state = replace(state, failed_days=max(0.0, (now - failed[id]) / DAY))
-        if state.form is not TEXT or any(member.heat >= placing.WARM for member in members):
+        if state.form is not TEXT or any(member.heat >= placing.HOT for member in members):
             bodies[id] = placing.body_of(id, members, state), name
     left = max(0.0, limits.training_s - sum(_training_s(move) for move in moves if now - move.at < DAY))
     decisions = placing.plan([body for body, _ in bodies.values()], machine, replace(limits, training_s=left))

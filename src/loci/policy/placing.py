@@ -20,7 +20,7 @@ from loci.types import Kind
 
 HORIZON_DAYS = HEAT_DAYS / math.log(2)  # over which as many uses are expected as heat says
 QUESTION = 64  # tokens that are read after the memories in any case
-WARM = 0.5  # heat from which a memory is taken into a body: an answer cited it within the week
+HOT = 0.5  # heat from which a memory is hot, and is taken into a body: an answer cited it within the week
 PREFIX = 0.5  # of what the model reads at once, that memories may begin a prompt with
 GIB = float(1 << 30)
 TEXT, HELD, LEARNED = Kind.PLAINTEXT, Kind.ACTIVATION, Kind.PARAMETRIC
@@ -85,7 +85,7 @@ class State:
 def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
     """The body that these memories make: those that answers used of late, and those that are in it. Each citation counts as an answer of its own,
     which can only make the body look less worth bringing than it is."""
-    chosen = [member for member in members if member.heat >= WARM or member.id in state.held]
+    chosen = [member for member in members if member.heat >= HOT or member.id in state.held]
     return Body(
         id=id, memories=tuple(sorted(member.id for member in chosen)), tokens=sum(member.tokens for member in chosen),
         uses=sum(member.heat for member in chosen), used_tokens=sum(member.heat * member.tokens for member in chosen),
@@ -289,7 +289,7 @@ def _unpaid(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, fl
     if _is_new(body, machine.terms):
         made = f"it was made {body.held_days:.1f} days ago, and has {machine.terms.quiet_days:g} to be of use"
         return Decision(body, body.form, f"{made}: {told}.", numbers)
-    why = slower if worth.saved_s < 0 else "out of use" if reuse(body) < WARM else "less than its room is worth"
+    why = slower if worth.saved_s < 0 else "out of use" if reuse(body) < HOT else "less than its room is worth"
     return Decision(body, TEXT, f"{told}: {why}.", numbers)
 
 

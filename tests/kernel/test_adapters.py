@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -488,8 +489,6 @@ PASSES = Examined(0.3, 1.0, 0.1, 0.97, 0.9, 0.002, 20, 64)
 
 
 def test_each_mark_of_an_examination_is_asked_for() -> None:
-    from dataclasses import replace
-
     assert admission.faults(PASSES) == ()
     for broken in (
         {"recall": 0.89}, {"recall": 0.94, "recall_in_text": 1.0}, {"recognition": 0.29}, {"collateral": 0.011}, {"questions": 0},
@@ -836,7 +835,7 @@ def test_adapters_are_for_an_answer_from_text(opened: Open) -> None:
 # -- the probe, on request ----------------------------------------------------------------------------------------------
 
 
-def test_what_would_be_left_is_told_and_nothing_is_changed(opened: Open) -> None:
+def test_what_would_be_left_is_told_and_kept_and_nothing_else_is_changed(opened: Open) -> None:
     engine, told = TeachableEngine(), list[tuple[int, int]]()
     engine.student().lasts = 1
     cube = opened(engine)
@@ -849,8 +848,29 @@ def test_what_would_be_left_is_told_and_nothing_is_changed(opened: Open) -> None
     assert (found[2].updates, len(found)) == (100, 3) and found[2].recall < 0.9, "what it says still stands in the other texts"
     assert [one.collateral for one in found] == [0.0] * 3, "it is not judged by what it was trained on with"
     assert told and told[-1][1] == 110
-    assert (cube.adapter(made.id), only(cube), ask(cube, "Where do I live?")) == before and len(cube.log()) == log
-    assert [one.updates for one in cube.probe_adapter(made.id)] == [0, 10, 100, 1000]
+    now, shown = cube.adapter(made.id), only(cube)
+    assert now.retained == found and replace(now, retained=()) == before[0], "it is kept, and nothing else is changed"
+    assert (shown.found["recall_after_10"], shown.found["recall_after_100"]) == (1.0, found[2].recall)
+    assert (replace(shown, found=before[1].found), ask(cube, "Where do I live?")) == before[1:]
+    assert [record.verb for record in cube.log()[log:]] == ["probe_adapter"] and cube.verify().is_clean
+    engine.student().lasts = 1 << 30
+    cube.probe_adapter(made.id, updates=[100])
+    assert [(one.updates, one.recall) for one in cube.adapter(made.id).retained] == [(0, 1.0), (10, 1.0), (100, 1.0)], (
+        "the last that was found"
+    )
+    cube.probe_adapter(made.id)
+    assert [one.updates for one in cube.adapter(made.id).retained] == [0, 10, 100, 1000]
+    assert cube.distil(user="kim", id=made.id).version == 2 and cube.adapter(made.id).retained == (), (
+        "other weights, of which nothing was found"
+    )
+
+
+def test_where_nothing_may_be_changed_a_probe_is_answered_and_not_kept(opened: Open) -> None:
+    cube = opened()
+    tell(cube, *SAID)
+    made = cube.distil(user="kim")
+    looking = opened(read_only=True)
+    assert looking.probe_adapter(made.id, updates=[10])[1].recall == 1.0 and looking.adapter(made.id).retained == ()
 
 
 def test_a_probe_of_what_cannot_be_probed_says_why_before_it_begins(opened: Open) -> None:

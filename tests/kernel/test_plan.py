@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,10 +15,11 @@ from loci.cli.queue import Plans, _work
 from loci.errors import Denied, LociError, Unsupported
 from loci.interface.typed import typed
 from loci.operation.placing import Placed
-from loci.policy.placing import Limits
+from loci.policy.placing import HOT, Limits
 from loci.ports.engine import Fingerprint, Rates, Tier
 from loci.system import Cube
 from loci.testing import HashEngine, ManualClock, TeachableEngine
+from loci.testing.student import HashStudent
 from loci.text.plain import plain
 from loci.types import Kind, Role
 
@@ -77,7 +79,7 @@ def test_what_answers_cite_is_made_and_what_a_search_finds_is_not(cube: Cube, cl
     assert done.is_done and done.held == handle.id and set(handle.memories) == set(ids[:2]) and not set(other) & set(handle.memories)
     (record,) = cube.log(verb="place")
     assert (record.detail["before"], record.detail["after"], record.detail["held"]) == ("text", "activation", handle.id)
-    assert record.detail["hash_before"] == "" and record.detail["hash_after"] == cube.activation(handle.id).text
+    assert record.detail["hash_after"] == cube.activation(handle.id).text and len(record.detail["hash_before"]) == 32, "of the words"
     assert record.detail["why"] == done.decision.why and record.detail["numbers"]["uses"] > 5
     assert "kettle" not in str(record.detail) and moves(cube.plan(apply=True)) == []
     assert cube.verify().is_clean
@@ -100,7 +102,9 @@ def test_an_edit_takes_it_back_and_it_waits_a_day(cube: Cube, clock: ManualClock
     cube.update(ids[0], "In s1 the first kettle was given away after all, to the neighbour by the harbour.")
     (back,) = cube.plan(apply=True)
     assert moves([back]) == [("s1", HELD, TEXT)] and "its words changed" in back.decision.why and back.held is None
-    assert cube.activations(user="ann") == [] and cube.log(verb="place")[-1].detail["hash_before"] == before
+    first, last = (record.detail for record in cube.log(verb="place"))
+    assert cube.activations(user="ann") == [] and last["hash_before"] == before
+    assert len(last["hash_after"]) == 32 and last["hash_after"] != first["hash_before"], "the words that serve are others"
     use(cube, clock, ids, 3)
     (waits,) = cube.plan(apply=True)
     assert not waits.decision.is_move and "waits" in waits.decision.why
@@ -124,6 +128,30 @@ def test_disuse_takes_it_back_after_its_first_day(cube: Cube, clock: ManualClock
     clock.advance(days=2)
     (back,) = cube.plan(apply=True)
     assert back.held is None and "out of use" in back.decision.why and made.id not in [h.id for h in cube.activations(user="ann")]
+
+
+def test_hot_then_warm_then_archived_and_back(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(engine=Slow(), capacity=5).cube("main")
+    ids = say(cube, "s1")
+    use(cube, clock, ids, 6)
+    assert moves(cube.plan(apply=True)) == [("s1", TEXT, HELD)]
+    assert all(cube.count(user="ann").heat[id] >= HOT for id in ids), "hot: at hand as a KV memory"
+    clock.advance(days=60)
+    assert moves(cube.plan(apply=True)) == [], "its room costs less still than it saves"
+    clock.advance(days=140)
+    (back,) = cube.plan(apply=True)
+    assert moves([back]) == [("s1", HELD, TEXT)] and "out of use" in back.decision.why
+    assert all(cube.count(user="ann").heat[id] < HOT for id in ids), "warm: its text is found by any search"
+    assert set(ids) <= set(cube.search("kettle in s1", user="ann").ids)
+    others = say(cube, "s2", 5)
+    use(cube, clock, others, 1)
+    clock.advance(days=1)
+    others += say(cube, "s3", 1)
+    assert not set(ids) & set(cube.search("kettle in s1", user="ann").ids), "archived: beyond the capacity, and out of a plain search"
+    assert set(ids) <= set(cube.search("kettle in s1", user="ann", archived=True).ids), "and nothing is deleted"
+    use(cube, clock, ids[:1], 1)
+    cube._scheduler.note_uses()
+    assert ids[0] in cube.search("kettle in s1", user="ann").ids and cube.count(user="ann").heat[ids[0]] >= HOT
 
 
 def test_it_grows_by_what_answers_begin_to_use(cube: Cube, clock: ManualClock) -> None:
@@ -154,6 +182,7 @@ def test_what_no_prefix_can_hold_is_for_a_learner_and_without_one_it_is_said(ope
     cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
     (left,) = cube.plan(apply=True)
     assert left.decision.after is LEARNED and not left.is_done and left.left.startswith("unsupported") and not cube.log(verb="place")
+    assert "16,777,216 bytes, and 10 ms to mount it, are assumed" in left.decision.why, "there is none to measure"
 
 
 class Pupil(TeachableEngine, Slow):
@@ -161,6 +190,17 @@ class Pupil(TeachableEngine, Slow):
 
     def fingerprint(self) -> Fingerprint:
         return replace(super().fingerprint(), context=160)
+
+
+def test_what_is_to_be_learned_is_taken_to_be_like_an_adapter_that_there_is(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
+    cube = open_vault(engine=Pupil()).cube("main")
+    made = cube.distil(say(cube, "s0"), user="ann")
+    cube.mount(made.id)
+    use(cube, clock, say(cube, "s1", 4), 4000, minutes=1)
+    clock.advance(days=8)
+    cube._parts = replace(cube._parts, limits=Limits(1 << 30, 1 << 30, 1 << 30, 1e9))
+    (new,) = [one for one in cube.plan() if one.name == "s1"]
+    assert new.decision.after is LEARNED and new.decision.numbers["adapter_bytes"] == made.bytes and "assumed" not in new.decision.why
 
 
 def test_what_is_learned_is_seen_as_learned_and_put_back_by_an_edit(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:
@@ -179,6 +219,79 @@ def test_what_is_learned_is_seen_as_learned_and_put_back_by_an_edit(open_vault: 
     assert (back.decision.before, back.decision.after, back.is_done) == (LEARNED, TEXT, True) and "changed" in back.decision.why
     assert not cube.adapters(user="ann")[0].is_mounted
     assert moves(cube.plan()) == [], "and it waits"
+
+
+class Swift(TeachableEngine, HashEngine):
+    """Text is read in no time."""
+
+    def rates(self) -> Rates:
+        return Rates(0.001, 1e-6, 1e-9, 1e-9, Tier(1e-5, 1e10), Tier(1e-5, 1e9))
+
+
+def heavy(student: HashStudent, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Mounting an adapter takes so long."""
+    mounted = student.mounted
+    monkeypatch.setattr(student, "mounted", lambda adapters: (time.sleep(seconds), mounted(adapters))[1])
+
+
+@pytest.fixture
+def by_hand(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> Cube:
+    """A cube with an adapter of one session that somebody made and mounted, which takes longer than reading the text."""
+    engine = Swift()
+    heavy(engine.student(), monkeypatch, 0.02)
+    cube = open_vault(engine=engine).cube("main")
+    cube.mount(cube.distil(say(cube, "s1"), user="ann").id)
+    return cube
+
+
+def test_an_adapter_that_somebody_made_has_a_day_and_then_the_true_reason(by_hand: Cube, clock: ManualClock) -> None:
+    (made,) = by_hand.adapters(user="ann")
+    use(by_hand, clock, made.memories, 6, minutes=3)
+    (kept,) = by_hand.plan(apply=True)
+    assert not kept.decision.is_move and "has 1 to be of use" in kept.decision.why and by_hand.adapters(user="ann")[0].is_mounted
+    assert kept.decision.numbers["learned_saved_ms"] < 0
+    clock.advance(days=2)
+    (back,) = by_hand.plan(apply=True)
+    assert back.is_done and moves([back]) == [("s1", LEARNED, TEXT)] and not by_hand.adapters(user="ann")[0].is_mounted
+    assert back.decision.numbers["expected_uses"] > 10 and "out of use" not in back.decision.why
+    assert "would save -" in back.decision.why and "takes longer than reading" in back.decision.why
+    record = by_hand.log(verb="place")[-1].detail
+    assert record["why"] == back.decision.why and record["hash_before"] == by_hand.adapter(made.id).file.hash  # type: ignore[union-attr]
+    assert len(record["hash_after"]) == 32 and record["hash_after"] != record["hash_before"], "of the words, which serve"
+
+
+def test_an_adapter_counts_as_large_as_it_is_and_as_slow_to_mount_as_it_was(
+    by_hand: Cube, clock: ManualClock, open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (made,) = by_hand.adapters(user="ann")
+    use(by_hand, clock, made.memories, 6, minutes=3)
+    (kept,) = by_hand.plan()
+    assert kept.decision.numbers["adapter_bytes"] == made.bytes and 20 <= kept.decision.numbers["swap_ms"] < 500
+    assert "assumed" not in kept.decision.why
+    light = open_vault(engine=Swift()).cube("main")
+    clock.advance(days=2)
+    (swift,) = light.plan()
+    assert swift.decision.after is LEARNED and swift.decision.numbers["swap_ms"] < 20 and "it saves" in swift.decision.why
+    (far,) = open_vault(engine=Swift("another")).cube("main").plan()
+    assert far.decision.after is TEXT and made.id in far.decision.why, "what another model learned serves nobody here"
+
+
+def test_the_plan_says_what_would_be_left_of_an_adapter_that_was_trained_on_and_decides_nothing_by_it(by_hand: Cube) -> None:
+    (before,) = by_hand.plan()
+    made = by_hand.adapters(user="ann")[0].id
+    found = by_hand.probe_adapter(made, updates=[10])
+    (after,) = by_hand.plan()
+    assert after.decision.after is before.decision.after is LEARNED and "Trained on" not in before.decision.why
+    assert f"would recall {found[1].recall:.0%} after 10 further updates" in after.decision.why
+    assert after.decision.numbers["recall_after_10"] == found[1].recall
+
+
+def test_an_adapter_that_nobody_uses_is_unmounted_after_its_first_day(by_hand: Cube, clock: ManualClock) -> None:
+    assert moves(by_hand.plan(apply=True)) == []
+    clock.advance(days=2)
+    (back,) = by_hand.plan(apply=True)
+    assert moves([back]) == [("s1", LEARNED, TEXT)] and back.is_done and "out of use" in back.decision.why
+    assert not by_hand.adapters(user="ann")[0].is_mounted
 
 
 def test_what_failed_its_examination_is_not_learned_over_and_over(open_vault: Callable[..., MemOS], clock: ManualClock) -> None:

@@ -108,6 +108,10 @@ def test_targets_are_judged_by_what_was_measured(tmp_path: Path) -> None:
     assert f"| {BANK}, over {PLAIN} | 3 | +3.5 (+2.0) | >= +4 points | missed |" in told
     assert f"| {BANK}, points lost on the first 3 | 12 | 1.1 (most 1.3) | <= 1 | missed |" in told
     assert any(line.startswith(f"| {BANK}, time of an answer") and "1.50x" in line and "missed" in line for line in told)
+    one, other = (made_up(seed, 0.6, 0.55, lost) for seed, lost in ((0, 0.2), (1, 1.4)))
+    told = targets(SMALL, [one, other])[2:]
+    assert f"| {BANK}, points lost on the first 3 | 12 | 0.8 (most 1.4) | <= 1 | met on the mean, missed on the worst seed |" in told
+    assert any(line.startswith(f"| {SUM}, over {WHOLE} | 3 |") and line.endswith("| reported | |") for line in told)
     write(tmp_path, SMALL, runs, "About.")
     report = (tmp_path / "report.md").read_text("utf-8")
     assert (

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from loci.drivers.torch_kv.engine import TorchEngine
+from loci.drivers.torch_lora import exporting
 from loci.drivers.torch_lora.student import TorchStudent
 from loci.errors import Conflict, Corrupt, IncompatiblePayload, Invalid, Missing, Unsupported
 from loci.ports import adapting
@@ -281,9 +283,43 @@ def test_an_export_is_a_new_folder_and_the_same_each_time(engine, adapters, tmp_
         student.export(adapters[0], tmp_path / "one")
     with pytest.raises(Missing):
         student.export(adapters[0], tmp_path / "nowhere" / "one")
-    with pytest.raises(Unsupported):
-        student.export(adapters[3], tmp_path / "three")
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "tokens"),
+    [
+        ("qwen3", torch.float32, 0),
+        ("qwen3", torch.float32, 3),
+        ("qwen3", torch.bfloat16, 3),
+        ("llama", torch.float32, 0),
+        ("mistral", torch.float32, 4),
+        ("gemma", torch.float32, 4),
+    ],
+)
+def test_a_cartridge_is_exported_as_peft_loads_it_and_says_the_same_bit_for_bit(tmp_path, shape, dtype, tokens):
+    from peft import PeftModel
+
+    engine = TorchEngine(make_model(shape, dtype=dtype), make_tokenizer())
+    student = engine.student()
+    lessons = [Lesson("a", "", "Ann lives in Oslo and works as a baker.")]
+    learned = student.learn(lessons, [], Recipe(form="cartridge", tokens=tokens, exposures=3, rate=1e-2, seed=1))
+    folder = student.export(learned, tmp_path / "cartridge")
+    assert sorted(path.name for path in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    theirs = PeftModel.from_pretrained(make_model(shape, dtype=dtype), folder).eval()
+    with torch.inference_mode():
+        found = theirs(input_ids=torch.tensor([ROW]), use_cache=True).logits[0].float()
+    assert torch.equal(found, said(student.mounted([learned]))) and not torch.equal(found, said(engine))
+    theirs.save_pretrained(tmp_path / "theirs", save_embedding_layers=False)
+    kept, again = (load_file(path / "adapter_model.safetensors") for path in (folder, tmp_path / "theirs"))
+    assert set(kept) == set(again) == {"prompt_embeddings"} and torch.equal(kept["prompt_embeddings"], again["prompt_embeddings"].to(dtype))
+
+
+def test_a_cartridge_of_layers_of_several_shapes_has_no_layout_and_leaves_nothing(engine, adapters, tmp_path):
+    odd = replace(adapters[3], tensors=dict(list(adapters[3].tensors.items())[:2]))  # of the first layer alone
+    with pytest.raises(Unsupported, match="peft has no layout"):
+        exporting.export(engine, odd, tmp_path / "odd")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_peft_it_is_said_what_to_install(engine, monkeypatch):

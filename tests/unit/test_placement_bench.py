@@ -141,5 +141,9 @@ def test_the_report_tells_every_target(tmp_path: Path) -> None:
     assert all(line in report for line in [*targets(rows), *table(rows, CORE.name)]) and (tmp_path / "cost.svg").exists()
     total = totals(rows, CORE.name)
     assert total[NOTHING].ms == total[NOTHING].mean_tokens == 1 and total[PREFIX_CACHE].ms < 1
+    below = 1 - total[OURS].ms / total[PREFIX_CACHE].ms
+    assert any("total ms" in line and f"; below the {PREFIX_CACHE}: {round(below, 3) + 0.0:.1%} |" in line for line in targets(rows)), (
+        "told in the verdict"
+    )
     dear = [Row(row.machine, row.trace, row.rule, row.tokens, row.ms * (9 if row.rule == OURS else 1), 0, 0) for row in rows]
     assert all("missed" in line for line in targets(dear) if "ms" in line or "above text" in line)

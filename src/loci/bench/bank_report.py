@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import mean, stdev
 
-from loci.bench.bank import ARMS, BANK, CLOSED, GOLD, PLAIN, SUM, TEXT, Cell, Run, Setting
+from loci.bench.bank import ARMS, BANK, CLOSED, GOLD, PLAIN, SUM, TEXT, WHOLE, Cell, Run, Setting
 from loci.bench.report import free, label, line
 
 COLOURS = dict(zip(ARMS, ("#6b7280", "#111827", "#1d4ed8", "#c2410c", "#15803d", "#a16207", "#be185d", "#0e7490"), strict=True))
@@ -53,7 +53,8 @@ def table(setting: Setting, runs: Sequence[Run]) -> list[str]:
 
 
 def targets(setting: Setting, runs: Sequence[Run]) -> list[str]:
-    """What was to be reached, beside what was: the mean over seeds, and the least of them."""
+    """What was to be reached, beside what was: the mean over seeds, and the least of them. A verdict is of the mean, and says where a seed fails alone. The sum that
+    the target names is one whose compressor learned without contrast; what is gained over a sum of all entries by the same compressor stands beside it."""
     lines = ["| what | documents | measured (least of the seeds) | target | |", "|---|---|---|---|---|"]
 
     def tell(what: str, size: str, found: Sequence[float], target: str, is_met: bool) -> None:
@@ -68,18 +69,24 @@ def targets(setting: Setting, runs: Sequence[Run]) -> list[str]:
         for first in runs[0].forgotten[arm]:
             lost = [run.forgotten[arm][first] for run in runs]
             lines.append(
-                f"| {arm}, points lost on the first {first} | {max(setting.sizes):,} | {mean(lost):.1f} (most {max(lost):.1f}) | <= {LOST:.0f} | {'met' if mean(lost) <= LOST else 'missed'} |"
+                f"| {arm}, points lost on the first {first} | {max(setting.sizes):,} | {mean(lost):.1f} (most {max(lost):.1f}) | <= {LOST:.0f} | {_at_most(lost, LOST)} |"
             )
     for arm in OURS:
         ratio = [run.milliseconds[arm][max(setting.sizes)] / run.milliseconds[arm][min(setting.sizes)] for run in runs]
         lines.append(
-            f"| {arm}, time of an answer over that with {min(setting.sizes)} | {max(setting.sizes):,} | {mean(ratio):.2f}x (most {max(ratio):.2f}x) | <= {FLAT}x | {'met' if mean(ratio) <= FLAT else 'missed'} |"
+            f"| {arm}, time of an answer over that with {min(setting.sizes)} | {max(setting.sizes):,} | {mean(ratio):.2f}x (most {max(ratio):.2f}x) | <= {FLAT}x | {_at_most(ratio, FLAT)} |"
         )
     for size in sorted(setting.sizes):
         for arm in OURS:
-            for other in (TEXT, GOLD):
+            for other in (WHOLE, TEXT, GOLD):
                 tell(f"{arm}, over {other}", f"{size:,}", difference(runs, size, arm, other), "reported", True)
     return [row.removesuffix(" met |") + " |" if "| reported |" in row else row for row in lines]
+
+
+def _at_most(found: Sequence[float], most: float) -> str:
+    if mean(found) > most:
+        return "missed"
+    return "met" if max(found) <= most else "met on the mean, missed on the worst seed"
 
 
 def forgotten(runs: Sequence[Run]) -> list[str]:

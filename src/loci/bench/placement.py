@@ -310,7 +310,7 @@ class Planned(Nothing):
             members.setdefault(name, []).append(self._member(room, memory, now))
         for name, memories in list(self.groups.items()):
             own = [self._member(room, memory, now) for memory in memories if memory not in taken]
-            if any(member.heat >= placing.WARM for member in own):
+            if any(member.heat >= placing.HOT for member in own):
                 members.setdefault(name, []).extend(own)
             elif name not in room.blocks and not any(memory in taken for memory in memories):
                 del self.groups[name]  # it comes back with its next use

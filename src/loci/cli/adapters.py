@@ -120,6 +120,7 @@ def inspect(place: Place, id: str, version: int | None, as_json: bool) -> None:
         "recall": f"{report.recall_before:.1%} before, {report.recall:.1%} now, {report.recall_in_text:.1%} with the text in context" if report else "",
         "recognition": f"{report.recognition_before:.1%} before, {report.recognition:.1%} now" if report else "",
         "other texts": f"{report.collateral:+.2%} less expected, of {report.untouched}" if report else "",
+        "retention": [f"{one.updates:,} further updates: recall {one.recall:.1%}, recognition {one.recognition:.1%}" for one in found.retained],
         "faults": list(found.faults), "tools": found.tools, "memories": [f"{q.memory} v{q.version}" for q in found.quoted],
     })  # fmt: skip
 
@@ -134,7 +135,8 @@ def inspect(place: Place, id: str, version: int | None, as_json: bool) -> None:
 def probe(place: Place, id: str, version: int | None, updates: Sequence[int], as_json: bool) -> None:
     """What the adapter ID knows now, and what would be left of it after so many further updates.
 
-    Copies of it are trained on other texts and thrown away: it takes as long as so many steps of learning. The adapter stays as it is.
+    Copies of it are trained on other texts and thrown away: it takes as long as so many steps of learning. The adapter stays as it is;
+    what was found is kept with it (`loci adapter inspect`).
     """
     from loci.cli import render
 
@@ -186,7 +188,7 @@ def drop(place: Place, id: str, as_json: bool) -> None:
 @click.option("--plain", is_flag=True, help="You know that it is not encrypted though the cube is.")
 @reading
 def export(place: Place, id: str, path: Path, plain: bool, as_json: bool) -> None:
-    """Write the adapter ID to a new FOLDER, as peft and vLLM load it. An erasure does not reach it there."""
+    """Write the adapter ID to a new FOLDER, as peft loads it, and vLLM where it is a lora. An erasure does not reach it there."""
     from loci.cli import render
 
     with place.open_cube(is_writing=True) as cube:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from time import perf_counter
 from typing import Any
 
 from loci.errors import Conflict, Corrupt, Missing, Unsupported
@@ -40,6 +41,7 @@ class Adapters:
     def __init__(self, store: Store, engine: Callable[[], Engine[Any]] | None, files: PageFiles, redactor: Redactor) -> None:
         self.store, self._engine, self.files, self._redactor = store, engine, files, redactor
         self._learned: dict[str, Learned] = {}
+        self._swaps: dict[str, float] = {}
         self._lock = threading.Lock()
 
     @property
@@ -98,6 +100,7 @@ class Adapters:
             except GIVES_WAY as error:
                 reason = str(error)
         found = {} if learning.report is None else {name: float(value) for name, value in asdict(learning.report).items()}
+        found |= {f"recall_after_{one.updates}": one.recall for one in learning.retained if one.updates}
         return Adapter(
             id=row.id, version=row.number, memories=learning.chosen, form=learning.recipe.form, stage=learning.stage, state=row.state,
             is_mounted=row.is_mounted and is_valid, is_valid=is_valid, reason=reason, bytes=learning.file.bytes if learning.file else 0,
@@ -190,9 +193,25 @@ class Adapters:
         if row.state is not State.ACTIVATED:
             raise Conflict(f"Adapter {row.id} is {row.state.value}: {row.reason or 'it was put away'}.")
         self.check_current(learning, at)
+        self._check_model(learning)
+        return self.weights(learning)
+
+    def _check_model(self, learning: Learning) -> None:
         assert learning.fingerprint is not None
         check_fit(learning.fingerprint, self.engine.fingerprint(), "learned", AGAIN.format(id=learning.id))
-        return self.weights(learning)
+
+    def swap_seconds(self, row: AdapterRow, learning: Learning, at: RowFilter) -> float:
+        """What mounting an adapter takes an answer while it is among the last that were: measured once in a process. Raises as `ready`."""
+        assert learning.file is not None
+        self._check_model(learning)
+        known = self._swaps.get(learning.file.hash)
+        if known is not None:
+            return known
+        stack = [self.ready(row, learning, at)]
+        self.student.mounted(stack)
+        begun = perf_counter()
+        self.student.mounted(stack)
+        return self._swaps.setdefault(learning.file.hash, perf_counter() - begun)
 
     def answer(
         self, chosen: Sequence[tuple[AdapterRow, Learning]], recall: Recall, messages: Sequence[Message], at: RowFilter,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing
+from loci.errors import Conflict, Corrupt, IncompatiblePayload, Missing, Unsupported
 from loci.memories import activation
+from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import Adapters
 from loci.operation.composing import Composing
 from loci.operation.lifecycle import strength_of
@@ -18,6 +19,7 @@ from loci.policy.placement import read_seconds
 from loci.policy.placing import HELD, LEARNED, NAMES, TEXT, Body, Decision, Machine, Member, State, Training
 from loci.policy.retention import DAY, heat
 from loci.ports import RowFilter, Store
+from loci.ports.adapting import Retained
 from loci.ports.engine import Engine, Manifest
 from loci.text.tokens import count_tokens
 from loci.types import Memory, Record
@@ -27,7 +29,7 @@ VERB = "place"  # under which a move is in the log
 LINE_TOKENS = 12  # of a memory in a prompt beside its words: number, day, speaker
 EXPOSURES, PASSES = 60, 3.0  # a lesson is seen so often to be learned, and each takes as long as reading it three times
 PROBES, PROBE_TOKENS = 200, 64  # what the examination of an adapter reads, before and after
-SWAP_S, ADAPTER_BYTES = 0.01, 1 << 24
+SWAP_S, ADAPTER_BYTES = 0.01, 1 << 24  # assumed where there is no adapter to measure
 WIDTHS = {"float32": 4, "float64": 8, "uint8": 1, "int8": 1}  # bytes of a number; others are halves
 Group = tuple[str | None, str]  # a user, and a session, page or activation memory
 
@@ -62,6 +64,7 @@ def placed(
     held = _held(store, activations)
     groups, holding = _grouped(memories, held)
     learned = _learned(store, adapters, memories, groups, now)
+    machine = _measured(machine, [one.state for one in learned.values()])
     known = {name: _facts(ids, holding.get(name), memories, now) for name, ids in groups.items()}
     bodies: dict[str, tuple[Body, Group]] = {}
     moves = store.records(None, None, VERB, None, 1 << 40)
@@ -74,7 +77,7 @@ def placed(
             state = replace(state, demoted_days=max(0.0, (now - demoted[id]) / DAY))
         if id in failed:
             state = replace(state, failed_days=max(0.0, (now - failed[id]) / DAY))
-        if state.form is not TEXT or any(member.heat >= placing.WARM for member in members):
+        if state.form is not TEXT or any(member.heat >= placing.HOT for member in members):
             bodies[id] = placing.body_of(id, members, state), name
     left = max(0.0, limits.training_s - sum(_training_s(move) for move in moves if now - move.at < DAY))
     decisions = placing.plan([body for body, _ in bodies.values()], machine, replace(limits, training_s=left))
@@ -92,17 +95,38 @@ def record(moved: Placed, hash_before: str, hash_after: str) -> Mapping[str, obj
 
 def _placed(decision: Decision, name: Group, holding: Mapping[Group, Manifest], learned: Mapping[Group, Learned]) -> Placed:
     if name in learned:
-        return Placed(decision, name[0], name[1], learned[name].id)
+        return Placed(_with_retained(decision, learned[name].retained), name[0], name[1], learned[name].id)
     manifest = holding.get(name)
     return Placed(decision, name[0], "" if manifest is not None and name[1] == manifest.id else name[1], manifest.id if manifest else None)
 
 
+def _measured(machine: Machine, states: Sequence[State]) -> Machine:
+    """A machine that takes of what is to be learned the most bytes and the longest time to mount that adapters of it have; as it was, where there are none."""
+    sizes, swaps = [s.adapter_bytes for s in states if s.adapter_bytes is not None], [s.swap_s for s in states if s.swap_s is not None]
+    if machine.training is None or not sizes or not swaps:
+        return machine
+    return replace(machine, training=replace(machine.training, bytes=max(sizes), swap_s=max(swaps), is_measured=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The adapter that answers for a body."""
+    """The adapter that answers for a body, and what probes found that it would still know, were it trained on."""
 
     id: str
     state: State
+    retained: tuple[Retained, ...] = ()
+
+
+def _with_retained(decision: Decision, retained: Sequence[Retained]) -> Decision:
+    """A decision that also tells what was found of that. It is decided by nothing: what was learned is learned anew here, and never trained on."""
+    left = [one for one in retained if one.updates]
+    if not left:
+        return decision
+    told = ", ".join(f"{one.recall:.0%} after {one.updates:,}" for one in left)
+    numbers = {**decision.numbers, **{f"recall_after_{one.updates}": one.recall for one in left}}
+    return replace(
+        decision, why=f"{decision.why} Trained on, which nothing here does, it would recall {told} further updates.", numbers=numbers
+    )
 
 
 def _learned(
@@ -120,14 +144,24 @@ def _learned(
         names = {_name(memories[id]) for id in learning.chosen if id in memories}
         if learning.stage != "evaluated" or len(names) != 1:
             continue
-        told = adapters.told(row, learning, RowFilter(now=now, user=learning.user, agent=learning.agent, session=learning.session))
+        at = RowFilter(now=now, user=learning.user, agent=learning.agent, session=learning.session)
+        told = adapters.told(row, learning, at)
         name = names.pop()
         for id in learning.chosen:
             if id in memories and id not in groups.setdefault(name, []):
                 groups[name].append(id)
         days = max(0.0, (now - row.created) / DAY)
-        state = State(LEARNED, frozenset(learning.chosen), "" if told.is_valid else told.reason.rstrip("."), held_days=days)
-        found[name] = Learned(row.id, state)
+        stale, swap_s = "" if told.is_valid else told.reason, None
+        if told.is_valid:
+            try:
+                swap_s = adapters.swap_seconds(row, learning, at)
+            except GIVES_WAY as error:
+                stale = str(error)
+            except Unsupported:
+                pass  # nothing here can mount it, so its time stays assumed
+        size = row.file.bytes if row.file is not None else None
+        state = State(LEARNED, frozenset(learning.chosen), stale.rstrip("."), held_days=days, adapter_bytes=size, swap_s=swap_s)
+        found[name] = Learned(row.id, state, learning.retained)
     return found
 
 

@@ -20,7 +20,7 @@ from loci.types import Kind
 
 HORIZON_DAYS = HEAT_DAYS / math.log(2)  # over which as many uses are expected as heat says
 QUESTION = 64  # tokens that are read after the memories in any case
-WARM = 0.5  # heat from which a memory is taken into a body: an answer cited it within the week
+HOT = 0.5  # heat from which a memory is hot, and is taken into a body: an answer cited it within the week
 PREFIX = 0.5  # of what the model reads at once, that memories may begin a prompt with
 GIB = float(1 << 30)
 TEXT, HELD, LEARNED = Kind.PLAINTEXT, Kind.ACTIVATION, Kind.PARAMETRIC
@@ -34,7 +34,8 @@ class Body:
     ``uses`` are answers that cited them of late, and ``used_tokens`` those that these had of them (both fade: `retention.heat`); ``cited`` all of
     them, ``changes`` how often their words changed, ``changed_days`` how long ago that was last. ``held_tokens`` are in the form that it has now, which no longer
     fits where ``stale`` says why. ``demoted_days`` is how long ago it was put back into text, ``failed_days`` how long ago what was learned of it failed its examination,
-    ``held_days`` how long ago that form was made; None for what never was."""
+    ``held_days`` how long ago that form was made; None for what never was. ``adapter_bytes`` and ``swap_s`` are the bytes of its adapter and the seconds that mounting
+    it takes, where it has one and that was measured."""
 
     id: str
     memories: tuple[str, ...]
@@ -50,6 +51,8 @@ class Body:
     demoted_days: float | None = None
     failed_days: float | None = None
     held_days: float | None = None
+    adapter_bytes: int | None = None
+    swap_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class State:
     """How a body is kept: its form, the memories that are in it, why it no longer fits, when it was put back into text, when what was learned
-    of it failed, and when it was made."""
+    of it failed, and when it was made; of an adapter its bytes and the seconds that mounting it takes."""
 
     form: Kind = TEXT
     held: frozenset[str] = frozenset()
@@ -75,30 +78,34 @@ class State:
     demoted_days: float | None = None
     failed_days: float | None = None
     held_days: float | None = None
+    adapter_bytes: int | None = None
+    swap_s: float | None = None
 
 
 def body_of(id: str, members: Sequence[Member], state: State = State()) -> Body:
     """The body that these memories make: those that answers used of late, and those that are in it. Each citation counts as an answer of its own,
     which can only make the body look less worth bringing than it is."""
-    chosen = [member for member in members if member.heat >= WARM or member.id in state.held]
+    chosen = [member for member in members if member.heat >= HOT or member.id in state.held]
     return Body(
         id=id, memories=tuple(sorted(member.id for member in chosen)), tokens=sum(member.tokens for member in chosen),
         uses=sum(member.heat for member in chosen), used_tokens=sum(member.heat * member.tokens for member in chosen),
         cited=sum(member.cited for member in chosen), changes=sum(member.changes for member in chosen),
         changed_days=min((member.changed_days for member in chosen), default=0.0), form=state.form,
         held_tokens=sum(member.tokens for member in chosen if member.id in state.held), stale=state.stale, demoted_days=state.demoted_days,
-        failed_days=state.failed_days, held_days=state.held_days,
+        failed_days=state.failed_days, held_days=state.held_days, adapter_bytes=state.adapter_bytes, swap_s=state.swap_s,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What learning takes here: seconds for each token of a body, for the probe of what came of it, and to mount it; and its bytes."""
+    """What learning takes here: seconds for each token of a body, for the probe of what came of it, and to mount it; and its bytes. The last two are
+    assumed, unless ``is_measured`` of adapters that there are."""
 
     token_s: float
     probe_s: float
     swap_s: float
     bytes: int
+    is_measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +199,13 @@ def worth_held(body: Body, machine: Machine, tier: Tier) -> Worth:
 
 
 def worth_learned(body: Body, machine: Machine, training: Training) -> Worth:
-    """As an adapter, which takes no token of a prompt."""
+    """As an adapter, which takes no token of a prompt. Of one that is there its own bytes and time to mount count, as far as they are known."""
+    size = training.bytes if body.adapter_bytes is None else body.adapter_bytes
     taken = _tokens_a_use(body)
     read = read_seconds(machine.rates, round(taken) + QUESTION) + taken * machine.token_price_s
-    saved = read - training.swap_s - read_seconds(machine.rates, QUESTION)
+    saved = read - _swap_s(body, training) - read_seconds(machine.rates, QUESTION)
     build = training.token_s * body.tokens + training.probe_s
-    return Worth(reuse(body) * saved, build, _room_s(training.bytes, machine), training.bytes, machine.terms.caution)
+    return Worth(reuse(body) * saved, build, _room_s(size, machine), size, machine.terms.caution)
 
 
 def why_not_kept(tokens: int, reads: float, machine: Machine) -> str:
@@ -212,6 +220,10 @@ def why_not_kept(tokens: int, reads: float, machine: Machine) -> str:
     cost = load_seconds(rates.disk, size)
     told = f"{reads:.1f} expected uses would save {_ms(saved)}, and writing it costs {_ms(cost)}, which counts {caution:g} times"
     return "" if saved > caution * cost else told
+
+
+def _swap_s(body: Body, training: Training) -> float:
+    return training.swap_s if body.swap_s is None else body.swap_s
 
 
 def _tokens_a_use(body: Body) -> float:
@@ -260,13 +272,8 @@ def _alone(body: Body, machine: Machine) -> Decision:
 
 def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, float]) -> Decision:
     """What is made already is kept while it saves more than its room costs, and made anew of more where that pays."""
-    if worth.lasting_s <= 0 and _is_new(body, machine.terms):
-        return Decision(
-            body, HELD, f"it was made {body.held_days:.1f} days ago, and has {machine.terms.quiet_days:g} to be of use.", numbers
-        )
     if worth.lasting_s <= 0:
-        why = f"{reuse(body):.2f} expected uses would save {_ms(worth.saved_s)}, and keeping it costs {_ms(worth.room_s)}: out of use."
-        return Decision(body, TEXT, why, numbers)
+        return _unpaid(body, worth, machine, numbers, "bringing it takes longer than reading what a use takes of it")
     added = body.tokens - body.held_tokens
     if added > 0:
         share = added / body.tokens
@@ -274,6 +281,16 @@ def _held(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, floa
             why = f"{added:,} tokens of it that answers use are not in it: {_ms(share * worth.saved_s)} more for {_ms(worth.build_s)}."
             return Decision(body, HELD, why, {**numbers, "added_tokens": added})
     return Decision(body, HELD, f"it saves {_ms(worth.saved_s)} in {reuse(body):.1f} expected uses.", numbers)
+
+
+def _unpaid(body: Body, worth: Worth, machine: Machine, numbers: Mapping[str, float], slower: str) -> Decision:
+    """What becomes of what is made and no longer pays. ``slower`` says why a use of it costs more than text, where it does."""
+    told = f"{reuse(body):.2f} expected uses would save {_ms(worth.saved_s)}, and keeping it costs {_ms(worth.room_s)}"
+    if _is_new(body, machine.terms):
+        made = f"it was made {body.held_days:.1f} days ago, and has {machine.terms.quiet_days:g} to be of use"
+        return Decision(body, body.form, f"{made}: {told}.", numbers)
+    why = slower if worth.saved_s < 0 else "out of use" if reuse(body) < HOT else "less than its room is worth"
+    return Decision(body, TEXT, f"{told}: {why}.", numbers)
 
 
 def _is_new(body: Body, terms: Terms) -> bool:
@@ -321,12 +338,18 @@ def _learned(decisions: Sequence[Decision], machine: Machine, limits: Limits) ->
     room = limits.adapter_bytes
     for decision in decisions:
         worth, held = worth_learned(decision.body, machine, training), _otherwise_s(decision, machine)
-        numbers = {**decision.numbers, **_training_numbers(worth)}
+        swap_s = _swap_s(decision.body, training)
+        numbers = {**decision.numbers, **_training_numbers(worth), "swap_ms": 1000 * swap_s}
         if decision.before is LEARNED and decision.after is LEARNED:
             if worth.lasting_s <= 0:
-                found.append(Decision(decision.body, TEXT, f"{reuse(decision.body):.2f} expected uses: out of use.", numbers))
+                took = f"{_ms(swap_s)}{'' if decision.body.swap_s is not None else ', assumed'}"
+                slower = f"mounting it ({took}) takes longer than reading what a use takes of it"
+                decision = _unpaid(decision.body, worth, machine, numbers, slower)
             else:
-                room -= worth.bytes
+                saves = f"it saves {_ms(worth.saved_s)} in {reuse(decision.body):.1f} expected uses"
+                decision = replace(decision, why=f"{saves}, and neither its words nor the model have changed.", numbers=numbers)
+            found.append(decision)
+            room -= worth.bytes if decision.after is LEARNED else 0
         elif decision.before is not LEARNED and worth.benefit_s > held and _is_stable(decision, machine):
             chosen.append((worth, replace(decision, numbers=numbers)))
     left = limits.training_s
@@ -335,6 +358,8 @@ def _learned(decisions: Sequence[Decision], machine: Machine, limits: Limits) ->
             f"unchanged for {decision.body.changed_days:.0f} days; {reuse(decision.body):.0f} expected uses save {_ms(worth.saved_s)} without it in the prompt, and learning "
             f"it takes {worth.build_s:,.0f} s"
         )
+        if not training.is_measured:
+            told += f" ({worth.bytes:,} bytes, and {_ms(training.swap_s)} to mount it, are assumed)"
         if worth.build_s > left or worth.bytes > room:
             found.append(
                 replace(
@@ -377,4 +402,6 @@ def _training_numbers(worth: Worth) -> dict[str, float]:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:,.0f} ms"
+    """In whole milliseconds; below ten, where these would say nothing, with a tenth. Nothing is no negative number."""
+    ms = 1000 * seconds
+    return f"{round(ms):,} ms" if abs(ms) >= 10 or not ms else f"{ms:.1f} ms"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from loci.ports.adapting import Examined, Recipe
+from loci.ports.adapting import Examined, Recipe, Retained
 from loci.ports.engine import Fingerprint, Quoted
 from loci.types import State
 
@@ -57,7 +57,7 @@ class AdapterRow:
 class Learning:
     """What an adapter is, in full. ``chosen`` are the memories that it is to hold; ``quoted`` the versions of them that were learned, ``words`` a keyed hash of how
     they read, and ``taught`` one of every lesson. ``stage`` is draft until it was examined, then evaluated, or failed, for ``faults``. ``seconds`` is what
-    learning took."""
+    learning took. ``retained`` is what probes found that it would still know after so many further updates, fewest first."""
 
     id: str
     version: int
@@ -82,6 +82,12 @@ class Learning:
     faults: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
     schema: int = 1
+    retained: tuple[Retained, ...] = ()
+
+    def retaining(self, found: Sequence[Retained]) -> Learning:
+        """With what a probe found, in the place of what one found before after as many updates."""
+        by_updates = {one.updates: one for one in (*self.retained, *found)}
+        return replace(self, retained=tuple(by_updates[count] for count in sorted(by_updates)))
 
     def draft(self, version: int) -> Learning:
         """A version that is still to be learned, as this one was."""
@@ -97,6 +103,9 @@ class AdapterWrites(Protocol):
     ) -> None:
         """Keeps a version of an adapter, in the place of the same version, and wanted if that was; ``user`` is who its jobs take turns for. Raises ``Missing`` when a source of what it was made of is not there any more. ``remove`` drops every version that was
         made of the sources that it removes."""
+
+    def amend_adapter(self, id: str, number: int, manifest: str) -> None:
+        """Keeps another manifest of a version, of the same words and weights; nothing else of it changes. Raises ``Missing``."""
 
     def move_adapter(self, id: str, number: int, state: State, reason: str) -> None:
         """Gives a version another state: what is archived or expired is not mounted while it is. Raises ``Missing``."""

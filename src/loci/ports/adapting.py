@@ -120,8 +120,8 @@ class Student(Protocol):
         at the same time. No adapters: the very engine."""
 
     def export(self, learned: Learned, folder: Path) -> Path:
-        """Writes the adapter into a new folder as peft and vLLM load it: ``adapter_config.json`` and ``adapter_model.safetensors``. Raises
-        ``Unsupported`` for a cartridge, which they have no layout for."""
+        """Writes the adapter into a new folder as peft loads it, and vLLM where it is a lora: ``adapter_config.json`` and ``adapter_model.safetensors``.
+        Raises ``Unsupported`` for a cartridge that peft has no layout for."""
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from loci.errors import Conflict, Corrupt, Diverged, Invalid, Missing, OutOfTime, TooLarge, Unavailable, Unsupported, missing_adapter
 from loci.interface import inputs
+from loci.memories import parametric
 from loci.operation.activation import GIVES_WAY
 from loci.operation.adapters import MOST_CHOSEN, Adapters
 from loci.operation.distilling import Distilling
@@ -199,8 +200,8 @@ class Adapting(Talking):
         self, id: str, version: int | None = None, *, updates: Sequence[int] = (10, 100, 1000), progress: Progress | None = None
     ) -> tuple[Retained, ...]:
         """What an adapter knows now, and what would be left of that after each of so many further ``updates``: copies of it are trained on other texts, at the rate that it was learned at,
-        and thrown away, so this takes as long as so many steps of learning it. ``progress`` is told (updates, of). Nothing is changed, and whether it may answer does not depend on it: it says
-        how deep the weights hold it, should somebody train on them. Raises `Conflict` for an adapter that could not be mounted, `Unsupported` for a cartridge, which is not trained on."""
+        and thrown away, so this takes as long as so many steps of learning it. ``progress`` is told (updates, of). It is kept with the adapter (``retained`` of `adapter`), unless nothing may be
+        changed; the adapter stays as it is, and whether it may answer does not depend on it: it says how deep the weights hold it, should somebody train on them. Raises `Conflict` for an adapter that could not be mounted, `Unsupported` for a cartridge, which is not trained on."""
         row, learning, rows = self._reached_adapter("probe_adapter", id, version)
         wanted = inputs.updates_of(updates)
         if learning.recipe.form != "lora":
@@ -208,7 +209,19 @@ class Adapting(Talking):
                 f"Adapter {id} is a {learning.recipe.form}, which cannot be trained on. What its examination found: `loci adapter inspect {id}`."
             )
         learned = self._adapters.ready(row, learning, rows)
-        return self._distilling.retained(learning, learned, wanted, progress)
+        found = self._distilling.retained(learning, learned, wanted, progress)
+        if self._parts.governance.is_writable:
+            self._keep_retained(learning, found)
+        return found
+
+    def _keep_retained(self, probed: Learning, found: Sequence[Retained]) -> None:
+        """Puts down what a probe found, unless its adapter was let go of or learned anew meanwhile."""
+        with contextlib.suppress(Missing, Corrupt), self._store.write(self._parts.clock.now()) as tx:
+            row, learning = self._adapters.learning(probed.id, probed.version)
+            if learning.file == probed.file:
+                tx.amend_adapter(row.id, row.number, parametric.dump(learning.retaining(found)))
+                detail = {"version": row.number, "updates": [one.updates for one in found if one.updates]}
+                tx.audit(self._parts.governance.principal, "probe_adapter", row.id, detail)
 
     def mount(self, id: str, version: int | None = None) -> Adapter:
         """From now on answers are given with this adapter mounted, beside others that are; of its versions the latest, or the one named. Raises `Conflict` for one that did
@@ -244,7 +257,7 @@ class Adapting(Talking):
             self._adapters.tidy()
 
     def export_adapter(self, id: str, path: str | Path, *, plain: bool = False) -> Path:
-        """Writes an adapter into a new folder as peft and vLLM load it. The log keeps the hash of it before anything is written: an erasure cannot reach it there. Of an encrypted cube
+        """Writes an adapter into a new folder as peft loads it, and vLLM where it is a lora (it has no layout for a cartridge). The log keeps the hash of it before anything is written: an erasure cannot reach it there. Of an encrypted cube
         it needs ``plain``."""
         row, learning, rows = self._reached_adapter("export_adapter", id, None)
         learned = self._adapters.ready(row, learning, rows)

@@ -11,6 +11,7 @@ from loci.interface import inputs
 from loci.operation import placing
 from loci.operation.placing import Placed
 from loci.policy.placing import HELD, LEARNED, NAMES
+from loci.ports import RowFilter
 from loci.ports.placing import Made, Mover
 from loci.system.carrying import Carrying
 from loci.types import Kind, Scope
@@ -47,7 +48,7 @@ class Placing(Carrying):
     def _moved(self, wanted: Placed) -> Placed:
         """A move, done and recorded; or why it was left."""
         decision = wanted.decision
-        before = self._hash_of(wanted.held)
+        before = self._hash_of(decision.before, wanted)
         try:
             made = self._move_body(wanted)
         except LociError as error:
@@ -56,7 +57,7 @@ class Placing(Carrying):
             return replace(wanted, left=f"{error.code}: {error}")
         done = replace(wanted, is_done=True, held=wanted.held if made is None else made.id)
         with self._store.write(self._parts.clock.now()) as tx:
-            detail = placing.record(done, before, "" if made is None else made.hash)
+            detail = placing.record(done, before, self._hash_of(decision.after, wanted) if made is None else made.hash)
             tx.audit(self._parts.governance.principal, placing.VERB, decision.body.id, detail)
         return done if made is not None else replace(done, held=None)
 
@@ -81,12 +82,17 @@ class Placing(Carrying):
     def _mover(self, form: Kind) -> Mover:
         return _Activating(self) if form is HELD else _Learning(self)
 
-    def _hash_of(self, held: str | None) -> str:
-        """Of the text of what is held; empty where that is nothing, or nothing that can be read."""
-        try:
-            return "" if held is None else self._activations.manifest(held).text
-        except LociError:
-            return ""
+    def _hash_of(self, form: Kind, wanted: Placed) -> str:
+        """What a body is in a form: a keyed hash of its words, or of the text that was read; of weights that of their file. Empty where that cannot be read."""
+        with suppress(LociError):
+            if form is HELD and wanted.held is not None:
+                return self._activations.manifest(wanted.held).text
+            if form is LEARNED:
+                return next((row.file.hash for row in self._store.adapters() if row.id == wanted.held and row.is_wanted and row.file), "")
+            ids = wanted.decision.body.memories
+            found = self._store.present(ids, RowFilter(now=self._parts.clock.now(), user=wanted.user))
+            return self._adapters.words_of([found[id] for id in ids if id in found]) if found else ""
+        return ""
 
 
 class _Failed(Conflict):
@@ -121,7 +127,7 @@ class _Activating:
 
     def promote(self, memories: Sequence[str], user: str | None, held: str | None) -> Made:
         handle = self.cube.activate(memories, user=user, id=held)
-        return Made(handle.id, self.cube._hash_of(handle.id))
+        return Made(handle.id, self.cube._activations.manifest(handle.id).text)
 
     def demote(self, held: str) -> None:
         self.cube.deactivate(held)

@@ -9,7 +9,7 @@ READING = frozenset({
     "search", "get", "list", "count", "history", "diff", "why", "why_not", "log", "head", "stats", "verify", "fingerprint", "scan", "review",
     "activations", "activation", "adapters", "adapter", "probe_adapter", "foresee", "job", "jobs", "profile", "server",
 })  # fmt: skip
-"""Verbs of a cube that change nothing but, later, that it was read."""
+"""Verbs of a cube that change nothing but, later, that it was read; of an adapter, what a probe of it found."""
 WRITING = frozenset({
     "add", "update", "forget", "restore", "move", "erase", "accept", "reject", "revert", "cite", "branch", "sweep", "protect",
     "activate", "deactivate", "generate", "plan", "write_off", "distil", "mount", "unmount", "drop_adapter",

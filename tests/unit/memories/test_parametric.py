@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from loci.errors import Corrupt
 from loci.memories.parametric import dump, load, taught
 from loci.ports.adapters import Kept, Learning
-from loci.ports.adapting import Examined, Lesson, Recipe
+from loci.ports.adapting import Examined, Lesson, Recipe, Retained
 from loci.ports.engine import Fingerprint, LayerShape, Quoted
 
 MODEL = Fingerprint("m", "t", "lines", (), "float32", "sdpa", ("none", 0.0, "{}"), (LayerShape("full", 1, 16),), 100)
@@ -22,10 +22,18 @@ DONE = replace(
     DRAFT, stage="evaluated", fingerprint=MODEL, file=Kept("0" * 64, 9), report=Examined(0.1, 1.0, 0.1, 1.0, 1.0, 0.0, 2, 8), words="w", loss=0.5,
     tools={"torch": "2"},
 )  # fmt: skip
+LEFT = Retained(10, 0.9, 0.5, 0.25, 1.5, 0.01)
 
 
 @pytest.mark.parametrize(
-    "learning", [DRAFT, DONE, replace(DONE, stage="failed", faults=("It recalls nothing.",)), replace(DONE, seconds=3)]
+    "learning",
+    [
+        DRAFT,
+        DONE,
+        replace(DONE, stage="failed", faults=("It recalls nothing.",)),
+        replace(DONE, seconds=3),
+        replace(DONE, retained=(LEFT,)),
+    ],
 )
 def test_what_is_dumped_is_loaded(learning: Learning) -> None:
     assert load(dump(learning)) == learning
@@ -37,6 +45,7 @@ def test_what_is_dumped_is_loaded(learning: Learning) -> None:
         ("recipe rank", "8"), ("recipe rate", None), ("recipe targets", "abc"), ("file bytes", "x"), ("file hash", 5), ("quoted", [5]), ("quoted", []), ("version", "1"),
         ("version", True), ("id", 5), ("user", 5), ("chosen", "abc"), ("chosen", [5]), ("words", 5), ("report recall", "x"), ("report", None), ("stage", "done"), ("schema", 2),
         ("created", "now"), ("faults", ["why"]), ("fingerprint", {}), ("more", 1),
+        ("retained", 5), ("retained", [{}]), ("retained", [{**asdict(LEFT), "recall": "all"}]),
     ],
 )  # fmt: skip
 def test_what_a_manifest_cannot_say_is_told(path: str, value: object) -> None:
@@ -58,3 +67,15 @@ def test_what_was_taught_has_one_name_for_the_same_lessons_alone() -> None:
     lessons = [Lesson("m", "Where?", "Oslo"), Lesson("m", "", "I live in Oslo.")]
     names = {taught(lessons), taught(lessons[::-1]), taught(lessons[:1]), taught([replace(lessons[0], answer="Rome"), lessons[1]])}
     assert len(names) == 4 and taught(list(lessons)) in names
+
+
+def test_a_manifest_of_before_retention_was_kept_is_read() -> None:
+    told = json.loads(dump(DONE))
+    del told["retained"]
+    assert load(json.dumps(told)) == DONE
+
+
+def test_a_later_probe_stands_in_the_place_of_one_of_as_many_updates() -> None:
+    as_it_is, more = replace(LEFT, updates=0), replace(LEFT, updates=100)
+    kept = DONE.retaining([as_it_is, more]).retaining([LEFT, replace(more, recall=0.1)])
+    assert kept.retained == (as_it_is, LEFT, replace(more, recall=0.1)) and kept.draft(2).retained == ()

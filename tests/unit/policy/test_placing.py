@@ -140,8 +140,26 @@ def test_learning_wants_a_stable_body_on_its_way_and_a_day_with_time_for_it() ->
 
 def test_what_was_learned_stays_until_it_is_stale_or_out_of_use() -> None:
     machine, limits = replace(MACHINE, training=TRAINING), replace(ROOM, adapter_bytes=1 << 30)
-    assert of(replace(BODY, form=LEARNED), machine, limits).after is LEARNED
-    assert of(replace(BODY, form=LEARNED, uses=0.0, used_tokens=0.0), machine, limits).after is TEXT
+    kept = of(replace(BODY, form=LEARNED), machine, limits)
+    assert kept.after is LEARNED and "saves" in kept.why and kept.numbers["learned_saved_ms"] > 0
+    idle = replace(BODY, form=LEARNED, uses=0.0, used_tokens=0.0)
+    assert of(idle, machine, limits).after is TEXT and "out of use" in of(idle, machine, limits).why
+    assert of(replace(idle, held_days=0.5), machine, limits).after is LEARNED, "the first day is free"
+    assert of(replace(idle, held_days=1.5), machine, limits).after is TEXT
+
+
+@pytest.mark.parametrize("form", [HELD, LEARNED])
+def test_what_is_used_and_saves_nothing_is_not_called_out_of_use(form: Kind) -> None:
+    """A use of it costs more than reading the text, and the reason says that, with its numbers."""
+    far = replace(MACHINE, rates=replace(RATES, host=Tier(2.0, 1e9), disk=Tier(2.0, 1e9)), training=replace(TRAINING, swap_s=2.0))
+    made = replace(BODY, form=form, held_tokens=BODY.tokens, uses=18.0, used_tokens=18_000.0)
+    found, limits = of(made, far), replace(ROOM, adapter_bytes=1 << 30)
+    assert found.after is TEXT and "out of use" not in found.why and "takes longer than reading" in found.why
+    assert "18.00 expected uses would save -" in found.why
+    new = of(replace(made, held_days=0.01), far, limits)
+    assert new.after is form and not new.is_move and "has 1 to be of use" in new.why and "would save -" in new.why
+    roomy = replace(MACHINE, training=replace(TRAINING, swap_s=0.01), terms=Terms(room_s=1e5))
+    assert "less than its room is worth" in of(made, roomy).why
 
 
 def test_a_price_of_tokens_counts() -> None:

@@ -60,6 +60,14 @@ class AdapterRows(JobRows):
             content = self.rows("SELECT max(content) FROM versions WHERE memory = ? AND number = ?", place, memory.version)[0][0]
             self._db.execute("INSERT OR IGNORE INTO adapter_memories VALUES (?, ?, ?)", (seq, place, content))
 
+    def amend_adapter(self, id: str, number: int, manifest: str) -> None:
+        same = query(self._db, "SELECT seq, created FROM adapters WHERE id = ? AND number = ?", id, number)
+        for seq, created in same:
+            mark = sealed(self._secret, "adapters", [(seq, id, number, created, manifest)])[0][-1]
+            self._db.execute("UPDATE adapters SET manifest = ?, seal = ? WHERE seq = ?", (manifest, mark, seq))
+        if not same:
+            raise missing_adapter(id, "this")
+
     def move_adapter(self, id: str, number: int, state: State, reason: str) -> None:
         self._db.execute("UPDATE adapters SET state = ?, reason = ? WHERE id = ? AND number = ?", (state.value, reason, id, number))
         self._check_changed(id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from loci.ports import Store
@@ -59,6 +60,19 @@ def a_version_takes_the_place_of_the_same_and_keeps_the_uses(open_store: OpenSto
         log(tx)
     (row,) = store.adapters()
     assert (row.state, row.reason, row.is_mounted) == (State.ARCHIVED, "cold", False), "what is archived is not mounted"
+
+
+def a_manifest_is_amended_and_nothing_else_of_its_version(open_store: OpenStore) -> None:
+    store = open_store()
+    tell(store, "m", "the kettle is blue")
+    _learned(store, "a", 1, ["m"])
+    _learned(store, "b", 1, ["m"])
+    before = store.adapters()
+    with store.write(NOW + 9 * DAY) as tx:
+        tx.amend_adapter("a", 1, "more")
+        expect_missing(lambda: tx.amend_adapter("a", 2, "more"))
+        log(tx)
+    assert store.adapters() == [replace(before[0], manifest="more"), before[1]] and not store.faults()[1]
 
 
 def a_change_to_what_was_learned_archives_it_in_the_same_transaction(open_store: OpenStore) -> None:

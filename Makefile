@@ -59,10 +59,15 @@ test-offline: check ## the same as test where there is no network at all (Linux)
 bench: setup ## measure: retrieval (BENCH=folder of data sets), conflict, speed
 	$(BIN)/python -m bench.run $(BENCH)
 
+RESULTS := bench/results
+# What a command prints, in its place only once the command has ended well.
+kept = > $(1).part && mv $(1).part $(1) || { rm -f $(1).part; false; }
+
 bench-gpu: $(TOOLS) ## measure activation memory on a GPU, with random weights in the shapes of Qwen3-8B and 14B
-	$(BIN)/loci bench kv --device cuda --shape qwen3-8b --tries 7 --report bench/results/kv-gpu-8b
-	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report bench/results/kv-gpu-14b
-	$(BIN)/loci bench kv-memory --device cuda --shape qwen3-8b --context 100000 --budget 16384 --block 2048 --json > bench/results/kv-memory-gpu.json
+	@mkdir -p $(RESULTS)
+	$(BIN)/loci bench kv --device cuda --shape qwen3-8b --tries 7 --report $(RESULTS)/kv-gpu-8b
+	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report $(RESULTS)/kv-gpu-14b
+	$(BIN)/loci bench kv-memory --device cuda --shape qwen3-8b --context 100000 --budget 16384 --block 2048 --json $(call kept,$(RESULTS)/kv-memory-gpu.json)
 
 docs: $(TOOLS) ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
-from loci.drivers.torch_kv.fingerprint import hash_weights
+from loci.drivers.torch_kv.fingerprint import look
 from loci.drivers.torch_kv.twin import bare_copy
 from loci.errors import Corrupt, Invalid, Missing, Unsupported
 from loci.methods.cmt import CMT, Bank, bytes_of, concatenated, summed
@@ -73,7 +73,7 @@ def are_equal(one: list[tuple[list[tuple[str, float]], Tensor]], two: list[tuple
 
 def unchanged_after(adds: int) -> None:
     model = make_model("qwen3")
-    before = hash_weights(model, is_full=True)
+    before = look(model, is_full=True).hash
     told = [(name, id(p), p.requires_grad, p.grad) for name, p in model.named_parameters()]
     modules = [(name, id(module), type(module)) for name, module in model.named_modules()]
     row = torch.tensor([text(20, 1)])
@@ -82,7 +82,7 @@ def unchanged_after(adds: int) -> None:
     made = TorchCompressor(model, make_tokenizer(), Recipe(tokens=2, rank=2))
     bank = filled(made, range(adds), CMT(k=2))
     made.answer(bank.prefix(bank.match(made.ask(QUESTION))).states, QUESTION, 3)
-    assert len(bank) == adds and hash_weights(model, is_full=True) == before
+    assert len(bank) == adds and look(model, is_full=True).hash == before
     assert [(name, id(p), p.requires_grad, p.grad) for name, p in model.named_parameters()] == told
     assert [(name, id(module), type(module)) for name, module in model.named_modules()] == modules
     with torch.inference_mode():
@@ -101,10 +101,10 @@ def test_the_model_is_the_same_after_a_thousand_adds() -> None:
 def test_the_hash_sees_a_weight_that_changed() -> None:
     """So that the test above can fail."""
     model = make_model("qwen3")
-    before = hash_weights(model, is_full=True)
+    before = look(model, is_full=True).hash
     with torch.no_grad():
         next(model.parameters())[3, 5] += 1e-6
-    assert hash_weights(model, is_full=True) != before
+    assert look(model, is_full=True).hash != before
 
 
 def test_deltas_are_active_only_while_compressing(compressor: TorchCompressor) -> None:

@@ -12,7 +12,7 @@ from small import model as small_model
 from loci.drivers.torch_bank import training
 from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
 from loci.drivers.torch_bank.training import Course, Lesson, train
-from loci.drivers.torch_kv.fingerprint import hash_weights
+from loci.drivers.torch_kv.fingerprint import look
 from loci.errors import Diverged, Invalid
 from loci.methods.cmt import CMT, Bank, divergence, surprisal
 from loci.ports.banking import LEFT_OUT, Trial
@@ -67,9 +67,9 @@ def test_nobody_elses_chance_is_touched() -> None:
 
 def test_only_what_is_learned_changes() -> None:
     made = fresh()
-    model, learned = hash_weights(made.model, is_full=True), {n: p.clone() for n, p in made.learned().items()}
+    model, learned = look(made.model, is_full=True).hash, {n: p.clone() for n, p in made.learned().items()}
     train(made, lessons(12), WAYS, Course(steps=4, batch=8, anchors=2, rebuilt=2), lambda *_: None)
-    assert hash_weights(made.model, is_full=True) == model and all(p.grad is None for p in made.model.parameters())
+    assert look(made.model, is_full=True).hash == model and all(p.grad is None for p in made.model.parameters())
     changed = [n for n, p in made.learned().items() if not torch.equal(p, learned[n])]
     assert len(changed) == len(learned) == 2 + 3 * 3 * 2  # memory, key, and two of q, v, o in three layers
 

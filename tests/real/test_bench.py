@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -16,6 +17,7 @@ from loci.ports import RowFilter
 from loci.testing import HashEmbedder
 from loci.types import Query, Recall
 
+ROOT = Path(__file__).resolve().parents[2]
 TURNS = ("I painted a heron at the lake.", "My brother mends clocks in Ghent.", "We ate figs on the ferry.", "The piano arrived on Monday.")
 ASKED = (
     ("What did Ann paint at the lake?", 0),
@@ -155,6 +157,51 @@ def test_a_budget_bounds_the_memory_of_a_long_context() -> None:
     assert found["budgeted"]["entries"] == 64 and found["budgeted"]["peak_entries"] == 96 and found["full"]["peak_entries"] == 512
     assert found["entries of full over budgeted"] == pytest.approx(512 / 96) and found["budgeted"]["decode_ms"] > 0
     assert found["full"]["stored_bytes"] == 8 * found["budgeted"]["stored_bytes"]
+
+
+def test_a_context_is_read_that_is_longer_than_real_models_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only made, not read: the shapes' own positions end at 40,960."""
+    from loci.bench import kv, kv_cube, kv_memory
+
+    right, made = kv.make, list[kv.Bench]()
+
+    class Made(Exception):
+        """It would be read now."""
+
+    def make(*told: Any) -> kv.Bench:
+        made.append(right(*told))
+        raise Made
+
+    usual = right("1m", "cpu", "float32", 1)
+    for module in (kv, kv_cube, kv_memory):
+        monkeypatch.setattr(module, "make", make)
+    for call in (
+        lambda: kv_memory.run("1m", "cpu", "float32", 100_000 + 953, 16_384, 2048, lambda *_: None),
+        lambda: kv_cube.run("1m", "cpu", "float32", 1, [100_000], lambda *_: None),
+        lambda: kv.run("1m", "cpu", "float32", 1, [100_000], [953], lambda *_: None),
+    ):
+        with pytest.raises(Made):
+            call()
+    for bench in made:
+        bench.engine.check_room(100_953)
+    assert len(made) == 3 and usual.engine.context == 40_960
+
+
+def test_a_run_on_a_gpu_that_fails_leaves_no_table(tmp_path: Path) -> None:
+    """`make bench-gpu` with a command in the place of `loci` that prints and fails, or ends well."""
+    tools = tmp_path / "venv"
+    (tools / "bin").mkdir(parents=True)
+    for stamp in (tools / ".installed", tools / ".tools"):
+        stamp.touch()
+    results, loci = tmp_path / "results", tools / "bin" / "loci"
+    for code, kept in ((1, False), (0, True)):
+        loci.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\necho "{{}}"\ncase "$2" in kv-memory) exit {code};; esac\n', "utf-8")
+        loci.chmod(0o755)
+        done = subprocess.run(["make", "bench-gpu", f"VENV={tools}", f"RESULTS={results}"], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode == 0) == kept, done.stderr
+        assert [path.name for path in results.iterdir()] == ["kv-memory-gpu.json"] * kept
+    for line in (tmp_path / "asked").read_text("utf-8").splitlines():
+        assert "--device cuda" in line
 
 
 def test_scenes_are_replayed(data: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from loci.bench.bank_language import BOS, Article, Language, Words, answer, arti
 from loci.bench.bank_model import Shape, kept
 from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
 from loci.drivers.torch_bank.training import Course, Lesson, train
-from loci.drivers.torch_kv.fingerprint import hash_weights
+from loci.drivers.torch_kv.fingerprint import look
 from loci.errors import Invalid
 from loci.methods.cmt import CMT, Bank, bytes_of
 
@@ -204,7 +204,7 @@ class Test:
 
     def base_hash(self) -> str:
         """Of every number of the model."""
-        return hash_weights(self.made.ours.model, is_full=True)
+        return look(self.made.ours.model, is_full=True).hash
 
     def fill(self, size: int) -> None:
         """Adds documents until there are so many. Compressed once by each compressor, whatever banks they are in."""

@@ -35,6 +35,7 @@ from loci.testing.models import make_tokenizer
 Progress = Callable[[int, int], None]
 CONTEXTS = (583, 2773, 6064)
 QUERIES = (167, 303, 953)
+ASKED = 20  # tokens of a question after a restart
 PUBLISHED = {
     (6064, 953): 79.1, (6064, 303): 91.1, (6064, 167): 94.2, (2773, 953): 64.6, (2773, 303): 85.1, (2773, 167): 89.7,
     (583, 953): 23.0, (583, 303): 55.6, (583, 167): 71.3,
@@ -50,6 +51,7 @@ SHAPES: Mapping[str, Mapping[str, int]] = {
     "qwen3-14b": {"hidden_size": 5120, "intermediate_size": 17_408, "num_hidden_layers": 40, "num_attention_heads": 40,
                   "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151_936},
 }  # fmt: skip
+POSITIONS = 40_960  # of Qwen3-8B and -14B
 GIB = 1 << 30
 
 
@@ -79,10 +81,12 @@ class Bench:
         return [int(i) for i in torch.randint(5, 300, (count,), generator=chance)]
 
 
-def make(shape: str, device: str, dtype: str, tries: int) -> Bench:
-    """A model of the shape with random weights, seeded."""
+def make(shape: str, device: str, dtype: str, tries: int, longest: int = 0) -> Bench:
+    """A model of the shape with random weights, seeded, that reads what real ones do, or ``longest`` tokens where that is more."""
     torch.manual_seed(0)
-    config = Qwen3Config(**SHAPES[shape], max_position_embeddings=40_960, tie_word_embeddings=not shape.startswith("qwen"), dtype=dtype)
+    config = Qwen3Config(
+        **SHAPES[shape], max_position_embeddings=max(POSITIONS, longest), tie_word_embeddings=not shape.startswith("qwen"), dtype=dtype
+    )
     with torch.device(device):
         model = Qwen3ForCausalLM(config).to(getattr(torch, dtype))
     return Bench(TorchEngine(model, make_tokenizer()), tries)
@@ -92,7 +96,7 @@ def run(
     shape: str, device: str, dtype: str, tries: int, contexts: Sequence[int], queries: Sequence[int], advance: Progress
 ) -> dict[str, Any]:
     """Everything that is measured, as it is reported."""
-    bench = make(shape, device, dtype, tries)
+    bench = make(shape, device, dtype, tries, 2 * max(contexts) + max(queries))  # the rates are measured at up to half of what it reads
     parameters = sum(p.numel() for p in bench.engine.model.parameters())
     total = len(contexts) * len(queries) + 3
     advance(0, total)
@@ -237,8 +241,8 @@ def _elsewhere(way: str, shape: str, dtype: str, context: int, folder: str) -> d
 
 def _after_restart(way: str, shape: str, dtype: str, context: int, folder: Path) -> dict[str, Any]:
     """What one of the processes does."""
-    bench = make(shape, "cpu", dtype, 1)
-    memory, query, kept, listed = bench.ids(context), bench.ids(20, seed=3), PageFiles(folder / "pages"), folder / "pages.json"
+    bench = make(shape, "cpu", dtype, 1, context + ASKED)
+    memory, query, kept, listed = bench.ids(context), bench.ids(ASKED, seed=3), PageFiles(folder / "pages"), folder / "pages.json"
     bench.engine.logits((), query, 1)  # what the first forward pass of any process takes is not what is measured
     if way == "keep":
         listed.write_text(json.dumps(store(bench.engine, kept, bench.engine.read(memory), "raw")), "utf-8")

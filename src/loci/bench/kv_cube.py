@@ -30,7 +30,7 @@ SECONDS = 600.0
 
 def run(shape: str, device: str, dtype: str, tries: int, contexts: Sequence[int], advance: Callable[[int, int], None]) -> dict[str, Any]:
     """For each context the fastest of some tries of each way, in milliseconds, taken in turns; and the ratios within this run."""
-    bench = make(shape, device, dtype, tries)
+    bench = make(shape, device, dtype, tries, 4 * max(contexts))  # each memory is told with its number, day and speaker
     bench.engine.rates()
     rows = []
     for place, context in enumerate(contexts):

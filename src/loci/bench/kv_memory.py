@@ -19,13 +19,14 @@ from loci.drivers.torch_kv.prefill import read
 from loci.methods.key_difference import KeyDifference
 from loci.ports import BudgetPlan
 
-DECODED = 32  # tokens, after two that do not count
+DECODED = 32  # tokens,
+WARM = 2  # after as many that do not count
 
 
 def run(shape: str, device: str, dtype: str, context: int, budget: int, block: int, advance: Callable[[int, int], None]) -> dict[str, Any]:
     """The same tokens read block by block into the library's own cache and into one with a budget for each layer: entries and bytes stored, the
     highest that was allocated beside the weights (GPU), what reading took, and a token of the answer."""
-    bench = make(shape, device, dtype, 1)
+    bench = make(shape, device, dtype, 1, context + WARM + DECODED)
     ids = bench.ids(context)
     advance(0, 2)
     full = _full(bench, ids, block)
@@ -77,7 +78,7 @@ def _budgeted(bench: Bench, ids: list[int], budget: int, block: int) -> dict[str
 def _decode(bench: Bench, cache: Any) -> float:
     """Milliseconds a token."""
     with torch.inference_mode():
-        for _ in range(2):
+        for _ in range(WARM):
             _forward(bench, [7], cache)
         bench.wait()
         start = perf_counter()

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from loci.drivers.torch_kv.compose import check_turning, rotation, turned
-from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
+from loci.drivers.torch_kv.fingerprint import fingerprint_of, look
 from loci.drivers.torch_kv.twin import bare_copy
 from loci.errors import Invalid, Unsupported
 
@@ -56,7 +56,7 @@ class TorchCompressor:
         with torch.no_grad():
             check_turning(model)
         self.recipe, self.model, self.tokenizer = recipe or Recipe(), model, tokenizer
-        self.fingerprint = fingerprint_of(model, tokenizer, hash_weights(model, is_full=is_full_hash))
+        self.fingerprint = fingerprint_of(model, tokenizer, look(model, is_full=is_full_hash))
         if self.recipe.matched > len(self.fingerprint.layers):
             raise Invalid(f"States after layer {self.recipe.matched} are to be matched, and the model has {len(self.fingerprint.layers)}.")
         self.reader = bare_copy(model)

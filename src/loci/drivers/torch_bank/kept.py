@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from loci.drivers.torch_bank.compressor import Recipe, TorchCompressor
-from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
+from loci.drivers.torch_kv.fingerprint import fingerprint_of, look
 from loci.errors import Corrupt, IncompatiblePayload, Invalid, Missing
 from loci.ports.banking import Entry
 from loci.ports.engine import Fingerprint
@@ -64,7 +64,7 @@ def load_compressor(path: Path, model: Any, tokenizer: Any, *, is_full_hash: boo
     """The compressor of a file, for the model that it was trained on. Raises `Missing`, `Corrupt`, and `IncompatiblePayload` with what differs for
     another model."""
     with _opened(path, COMPRESSOR) as (file, about):
-        known = fingerprint_of(model, tokenizer, hash_weights(model, is_full=is_full_hash))
+        known = fingerprint_of(model, tokenizer, look(model, is_full=is_full_hash))
         _check_base(path, about, known)
         recipe = _recipe(path, about)
         _check_recipe(path, file, recipe, len(known.layers))

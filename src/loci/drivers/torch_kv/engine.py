@@ -19,7 +19,7 @@ from loci.drivers.torch_kv.check import check_library
 from loci.drivers.torch_kv.clocks import measure
 from loci.drivers.torch_kv.condenser import TorchCondenser
 from loci.drivers.torch_kv.divergence import divergence
-from loci.drivers.torch_kv.fingerprint import fingerprint_of, hash_weights
+from loci.drivers.torch_kv.fingerprint import Known, context_of, fingerprint_of, look
 from loci.drivers.torch_kv.state import KVPage, State, cache_of, cut, ids_of, state_of, tokens_of
 from loci.errors import Invalid, Unsupported
 from loci.ports.engine import BLOCK, Codec, Fingerprint, Rates, Tensors
@@ -35,14 +35,14 @@ class TorchEngine:
     """A causal model of transformers with its tokenizer, as they are loaded: weights, type and device are the caller's.
 
     ``is_full_hash`` looks at every byte of the weights once, where else a sample of each tensor tells models apart. Raises `Unsupported`
-    on a version of transformers with which going on from a state differs from reading the whole text, and for models that cannot. ``known_hash`` is what another engine
+    on a version of transformers with which going on from a state differs from reading the whole text, and for models that cannot. ``known`` is what another engine
     knows of the same weights.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, is_full_hash: bool = False, known_hash: str | None = None) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, is_full_hash: bool = False, known: Known | None = None) -> None:
         check_library()
         self.model, self.tokenizer = model.eval(), tokenizer
-        self._weights = known_hash or hash_weights(model, is_full=is_full_hash)
+        self._known = known or look(model, is_full=is_full_hash)
         self._shapes = self.fingerprint().layers
         self._rates: Rates | None = None
         self._watcher = hidden.Watcher(self.model)
@@ -51,9 +51,9 @@ class TorchEngine:
         self._student: TorchStudent | None = None
 
     @property
-    def weights(self) -> str:
-        """The hash of the model's weights, as last looked at."""
-        return self._weights
+    def known(self) -> Known:
+        """The model's weights, and what it was made of, as last looked at."""
+        return self._known
 
     @property
     def held(self) -> int:
@@ -68,16 +68,22 @@ class TorchEngine:
     def device(self) -> torch.device:
         return torch.device(self.model.device)
 
+    @property
+    def context(self) -> int:
+        """How many tokens the model reads; 0 where it does not tell."""
+        return context_of(self.model)
+
     def tools(self) -> Mapping[str, str]:
         return {"torch": torch.__version__, "transformers": transformers.__version__}
 
     def fingerprint(self) -> Fingerprint:
-        """As the model is now: an adapter that was mounted meanwhile shows. Weights that were changed in place do after `refresh`."""
-        return fingerprint_of(self.model, self.tokenizer, self._weights)
+        """As the model is now: what was mounted, added or exchanged meanwhile shows, an adapter of any kind and what its layers are told among it. Weights that
+        were changed in place do after `refresh`."""
+        return fingerprint_of(self.model, self.tokenizer, self._known)
 
     def refresh(self, *, is_full_hash: bool = False) -> None:
         """Looks at the weights again."""
-        self._weights = hash_weights(self.model, is_full=is_full_hash)
+        self._known = look(self.model, is_full=is_full_hash)
 
     # -- words and tokens ----------------------------------------------------------------------------------------------
 
@@ -178,10 +184,9 @@ class TorchEngine:
 
     def check_room(self, tokens: int) -> None:
         """Raises `Invalid` for more tokens than the model reads."""
-        context = self.fingerprint().context
-        if context and tokens > context:
+        if self.context and tokens > self.context:
             raise Invalid(
-                f"{tokens} tokens are more than this model reads ({context}). Choose fewer memories (a smaller budget_tokens, --budget-tokens), or a shorter question."
+                f"{tokens} tokens are more than this model reads ({self.context}). Choose fewer memories (a smaller budget_tokens, --budget-tokens), or a shorter question."
             )
 
     # -- keeping -------------------------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,69 +27,209 @@ SILENT = {
 }
 """Fields of a configuration that change nothing of what the model computes, or are told apart by fields of their own."""
 PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")  # of a tokenizer, beside its tokens
+BASES = ("base_layer", "original_module", "token_adapter", "base_model", "model")  # under these names what an adapter stands before goes on
+TOLD_APART = {
+    "kwargs",
+    "_caches",
+    "_adapters",
+    "_active_adapter",
+    "_disable_adapters",
+    "merged_adapters",
+    *vars(torch.nn.Module()),
+}  # of an adapter's layer: what changes nothing, or is looked at by itself
+LIBRARIES = {"torch", "transformers", "peft"}
+_PEFT: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _TOKENIZERS: WeakKeyDictionary[Any, tuple[Any, tuple[object, ...], str]] = WeakKeyDictionary()
 FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
 """Kinds of rotation that turn a token by its position alone, however long the text is."""
 
 
-def fingerprint_of(model: Any, tokenizer: Any, model_hash: str) -> Fingerprint:
-    """As the model is now, given the hash of its weights (`hash_weights`), which takes long."""
+class Known(NamedTuple):
+    """A model as it was last looked at: a hash of its weights without adapters, and what it was made of, by name: the class of a module, or ``parameter``."""
+
+    hash: str
+    parts: Mapping[str, str]
+
+
+class Mount(NamedTuple):
+    """What an adapter has put at a place of the model: the module that is there now, and the names of what in it is not the model's."""
+
+    name: str
+    module: torch.nn.Module
+    own: frozenset[str]
+
+
+@dataclass(slots=True)
+class Built:
+    """What a model is made of, by the names that it has without adapters."""
+
+    modules: dict[str, torch.nn.Module] = field(default_factory=dict)
+    parameters: dict[str, torch.Tensor] = field(default_factory=dict)
+    mounts: list[Mount] = field(default_factory=list)
+
+    def parts(self) -> dict[str, str]:
+        return {**{name: _class_of(module) for name, module in self.modules.items()}, **dict.fromkeys(self.parameters, "parameter")}
+
+
+def fingerprint_of(model: Any, tokenizer: Any, known: Known) -> Fingerprint:
+    """As the model is now, given what was found when all of it was looked at (`look`), which takes long."""
     config = model.config.get_text_config(decoder=True)
     return Fingerprint(
-        model=model_hash,
+        model=known.hash,
         tokenizer=_hash_tokenizer(tokenizer),
         template=_digest(getattr(tokenizer, "chat_template", None) or ""),
-        adapters=adapters_of(model),
+        adapters=adapters_of(model, known),
         dtype=str(model.dtype).removeprefix("torch."),
         attention=str(config._attn_implementation),
         rope=_rope(config),
         layers=_layers(config),
-        context=int(getattr(config, "max_position_embeddings", 0) or 0),
+        context=context_of(model),
     )
 
 
-def hash_weights(model: Any, *, is_full: bool) -> str:
-    """A hash of the configuration and of the weights without adapters: of every byte, or of ``SAMPLES`` runs in each tensor, which
+def context_of(model: Any) -> int:
+    return int(getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", 0) or 0)
+
+
+def look(model: Any, *, is_full: bool) -> Known:
+    """Looks at the configuration and the weights without adapters: at every byte, or at ``SAMPLES`` runs in each tensor, which
     is quick and sees a change only where it looks."""
-    config = {k: v for k, v in model.config.to_dict().items() if k not in SILENT}
+    config, built = {k: v for k, v in model.config.to_dict().items() if k not in SILENT}, _built(model)
     digest = sha256(json.dumps(config, sort_keys=True, default=str).encode())
-    for name, tensor in _weights(model):
+    mounted = {id(tensor) for mount in built.mounts for _, tensor in _tensors(mount)}
+    weights = [(_bare(name), tensor.detach()) for name, tensor in _named(model) if id(tensor) not in mounted]
+    for name, tensor in sorted(weights, key=lambda entry: entry[0]):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(_bytes(tensor) if is_full else _sample(tensor))
-    return digest.hexdigest()
+    whose = LIBRARIES | {_class_of(built.modules[""]).partition(".")[0]}
+    for name, told in sorted(built.parts().items()):
+        if told != "parameter" and told.partition(".")[0] not in whose:
+            digest.update(f"{name} is {told}".encode())
+    return Known(digest.hexdigest(), built.parts())
 
 
-def adapters_of(model: Any) -> tuple[str, ...]:
-    """What is mounted on the model's layers, by name and a hash of its weights; none where adapters are switched off."""
-    parts: dict[str, Any] = {}
-    for name, tensor in model.named_parameters():
-        if "lora_" in name:
-            adapter = name.split("lora_", 1)[1].split(".")[1]
-            parts.setdefault(adapter, sha256()).update(name.encode() + _sample(tensor))
-    if not parts or not _is_adapted(model):
-        return ()
-    active = _active(model)
-    return tuple(f"{name}:{parts[name].hexdigest()[:32]}" for name in sorted(parts) if active is None or name in active)
+def adapters_of(model: Any, known: Known | None = None) -> tuple[str, ...]:
+    """What is mounted on the model, of whatever kind: each adapter in use, by its name and a hash of its weights and of all that its layers were told (scales,
+    order, what is merged); then what else the model was not made of when it was ``known``, by the name of the first. None where adapters are switched off."""
+    built = _built(model)
+    digests: dict[str, Any] = {}
+    sampled: dict[int, bytes] = {}
+    for mount in built.mounts:
+        for adapter, told in _in_use(mount).items():
+            digest = digests.setdefault(adapter, sha256())
+            digest.update(f"{mount.name} {_class_of(mount.module)} {told}".encode())
+            others = _names(mount) - {adapter}
+            for path, tensor in _tensors(mount):
+                if others.isdisjoint(path.split(".")):
+                    if id(tensor) not in sampled:  # some adapters share one tensor among all layers
+                        sampled[id(tensor)] = _sample(tensor)
+                    digest.update(path.encode() + sampled[id(tensor)])
+    found = [f"{name}:{digests[name].hexdigest()[:32]}" for name in sorted(digests)]
+    return (*found, *_others(built, known.parts if known else built.parts()))
 
 
-def _is_adapted(model: Any) -> bool:
-    return not any(getattr(module, "disable_adapters", False) is True for module in model.modules())
+def _others(built: Built, known: Mapping[str, str]) -> Iterator[str]:
+    """What was added, taken away or put in the place of another, beside adapters: one entry for all of it."""
+    parts = built.parts()
+    names = sorted(name for name in {*parts, *known} if name and parts.get(name) != known.get(name))
+    if not names:
+        return
+    digest = sha256()
+    for name in names:
+        digest.update(f"{name} {parts.get(name)}".encode())
+        tensors = (
+            [built.parameters[name]] if name in built.parameters else [t for _, t in _named(built.modules[name])] if name in parts else []
+        )
+        for tensor in tensors:
+            digest.update(_sample(tensor))
+    more = f" and {len(names) - 1} more" if names[1:] else ""
+    yield f"{names[0]}{more}:{digest.hexdigest()[:32]}"
 
 
-def _active(model: Any) -> set[str] | None:
-    """Names of the adapters in use, where the layers tell."""
-    for module in model.modules():
-        names = getattr(module, "active_adapters", None)
-        if isinstance(names, list | tuple):
-            return {str(name) for name in names}
-    return None
+def _built(model: torch.nn.Module) -> Built:
+    """Walks the modules once: an adapter's layer is passed through to what it stands before."""
+    found, seen, left = Built(), set[int](), [("", model)]
+    while left:
+        name, module = left.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        is_peft = _is_peft(module)
+        keys = (*module._modules, *module._parameters, *module._buffers)
+        own = frozenset(key for key in keys if (key not in BASES if is_peft else key.startswith("lora_")))
+        if own:
+            found.mounts.append(Mount(name, module, own))
+        found.modules[name] = module  # what an adapter stands before comes later, under the same name
+        found.parameters.update({_under(name, key): p for key, p in module._parameters.items() if p is not None and key not in own})
+        for key, child in module._modules.items():
+            if child is not None and key not in own:
+                left.append((name if (own or is_peft) and key in BASES else _under(name, key), child))
+    return found
 
 
-def _weights(model: Any) -> Iterable[tuple[str, torch.Tensor]]:
-    """Parameters and buffers, by the names that they have without adapters."""
-    for name, tensor in sorted((*model.named_parameters(), *model.named_buffers()), key=lambda entry: str(entry[0])):
-        if "lora_" not in name:
-            yield name.removeprefix("base_model.model.").replace(".base_layer", ""), tensor.detach()
+def _is_peft(module: torch.nn.Module) -> bool:
+    kind = type(module)
+    if kind not in _PEFT:
+        _PEFT[kind] = any(one.__module__.partition(".")[0] == "peft" for one in kind.__mro__)
+    return _PEFT[kind]
+
+
+def _in_use(mount: Mount) -> dict[str, str]:
+    """Each adapter that changes what this layer computes, with what the layer was told of it, spelled out."""
+    module, names = mount.module, _names(mount)
+    if not names:
+        return {type(module).__name__: _spelled(vars(module), frozenset())}
+    active, merged = getattr(module, "active_adapters", None), [str(name) for name in getattr(module, "merged_adapters", ())]
+    active = [active] if isinstance(active, str) else active if isinstance(active, list | tuple) else sorted(names)
+    used = [] if getattr(module, "disable_adapters", False) is True else [str(name) for name in active]
+    return {name: f"{used} {merged} {_spelled(vars(module), names - {name})}" for name in sorted({*used, *merged} & names)}
+
+
+def _names(mount: Mount) -> frozenset[str]:
+    """Of the adapters that a layer has something of."""
+    found = [child for key, child in mount.module._modules.items() if key in mount.own and child is not None]
+    return frozenset(str(name) for child in found if hasattr(child, "keys") for name in child.keys())  # noqa: SIM118
+
+
+def _spelled(value: object, others: frozenset[str]) -> str:
+    """Plain values, whatever order they were put there in, without what belongs to other adapters; of anything else its class."""
+    if isinstance(value, dict):
+        entries = sorted((str(key), value[key]) for key in value if key not in TOLD_APART and key not in others)
+        return "{" + ",".join(f"{key}={_spelled(entry, others)}" for key, entry in entries) + "}" if entries else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_spelled(entry, others) for entry in value) + "]"
+    return repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+
+
+def _tensors(mount: Mount) -> Iterator[tuple[str, torch.Tensor]]:
+    """What an adapter has at a place, by its name there."""
+    for key in sorted(mount.own):
+        part = getattr(mount.module, key)
+        if isinstance(part, torch.Tensor):
+            yield key, part
+        elif part is not None:
+            for name, tensor in _named(part):
+                yield f"{key}.{name}", tensor
+
+
+def _named(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _bare(name: str) -> str:
+    """The name that a parameter has without adapters."""
+    for base in BASES[:3]:
+        name = name.replace(f".{base}", "")
+    return name.removeprefix("base_model.model.")
+
+
+def _under(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key
+
+
+def _class_of(module: torch.nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
 def _sample(tensor: torch.Tensor) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from loci.errors import Invalid, TooLarge, Unsupported
@@ -56,7 +57,7 @@ def _right(name: str) -> str:
 def targets_of(model: nn.Module, recipe: Recipe) -> dict[str, tuple[int, int]]:
     """The linear layers that a recipe adapts, by name: how many numbers go in and come out. Raises `Invalid` for an ending that none has, and for a rank that
     one of them cannot hold, `Unsupported` where there are none, or somebody has put adapters into the model itself."""
-    if any(isinstance(module, LoraLayer) for module in model.modules()):
+    if any(isinstance(module, BaseTunerLayer) for module in model.modules()):
         raise Unsupported("Adapters are mounted in this very model. Unload them: Loci mounts its own on a copy that shares the weights.")
     output = model.get_output_embeddings()
     linear = {

@@ -31,7 +31,7 @@ class MountedEngine(TorchEngine):
 
     def __init__(self, base: TorchEngine, model: Any, cartridge: KVPage | None, name: str) -> None:
         self._cartridge, self._named = cartridge, name
-        super().__init__(model, base.tokenizer, known_hash=base.weights)
+        super().__init__(model, base.tokenizer, known=base.known)
 
     @property
     def held(self) -> int:
@@ -45,7 +45,13 @@ class MountedEngine(TorchEngine):
         found = super().fingerprint()
         if not self._cartridge:
             return found
-        return replace(found, adapters=(*found.adapters, self._named), context=max(found.context - self.held, 1) if found.context else 0)
+        return replace(found, adapters=(*found.adapters, self._named), context=self.context)
+
+    @property
+    def context(self) -> int:
+        """Less what the cartridge takes."""
+        whole = super().context
+        return max(whole - self.held, 1) if whole else 0
 
     def begin(self, state: State) -> DynamicCache:
         return cache_of((self._cartridge, *state) if self._cartridge else state)
@@ -94,7 +100,7 @@ class Mounts:
         if sum(one.recipe.form == "cartridge" for one in adapters) > 1:
             raise Unsupported("A text can have one cartridge before it, not several. Mount one of them, or learn their lessons together.")
         with self._lock:
-            key = (self._engine.weights, mark_of(self._engine.model), *(p.data_ptr() for p in self._engine.model.parameters()), *stack)
+            key = (self._engine.known.hash, mark_of(self._engine.model), *(p.data_ptr() for p in self._engine.model.parameters()), *stack)
             if key not in self._made:
                 self._made[key] = _mounted(self._engine, stack)
             self._made.move_to_end(key)

@@ -6,10 +6,11 @@ is tried again. How far learning has come is kept in the adapter's own row, so t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
+from typing import TypeVar
 
 from loci import samples
 from loci.errors import Conflict, Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
@@ -17,7 +18,7 @@ from loci.memories import pages, parametric
 from loci.operation.adapters import PRINCIPAL, Adapters
 from loci.operation.reading import quoted_of
 from loci.operation.schooling import lessons_of, pupil_of, questions_of
-from loci.operation.work import Breath
+from loci.operation.work import Breath, Rest
 from loci.policy import admission
 from loci.policy.lifecycle import Move
 from loci.ports import Clock, RowFilter, Transaction
@@ -30,6 +31,7 @@ FEW = 8  # of the cube's own, below which the sample conversation's are taken
 PASSED = (State.ACTIVATED, State.ARCHIVED)  # of versions that may answer, or might
 SPECIALS = 8  # tokens that a tokenizer may put around a text, and the end behind it
 LOOK_SECONDS = 2.0  # between two looks at whether the words are still what they were
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +128,13 @@ class Distilling:
         memories = self._adapters.present(draft.chosen, at)
         if not memories:
             return Made(id, None)
-        draft, school, untouched = self._begun(draft, memories, at)
+        draft, school, untouched = self._begun(draft, memories, at, breath.rest)
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
-        learned = self._adapters.student.learn(school.lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
-        report = self._examined([learned], school.questions, untouched)
+        learned = self._adapters.student.learn(
+            school.lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe, rest=breath.rest
+        )
+        report = self._examined([learned], school.questions, untouched, breath.rest)
         faults = admission.faults(report)
         stage = "failed" if faults else "evaluated"
         took = monotonic() - start
@@ -217,10 +221,12 @@ class Distilling:
         self._adapters.student.check_lessons(school.lessons, wanted.recipe)
         return begun
 
-    def _begun(self, draft: Learning, memories: Sequence[Memory], at: RowFilter) -> tuple[Learning, _School, list[str]]:
+    def _begun(
+        self, draft: Learning, memories: Sequence[Memory], at: RowFilter, rest: Rest | None = None
+    ) -> tuple[Learning, _School, list[str]]:
         """What is to be learned of these memories, by which model; what is taught and asked of it; and texts that have nothing to do with it. Raises `Invalid` where nobody could
         say what was learned, `Unsupported` where nobody examines."""
-        school = self._school(memories, draft.recipe)
+        school = self._school(memories, draft.recipe, rest)
         untouched = self._untouched(school, at) if school.questions and self._method else []
         if not untouched:
             raise Invalid(
@@ -236,15 +242,15 @@ class Distilling:
     def _ask(self, question: str, text: str) -> str:
         return self._adapters.engine.prompt(text, [Message("user", question)])[0]
 
-    def _school(self, memories: Sequence[Memory], recipe: Recipe) -> _School:
+    def _school(self, memories: Sequence[Memory], recipe: Recipe, rest: Rest | None = None) -> _School:
         """What is taught of memories, and asked about them. One about which nothing can be asked, or whose text the model has no room for, is not learned: nobody could say whether it was, and it
         would be left out of prompts."""
-        pupils = [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+        pupils = [pupil_of(memory, text) for memory, text in zip(_each(memories, rest), self._adapters.texts(memories), strict=True)]
         lessons, questions = lessons_of(pupils, self._ask), questions_of(pupils, self._ask)
         texts = [(lesson.memory, lesson.prompt + lesson.answer) for lesson in lessons]
         texts += [(q.memory, max(q.cue, q.told, key=len) + max((q.answer, *q.foils), key=len)) for q in questions]
         fits = self._fitting(recipe)
-        held = {question.memory for question in questions} - {memory for memory, text in texts if not fits(text)}
+        held = {question.memory for question in questions} - {memory for memory, text in _each(texts, rest) if not fits(text)}
         return _School(held, [one for one in lessons if one.memory in held], [one for one in questions if one.memory in held], fits)
 
     def _fitting(self, recipe: Recipe) -> Callable[[str], bool]:
@@ -260,9 +266,11 @@ class Distilling:
         own = [text for text in self._adapters.texts(others[:MOST_UNTOUCHED]) if school.fits(text)]
         return own if len(own) >= FEW else [text for text in (spare or samples.texts())[:MOST_UNTOUCHED] if school.fits(text)]
 
-    def _examined(self, learned: Sequence[Learned], questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
+    def _examined(
+        self, learned: Sequence[Learned], questions: Sequence[Question], untouched: Sequence[str], rest: Rest | None = None
+    ) -> Examined:
         student = self._adapters.student
-        return self._method.examine(student.examinee(), student.examinee(learned), questions, untouched)
+        return self._method.examine(student.examinee(rest=rest), student.examinee(learned, rest), questions, untouched)
 
     @property
     def _method(self) -> Probe:
@@ -293,6 +301,14 @@ class Distilling:
             return None if row.file is None else bytes(self._adapters.files.open(row.file.hash, row.file.bytes))
         except (Missing, Corrupt):
             return None  # it is learned from the beginning
+
+
+def _each(found: Sequence[Found], rest: Rest | None) -> Iterator[Found]:
+    """The same, with a rest before each."""
+    for one in found:
+        if rest is not None:
+            rest()
+        yield one
 
 
 def _outlived(formers: Sequence[AdapterRow], passed: bool) -> list[int]:

@@ -20,16 +20,21 @@ BATCH = 256  # contents embedded between two commits
 PIECE = 8  # contents of the first call of an embedder that was not timed yet
 LONGEST = 5.0  # seconds that a piece may take wherever it is computed: between two the jobs are held for longer
 
+Rest = Callable[[], None]
 Reread = Callable[[Store, Transaction, Job], None]
 
 
 class Breath(Protocol):
-    """What lies between two pieces of work: ``seconds`` is what a piece may take, and a call lets others come first, and keeps the jobs."""
+    """What lies between two pieces of work: ``seconds`` is what a piece may take, and a call lets others come first, and keeps the jobs; so does ``rest``, which
+    works on no other job meanwhile, and so may be called anywhere in a piece. It is None where somebody waits for the work itself."""
 
     @property
     def seconds(self) -> float: ...
 
     def __call__(self) -> None: ...
+
+    @property
+    def rest(self) -> Rest | None: ...
 
 
 class Work(Protocol):

@@ -101,9 +101,10 @@ class Student(Protocol):
         progress: Progress | None = None,
         breathe: Callable[[], None] | None = None,
         after: Learned | None = None,
+        rest: Callable[[], None] | None = None,
     ) -> Learned:
         """Learns the lessons, with ``replay`` (and, where it is empty, texts of the model's own) among them. ``breathe`` is called before each step,
-        and may raise to stop it. ``after`` is a lora of the same shape that learning goes on from, ``Unsupported`` for a cartridge. Raises `OutOfTime` with what is saved to go on from, `Diverged`, ``TooLarge``, or ``Invalid`` for what the
+        and may raise to stop it; ``rest`` wherever a step can be left for a while, as often as it can be, and changes nothing of what is learned. ``after`` is a lora of the same shape that learning goes on from, ``Unsupported`` for a cartridge. Raises `OutOfTime` with what is saved to go on from, `Diverged`, ``TooLarge``, or ``Invalid`` for what the
         model cannot hold."""
 
     def check_lessons(self, lessons: Sequence[Lesson], recipe: Recipe) -> None:
@@ -112,8 +113,8 @@ class Student(Protocol):
     def check(self, learned: Learned) -> None:
         """Raises `IncompatiblePayload` or `Corrupt` where these weights are not of this model: of other layers, shapes or types, or not finite."""
 
-    def examinee(self, adapters: Sequence[Learned] = ()) -> Examinee:
-        """The model with these mounted."""
+    def examinee(self, adapters: Sequence[Learned] = (), rest: Callable[[], None] | None = None) -> Examinee:
+        """The model with these mounted. ``rest`` is called wherever reading can be left for a while."""
 
     def mounted(self, adapters: Sequence[Learned]) -> Engine[Any]:
         """An engine that answers with these mounted, one on another; its fingerprint names them. The model itself is as it was, and may be used

@@ -198,8 +198,9 @@ def test_who_has_little_to_do_does_not_wait_for_who_has_much(open_vault: Callabl
     assert any("roof" in text for texts in embedder.given for text in texts) and cube.pending() == 3
 
 
-def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS]) -> None:
+def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two pieces of work there is somebody to ask; a piece takes about as long as a call may wait."""
+    monkeypatch.setattr(work, "LONGEST", 0.025)
     embedder, pace = Slow(), Pace()
     given = {number: f"The kettle number {number} is blue." for number in range(60)}
     done = threading.Event()

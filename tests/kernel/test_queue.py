@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loci import Message
+from loci.cli import queue
 from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, JobFailed, LociError, Missing
 from loci.operation import pace as pace_module
 from loci.operation import scheduler, work
@@ -196,6 +197,29 @@ def test_who_has_little_to_do_does_not_wait_for_who_has_much(open_vault: Callabl
     steps = iter((False, False, True))
     cube.drain(lambda: next(steps))
     assert any("roof" in text for texts in embedder.given for text in texts) and cube.pending() == 3
+
+
+def test_a_session_with_little_to_do_does_not_wait_for_another_of_the_same_user(open_vault: Callable[..., MemOS]) -> None:
+    embedder = Picky()
+    cube = open_vault(embedder=embedder).cube("main")
+    for n in range(2 * work.BATCH):
+        cube.add(f"The kettle number {n} is blue.", user="ana", session="long")
+    cube.add("The roof is red.", user="ana", session="short")
+    steps = iter((False, True))
+    cube.drain(lambda: next(steps))
+    assert any("roof" in text for texts in embedder.given for text in texts) and cube.pending() > work.BATCH
+
+
+def test_a_worker_goes_round_the_cubes(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "TURN_SECONDS", 0.0)
+    embedder = Picky()
+    memory = open_vault(embedder=embedder)
+    for part in range(4):
+        memory.cube("first").add([Message("user", f"The kettle number {part} {n} is blue.") for n in range(work.BATCH)])
+    memory.cube("second").add("The roof is red.")
+    steps, failures, left = queue._work(memory, None, threading.Event(), True, queue.Plans(None))
+    roof = next(place for place, texts in enumerate(embedder.given) if any("roof" in text for text in texts))
+    assert 0 < roof < len(embedder.given) - 1 and (steps, failures, left) == (5, {}, {})
 
 
 def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:

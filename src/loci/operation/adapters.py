@@ -25,6 +25,7 @@ from loci.ports import RowFilter, Store, Transaction
 from loci.ports.adapters import LEARN, AdapterRow, Learning, learn_key
 from loci.ports.adapting import Learned, Student, Teachable
 from loci.ports.engine import Engine, Sampling
+from loci.ports.queue import Whose
 from loci.types import Adapter, Attached, Memory, Message, Recall, State, Trust
 
 MOST_CHOSEN = 10_000  # memories of one adapter
@@ -76,7 +77,8 @@ class Adapters:
         tx.put_adapter(
             learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user
         )
-        tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=learn_key(learning.id))
+        whose: Whose = {"user": learning.user, "agent": learning.agent, "session": learning.session}
+        tx.enqueue(LEARN, {"adapter": learning.id}, **whose, key=learn_key(learning.id))
 
     def move(self, tx: Transaction, row: AdapterRow, move: Move, reason: str) -> State:
         """By the one table of lives. Raises `IllegalMove`."""

@@ -21,11 +21,11 @@ from weakref import WeakSet
 from loci.errors import EmbedderFailed, JobFailed, LociError, Locked, Unavailable
 from loci.operation.noting import Noting, Write
 from loci.operation.pace import Pace
-from loci.operation.work import BATCH, Embedding, Reread, Rereading, Rest, Work, contents_of
+from loci.operation.work import BATCH, Embedding, Reread, Rereading, Rest, Work, contents_of, turn_of
 from loci.policy.retention import Recency, Retention
 from loci.ports import Clock, Embedder, Store, Transaction
 from loci.ports.queue import MOST_WAIT
-from loci.types import Job
+from loci.types import Job, Scope
 
 LEASE = timedelta(minutes=1)
 HELD_SECONDS = 20.0  # after which a worker that is still at it says so, long before its lease is over
@@ -165,12 +165,12 @@ class Scheduler(Noting):
 
     # -- foreground ----------------------------------------------------------------------------------------------------
 
-    def enqueue_vectors(self, tx: Transaction, user: str | None = None) -> None:
-        """In the writer's own transaction: jobs for the vectors of what it wrote, of a user's."""
+    def enqueue_vectors(self, tx: Transaction, scope: Scope | None = None) -> None:
+        """In the writer's own transaction: jobs for the vectors of what it wrote, in whose scope."""
         if self._embedder is not None and tx.new_contents:
             generation = tx.generation(self._embedder.name, self._embedder.dimensions)
             for start in range(0, len(tx.new_contents), BATCH):
-                tx.enqueue("embed", {"generation": generation, "contents": tx.new_contents[start : start + BATCH]}, user=user)
+                tx.enqueue("embed", {"generation": generation, "contents": tx.new_contents[start : start + BATCH]}, **turn_of(scope))
 
     def wake(self) -> None:
         """Something is in the queue."""

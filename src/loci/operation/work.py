@@ -14,7 +14,8 @@ import numpy as np
 
 from loci.errors import EmbedderFailed, LociError
 from loci.ports import Embedder, Store, Transaction
-from loci.types import Job
+from loci.ports.queue import Whose
+from loci.types import Job, Scope
 
 BATCH = 256  # contents embedded between two commits
 PIECE = 8  # contents of the first call of an embedder that was not timed yet
@@ -120,6 +121,11 @@ class Rereading:
             if made := len(tx.new_contents) - before:  # a record of it is also what tells other readers to look again
                 tx.audit("scheduler", "read", str(job.arguments["source"]), {"memories": made})
         self._enqueue_vectors(tx)
+
+
+def turn_of(scope: Scope | None) -> Whose:
+    """Who a job of a scope's takes turns for."""
+    return {} if scope is None else {"user": scope.user, "agent": scope.agent, "session": scope.session}
 
 
 def contents_of(job: Job) -> list[int]:

@@ -152,7 +152,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             receipt = intake.take(tx, said, scope, by, header, now, told)
             receipt = replace(receipt, changes=(*receipt.changes, *silent))
             if receipt.sources or noted:
-                self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, user=scope.user, **noted)
+                self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, scope=scope, **noted)
         self._after_write(receipt)
         return self._shown(receipt, allowed)
 

@@ -43,7 +43,7 @@ class Recipe:
     """How to learn. Each lesson is seen ``exposures`` times, in steps of ``batch`` texts (of more, where the share of one lesson asks for it); ``replay`` is the share
     of a step that are texts of the model's own or of others, so that it forgets nothing else. ``rank``, ``alpha`` and ``targets`` (endings of the names of linear layers; none: all but the
     output) are a lora's, ``tokens`` a cartridge's. Learning that takes longer than ``most_seconds`` stops, and can go on; an adapter of more than
-    ``most_bytes`` is refused before it is begun."""
+    ``most_bytes`` is refused before it is begun. ``pairs`` says who asks about the memories: rules, or a language model."""
 
     form: str = "lora"
     rank: int = 8
@@ -57,6 +57,7 @@ class Recipe:
     seed: int = 0
     most_seconds: float = 600.0
     most_bytes: int = 1 << 28
+    pairs: str = "rules"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         )
         model = parts.engine if parts.server is None else None
         self._adapters = Adapters(store, model, kept[0], self._redactor)
-        self._distilling = Distilling(self._adapters, parts.probe, parts.clock)
+        self._distilling = Distilling(self._adapters, parts.probe, parts.clock, parts.chat)
         self._piped = Piped(self)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_logging,

@@ -99,7 +99,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, server=server, methods=METHODS, probe=fewshot, retention=retention_of(settings), limits=limits_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
+        notary=Ed25519(), engine=model, server=server, methods=METHODS, probe=fewshot, chat=partial(chat_of, settings), retention=retention_of(settings), limits=limits_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 

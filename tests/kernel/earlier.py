@@ -7,9 +7,10 @@ from pathlib import Path
 
 import apsw
 
-from loci.drivers.sqlite.schema import FOLLOWING, HELD, METADATA, RELATIONS, REQUESTS, STEPS
+from loci.drivers.sqlite.schema import FOLLOWING, HELD, METADATA, RELATIONS, REQUESTS, STEPS, TURNS
 
 UNDOING: dict[object, str] = {
+    TURNS: "DROP INDEX jobs_next; ALTER TABLE jobs DROP COLUMN turn; CREATE INDEX jobs_next ON jobs (verb, priority DESC, user) WHERE state = 'ready'",
     HELD: "DROP TRIGGER held_more; DROP TRIGGER held_less; DROP TABLE held",
     RELATIONS: "DROP INDEX claims_with_relation; ALTER TABLE claims DROP COLUMN relation",
     FOLLOWING: "DROP INDEX versions_by_former",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -26,6 +27,7 @@ from loci.errors import (
     Unavailable,
     Unsupported,
 )
+from loci.operation import scheduler
 from loci.policy import admission
 from loci.ports.adapters import LEARN
 from loci.ports.adapting import Examined, Learned
@@ -58,6 +60,14 @@ def ask(cube: Cube, question: str, **named: object) -> tuple[str, tuple[str, ...
     return answer.text(), answer.attached.adapters, answer.attached.reason
 
 
+def until(is_so: Callable[[], bool]) -> None:
+    """Gives another thread up to ten seconds."""
+    ends = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
 def all_jobs(cube: Cube) -> list[Job]:
     return cube._store.jobs(99, ("ready", "leased", "dead", "cancelled"))
 
@@ -65,6 +75,30 @@ def all_jobs(cube: Cube) -> list[Job]:
 def only(cube: Cube) -> Adapter:
     (found,) = cube.adapters(user="kim")
     return found
+
+
+def test_a_step_of_learning_is_left_in_the_middle_for_a_call(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 0.4 s in the background, and a call that takes longer than any of them."""
+    monkeypatch.setattr(scheduler, "QUIET_SECONDS", 0.0)
+    engine, parts = TeachableEngine(), list[float]()
+    student = engine.student()
+
+    def part() -> None:
+        parts.append(time.monotonic())
+        time.sleep(0.02)
+
+    student.parts, student.part = 20, part
+    cube = opened(engine, is_background=True)
+    tell(cube, SAID[0])
+    cube.distil(user="kim", exposures=3, wait=False)
+    until(lambda: len(parts) > 3)
+    with cube._parts.pace.foreground():
+        begun = time.monotonic()
+        time.sleep(1.5)
+        ended = time.monotonic()
+    assert not [at for at in parts if begun + 0.05 < at < ended] and len(parts) % 20, "in the middle of a step"
+    until(lambda: only(cube).stage == "evaluated")
+    assert len(parts) == 3 * 20
 
 
 # -- learned, mounted, and off again -------------------------------------------------------------------------------------
@@ -231,10 +265,10 @@ def in_the_examination(engine: TeachableEngine, act: Callable[[], object]) -> No
     """Has something happen when all steps are learned, once."""
     student, examinee, open_ones = engine.student(), engine.student().examinee, [act]
 
-    def meanwhile(adapters: Sequence[Learned] = ()) -> HashExaminee:
+    def meanwhile(adapters: Sequence[Learned] = (), rest: Callable[[], None] | None = None) -> HashExaminee:
         if adapters and open_ones:
             open_ones.pop()()
-        return examinee(adapters)
+        return examinee(adapters, rest)
 
     student.examinee = meanwhile  # type: ignore[method-assign]
 
@@ -777,7 +811,7 @@ def test_what_a_driver_raises_is_told_as_what_it_was(opened: Open, monkeypatch: 
     cube = opened(engine)
     tell(cube, *SAID)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(engine.student(), "learn", full)

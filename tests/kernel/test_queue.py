@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loci import Message
+from loci.cli import queue
 from loci.errors import Conflict, Denied, EmbedderFailed, Invalid, JobFailed, LociError, Missing
+from loci.operation import pace as pace_module
 from loci.operation import scheduler, work
 from loci.operation.pace import Pace
 from loci.ports.queue import MOST_WAIT
 from loci.system import Cube
-from loci.testing import HashEmbedder, ManualClock
+from loci.testing import HashEmbedder, HashEngine, ManualClock
 from loci.wire import MemOS
 
 if TYPE_CHECKING:
@@ -95,6 +98,10 @@ class Breathing:
 
     def __call__(self) -> None:
         self._pace.wait()
+
+    @property
+    def rest(self) -> Callable[[], None]:
+        return self._pace.wait
 
 
 def work_for(cube: Cube, clock: ManualClock, hours: int) -> None:
@@ -192,8 +199,32 @@ def test_who_has_little_to_do_does_not_wait_for_who_has_much(open_vault: Callabl
     assert any("roof" in text for texts in embedder.given for text in texts) and cube.pending() == 3
 
 
-def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS]) -> None:
+def test_a_session_with_little_to_do_does_not_wait_for_another_of_the_same_user(open_vault: Callable[..., MemOS]) -> None:
+    embedder = Picky()
+    cube = open_vault(embedder=embedder).cube("main")
+    for n in range(2 * work.BATCH):
+        cube.add(f"The kettle number {n} is blue.", user="ana", session="long")
+    cube.add("The roof is red.", user="ana", session="short")
+    steps = iter((False, True))
+    cube.drain(lambda: next(steps))
+    assert any("roof" in text for texts in embedder.given for text in texts) and cube.pending() > work.BATCH
+
+
+def test_a_worker_goes_round_the_cubes(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "TURN_SECONDS", 0.0)
+    embedder = Picky()
+    memory = open_vault(embedder=embedder)
+    for part in range(4):
+        memory.cube("first").add([Message("user", f"The kettle number {part} {n} is blue.") for n in range(work.BATCH)])
+    memory.cube("second").add("The roof is red.")
+    steps, failures, left = queue._work(memory, None, threading.Event(), True, queue.Plans(None))
+    roof = next(place for place, texts in enumerate(embedder.given) if any("roof" in text for text in texts))
+    assert 0 < roof < len(embedder.given) - 1 and (steps, failures, left) == (5, {}, {})
+
+
+def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two pieces of work there is somebody to ask; a piece takes about as long as a call may wait."""
+    monkeypatch.setattr(work, "LONGEST", 0.025)
     embedder, pace = Slow(), Pace()
     given = {number: f"The kettle number {number} is blue." for number in range(60)}
     done = threading.Event()
@@ -207,7 +238,7 @@ def test_work_gives_way_to_calls(open_vault: Callable[..., MemOS]) -> None:
     assert until(lambda: len(embedder.calls) >= 2)
     with pace.foreground():
         begun = time.perf_counter()
-        time.sleep(0.3)
+        time.sleep(1.3)
         ended = time.perf_counter()
     assert done.wait(10) and sum(size for _, _, size in embedder.calls) == 60
     assert not [start for start, _, _ in embedder.calls if begun + 0.05 < start < ended]
@@ -225,13 +256,84 @@ def test_a_piece_ends_before_its_jobs_are_given_to_others(monkeypatch: pytest.Mo
 
 
 def test_work_goes_on_though_calls_never_cease(monkeypatch: pytest.MonkeyPatch) -> None:
-    from loci.operation import pace as module
-
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
-    pace = Pace()
+    """After a long time, and then for a small share of it, a spell at a time."""
+    monkeypatch.setattr(pace_module, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(pace_module, "AGAIN_SECONDS", 0.2)
+    pace, begun, pieces = Pace(), time.monotonic(), list[float]()
     with pace.foreground():
-        contents, vectors = work.Embedding(HashEmbedder()).compute({1: "one", 2: "two"}, Breathing(pace))
-    assert contents == [1, 2] and len(vectors) == 2
+        while time.monotonic() - begun < 0.8:
+            pace.wait()
+            pieces.append(time.monotonic() - begun)
+            time.sleep(0.01)
+        assert min(pieces) >= 0.3 and max(later - one for one, later in itertools.pairwise(pieces)) >= 0.2
+        assert len(pieces) < 25, "of eighty"
+    pace.wait()
+    with pace.foreground():
+        begun = time.monotonic()
+        pace.wait(lambda: time.monotonic() - begun > 0.25)
+        assert time.monotonic() - begun > 0.25, "nobody has waited for long now"
+
+
+def test_what_stands_still_for_a_call_keeps_its_jobs_and_holds_nobody_up(
+    open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loci.drivers.clock import SystemClock
+
+    monkeypatch.setattr(scheduler, "LEASE", timedelta(milliseconds=400))
+    monkeypatch.setattr(scheduler, "HELD_SECONDS", 0.1)
+    monkeypatch.setattr(work, "LONGEST", 0.05)
+    embedder, other = Slow(), Picky()
+    cube = open_vault(embedder=embedder, clock=SystemClock(), is_background=True).cube("main")
+    cube.add([Message("user", f"The kettle number {n} is blue.") for n in range(60)], user="ana")
+    assert until(lambda: bool(embedder.calls))
+    with cube._parts.pace.foreground():
+        assert until(cube._scheduler._standing.is_set)
+        begun = time.monotonic()
+        assert cube.search("kettle", user="ana").trace.missing["dense"] and time.monotonic() - begun < scheduler.SETTLE_SECONDS
+        time.sleep(0.8)
+        assert open_vault(embedder=other, clock=SystemClock()).cube("main").drain() == 0 and not other.given
+    assert until(lambda: cube.pending() == 0) and sum(size for _, _, size in embedder.calls if size > 1) == 60
+
+
+def test_who_closes_a_cube_waits_for_no_call(open_vault: Callable[..., MemOS], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "LONGEST", 0.05)
+    embedder = Slow()
+    memory = open_vault(embedder=embedder, is_background=True)
+    cube = memory.cube("main")
+    cube.add([Message("user", f"The kettle number {n} is blue.") for n in range(60)], user="ana")
+    assert until(lambda: bool(embedder.calls))
+    with cube._parts.pace.foreground():
+        begun = time.monotonic()
+        memory.close()
+        assert time.monotonic() - begun < 5.0
+
+
+def test_an_answer_is_waited_for_until_its_last_piece_or_until_who_reads_it_lets_go(open_vault: Callable[..., MemOS]) -> None:
+    memory = open_vault(engine=HashEngine())
+    cube = memory.cube("main")
+    cube.add("The kettle is blue.", user="ana")
+    pace, answer = cube._parts.pace, cube.generate("What is blue?", user="ana", max_tokens=6)
+    assert not pace.has_calls
+    pieces = iter(answer)
+    first = next(pieces)
+    assert pace.has_calls
+    pieces.close()  # type: ignore[attr-defined]
+    assert not pace.has_calls
+    for piece in answer:
+        assert pace.has_calls and piece
+        break
+    assert not pace.has_calls and answer.text().startswith(first) and not pace.has_calls
+    assert answer.text() == cube.generate("What is blue?", user="ana", max_tokens=6).text()
+
+
+def test_reading_a_prompt_is_waited_for(open_vault: Callable[..., MemOS]) -> None:
+    engine, seen = HashEngine(), list[bool]()
+    cube = open_vault(engine=engine).cube("main")
+    cube.add("The kettle is blue.", user="ana")
+    read = engine.read
+    engine.read = lambda *given, **named: seen.append(cube._parts.pace.has_calls) or read(*given, **named)  # type: ignore[method-assign, func-returns-value]
+    cube.activate(about="kettle", user="ana")
+    assert seen and all(seen)
 
 
 def test_the_queue_is_the_owners(open_vault: Callable[..., MemOS]) -> None:

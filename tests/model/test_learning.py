@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,30 @@ def test_learning_the_same_twice_gives_the_same_bytes_and_another_seed_others(en
     assert bytes_of(first) == bytes_of(again) and first.loss == again.loss
     assert bytes_of(first) != bytes_of(student.learn(LESSONS, [], replace(SHORT, replay=0.25, seed=4)))
     assert bytes_of(first) != bytes_of(student.learn(LESSONS[:2], [], replace(SHORT, replay=0.25)))
+
+
+@pytest.mark.parametrize("recipe", [replace(SHORT, replay=0.25), replace(SHORT, form="cartridge", tokens=4, replay=0.25)])
+def test_a_step_that_is_left_in_the_middle_comes_to_the_same_bytes(engine, recipe):
+    student, here, places = engine.student(), threading.get_ident(), []
+
+    def rest() -> None:
+        assert threading.get_ident() == here
+        places.append(torch._C._current_graph_task_id() != -1)  # whether gradients are on their way
+        torch.randn(3)  # what others do meanwhile
+
+    plain, rested = student.learn(LESSONS, [], recipe), student.learn(LESSONS, [], recipe, rest=rest)
+    assert bytes_of(plain) == bytes_of(rested) and plain.loss == rested.loss
+    assert len(places) > 100 * rested.steps and sum(places) > 20 * rested.steps, "on the way there, and along the gradients"
+    with pytest.raises(Stop):
+        student.learn(LESSONS, [], recipe, rest=stop_at(len(places) // 2, Stop()))
+    assert bytes_of(student.learn(LESSONS, [], recipe)) == bytes_of(plain)
+
+
+def test_an_examination_rests_and_finds_the_same(engine):
+    student, rests = engine.student(), []
+    learned, cues, answers = student.learn(LESSONS, [], SHORT), [lesson.prompt for lesson in LESSONS], [lesson.answer for lesson in LESSONS]
+    rested = student.examinee([learned], lambda: rests.append(0))
+    assert rested.losses(cues, answers) == student.examinee([learned]).losses(cues, answers) and len(rests) > 100
 
 
 def test_an_engine_of_the_same_weights_learns_the_same_bytes(engine):

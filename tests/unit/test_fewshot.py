@@ -133,7 +133,7 @@ class Fading:
                 progress(step + 1, steps)
         return replace(after, recipe=recipe, steps=after.steps + steps)
 
-    def examinee(self, adapters=()):
+    def examinee(self, adapters=(), rest=None):
         is_known = bool(adapters) and adapters[0].steps <= self.lasts
         return knowing(3 if is_known else 0, texts=2.0 * (1 + sum(a.steps for a in adapters) / 1000))
 

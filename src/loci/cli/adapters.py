@@ -33,6 +33,9 @@ from loci.types import Adapter
 @click.option("--most-bytes", type=int, help="An adapter may have.  [default: 268435456]")
 @click.option("--seed", type=int, help="Of chance: the same gives the same weights.  [default: 0]")
 @click.option(
+    "--pairs", help="Who asks about the memories: rules, or the model at the endpoint, which is sent them one by one.  [default: rules]"
+)
+@click.option(
     "--id", metavar="ID", help="Learn this adapter anew, of the memories that it has, or go on with it: as before in what is not said anew."
 )
 @click.option("--wait/--no-wait", default=True, help="Learn now, or put it into the queue for `loci worker`.")
@@ -115,7 +118,9 @@ def inspect(place: Place, id: str, version: int | None, as_json: bool) -> None:
     shape = f"rank {recipe.rank}" if recipe.form == "lora" else f"{recipe.tokens} tokens"
     render.show_fields({
         "id": found.id, "version": found.version, "begun": found.created, "stage": found.stage, "form": f"{recipe.form}, {shape}",
-        "model": found.fingerprint.model[:16] if found.fingerprint else "", "lessons": found.lessons, "exposures": recipe.exposures,
+        "model": found.fingerprint.model[:16] if found.fingerprint else "", "lessons": found.lessons,
+        "pairs": f"{sum(len(one.pairs) for one in found.pairs)} of {', '.join(sorted({one.model for one in found.pairs}))}, {sum(one.refused for one in found.pairs)} refused"
+        if found.pairs else "by rules", "exposures": recipe.exposures,
         "steps": found.steps, "loss": f"{found.loss:.4f} nats a token", "seconds": f"{found.seconds:.1f}", "seed": recipe.seed,
         "recall": f"{report.recall_before:.1%} before, {report.recall:.1%} now, {report.recall_in_text:.1%} with the text in context" if report else "",
         "recognition": f"{report.recognition_before:.1%} before, {report.recognition:.1%} now" if report else "",

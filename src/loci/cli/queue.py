@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 LOOK_SECONDS = 1.0  # between two looks at queues that were empty
+TURN_SECONDS = 2.0  # of one cube, before the next one has its turn; the step in hand is finished
 
 
 @click.group()
@@ -128,7 +129,7 @@ def worker(place: Place, once: bool, minutes: float | None, as_json: bool) -> in
 
     For a machine, or an hour, of its own: any process that has the vault open works them as well. An interrupt ends it after the
     job in hand; what failed stays queued, with the reason (`loci jobs list`). With --once it ends with the exit code of the last
-    failure. A step is some jobs of one kind that are worked together, or a move of the plan.
+    failure. A step is some jobs of one kind that are worked together, or a move of the plan. Cubes take turns of two seconds, or of one step that takes longer.
     """
     is_over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -160,6 +161,20 @@ class Plans:
         return done
 
 
+@dataclass(slots=True)
+class Turn:
+    """Whether it is another cube's turn: after a step at least, and `TURN_SECONDS`."""
+
+    is_over: threading.Event
+    ends: float | None = None
+
+    def __call__(self) -> bool:
+        if self.ends is None:
+            self.ends = monotonic() + TURN_SECONDS
+            return self.is_over.is_set()
+        return self.is_over.is_set() or monotonic() > self.ends
+
+
 def _work(
     memory: System, cube: str | None, is_over: threading.Event, once: bool, plans: Plans
 ) -> tuple[int, dict[str, int], dict[str, str]]:
@@ -173,7 +188,7 @@ def _work(
         for name in memory.cubes() if cube is None else [cube]:
             try:
                 opened = memory.cube(name, create=False)
-                done += opened.drain(is_over.is_set)
+                done += opened.drain(Turn(is_over))
                 if not done and not is_over.is_set():
                     done += plans.move(opened)
                 left = _left(opened)

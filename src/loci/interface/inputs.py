@@ -403,6 +403,7 @@ def recipe_of(before: Recipe, said: Mapping[str, Any], minutes: float) -> Recipe
     told = {name: value for name, value in said.items() if value is not None}
     made = replace(before, **told, most_seconds=60.0 * above(minutes, "minutes", MAX_MINUTES))
     one_of(made.form, ("lora", "cartridge"), "form")
+    one_of(made.pairs, ("rules", "model"), "pairs")
     number(made.rank, "rank", 1, MAX_RANK)
     number(made.tokens, "tokens", 0, MAX_TOKENS)
     number(made.exposures, "exposures", 1, MAX_EXPOSURES)

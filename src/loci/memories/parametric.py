@@ -15,7 +15,7 @@ from typing import Any
 
 from loci.errors import Corrupt
 from loci.memories.activation import canonical
-from loci.ports.adapters import Kept, Learning
+from loci.ports.adapters import Asked, Kept, Learning, Pair
 from loci.ports.adapting import Examined, Lesson, Recipe, Retained
 from loci.ports.engine import Fingerprint, LayerShape, Quoted
 
@@ -44,6 +44,7 @@ def load(text: str) -> Learning:
                 "chosen": _listed(told["chosen"]), "quoted": tuple(Quoted(**{**q, "sources": _listed(q["sources"])}) for q in told["quoted"]),
                 "file": Kept(**told["file"]) if told["file"] else None, "report": Examined(**told["report"]) if told["report"] else None,
                 "faults": _listed(told["faults"]), "retained": tuple(Retained(**one) for one in told.get("retained", ())),
+                "pairs": tuple(_asked(one) for one in told.get("pairs", ())),
             }
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -55,7 +56,10 @@ def load(text: str) -> Learning:
 
 def fault_of(learning: Learning) -> str:
     """What a manifest says that cannot be; empty when nothing."""
-    for part in (learning, learning.recipe, learning.report, learning.file, *learning.quoted, *learning.retained):
+    pairs = [pair for asked in learning.pairs for pair in asked.pairs]
+    for part in (
+        learning, learning.recipe, learning.report, learning.file, *learning.quoted, *learning.retained, *learning.pairs, *pairs,
+    ):  # fmt: skip
         if part is not None and (wrong := _mistyped(part)):
             return f"says of {wrong} what it cannot be"
     if learning.schema != SCHEMA:
@@ -81,10 +85,14 @@ KINDS: dict[str, tuple[type, ...]] = {
 """What a field may hold, by how it is annotated."""
 
 
-def _mistyped(part: Learning | Recipe | Examined | Kept | Quoted | Retained) -> str:
+def _mistyped(part: Learning | Recipe | Examined | Kept | Quoted | Retained | Asked | Pair) -> str:
     """The first field that holds what its annotation does not say; empty when none."""
     found = ((field.name, getattr(part, field.name), KINDS.get(str(field.type))) for field in fields(part))
     return next((name for name, value, kinds in found if kinds is not None and type(value) not in kinds), "")
+
+
+def _asked(told: Mapping[str, Any]) -> Asked:
+    return Asked(**{**told, "pairs": tuple(Pair(_listed(pair["questions"]), pair["answer"]) for pair in told["pairs"])})
 
 
 def _listed(told: object) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ and if it passed its examination; what it holds is then left out of the prompt. 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -23,9 +24,10 @@ from loci.operation.operator import closers, current_share, pack
 from loci.operation.redact import Redactor
 from loci.policy.lifecycle import Move, after
 from loci.ports import RowFilter, Store, Transaction
-from loci.ports.adapters import LEARN, AdapterRow, Learning, learn_key
+from loci.ports.adapters import LEARN, AdapterRow, Asked, Learning, Pair, learn_key
 from loci.ports.adapting import Learned, Student, Teachable
 from loci.ports.engine import Engine, Sampling
+from loci.ports.queue import Whose
 from loci.types import Adapter, Attached, Memory, Message, Recall, State, Trust
 
 MOST_CHOSEN = 10_000  # memories of one adapter
@@ -78,7 +80,8 @@ class Adapters:
         tx.put_adapter(
             learning.id, learning.version, parametric.dump(learning), learning.quoted, State.GENERATED, learning.file, learning.user
         )
-        tx.enqueue(LEARN, {"adapter": learning.id}, user=learning.user, key=learn_key(learning.id))
+        whose: Whose = {"user": learning.user, "agent": learning.agent, "session": learning.session}
+        tx.enqueue(LEARN, {"adapter": learning.id}, **whose, key=learn_key(learning.id))
 
     def move(self, tx: Transaction, row: AdapterRow, move: Move, reason: str) -> State:
         """By the one table of lives. Raises `IllegalMove`."""
@@ -162,6 +165,30 @@ class Adapters:
     def words_of(self, memories: Sequence[Memory]) -> str:
         """A keyed hash of how memories may be shown."""
         return self.store.hash("adapter", *self.texts(memories)).hex()
+
+    def mark_of(self, text: str) -> str:
+        """A keyed hash of how one memory may be shown: what was asked about it holds as long as that."""
+        return self.store.hash("asked", text).hex()
+
+    def asked_before(self, learning: Learning, memories: Sequence[Memory]) -> tuple[Asked, ...]:
+        """What a language model was asked about these memories in the words that they have now, for this adapter or for another of the same user's."""
+        wanted = dict(zip((memory.id for memory in memories), map(self.mark_of, self.texts(memories)), strict=True))
+        found = {one.memory: one for one in learning.pairs if wanted.get(one.memory) == one.words}
+        for row in self.store.adapters():
+            with contextlib.suppress(Corrupt):
+                known = parametric.load(row.manifest)
+                if known.tenant == learning.tenant:
+                    found = {one.memory: one for one in known.pairs if wanted.get(one.memory) == one.words} | found
+        return tuple(found[id] for id in wanted if id in found)
+
+    def shown(self, learning: Learning) -> Learning:
+        """A manifest whose words are masked as they are now."""
+        texts = iter(
+            self._redactor.texts([text for one in learning.pairs for pair in one.pairs for text in (*pair.questions, pair.answer)])
+        )
+        return replace(learning, pairs=tuple(
+            replace(one, pairs=tuple(Pair(tuple(next(texts) for _ in pair.questions), next(texts)) for pair in one.pairs)) for one in learning.pairs
+        ))  # fmt: skip
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
@@ -268,7 +295,8 @@ class Adapters:
             tx.drop_adapters([row.id])
             return
         chosen = tuple(quoted.memory for quoted in left)
-        self.draft(tx, replace(learning.draft(version), chosen=chosen, quoted=left))
+        pairs = tuple(one for one in learning.pairs if one.memory in chosen)
+        self.draft(tx, replace(learning.draft(version), chosen=chosen, quoted=left, pairs=pairs))
 
     def _want(self, tx: Transaction, ids: Collection[str]) -> None:
         """Adapters whose wanted version went are wanted in the latest, as far as they are there."""

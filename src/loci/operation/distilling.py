@@ -6,21 +6,23 @@ is tried again. How far learning has come is kept in the adapter's own row, so t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
+from typing import TypeVar
 
 from loci import samples
 from loci.errors import Conflict, Corrupt, Diverged, IncompatiblePayload, Invalid, LociError, Missing, Unsupported
 from loci.memories import pages, parametric
+from loci.operation import pairing
 from loci.operation.adapters import PRINCIPAL, Adapters
 from loci.operation.reading import quoted_of
 from loci.operation.schooling import lessons_of, pupil_of, questions_of
-from loci.operation.work import Breath
+from loci.operation.work import Breath, Rest
 from loci.policy import admission
 from loci.policy.lifecycle import Move
-from loci.ports import Clock, RowFilter, Transaction
+from loci.ports import Chat, Clock, RowFilter, Transaction
 from loci.ports.adapters import LEARN, AdapterRow, Kept, Learning, learn_key
 from loci.ports.adapting import Examined, Learned, Lesson, Probe, Progress, Question, Recipe, Retained
 from loci.types import Job, Memory, Message, State
@@ -30,6 +32,7 @@ FEW = 8  # of the cube's own, below which the sample conversation's are taken
 PASSED = (State.ACTIVATED, State.ARCHIVED)  # of versions that may answer, or might
 SPECIALS = 8  # tokens that a tokenizer may put around a text, and the end behind it
 LOOK_SECONDS = 2.0  # between two looks at whether the words are still what they were
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class Distilling:
     final: tuple[type[LociError], ...] = (Diverged, Invalid, Unsupported, IncompatiblePayload)
     """What no further try would change."""
 
-    def __init__(self, adapters: Adapters, probe: Probe | None, clock: Clock) -> None:
-        self._adapters, self._probe, self._clock = adapters, probe, clock
+    def __init__(self, adapters: Adapters, probe: Probe | None, clock: Clock, chat: Callable[[], Chat | None] | None = None) -> None:
+        self._adapters, self._probe, self._clock, self._chat_of = adapters, probe, clock, chat
         self.progress: dict[str, Progress] = {}
         self.failures: dict[str, LociError] = {}
 
@@ -112,7 +115,14 @@ class Distilling:
         tx.drop_adapters([id], _outlived(formers, passed))
         self._adapters.tidy()
         tx.withdraw(learn_key(id))  # who asked for it while another process had it, or had died with it, has it now
-        detail = {"version": learning.version, "memories": len(learning.quoted), "stage": learning.stage, "faults": list(learning.faults)}
+        detail: dict[str, object] = {
+            "version": learning.version,
+            "memories": len(learning.quoted),
+            "stage": learning.stage,
+            "faults": list(learning.faults),
+        }
+        if learning.recipe.pairs == "model":
+            detail |= {"pairs": sum(len(one.pairs) for one in learning.pairs), "refused": sum(one.refused for one in learning.pairs)}
         tx.audit(PRINCIPAL, "distil", id, {**detail, "file": file.hash})
         self.failures.pop(id, None)
 
@@ -126,17 +136,59 @@ class Distilling:
         memories = self._adapters.present(draft.chosen, at)
         if not memories:
             return Made(id, None)
-        draft, school, untouched = self._begun(draft, memories, at)
+        if draft.recipe.pairs == "model":
+            draft = self._asked(draft, memories, at, breath)
+        draft, school, untouched = self._begun(draft, memories, at, breath.rest)
         start = monotonic()
         breathe = self._breathing(draft, at, breath)
-        learned = self._adapters.student.learn(school.lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe)
-        report = self._examined([learned], school.questions, untouched)
+        learned = self._adapters.student.learn(
+            school.lessons, (), draft.recipe, _Progress(self, draft), self.progress.get(id), breathe, rest=breath.rest
+        )
+        report = self._examined([learned], school.questions, untouched, breath.rest)
         faults = admission.faults(report)
         stage = "failed" if faults else "evaluated"
         took = monotonic() - start
         return Made(id, replace(
             draft, stage=stage, faults=faults, report=report, steps=learned.steps, loss=learned.loss, seconds=took,
         ), pages.dump(learned.tensors))  # fmt: skip
+
+    def _asked(self, draft: Learning, memories: Sequence[Memory], at: RowFilter, breath: Breath) -> Learning:
+        """What is to be learned, with what the language model asks about each of the memories. It is asked about those alone that it was not asked about in the words that they have now, one at a time,
+        and each answer is kept in the row of the draft before the next. Raises `Unsupported` where no answer is of use, or there is no model."""
+        texts = self._adapters.texts(memories)
+        marks = [self._adapters.mark_of(text) for text in texts]
+        known = {(one.memory, one.words): one for one in draft.pairs}
+        found = {memory.id: known[memory.id, mark] for memory, mark in zip(memories, marks, strict=True) if (memory.id, mark) in known}
+        draft = replace(draft, quoted=quoted_of(memories), words=self._adapters.words_of(memories), pairs=tuple(found.values()))
+        breathe = self._breathing(draft, at, breath)
+        for memory, text, mark in zip(memories, texts, marks, strict=True):
+            if memory.id not in found:
+                breathe()
+                found[memory.id] = pairing.ask(self._chat, memory, text, mark)
+                draft = replace(draft, pairs=tuple(found[one.id] for one in memories if one.id in found))
+                self._keep(draft)
+        if not any(one.pairs for one in draft.pairs):
+            refused = sum(one.refused for one in draft.pairs)
+            raise Unsupported(
+                f"The language model gave no question about these {len(memories)} memories that their words answer ({refused} refused). Name another by the setting"
+                " model, or have rules ask: pairs=rules."
+            )
+        return draft
+
+    @property
+    def _chat(self) -> Chat:
+        chat = self._chat_of() if self._chat_of is not None else None
+        if chat is None:
+            raise Unsupported(
+                "There is no language model that could ask about memories. Name one by the settings endpoint and model, or have rules ask: pairs=rules."
+            )
+        return chat
+
+    def _keep(self, draft: Learning) -> None:
+        """What was asked so far, in the row of the draft, which names every memory that it is about: it goes when their words do."""
+        with self._adapters.store.write(self._clock.now()) as tx:
+            self._check_asked(draft, self._at(draft))
+            tx.put_adapter(draft.id, draft.version, parametric.dump(draft), draft.quoted, State.GENERATED, draft.file, draft.user)
 
     def _next(self, id: str) -> Learning | None:
         """The version that is to be learned: the draft that is there, or, where a change has archived the last that passed, the one after all that there are. None where there is nothing to do
@@ -195,7 +247,7 @@ class Distilling:
         for learning, _ in stack:
             at = self._at(learning)
             memories = self._adapters.present(learning.chosen, at)
-            school = self._school(memories, learning.recipe)
+            school = self._school(memories, learning)
             found = self._examined([learned for _, learned in stack], school.questions, self._untouched(school, at))
             told += [f"{learning.id}: {fault}" for fault in admission.faults(found)]
         return told
@@ -204,7 +256,7 @@ class Distilling:
         """What it knows, and would know after so many further updates each. They are made on every other text of the sample conversation, so that adapters can be compared, on
         copies that are thrown away."""
         at = self._at(learning)
-        school = self._school(self._adapters.present(learning.chosen, at), learning.recipe)
+        school = self._school(self._adapters.present(learning.chosen, at), learning)
         others = [Lesson("", "", text) for text in samples.texts()[::2] if school.fits(text)]
         untouched = self._untouched(school, at, samples.texts()[1::2])
         return tuple(self._method.retention(self._adapters.student, learned, school.questions, untouched, others, updates, progress))
@@ -213,14 +265,18 @@ class Distilling:
         """Raises what learning it would raise before its first step: `Invalid` where nothing can be asked about its memories, or the model cannot hold what it is to be,
         `TooLarge`, `Unsupported`. Returns what would be learned, as its manifest would say it."""
         at = self._at(wanted)
+        if wanted.recipe.pairs == "model":
+            self._chat  # noqa: B018  (what is missing is told before anything is queued)
         begun, school, _ = self._begun(wanted, self._adapters.present(wanted.chosen, at), at)
         self._adapters.student.check_lessons(school.lessons, wanted.recipe)
         return begun
 
-    def _begun(self, draft: Learning, memories: Sequence[Memory], at: RowFilter) -> tuple[Learning, _School, list[str]]:
+    def _begun(
+        self, draft: Learning, memories: Sequence[Memory], at: RowFilter, rest: Rest | None = None
+    ) -> tuple[Learning, _School, list[str]]:
         """What is to be learned of these memories, by which model; what is taught and asked of it; and texts that have nothing to do with it. Raises `Invalid` where nobody could
         say what was learned, `Unsupported` where nobody examines."""
-        school = self._school(memories, draft.recipe)
+        school = self._school(memories, draft, rest)
         untouched = self._untouched(school, at) if school.questions and self._method else []
         if not untouched:
             raise Invalid(
@@ -230,21 +286,24 @@ class Distilling:
         begun = replace(
             draft, chosen=tuple(memory.id for memory in held), quoted=quoted_of(held), fingerprint=engine.fingerprint(), tools=engine.tools(),
             words=self._adapters.words_of(held), lessons=len(lessons), taught=parametric.taught(lessons),
+            pairs=tuple(one for one in draft.pairs if one.memory in school.held),
         )  # fmt: skip
         return begun, school, untouched
 
     def _ask(self, question: str, text: str) -> str:
         return self._adapters.engine.prompt(text, [Message("user", question)])[0]
 
-    def _school(self, memories: Sequence[Memory], recipe: Recipe) -> _School:
+    def _school(self, memories: Sequence[Memory], learning: Learning, rest: Rest | None = None) -> _School:
         """What is taught of memories, and asked about them. One about which nothing can be asked, or whose text the model has no room for, is not learned: nobody could say whether it was, and it
         would be left out of prompts."""
-        pupils = [pupil_of(memory, text) for memory, text in zip(memories, self._adapters.texts(memories), strict=True)]
+        pairs = {(one.memory, one.words): one.pairs for one in learning.pairs} if learning.recipe.pairs == "model" else {}
+        texts_of = zip(_each(memories, rest), self._adapters.texts(memories), strict=True)
+        pupils = [pupil_of(one, text, pairs.get((one.id, self._adapters.mark_of(text)), ()) if pairs else ()) for one, text in texts_of]
         lessons, questions = lessons_of(pupils, self._ask), questions_of(pupils, self._ask)
         texts = [(lesson.memory, lesson.prompt + lesson.answer) for lesson in lessons]
         texts += [(q.memory, max(q.cue, q.told, key=len) + max((q.answer, *q.foils), key=len)) for q in questions]
-        fits = self._fitting(recipe)
-        held = {question.memory for question in questions} - {memory for memory, text in texts if not fits(text)}
+        fits = self._fitting(learning.recipe)
+        held = {question.memory for question in questions} - {memory for memory, text in _each(texts, rest) if not fits(text)}
         return _School(held, [one for one in lessons if one.memory in held], [one for one in questions if one.memory in held], fits)
 
     def _fitting(self, recipe: Recipe) -> Callable[[str], bool]:
@@ -260,9 +319,11 @@ class Distilling:
         own = [text for text in self._adapters.texts(others[:MOST_UNTOUCHED]) if school.fits(text)]
         return own if len(own) >= FEW else [text for text in (spare or samples.texts())[:MOST_UNTOUCHED] if school.fits(text)]
 
-    def _examined(self, learned: Sequence[Learned], questions: Sequence[Question], untouched: Sequence[str]) -> Examined:
+    def _examined(
+        self, learned: Sequence[Learned], questions: Sequence[Question], untouched: Sequence[str], rest: Rest | None = None
+    ) -> Examined:
         student = self._adapters.student
-        return self._method.examine(student.examinee(), student.examinee(learned), questions, untouched)
+        return self._method.examine(student.examinee(rest=rest), student.examinee(learned, rest), questions, untouched)
 
     @property
     def _method(self) -> Probe:
@@ -293,6 +354,14 @@ class Distilling:
             return None if row.file is None else bytes(self._adapters.files.open(row.file.hash, row.file.bytes))
         except (Missing, Corrupt):
             return None  # it is learned from the beginning
+
+
+def _each(found: Sequence[Found], rest: Rest | None) -> Iterator[Found]:
+    """The same, with a rest before each."""
+    for one in found:
+        if rest is not None:
+            rest()
+        yield one
 
 
 def _outlived(formers: Sequence[AdapterRow], passed: bool) -> list[int]:

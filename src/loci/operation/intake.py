@@ -10,6 +10,7 @@ from typing import Protocol
 from loci.errors import Invalid, LociError, Missing, OverQuota, TooLarge
 from loci.memories.plaintext import Header, draft_of, memory_of, scope_of
 from loci.operation.redact import Redactor
+from loci.operation.work import turn_of
 from loci.policy import conflict
 from loci.policy.access import admits
 from loci.policy.trust import is_made_up, overrules, quarantine, trust_of
@@ -212,7 +213,7 @@ class Intake:
         except LociError as error:  # the words are safe and searchable; what they mean is read again by a job
             changes.append(Change(Outcome.PENDING, None, f"kept as it was said; reading failed ({error}) and will be retried"))
             self._cut(tx, source, _unread(source.message), by, header, changes)
-            tx.enqueue("read", {"source": source.id, "memory": changes[-1].memory})
+            tx.enqueue("read", {"source": source.id, "memory": changes[-1].memory}, **turn_of(source.scope))
             return
         self._cut(tx, source, heard, by, header, changes)
 

@@ -21,11 +21,11 @@ from weakref import WeakSet
 from loci.errors import EmbedderFailed, JobFailed, LociError, Locked, Unavailable
 from loci.operation.noting import Noting, Write
 from loci.operation.pace import Pace
-from loci.operation.work import BATCH, Embedding, Reread, Rereading, Work, contents_of
+from loci.operation.work import BATCH, Embedding, Reread, Rereading, Rest, Work, contents_of, turn_of
 from loci.policy.retention import Recency, Retention
 from loci.ports import Clock, Embedder, Store, Transaction
 from loci.ports.queue import MOST_WAIT
-from loci.types import Job
+from loci.types import Job, Scope
 
 LEASE = timedelta(minutes=1)
 HELD_SECONDS = 20.0  # after which a worker that is still at it says so, long before its lease is over
@@ -87,7 +87,9 @@ class _Breath:
     pace: Pace | None
     prolong: Callable[[], None]
     others: Callable[[], object]
-    is_over: Callable[[], bool]
+    is_closing: Callable[[], bool]
+    is_long: bool
+    standing: threading.Event
     held: float = field(default_factory=monotonic)
 
     @property
@@ -95,14 +97,37 @@ class _Breath:
         return ALONE_SECONDS if self.pace is None else PIECE_SECONDS
 
     def __call__(self) -> None:
-        if self.pace is not None:
-            self.pace.wait()
+        self._rest()
         self.others()
-        if self.is_over():
-            raise _Closing
+        self._check_open()
+
+    @property
+    def rest(self) -> Rest | None:
+        return None if self.pace is None else self._rest
+
+    def _rest(self) -> None:
+        if self.pace is not None and self.pace.has_calls:
+            self.standing.set()
+            try:
+                self.pace.wait(self._tended)
+            finally:
+                self.standing.clear()
+        self._check_open()
+        self._hold()
+
+    def _tended(self) -> bool:
+        """Holds the jobs while others are waited for, which somebody who closes the cube does not."""
+        self._hold()
+        return self.is_closing()
+
+    def _hold(self) -> None:
         if monotonic() - self.held > HELD_SECONDS:
             self.prolong()
             self.held = monotonic()
+
+    def _check_open(self) -> None:
+        if self.is_long and self.is_closing():
+            raise _Closing
 
 
 class Scheduler(Noting):
@@ -131,7 +156,7 @@ class Scheduler(Noting):
         self._short = [work for work in self._works if not work.is_long]
         self._worker = secrets.token_hex(6)
         self._working, self._waking = threading.Lock(), threading.Lock()
-        self._wake, self._stop = threading.Event(), threading.Event()
+        self._wake, self._stop, self._standing = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._woken = 0.0
         self._owed: list[Callable[[Write], None]] = []  # jobs that could not be given back
@@ -140,12 +165,12 @@ class Scheduler(Noting):
 
     # -- foreground ----------------------------------------------------------------------------------------------------
 
-    def enqueue_vectors(self, tx: Transaction, user: str | None = None) -> None:
-        """In the writer's own transaction: jobs for the vectors of what it wrote, of a user's."""
+    def enqueue_vectors(self, tx: Transaction, scope: Scope | None = None) -> None:
+        """In the writer's own transaction: jobs for the vectors of what it wrote, in whose scope."""
         if self._embedder is not None and tx.new_contents:
             generation = tx.generation(self._embedder.name, self._embedder.dimensions)
             for start in range(0, len(tx.new_contents), BATCH):
-                tx.enqueue("embed", {"generation": generation, "contents": tx.new_contents[start : start + BATCH]}, user=user)
+                tx.enqueue("embed", {"generation": generation, "contents": tx.new_contents[start : start + BATCH]}, **turn_of(scope))
 
     def wake(self) -> None:
         """Something is in the queue."""
@@ -185,7 +210,9 @@ class Scheduler(Noting):
         backlog = [job for job in self._store.jobs(SMALL + 1) if job.state == "leased" or _is_due(job, now)]
         if not 0 < sum(len(contents_of(job)) for job in backlog if job.verb == "embed") <= SMALL:
             return  # what failed waits for its time, and no answer for it
-        if not self._working.acquire(timeout=SETTLE_SECONDS):
+        if not self._working.acquire(
+            timeout=0 if self._standing.is_set() else SETTLE_SECONDS
+        ):  # who stands still for a call does not finish meanwhile
             return
         try:
             self._step_alone(self._store.try_write, None, self._embeddings)
@@ -241,6 +268,10 @@ class Scheduler(Noting):
 
     def _run(self) -> None:
         """The worker's loop, which outlives whatever goes wrong in it; ``failure`` keeps what it was."""
+        with self._pace.background():
+            self._loop()
+
+    def _loop(self) -> None:
         seconds = 0.0
         while not self._stop.is_set():
             self._wake.wait(seconds)
@@ -262,6 +293,7 @@ class Scheduler(Noting):
             if self._may_gather():
                 self._stop.wait(GATHER_SECONDS)
             is_quiet = monotonic() - self._woken >= QUIET_SECONDS
+            self._pace.wait(self._stop.is_set)
             is_more = self._step(self._pace, self._works if is_quiet else self._short)
 
     def _due(self, works: Sequence[Work]) -> datetime | None:
@@ -284,7 +316,8 @@ class Scheduler(Noting):
         with self._working:
             return self._step_alone(self._store.write, pace, works)
 
-    def _step_alone(self, write: Write, pace: Pace | None, works: list[Work]) -> bool:
+    def _step_alone(self, write: Write, pace: Pace | None, works: list[Work], around: Sequence[Job] = ()) -> bool:
+        """The same, with the lock in hand. ``around`` are the jobs that this is done between two pieces of: they are held for longer too."""
         self._pay(write)
         due = self._due(works) if works else None
         if due is None or due > self._clock.now():
@@ -295,8 +328,8 @@ class Scheduler(Noting):
         work, jobs, given, epoch = held
         give_back = partial(self._end, write, jobs, epoch)
         try:
-            others = partial(self._step_alone, write, pace, self._short if work.is_long else [])
-            breath = _Breath(pace, partial(self._prolong, jobs), others, lambda: work.is_long and self._stop.is_set())
+            others = partial(self._step_alone, write, pace, self._short if work.is_long else [], jobs)
+            breath = _Breath(pace, partial(self._prolong, [*around, *jobs]), others, self._stop.is_set, work.is_long, self._standing)
             computed = work.compute(given, breath)
             with write(self._clock.now()) as tx:
                 if not tx.finish([job.seq for job in jobs], self._worker):

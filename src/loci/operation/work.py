@@ -14,22 +14,28 @@ import numpy as np
 
 from loci.errors import EmbedderFailed, LociError
 from loci.ports import Embedder, Store, Transaction
-from loci.types import Job
+from loci.ports.queue import Whose
+from loci.types import Job, Scope
 
 BATCH = 256  # contents embedded between two commits
 PIECE = 8  # contents of the first call of an embedder that was not timed yet
 LONGEST = 5.0  # seconds that a piece may take wherever it is computed: between two the jobs are held for longer
 
+Rest = Callable[[], None]
 Reread = Callable[[Store, Transaction, Job], None]
 
 
 class Breath(Protocol):
-    """What lies between two pieces of work: ``seconds`` is what a piece may take, and a call lets others come first, and keeps the jobs."""
+    """What lies between two pieces of work: ``seconds`` is what a piece may take, and a call lets others come first, and keeps the jobs; so does ``rest``, which
+    works on no other job meanwhile, and so may be called anywhere in a piece. It is None where somebody waits for the work itself."""
 
     @property
     def seconds(self) -> float: ...
 
     def __call__(self) -> None: ...
+
+    @property
+    def rest(self) -> Rest | None: ...
 
 
 class Work(Protocol):
@@ -115,6 +121,11 @@ class Rereading:
             if made := len(tx.new_contents) - before:  # a record of it is also what tells other readers to look again
                 tx.audit("scheduler", "read", str(job.arguments["source"]), {"memories": made})
         self._enqueue_vectors(tx)
+
+
+def turn_of(scope: Scope | None) -> Whose:
+    """Who a job of a scope's takes turns for."""
+    return {} if scope is None else {"user": scope.user, "agent": scope.agent, "session": scope.session}
 
 
 def contents_of(job: Job) -> list[int]:

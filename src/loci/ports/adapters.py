@@ -54,10 +54,30 @@ class AdapterRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Ways to ask for one thing, of which the last is for examinations where there are several; and the answer, in words of the memory."""
+
+    questions: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a language model ``model`` asked about a memory, whose words have this keyed hash; and how many pairs were ``refused``, since the words do not carry them."""
+
+    memory: str
+    words: str
+    model: str
+    pairs: tuple[Pair, ...] = ()
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Learning:
     """What an adapter is, in full. ``chosen`` are the memories that it is to hold; ``quoted`` the versions of them that were learned, ``words`` a keyed hash of how
-    they read, and ``taught`` one of every lesson. ``stage`` is draft until it was examined, then evaluated, or failed, for ``faults``. ``seconds`` is what
-    learning took. ``retained`` is what probes found that it would still know after so many further updates, fewest first."""
+    they read, and ``taught`` one of every lesson. ``pairs`` is what a language model was asked for about them, where the recipe says so: learning anew does not ask
+    again. ``stage`` is draft until it was examined, then evaluated, or failed, for ``faults``. ``seconds`` is what learning took. ``retained`` is what probes found that
+    it would still know after so many further updates, fewest first."""
 
     id: str
     version: int
@@ -81,6 +101,7 @@ class Learning:
     report: Examined | None = None
     faults: tuple[str, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
+    pairs: tuple[Asked, ...] = ()
     schema: int = 1
     retained: tuple[Retained, ...] = ()
 
@@ -92,7 +113,7 @@ class Learning:
     def draft(self, version: int) -> Learning:
         """A version that is still to be learned, as this one was."""
         nothing = Learning(self.id, version, self.created, None, self.tenant, self.user, self.agent, self.session, self.chosen, self.recipe)
-        return replace(nothing, quoted=self.quoted)
+        return replace(nothing, quoted=self.quoted, pairs=self.pairs)
 
 
 class AdapterWrites(Protocol):

@@ -43,7 +43,7 @@ class Recipe:
     """How to learn. Each lesson is seen ``exposures`` times, in steps of ``batch`` texts (of more, where the share of one lesson asks for it); ``replay`` is the share
     of a step that are texts of the model's own or of others, so that it forgets nothing else. ``rank``, ``alpha`` and ``targets`` (endings of the names of linear layers; none: all but the
     output) are a lora's, ``tokens`` a cartridge's. Learning that takes longer than ``most_seconds`` stops, and can go on; an adapter of more than
-    ``most_bytes`` is refused before it is begun."""
+    ``most_bytes`` is refused before it is begun. ``pairs`` says who asks about the memories: rules, or a language model."""
 
     form: str = "lora"
     rank: int = 8
@@ -57,6 +57,7 @@ class Recipe:
     seed: int = 0
     most_seconds: float = 600.0
     most_bytes: int = 1 << 28
+    pairs: str = "rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,10 @@ class Student(Protocol):
         progress: Progress | None = None,
         breathe: Callable[[], None] | None = None,
         after: Learned | None = None,
+        rest: Callable[[], None] | None = None,
     ) -> Learned:
         """Learns the lessons, with ``replay`` (and, where it is empty, texts of the model's own) among them. ``breathe`` is called before each step,
-        and may raise to stop it. ``after`` is a lora of the same shape that learning goes on from, ``Unsupported`` for a cartridge. Raises `OutOfTime` with what is saved to go on from, `Diverged`, ``TooLarge``, or ``Invalid`` for what the
+        and may raise to stop it; ``rest`` wherever a step can be left for a while, as often as it can be, and changes nothing of what is learned. ``after`` is a lora of the same shape that learning goes on from, ``Unsupported`` for a cartridge. Raises `OutOfTime` with what is saved to go on from, `Diverged`, ``TooLarge``, or ``Invalid`` for what the
         model cannot hold."""
 
     def check_lessons(self, lessons: Sequence[Lesson], recipe: Recipe) -> None:
@@ -112,8 +114,8 @@ class Student(Protocol):
     def check(self, learned: Learned) -> None:
         """Raises `IncompatiblePayload` or `Corrupt` where these weights are not of this model: of other layers, shapes or types, or not finite."""
 
-    def examinee(self, adapters: Sequence[Learned] = ()) -> Examinee:
-        """The model with these mounted."""
+    def examinee(self, adapters: Sequence[Learned] = (), rest: Callable[[], None] | None = None) -> Examinee:
+        """The model with these mounted. ``rest`` is called wherever reading can be left for a while."""
 
     def mounted(self, adapters: Sequence[Learned]) -> Engine[Any]:
         """An engine that answers with these mounted, one on another; its fingerprint names them. The model itself is as it was, and may be used

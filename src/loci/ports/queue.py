@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from loci.types import Job
 
@@ -18,14 +18,23 @@ MOST_WAIT = timedelta(hours=3)
 """No job that failed waits longer for its next try, and none is held for longer: one that would was written down by a clock that was put back since, and is due."""
 
 
+class Whose(TypedDict, total=False):
+    """Who a job takes turns for, as `QueueWrites.enqueue` is told."""
+
+    user: str | None
+    agent: str | None
+    session: str | None
+
+
 class QueueWrites(Protocol):
     """What a transaction does with jobs and vectors."""
 
     def enqueue(
-        self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, priority: int = 0, key: str | None = None
-    ) -> None:
-        """Puts a job into the queue, in this very transaction. Users take turns within a priority; what has a larger one goes first. Of two jobs
-        with one ``key`` that nobody has begun there is only one: the sooner, with the larger priority."""
+        self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, agent: str | None = None, session: str | None = None,
+        priority: int = 0, key: str | None = None,
+    ) -> None:  # fmt: skip
+        """Puts a job into the queue, in this very transaction. Users take turns within a priority, and so do the agents and sessions of each; what has a larger priority goes
+        first. Of two jobs with one ``key`` that nobody has begun there is only one: the sooner, with the larger priority."""
 
     def lease(
         self, verb: str, worker: str, until: datetime, limit: int, generation: int | None = None, *, key: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
@@ -16,6 +16,7 @@ from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profi
 from loci.operation.composing import MODES, MOST, SHARE, Wish
 from loci.operation.fitting import Fitting
 from loci.operation.keeping import tenant_of
+from loci.operation.pace import Pace
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.retaining import Retaining
 from loci.operation.served import Served, Serving
@@ -37,7 +38,7 @@ class Generation:
     recall: Recall
     attached: Attached
     memories: tuple[str, ...]
-    _pieces: Iterator[str] = field(repr=False)
+    _pieces: Iterable[str] = field(repr=False)
     _come: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[str]:
@@ -48,6 +49,19 @@ class Generation:
     def text(self) -> str:
         self._come.extend(self._pieces)
         return "".join(self._come)
+
+
+@dataclass(frozen=True, slots=True)
+class _WaitedFor:
+    """Pieces of an answer that somebody waits for, from when they are asked for to the last, or until whoever iterates over them lets go. Who iterates again gets the rest."""
+
+    pieces: Iterator[str]
+    pace: Pace
+
+    def __iter__(self) -> Iterator[str]:
+        with self.pace.foreground():
+            for piece in self.pieces:  # noqa: UP028  (`yield from` would end them with this)
+                yield piece
 
 
 class Activating(Adapting):
@@ -98,10 +112,11 @@ class Activating(Adapting):
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
         is_anew, id = id is not None, id or self._parts.ids.new(now)
-        if within is not None:
-            record = self._note_built
-            return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew)
-        return self._activations.build(id, chosen, rows, codec, most, self._note_built, progress, is_anew=is_anew)
+        record = self._note_built
+        with self._parts.pace.foreground():
+            if within is not None:
+                return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew)
+            return self._activations.build(id, chosen, rows, codec, most, record, progress, is_anew=is_anew)
 
     def _user_of(self, manifest: Manifest) -> str | None:
         """Whose it is; None where it is the cube's as a whole."""
@@ -230,22 +245,23 @@ class Activating(Adapting):
         budgeted = self._budgeted() if approximate else None  # refused before a server is asked for anything
         mounted, wrong = self._mounted(rows, adapters) if wish is None and not approximate else ([], [])
         taken = sum(learning.recipe.tokens for _, learning in mounted if learning.recipe.form == "cartridge")
-        fitted = self._activations.fitted(recall, wish, messages, rows, budget_tokens, most + taken)
-        recall, wish, budget_tokens = fitted.recall, fitted.wish, fitted.budget_tokens
-        held = self._begun(recall, wish, approximate)
-        if mounted or wrong:
-            pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)
-            self._scheduler.use(attached.adapters)
-            held = [quoted.memory for row, learning in mounted if row.id in attached.adapters for quoted in learning.quoted]
-        elif budgeted is not None:
-            pieces, attached = budgeted.answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
-        elif retaining is not None:
-            id = self._parts.ids.new(self._parts.clock.now())
-            pieces, attached, wish = retaining.answer_keeping(recall, messages, rows, budget_tokens, sampling, id, self._note_built)
-            held = held if wish is None else self._begun(recall, wish, False)
-        else:
-            answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
-            pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
+        with self._parts.pace.foreground():  # a prompt may be long to read
+            fitted = self._activations.fitted(recall, wish, messages, rows, budget_tokens, most + taken)
+            recall, wish, budget_tokens = fitted.recall, fitted.wish, fitted.budget_tokens
+            held = self._begun(recall, wish, approximate)
+            if mounted or wrong:
+                pieces, attached = self._adapters.answer(mounted, recall, messages, rows, budget_tokens, sampling, wrong)
+                self._scheduler.use(attached.adapters)
+                held = [quoted.memory for row, learning in mounted if row.id in attached.adapters for quoted in learning.quoted]
+            elif budgeted is not None:
+                pieces, attached = budgeted.answer_roughly(recall, messages, rows, budget_tokens, lost, sampling)
+            elif retaining is not None:
+                id = self._parts.ids.new(self._parts.clock.now())
+                pieces, attached, wish = retaining.answer_keeping(recall, messages, rows, budget_tokens, sampling, id, self._note_built)
+                held = held if wish is None else self._begun(recall, wish, False)
+            else:
+                answer = self._activations.answer if wish is None else partial(self._activations.answer_from, wish)
+                pieces, attached = answer(recall, messages, rows, budget_tokens, sampling)
         if fitted.told:
             first = () if fitted.is_begun and attached.reason == NONE_HOLDS else (attached.reason,)
             attached = replace(attached, reason="; ".join((*first, *fitted.told)))
@@ -253,7 +269,9 @@ class Activating(Adapting):
             attached = replace(attached, handles=attached.handles or (attached.handle,))
             self._scheduler.use(attached.handles)
         shown = [] if approximate else self._numbered(recall, wish, rows, attached, budget_tokens)
-        return Generation(recall, attached, tuple(dict.fromkeys((*recall.ids, *held))), self._citing(pieces, shown))
+        return Generation(
+            recall, attached, tuple(dict.fromkeys((*recall.ids, *held))), _WaitedFor(self._citing(pieces, shown), self._parts.pace)
+        )
 
     @staticmethod
     def _begun(recall: Recall, wish: Wish | None, approximate: bool) -> list[str]:

@@ -49,13 +49,15 @@ class Adapting(Talking):
         minutes: float = MINUTES,
         most_bytes: int | None = None,
         seed: int | None = None,
+        pairs: str | None = None,
         id: str | None = None,
         wait: bool = True,
         progress: Progress | None = None,
     ) -> Adapter:
         """Has the model learn memories, by their ids, as a search ``about`` something finds them, or all of a user's; examines what it learned, and keeps it as an adapter,
         which may be mounted if it passed. ``form`` is lora (of a ``rank``, 8) or cartridge (of so many ``tokens``). Each lesson is seen ``exposures`` times (60) at a ``rate`` (0.001), a share
-        ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. ``id`` learns that adapter anew, from what its own memories say now, and as before in
+        ``replay`` (0.25) of what is seen is of the model's own, so that it forgets nothing else. Who asks about the memories says ``pairs``: rules, or a model (of the settings endpoint and model, which is sent each memory by itself, masked and fenced), whose
+        questions are taught where the memory's own words answer them, and asked for once: learning anew has them. ``id`` learns that adapter anew, from what its own memories say now, and as before in
         everything that is not said anew; until that has passed, the version that is mounted stays so. What was learned by the same recipe of the same words is the answer (``is_reused``), as it would be the same again, and what was cut short is gone on
         with. It may take ``minutes``: what was learned by then is kept, and learning it by its ``id`` goes on. ``progress`` is told (steps, of). Without ``wait`` it is put into the queue, for
         whoever works it. Raises what made it fail; the memories stay as they are, and so do answers."""
@@ -66,6 +68,7 @@ class Adapting(Talking):
         before = Recipe() if latest is None else latest.recipe
         said = {
             "form": form, "rank": rank, "tokens": tokens, "exposures": exposures, "rate": rate, "replay": replay, "most_bytes": most_bytes, "seed": seed,
+            "pairs": pairs,
         }  # fmt: skip
         recipe = inputs.recipe_of(before, said, minutes)
         self._adapters.student  # noqa: B018  (what is missing is told before anything is queued)
@@ -77,7 +80,9 @@ class Adapting(Talking):
             learning = Learning(
                 self._parts.ids.new(now), 1, now, None, self._adapters.tenant(rows), user, agent, session, tuple(sorted(chosen)), recipe
             )
-        quoted = quoted_of(self._adapters.present(learning.chosen, replace(rows, now=now)))
+        present = self._adapters.present(learning.chosen, replace(rows, now=now))
+        quoted = quoted_of(present)
+        learning = replace(learning, pairs=self._adapters.asked_before(learning, present) if recipe.pairs == "model" else ())
         if not quoted:
             raise Invalid(
                 "None of these memories holds any more and is trusted, so there is nothing to learn: what came from a page or a tool stays text."
@@ -194,7 +199,7 @@ class Adapting(Talking):
 
     def adapter(self, id: str, version: int | None = None) -> Learning:
         """What an adapter is, in full: the memories and the versions of them that were learned, by which model, how, and what its examination found."""
-        return self._reached_adapter("adapters", id, version)[1]
+        return self._adapters.shown(self._reached_adapter("adapters", id, version)[1])
 
     def probe_adapter(
         self, id: str, version: int | None = None, *, updates: Sequence[int] = (10, 100, 1000), progress: Progress | None = None

@@ -59,7 +59,7 @@ class Coming:
         self, rows: RowFilter, made: list[tuple[Foreseen, Course]], course: Course, asked: str, is_wanted: Callable[[], bool]
     ) -> str:
         def breath() -> bool:
-            self._pace.wait()
+            self._pace.wait(lambda: not is_wanted())
             return is_wanted()
 
         if asked:

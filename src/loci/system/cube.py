@@ -82,7 +82,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         )
         model = parts.engine if parts.server is None else None
         self._adapters = Adapters(store, model, kept[0], self._redactor)
-        self._distilling = Distilling(self._adapters, parts.probe, parts.clock)
+        self._distilling = Distilling(self._adapters, parts.probe, parts.clock, parts.chat)
         self._piped = Piped(self)
         self._scheduler = Scheduler(
             store, parts.embedder, parts.clock, self._intake.reread, is_background=parts.is_background, is_auditing=parts.is_auditing and parts.governance.is_logging,
@@ -152,7 +152,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             receipt = intake.take(tx, said, scope, by, header, now, told)
             receipt = replace(receipt, changes=(*receipt.changes, *silent))
             if receipt.sources or noted:
-                self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, user=scope.user, **noted)
+                self._record(tx, "add", receipt.sources[0] if receipt.sources else self.name, receipt, scope=scope, **noted)
         self._after_write(receipt)
         return self._shown(receipt, allowed)
 

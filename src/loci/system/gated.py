@@ -106,10 +106,10 @@ class Gated(Calls):
         shown = [c for c in receipt.changes if c.memory is None or self._parts.governance.admits(rows, c.memory, find)]
         return replace(receipt, changes=tuple(shown))
 
-    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
+    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, scope: Scope | None = None, **detail: object) -> None:
         counts: dict[str, int] = {}
         for change in receipt.changes:
             counts[change.outcome.value] = counts.get(change.outcome.value, 0) + 1
         if verb in ("add", "update", "restore", "accept"):
-            self._scheduler.enqueue_vectors(tx, user)
+            self._scheduler.enqueue_vectors(tx, scope)
         tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})

@@ -63,7 +63,7 @@ class Imports:
                 changes = follower.follow(tx, one.memory, one.sequels, by, now, is_new=one.is_new)
                 taken = Receipt(tuple(changes))
                 if any(change.after is not None for change in changes):
-                    cube._record(tx, "update", one.memory, taken, user=one.scope.user)
+                    cube._record(tx, "update", one.memory, taken, scope=one.scope)
                 found.append(changes)
         cube._scheduler.wake()
         return found

@@ -115,8 +115,8 @@ class Once(Gated):
             return False
         return True
 
-    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, user: str | None = None, **detail: object) -> None:
-        super()._record(tx, verb, object, receipt, user=user, **detail)
+    def _record(self, tx: Transaction, verb: str, object: str, receipt: Receipt, *, scope: Scope | None = None, **detail: object) -> None:
+        super()._record(tx, verb, object, receipt, scope=scope, **detail)
         if self._request is not None:
             answer = json.dumps(plain(receipt), ensure_ascii=False)
             tx.answer(self._request.key, self._request.asked, answer, self._parts.clock.now() - KEPT)

@@ -17,7 +17,7 @@ from loci.operation.noting import Together
 from loci.operation.work import Breath
 from loci.policy import access
 from loci.ports import Embedder, RowFilter, Transaction
-from loci.ports.queue import OPEN
+from loci.ports.queue import OPEN, Whose
 from loci.system.activating import Generation
 from loci.system.carrying import Carrying
 from loci.system.queued import STATES
@@ -77,12 +77,12 @@ class Course:
     results: Results
     next: int = 0
 
-    @property
-    def user(self) -> str | None:
+    def whose(self) -> Whose:
         """Whose it is, as far as the next step says."""
-        said = self.pipeline.steps[self.next].given.get("user")
-        found = None if said is None else self.value(said)
-        return "".join(map(str, found)) if isinstance(found, list) else found
+        given = self.pipeline.steps[self.next].given
+        said = {name: None if given.get(name) is None else self.value(given[name]) for name in SCOPE}
+        told = {name: "".join(map(str, found)) if isinstance(found, list) else found for name, found in said.items()}
+        return {"user": told["user"], "agent": told["agent"], "session": told["session"]}
 
     def value(self, said: Any, item: Any = None) -> Any:
         """What a value stands for. Raises `Missing` where it stands for nothing."""
@@ -210,7 +210,7 @@ class Piping(Carrying):
         detail = {"steps": [step.verb for step in course.pipeline.steps], "done": course.next}
         tx.audit(self._parts.governance.principal, "run", course.id, detail)
         if not is_over:
-            tx.enqueue("pipeline", self._arguments(course), user=course.user, key=_key(course.id))
+            tx.enqueue("pipeline", self._arguments(course), **course.whose(), key=_key(course.id))
         return done, is_over
 
     def _stage(self, course: Course, within: Piping) -> tuple[list[Done], bool]:

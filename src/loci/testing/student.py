@@ -26,6 +26,7 @@ class HashStudent:
         self._engine, self.most_steps, self.forgets, self.lasts = engine, most_steps, forgets, lasts
         self.stacks = True  # whether several mounted together know what each does
         self.steps = 0  # since it was made
+        self.parts, self.part = 1, _nothing  # of a step, and what each does
 
     def learn(
         self,
@@ -36,6 +37,7 @@ class HashStudent:
         progress: Progress | None = None,
         breathe: Callable[[], None] | None = None,
         after: Learned | None = None,
+        rest: Callable[[], None] | None = None,
     ) -> Learned:
         if after is not None and recipe.exposures <= self.lasts:
             lessons = [*_known(after), *lessons]
@@ -53,6 +55,10 @@ class HashStudent:
                 if checkpoint is not None:
                     checkpoint.save(json.dumps({mark: done}).encode())
                 raise OutOfTime(f"{done} of {recipe.exposures} steps were made in the time there was.")
+            for _ in range(self.parts):
+                if rest is not None:
+                    rest()
+                self.part()
             done, self.steps = done + 1, self.steps + 1
             if checkpoint is not None and done % 10 == 0:
                 checkpoint.save(json.dumps({mark: done}).encode())
@@ -74,7 +80,7 @@ class HashStudent:
         if found != self._engine.name:
             raise IncompatiblePayload(f"It was learned by {found}, and this is {self._engine.name}.", "model", found, self._engine.name)
 
-    def examinee(self, adapters: Sequence[Learned] = ()) -> HashExaminee:
+    def examinee(self, adapters: Sequence[Learned] = (), rest: Callable[[], None] | None = None) -> HashExaminee:
         known = [lesson for learned in adapters for lesson in _known(learned)]
         return HashExaminee(known if self.stacks or len(adapters) < 2 else [], self.forgets if adapters else 0.0)
 
@@ -124,6 +130,9 @@ class LearnedEngine(HashEngine):
             yield from super().generate(state, ids, max_tokens=max_tokens, temperature=temperature, seed=seed)
         else:
             yield answer
+
+
+def _nothing() -> None: ...
 
 
 def _known(learned: Learned) -> list[Lesson]:

@@ -41,9 +41,9 @@ def gap_of(text: str, claims: Sequence[tuple[str, str, str]], times: Sequence[st
     """What a text is worth asking for. ``claims`` are (subject, attribute, value); ``times`` and ``entities`` as the text spells them. None
     where nothing stands before it that could be a cue."""
     found = [_claimed(text, *claim, times) for claim in claims]
-    found += [_spelt(text, words) for words in times]
+    found += [spelt(text, words) for words in times]
     found += [Gap(*m.span()) for m in _NUMBER.finditer(text)][-1:]
-    found += [_spelt(text, name) for name in reversed(entities)]
+    found += [spelt(text, name) for name in reversed(entities)]
     words = [m.span() for m in _WORD.finditer(text) if m.group().casefold() not in STOPWORDS]
     found += [Gap(*words[-1])] if words else []
     return next((gap for gap in found if gap is not None and _WORD.search(text[: gap.start])), None)
@@ -51,11 +51,12 @@ def gap_of(text: str, claims: Sequence[tuple[str, str, str]], times: Sequence[st
 
 def _claimed(text: str, subject: str, attribute: str, value: str, times: Sequence[str]) -> Gap | None:
     """The value as the text spells it; of a date what it says of the only time."""
-    found = _spelt(text, value) or (_spelt(text, times[0]) if attribute == "birthday" and len(times) == 1 else None)
+    found = spelt(text, value) or (spelt(text, times[0]) if attribute == "birthday" and len(times) == 1 else None)
     return found and Gap(found.start, found.end, subject, attribute)
 
 
-def _spelt(text: str, words: str) -> Gap | None:
+def spelt(text: str, words: str) -> Gap | None:
+    """Where a text holds these words as words, in whatever case; None where it does not."""
     found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.IGNORECASE) if words else None
     return Gap(*found.span()) if found else None
 

@@ -10,7 +10,7 @@ import pytest
 
 from loci.errors import Corrupt
 from loci.memories.parametric import dump, load, taught
-from loci.ports.adapters import Kept, Learning
+from loci.ports.adapters import Asked, Kept, Learning, Pair
 from loci.ports.adapting import Examined, Lesson, Recipe, Retained
 from loci.ports.engine import Fingerprint, LayerShape, Quoted
 
@@ -20,7 +20,7 @@ DRAFT = Learning(
 )
 DONE = replace(
     DRAFT, stage="evaluated", fingerprint=MODEL, file=Kept("0" * 64, 9), report=Examined(0.1, 1.0, 0.1, 1.0, 1.0, 0.0, 2, 8), words="w", loss=0.5,
-    tools={"torch": "2"},
+    tools={"torch": "2"}, pairs=(Asked("m", "w", "asker", (Pair(("Where?", "In which place?"), "Oslo"),), 1), Asked("n", "w", "asker")),
 )  # fmt: skip
 LEFT = Retained(10, 0.9, 0.5, 0.25, 1.5, 0.01)
 
@@ -39,6 +39,12 @@ def test_what_is_dumped_is_loaded(learning: Learning) -> None:
     assert load(dump(learning)) == learning
 
 
+def test_one_of_before_a_language_model_could_ask_is_loaded() -> None:
+    told = json.loads(dump(replace(DONE, pairs=())))
+    del told["pairs"], told["recipe"]["pairs"]
+    assert load(json.dumps(told)) == replace(DONE, pairs=())
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -46,6 +52,9 @@ def test_what_is_dumped_is_loaded(learning: Learning) -> None:
         ("version", True), ("id", 5), ("user", 5), ("chosen", "abc"), ("chosen", [5]), ("words", 5), ("report recall", "x"), ("report", None), ("stage", "done"), ("schema", 2),
         ("created", "now"), ("faults", ["why"]), ("fingerprint", {}), ("more", 1),
         ("retained", 5), ("retained", [{}]), ("retained", [{**asdict(LEFT), "recall": "all"}]),
+        ("pairs", [5]), ("pairs", [{}]), ("pairs", [{"memory": "m", "words": "w", "model": 5, "pairs": [], "refused": 0}]),
+        ("pairs", [{"memory": "m", "words": "w", "model": "a", "pairs": [{"questions": "Where?", "answer": "x"}], "refused": 0}]),
+        ("pairs", [{"memory": "m", "words": "w", "model": "a", "pairs": [{"questions": ["Where?"], "answer": 5}], "refused": 0}]),
     ],
 )  # fmt: skip
 def test_what_a_manifest_cannot_say_is_told(path: str, value: object) -> None:

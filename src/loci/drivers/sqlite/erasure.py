@@ -56,7 +56,8 @@ def remove(db: apsw.Connection, sources: Sequence[int], change: int, now: int) -
     reopened = [*_carried(db, reopened), *own]
     _delete(db, f"sources WHERE seq IN ({listed})")
     _delete(db, f"names WHERE seq NOT IN ({NAMED})")
-    db.execute("UPDATE jobs SET user = 0 WHERE user NOT IN (SELECT seq FROM names)")
+    db.execute("UPDATE jobs SET user = 0, turn = 0 WHERE user NOT IN (SELECT seq FROM names)")
+    _delete(db, "header WHERE key > 'served ' AND key < 'served!'")
     db.execute("INSERT INTO text_index (text_index) VALUES ('optimize')")
     db.execute("UPDATE header SET value = value + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO header VALUES ('scrub', ?)", (change,))

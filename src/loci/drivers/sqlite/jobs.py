@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import accumulate, islice, zip_longest
 from typing import Any
 
@@ -31,10 +32,10 @@ SELECT c.seq FROM contents c WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.g
 """
 
 LONGEST = int(MOST_WAIT.total_seconds() * 1_000_000)
-PLAIN = "INSERT INTO jobs (verb, arguments, state, due, user, priority) VALUES (?1, ?2, 'ready', ?3, ?4, ?5)"
+PLAIN = "INSERT INTO jobs (verb, arguments, state, due, user, turn, priority) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6)"
 KEYED = """
-INSERT INTO jobs (verb, arguments, state, due, user, priority, key) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6)
-  ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?5), due = min(due, ?3), leased_by = NULL
+INSERT INTO jobs (verb, arguments, state, due, user, turn, priority, key) VALUES (?1, ?2, 'ready', ?3, ?4, ?5, ?6, ?7)
+  ON CONFLICT (key) WHERE state = 'ready' AND key IS NOT NULL DO UPDATE SET priority = max(priority, ?6), due = min(due, ?3), leased_by = NULL
 """
 
 DUE = f"""
@@ -43,11 +44,15 @@ FROM jobs WHERE state = 'ready' AND verb = ?1 AND (attempts = 0 OR due <= ?2 OR 
 FAILED = f"SELECT seq {DUE} AND attempts >= 2 AND priority = ?4 ORDER BY due, seq LIMIT 1"
 """One that has failed twice is tried alone: it may be what made the others fail."""
 BELOW = f"SELECT priority {DUE} AND priority < ?4 ORDER BY priority DESC LIMIT 1"
-AFTER = f"SELECT user {DUE} AND attempts < 2 AND priority = ?4 AND user > ?5 ORDER BY user LIMIT 1"
+USER = f"SELECT user {DUE} AND attempts < 2 AND priority = ?4 AND user > ?5 ORDER BY user LIMIT 1"
+TURN = f"SELECT turn {DUE} AND attempts < 2 AND priority = ?4 AND user = ?5 AND turn > ?6 ORDER BY turn LIMIT 1"
 NEXT = f"""
-SELECT seq, user, coalesce(json_array_length(arguments, '$.contents'), 1) {DUE} AND attempts < 2 AND priority = ?4 AND user = ?5
-  ORDER BY seq LIMIT ?6
+SELECT seq, user, turn, coalesce(json_array_length(arguments, '$.contents'), 1) {DUE} AND attempts < 2 AND priority = ?4 AND user = ?5 AND turn = ?6
+  ORDER BY seq LIMIT ?7
 """
+SERVED = "SELECT value FROM header WHERE key = ?"
+KEEP_TURN = "INSERT OR REPLACE INTO header VALUES (?1, ?2)"
+NO_TURN = "UPDATE header SET value = ?2 WHERE key = ?1"  # whose jobs all name no session has no turns to keep
 KEPT = f"SELECT seq {DUE} AND key = ?4"
 HOLD = "UPDATE jobs SET state = 'leased', leased_by = ?, leased_until = ? WHERE seq = ?"
 
@@ -58,7 +63,8 @@ JOB = "SELECT j.seq, j.verb, j.arguments, j.state, j.attempts, j.error, j.priori
 LEAVE_LAST = "DELETE FROM jobs INDEXED BY jobs_done WHERE state = 'done' AND seq < (SELECT max(seq) FROM jobs)"
 """What is done goes, but for the last row, so that no number is given twice."""
 
-MOST_PRIORITY = MOST_USERS = 1 << 60
+MOST_PRIORITY = MOST = 1 << 62
+AGENT = 31  # bits by which an agent's number is before a session's in a turn
 Wanted = tuple[str, int, int | None]  # a verb, now, and a generation of vectors
 
 
@@ -93,32 +99,62 @@ def read_job(db: apsw.Connection, seq: int) -> Job:
 
 
 def _next(db: apsw.Connection, wanted: Wanted, limit: int) -> list[int]:
-    """The due jobs whose turn it is: of the highest priority, one of each user's after the other, until they take ``limit`` together. Users
-    come round: the one after whom was served last comes first."""
+    """The due jobs whose turn it is: of the highest priority, one of each user's after the other, and of a user's one of each agent and session, until they take ``limit``
+    together. Users come round, and so does what is theirs: what is after what was served last comes first."""
     priority = MOST_PRIORITY
     while found := query(db, BELOW, *wanted, priority):
         priority = int(found[0][0])
         failed = query(db, FAILED, *wanted, priority)
         if failed:
             return [int(failed[0][0])]
-        served = query(db, "SELECT value FROM header WHERE key = 'served'")
-        users = list(dict.fromkeys(islice(_users(db, wanted, priority, int(served[0][0]) if served else 0), limit)))
-        queues = [query(db, NEXT, *wanted, priority, user, -(-limit // len(users))) for user in users]
-        turns = [job for turn in zip_longest(*queues) for job in turn if job is not None]
-        before = accumulate((int(size) for _, _, size in turns), initial=0)
-        chosen = [job for job, total in zip(turns, before, strict=False) if total < limit]
+        users = _circle(db, "served", partial(_user_after, db, (*wanted, priority)), limit)
+        queues = [_of_user(db, (*wanted, priority, user), -(-limit // len(users))) for user in users]
+        jobs = _in_turn(queues)
+        before = accumulate((int(size) for *_, size in jobs), initial=0)
+        chosen = [job for job, total in zip(jobs, before, strict=False) if total < limit]
         db.execute("INSERT OR REPLACE INTO header VALUES ('served', ?)", (chosen[-1][1],))
-        return [int(seq) for seq, _, _ in chosen]
+        for user, turn in {user: turn for _, user, turn, _ in chosen}.items():
+            db.execute(KEEP_TURN if turn else NO_TURN, (_served(user), turn))
+        return [int(seq) for seq, *_ in chosen]
     return []
 
 
-def _users(db: apsw.Connection, wanted: Wanted, priority: int, last: int) -> Iterator[int]:
-    """Those who have due jobs of a priority, in a circle that begins after ``last``; each is looked up in an index by the one before."""
-    for start, end in ((last, MOST_USERS), (-1, last)):
-        user = start
-        while (found := query(db, AFTER, *wanted, priority, user)) and int(found[0][0]) <= end:
-            user = int(found[0][0])
-            yield user
+def _of_user(db: apsw.Connection, asked: tuple[Any, ...], limit: int) -> list[tuple[Any, ...]]:
+    """The due jobs of a user's: one of each agent and session after the other."""
+    turns = _circle(db, _served(asked[-1]), partial(_turn_after, db, asked), limit)
+    return _in_turn([query(db, NEXT, *asked, turn, -(-limit // len(turns))) for turn in turns])
+
+
+def _user_after(db: apsw.Connection, asked: tuple[Any, ...], user: int) -> list[tuple[Any, ...]]:
+    return query(db, USER, *asked, user)
+
+
+def _turn_after(db: apsw.Connection, asked: tuple[Any, ...], turn: int) -> list[tuple[Any, ...]]:
+    return query(db, TURN, *asked, turn)
+
+
+def _served(user: int) -> str:
+    """Where the header keeps which of a user's was served last."""
+    return f"served {user}"
+
+
+def _in_turn(queues: Sequence[Sequence[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    return [job for turn in zip_longest(*queues) for job in turn if job is not None]
+
+
+def _circle(db: apsw.Connection, served: str, after: Callable[[int], list[tuple[Any, ...]]], limit: int) -> list[int]:
+    """Those who have due jobs, in a circle that begins after who was ``served`` last; each is looked up in an index, ``after`` the one before."""
+    known = query(db, SERVED, served)
+    last = int(known[0][0]) if known else 0
+
+    def round_() -> Iterator[int]:
+        for start, end in ((last, MOST), (-1, last)):
+            one = start
+            while (found := after(one)) and int(found[0][0]) <= end:
+                one = int(found[0][0])
+                yield one
+
+    return list(dict.fromkeys(islice(round_(), limit)))
 
 
 def _job(row: tuple[Any, ...]) -> Job:
@@ -136,9 +172,11 @@ class JobRows(Rows):
     """The part of a transaction that deals with jobs, generations and vectors."""
 
     def enqueue(
-        self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, priority: int = 0, key: str | None = None
-    ) -> None:
-        values = (verb, compact(arguments), self._given, self._maybe(user) or 0, priority)
+        self, verb: str, arguments: Mapping[str, object], *, user: str | None = None, agent: str | None = None, session: str | None = None,
+        priority: int = 0, key: str | None = None,
+    ) -> None:  # fmt: skip
+        turn = ((self._maybe(agent) or 0) << AGENT) | (self._maybe(session) or 0)
+        values = (verb, compact(arguments), self._given, self._maybe(user) or 0, turn, priority)
         self._db.execute(KEYED, (*values, key)) if key is not None else self._db.execute(PLAIN, values)
 
     def lease(

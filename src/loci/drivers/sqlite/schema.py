@@ -180,6 +180,13 @@ CREATE TRIGGER held_less AFTER DELETE ON sources BEGIN
 END;
 """
 
+TURNS = """
+-- of a user's jobs those of one agent and session: a number of theirs, 0 where a job names neither
+ALTER TABLE jobs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+DROP INDEX jobs_next;
+CREATE INDEX jobs_next ON jobs (verb, priority DESC, user, turn) WHERE state = 'ready';
+"""
+
 NOT_ASCII = """
 SELECT c.seq, coalesce(s.user, 0) FROM contents c JOIN memories m ON m.seq = c.memory JOIN sources s ON s.seq = m.source
 WHERE c.seq IN (SELECT p.content FROM spans p JOIN sources q ON q.seq = p.source WHERE octet_length(q.text || coalesce(q.caption, '')) > length(q.text || coalesce(q.caption, '')))
@@ -197,7 +204,7 @@ def space(db: apsw.Connection) -> None:
                 db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
 
 
-STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, space, RELATIONS, HELD)
+STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, space, RELATIONS, HELD, TURNS)
 VERSION = len(STEPS)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loci.ports.engine import Fingerprint
 
 VERSION = 2
-LIMITS = {"most_seconds", "most_bytes"}  # of a recipe: they change nothing of what is learned
+LIMITS = {"most_seconds", "most_bytes", "pairs"}  # of a recipe: they change nothing of what is learned of given lessons
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 

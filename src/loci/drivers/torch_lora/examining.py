@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from loci.drivers.torch_kv.engine import TorchEngine
+from loci.drivers.torch_lora.resting import resting
 from loci.drivers.torch_lora.words import NOT, Row, expected, joined, rows_of
 
 NUMBERS = 1 << 25  # logits at once
@@ -16,8 +17,8 @@ NUMBERS = 1 << 25  # logits at once
 class TorchExaminee:
     """Rows of like length are read together, without a mask: a token sees nothing on its right."""
 
-    def __init__(self, engine: TorchEngine) -> None:
-        self._engine = engine
+    def __init__(self, engine: TorchEngine, rest: Callable[[], None] | None = None) -> None:
+        self._engine, self._rest = engine, rest
 
     def losses(self, cues: Sequence[str], answers: Sequence[str]) -> Sequence[float]:
         rows = self._rows(cues, answers)
@@ -61,7 +62,7 @@ class TorchExaminee:
         found: dict[int, Any] = {}
         for part in self._batches(rows):
             ids, asked = joined([rows[n] for n in part], self._engine.device)
-            with torch.inference_mode():
+            with resting(self._rest), torch.inference_mode():
                 logits = logits_of(self._engine.model, ids, self._engine.begin(()))
                 found |= zip(part, judged(logits, asked), strict=True)
         return [found[n] for n in range(len(rows))]

@@ -12,6 +12,7 @@ from loci.drivers.torch_lora.checkpoint import identity, weights_of
 from loci.drivers.torch_lora.course import Terms
 from loci.drivers.torch_lora.examining import TorchExaminee
 from loci.drivers.torch_lora.mounting import Mounts, check_fits
+from loci.drivers.torch_lora.resting import resting
 from loci.errors import Invalid, Unsupported
 from loci.ports.adapting import Checkpoint, Learned, Lesson, Progress, Recipe
 
@@ -33,16 +34,16 @@ class TorchStudent:
 
     def learn(
         self, lessons: Sequence[Lesson], replay: Sequence[str], recipe: Recipe, checkpoint: Checkpoint | None = None, progress: Progress | None = None,
-        breathe: Callable[[], None] | None = None, after: Learned | None = None,
+        breathe: Callable[[], None] | None = None, after: Learned | None = None, rest: Callable[[], None] | None = None,
     ) -> Learned:  # fmt: skip
         """Behind the answer to a prompt the model's own end is learned; of a plain statement all words are. ``replay`` are learned as statements; without any, the model's own texts are held to
         what the model says of them. A cartridge takes no replay: see `cartridge`. ``after``: a LoRA of the same shape that learning goes on from. A checkpoint of
-        something else, or a damaged one, is not used and written over. What ``breathe`` raises ends it with nothing more saved."""
+        something else, or a damaged one, is not used and written over. What ``breathe`` or ``rest`` raises ends it with nothing more saved."""
         self._check_asked(lessons, recipe)
         if after is not None:
             self._check_after(after, recipe)
         named = identity(self._engine.fingerprint(), lessons, replay, recipe, weights_of(after))
-        with self._learning:
+        with self._learning, resting(rest):
             terms = Terms(recipe, named, checkpoint, progress, breathe)
             if recipe.form == "cartridge":
                 return cartridge.learn(self._engine, lessons, terms)
@@ -55,8 +56,8 @@ class TorchStudent:
     def check(self, learned: Learned) -> None:
         check_fits(self._engine, learned)
 
-    def examinee(self, adapters: Sequence[Learned] = ()) -> TorchExaminee:
-        return TorchExaminee(self.mounted(adapters))
+    def examinee(self, adapters: Sequence[Learned] = (), rest: Callable[[], None] | None = None) -> TorchExaminee:
+        return TorchExaminee(self.mounted(adapters), rest)
 
     def mounted(self, adapters: Sequence[Learned]) -> TorchEngine:
         return self._mounts.of(adapters)

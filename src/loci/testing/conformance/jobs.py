@@ -92,6 +92,27 @@ def what_is_urgent_goes_first_and_users_take_turns(open_store: OpenStore) -> Non
     assert {job.user for job in store.jobs()} == {"ana", "bo", "cem", "dee"}
 
 
+def sessions_of_a_user_take_turns_and_give_a_user_no_more_of_them(open_store: OpenStore) -> None:
+    store, soon = open_store(), NOW + timedelta(minutes=5)
+    with store.write(NOW) as tx:
+        for number in range(6):
+            tx.enqueue("read", {"source": f"a{number}"}, user="ana", session="long")
+        for session, agent in (("short", None), ("long", "bot"), (None, None)):
+            tx.enqueue("read", {"source": f"{session} {agent}"}, user="ana", session=session, agent=agent)
+        for number in range(2):
+            tx.enqueue("read", {"source": f"b{number}"}, user="bo", session="short")
+
+    def lease(count: int) -> list[object]:
+        with store.write(NOW) as tx:
+            return [job.arguments["source"] for job in tx.lease("read", "one", soon, count)]
+
+    one_by_one = [lease(1)[0] for _ in range(6)]
+    assert {"b0", "b1"} < set(one_by_one) and sum(str(one).startswith("b") for one in one_by_one[:4]) == 2, "users first"
+    own = [one for one in one_by_one if not str(one).startswith("b")]
+    assert len(own) == 4 and set(own) == {"a0", "short None", "long bot", "None None"}, "each of what is ana's"
+    assert lease(9) == ["a1", "a2", "a3", "a4", "a5"]
+
+
 def a_key_is_queued_once(open_store: OpenStore) -> None:
     store, soon = open_store(), NOW + timedelta(minutes=5)
     with store.write(NOW) as tx:

@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import torch
 
 from loci.bench import conflict, latency
 from loci.operation.operator import Operator
@@ -135,7 +136,12 @@ def test_activation_memory_is_timed_and_compared(tmp_path: Path) -> None:
     report = (tmp_path / "kv" / "report.md").read_text("utf-8")
     assert "| 70 | 10 |" in report and "random weights" in report
     ElementTree.parse(tmp_path / "kv" / "saved.svg")
-    refused = subprocess.run([sys.executable, "-m", "loci", "bench", "kv", "--device", "cuda"], capture_output=True, text=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, and all of it would be run")
+@pytest.mark.parametrize("bench", ["kv", "kv-memory", "kv-cube", "kv-recall", "adapters", "bank"])
+def test_a_gpu_that_is_not_there_is_told_at_once(bench: str) -> None:
+    refused = subprocess.run([sys.executable, "-m", "loci", "bench", bench, "--device", "cuda"], capture_output=True, text=True)
     assert refused.returncode == 8 and "no GPU here" in refused.stderr
 
 

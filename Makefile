@@ -63,11 +63,14 @@ RESULTS := bench/results
 # What a command prints, in its place only once the command has ended well.
 kept = > $(1).part && mv $(1).part $(1) || { rm -f $(1).part; false; }
 
-bench-gpu: $(TOOLS) ## measure activation memory on a GPU, with random weights in the shapes of Qwen3-8B and 14B
+bench-gpu: $(TOOLS) ## measure on a GPU: KV memories in the shapes of Qwen3-8B and 14B (random weights), budgets, adapters, compressed documents
 	@mkdir -p $(RESULTS)
 	$(BIN)/loci bench kv --device cuda --shape qwen3-8b --tries 7 --report $(RESULTS)/kv-gpu-8b
 	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report $(RESULTS)/kv-gpu-14b
 	$(BIN)/loci bench kv-memory --device cuda --shape qwen3-8b --context 100000 --budget 16384 --block 2048 --json $(call kept,$(RESULTS)/kv-memory-gpu.json)
+	$(BIN)/loci bench kv-recall --device cuda --length 4096 --length 16384 --streams 20 --report $(RESULTS)/kv-recall-gpu
+	$(BIN)/loci bench adapters --device cuda --size large --report $(RESULTS)/adapters-gpu
+	$(BIN)/loci bench bank --device cuda --layers 8 --width 480 --report $(RESULTS)/bank-gpu
 
 docs: $(TOOLS) ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import torch
 
 from loci.bench import conflict, latency
 from loci.operation.operator import Operator
@@ -134,7 +136,12 @@ def test_activation_memory_is_timed_and_compared(tmp_path: Path) -> None:
     report = (tmp_path / "kv" / "report.md").read_text("utf-8")
     assert "| 70 | 10 |" in report and "random weights" in report
     ElementTree.parse(tmp_path / "kv" / "saved.svg")
-    refused = subprocess.run([sys.executable, "-m", "loci", "bench", "kv", "--device", "cuda"], capture_output=True, text=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, and all of it would be run")
+@pytest.mark.parametrize("bench", ["kv", "kv-memory", "kv-cube", "kv-recall", "adapters", "bank"])
+def test_a_gpu_that_is_not_there_is_told_at_once(bench: str) -> None:
+    refused = subprocess.run([sys.executable, "-m", "loci", "bench", bench, "--device", "cuda"], capture_output=True, text=True)
     assert refused.returncode == 8 and "no GPU here" in refused.stderr
 
 
@@ -157,6 +164,62 @@ def test_a_budget_bounds_the_memory_of_a_long_context() -> None:
     assert found["budgeted"]["entries"] == 64 and found["budgeted"]["peak_entries"] == 96 and found["full"]["peak_entries"] == 512
     assert found["entries of full over budgeted"] == pytest.approx(512 / 96) and found["budgeted"]["decode_ms"] > 0
     assert found["full"]["stored_bytes"] == 8 * found["budgeted"]["stored_bytes"]
+
+
+@pytest.mark.parametrize("is_cold", [True, False])
+def test_what_comes_from_the_disk_is_told_apart_warm_and_cold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cold: bool) -> None:
+    """Where the system lets go of files, before every try; where it does not, nothing is called cold."""
+    from loci.bench import kv, kv_report
+    from loci.infrastructure.pages import PageFiles
+
+    chilled: list[Path] = []
+    monkeypatch.setattr(kv, "can_chill", lambda folder: is_cold)
+    monkeypatch.setattr(kv, "chill", chilled.append)
+    bench = kv.make("1m", "cpu", "float32", 2)
+    cells = kv.grid(bench, bench.engine.rates(), PageFiles(tmp_path / "pages"), 130, [10, 20])
+    assert chilled == [tmp_path / "pages"] * is_cold * 2 * 2 * 3  # cells; the first token and the transfer; tries and the one before
+    for cell in cells:
+        assert ("disk cold" in cell["ms"]) == ("disk cold" in cell["saved"]) == ("disk cold" in cell["transfer_ms"]) == is_cold
+        for arm, times in cell["over transfer and query"].items():
+            assert times == pytest.approx(cell["ms"][arm] / (cell["transfer_ms"][arm] + cell["ms"]["query alone"]))
+    restart = {"held_ms": 5.0, "text_ms": 60.0, "times_faster": 12.0, "difference": 0.0}
+    restart |= {"cold_ms": 10.0, "times_faster_cold": 6.0} if is_cold else {}
+    found = {
+        "shape": "1m", "parameters": 1, "device": "cpu", "dtype": "float32", "threads": 1, "first token": cells, "tiers": kv.decisions(cells), "restart": restart,
+        "rates": dict.fromkeys(("start_ms", "token_us", "pair_ns", "held_us", "host_GB_per_s", "disk_GB_per_s"), 1.0),
+        "uses": {"uses": 1, "threads": 1, "same answers": 1, "same bytes": True},
+    }  # fmt: skip
+    kv_report.write(tmp_path / "report", found, "a machine")
+    told = (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert "disk, warm ms" in told and ("disk, cold ms" in told) == is_cold and "disk, warm, times" in told
+    assert "5 ms with its files in the system's page cache (12.0x)" in told and ("10 ms cold (6.0x)" in told) == is_cold
+
+
+def test_a_page_from_the_disk_is_hashed_each_time_it_is_timed(tmp_path: Path) -> None:
+    from loci.bench import kv
+    from loci.errors import Corrupt
+    from loci.infrastructure.pages import PageFiles
+
+    engine, kept = kv.make("1m", "cpu", "float32", 1).engine, PageFiles(tmp_path / "pages")
+    ids = list(range(5, 75))
+    stored = kv.store(engine, kept, engine.read(ids), "raw")
+    assert len(kv.loaded(engine, kept, ids, stored, "raw")) == 2
+    path = next((tmp_path / "pages").iterdir())
+    at, data = path.stat().st_mtime_ns, bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(at, at))  # the file looks as it did
+    with pytest.raises(Corrupt, match="not as it was written"):
+        kv.loaded(engine, kept, ids, stored, "raw")
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no folder here that is in memory")
+def test_a_folder_in_memory_is_never_cold(tmp_path: Path) -> None:
+    from loci.bench.kv import can_chill
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        assert not can_chill(Path(folder))
+    assert isinstance(can_chill(tmp_path), bool) and not list(tmp_path.iterdir())
 
 
 def test_a_context_is_read_that_is_longer_than_real_models_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -36,6 +38,7 @@ Progress = Callable[[int, int], None]
 CONTEXTS = (583, 2773, 6064)
 QUERIES = (167, 303, 953)
 ASKED = 20  # tokens of a question after a restart
+PAGES = "pages"  # the folder of their files
 PUBLISHED = {
     (6064, 953): 79.1, (6064, 303): 91.1, (6064, 167): 94.2, (2773, 953): 64.6, (2773, 303): 85.1, (2773, 167): 89.7,
     (583, 953): 23.0, (583, 303): 55.6, (583, 167): 71.3,
@@ -62,10 +65,14 @@ class Bench:
     engine: TorchEngine
     tries: int
 
-    def seconds(self, call: Callable[[], object]) -> float:
-        """The median of some tries on a GPU, the fastest on a CPU, where others share the cores; one before them does not count."""
+    def seconds(self, call: Callable[[], object], before: Callable[[], object] | None = None) -> float:
+        """The median of some tries on a GPU, the fastest on a CPU, where others share the cores; one before them does not count, nor what is done ``before``
+        each."""
         taken = []
         for _ in range(self.tries + 1):
+            if before is not None:
+                before()
+                self.wait()
             start = perf_counter()
             call()
             self.wait()
@@ -125,7 +132,8 @@ def grid(
     context: int,
     queries: Sequence[int],
 ) -> list[dict[str, Any]]:
-    """The time to the first token after a memory of ``context`` tokens: its text read, and its state from each tier, raw and int8."""
+    """The time to the first token after a memory of ``context`` tokens: its text read, and its state from each tier, raw and int8. What comes from the disk is
+    warm, in the system's page cache, but for ``disk cold``, which is there only where the system lets go of files."""
     engine, memory = bench.engine, bench.ids(context)
     build = bench.seconds(lambda: engine.read(memory))
     state = engine.read(memory)
@@ -133,6 +141,15 @@ def grid(
     size = sum(page.bytes for page in state)
     stored = {codec: store(engine, kept, state, codec) for codec in ("raw", "int8")}
     cells = []
+    read = {codec: partial(loaded, engine, kept, memory, pages, codec) for codec, pages in stored.items()}
+    moves: dict[str, Callable[[], Sequence[KVPage]]] = {
+        "host": lambda: [engine.fetch(page) for page in parked],
+        "disk": read["raw"],
+        "disk int8": read["int8"],
+    }
+    before: dict[str, Callable[[], object]] = {}
+    if can_chill(kept.folder):
+        moves["disk cold"], before["disk cold"] = read["raw"], partial(chill, kept.folder)
     for length in queries:
         query = bench.ids(length, seed=length)
         whole = [*memory, *query]
@@ -140,24 +157,25 @@ def grid(
             "text": lambda whole=whole: engine.logits((), whole, 1),  # type: ignore[misc]
             "query alone": lambda query=query: engine.logits((), query, 1),  # type: ignore[misc]
             "device": lambda query=query: engine.logits(state, query, 1),  # type: ignore[misc]
-            "host": lambda query=query: engine.logits([engine.fetch(page) for page in parked], query, 1),  # type: ignore[misc]
-            "disk": lambda query=query: engine.logits(loaded(engine, kept, memory, stored["raw"], "raw"), query, 1),  # type: ignore[misc]
-            "disk int8": lambda query=query: engine.logits(loaded(engine, kept, memory, stored["int8"], "int8"), query, 1),  # type: ignore[misc]
+            **{arm: lambda move=move, query=query: engine.logits(move(), query, 1) for arm, move in moves.items()},  # type: ignore[misc]
         }
-        seconds = {arm: bench.seconds(call) for arm, call in arms.items()}
+        seconds = {arm: bench.seconds(call, before.get(arm)) for arm, call in arms.items()}
+        transfer = {arm: bench.seconds(move, before.get(arm)) for arm, move in moves.items()}
         difference = float((engine.logits(state, query, 1) - engine.logits((), whole, 1)).abs().max())
         is_same = int(engine.logits(state, query, 1).argmax()) == int(engine.logits((), whole, 1).argmax())
         predicted_text, floor = read_seconds(rates, context + length), read_seconds(rates, length, context)
         predicted = {
             "device": floor, "host": floor + load_seconds(rates.host, size), "disk": floor + load_seconds(rates.disk, size),
         }  # fmt: skip
-        saved = {arm: 100 * (1 - seconds[arm] / seconds["text"]) for arm in ("device", "host", "disk", "disk int8")}
+        saved = {arm: 100 * (1 - seconds[arm] / seconds["text"]) for arm in ("device", *moves)}
         cells.append({
             "context": context, "query": length, "build_ms": 1e3 * build, "bytes": size, "ms": {arm: 1e3 * s for arm, s in seconds.items()},
             "saved": saved, "published": PUBLISHED.get((context, length)),
             "predicted": {arm: 100 * (1 - s / predicted_text) for arm, s in predicted.items()},
             "uses to pay": {arm: build / (seconds["text"] - seconds[arm]) if seconds[arm] < seconds["text"] else None for arm in saved},
             "over the query alone": seconds["device"] / seconds["query alone"],
+            "transfer_ms": {arm: 1e3 * s for arm, s in transfer.items()},
+            "over transfer and query": {arm: seconds[arm] / (transfer[arm] + seconds["query alone"]) for arm in transfer},
             "difference": difference, "same token": is_same,
         })  # fmt: skip
     return cells
@@ -173,14 +191,46 @@ def store(engine: TorchEngine, kept: PageFiles, state: Sequence[KVPage], codec: 
 
 def loaded(engine: TorchEngine, kept: PageFiles, ids: Sequence[int], stored: Sequence[tuple[str, int]], codec: str) -> list[KVPage]:
     """The state as a process finds it that has nothing at hand: read, hashed, decoded, by several threads as `Residence` does."""
-    fresh = Residence(lambda: engine, 1 << 60, 0)
+    fresh, unread = Residence(lambda: engine, 1 << 60, 0), PageFiles(kept.folder)  # which looks at the hash of what it never read
 
     def load(place: int) -> KVPage:
         name, size = stored[place]
-        return engine.decode(ids[place * BLOCK : (place + 1) * BLOCK], place * BLOCK, CODECS[codec], files.load(kept.open(name, size)))
+        return engine.decode(ids[place * BLOCK : (place + 1) * BLOCK], place * BLOCK, CODECS[codec], files.load(unread.open(name, size)))
 
     parts = [tuple(ids[start : start + BLOCK]) for start in range(0, len(ids), BLOCK)]
     return list(fresh.take([str(place) for place in range(len(parts))], parts, load).pages)
+
+
+def can_chill(folder: Path) -> bool:
+    """Whether the system lets go of what it keeps of a file of this folder; no where it cannot be asked, or does not tell."""
+    if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
+        return False
+    with tempfile.TemporaryDirectory(dir=folder) as inside:
+        path = Path(inside) / "probe"
+        path.write_bytes(os.urandom(1 << 16))
+        chill(path.parent)
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.preadv(handle, [bytearray(1)], 0, os.RWF_NOWAIT)  # answered at once where it is in memory still
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(handle)
+    return False
+
+
+def chill(folder: Path) -> None:
+    """Has the system let go of what it keeps of the files of a folder in memory, as far as it does that when it is asked."""
+    for path in folder.iterdir():
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(handle)
 
 
 def decisions(cells: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -224,12 +274,19 @@ def device_name(device: str) -> str:
 
 def restart(shape: str, dtype: str, context: int) -> dict[str, float]:
     """A memory kept by one process and used by the next: the first token from the disk, and from the text, each in a process that has
-    just loaded the model. Also the difference of their logits."""
+    just loaded the model. From the disk warm, its files in the system's page cache as after a restart of the process alone, and, where the system lets go
+    of them, ``cold``, as after one of the machine. Also the largest difference of their logits."""
     with tempfile.TemporaryDirectory(prefix="loci-kv-") as folder:
-        told = {way: _elsewhere(way, shape, dtype, context, folder) for way in ("keep", "held", "text")}
-    held, text = told["held"], told["text"]
-    difference = max(abs(a - b) for a, b in zip(held["logits"], text["logits"], strict=True))
-    return {"held_ms": held["ms"], "text_ms": text["ms"], "times_faster": text["ms"] / held["ms"], "difference": difference}
+        _elsewhere("keep", shape, dtype, context, folder)
+        pages, told = Path(folder) / PAGES, {}
+        if can_chill(Path(folder)):
+            chill(pages)
+            told["cold"] = _elsewhere("held", shape, dtype, context, folder)
+        told |= {way: _elsewhere(way, shape, dtype, context, folder) for way in ("held", "text")}
+    text = told.pop("text")
+    found = {f"{way}_ms": one["ms"] for way, one in told.items()} | {"text_ms": text["ms"]}
+    found |= {f"times_faster{'_cold' if way == 'cold' else ''}": text["ms"] / one["ms"] for way, one in told.items()}
+    return {**found, "difference": max(abs(a - b) for one in told.values() for a, b in zip(one["logits"], text["logits"], strict=True))}
 
 
 def _elsewhere(way: str, shape: str, dtype: str, context: int, folder: str) -> dict[str, Any]:
@@ -242,7 +299,7 @@ def _elsewhere(way: str, shape: str, dtype: str, context: int, folder: str) -> d
 def _after_restart(way: str, shape: str, dtype: str, context: int, folder: Path) -> dict[str, Any]:
     """What one of the processes does."""
     bench = make(shape, "cpu", dtype, 1, context + ASKED)
-    memory, query, kept, listed = bench.ids(context), bench.ids(ASKED, seed=3), PageFiles(folder / "pages"), folder / "pages.json"
+    memory, query, kept, listed = bench.ids(context), bench.ids(ASKED, seed=3), PageFiles(folder / PAGES), folder / "pages.json"
     bench.engine.logits((), query, 1)  # what the first forward pass of any process takes is not what is measured
     if way == "keep":
         listed.write_text(json.dumps(store(bench.engine, kept, bench.engine.read(memory), "raw")), "utf-8")

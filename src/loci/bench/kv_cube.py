@@ -7,7 +7,6 @@ the comparison of words, model and tokens, the pages, the model's first step.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from loci.bench.kv import Bench, device_name, make
+from loci.bench.kv import Bench, chill, device_name, make
 from loci.system import Cube
 from loci.types import Message
 from loci.wire import MemOS
@@ -56,11 +55,11 @@ def measured(bench: Bench, folder: Path, context: int) -> dict[str, Any]:
         said[way] = taken[1]
 
     for _ in range(bench.tries):
-        chill(folder)
+        chill(folder / "bench.kv")
         with opened(bench, folder) as cube:
             note("disk", first_token(bench, cube, activations=[whole.id]))
             note("device", first_token(bench, cube, activations=[whole.id]))
-        chill(folder)
+        chill(folder / "bench.kv")
         with opened(bench, folder) as cube:
             start = perf_counter()
             errand = cube.prepare(activations=[whole.id], user=USER)
@@ -133,15 +132,3 @@ def told(cube: Cube, bench: Bench, context: int) -> list[str]:
         tokens += len(bench.engine.tokenize(text)) + 12  # with number, day and speaker
         number += 1
     return ids
-
-
-def chill(folder: Path) -> None:
-    """Has the system let go of what it keeps of the page files in memory, as far as it does that when it is asked."""
-    for path in (folder / "bench.kv").iterdir():
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(handle)

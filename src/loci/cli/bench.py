@@ -291,8 +291,10 @@ def kv_recall(
 
     Needs the extra `activation`. Says which entries of a cache a method keeps and what that takes in memory, nothing about language.
     """
+    from loci.cli.bench_kv import check_torch
     from loci.errors import Unsupported
 
+    check_torch(device)
     try:
         from loci.cli.kv_recall import measured
     except ImportError as error:

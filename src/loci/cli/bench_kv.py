@@ -30,14 +30,14 @@ def kv(
 ) -> None:  # fmt: skip
     """Time the first token of an answer: from the text of a memory, and from what a model made of it.
 
-    Also whether use changes it, whether it is the same after a restart, and how well the cost model predicts all this. Needs the
+    From the disk both warm, out of the system's page cache, and cold, where the system lets go of files when it is asked. Also whether use changes it, whether it is the same after a restart, and how well the cost model predicts all this. Needs the
     extra `activation`. Timings vary from run to run: compare within one.
     """
     check_torch(device)
     import torch
 
     from loci.bench.kv import CONTEXTS, QUERIES, SHAPES, run
-    from loci.bench.kv_report import arms_of, write
+    from loci.bench.kv_report import arms_of, named, restarted, write
     from loci.bench.machine import machine
     from loci.cli.render import note, progress, show_table
     from loci.errors import Invalid
@@ -66,16 +66,14 @@ def kv(
          f"{c['predicted']['disk']:.1f} %", "-" if c["published"] is None else f"{c['published']:.1f} %", f"{c['build_ms']:,.0f}", f"{c['difference']:.0e}"]
         for c in found["first token"]
     ]  # fmt: skip
-    columns = ["context", "query", "text", *arms, "predicted", "MemOS 8B", "build", "differ"]
+    columns = ["context", "query", "text", *(named(arm) for arm in arms), "predicted", "MemOS 8B", "build", "differ"]
     show_table(columns, rows, right=columns, title="milliseconds to the first token (saved)")
     uses, restart = found["uses"], found["restart"]
     note(
         f"{uses['uses']} uses by {uses['threads']} threads: {uses['same answers']} the same; bytes {'the same' if uses['same bytes'] else 'CHANGED'}."
     )
     if restart is not None:
-        note(
-            f"after a restart {restart['held_ms']:,.0f} ms from the disk, {restart['text_ms']:,.0f} ms from the text ({restart['times_faster']:.1f}x)."
-        )
+        note(f"after a restart {restarted(restart)}.")
     for name, row in found.get("codecs", {}).get("codecs", {}).items():
         note(f"{name}: {row['bytes over float16']:.3f} of float16, divergence {row['kl']:.1e} nats, {row['facts right']:.1%} of the facts.")
     note(machine())

@@ -86,6 +86,11 @@ def test_nothing_is_written_to_a_file_that_is_not_there_any_more(memory: MemOS, 
         assert "while it was open here" in str(refused.value)
     assert [m.text for m in cube.list()] == ["The kettle is blue."], "what there was can be saved from here"
     assert any(fault.where == "file" for fault in cube.verify().faults)
+    if not path.parent.exists():  # nor does a log that is gone look as if nothing had been done
+        for looks in (memory.grants, memory.log):
+            with pytest.raises(Unavailable, match="while it was open here"):
+                looks()
+        assert [fault.where for fault in memory._parts.registry.faults()] == ["file"]
 
 
 def test_a_thread_that_comes_later_does_not_read_another_file(memory: MemOS) -> None:

@@ -164,7 +164,7 @@ class Distilling:
         for memory, text, mark in zip(memories, texts, marks, strict=True):
             if memory.id not in found:
                 breathe()
-                found[memory.id] = pairing.ask(self._chat, memory, text, mark)
+                found[memory.id] = pairing.ask(self._asker(), memory, text, mark)
                 draft = replace(draft, pairs=tuple(found[one.id] for one in memories if one.id in found))
                 self._keep(draft)
         if not any(one.pairs for one in draft.pairs):
@@ -175,8 +175,8 @@ class Distilling:
             )
         return draft
 
-    @property
-    def _chat(self) -> Chat:
+    def _asker(self) -> Chat:
+        """The language model that asks about memories. Raises `Unsupported` where there is none."""
         chat = self._chat_of() if self._chat_of is not None else None
         if chat is None:
             raise Unsupported(
@@ -266,7 +266,7 @@ class Distilling:
         `TooLarge`, `Unsupported`. Returns what would be learned, as its manifest would say it."""
         at = self._at(wanted)
         if wanted.recipe.pairs == "model":
-            self._chat  # noqa: B018  (what is missing is told before anything is queued)
+            self._asker()  # what is missing is told before anything is queued
         begun, school, _ = self._begun(wanted, self._adapters.present(wanted.chosen, at), at)
         self._adapters.student.check_lessons(school.lessons, wanted.recipe)
         return begun

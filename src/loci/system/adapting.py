@@ -221,7 +221,7 @@ class Adapting(Talking):
 
     def _keep_retained(self, probed: Learning, found: Sequence[Retained]) -> None:
         """Puts down what a probe found, unless its adapter was let go of or learned anew meanwhile."""
-        with contextlib.suppress(Missing, Corrupt), self._store.write(self._parts.clock.now()) as tx:
+        with contextlib.suppress(Missing), self._store.write(self._parts.clock.now()) as tx:
             row, learning = self._adapters.learning(probed.id, probed.version)
             if learning.file == probed.file:
                 tx.amend_adapter(row.id, row.number, parametric.dump(learning.retaining(found)))

@@ -121,20 +121,24 @@ class SqliteRegistry:
         self, since: datetime | None, until: datetime | None, verb: str | None, object: str | None, limit: int, principal: str | None = None,
         before: int | None = None, changes: bool = False,
     ) -> list[Record]:  # fmt: skip
-        if not self._path.exists():
+        if not self._is_there():
             return []
         with self._lock, translated(self._path):
             return audit.records(self._open(), since, until, verb, object, limit, principal, before, changes)
 
     def head(self) -> Head:
-        if not self._path.exists():
+        if not self._is_there():
             return Head(NAME, "", 0, None, "")
         with self._lock, translated(self._path):
             db = self._open()
             return audit.head(db, NAME, str(scalar(db, "SELECT value FROM header WHERE key = 'id'")))
 
     def faults(self, kept: Head | None = None) -> list[Fault]:
-        if not self._path.exists():
+        try:
+            is_there = self._is_there()
+        except Unavailable as error:
+            return [Fault(NAME, "file", str(error))]
+        if not is_there:
             return [] if kept is None or not kept.seq else [Fault(NAME, "audit log", "the registry is missing")]
         with self._lock, translated(self._path):
             db = self._open()
@@ -147,7 +151,7 @@ class SqliteRegistry:
             self._is_closed = True
             if self._db is not None:
                 self._db.close()
-                self._db = None
+                self._db = self._spot = None
 
     # -- plumbing ------------------------------------------------------------------------------------------------------
 
@@ -170,9 +174,13 @@ class SqliteRegistry:
         if self._spot is not None:
             self._spot.expect()
 
-    def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _is_there(self) -> bool:
+        """Whether there is one at all. Raises `Unavailable` when what is open is not in its place: that is no empty one."""
         self._expect_in_place()
-        if not self._path.exists():
+        return self._path.exists()
+
+    def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        if not self._is_there():
             return []
         with self._lock, translated(self._path):
             return query(self._open(), sql, *values)

@@ -19,8 +19,8 @@ class Spot:
         found = _which(self._path)
         if found != self._file:
             raise Unavailable(
-                f"{self._path} was {'deleted' if found is None else 'replaced by another file'} while it was open here. Nothing was stored: it would"
-                " have been lost. Put the file back, or a copy of it, and open the vault again (start the server anew)."
+                f"{self._path} was {'deleted' if found is None else 'replaced by another file'} while it was open here. Nothing is written to it:"
+                " that would be lost. Put the file back, or a copy of it, and open the vault again (start the server anew)."
             )
 
 

@@ -218,6 +218,9 @@ class Memory:
     no longer holds. ``uses`` counts the searches that found it, ``cited`` the answers that were shown it and cited it; ``stability_days`` and
     ``heat`` are what these made of it (``policy.retention``). ``role`` is of the message that it was cut from, ``metadata`` what a program keeps with
     this version.
+
+    Of what a model made of memories (``kind``) this is the header: ``text`` says what it is, ``spans`` are where the words are that it was made of,
+    ``metadata`` names the memories and what only its form has. It is in no list and no search (``memories.derived``).
     """
 
     id: str

@@ -11,6 +11,7 @@ import click
 from loci.cli.place import Place, reading, verb
 from loci.cli.values import JsonObject, VersionOrWhen, When, emit, standard_input
 from loci.errors import Invalid
+from loci.types import Kind
 
 if TYPE_CHECKING:
     from loci.operation.erasure import Erased
@@ -106,7 +107,8 @@ def erase(
     """Erase for good, down to the bytes of the files.
 
     The message, all that was made of it, every byte of it in the cube's files. Give exactly one of: a memory's ID,
-    --source, --whole, or some of --user, --agent and --session: what is of all of them goes. Asks first, also with --json, unless --yes.
+    --source, --whole, or some of --user, --agent and --session: what is of all of them goes. Of an activation memory or
+    an adapter goes what the model made, and its memories stay. Asks first, also with --json, unless --yes.
     """
     from loci.cli.render import working
 
@@ -123,7 +125,10 @@ def erase(
 
 def _about(cube: Cube, id: str | None, source: str | None, user: str | None, agent: str | None, session: str | None) -> str:
     if id is not None:
-        return f"memory {id} and the whole message that it is from:\n  {cube.get(id).text}"
+        memory = cube.get(id)
+        if memory.kind is not Kind.PLAINTEXT:
+            return f"{memory.kind.value} memory {id}; the memories that it was made of stay:\n  {memory.text}"
+        return f"memory {id} and the whole message that it is from:\n  {memory.text}"
     if source is not None:
         return f"all that was made of message {source}"
     found = cube.count(user=user, agent=agent, session=session, archived=True, expired=True).total
@@ -144,17 +149,32 @@ def _ask(what: str) -> None:
 def _show_erased(erased: Erased) -> None:
     from loci.cli import render
 
+    if erased.kind is not Kind.PLAINTEXT:
+        render.show_fields({"erased": f"the {erased.kind.value} memory, every byte of it", "audit": _recorded(erased)})
+        render.note("the memories that it was made of stay.")
+        _warn_of_left(erased)
+        return
     render.show_fields(
         {
             "erased": f"{len(erased.sources)} source{'s' if len(erased.sources) != 1 else ''}", "rows removed": erased.removed,
             "bytes scanned": f"{erased.bytes_scanned:,}{_as_read(erased)}: none of the erased words is in the cube's files",
-            "hashes kept": erased.hashes[:3], "audit": f"record {erased.record.seq}, {erased.record.hash}" if erased.record else "",
+            "hashes kept": erased.hashes[:3], "audit": _recorded(erased),
         }
     )  # fmt: skip
     for branch in erased.branches:
         render.note(f"cube {branch!r} was copied from this one and may hold the same words; erase there as well.")
+    _warn_of_left(erased)
+
+
+def _warn_of_left(erased: Erased) -> None:
+    from loci.cli import render
+
     for told in erased.left:
         render.warn(f"{told}. `loci verify` tries again, and says so until it is gone.")
+
+
+def _recorded(erased: Erased) -> str:
+    return f"record {erased.record.seq}, {erased.record.hash}" if erased.record else ""
 
 
 def _as_read(erased: Erased) -> str:

@@ -12,6 +12,7 @@ import click
 
 from loci.cli.place import Place, scoped, verb
 from loci.cli.values import JsonObject, When, emit, standard_input
+from loci.types import Kind
 
 if TYPE_CHECKING:
     from loci.system import Cube
@@ -212,7 +213,8 @@ def get(place: Place, id: str, as_of: datetime | None, known_at: datetime | None
         render.show(memory.text, "")
         render.show_fields(
             {
-                "id": memory.id, "version": memory.version, "said": f"{render.moment(memory.at)} by {memory.speaker or '-'}",
+                "id": memory.id, "version": memory.version, "form": None if memory.kind is Kind.PLAINTEXT else memory.kind.value,
+                "said": f"{render.moment(memory.at)} by {memory.speaker or '-'}" if memory.kind is Kind.PLAINTEXT else None,
                 "source": citations(cube, [memory])[memory.id], "type": memory.type.value, "state": memory.state.value,
                 "true": render.period(memory.valid.start, memory.valid.end), "known since": memory.recorded.start,
                 "claims": tuple(f"{c.subject}'s {c.attribute} = {c.value}" + (" (closed)" if c.closed_by else "") for c in memory.claims),

@@ -60,7 +60,7 @@ class Activations(Reading):
         for row, manifest in self._rows(at):
             if isinstance(manifest, Manifest):
                 if all(reaches(self._store, quoted.memory, at) for quoted in manifest.quoted):
-                    found.append(replace(handle_of(row, manifest), void=self._void(manifest, at)))
+                    found.append(replace(handle_of(row, manifest), void=self.void(manifest, at)))
             elif at.within is None:
                 found.append(Handle(row.id, row.number, (), 0, 0, "", "", row.created, row.uses, row.last_used, void=manifest))
         return found
@@ -81,7 +81,7 @@ class Activations(Reading):
                 found.append((row, manifest))
         return found
 
-    def _void(self, manifest: Manifest, at: RowFilter) -> str:
+    def void(self, manifest: Manifest, at: RowFilter) -> str:
         """Why it cannot be used, as far as that shows without its model and without reading its files; empty where it can."""
         try:
             self._check_words(manifest, self._block(self._present([quoted.memory for quoted in manifest.quoted], at), at.now))

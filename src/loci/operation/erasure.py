@@ -11,7 +11,7 @@ from loci.operation.adapters import Adapters
 from loci.operation.settling import reopened
 from loci.policy.access import admits
 from loci.ports import Reach, Store, Transaction
-from loci.types import Head, Scope, Source
+from loci.types import Head, Kind, Scope, Source
 
 MOST_NAMED = 10_000  # memories of an erasure that its record names, so that what became of them can be told
 
@@ -25,6 +25,7 @@ class Erased:
     ``record`` is the erasure's own in the audit log, which is keyed and chained: `verify` with it as a kept head shows that it stands.
     ``left`` says, a sentence each, what inference servers may still hold of what they had read of the words, and why nobody could take
     it away: it stays written down, and `verify` tries again and says so until it is gone.
+    ``kind`` is of what was erased: where that is not words, it is what a model had made of them, and the words stay.
     """
 
     sources: tuple[str, ...]
@@ -35,6 +36,7 @@ class Erased:
     is_encrypted: bool = False
     record: Head | None = None
     left: tuple[str, ...] = ()
+    kind: Kind = Kind.PLAINTEXT
 
 
 def derived_sources(tx: Transaction, sources: Sequence[str]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from loci.memories import derived
 from loci.operation.doubt import DECISIONS
 from loci.operation.operator import Operator, is_closed, is_partly_closed
 from loci.ports import RowFilter, Store
@@ -48,6 +50,20 @@ def why(store: Store, id: str) -> Why:
         transitions=tuple(store.transitions(id)),
         links=tuple(store.links(id)),
         records=tuple(named[seq] for seq in sorted(named)),
+    )
+
+
+def why_made(store: Store, headers: Sequence[Memory]) -> Why:
+    """The same of what a model made of memories, by the ``headers`` of its versions: the words that it was made of, and the log of it."""
+    latest = headers[-1]
+    sources = dict.fromkeys(span.source for span in latest.spans)
+    return Why(
+        memory=latest,
+        sources=tuple(store.source(s) for s in sources),
+        versions=tuple(headers),
+        transitions=(),
+        links=derived.links_of(latest),
+        records=tuple(store.records(None, None, None, latest.id, 100)),
     )
 
 

@@ -184,14 +184,17 @@ class Activating(Adapting):
     def deactivate(self, id: str) -> tuple[str, ...]:
         """Lets go of an activation memory, in memory, on the disk and at a server. The memories that it was built of stay as they are.
         Returns, a sentence each, what a server may still hold, and why."""
+        return self._let_go("deactivate", id)
+
+    def _let_go(self, verb: str, id: str) -> tuple[str, ...]:
         now = self._parts.clock.now()
         try:
-            self._admitted("deactivate", id)
+            self._admitted(verb, id)
         except Corrupt:  # whose it is cannot be told: whoever may let go of anybody's may let go of it
-            self._allow("deactivate", Scope(self.name))
+            self._allow(verb, Scope(self.name))
         with self._store.write(now) as tx:
             self._activations.let_go(tx, id)
-            tx.audit(self._parts.governance.principal, "deactivate", id, {})
+            tx.audit(self._parts.governance.principal, verb, id, {})
             self._activations.tidy(tx)
         return self._activations.settle(now)
 

@@ -251,14 +251,17 @@ class Adapting(Talking):
 
     def drop_adapter(self, id: str) -> None:
         """Lets go of an adapter, every version of it, and every byte. The memories stay as they are. One that nobody can read is its cube's owner's to let go of."""
+        self._drop("drop_adapter", id)
+
+    def _drop(self, verb: str, id: str) -> None:
         try:
-            self._reached_adapter("drop_adapter", id, None)
+            self._reached_adapter(verb, id, None)
         except Corrupt:
-            if self._allow("drop_adapter", Scope(self.name)).rows.within is not None:
+            if self._allow(verb, Scope(self.name)).rows.within is not None:
                 raise
         with self._store.write(self._parts.clock.now()) as tx:
             tx.drop_adapters([id])
-            tx.audit(self._parts.governance.principal, "drop_adapter", id, {})
+            tx.audit(self._parts.governance.principal, verb, id, {})
             self._adapters.tidy()
 
     def export_adapter(self, id: str, path: str | Path, *, plain: bool = False) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from loci.errors import Missing
 from loci.interface import inputs
 from loci.interface.filters import where_of
 from loci.interface.inputs import aware, sure
@@ -142,11 +143,11 @@ class Asking(Gated):
         return self._parts.reader.call(question, rows.now, self._store.people(rows), rows.user)
 
     def get(self, id: str, *, as_of: datetime | None = None, known_at: datetime | None = None) -> Memory:
-        """One memory: its latest version, or the one that held then. Raises `Missing`."""
-        at = self._reach("get", id).rows
+        """One memory: its latest version, or the one that held then. Of an activation memory or an adapter the header, as it is now. Raises `Missing`."""
         if as_of is None and known_at is None:
-            found = self._store.history(id)[-1]
+            found = self._versions("get", id)[-1]
         else:
+            at = self._reach("get", id).rows
             moment = replace(at, states=frozenset(State), as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"))
             found = self._store.get(id, moment)
         self._note_read("get", (id,))
@@ -236,8 +237,17 @@ class Asking(Gated):
         )  # fmt: skip
 
     def history(self, id: str) -> Sequence[Memory]:
-        """Every version of a memory, oldest first, each with author, reason and times."""
-        self._reach("history", id)
-        found = self._store.history(id)
+        """Every version of a memory, oldest first, each with author, reason and times; of an activation memory or an adapter those that are kept."""
+        found = self._versions("history", id)
         self._note_read("history", (id,))
         return found
+
+    def _versions(self, verb: str, id: str) -> Sequence[Memory]:
+        """Every version of a memory, of whatever form, through the gate."""
+        try:
+            self._reach(verb, id)
+            return self._store.history(id)
+        except Missing:
+            if headers := self._derived(verb, id):
+                return headers
+            raise

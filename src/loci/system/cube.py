@@ -34,12 +34,12 @@ from loci.policy.trust import least
 from loci.ports import Notary, Store
 from loci.system.doubting import Doubting
 from loci.system.explaining import Explaining
+from loci.system.forms import Forms
 from loci.system.importing import Imports
 from loci.system.mirroring import Mirror, Mirrored, Progress
 from loci.system.once import repeatable
 from loci.system.parts import Parts
 from loci.system.piping import Piped, Piping
-from loci.system.placing import Placing
 from loci.system.queued import Queued
 from loci.text.metadata import checked
 from loci.types import (
@@ -47,6 +47,7 @@ from loci.types import (
     Channel,
     Fault,
     Head,
+    Kind,
     Memory,
     Message,
     Receipt,
@@ -64,7 +65,7 @@ class _Undo(Exception):
     """Takes back what a dry run wrote."""
 
 
-class Cube(Placing, Piping, Explaining, Doubting, Queued):
+class Cube(Forms, Piping, Explaining, Doubting, Queued):
     """The verbs of one MemCube. Every write answers after the commit; every read can look at another time."""
 
     def __init__(self, parts: Parts, store: Store, opened: Callable[[str], Cube]) -> None:
@@ -115,7 +116,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
         told, silent = inputs.told_of(messages)
         said = inputs.kept_with(told, metadata)
         header = Header(inputs.number(priority, "priority", -inputs.MAX_PRIORITY, inputs.MAX_PRIORITY), aware(expires, "expires"))
-        parents = tuple(self.get(id) for id in inputs.several(derived_from, "derived_from"))
+        parents = tuple(self._parent(id) for id in inputs.several(derived_from, "derived_from"))
         came = inputs.channel_of(said, None if channel is None else inputs.channel_named(channel), origin, is_derived=bool(parents))
         ignored = inputs.ignored_in(messages)
         with self._parts.pace.foreground():
@@ -123,6 +124,14 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
                 self._allow("add", scope), self._intake, said, scope, came, header, origin=self._origin(origin), parents=parents, ignored=ignored,
                 silent=silent,
             )  # fmt: skip
+
+    def _parent(self, id: str) -> Memory:
+        found = self.get(id)
+        if found.kind is not Kind.PLAINTEXT:
+            raise Invalid(
+                f"derived_from names {id}, which has no words: {found.text} Name the memories that it was made of. Nothing was stored."
+            )
+        return found
 
     def _add(
         self,
@@ -349,7 +358,7 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
     ) -> Erased:
         """For good: the sources, everything derived from them, and every byte of them in the cube's files. The receipt says
         what went and that nothing is left; the audit log keeps hashes, never words. Of ``user``, ``agent`` and ``session`` together goes what
-        is of all of them; ``whole`` is everything in the cube."""
+        is of all of them; ``whole`` is everything in the cube. Of an activation memory or an adapter goes what the model made, and no word."""
         scope = inputs.scope_of(self.name, user, agent, session)
         ways = {
             "memory": id,
@@ -365,6 +374,8 @@ class Cube(Placing, Piping, Explaining, Doubting, Queued):
             named = {word: name for word, name in (("user", user), ("agent", agent), ("session", session)) if name is not None}
             by, value = next(iter(named.items())) if len(named) == 1 else (by, ", ".join(f"{word} {name}" for word, name in named.items()))
         inputs.id_of(value)
+        if by == "memory" and (erased := self._erase_derived(value)) is not None:
+            return erased
         allowed = self._reach("erase", value) if by == "memory" else self._allow("erase", scope)
         self._scheduler.note_uses()
         self._parts.vault.clear()

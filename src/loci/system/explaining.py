@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from loci.errors import Missing
 from loci.interface import inputs
 from loci.interface.inputs import aware, sure
 from loci.operation import explain
@@ -26,9 +27,17 @@ class Explaining(Asking):
         return difference(before, after)
 
     def why(self, id: str) -> explain.Why:
-        """Where a memory comes from and what happened to it: sources in their own words, versions, steps of its life, links, audit."""
-        rows = self._reach("why", id).rows
-        found = explain.why(self._store, id)
+        """Where a memory comes from and what happened to it: sources in their own words, versions, steps of its life, links, audit. An activation
+        memory and an adapter rest on the memories that they were made of."""
+        try:
+            rows = self._reach("why", id).rows
+            found = explain.why(self._store, id)
+        except Missing:
+            if not (headers := self._derived("why", id)):
+                raise
+            found = explain.why_made(self._store, headers)
+            self._note_read("why", (id,))
+            return found if self._reach("why", found.links[0].target).rows.within is None else replace(found, records=())
         self._note_read("why", (id,))
         if rows.within is None:
             return found
@@ -41,8 +50,7 @@ class Explaining(Asking):
         """The messages that each of these memories quotes, for who shows what was found already: it is no look of its own, and in no log."""
         found = {}
         for id in inputs.ids_of(memories):
-            self._reach("why", id)
-            found[id] = [self._store.source(span.source) for span in self._store.history(id)[-1].spans]
+            found[id] = [self._store.source(span.source) for span in self._versions("why", id)[-1].spans]
         return found
 
     def why_not(self, question: str, id: str, *, user: str | None = None, as_of: datetime | None = None) -> explain.WhyNot:
@@ -52,6 +60,7 @@ class Explaining(Asking):
         call = self._call(inputs.question(question), rows)
         query = Query(call=call, limit=self._parts.limit, as_of=aware(as_of, "as_of"))
         self._reach("get", id)
+        self._check_words("why_not", id)
         at = self._parts.governance.narrow(rows, query)
         self._settle()
         return explain.why_not(self._store, self._operator, query, at, inputs.id_of(id))

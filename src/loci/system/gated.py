@@ -9,7 +9,7 @@ from functools import wraps
 from types import FunctionType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from loci.errors import ReadOnly
+from loci.errors import ReadOnly, Unsupported
 from loci.infrastructure import uses
 from loci.infrastructure.governance import Allowed, Governance
 from loci.interface import inputs
@@ -18,10 +18,16 @@ from loci.operation.scheduler import Scheduler
 from loci.policy import access
 from loci.ports import RowFilter, Store, Transaction
 from loci.system.parts import Parts
-from loci.types import Receipt, Scope
+from loci.types import Kind, Memory, Receipt, Scope
 
 SEVERAL = frozenset({"run"})
 """Verbs whose parts are calls of their own."""
+OF_WORDS = frozenset({"update", "forget", "restore", "move", "cite"})
+"""Verbs that name a memory and mean its words. What was made of words is neither changed nor put away: it follows them."""
+HOW = {
+    Kind.ACTIVATION: "`loci activate --id {id}` makes it anew from its memories as they read now, `loci kv drop {id}` lets go of it.",
+    Kind.PARAMETRIC: "`loci distil --id {id}` learns it anew from what its memories say now, `loci adapter unmount {id}` has answers given without it, `loci adapter drop {id}` lets go of it.",
+}
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound="Calls")
@@ -73,9 +79,21 @@ class Gated(Calls):
         return self._redactor.text(inputs.reason_of(reason))
 
     def _reach(self, verb: str, id: str) -> Allowed:
-        """The gate, for a verb that names a memory."""
+        """The gate, for a verb that names a memory. Raises `Unsupported` for one of another form where the verb is of words."""
         self._check_open(verb)
+        if verb in OF_WORDS:
+            self._check_words(verb, id)
         return self._parts.governance.allow_memory(verb, self.name, inputs.id_of(id), self._store.scope_of)
+
+    def _check_words(self, verb: str, id: str) -> None:
+        """Raises `Unsupported` for an id of what was made of words, and has none."""
+        if headers := self._derived(verb, inputs.id_of(id)):
+            made = headers[-1]
+            raise Unsupported(f"{verb} is of words, and {id} has none: {_lower(made.text)} {HOW[made.kind].format(id=id)}")
+
+    def _derived(self, verb: str, id: str) -> Sequence[Memory]:
+        """The headers of what a model made of memories, every version that is kept, oldest first; none for an id of no such thing."""
+        return ()
 
     def _allow(self, verb: str, scope: Scope) -> Allowed:
         """The gate, for a verb that names a scope, or is about the whole cube."""
@@ -113,3 +131,7 @@ class Gated(Calls):
         if verb in ("add", "update", "restore", "accept"):
             self._scheduler.enqueue_vectors(tx, scope)
         tx.audit(self._parts.governance.principal, verb, object, {**detail, **counts, "sources": receipt.sources})
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -18,7 +18,7 @@ export async function memory(room, { open, signal }, id) {
   const { memory: found, versions } = why;
   document.title = `${found.text.slice(0, 60)} · Loci`;
   fill(room, h("p", { class: "crumbs" }, h("button", { type: "button", class: "plain", click: () => history.back() }, "← Back")),
-    h("header", { class: "heading" }, h("p", { class: "by" }, [found.speaker, found.at && when(found.at)].filter(Boolean).map((piece) => h("span", {}, piece)), chip(found.type), chip(found.state, "quiet"), found.origin.trust !== "trusted" && chip(found.origin.trust, "warn")), h("h1", { class: "quote", tabindex: "-1" }, found.text)),
+    h("header", { class: "heading" }, h("p", { class: "by" }, [found.speaker, found.at && when(found.at)].filter(Boolean).map((piece) => h("span", {}, piece)), found.kind === "plaintext" ? chip(found.type) : chip(found.kind), chip(found.state, "quiet"), found.origin.trust !== "trusted" && chip(found.origin.trust, "warn")), h("h1", { class: "quote", tabindex: "-1" }, found.text)),
     section("Its words, where they were said", sources(why)),
     section(versions.length > 1 ? `${versions.length} versions` : "One version", versions.length > 1 ? sideBySide(versions) : [], story(why)),
     panel("Links", signal, () => linked(why, open)),

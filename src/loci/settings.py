@@ -174,6 +174,10 @@ def load(
         if name not in known:
             raise Invalid(f"{origin}: there is no setting {name!r}." + meant(name, known, " `loci settings` lists them."))
         values[name] = _typed(name, value, known[name].default, origin)
+    if "://" in (vault := str(values.get("vault", ""))):
+        raise Invalid(
+            f"{found['vault'][1]}: vault is {vault!r}, an address; a vault is a folder. `loci.connect(url)` speaks to a vault that a server has."
+        )
     settings = Settings(**values)
     return settings, [
         Effective(n, getattr(settings, n), found[n][1] if n in found else "default", f.metadata["meaning"]) for n, f in known.items()

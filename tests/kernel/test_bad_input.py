@@ -571,3 +571,17 @@ def test_a_vault_that_was_closed_is_of_no_more_use(open_vault: Callable[..., Mem
         with pytest.raises(Unavailable, match="was closed; open"):
             use()
     memory.close()
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8765", "https://memory.example", "postgresql://host/db"])
+def test_an_address_is_no_folder_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: MemOS, address: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setenv("LOCI_VAULT", address)
+    for ask in (
+        lambda: MemOS.open(address, embedder="none"), lambda: MemOS.open(embedder="none"), lambda: memory.cube("main").export(address),
+        lambda: memory.cube("main").import_file(f"{address}/chat.json"),
+    ):  # fmt: skip
+        with pytest.raises(Invalid, match=r"address.*loci\.connect"):
+            ask()
+    assert sorted(tmp_path.iterdir()) == before

@@ -184,6 +184,10 @@ def path_of(path: str | Path) -> Path:
         is_name = False
     if not is_name:
         raise Invalid(f"{path!r:.100} is no path: it must be a string or a Path that a file can have.")
+    if "://" in str(path):
+        raise Invalid(
+            f"{path!r:.100} is an address, and a file or a folder is wanted. `loci.connect(url)` speaks to a vault that a server has."
+        )
     return named
 
 

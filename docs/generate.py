@@ -50,6 +50,7 @@ COMMANDS = {
 }
 NOT_COMMANDS = {
     "acting",
+    "activate_episodes",
     "as_read",
     "authenticate",
     "call",

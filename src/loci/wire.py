@@ -31,7 +31,7 @@ from loci.operation.residence import Residence
 from loci.policy.placing import Limits
 from loci.policy.redacting import Rules
 from loci.policy.retention import Recency, Retention
-from loci.ports import Chat, Clock, Embedder, Ids, Scorer, Secret
+from loci.ports import Chat, Clock, Embedder, Grouping, Ids, Scorer, Secret
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
 from loci.ports.serving import Server
@@ -99,7 +99,7 @@ def parts(
         ranker=rankers.load(place(settings.ranker, "ranker") if settings.ranker else None), limit=settings.limit,
         capacity=settings.capacity, is_background=settings.background, is_auditing=settings.audit_reads, quota=settings.quota,
         rules=Rules.of(settings.secrets, settings.personal),
-        notary=Ed25519(), engine=model, server=server, methods=METHODS, probe=fewshot, chat=partial(chat_of, settings), retention=retention_of(settings), limits=limits_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
+        notary=Ed25519(), engine=model, server=server, methods=METHODS, grouping=_grouping, probe=fewshot, chat=partial(chat_of, settings), retention=retention_of(settings), limits=limits_of(settings), shelf=Shelf(slot_folder(settings), settings.kv_disk_bytes), residence=Residence(model, settings.kv_device_bytes, settings.kv_host_bytes),
     )  # fmt: skip
 
 
@@ -223,6 +223,12 @@ def _method(module: str, name: str, words: str, tokenize: Callable[[str], Sequen
     return scorer
 
 
+def _grouping(most: int) -> Grouping:
+    """EpiCache, which brings torch."""
+    made: Grouping = import_module("loci.methods.epicache").EpiCache(most=most)
+    return made
+
+
 METHODS: dict[str, Method] = {
     "sirllm": partial(_method, "sirllm", "SirLLM", ""),
     "key_difference": partial(_method, "key_difference", "KeyDifference", ""),
@@ -231,7 +237,7 @@ METHODS: dict[str, Method] = {
     "key_norm": partial(_method, "key_norm", "KeyNorm", ""),
     "streaming": partial(_method, "streaming", "Streaming", ""),
 }
-"""What chooses the entries of a KV budget, by the names of `loci.methods`. EpiCache is none of them: it keeps several caches."""
+"""What chooses the entries of a KV budget, by the names of `loci.methods`. EpiCache keeps several caches, and is made of them by `Cube.activate_episodes`."""
 
 
 def _itself(given: Given) -> Given:

@@ -47,6 +47,7 @@ SPELLED = {  # verb: a field in Python, and the words that a command has for it
 ON_A_TERMINAL = {  # what only a command needs
     "search": {"explain", "text", "wait"},  # how it is shown, and whether vectors are waited for
     "log": {"jsonl", "of_vault"},
+    "activate": {"episodes"},  # which makes it `activate_episodes`
     "erase": {"yes"},
     "shred": {"yes"},
 }

@@ -205,7 +205,10 @@ FIRST = {  # what has happened before a block, in the reader's vault
     ("docs/explanation/encryption.md", 1): "export LOCI_VAULT=another; loci add 'The piano is in the hall.'",
     ("docs/how-to/activation.md", 0): "export LOCI_ENGINE=~/models/qwen3-0.6b; loci add 'My brother Ben lives in Rome.' --user ann; "
     "loci activate --about 'my brother' --user ann; loci add 'My family lives in Oslo.' --user ann",
-    ("docs/how-to/activation.md", 1): "loci add 'My family in Bern lives by the river, and likes green tea.' --user ann",
+    (
+        "docs/how-to/activation.md",
+        1,
+    ): "export LOCI_EMBEDDER=auto; loci add 'My family in Bern lives by the river, and likes green tea.' --user ann",
     ("docs/how-to/mcp.md", 0): "loci add 'The piano is in the hall.' --user ann",
     ("docs/how-to/pipelines.md", 0): "loci add 'The old piano is in the hall.' --user ann",
     ("docs/how-to/proxy.md", 0): "loci add 'The piano is in the hall.' --user ann",

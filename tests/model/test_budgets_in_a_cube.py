@@ -370,7 +370,7 @@ def block(cube: Cube, memories: Sequence[str]) -> str:
         ({"budget": 0}, "budget is 0"),
         ({"budget": 64.5}, "budget is 64.5"),
         ({"method": "snapkw"}, "sirllm, key_difference, kvzip, snapkv, key_norm, streaming. Did you mean 'snapkv'"),
-        ({"method": "epicache"}, "method is 'epicache'; it must be one of"),
+        ({"method": "epicaches"}, "method is 'epicaches'; it must be one of"),
         ({"layers": "pyramid"}, "equal or profile"),
         ({"codec": "hidden"}, "raw, int8, int4"),
         ({"most_evicted": 1.5}, "a share, from 0 to 1"),

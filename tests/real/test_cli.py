@@ -41,6 +41,7 @@ NOT_VERBS = {
     "close",
     "baselines",
     "acting",
+    "activate_episodes",
     "as_read",
     "once",
     "conversation",

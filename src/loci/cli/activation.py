@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from loci.cli import budgets
 from loci.cli.place import F, Place, reading, scoped, verb
 from loci.cli.values import emit
+from loci.errors import Invalid
+
+if TYPE_CHECKING:
+    from loci.types import Handle
 
 
 @verb("activate")
@@ -23,14 +27,23 @@ from loci.cli.values import emit
 @click.option("--codec", help="How numbers are kept: raw, hidden, exact (the smaller of these), int8 or int4.  [default: raw]")
 @click.option("--most-divergence", type=float, default=1e-3, show_default=True, help="Nats a token that a codec may cost the answers.")
 @budgets.kept
+@click.option(
+    "--episodes",
+    type=int,
+    metavar="N",
+    help="As N episodes at most, each under the budget: of every message, unless MEMORIES or --about say which.",
+)
 @click.option("--id", metavar="ID", help="Build this one anew: without MEMORIES of its own, and as it was kept.")
-def activate(place: Place, as_json: bool, **wanted: Any) -> None:
+def activate(place: Place, episodes: int | None, as_json: bool, **wanted: Any) -> None:
     """Have a model read MEMORIES once, and keep what it makes of them.
 
     Later answers (`loci generate`) go on from there: the same answer, sooner. With a budget it is not the same (`loci generate --approximate`).
     """
     from loci.cli import render
 
+    if episodes is not None:
+        _activate_episodes(place, episodes, as_json, wanted)
+        return
     with place.open_cube(is_writing=True) as cube, render.progress("pages") as advance:
         handle = cube.activate(**wanted, progress=advance)
     if as_json:
@@ -43,6 +56,32 @@ def activate(place: Place, as_json: bool, **wanted: Any) -> None:
     })  # fmt: skip
     if handle.is_reused:
         render.note(f"it was there already, and is as it was; `loci activate --id {handle.id}` makes it anew.")
+
+
+def _activate_episodes(place: Place, episodes: int, as_json: bool, wanted: dict[str, Any]) -> None:
+    from loci.cli import render
+
+    if wanted.pop("id") is not None or wanted["budget"] is None:
+        raise Invalid(
+            "--episodes needs --budget, entries a layer of each episode, and no --id: asked again, each is read anew where it must be."
+        )
+    with place.open_cube(is_writing=True) as cube, render.progress("episodes") as advance:
+        handles = cube.activate_episodes(**wanted, episodes=episodes, progress=advance)
+    if as_json:
+        emit(handles)
+        return
+    rows = [
+        [
+            handle.id,
+            str(len(handle.memories)),
+            f"{handle.tokens:,}",
+            budgets.cell(handle) or "all, exactly",
+            "as it was" if handle.is_reused else "read",
+        ]
+        for handle in handles
+    ]
+    render.show_table(["episode", "memories", "tokens", "kept", ""], rows, right=("memories", "tokens"))
+    render.note("`loci generate --approximate` goes on from the one that holds most of what is recalled.")
 
 
 @verb("generate")
@@ -113,6 +152,12 @@ def kv_verb(name: str) -> Callable[[F], F]:
     return decorate
 
 
+def _kept(handle: Handle) -> str:
+    """How it is kept, what of it, and whether it can be used."""
+    what = "read for an answer" if handle.is_kept else budgets.cell(handle)
+    return "; ".join(filter(None, (f"{handle.codec} {handle.dtype}", what, "void" if handle.void else "")))
+
+
 @kv_verb("list")
 @scoped
 def list_(place: Place, as_json: bool, **scope: Any) -> None:
@@ -128,22 +173,10 @@ def list_(place: Place, as_json: bool, **scope: Any) -> None:
         emit(found)
         return
     rows: list[list[render.Cell]] = [
-        [
-            h.id,
-            render.moment(h.created),
-            str(len(h.memories)),
-            f"{h.tokens:,}",
-            f"{h.bytes:,}",
-            h.codec,
-            h.dtype,
-            "read for an answer" if h.is_kept else budgets.cell(h),
-            str(h.uses),
-            "void" if h.void else "",
-        ]
+        [h.id, str(len(h.memories)), f"{h.tokens:,}", f"{h.bytes:,}", str(h.uses), render.lines(_kept(h), under=render.moment(h.created))]
         for h in found
     ]
-    titles = ["id", "when", "memories", "tokens", "bytes", "codec", "dtype", "kept", "uses", "state"]
-    render.show_table(titles, rows, right=["memories", "tokens", "bytes", "uses"])
+    render.show_table(["id", "memories", "tokens", "bytes", "uses", "kept, and since"], rows, right=["memories", "tokens", "bytes", "uses"])
     for handle in found:
         if handle.void:
             render.warn(f"{handle.id} cannot be used: {handle.void}")

@@ -21,7 +21,7 @@ def kept(function: F) -> F:
         click.option("--layers", help="How layers share the budget: equal, or by their profile.  [default: equal]"),
         click.option(
             "--method",
-            help="What stays: sirllm, key_difference, kvzip, snapkv, key_norm or streaming.  [default: sirllm]",
+            help="What stays: sirllm, key_difference, kvzip, snapkv, key_norm or streaming; of episodes epicache too.  [default: sirllm]",
         ),
         click.option("--budget", type=int, metavar="N", help="Keep N entries a layer only, not all: answers from it are approximate."),
     ):

@@ -133,6 +133,8 @@ def fault_of(manifest: Manifest) -> str:
         return fault
     if not isinstance(manifest.is_kept, bool):
         return "does not say whether somebody asked for it"
+    if type(manifest.episodes) is not int or manifest.episodes < 0:
+        return "does not say of how many episodes it is one"
     sizes, names = _expected(manifest)
     if [page.tokens for page in manifest.pages] != sizes:
         return "has pages of other sizes than its tokens ask for"

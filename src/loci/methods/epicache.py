@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,7 +34,8 @@ class Patched:
 
     @property
     def name(self) -> str:
-        return f"epicache, a probe of {len(self.tokens)}"
+        said = sha256(b"".join(token.to_bytes(4, "little") for token in self.tokens)).hexdigest()[:12]
+        return f"epicache, a probe of {len(self.tokens)} ({said})"
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -117,6 +119,10 @@ class Book:
         self.episodes[episode].append(Window(self.count, tuple(tokens), direction))
         self.sums[episode] = [a + b for a, b in zip(self.sums[episode], direction, strict=True)]
         self.count += 1
+
+    def windows(self) -> list[list[int]]:
+        """The numbers of each episode's windows."""
+        return [[window.number for window in windows] for windows in self.episodes]
 
     def route(self, vector: Sequence[float]) -> int:
         """The episode whose mean direction is nearest. Raises `Invalid` where there is none."""

@@ -32,6 +32,7 @@ SINKS, RECENT = 4, 32  # tokens that are kept whatever they score: the first, an
 READ = 512  # tokens that are read at a time: no layer holds more than its budget and these, and a method's probe
 PROFILED = 1024  # tokens of a text that its layers are judged by, which reads it once more than there are layers
 LAYERS = ("equal", "profile")
+EPICACHE = "epicache"  # of episodes alone: what the most typical windows of one attend to
 METHOD = "sirllm"  # at least as good as any other of one cache on all fillers but one, in `loci bench kv-recall`
 MOST_EVICTED = 0.5  # beyond it, what is left out can change an output by as much as the largest value: the bound says nothing any more
 NOT_KEPT = "Nothing was kept: give a larger budget, choose another method, or allow more (most_evicted)."
@@ -92,16 +93,20 @@ class Budgeted(Bundling):
         *,
         question: str | None = None,
         is_anew: bool = False,
+        scorer: Scorer | None = None,
+        episodes: int = 0,
     ) -> Handle:
         """Reads memories and keeps what the budget leaves of them; all of it, exactly, where they are no longer than the budget. ``question``
-        is what layers are judged by. Raises `TooLossy` where more attention was evicted than is allowed; nothing is kept then."""
-        chosen, scorer, condenser = _codec(codec), self._scorer(budget.method), self._condenser()
+        is what layers are judged by, ``scorer`` the method where it is of one of several ``episodes``. Raises `TooLossy` where more attention was evicted
+        than is allowed; nothing is kept then."""
+        chosen, scorer, condenser = _codec(codec), scorer or self._scorer(budget.method), self._condenser()
         found = self._present(memories, at)
         text = self._block(found, at.now)
         ids, fingerprint, tenant = self._head(text), self.engine.fingerprint(), self.tenant(at)
         equal = BudgetPlan((budget.entries,) * len(fingerprint.layers), SINKS, RECENT)
         if len(ids) <= budget.entries:
-            return self.build(id, memories, at, codec, most_divergence, record, progress, is_anew=is_anew)
+            exact = self._codec(codec)
+            return self._built(id, memories, at, exact, most_divergence, record, progress, is_anew=is_anew, episodes=episodes)
         plan = equal if budget.layers == "equal" else BudgetPlan(self._profile(text, ids, budget, question).budgets, SINKS, RECENT)
         eviction = Eviction(budget.method, scorer.name, plan.per_layer, plan.sinks, plan.recent, READ, budget.layers)
         names, most = activation.leaf(fingerprint, tenant, chosen, ids, eviction), budget.most_evicted
@@ -120,7 +125,7 @@ class Budgeted(Bundling):
             manifest = Manifest(
                 id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found),
                 tenant=tenant, codec=chosen, pages=tuple(written), quality={"evicted_mass": mass}, tools=self.engine.tools(), eviction=eviction,
-                costs=self._costs(len(ids), sum(page.bytes for page in written)),
+                costs=self._costs(len(ids), sum(page.bytes for page in written)), episodes=episodes,
             )  # fmt: skip
             kept = state
             if chosen != RAW:  # not by way of the files, which somebody may tidy away before a row names them
@@ -152,6 +157,10 @@ class Budgeted(Bundling):
         return Profile(budget.method, len(begun), told, found, weights, shared(weights, budget.entries, protected))
 
     def _scorer(self, name: str) -> Scorer:
+        if name == EPICACHE:
+            raise Invalid(
+                f"The method {EPICACHE} is of several caches: `activate_episodes` (`loci activate --episodes N`) reads them, each anew where it must be."
+            )
         if name not in self._methods:
             raise Invalid(f"method is {name!r}; it must be one of {', '.join(self._methods)}." + meant(name, self._methods))
         return self._methods[name](self.engine.tokenize)

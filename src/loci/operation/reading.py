@@ -51,6 +51,7 @@ class Reading(Keeping):
     def _built(
         self, id: str, memories: Sequence[str], at: RowFilter, chosen: Codec, most_divergence: float,
         record: Callable[[Transaction, Manifest], None], progress: Progress | None = None, *, is_kept: bool = False, is_anew: bool = False,
+        episodes: int = 0,
     ) -> Handle:  # fmt: skip
         """The same; ``is_kept``: nobody asked for it, and an answer is about to read it anyway."""
         found = self._present(memories, at)
@@ -70,7 +71,7 @@ class Reading(Keeping):
             written = self._write(state, names, known, chosen, progress)
             manifest = Manifest(
                 id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found), tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
-                tools=self.engine.tools(), is_kept=is_kept,
+                tools=self.engine.tools(), is_kept=is_kept, episodes=episodes,
             )  # fmt: skip
             kept = state if chosen == RAW else self._coded(state, chosen)
             manifest = self._measured(manifest, state, kept, most_divergence)

@@ -109,7 +109,8 @@ class Manifest:
     divergence (``kl``, nats a token), the largest difference of logits, the largest errors and what the codec had promised of them, and under a
     budget the attention that was evicted (``evicted_mass``). ``costs`` are what reading it again and loading it from the disk take where it was
     built, in milliseconds. It has pages, a file for each layer where it was read under a budget (``eviction``), or a server keeps it (``remote``).
-    Nobody asked for one that ``is_kept``: an answer read it, and it was worth keeping."""
+    Nobody asked for one that ``is_kept``: an answer read it, and it was worth keeping. ``episodes`` is into how many at most a conversation was
+    told apart of which this is one; 0 for what is no episode."""
 
     id: str
     version: int
@@ -128,6 +129,7 @@ class Manifest:
     remote: Remote | None = None
     eviction: Eviction | None = None
     is_kept: bool = False
+    episodes: int = 0
 
     @property
     def bytes(self) -> int:

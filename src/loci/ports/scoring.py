@@ -100,3 +100,23 @@ class Episodes(Protocol):
 
     def scorer(self, episode: int) -> Scorer:
         """What is worth keeping for that episode, as it is known now."""
+
+
+class Book(Episodes, Protocol):
+    """The same as a record, that says which windows belong together."""
+
+    def remember(self, episode: int, tokens: Sequence[int], vector: Sequence[float]) -> None:
+        """Notes a window of an episode that is known; the one after the last opens."""
+
+    def windows(self) -> Sequence[Sequence[int]]:
+        """The numbers of each episode's windows, counted from 0 in the order in which they were remembered."""
+
+
+class Grouping(Protocol):
+    """How a conversation is told apart into episodes."""
+
+    def book(self) -> Book:
+        """An empty record, which grows window by window."""
+
+    def clustered(self, windows: Sequence[Sequence[int]], vectors: Sequence[Sequence[float]], seed: int = 42) -> Book:
+        """The record of a conversation that is already there: its windows, of tokens, by their directions."""

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
 
-from loci.errors import Corrupt, Invalid, Missing, Unsupported, missing_activation
+from loci.errors import Corrupt, Invalid, Missing, TooLarge, Unsupported, missing_activation
 from loci.interface import inputs
 from loci.interface.inputs import Words
 from loci.operation import citing
 from loci.operation.activation import NONE_HOLDS, nearest
-from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Budgeted, Profile
+from loci.operation.budgets import METHOD, MOST_EVICTED, Budget, Profile
 from loci.operation.composing import MODES, MOST, SHARE, Wish
+from loci.operation.episodes import Episodic
 from loci.operation.fitting import Fitting
-from loci.operation.keeping import tenant_of
+from loci.operation.keeping import MOST_MEMORIES, tenant_of
 from loci.operation.pace import Pace
 from loci.operation.reading import MOST_DIVERGENCE, Progress
 from loci.operation.retaining import Retaining
@@ -23,11 +24,12 @@ from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest, Sampling
 from loci.system.adapting import Adapting
-from loci.types import Attached, Handle, Recall, Scope
+from loci.types import Attached, Handle, Part, Recall, Scope
 
 MOST_TOKENS = 1 << 16  # of an answer
 MOST_SEED = (1 << 63) - 1
 MOST_KEPT = 1 << 20  # entries of a layer
+EPISODES, MOST_EPISODES = 4, 64  # as many as EpiCache's paper has, and at the most
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +114,69 @@ class Activating(Adapting):
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
         is_anew, id = id is not None, id or self._parts.ids.new(now)
-        record = self._note_built
+        record, part = self._note_built, 0 if former is None else former.episodes
         with self._parts.pace.foreground():
-            if within is not None:
-                return self._budgeted().condense(id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew)
+            if within is not None or part:
+                within = within or self._budget(MOST_KEPT)  # one that was no longer than its budget
+                return self._budgeted().condense(
+                    id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew, episodes=part
+                )
             return self._activations.build(id, chosen, rows, codec, most, record, progress, is_anew=is_anew)
+
+    def activate_episodes(
+        self,
+        memories: Sequence[str] = (),
+        *,
+        budget: int,
+        episodes: int = EPISODES,
+        about: str | None = None,
+        user: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        limit: int | None = None,
+        codec: str | None = None,
+        most_divergence: float = MOST_DIVERGENCE,
+        method: str | None = None,
+        layers: str | None = None,
+        most_evicted: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[Handle]:
+        """Has the model read memories as several episodes, at most ``episodes`` of them, each under a ``budget`` of its own (EpiCache, arXiv 2509.17396): memories, by their ids, as a
+        search ``about`` something finds them, or every message of the user's, agent's and session's, are put together by their meaning. An approximate answer
+        (`generate`) goes on from the episode that holds most of what is recalled for it. Asked again when more is remembered, with the same budget, each new
+        memory joins the episode that it is nearest to, and the others are what they were (``is_reused``). The other options are those of `activate`; the ``method`` epicache
+        keeps what an episode's most typical memories attend to. Where one of them loses more than is allowed, none is kept. ``progress`` is told (episodes, of).
+        Raises `Unsupported` without an embedder: episodes are told apart by meaning."""
+        rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
+        most = inputs.number(episodes, "episodes", 1, MOST_EPISODES)
+        within = self._within(inputs.number(budget, "budget", 1, MOST_KEPT), method, layers, most_evicted)
+        assert within is not None
+        embedder = self._operator.embedder
+        if embedder is None:
+            raise Unsupported(
+                "Episodes are told apart by meaning, and there is no embedder: `pip install 'loci-memos[minilm]'`, or name one by the setting embedder."
+            )
+        divergence = inputs.divergence(most_divergence, "most_divergence")
+        chosen = self._chosen(rows, memories, about, limit) if memories or about is not None else self._messages(rows, limit)
+        self._scheduler.note_uses()  # what was used long ago gives way first
+        with self._parts.pace.foreground():
+            return self._budgeted().condense_episodes(
+                chosen, most, rows, within, codec or "raw", divergence, embedder.embed, self._note_built,
+                lambda: self._parts.ids.new(self._parts.clock.now()), progress,
+            )  # fmt: skip
+
+    def _messages(self, rows: RowFilter, limit: int | None) -> list[str]:
+        """Every whole message that the filter lets through, oldest first."""
+        if limit is not None:
+            raise Invalid("limit is of a search: give about too, or leave it out and all of it is read.")
+        found = [memory.id for memory in self._store.select(rows, 1 << 40) if memory.part is Part.TURN]
+        if not found:
+            raise Invalid("Nothing is remembered here, so there is nothing to read.")
+        if len(found) > MOST_MEMORIES:
+            raise TooLarge(
+                f"There are {len(found):,} messages, and {MOST_MEMORIES:,} at the most are read as one conversation: say which (session, about)."
+            )
+        return found
 
     def _user_of(self, manifest: Manifest) -> str | None:
         """Whose it is; None where it is the cube's as a whole."""
@@ -127,7 +187,9 @@ class Activating(Adapting):
         """The record of an activation memory."""
         detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": len(built.quoted)}
         evicted = {} if built.eviction is None else {"method": built.eviction.method, "evicted_mass": built.quality["evicted_mass"]}
-        kept = {"is_kept": True} if built.is_kept else {}
+        kept: dict[str, object] = {"is_kept": True} if built.is_kept else {}
+        if built.episodes:
+            kept["episodes"] = built.episodes
         tx.audit(self._parts.governance.principal, "activate", built.id, {**detail, **evicted, **kept})
 
     def profile(
@@ -164,9 +226,9 @@ class Activating(Adapting):
     def _budget(self, entries: int, method: str = METHOD, layers: str = "equal", most_evicted: float = MOST_EVICTED) -> Budget:
         return Budget(inputs.number(entries, "budget", 1, MOST_KEPT), method, layers, inputs.share(most_evicted, "most_evicted"))
 
-    def _budgeted(self) -> Budgeted:
+    def _budgeted(self) -> Episodic:
         """Raises `Unsupported` where the model is behind a server, whose cache is its own."""
-        if not isinstance(self._activations, Budgeted):
+        if not isinstance(self._activations, Episodic):
             raise Unsupported(
                 "A budget takes a model that runs here: name a folder by the setting engine. Servers keep what they were started to."
             )

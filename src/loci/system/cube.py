@@ -18,8 +18,8 @@ from loci.interface.inputs import Words, aware, sure
 from loci.memories.plaintext import Header, scope_of
 from loci.operation import importing
 from loci.operation.adapters import Adapters
-from loci.operation.budgets import Budgeted
 from loci.operation.distilling import Distilling
+from loci.operation.episodes import Episodic
 from loci.operation.erasure import Erased, Eraser, Wanted
 from loci.operation.intake import Intake, Provenance, Told
 from loci.operation.lending import Lending
@@ -79,7 +79,9 @@ class Cube(Forms, Piping, Explaining, Doubting, Queued):
         lending = Lending(store, parts.server, parts.shelf)
         kept = (parts.vault.pages(store.cube), self._redactor, parts.residence, lending)
         self._activations = (
-            Budgeted(store, parts.engine, *kept, parts.methods) if parts.server is None else Served(store, parts.server, *kept)
+            Episodic(store, parts.engine, *kept, parts.methods, parts.grouping)
+            if parts.server is None
+            else Served(store, parts.server, *kept)
         )
         model = parts.engine if parts.server is None else None
         self._adapters = Adapters(store, model, kept[0], self._redactor)

@@ -18,7 +18,7 @@ from loci.policy.fusion import Ranker
 from loci.policy.placing import Limits
 from loci.policy.redacting import Rules
 from loci.policy.retention import Retention
-from loci.ports import Chat, Clock, Embedder, Ids, Notary, Registry
+from loci.ports import Chat, Clock, Embedder, Grouping, Ids, Notary, Registry
 from loci.ports.adapting import Probe
 from loci.ports.budgeting import Method
 from loci.ports.engine import Engine
@@ -60,5 +60,6 @@ class Parts:
     probe: Probe | None = None
     chat: Callable[[], Chat | None] | None = None
     methods: Mapping[str, Method] = field(default_factory=dict)
+    grouping: Callable[[int], Grouping] | None = None
     retention: Retention | None = None
     limits: Limits = field(default_factory=lambda: Limits(4 << 30, 32 << 30))

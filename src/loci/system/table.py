@@ -12,7 +12,7 @@ READING = frozenset({
 """Verbs of a cube that change nothing but, later, that it was read; of an adapter, what a probe of it found."""
 WRITING = frozenset({
     "add", "update", "forget", "restore", "move", "erase", "accept", "reject", "revert", "cite", "branch", "sweep", "protect",
-    "activate", "deactivate", "generate", "plan", "write_off", "distil", "mount", "unmount", "drop_adapter",
+    "activate", "activate_episodes", "deactivate", "generate", "plan", "write_off", "distil", "mount", "unmount", "drop_adapter",
     "retry", "cancel", "pause", "resume", "run",
 })  # fmt: skip
 CARRYING = frozenset({"import_file", "export"})

@@ -228,7 +228,7 @@ def check(seed: int) -> None:
         assert not leftovers(folder, words), "after opening again"
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", [*range(50), 57])  # 57: what an embedder said of a text, in the page of a job that was over
 def test_erased_words_of_any_history_are_in_no_byte(seed: int) -> None:
     check(seed)
 

@@ -235,9 +235,25 @@ def _settle(db: apsw.Connection, kept: str, now: int) -> list[int]:
 def scrub(db: apsw.Connection, path: Path) -> None:
     """Empties the write-ahead log and the free pages of what was deleted. Raises ``Locked`` while another process reads
     an older state; the erasure is committed, and the next open, erase or verify finishes it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        _write_jobs_anew(db)
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
     _clear_log(db, path)
     db.execute("DELETE FROM header WHERE key = 'scrub'")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _write_jobs_anew(db: apsw.Connection) -> None:
+    """Takes all jobs out and puts them back: what an embedder said of a text may be in one. What is deleted SQLite overwrites (``secure_delete``), but not the copy of a row that
+    stays behind in its page where pages are split or joined; pages that are let go of as a whole are overwritten as a whole."""
+    db.execute("CREATE TEMP TABLE held AS SELECT * FROM main.jobs")
+    db.execute("DELETE FROM main.jobs")
+    db.execute("INSERT INTO main.jobs SELECT * FROM temp.held")
+    db.execute("DROP TABLE temp.held")
 
 
 @contextlib.contextmanager

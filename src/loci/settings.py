@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loci.errors import Denied, Invalid, meant
+from loci.text.address import is_address
 
 PREFIX = "LOCI_"
 
@@ -174,7 +175,7 @@ def load(
         if name not in known:
             raise Invalid(f"{origin}: there is no setting {name!r}." + meant(name, known, " `loci settings` lists them."))
         values[name] = _typed(name, value, known[name].default, origin)
-    if "://" in (vault := str(values.get("vault", ""))):
+    if is_address(vault := str(values.get("vault", ""))):
         raise Invalid(
             f"{found['vault'][1]}: vault is {vault!r}, an address; a vault is a folder. `loci.connect(url)` speaks to a vault that a server has."
         )

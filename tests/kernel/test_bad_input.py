@@ -580,6 +580,7 @@ def test_an_address_is_no_folder_and_none_is_made(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("LOCI_VAULT", address)
     for ask in (
         lambda: MemOS.open(address, embedder="none"), lambda: MemOS.open(embedder="none"), lambda: memory.cube("main").export(address),
+        lambda: MemOS.open(Path(address), embedder="none"), lambda: memory.cube("main").export(Path(address) / "x.jsonl"),
         lambda: memory.cube("main").import_file(f"{address}/chat.json"),
     ):  # fmt: skip
         with pytest.raises(Invalid, match=r"address.*loci\.connect"):

@@ -19,6 +19,7 @@ from loci.operation.intake import MAX_NAME, check_message, check_name, check_tex
 from loci.policy.caching import PROVIDERS, Provider
 from loci.ports.adapting import Recipe
 from loci.text import metadata
+from loci.text.address import is_address
 from loci.types import ROLES, Change, Channel, Message, Outcome, Role, Scope, Type
 
 Words = str | Message | Mapping[str, object] | Sequence[Message | Mapping[str, object]]
@@ -184,9 +185,9 @@ def path_of(path: str | Path) -> Path:
         is_name = False
     if not is_name:
         raise Invalid(f"{path!r:.100} is no path: it must be a string or a Path that a file can have.")
-    if "://" in str(path):
+    if is_address(str(path)):
         raise Invalid(
-            f"{path!r:.100} is an address, and a file or a folder is wanted. `loci.connect(url)` speaks to a vault that a server has."
+            f"{str(path)!r:.100} is an address, and a file or a folder is wanted. `loci.connect(url)` speaks to a vault that a server has."
         )
     return named
 

@@ -90,7 +90,7 @@ def test_nothing_is_written_to_a_file_that_is_not_there_any_more(memory: MemOS, 
         for looks in (memory.grants, memory.log):
             with pytest.raises(Unavailable, match="while it was open here"):
                 looks()
-        assert [fault.where for fault in memory._parts.registry.faults()] == ["file"]
+        assert [(fault.cube, fault.where) for fault in memory.verify().faults] == [("registry", "file")]
 
 
 def test_a_thread_that_comes_later_does_not_read_another_file(memory: MemOS) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from loci.errors import Conflict, Corrupt, Denied, Invalid, LociError, Missing
+from loci.errors import Conflict, Corrupt, Denied, Invalid, LociError, Missing, Unavailable
 from loci.infrastructure import credentials
 from loci.infrastructure.governance import Governance
 from loci.infrastructure.vault import Shredded
@@ -253,8 +253,11 @@ class System(Calls):
         against the head of it that somebody kept, if one is handed in. The report names what `Cube.verify` let go of too."""
         self._parts.governance.allow("verify", Scope("*"))
         checked, gone, names = {"cubes": 0}, list[str](), self.cubes()
-        vaults = self._own_of(kept, names)
-        held = {head.cube: head for head in kept if head is not vaults}
+        try:
+            vaults = self._own_of(kept, names)
+            held = {head.cube: head for head in kept if head is not vaults}
+        except Unavailable:  # the registry is not in its place, which is the first of the faults
+            vaults, held = None, {head.cube: head for head in kept if head.cube in names}
         faults = self._parts.registry.faults(vaults)
         faults += [Fault(name, "file", "its head was kept, and it is not there") for name in held if name not in names]
         for name in names:

@@ -36,6 +36,11 @@ def ids(cube: Cube) -> list[str]:
     return [memory.id for memory in cube.list(user="ann")]
 
 
+def holding(folder: Path, what: bytes) -> set[str]:
+    """The files of the vault that hold these bytes."""
+    return {path.name for path in folder.rglob("*") if path.is_file() and what in path.read_bytes()}
+
+
 def files(folder: Path) -> set[str]:
     return {path.name for path in (folder / "main.kv").glob("*.safetensors")}
 
@@ -120,7 +125,10 @@ def test_erasing_it_leaves_its_memories_and_not_a_byte_of_it(cube: Cube, door: D
     kept = files(folder)
     learned = cube.adapter(adapter.id).file
     assert learned is not None and len(kept) > 1
+    tokens = ",".join(str(byte) for byte in SAID[0].encode()).encode()  # as the manifest has them: bytes are this model's tokens
+    assert holding(folder, tokens)
     erased = cube.erase(handle.id)
+    assert holding(folder, tokens) == set() and erased.bytes_scanned > 0
     assert (erased.kind, erased.sources, erased.removed) == (Kind.ACTIVATION, (), {"activations": 1})
     assert files(folder) == {f"{learned.hash}.safetensors"}
     assert erased.record is not None and [(r.seq, r.verb, r.object) for r in cube.log(limit=1)] == [(erased.record.seq, "erase", handle.id)]
@@ -145,8 +153,9 @@ def test_one_that_nobody_can_read_can_be_erased_by_who_owns_the_cube(cube: Cube,
     for id in (handle.id, adapter.id):
         with pytest.raises(Corrupt):
             memory.cube("main").get(id)
-        with pytest.raises((Corrupt, Denied)):
-            memory.acting("ann").cube("main").erase(id)
+        for verb in ("get", "history", "why", "erase", "forget"):
+            with pytest.raises(Missing, match=r"There is no memory|Nothing to erase"):
+                getattr(memory.acting("ann").cube("main"), verb)(id)
         memory.cube("main").erase(id)
     assert files(folder) == set() and memory.cube("main").verify().is_clean
 
@@ -171,3 +180,41 @@ def test_for_who_may_not_see_all_that_it_was_made_of_it_is_not_there(cube: Cube,
         assert memory.acting("ann").cube("main").get(id).scope.user == "ann" and memory.acting("ann").cube("main").why(id).records == ()
         with pytest.raises(Denied):
             memory.acting("ann").cube("main").erase(id)
+
+
+def test_a_former_version_is_not_shown_to_who_may_not_see_what_it_was_made_of(cube: Cube, door: Door) -> None:
+    first, second, _ = ids(cube)
+    made = cube.distil([first, second], user="ann")
+    cube.move(second, "archive")
+    cube.drain()
+    memory = door()
+    memory.grant("guest", Role.READER, cube="main", memory=first)
+    assert [m.version for m in memory.cube("main").history(made.id)] == [1, 2]
+    theirs = memory.acting("guest").cube("main")
+    (only,) = theirs.history(made.id)
+    assert only.version == 2 and second not in str(only.metadata) and [v.version for v in theirs.why(made.id).versions] == [2]
+
+
+def test_whoever_did_much_with_it_is_not_who_had_it_made(cube: Cube) -> None:
+    made = cube.distil(ids(cube)[:1], user="ann")
+    for _ in range(60):
+        cube.mount(made.id)
+        cube.unmount(made.id)
+    assert cube.get(made.id).author == "owner"
+
+
+def test_it_is_there_at_the_times_at_which_it_was(cube: Cube, clock: ManualClock) -> None:
+    before = clock.now()
+    clock.advance(60)
+    first, second, _ = ids(cube)
+    handle, adapter = cube.activate([first], user="ann"), cube.distil([first, second], user="ann")
+    clock.advance(60)
+    then = clock.now()
+    clock.advance(60)
+    cube.update(second, "I work as a pilot.")
+    cube.drain()
+    for times in ({"as_of": then}, {"known_at": then}):
+        assert cube.get(handle.id, **times).version == 1 and cube.get(adapter.id, **times).version == 1
+        with pytest.raises(Missing):
+            cube.get(handle.id, **dict.fromkeys(times, before))
+    assert cube.get(adapter.id, as_of=clock.now()).version == 2

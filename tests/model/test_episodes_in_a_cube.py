@@ -90,7 +90,7 @@ def test_what_belongs_together_is_one_and_a_question_goes_to_it(cube: Cube) -> N
         assert cube.generate(f"What of the {topic}?", user="ann", limit=2, max_tokens=2).attached.handle is None, (
             "nobody is given it unasked"
         )
-    assert [cube.activation(handle.id).episodes for handle in handles] == [3] * 3
+    assert [part.of for handle in handles if (part := cube.activation(handle.id).episode)] == [3] * 3
     assert [record.detail["episodes"] for record in cube.log(verb="activate")] == [3] * 3
 
 
@@ -164,6 +164,80 @@ def test_where_one_loses_too_much_none_of_the_new_ones_stays(cube: Cube, folder:
     with pytest.raises(TooLossy):
         read(cube, most_evicted=masses[0] / 2)
     assert [h.id for h in cube.activations(user="ann")] == [h.id for h in kept], "those that there were stay"
+
+
+def test_they_do_not_push_one_another_off_the_disk(door: Door, cube: Cube) -> None:
+    bytes_ = max(handle.bytes for handle in read(cube))
+    small = door(kv_disk_bytes=int(bytes_ * 1.5)).cube("main")
+    with pytest.raises(TooLarge, match="kv_disk_bytes"):
+        read(small, method="streaming")
+    assert len(read(door(kv_disk_bytes=bytes_ * 3).cube("main"), method="streaming")) == 3
+
+
+def test_what_is_out_of_reach_is_not_read_over(cube: Cube, door: Door, clock: ManualClock) -> None:
+    """Two sessions of a user: whoever may write to one of them neither sees nor shrinks what was read of both."""
+    for text in ("The other dog is called Bo.", "In Japan it rains in June.", "The bakery has a cat."):
+        clock.advance(1)
+        cube.add(Message("user", text, clock.now(), speaker="Ann"), user="ann", session="t")
+    whole = read(cube)
+    memory = door()
+    memory.grant("narrow", Role.WRITER, cube="main", user="ann", session="s")
+    for who in (memory.acting("narrow").cube("main"), cube):
+        theirs = read(who, session="s")
+        assert {h.id for h in theirs}.isdisjoint(h.id for h in whole) and sorted(t for h in theirs for t in words(cube, h)) == sorted(SAID)
+    assert [(h.id, h.version, h.is_reused) for h in read(cube)] == [(h.id, 1, True) for h in whole]
+
+
+def test_what_has_no_direction_stays_with_what_was_said_before_it(cube: Cube, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Topics.embed
+
+    def embed(self: Topics, texts: Sequence[str]) -> NDArray[np.float32]:
+        found = right(self, texts)
+        found[["nothing" in text for text in texts]] = 0.0
+        return found
+
+    monkeypatch.setattr(Topics, "embed", embed)
+    tell(cube, clock, "It is nothing.")
+    for method in ("sirllm", "epicache"):
+        handles = read(cube, method=method)
+        assert [words(cube, h) for h in handles] == [about("dog"), about("bakery"), [*about("Japan"), "It is nothing."]]
+    tell(cube, clock, "All nothing.", "And nothing.", user="eve")
+    assert len(cube.activate_episodes(user="eve", budget=BUDGET, most_evicted=1.0)) == 1
+    with pytest.raises(Invalid, match="direction"):
+        cube.activate_episodes(user="eve", budget=BUDGET, most_evicted=1.0, method="epicache")
+
+
+def test_an_older_memory_that_joins_is_read_once(cube: Cube, clock: ManualClock) -> None:
+    every = {memory.text: memory.id for memory in cube.list(user="ann")}
+    late = [every[text] for text in SAID[1:]]
+    for method in ("sirllm", "epicache"):
+        first = read(cube, memories=late, method=method)
+        joined = read(cube, method=method)
+        assert {h.id for h in first} == {h.id for h in joined} and sum(h.version for h in joined) == 4
+        assert all(h.is_reused for h in read(cube, method=method))
+
+
+def test_layers_can_share_by_their_profile(cube: Cube) -> None:
+    for method in ("sirllm", "epicache"):
+        assert all(h.is_reused for h in read(cube, layers="profile", method=method)) is False
+        assert all(h.is_reused for h in read(cube, layers="profile", method=method))
+
+
+def test_episodes_of_other_budgets_are_others(cube: Cube, clock: ManualClock) -> None:
+    tell(cube, clock, "The piano is out of tune.")
+    narrow, wide = read(cube, episodes=4, budget=100), read(cube, episodes=4, budget=130)
+    assert {h.id for h in narrow if h.method}.isdisjoint(h.id for h in wide)
+    assert [h.is_reused for h in read(cube, episodes=4, budget=100)] == [True] * 4
+    short = next(h for h in narrow if not h.method)
+    cube.update(
+        short.memories[0], "The piano is out of tune, and a man came to see to it, and it took him a day and the whole of the next one."
+    )
+    anew = cube.activate(id=short.id, most_evicted=1.0)
+    assert anew.method == "sirllm" and anew.kept == 100, "by its id it is read under the same budget"
+    again = read(cube, episodes=4, budget=100)
+    assert [h.is_reused for h in again] == [True] * 4 and short.id in {h.id for h in again}
+    other = cube.activate(id=short.id, budget=64, most_evicted=1.0)
+    assert cube.activation(other.id).episode is None, "kept otherwise, it is none of them"
 
 
 def test_the_papers_probe_is_part_of_what_an_episode_is_called_by(cube: Cube, door: Door) -> None:

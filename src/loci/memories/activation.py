@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from loci.errors import Corrupt, IncompatiblePayload
-from loci.ports.engine import BLOCK, Codec, Eviction, Fingerprint, LayerShape, Manifest, Page, Quoted, Remote
+from loci.ports.engine import BLOCK, Codec, Episode, Eviction, Fingerprint, LayerShape, Manifest, Page, Quoted, Remote
 
 SCHEMA = 1
 LONGEST = 1 << 20  # tokens
@@ -105,6 +105,7 @@ def load(text: str) -> Manifest:
                 "codec": Codec(**told["codec"]), "pages": tuple(Page(**page) for page in told["pages"]),
                 "remote": Remote(**told["remote"]) if told.get("remote") else None,
                 "eviction": _eviction(told["eviction"]) if told.get("eviction") else None,
+                "episode": Episode(**told["episode"]) if told.get("episode") else None,
             }
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -133,8 +134,8 @@ def fault_of(manifest: Manifest) -> str:
         return fault
     if not isinstance(manifest.is_kept, bool):
         return "does not say whether somebody asked for it"
-    if type(manifest.episodes) is not int or manifest.episodes < 0:
-        return "does not say of how many episodes it is one"
+    if (part := manifest.episode) is not None and not (type(part.of) is type(part.entries) is int and part.of > 0 and part.entries > 0):
+        return "does not say of how many episodes it is one, or how large they may be"
     sizes, names = _expected(manifest)
     if [page.tokens for page in manifest.pages] != sizes:
         return "has pages of other sizes than its tokens ask for"

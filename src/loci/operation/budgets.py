@@ -6,7 +6,7 @@ answers that may be approximate, and only while it is not known to have lost mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +25,7 @@ from loci.operation.residence import LOADERS, Lease, Residence
 from loci.policy.eviction import sensitivity_weights, shared
 from loci.ports import BudgetPlan, RowFilter, Scorer, Store, Transaction
 from loci.ports.budgeting import Condenser, Condensing, Method
-from loci.ports.engine import BLOCK, Codec, Engine, Eviction, Manifest, Page, Sampling, Tensor
+from loci.ports.engine import BLOCK, Codec, Engine, Episode, Eviction, Manifest, Page, Sampling, Tensor
 from loci.types import Attached, Handle, Message, Recall
 
 SINKS, RECENT = 4, 32  # tokens that are kept whatever they score: the first, and the last
@@ -50,6 +50,8 @@ class Budget:
     most_evicted: float = MOST_EVICTED
 
     def __post_init__(self) -> None:
+        if not isinstance(self.method, str):
+            raise Invalid(f"method is {self.method!r:.100}; it must be the name of an eviction method, such as {METHOD}.")
         if self.layers not in LAYERS:
             raise Invalid(f"layers is {self.layers!r}; a budget is shared among layers by {' or '.join(LAYERS)}.")
 
@@ -93,21 +95,33 @@ class Budgeted(Bundling):
         *,
         question: str | None = None,
         is_anew: bool = False,
-        scorer: Scorer | None = None,
-        episodes: int = 0,
+        episode: Episode | None = None,
     ) -> Handle:
         """Reads memories and keeps what the budget leaves of them; all of it, exactly, where they are no longer than the budget. ``question``
-        is what layers are judged by, ``scorer`` the method where it is of one of several ``episodes``. Raises `TooLossy` where more attention was evicted
-        than is allowed; nothing is kept then."""
-        chosen, scorer, condenser = _codec(codec), scorer or self._scorer(budget.method), self._condenser()
+        is what layers are judged by. Raises `TooLossy` where more attention was evicted than is allowed; nothing is kept then."""
+        scorer = self._scorer(budget.method)
+        reading = self.condensed(
+            id, memories, at, budget, codec, most_divergence, record, scorer, question=question, is_anew=is_anew, episode=episode
+        )
+        return reading(progress, ())
+
+    def condensed(
+        self, id: str, memories: Sequence[str], at: RowFilter, budget: Budget, codec: str, most_divergence: float,
+        record: Callable[[Transaction, Manifest], None], scorer: Scorer, *, question: str | None = None, is_anew: bool = False,
+        episode: Episode | None = None,
+    ) -> Callable[[Progress | None, Collection[str]], Handle]:  # fmt: skip
+        """The same up to where something is kept: what it returns keeps it, and is told of its progress and of what is made beside it."""
+        chosen, condenser = _codec(codec), self._condenser()
         found = self._present(memories, at)
         text = self._block(found, at.now)
         ids, fingerprint, tenant = self._head(text), self.engine.fingerprint(), self.tenant(at)
         equal = BudgetPlan((budget.entries,) * len(fingerprint.layers), SINKS, RECENT)
         if len(ids) <= budget.entries:
             exact = self._codec(codec)
-            return self._built(id, memories, at, exact, most_divergence, record, progress, is_anew=is_anew, episodes=episodes)
-        plan = equal if budget.layers == "equal" else BudgetPlan(self._profile(text, ids, budget, question).budgets, SINKS, RECENT)
+            return lambda progress, beside: self._built(
+                id, memories, at, exact, most_divergence, record, progress, is_anew=is_anew, episode=episode, beside=beside
+            )
+        plan = equal if budget.layers == "equal" else BudgetPlan(self._profile(text, ids, budget, scorer, question).budgets, SINKS, RECENT)
         eviction = Eviction(budget.method, scorer.name, plan.per_layer, plan.sinks, plan.recent, READ, budget.layers)
         names, most = activation.leaf(fingerprint, tenant, chosen, ids, eviction), budget.most_evicted
         same = None if is_anew else self._same(memories, self._holds(names, text, found))
@@ -115,32 +129,37 @@ class Budgeted(Bundling):
             if self._is_usable(same):
                 _check_mass(same.quality["evicted_mass"], most, NOT_KEPT)
                 self._check_divergence(chosen, same.quality, most_divergence)
-                return self._reused(same)
+                known = same
+                return lambda progress, beside: self._reused(known)
             id = same.id
         state, mass = condenser.read(ids, plan, scorer, READ)
         _check_mass(mass, most, NOT_KEPT)
         write = partial(self._write_leaf, condenser, state, names, plan, chosen)
-        with self._tidied(at.now):
-            written = write(progress)
-            manifest = Manifest(
-                id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found),
-                tenant=tenant, codec=chosen, pages=tuple(written), quality={"evicted_mass": mass}, tools=self.engine.tools(), eviction=eviction,
-                costs=self._costs(len(ids), sum(page.bytes for page in written)), episodes=episodes,
-            )  # fmt: skip
-            kept = state
-            if chosen != RAW:  # not by way of the files, which somebody may tidy away before a row names them
-                kept = condenser.decode(ids, plan, chosen, [condenser.encode(state, layer, chosen) for layer in range(len(names))])
-            manifest = self._rated(manifest, condenser, state, kept, most_divergence)
-            manifest = self._commit(manifest, memories, at, record, write)
-        self._residence.put(names[:1], [kept])
-        return handle_of(self._store.payload(id), manifest)
+
+        def keep(progress: Progress | None, beside: Collection[str]) -> Handle:
+            with self._tidied(at.now):
+                written = write(progress)
+                manifest = Manifest(
+                    id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint,
+                    quoted=quoted_of(found), tenant=tenant, codec=chosen, pages=tuple(written), quality={"evicted_mass": mass},
+                    tools=self.engine.tools(), eviction=eviction, costs=self._costs(len(ids), sum(page.bytes for page in written)), episode=episode,
+                )  # fmt: skip
+                kept = state
+                if chosen != RAW:  # not by way of the files, which somebody may tidy away before a row names them
+                    kept = condenser.decode(ids, plan, chosen, [condenser.encode(state, layer, chosen) for layer in range(len(names))])
+                manifest = self._rated(manifest, condenser, state, kept, most_divergence)
+                manifest = self._commit(manifest, memories, at, record, write, beside=beside)
+            self._residence.put(names[:1], [kept])
+            return handle_of(self._store.payload(id), manifest)
+
+        return keep
 
     def profile(self, memories: Sequence[str], at: RowFilter, budget: Budget, question: str | None) -> Profile:
         """How much each layer of the model matters to these memories under a budget, and how it would be shared by that."""
         text = self._block(self._present(memories, at), at.now)
-        return self._profile(text, self._head(text), budget, question)
+        return self._profile(text, self._head(text), budget, self._scorer(budget.method), question)
 
-    def _profile(self, text: str, ids: tuple[int, ...], budget: Budget, question: str | None) -> Profile:
+    def _profile(self, text: str, ids: tuple[int, ...], budget: Budget, scorer: Scorer, question: str | None) -> Profile:
         """Of the text's beginning, with as large a share of it kept as the budget is of the whole."""
         begun, protected = ids[:PROFILED], SINKS + RECENT
         if budget.entries <= protected:
@@ -151,7 +170,7 @@ class Budgeted(Bundling):
         if question is not None:
             whole = self.engine.tokenize(self.engine.prompt(text, [Message("user", question)])[0])
             probe = whole[activation.agreed(ids, whole) :]
-        found = tuple(self._condenser().sensitivity(begun, plan, self._scorer(budget.method), READ, [probe]))
+        found = tuple(self._condenser().sensitivity(begun, plan, scorer, READ, [probe]))
         weights = sensitivity_weights(found)
         told = "the question" if question is not None else "the text's beginning"
         return Profile(budget.method, len(begun), told, found, weights, shared(weights, budget.entries, protected))

@@ -7,22 +7,22 @@ episode that it is nearest to, and only that one is read again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loci.errors import LociError, Unsupported
+from loci.errors import Invalid, Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.operation.budgets import EPICACHE, Budget, Budgeted
+from loci.operation.keeping import reaches
 from loci.operation.lending import Lending
 from loci.operation.reading import Progress
 from loci.operation.redact import Redactor
 from loci.operation.residence import Residence
-from loci.ports import Book, Grouping, RowFilter, Store, Transaction
+from loci.ports import Grouping, RowFilter, Store, Transaction
 from loci.ports.budgeting import Method
-from loci.ports.engine import Engine, Manifest
+from loci.ports.engine import Engine, Episode, Manifest
 from loci.types import Handle
 
 Directions = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -55,80 +55,87 @@ class Episodic(Budgeted):
         progress: Progress | None = None,
     ) -> list[Handle]:
         """An activation memory for each of at most so many episodes of these memories, in the order in which the episodes began. Those of an earlier call with the same
-        budget keep their memories; new ones join the nearest, and an episode that nothing joined is what it was. ``progress`` is told (episodes, of).
-        Where one cannot be kept, none of the new ones is: raises what `condense` does."""
+        budget keep their memories; new ones join the nearest, and an episode that nothing joined is what it was. All are read before any is kept: where one loses more
+        attention than is allowed, nothing is. ``progress`` is told (episodes, of)."""
         if self._grouping is None:
             raise Unsupported("This system was put together without anything that tells episodes apart. `MemOS.open` brings it.")
-        if budget.method != EPICACHE:
-            self._scorer(budget.method)  # what is wrong with it is told before anything is read
+        judge = None if budget.method == EPICACHE else self._scorer(budget.method)  # what is wrong with it is told before anything is read
         found = self._present(memories, at)
         texts = self._redactor.texts([memory.text for memory in found])
-        tokens = [self.engine.tokenize(text) for text in texts]
-        windows = {memory.id: pair for memory, pair in zip(found, zip(tokens, directions(texts).tolist(), strict=True), strict=True)}
-        former = self._former(windows, most, at, budget)
-        book, order = _told_apart(self._grouping(most), windows, [[id for id in _memories(one) if id in windows] for one in former])
-        handles: list[Handle] = []
-        try:
-            for episode, numbers in enumerate(book.windows()):
-                known = former[episode] if episode < len(former) else None
-                chosen = sorted(order[number] for number in numbers)
-                is_anew = known is not None and (_memories(known) != chosen or bool(self.void(known, at)))
-                scorer = book.scorer(episode) if budget.method == EPICACHE else None
-                id = new_id() if known is None else known.id
-                handles.append(
-                    self.condense(id, chosen, at, budget, codec, most_divergence, record, is_anew=is_anew, scorer=scorer, episodes=most)
+        vectors = directions(texts).tolist()
+        windows = {
+            memory.id: (self.engine.tokenize(text), vector)
+            for memory, text, vector in zip(found, texts, vectors, strict=True)
+            if any(vector)
+        }
+        if judge is None and not windows:
+            raise Invalid(
+                f"The embedder gives none of these {len(found)} memories a direction, so there is nothing that {EPICACHE} could judge by."
+            )
+        part = Episode(most, budget.entries, budget.method, budget.layers)
+        former = self._former([memory.id for memory in found], at, part, codec)
+        groups = _told_apart(self._grouping(most), [memory.id for memory in found], windows, [_memories(manifest) for manifest in former])
+        book = self._grouping(most).book()
+        keeping = []
+        for place, group in enumerate(groups):
+            for id in group:
+                if id in windows:
+                    book.remember(place, *windows[id])
+            known = former[place] if place < len(former) else None
+            is_anew = known is not None and (_memories(known) != group or bool(self.void(known, at)))
+            keeping.append(
+                self.condensed(
+                    new_id() if known is None else known.id, group, at, budget, codec, most_divergence, record, judge or book.scorer(place),
+                    is_anew=is_anew, episode=part,
                 )
-                if progress is not None:
-                    progress(episode + 1, len(book.windows()))
-        except LociError:
-            self._take_back([handle.id for handle in handles if handle.version == 1 and not handle.is_reused], at)
-            raise
+            )  # fmt: skip
+            if progress is not None:
+                progress(place + 1, len(groups))
+        made = {manifest.id for manifest in former}
+        handles: list[Handle] = []
+        for keep in keeping:
+            handles.append(keep(None, made | {handle.id for handle in handles}))
         return handles
 
-    def _former(self, wanted: Collection[str], most: int, at: RowFilter, budget: Budget) -> list[Manifest]:
-        """The episodes of an earlier call of these memories, in the order in which they were first read: of as many at most, with the same budget, and of nothing
-        else that there still is."""
+    def _former(self, wanted: Collection[str], at: RowFilter, part: Episode, codec: str) -> list[Manifest]:
+        """The episodes of an earlier call of these memories, in the order in which they were first read: kept alike, and of nothing else that there still is, or that
+        is out of reach."""
         found, taken = list[Manifest](), set[str]()
         for _, manifest in sorted(self._rows(at), key=lambda kept: kept[0].id):
-            if isinstance(manifest, Manifest) and manifest.episodes == most and _fits(manifest, budget):
-                left = self._store.present(_memories(manifest), at).keys()
-                if left and left <= set(wanted) and not left & taken:
-                    found.append(manifest)
-                    taken |= left
-        return found[:most]
-
-    def _take_back(self, ids: Sequence[str], at: RowFilter) -> None:
-        """Lets go of what was built before something went wrong."""
-        if ids:
-            with self._store.write(at.now) as tx:
-                for id in ids:
-                    self.let_go(tx, id)
-                self.tidy(tx)
+            if not isinstance(manifest, Manifest) or manifest.episode != part or manifest.codec.name != codec:
+                continue
+            memories = _memories(manifest)
+            left = self._store.present(memories, at).keys()
+            if left and left <= set(wanted) and not left & taken and all(reaches(self._store, id, at) for id in memories):
+                found.append(manifest)
+                taken |= left
+        return found[: part.of]
 
 
-def _told_apart(grouping: Grouping, windows: Mapping[str, Window], former: Sequence[Sequence[str]]) -> tuple[Book, list[str]]:
-    """The record of the episodes, and the memory of each of its windows by its number. What is known belongs where it was; the rest is
-    clustered where nothing is known, and else joins the nearest in the order of time."""
-    if not former:
-        return grouping.clustered([tokens for tokens, _ in windows.values()], [vector for _, vector in windows.values()]), list(windows)
-    book, order = grouping.book(), list[str]()
-    for episode, memories in enumerate(former):
-        for id in memories:
-            book.remember(episode, *windows[id])
-            order.append(id)
-    for id in [id for id in windows if id not in set(order)]:
-        book.join(*windows[id])
-        order.append(id)
-    return book, order
+def _told_apart(
+    grouping: Grouping, wanted: Sequence[str], windows: Mapping[str, Window], former: Sequence[Sequence[str]]
+) -> list[list[str]]:
+    """The memories of each episode, in the order of time. What is known stays where it was; the rest is clustered where nothing is known, and else joins the nearest,
+    one after the other. What has no direction belongs to what was said before it."""
+    placed = {id: place for place, memories in enumerate(former) for id in memories if id in wanted}
+    if former:
+        book = grouping.book()
+        for place, memories in enumerate(former):
+            for id in memories:
+                if id in windows:
+                    book.remember(place, *windows[id])
+        placed |= {id: book.join(*windows[id]) for id in wanted if id in windows and id not in placed}
+    elif windows:
+        book = grouping.clustered([tokens for tokens, _ in windows.values()], [vector for _, vector in windows.values()])
+        names = list(windows)
+        placed = {names[number]: place for place, numbers in enumerate(book.windows()) for number in numbers}
+    before = next((placed[id] for id in wanted if id in placed), 0)
+    groups: dict[int, list[str]] = {}
+    for id in wanted:
+        before = placed.setdefault(id, before)
+        groups.setdefault(before, []).append(id)
+    return [groups[place] for place in sorted(groups)]
 
 
 def _memories(manifest: Manifest) -> list[str]:
     return sorted(quoted.memory for quoted in manifest.quoted)
-
-
-def _fits(manifest: Manifest, budget: Budget) -> bool:
-    """Whether it was read under this budget, or is no longer than it."""
-    eviction = manifest.eviction
-    if eviction is None:
-        return len(manifest.ids) <= budget.entries
-    return (eviction.method, eviction.layers, round(fmean(eviction.per_layer))) == (budget.method, budget.layers, budget.entries)

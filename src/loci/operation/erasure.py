@@ -117,6 +117,6 @@ class Eraser:
             hashes = tuple(s.hash.hex() for s in words)
             told = {"by": by, "removed": removed.counts, "hashes": hashes[:100], "memories": removed.memories[:MOST_NAMED]}
             tx.audit(principal, "erase", store.cube, told)
-        record = store.head()
+            record = store.head()  # before anybody else writes
         scanned = store.scrub(words, removed.metadata)
         return Erased(tuple(sources), removed.counts, hashes, scanned, tuple(self.branches()), store.is_encrypted, record)

@@ -7,7 +7,7 @@ changed while the model read them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,7 +19,7 @@ from loci.operation.keeping import CHAIN, RAW, Keeping, handle_of
 from loci.policy.eviction import Stored, payload_key
 from loci.policy.placement import load_seconds, read_seconds
 from loci.ports import PayloadRow, RowFilter, Transaction
-from loci.ports.engine import BLOCK, Codec, Manifest, Page, Quoted, Tensor
+from loci.ports.engine import BLOCK, Codec, Episode, Manifest, Page, Quoted, Tensor
 from loci.types import Handle, Memory, Message
 
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
@@ -51,9 +51,9 @@ class Reading(Keeping):
     def _built(
         self, id: str, memories: Sequence[str], at: RowFilter, chosen: Codec, most_divergence: float,
         record: Callable[[Transaction, Manifest], None], progress: Progress | None = None, *, is_kept: bool = False, is_anew: bool = False,
-        episodes: int = 0,
+        episode: Episode | None = None, beside: Collection[str] = (),
     ) -> Handle:  # fmt: skip
-        """The same; ``is_kept``: nobody asked for it, and an answer is about to read it anyway."""
+        """The same; ``is_kept``: nobody asked for it, and an answer is about to read it anyway. What is made ``beside`` it does not give way to it."""
         found = self._present(memories, at)
         text = self._block(found, at.now)
         ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
@@ -71,11 +71,11 @@ class Reading(Keeping):
             written = self._write(state, names, known, chosen, progress)
             manifest = Manifest(
                 id=id, version=self._next_version(id), created=at.now, text=self._hash(text), ids=ids, fingerprint=fingerprint, quoted=quoted_of(found), tenant=tenant, codec=chosen, pages=tuple(written), costs=self._costs(len(ids), sum(page.bytes for page in written)),
-                tools=self.engine.tools(), is_kept=is_kept, episodes=episodes,
+                tools=self.engine.tools(), is_kept=is_kept, episode=episode,
             )  # fmt: skip
             kept = state if chosen == RAW else self._coded(state, chosen)
             manifest = self._measured(manifest, state, kept, most_divergence)
-            manifest = self._commit(manifest, memories, at, record, partial(self._write, state, names, [], chosen, None))
+            manifest = self._commit(manifest, memories, at, record, partial(self._write, state, names, [], chosen, None), beside=beside)
         self._residence.put(names, kept)
         if (manifest.id, manifest.version) not in self._manifests:  # erased since, when there was nothing at hand to let go of
             self._let_go(names)
@@ -83,7 +83,7 @@ class Reading(Keeping):
 
     def _commit(
         self, manifest: Manifest, memories: Sequence[str], at: RowFilter, record: Callable[[Transaction, Manifest], None],
-        write: Callable[[], Sequence[Page]], again: str = AGAIN,
+        write: Callable[[], Sequence[Page]], again: str = AGAIN, beside: Collection[str] = (),
     ) -> Manifest:  # fmt: skip
         """Puts a manifest into a row, in one transaction with its record, if the words are still as they were read, else the caller is
         told to do it ``again``; ``write`` writes its files again if somebody has tidied them away, or raises."""
@@ -94,7 +94,7 @@ class Reading(Keeping):
             sources = [source for quoted in manifest.quoted for source in quoted.sources]
             tx.put_payload(manifest.id, manifest.version, activation.dump(manifest), sources, manifest.pages)
             record(tx, manifest)
-            self._fit(tx, manifest.id)
+            self._fit(tx, {manifest.id, *beside})
             self.tidy(tx)
         self._manifests[manifest.id, manifest.version] = manifest
         return manifest
@@ -206,9 +206,9 @@ class Reading(Keeping):
                 "Nothing was kept: choose raw or a codec of more bits, or allow more."
             )
 
-    def _fit(self, tx: Transaction, id: str) -> None:
-        """Lets go of what is least worth its bytes until what is kept fits. Raises `TooLarge` where this one alone does not."""
-        rows = {row.id: row for row in self._store.payloads() if row.id != id and not self._is_elsewhere(row)}
+    def _fit(self, tx: Transaction, made: Collection[str]) -> None:
+        """Lets go of what is least worth its bytes until what is kept fits. Raises `TooLarge` where what is made does not by itself."""
+        rows = {row.id: row for row in self._store.payloads() if row.id not in made and not self._is_elsewhere(row)}
         while self._store.page_bytes() > self._lending.shelf.room:
             if not rows:
                 raise TooLarge(

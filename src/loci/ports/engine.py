@@ -104,13 +104,23 @@ class Eviction:
 
 
 @dataclass(frozen=True, slots=True)
+class Episode:
+    """That a state is one of ``of`` episodes of a conversation at the most, each read under a budget of so many ``entries``, by which method, and
+    how layers share it."""
+
+    of: int
+    entries: int
+    method: str
+    layers: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a stored state is, in full: nothing is attached that differs from it. ``quality`` was measured when it was built: the
     divergence (``kl``, nats a token), the largest difference of logits, the largest errors and what the codec had promised of them, and under a
     budget the attention that was evicted (``evicted_mass``). ``costs`` are what reading it again and loading it from the disk take where it was
     built, in milliseconds. It has pages, a file for each layer where it was read under a budget (``eviction``), or a server keeps it (``remote``).
-    Nobody asked for one that ``is_kept``: an answer read it, and it was worth keeping. ``episodes`` is into how many at most a conversation was
-    told apart of which this is one; 0 for what is no episode."""
+    Nobody asked for one that ``is_kept``: an answer read it, and it was worth keeping. ``episode`` is of one of several of a conversation."""
 
     id: str
     version: int
@@ -129,7 +139,7 @@ class Manifest:
     remote: Remote | None = None
     eviction: Eviction | None = None
     is_kept: bool = False
-    episodes: int = 0
+    episode: Episode | None = None
 
     @property
     def bytes(self) -> int:

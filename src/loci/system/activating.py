@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,7 +25,7 @@ from loci.operation.served import Served, Serving
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import Manifest, Sampling
 from loci.system.adapting import Adapting
-from loci.types import Attached, Handle, Part, Recall, Scope
+from loci.types import Attached, Handle, Head, Part, Recall, Scope
 
 MOST_TOKENS = 1 << 16  # of an answer
 MOST_SEED = (1 << 63) - 1
@@ -106,7 +107,9 @@ class Activating(Adapting):
         if former is not None and not memories and about is None:
             memories = [quoted.memory for quoted in former.quoted]
             codec = codec or (former.codec.name if former.remote is None else None)
-            if budget is None and (kept := former.eviction) is not None:
+            if budget is None and (part := former.episode) is not None:
+                budget, method, layers = part.entries, method or part.method, layers or part.layers
+            elif budget is None and (kept := former.eviction) is not None:
                 budget, method, layers = round(fmean(kept.per_layer)), method or kept.method, layers or kept.layers
         chosen, codec = self._chosen(rows, memories, about, limit), codec or "raw"
         most = inputs.divergence(most_divergence, "most_divergence")
@@ -114,12 +117,17 @@ class Activating(Adapting):
         now = self._parts.clock.now()
         self._scheduler.note_uses()  # what was used long ago gives way first
         is_anew, id = id is not None, id or self._parts.ids.new(now)
-        record, part = self._note_built, 0 if former is None else former.episodes
+        record, episode = self._note_built, None if former is None else former.episode
         with self._parts.pace.foreground():
-            if within is not None or part:
-                within = within or self._budget(MOST_KEPT)  # one that was no longer than its budget
+            if within is not None:
+                if episode is not None and (episode.entries, episode.method, episode.layers) != (
+                    within.entries,
+                    within.method,
+                    within.layers,
+                ):
+                    episode = None  # it is kept otherwise now
                 return self._budgeted().condense(
-                    id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew, episodes=part
+                    id, chosen, rows, within, codec, most, record, progress, question=about, is_anew=is_anew, episode=episode
                 )
             return self._activations.build(id, chosen, rows, codec, most, record, progress, is_anew=is_anew)
 
@@ -188,8 +196,8 @@ class Activating(Adapting):
         detail = {"version": built.version, "tokens": len(built.ids), "codec": built.codec.name, "memories": len(built.quoted)}
         evicted = {} if built.eviction is None else {"method": built.eviction.method, "evicted_mass": built.quality["evicted_mass"]}
         kept: dict[str, object] = {"is_kept": True} if built.is_kept else {}
-        if built.episodes:
-            kept["episodes"] = built.episodes
+        if built.episode is not None:
+            kept["episodes"] = built.episode.of
         tx.audit(self._parts.governance.principal, "activate", built.id, {**detail, **evicted, **kept})
 
     def profile(
@@ -246,19 +254,19 @@ class Activating(Adapting):
     def deactivate(self, id: str) -> tuple[str, ...]:
         """Lets go of an activation memory, in memory, on the disk and at a server. The memories that it was built of stay as they are.
         Returns, a sentence each, what a server may still hold, and why."""
-        return self._let_go("deactivate", id)
+        return self._let_go("deactivate", id)[1]
 
-    def _let_go(self, verb: str, id: str) -> tuple[str, ...]:
+    def _let_go(self, verb: str, id: str) -> tuple[Head, tuple[str, ...]]:
+        """The record of it, and what a server may still hold."""
         now = self._parts.clock.now()
-        try:
+        with contextlib.suppress(Corrupt):  # whose it is cannot be told: this raises it to whoever may let go of anybody's alone
             self._admitted(verb, id)
-        except Corrupt:  # whose it is cannot be told: whoever may let go of anybody's may let go of it
-            self._allow(verb, Scope(self.name))
         with self._store.write(now) as tx:
             self._activations.let_go(tx, id)
             tx.audit(self._parts.governance.principal, verb, id, {})
             self._activations.tidy(tx)
-        return self._activations.settle(now)
+            record = self._store.head()
+        return record, self._activations.settle(now)
 
     def generate(
         self,
@@ -419,8 +427,13 @@ class Activating(Adapting):
         return self._reached(verb, id)[0]
 
     def _reached(self, verb: str, id: str) -> tuple[Manifest, RowFilter]:
-        """The same, and the rows that the grant opens."""
-        manifest = self._activations.manifest(inputs.id_of(id))
+        """The same, and the rows that the grant opens. One that nobody can read is there for who may see the whole cube."""
+        try:
+            manifest = self._activations.manifest(inputs.id_of(id))
+        except Corrupt:
+            if self._sees_all(verb):
+                raise
+            raise missing_activation(id, self.name) from None
         try:
             rows = self._reach(verb, manifest.quoted[0].memory).rows
         except Missing:

@@ -20,7 +20,7 @@ from loci.ports import RowFilter
 from loci.ports.adapters import AdapterRow, Learning, learn_key
 from loci.ports.adapting import Learned, Progress, Recipe, Retained
 from loci.system.talking import Talking
-from loci.types import Adapter, Scope, State
+from loci.types import Adapter, Head, Scope, State
 
 MINUTES = 10.0
 
@@ -253,16 +253,15 @@ class Adapting(Talking):
         """Lets go of an adapter, every version of it, and every byte. The memories stay as they are. One that nobody can read is its cube's owner's to let go of."""
         self._drop("drop_adapter", id)
 
-    def _drop(self, verb: str, id: str) -> None:
-        try:
+    def _drop(self, verb: str, id: str) -> Head:
+        """The record of it."""
+        with contextlib.suppress(Corrupt):  # which is raised to whoever may let go of anybody's alone
             self._reached_adapter(verb, id, None)
-        except Corrupt:
-            if self._allow(verb, Scope(self.name)).rows.within is not None:
-                raise
         with self._store.write(self._parts.clock.now()) as tx:
             tx.drop_adapters([id])
             tx.audit(self._parts.governance.principal, verb, id, {})
             self._adapters.tidy()
+            return self._store.head()
 
     def export_adapter(self, id: str, path: str | Path, *, plain: bool = False) -> Path:
         """Writes an adapter into a new folder as peft loads it, and vLLM where it is a lora (it has no layout for a cartridge). The log keeps the hash of it before anything is written: an erasure cannot reach it there. Of an encrypted cube
@@ -342,9 +341,15 @@ class Adapting(Talking):
         return found
 
     def _reached_adapter(self, verb: str, id: str, version: int | None) -> tuple[AdapterRow, Learning, RowFilter]:
-        """One that a caller names by its id alone. What was made of anything outside the grant is, for its holder, not there."""
+        """One that a caller names by its id alone. What was made of anything outside the grant is, for its holder, not there; nor is what nobody can read,
+        but for who may see the whole cube."""
         number = None if version is None else inputs.number(version, "version", 1, inputs.MAX_PAGE)
-        row, learning = self._adapters.learning(inputs.id_of(id), number)
+        try:
+            row, learning = self._adapters.learning(inputs.id_of(id), number)
+        except Corrupt:
+            if self._sees_all(verb):
+                raise
+            raise missing_adapter(id, self.name) from None
         try:
             rows = self._reach(verb, learning.quoted[0].memory).rows
         except Missing:

@@ -147,11 +147,21 @@ class Asking(Gated):
         if as_of is None and known_at is None:
             found = self._versions("get", id)[-1]
         else:
-            at = self._reach("get", id).rows
-            moment = replace(at, states=frozenset(State), as_of=aware(as_of, "as_of"), known_at=aware(known_at, "known_at"))
-            found = self._store.get(id, moment)
+            found = self._at(id, aware(as_of, "as_of"), aware(known_at, "known_at"))
         self._note_read("get", (id,))
         return found
+
+    def _at(self, id: str, as_of: datetime | None, known_at: datetime | None) -> Memory:
+        """The version that held then, and was known then."""
+        try:
+            at = self._reach("get", id).rows
+            return self._store.get(id, replace(at, states=frozenset(State), as_of=as_of, known_at=known_at))
+        except Missing:
+            times = [time for time in (as_of, known_at) if time is not None]
+            held = [header for header in self._derived("get", id) if all(header.recorded.holds(time) for time in times)]
+            if not held:
+                raise
+            return held[-1]
 
     def list(
         self,

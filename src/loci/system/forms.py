@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from loci.types import Kind, Memory, Scope, State
 
 MAKERS = ("activate", "import_activation", "distil")  # verbs of the audit log that say who asked for one
 SCHEDULER = "scheduler"
+MOST_MADE = 1000  # times that one was made, of which the log is asked
 
 
 class Forms(Placing):
@@ -44,15 +46,18 @@ class Forms(Placing):
         return (derived.of_activation(row, manifest, Scope(self.name, user), made, void),)
 
     def _adapter_headers(self, verb: str, id: str) -> Sequence[Memory]:
-        self._reached_adapter(verb, id, None)
-        kept = [row.number for row in self._store.adapters() if row.id == id]
-        found = [self._adapters.learning(id, number) for number in sorted(kept)]
-        until = [row.created for row, _ in found[1:]]
+        """Of the versions all of whose memories are within reach."""
+        found = []
+        for number in sorted(row.number for row in self._store.adapters() if row.id == id):
+            with contextlib.suppress(Missing):
+                found.append(self._reached_adapter(verb, id, number)[:2])
         headers = []
-        for (row, learning), end in zip(found, (*until, None), strict=True):
+        for place, (row, learning) in enumerate(found):
             scope = Scope(self.name, learning.user, learning.agent, learning.session)
-            made = derived.Made(self._words(learning.quoted), self._asker(id, row.number), end)
-            headers.append(derived.of_adapter(row, learning, scope, made))
+            until = found[place + 1][0].created if place + 1 < len(found) else None
+            headers.append(
+                derived.of_adapter(row, learning, scope, derived.Made(self._words(learning.quoted), self._asker(id, row.number), until))
+            )
         return headers
 
     def _words(self, quoted: Sequence[Quoted]) -> list[Memory]:
@@ -69,28 +74,22 @@ class Forms(Placing):
 
     def _asker(self, id: str, version: int) -> str:
         """Who had this version made, as the log has it; what was made anew without anybody's asking was by the scheduler."""
-        for record in self._store.records(None, None, None, id, 100):
-            if record.verb in MAKERS and record.detail.get("version") == version:
-                return record.principal
-        return SCHEDULER
+        made = (record for verb in MAKERS for record in self._store.records(None, None, verb, id, MOST_MADE))
+        return next((record.principal for record in made if record.detail.get("version") == version), SCHEDULER)
 
     def _erase_derived(self, id: str) -> Erased | None:
-        """Lets go of what was derived, every byte of it; the memories stay. None for an id of no such thing."""
+        """Lets go of what was derived, down to the bytes of the files; the memories stay. None for an id of no such thing that is within reach."""
         kind = self._kind(id)
         if kind is None:
             return None
-        left: tuple[str, ...] = ()
-        try:
-            headers = self._derived("erase", id)
-        except Corrupt:  # whose it is cannot be told
-            headers = ()
-            self._allow("erase", Scope(self.name))
-        else:
-            if not headers:
+        with contextlib.suppress(Corrupt):  # whoever is told so may erase anybody's
+            if not self._derived("erase", id):
                 return None
+        left: tuple[str, ...] = ()
         if kind is Kind.ACTIVATION:
-            left = self._let_go("erase", id)
+            record, left = self._let_go("erase", id)
         else:
-            self._drop("erase", id)
-        removed = {"activations" if kind is Kind.ACTIVATION else "adapters": max(len(headers), 1)}
-        return Erased((), removed, (), 0, (), self._store.is_encrypted, self._store.head(), left, kind)
+            record = self._drop("erase", id)
+        scanned = self._store.scrub()  # manifests hold the tokens of what was read
+        removed = {"activations" if kind is Kind.ACTIVATION else "adapters": 1}
+        return Erased((), removed, (), scanned, (), self._store.is_encrypted, record, left, kind)

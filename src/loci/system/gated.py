@@ -100,6 +100,11 @@ class Gated(Calls):
         self._check_open(verb)
         return self._parts.governance.allow(verb, scope)
 
+    def _sees_all(self, verb: str) -> bool:
+        """Whether this may be done with whatever is in the cube. Spends nothing, and is not noted."""
+        scope = Scope(self.name)
+        return self._parts.governance.may(verb, scope) and self._parts.governance.allow(verb, scope).rows.within is None
+
     def _check_open(self, verb: str) -> None:
         """A cube that was made read-only takes nothing in, from its owner neither."""
         if verb in access.WRITES and verb != "protect" and self._store.options().get("read_only") == "yes":

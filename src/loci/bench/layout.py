@@ -172,7 +172,7 @@ def _of_loci(world: World, drawn: Sequence[Sequence[int]], popular: Sequence[int
         spoken = turn * world.history_tokens + world.user_tokens
         if not layout.core_version or layouts.why_rewrite(layout, layout, known, budget, spoken, world.provider) is not None:
             layout = layouts.with_core(layout, known, candidates, budget, world.provider)
-        layout = layouts.with_recalled(layout, known, [names[memory] for memory in memories], (), 2 * turn)
+        layout = layouts.with_recalled(layout, known, [names[memory] for memory in memories], (), 2 * turn, (), world.user_tokens)
         blocks = {block.at: block for block in layout.blocks}
         history = [piece for past in range(turn) for piece in (*_block(blocks.get(2 * past), known), *_exchange(world, past))]
         asked, answer = _exchange(world, turn)

@@ -38,7 +38,7 @@ def state_of(kept: Kept, key: str) -> dict[str, Any]:
         "blocks": [[block.at, [_row(row) for row in block.rows]] for block in layout.blocks],
         "cited": layout.cited, "asked_at": layout.asked_at, "turns": layout.turns,
         "recalls": {memory: list(counts) for memory, counts in layout.recalls.items()},
-        "reused": layout.reused, "carried": layout.carried,
+        "reused": layout.reused, "carried": layout.carried, "behind": layout.behind,
         "sent": _marks(kept.sent), "held": _marks(kept.held),
         "sent_at": None if kept.sent_at is None else kept.sent_at.isoformat(),
         "stable": kept.stable, "prefix": kept.prefix, "anchors": [list(anchor) for anchor in kept.anchors],
@@ -58,7 +58,7 @@ def kept_of(state: Mapping[str, Any], key: str, messages: int) -> Kept:
             blocks=tuple(Block(int(at), tuple(map(_row_of, rows))) for at, rows in state["blocks"] if int(at) < messages),
             cited=int(state["cited"]), asked_at=int(state["asked_at"]), turns=int(state["turns"]),
             recalls={str(memory): (int(count), int(tokens)) for memory, (count, tokens) in state["recalls"].items()},
-            reused=int(state["reused"]), carried=int(state["carried"]),
+            reused=int(state["reused"]), carried=int(state["carried"]), behind=int(state.get("behind", 0)),  # which states before it do not have
         )  # fmt: skip
         at = None if state["sent_at"] is None else datetime.fromisoformat(state["sent_at"])
         sent, held = (tuple(Mark(str(h), int(n), bool(is_marked)) for h, n, is_marked in state[name]) for name in ("sent", "held"))

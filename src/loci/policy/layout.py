@@ -77,7 +77,8 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where everything stands. ``recalls`` counts, for each memory that was recalled, how often, and its tokens; ``reused`` and ``carried``
-    are the tokens that would have been found in the prompt, and carried along, if nothing recalled had ever been dropped."""
+    are the tokens that would have been found in the prompt, and carried along, if nothing recalled had ever been dropped; ``behind`` are those of the
+    messages that came right after what was recalled, which are written anew where it is dropped."""
 
     core: tuple[Entry, ...] = ()
     core_version: int = 0
@@ -88,6 +89,7 @@ class Layout:
     recalls: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     reused: int = 0
     carried: int = 0
+    behind: int = 0
 
     @property
     def entries(self) -> Iterator[Entry]:
@@ -177,8 +179,9 @@ def without_gone(layout: Layout, known: Known) -> Layout:
 
 def keeps(layout: Layout, provider: Provider) -> bool:
     """Whether what was recalled last stays where it stands: if, in this conversation, carrying recalled memories along has so far cost less
-    than saying them again would have."""
-    return layout.reused * provider.write >= layout.carried * provider.read
+    than saying them again would have, and writing anew what stands behind them."""
+    saved = layout.reused * provider.write + layout.behind * (provider.write - provider.read)
+    return saved >= layout.carried * provider.read
 
 
 def settled(layout: Layout, known: Known, provider: Provider, budget: Budget) -> Layout:
@@ -276,9 +279,9 @@ def _candidate(memory: str, known: Known, said: Collection[str]) -> Entry | None
 
 
 def with_recalled(
-    layout: Layout, known: Known, recalled: Sequence[str], terms: Sequence[str], at: int, said: Collection[str] = ()
+    layout: Layout, known: Known, recalled: Sequence[str], terms: Sequence[str], at: int, said: Collection[str] = (), behind: int = 0
 ) -> Layout:
-    """The layout with a block before the message ``at``: of the ``recalled`` memories what does not stand in the prompt yet, and of all that
+    """The layout with a block before the message ``at``, of ``behind`` tokens: of the ``recalled`` memories what does not stand in the prompt yet, and of all that
     stands in it what became of it since it was last told. What was ``said`` in the conversation word for word is not said again."""
     there = [memory for memory in dict.fromkeys(recalled) if memory in known.now and (memory, known.now[memory].version) in known.lines]
     counted = [memory for memory in there if memory not in said]
@@ -288,7 +291,8 @@ def with_recalled(
     tail.correct()
     rows: tuple[Entry | Correction, ...] = (*tail.entries, *tail.corrections)
     blocks = (*layout.blocks, Block(at, rows)) if rows else layout.blocks
-    return replace(_counted(layout, known, counted), blocks=blocks, cited=tail.cited, asked_at=at)
+    counts = _counted(layout, known, counted)
+    return replace(counts, blocks=blocks, cited=tail.cited, asked_at=at, behind=layout.behind + (behind if rows else 0))
 
 
 class _Tail:

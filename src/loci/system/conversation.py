@@ -162,7 +162,8 @@ class Conversation(Calls):
             stripped = layouts.with_core(stripped, known, candidates, budget, provider, self._said(known, history))
             reasons = list(dict.fromkeys((*reasons, why)))
         terms, at = look.recall.trace.call.terms, len(history) - 1
-        return layouts.with_recalled(stripped, known, recalled, terms, at, self._said(known, history)), known, reasons
+        behind = segment_of(history[at]).tokens
+        return layouts.with_recalled(stripped, known, recalled, terms, at, self._said(known, history), behind), known, reasons
 
     def _said(self, known: Known, history: Sequence[Mapping[str, Any]]) -> set[str]:
         """Memories of this very session whose words stand in its history."""

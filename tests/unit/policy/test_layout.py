@@ -70,6 +70,21 @@ def test_a_row_is_a_line_of_data_that_reads_back() -> None:
     ]  # fmt: skip
 
 
+def test_what_would_be_written_anew_behind_it_speaks_for_keeping_what_was_recalled() -> None:
+    """Nothing is ever recalled twice: carrying it along costs a tenth of it a turn, dropping it the rest of the price of the message behind it."""
+    known, layouts = known_of(), dict[int, Layout]()
+    for behind in (0, 2, 200):
+        layout = Layout()
+        for turn, name in enumerate(NAMES[:4]):
+            layout = settled(with_recalled(layout, known, [name], (), 2 * turn, behind=behind), known, DEAR, BUDGET)
+        layouts[behind] = layout
+    assert [len(layouts[behind].blocks) for behind in (0, 2, 200)] == [1, 3, 4]
+    layout, tokens = layouts[200], layouts[200].recalls["m0"][1]
+    assert layout.behind == 4 * 200 and layout.carried == 6 * tokens and layout.reused == 0
+    for behind, is_kept in ((tokens * 6 / 11.5 + 1, True), (tokens * 6 / 11.5 - 1, False)):
+        assert keeps(replace(layout, behind=round(behind)), DEAR) is is_kept
+
+
 def test_what_is_recalled_is_shown_once_in_the_order_of_ids() -> None:
     layout = recall(Layout(), known_of(), ["m3", "m1"], ["m1", "m2", "m3"], ["m1"])
     assert [[row.memory for row in block.rows] for block in layout.blocks] == [["m1", "m3"], ["m2"]]  # type: ignore[union-attr]

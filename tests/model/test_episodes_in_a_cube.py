@@ -201,6 +201,12 @@ def test_what_has_no_direction_stays_with_what_was_said_before_it(cube: Cube, cl
     for method in ("sirllm", "epicache"):
         handles = read(cube, method=method)
         assert [words(cube, h) for h in handles] == [about("dog"), about("bakery"), [*about("Japan"), "It is nothing."]]
+    for id in handles[2].memories[:2]:
+        cube.move(id, "archive")
+    for method in ("sirllm", "epicache"):
+        assert sorted(text for h in read(cube, method=method) for text in words(cube, h)) == sorted(
+            [*about("dog"), *about("bakery"), "It is nothing."]
+        )
     tell(cube, clock, "All nothing.", "And nothing.", user="eve")
     assert len(cube.activate_episodes(user="eve", budget=BUDGET, most_evicted=1.0)) == 1
     with pytest.raises(Invalid, match="direction"):

@@ -73,8 +73,9 @@ class Episodic(Budgeted):
                 f"The embedder gives none of these {len(found)} memories a direction, so there is nothing that {EPICACHE} could judge by."
             )
         part = Episode(most, budget.entries, budget.method, budget.layers)
-        former = self._former([memory.id for memory in found], at, part, codec)
-        groups = _told_apart(self._grouping(most), [memory.id for memory in found], windows, [_memories(manifest) for manifest in former])
+        wanted = [memory.id for memory in found]
+        former = self._former(wanted, windows, at, part, codec)
+        groups = _told_apart(self._grouping(most), wanted, windows, [_memories(manifest) for manifest in former])
         book = self._grouping(most).book()
         keeping = []
         for place, group in enumerate(groups):
@@ -97,16 +98,21 @@ class Episodic(Budgeted):
             handles.append(keep(None, made | {handle.id for handle in handles}))
         return handles
 
-    def _former(self, wanted: Collection[str], at: RowFilter, part: Episode, codec: str) -> list[Manifest]:
+    def _former(self, wanted: Collection[str], windows: Collection[str], at: RowFilter, part: Episode, codec: str) -> list[Manifest]:
         """The episodes of an earlier call of these memories, in the order in which they were first read: kept alike, and of nothing else that there still is, or that
-        is out of reach."""
+        is out of reach; with a direction left."""
         found, taken = list[Manifest](), set[str]()
         for _, manifest in sorted(self._rows(at), key=lambda kept: kept[0].id):
             if not isinstance(manifest, Manifest) or manifest.episode != part or manifest.codec.name != codec:
                 continue
             memories = _memories(manifest)
             left = self._store.present(memories, at).keys()
-            if left and left <= set(wanted) and not left & taken and all(reaches(self._store, id, at) for id in memories):
+            if (
+                not left.isdisjoint(windows)
+                and left <= set(wanted)
+                and not left & taken
+                and all(reaches(self._store, id, at) for id in memories)
+            ):
                 found.append(manifest)
                 taken |= left
         return found[: part.of]

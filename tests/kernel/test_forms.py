@@ -103,6 +103,23 @@ def test_why_leads_to_the_words_that_it_was_made_of(cube: Cube) -> None:
     assert [source.message.text for source in cube.quoted([handle.id])[handle.id]] == list(SAID[:2])
 
 
+def test_a_memory_says_what_was_made_of_it(cube: Cube, door: Door) -> None:
+    first, second, third = ids(cube)
+    handle, adapter = cube.activate([first, second], user="ann"), cube.distil([first], user="ann")
+
+    def made(cube: Cube, id: str) -> list[str]:
+        return [link.source for link in cube.why(id).links if link.type == "made_of" and link.target == id]
+
+    assert (made(cube, first), made(cube, second), made(cube, third)) == ([handle.id, adapter.id], [handle.id], [])
+    memory = door()
+    memory.grant("guest", Role.READER, cube="main", memory=first)
+    assert made(memory.acting("guest").cube("main"), first) == [adapter.id], "of the other, what it was made of is out of reach"
+    cube.erase(handle.id)
+    cube.update(first, "I live in Rome.")
+    cube.drain()
+    assert made(cube, first) == [adapter.id] and made(cube, second) == []
+
+
 def test_verbs_of_words_refuse_what_has_none_and_say_what_to_do(cube: Cube) -> None:
     first = ids(cube)[0]
     handle, adapter = cube.activate([first], user="ann"), cube.distil([first], user="ann")

@@ -59,7 +59,7 @@ def why(place: Place, id: str, as_json: bool) -> None:
 
 
 def _direction(type: str, is_from: bool) -> str:
-    passive = {"supersedes": "superseded by", "evidence": "confirmed by"}
+    passive = {"supersedes": "superseded by", "evidence": "confirmed by", "made_of": "made into"}
     active = {"supersedes": "supersedes", "evidence": "confirms"}
     return (active if is_from else passive).get(type, type.replace("_", " "))
 

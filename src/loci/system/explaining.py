@@ -28,7 +28,7 @@ class Explaining(Asking):
 
     def why(self, id: str) -> explain.Why:
         """Where a memory comes from and what happened to it: sources in their own words, versions, steps of its life, links, audit. An activation
-        memory and an adapter rest on the memories that they were made of."""
+        memory and an adapter rest on the memories that they were made of, and are among the links of these."""
         try:
             rows = self._reach("why", id).rows
             found = explain.why(self._store, id)
@@ -38,13 +38,14 @@ class Explaining(Asking):
             found = explain.why_made(self._store, headers)
             self._note_read("why", (id,))
             return found if self._reach("why", found.links[0].target).rows.within is None else replace(found, records=())
+        made = self._made_into("why", id)
         self._note_read("why", (id,))
         if rows.within is None:
-            return found
+            return replace(found, links=(*found.links, *made))
         near = [
             k for k in found.links if all(self._parts.governance.admits(rows, end, self._store.scope_of) for end in (k.source, k.target))
         ]
-        return replace(found, links=tuple(near), records=())  # the log is the auditor's
+        return replace(found, links=(*near, *made), records=())  # the log is the auditor's
 
     def quoted(self, memories: Sequence[str]) -> Mapping[str, Sequence[Source]]:
         """The messages that each of these memories quotes, for who shows what was found already: it is no look of its own, and in no log."""

@@ -11,7 +11,7 @@ from loci.memories import derived
 from loci.operation.erasure import Erased
 from loci.ports.engine import Quoted
 from loci.system.placing import Placing
-from loci.types import Kind, Memory, Scope, State
+from loci.types import Kind, Link, Memory, Scope, State
 
 MAKERS = ("activate", "import_activation", "distil")  # verbs of the audit log that say who asked for one
 SCHEDULER = "scheduler"
@@ -27,6 +27,15 @@ class Forms(Placing):
             return () if kind is None else self._activation_header(verb, id) if kind is Kind.ACTIVATION else self._adapter_headers(verb, id)
         except Missing:
             return ()  # for who may not reach it, it is not there
+
+    def _made_into(self, verb: str, id: str) -> Sequence[Link]:
+        made = [*(row.id for row in self._store.payloads([id])), *dict.fromkeys(row.id for row in self._store.adapters())]
+        found: list[Link] = []
+        for one in made:
+            with contextlib.suppress(Corrupt):  # `verify` names it
+                headers = self._derived(verb, one)
+                found += [link for header in headers[-1:] for link in derived.links_of(header) if link.target == id]
+        return found
 
     def _kind(self, id: str) -> Kind | None:
         """The form of what is derived; None for what is not, or is not there."""

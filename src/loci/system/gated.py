@@ -18,7 +18,7 @@ from loci.operation.scheduler import Scheduler
 from loci.policy import access
 from loci.ports import RowFilter, Store, Transaction
 from loci.system.parts import Parts
-from loci.types import Kind, Memory, Receipt, Scope
+from loci.types import Kind, Link, Memory, Receipt, Scope
 
 SEVERAL = frozenset({"run"})
 """Verbs whose parts are calls of their own."""
@@ -84,6 +84,10 @@ class Gated(Calls):
         if verb in OF_WORDS:
             self._check_words(verb, id)
         return self._parts.governance.allow_memory(verb, self.name, inputs.id_of(id), self._store.scope_of)
+
+    def _made_into(self, verb: str, id: str) -> Sequence[Link]:
+        """Links from what models made of a memory, as it is now, to it."""
+        return ()
 
     def _check_words(self, verb: str, id: str) -> None:
         """Raises `Unsupported` for an id of what was made of words, and has none."""

@@ -281,6 +281,8 @@ def test_it_says_what_it_takes(cube: Cube, door: Door, clock: ManualClock, monke
     ):
         with pytest.raises(Invalid):
             read(cube, **wrong)
+    with pytest.raises(Invalid, match=r"streaming, epicache.*epicache"):
+        read(cube, method="epicach")
     with pytest.raises(Invalid, match="Nothing is remembered"):
         cube.activate_episodes(user="nobody", budget=BUDGET)
     with pytest.raises(Unsupported, match="embedder"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import peft
@@ -215,3 +216,95 @@ def test_a_model_with_an_adapter_of_another_kind_does_not_learn(kind: str) -> No
     mounted(model, kind)
     with pytest.raises(Unsupported, match="Unload"):
         engine.student().learn([Lesson("a", "Where? ", "Oslo")], [], Recipe())
+
+
+# -- adapters that stay outside of the model ---------------------------------------------------------------------------------
+
+
+class Side(torch.nn.Module):
+    """A low-rank module beside a layer, in the manner of kohya's and LyCORIS's: the model does not hold it."""
+
+    def __init__(self, layer: torch.nn.Linear, seed: int = 1, multiplier: float = 4.0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.down, self.up = torch.nn.Linear(layer.in_features, 4, bias=False), torch.nn.Linear(4, layer.out_features, bias=False)
+        self.multiplier, self.before = multiplier, layer.forward
+
+    def delta(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.multiplier * self.up(self.down(x))
+        return found
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.before(x) + self.delta(x)
+
+
+def instead(layer: torch.nn.Linear, side: Side) -> Callable[[], None]:
+    layer.forward = side.forward  # type: ignore[method-assign]
+    return lambda: layer.__dict__.pop("forward")
+
+
+def behind(layer: torch.nn.Linear, side: Side) -> Callable[[], None]:
+    return layer.register_forward_hook(lambda module, given, made: made + side.delta(given[0])).remove
+
+
+def before(layer: torch.nn.Linear, side: Side) -> Callable[[], None]:
+    return layer.register_forward_pre_hook(lambda module, given: (side.multiplier * given[0],)).remove
+
+
+@dataclass
+class Added:
+    """A hook that is an object."""
+
+    side: Side
+
+    def __call__(self, module: Any, given: Any, made: torch.Tensor) -> torch.Tensor:
+        return made + self.side.delta(given[0])
+
+
+def by_object(layer: torch.nn.Linear, side: Side) -> Callable[[], None]:
+    return layer.register_forward_hook(Added(side)).remove
+
+
+@pytest.mark.parametrize("how", [instead, behind, before, by_object])
+def test_what_comes_between_a_layer_and_its_caller_is_seen(
+    how: Callable[..., Callable[[], None]], open_vault: Callable[..., MemOS]
+) -> None:
+    model, engine = made()
+    bare = engine.fingerprint()
+    cube = open_vault(engine=engine).cube("main")
+    handle = cube.activate([cube.add(Message("user", text, speaker="Ann"), user="ann").ids[0] for text in SAID], user="ann")
+    asked = lambda: cube.generate("Where does Ben live?", user="ann", max_tokens=8)  # noqa: E731
+    without = asked()
+    assert without.text() and without.attached.handle == handle.id
+    layers = [layer.self_attn.v_proj for layer in model.model.layers]
+    undo = [how(layer, Side(layer)) for layer in layers]
+    answer = asked()
+    assert answer.attached.handle is None and "(hooked)" in answer.attached.reason and answer.text() != without.text()
+    mounted_ = engine.fingerprint()
+    assert mounted_.adapters and mounted_.model == bare.model
+    for take_off in undo:
+        take_off()
+    assert engine.fingerprint() == bare and asked().attached.handle == handle.id
+    for side in (lambda layer: Side(layer, seed=2), lambda layer: Side(layer, multiplier=2.0)):
+        undo = [how(layer, side(layer)) for layer in layers]
+        assert engine.fingerprint().adapters != mounted_.adapters, "other weights, or another scale"
+        for take_off in undo:
+            take_off()
+
+
+def test_a_model_that_came_with_it_is_another_model() -> None:
+    model, _ = made()
+    bare = look(model, is_full=True).hash
+    layer = model.model.layers[0].self_attn.v_proj
+    behind(layer, Side(layer))
+    first = look(model, is_full=True).hash
+    other, _ = made()
+    behind(other.model.layers[0].self_attn.v_proj, Side(other.model.layers[0].self_attn.v_proj))
+    assert first != bare and look(other, is_full=True).hash == first, "the same again, in another process too"
+
+
+def test_hooks_that_only_look_on_are_none_of_it() -> None:
+    model, engine = made()
+    bare = engine.fingerprint()
+    model.enable_input_require_grads()  # a hook of transformers
+    assert engine.fingerprint() == bare

@@ -175,13 +175,14 @@ class Budgeted(Bundling):
         told = "the question" if question is not None else "the text's beginning"
         return Profile(budget.method, len(begun), told, found, weights, shared(weights, budget.entries, protected))
 
-    def _scorer(self, name: str) -> Scorer:
+    def _scorer(self, name: str, also: Sequence[str] = ()) -> Scorer:
         if name == EPICACHE:
             raise Invalid(
                 f"The method {EPICACHE} is of several caches: `activate_episodes` (`loci activate --episodes N`) reads them, each anew where it must be."
             )
         if name not in self._methods:
-            raise Invalid(f"method is {name!r}; it must be one of {', '.join(self._methods)}." + meant(name, self._methods))
+            known = [*self._methods, *also]
+            raise Invalid(f"method is {name!r}; it must be one of {', '.join(known)}." + meant(name, known))
         return self._methods[name](self.engine.tokenize)
 
     def _condenser(self) -> Condenser[Any]:

@@ -59,7 +59,9 @@ class Episodic(Budgeted):
         attention than is allowed, nothing is. ``progress`` is told (episodes, of)."""
         if self._grouping is None:
             raise Unsupported("This system was put together without anything that tells episodes apart. `MemOS.open` brings it.")
-        judge = None if budget.method == EPICACHE else self._scorer(budget.method)  # what is wrong with it is told before anything is read
+        judge = (
+            None if budget.method == EPICACHE else self._scorer(budget.method, (EPICACHE,))
+        )  # what is wrong with it is told before anything is read
         found = self._present(memories, at)
         texts = self._redactor.texts([memory.text for memory in found])
         vectors = directions(texts).tolist()

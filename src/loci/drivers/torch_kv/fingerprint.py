@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import CellType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -38,6 +39,9 @@ TOLD_APART = {
     *vars(torch.nn.Module()),
 }  # of an adapter's layer: what changes nothing, or is looked at by itself
 LIBRARIES = {"torch", "transformers", "peft"}
+OURS = LIBRARIES | {"accelerate", "loci"}  # whose hooks move numbers about, or look on, and change none
+CLOSE = 4  # steps from a hook to the tensors that it adds
+_EMPTY = CellType()
 _PEFT: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _TOKENIZERS: WeakKeyDictionary[Any, tuple[Any, tuple[object, ...], str]] = WeakKeyDictionary()
 FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
@@ -45,7 +49,8 @@ FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
 
 
 class Known(NamedTuple):
-    """A model as it was last looked at: a hash of its weights without adapters, and what it was made of, by name: the class of a module, or ``parameter``."""
+    """A model as it was last looked at: a hash of its weights without adapters, and what it was made of, by name: the class of a module, ``parameter``, or the hash of
+    what comes between a module and who calls it."""
 
     hash: str
     parts: Mapping[str, str]
@@ -66,9 +71,11 @@ class Built:
     modules: dict[str, torch.nn.Module] = field(default_factory=dict)
     parameters: dict[str, torch.Tensor] = field(default_factory=dict)
     mounts: list[Mount] = field(default_factory=list)
+    hooked: dict[str, str] = field(default_factory=dict)  # what comes between a module and who calls it, by a hash
 
     def parts(self) -> dict[str, str]:
-        return {**{name: _class_of(module) for name, module in self.modules.items()}, **dict.fromkeys(self.parameters, "parameter")}
+        classes = {name: _class_of(module) for name, module in self.modules.items()}
+        return {**classes, **dict.fromkeys(self.parameters, "parameter"), **self.hooked}
 
 
 def fingerprint_of(model: Any, tokenizer: Any, known: Known) -> Fingerprint:
@@ -137,10 +144,8 @@ def _others(built: Built, known: Mapping[str, str]) -> Iterator[str]:
     digest = sha256()
     for name in names:
         digest.update(f"{name} {parts.get(name)}".encode())
-        tensors = (
-            [built.parameters[name]] if name in built.parameters else [t for _, t in _named(built.modules[name])] if name in parts else []
-        )
-        for tensor in tensors:
+        tensors = [built.parameters[name]] if name in built.parameters else []
+        for tensor in tensors or ([t for _, t in _named(built.modules[name])] if name in built.modules else []):
             digest.update(_sample(tensor))
     more = f" and {len(names) - 1} more" if names[1:] else ""
     yield f"{names[0]}{more}:{digest.hexdigest()[:32]}"
@@ -160,11 +165,44 @@ def _built(model: torch.nn.Module) -> Built:
         if own:
             found.mounts.append(Mount(name, module, own))
         found.modules[name] = module  # what an adapter stands before comes later, under the same name
+        if calls := _between(module):
+            found.hooked[f"{name} (hooked)"] = sha256(b"".join(_told(call, CLOSE) for call in calls)).hexdigest()
         found.parameters.update({_under(name, key): p for key, p in module._parameters.items() if p is not None and key not in own})
         for key, child in module._modules.items():
             if child is not None and key not in own:
                 left.append((name if (own or is_peft) and key in BASES else _under(name, key), child))
     return found
+
+
+def _between(module: torch.nn.Module) -> list[Any]:
+    """What has taken the place of a module's ``forward``, and what is called before or after it: so adapters are mounted that stay outside of the model."""
+    calls = [module.__dict__["forward"]] if "forward" in module.__dict__ else []
+    calls += [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    return [call for call in calls if _home(call).partition(".")[0] not in OURS]
+
+
+def _home(call: Any) -> str:
+    return str(getattr(call, "__module__", None) or type(call).__module__)
+
+
+def _told(value: Any, depth: int) -> bytes:
+    """What is known of a hook: its name, the plain values that it was told, and the tensors that it can add, as far as they are at hand."""
+    if isinstance(value, torch.Tensor):
+        return _sample(value)
+    if isinstance(value, str | int | float | bool | None) or depth == 0:
+        return repr(value).encode() if depth else b""
+    if isinstance(value, torch.nn.Module):
+        plain = _spelled({key: part for key, part in vars(value).items() if not key.startswith("_")}, frozenset())
+        return (_class_of(value) + plain).encode() + b"".join(name.encode() + _sample(tensor) for name, tensor in _named(value))
+    if isinstance(value, dict | list | tuple):
+        entries = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value
+        return type(value).__name__.encode() + b"".join(_told(part, depth - 1) for part in entries)
+    inner = getattr(value, "__func__", value)
+    cells = [cell.cell_contents for cell in getattr(inner, "__closure__", None) or () if cell != _EMPTY]
+    parts = [getattr(value, "__self__", None), getattr(value, "func", None), getattr(value, "args", None), getattr(value, "keywords", None)]
+    parts += [getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None), cells, getattr(inner, "__dict__", None)]
+    name = f"{_home(inner)}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+    return name.encode() + b"".join(_told(part, depth - 1) for part in parts)
 
 
 def _is_peft(module: torch.nn.Module) -> bool:

@@ -38,6 +38,7 @@ CHANGES: dict[str, Callable[[Cube, str, Path], object]] = {
     "sweep": lambda cube, id, _: cube.sweep(),
     "protect": lambda cube, id, _: cube.protect(quota=3),
     "activate": lambda cube, id, _: cube.activate([id]),
+    "activate_episodes": lambda cube, id, _: cube.activate_episodes([id], budget=64),
     "deactivate": lambda cube, id, _: at_the_gate(cube, "deactivate"),
     "generate": lambda cube, id, _: cube.generate("What is blue?", keep=True),
     "plan": lambda cube, id, _: cube.plan(apply=True),

@@ -31,7 +31,7 @@ from loci.system import table
 FIELDS: dict[str, dict[str, Any]] = {
     "add": {"messages": "The piano is green."}, "update": {"text": "The kettle is red."}, "erase": {"user": "ann"}, "revert": {"user": "ann"},
     "branch": {"name": "copy"}, "move": {"move": "archive"}, "generate": {"question": "kettle", "keep": True}, "plan": {"apply": True},
-    "distil": {"about": "kettle"}, "activate": {"about": "kettle"}, "write_off": {"name": "slot"}, "retry": {"number": 1}, "cancel": {"number": 1},
+    "distil": {"about": "kettle"}, "activate": {"about": "kettle"}, "activate_episodes": {"budget": 64}, "write_off": {"name": "slot"}, "retry": {"number": 1}, "cancel": {"number": 1},
     "run": {"pipeline": {"name": "p", "steps": [{"verb": "add", "with": {"messages": "The roof leaks."}}]}},
 }  # fmt: skip
 WITH_ID = frozenset({"update", "forget", "restore", "move", "accept", "reject"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -265,7 +266,18 @@ def by_object(layer: torch.nn.Linear, side: Side) -> Callable[[], None]:
     return layer.register_forward_hook(Added(side)).remove
 
 
-@pytest.mark.parametrize("how", [instead, behind, before, by_object])
+def wrapped(layer: torch.nn.Linear, side: Side) -> Callable[[], None]:
+    """It says that it is the library's own."""
+
+    @functools.wraps(layer.forward)
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return side(x)
+
+    layer.forward = torch.no_grad()(forward)  # type: ignore[method-assign]
+    return lambda: layer.__dict__.pop("forward")
+
+
+@pytest.mark.parametrize("how", [instead, behind, before, by_object, wrapped])
 def test_what_comes_between_a_layer_and_its_caller_is_seen(
     how: Callable[..., Callable[[], None]], open_vault: Callable[..., MemOS]
 ) -> None:

@@ -100,8 +100,16 @@ class Governance:
 
     def may(self, verb: str, scope: Scope) -> bool:
         """Whether a call would be allowed. Spends nothing, and is not noted."""
+        return self._looked(verb, scope).is_allowed
+
+    def may_all(self, verb: str, cube: str) -> bool:
+        """The same of a call that reaches whatever is in a cube."""
+        decision = self._looked(verb, Scope(cube))
+        return decision.is_allowed and decision.within is None
+
+    def _looked(self, verb: str, scope: Scope) -> Decision:
         grants = (OWNS,) if self.is_owner else self.grants()
-        return decide(self.principal, verb, scope, grants, self.clock.now(), self.is_writable).is_allowed
+        return decide(self.principal, verb, scope, grants, self.clock.now(), self.is_writable)
 
     def knows(self, cube: str) -> bool:
         """Whether the principal has anything to do with a cube; of others it is not told whether they are there."""

@@ -1,6 +1,6 @@
 """Several activation memories for one conversation, each under a budget of its own: one for each of its episodes (EpiCache, arXiv 2509.17396).
 
-A question attends to the one that holds most of what is recalled for it, and to nothing else of the conversation. What is remembered later joins the
+A question goes on from the one that holds most of what is recalled for it; what else is recalled is read as text. What is remembered later joins the
 episode that it is nearest to, and only that one is read again.
 """
 
@@ -59,9 +59,7 @@ class Episodic(Budgeted):
         attention than is allowed, nothing is. ``progress`` is told (episodes, of)."""
         if self._grouping is None:
             raise Unsupported("This system was put together without anything that tells episodes apart. `MemOS.open` brings it.")
-        judge = (
-            None if budget.method == EPICACHE else self._scorer(budget.method, (EPICACHE,))
-        )  # what is wrong with it is told before anything is read
+        judge = None if budget.method == EPICACHE else self._scorer(budget.method, (EPICACHE,))  # refused before anything is read
         found = self._present(memories, at)
         texts = self._redactor.texts([memory.text for memory in found])
         vectors = directions(texts).tolist()
@@ -103,9 +101,9 @@ class Episodic(Budgeted):
     def _former(self, wanted: Collection[str], windows: Collection[str], at: RowFilter, part: Episode, codec: str) -> list[Manifest]:
         """The episodes of an earlier call of these memories, in the order in which they were first read: kept alike, and of nothing else that there still is, or that
         is out of reach; with a direction left."""
-        found, taken = list[Manifest](), set[str]()
+        found, taken, codecs = list[Manifest](), set[str](), ("raw", "hidden") if codec == "exact" else (codec,)
         for _, manifest in sorted(self._rows(at), key=lambda kept: kept[0].id):
-            if not isinstance(manifest, Manifest) or manifest.episode != part or manifest.codec.name != codec:
+            if not isinstance(manifest, Manifest) or manifest.episode != part or manifest.codec.name not in codecs:
                 continue
             memories = _memories(manifest)
             left = self._store.present(memories, at).keys()

@@ -157,8 +157,7 @@ class Activating(Adapting):
         Raises `Unsupported` without an embedder: episodes are told apart by meaning."""
         rows = self._allow("activate", inputs.scope_of(self.name, user, agent, session)).rows
         most = inputs.number(episodes, "episodes", 1, MOST_EPISODES)
-        within = self._within(inputs.number(budget, "budget", 1, MOST_KEPT), method, layers, most_evicted)
-        assert within is not None
+        within = self._budget(budget, method, layers, most_evicted)
         embedder = self._operator.embedder
         if embedder is None:
             raise Unsupported(
@@ -223,16 +222,15 @@ class Activating(Adapting):
     def _within(self, entries: int | None, method: str | None, layers: str | None, most_evicted: float | None) -> Budget | None:
         """The budget; None where all is to be kept, and nothing said of how it would be cut down."""
         if entries is not None:
-            return self._budget(
-                entries, METHOD if method is None else method, layers or "equal", MOST_EVICTED if most_evicted is None else most_evicted
-            )
+            return self._budget(entries, method, layers, most_evicted)
         for name, value in (("method", method), ("layers", layers), ("most_evicted", most_evicted)):
             if value is not None:
                 raise Invalid(f"{name} is {value!r:.100}, and needs a budget (budget=, --budget): without one all of it is kept.")
         return None
 
-    def _budget(self, entries: int, method: str = METHOD, layers: str = "equal", most_evicted: float = MOST_EVICTED) -> Budget:
-        return Budget(inputs.number(entries, "budget", 1, MOST_KEPT), method, layers, inputs.share(most_evicted, "most_evicted"))
+    def _budget(self, entries: int, method: str | None, layers: str | None = None, most_evicted: float | None = None) -> Budget:
+        most = MOST_EVICTED if most_evicted is None else inputs.share(most_evicted, "most_evicted")
+        return Budget(inputs.number(entries, "budget", 1, MOST_KEPT), METHOD if method is None else method, layers or "equal", most)
 
     def _budgeted(self) -> Episodic:
         """Raises `Unsupported` where the model is behind a server, whose cache is its own."""
@@ -431,9 +429,8 @@ class Activating(Adapting):
         try:
             manifest = self._activations.manifest(inputs.id_of(id))
         except Corrupt:
-            if self._sees_all(verb):
-                raise
-            raise missing_activation(id, self.name) from None
+            self._check_unreadable(verb, missing_activation(id, self.name))
+            raise
         try:
             rows = self._reach(verb, manifest.quoted[0].memory).rows
         except Missing:

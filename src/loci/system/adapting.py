@@ -347,9 +347,8 @@ class Adapting(Talking):
         try:
             row, learning = self._adapters.learning(inputs.id_of(id), number)
         except Corrupt:
-            if self._sees_all(verb):
-                raise
-            raise missing_adapter(id, self.name) from None
+            self._check_unreadable(verb, missing_adapter(id, self.name))
+            raise
         try:
             rows = self._reach(verb, learning.quoted[0].memory).rows
         except Missing:

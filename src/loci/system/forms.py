@@ -29,12 +29,12 @@ class Forms(Placing):
             return ()  # for who may not reach it, it is not there
 
     def _made_into(self, verb: str, id: str) -> Sequence[Link]:
-        made = [*(row.id for row in self._store.payloads([id])), *dict.fromkeys(row.id for row in self._store.adapters())]
         found: list[Link] = []
-        for one in made:
-            with contextlib.suppress(Corrupt):  # `verify` names it
-                headers = self._derived(verb, one)
-                found += [link for header in headers[-1:] for link in derived.links_of(header) if link.target == id]
+        for one in (*(row.id for row in self._store.payloads([id])), *dict.fromkeys(row.id for row in self._store.adapters())):
+            with contextlib.suppress(Corrupt, Missing):  # `verify` names the one, and the other is gone, or out of reach
+                if self._kind(one) is Kind.PARAMETRIC and all(quoted.memory != id for quoted in self._adapters.learning(one)[1].quoted):
+                    continue
+                found += [link for header in self._derived(verb, one)[-1:] for link in derived.links_of(header) if link.target == id]
         return found
 
     def _kind(self, id: str) -> Kind | None:

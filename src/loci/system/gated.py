@@ -9,7 +9,7 @@ from functools import wraps
 from types import FunctionType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from loci.errors import ReadOnly, Unsupported
+from loci.errors import Missing, ReadOnly, Unsupported
 from loci.infrastructure import uses
 from loci.infrastructure.governance import Allowed, Governance
 from loci.interface import inputs
@@ -104,10 +104,11 @@ class Gated(Calls):
         self._check_open(verb)
         return self._parts.governance.allow(verb, scope)
 
-    def _sees_all(self, verb: str) -> bool:
-        """Whether this may be done with whatever is in the cube. Spends nothing, and is not noted."""
-        scope = Scope(self.name)
-        return self._parts.governance.may(verb, scope) and self._parts.governance.allow(verb, scope).rows.within is None
+    def _check_unreadable(self, verb: str, absent: Missing) -> None:
+        """The gate for what nobody can read, so that whose it is cannot be told: it is there for who may see all of the cube, and ``absent`` for everybody else."""
+        if not self._parts.governance.may_all("activations", self.name):
+            raise absent
+        self._allow(verb, Scope(self.name))
 
     def _check_open(self, verb: str) -> None:
         """A cube that was made read-only takes nothing in, from its owner neither."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from loci.drivers.sqlite import adapters, connection
-from loci.drivers.sqlite.connection import batches, query, translate
+from loci.drivers.sqlite.connection import batches, query, roll_back, translate
 from loci.drivers.sqlite.payloads import built_of, drop
 from loci.drivers.sqlite.remains import occurring
 from loci.errors import Corrupt, Locked, StorageFull, Unavailable
@@ -239,9 +239,9 @@ def scrub(db: apsw.Connection, path: Path) -> None:
     try:
         _write_jobs_anew(db)
         db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+    except BaseException:
+        roll_back(db)
+        raise
     _clear_log(db, path)
     db.execute("DELETE FROM header WHERE key = 'scrub'")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

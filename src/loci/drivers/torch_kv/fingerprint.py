@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from types import CellType
 from typing import Any, NamedTuple
@@ -178,11 +179,19 @@ def _between(module: torch.nn.Module) -> list[Any]:
     """What has taken the place of a module's ``forward``, and what is called before or after it: so adapters are mounted that stay outside of the model."""
     calls = [module.__dict__["forward"]] if "forward" in module.__dict__ else []
     calls += [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-    return [call for call in calls if _home(call).partition(".")[0] not in OURS]
+    return [call for call in calls if not _homes(call) <= OURS]
 
 
-def _home(call: Any) -> str:
-    return str(getattr(call, "__module__", None) or type(call).__module__)
+def _homes(call: Any) -> set[str]:
+    """The packages in which a callable was written, whatever it says of itself, and those in which what it wraps was."""
+    found = set[str]()
+    for _ in range(CLOSE):
+        inner = call.func if isinstance(call, partial) else getattr(call, "__func__", call)
+        found.add(str(getattr(inner, "__globals__", {}).get("__name__") or type(inner).__module__).partition(".")[0])
+        call = getattr(inner, "__wrapped__", None)
+        if call is None:
+            break
+    return found
 
 
 def _told(value: Any, depth: int) -> bytes:
@@ -200,8 +209,8 @@ def _told(value: Any, depth: int) -> bytes:
     inner = getattr(value, "__func__", value)
     cells = [cell.cell_contents for cell in getattr(inner, "__closure__", None) or () if cell != _EMPTY]
     parts = [getattr(value, "__self__", None), getattr(value, "func", None), getattr(value, "args", None), getattr(value, "keywords", None)]
-    parts += [getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None), cells, getattr(inner, "__dict__", None)]
-    name = f"{_home(inner)}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+    parts += [getattr(inner, "__defaults__", None), getattr(inner, "__kwdefaults__", None), getattr(inner, "__dict__", None), *cells]
+    name = f"{sorted(_homes(value))} {getattr(inner, '__qualname__', type(inner).__qualname__)}"
     return name.encode() + b"".join(_told(part, depth - 1) for part in parts)
 
 

@@ -20,7 +20,7 @@ from loci.memories import pages
 from loci.ports.engine import Tensor
 from loci.system import Cube
 from loci.testing import ManualClock
-from loci.testing.models import make_model, make_tokenizer
+from loci.testing.models import SHAPES, make_model, make_tokenizer
 
 EngineOf = Callable[..., TorchEngine]
 SAID = ("I live in Oslo.", "I work as a baker.", "My brother Ben likes green tea.", "The harbour opens at nine.")
@@ -59,8 +59,15 @@ def test_what_one_vault_wrote_another_goes_on_from(
     assert not list((tmp_path / "there" / "main.kv").iterdir())
 
 
-@pytest.mark.parametrize("shape", ["qwen3", "llama", "mistral", "gemma"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        (s, d)
+        for s in SHAPES
+        for d in (torch.float32, torch.bfloat16)
+        if (s, d) not in (("deepseek", torch.bfloat16), ("lfm2", torch.bfloat16))
+    ],
+)  # of 16 bits, a mixture of experts sends tokens elsewhere now and then, and a convolution rounds nothing
 def test_what_was_rounded_otherwise_comes_in(
     open_vault: Callable[..., MemOS],
     engine_of: EngineOf,

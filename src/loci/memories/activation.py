@@ -28,14 +28,20 @@ REMOTE = {"slot": Codec("slot"), "prefix": Codec("prefix")}  # by a server: in a
 
 
 def chain(fingerprint: Fingerprint, tenant: str, codec: Codec, ids: Sequence[int]) -> list[str]:
-    """A name for each page of these tokens: a hash of the model, the tenant, the codec, its tokens and all before them. Two tenants
-    with the same words share no name."""
+    """A name for each page of these tokens, and for their end with models that hold something there: a hash of the model, the tenant, the codec, its tokens
+    and all before them. Two tenants with the same words share no name."""
     before = _root(fingerprint, tenant, codec)
     names = []
     for start in range(0, len(ids), BLOCK):
         before = sha256(before + b"".join(i.to_bytes(4, "little") for i in ids[start : start + BLOCK])).digest()
         names.append(before.hex())
-    return names
+    return [*names, sha256(before + b"end").hexdigest()] if fingerprint.has_end else names
+
+
+def parts(manifest: Manifest) -> list[tuple[int, ...]]:
+    """The tokens of each page, in order; the end of a state has none."""
+    found = [manifest.ids[start : start + BLOCK] for start in range(0, len(manifest.ids), BLOCK)]
+    return [*found, ()] if manifest.fingerprint.has_end else found
 
 
 def leaf(fingerprint: Fingerprint, tenant: str, codec: Codec, ids: Sequence[int], eviction: Eviction) -> list[str]:
@@ -46,7 +52,11 @@ def leaf(fingerprint: Fingerprint, tenant: str, codec: Codec, ids: Sequence[int]
 
 
 def _root(fingerprint: Fingerprint, tenant: str, codec: Codec) -> bytes:
-    return sha256(canonical({"fingerprint": asdict(fingerprint), "tenant": tenant, "codec": asdict(codec)})).digest()
+    told = asdict(fingerprint)
+    for layer in told["layers"]:  # so that what was named before layers told of it keeps its name
+        if not layer["values"]:
+            del layer["values"]
+    return sha256(canonical({"fingerprint": told, "tenant": tenant, "codec": asdict(codec)})).digest()
 
 
 def agreed(held: Sequence[int], prompt: Sequence[int]) -> int:
@@ -152,7 +162,7 @@ def _expected(manifest: Manifest) -> tuple[list[int], list[str]]:
     """The sizes and the names that the files of a manifest must have."""
     about = (manifest.fingerprint, manifest.tenant, manifest.codec, manifest.ids)
     if manifest.eviction is None:
-        return [min(BLOCK, len(manifest.ids) - start) for start in range(0, len(manifest.ids), BLOCK)], chain(*about)
+        return [len(part) for part in parts(manifest)], chain(*about)
     return [min(budget, len(manifest.ids)) for budget in manifest.eviction.per_layer], leaf(*about, manifest.eviction)
 
 

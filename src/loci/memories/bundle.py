@@ -77,12 +77,13 @@ def page_prefix(place: int) -> str:
     return f"P{place:05d}."
 
 
-def tensor_names(codec: Codec, layers: int) -> frozenset[str]:
-    """The tensors of a page, all of them, and no other."""
+def tensor_names(codec: Codec, layers: Sequence[LayerShape]) -> frozenset[str]:
+    """The tensors of a page of tokens, all of them, and no other."""
+    numbers = [number for number, layer in enumerate(layers) if layer.heads]
     if codec.name == "hidden":
-        return frozenset(f"L{layer}.x" for layer in range(layers))
+        return frozenset(f"L{layer}.x" for layer in numbers)
     kinds = (".q", ".s", ".m") if codec.bits else ("",)
-    return frozenset(f"L{layer}.{letter}{kind}" for layer in range(layers) for letter in "kv" for kind in kinds)
+    return frozenset(f"L{layer}.{letter}{kind}" for layer in numbers for letter in "kv" for kind in kinds)
 
 
 def line_hash(line: str) -> str:
@@ -115,10 +116,10 @@ def load(data: bytes) -> Bundle:
     codec = CODECS.get(str(_object(fields["codec"], {"name", "bits"}, "codec")["name"]))
     if codec is None or asdict(codec) != fields["codec"] or fields["kind"] != ("hidden" if codec.name == "hidden" else "kv"):
         raise _wrong(f"names kind {_brief(fields['kind'])}, codec {_brief(fields['codec'])}; there are {', '.join(CODECS)}")
-    ids = _ids(fields["tokens"])
+    ids, model = _ids(fields["tokens"]), _model(fields["fingerprint"])
     return Bundle(
-        _id(fields["id"]), _count(fields["version"], "version", 1 << 31), _moment(fields["created"]), ids, _model(fields["fingerprint"]), codec,
-        _memories(fields["memories"]), _parts(fields["parts"], -(-len(ids) // BLOCK)), _numbers(fields["quality"]), _tools(fields["tools"]),
+        _id(fields["id"]), _count(fields["version"], "version", 1 << 31), _moment(fields["created"]), ids, model, codec,
+        _memories(fields["memories"]), _parts(fields["parts"], -(-len(ids) // BLOCK) + model.has_end), _numbers(fields["quality"]), _tools(fields["tools"]),
     )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def _model(told: object) -> Fingerprint:
     layers, rope, adapters = fields["layers"], fields["rope"], fields["adapters"]
     if not isinstance(layers, list) or not 0 < len(layers) <= 1000 or not isinstance(rope, list) or not isinstance(adapters, list):
         raise _wrong("describes a model without layers, or none")
-    shapes = tuple(LayerShape(**_object(layer, set(LayerShape.__dataclass_fields__), "layer")) for layer in layers)
+    shapes = tuple(_shape(layer) for layer in layers)
     if len(rope) != 3 or not all(isinstance(x, str) for x in (*adapters, rope[0], rope[2])):
         raise _wrong("describes a rotation or adapters that no model has")
     texts = [fields[name] for name in ("model", "tokenizer", "template", "dtype", "attention")] + [shape.kind for shape in shapes]
@@ -150,6 +151,16 @@ def _model(told: object) -> Fingerprint:
     ):
         raise _wrong("describes a model in letters that cannot be shown")
     return Fingerprint(**{**fields, "layers": shapes, "rope": tuple(rope), "adapters": tuple(adapters)})
+
+
+def _shape(told: object) -> LayerShape:
+    """A layer; bundles of before layers told the width of their values leave that out."""
+    fields = _object({"values": 0, **told} if isinstance(told, dict) else told, set(LayerShape.__dataclass_fields__), "layer")
+    if not isinstance(fields["kind"], str):
+        raise _wrong("describes a layer of no kind")
+    for name in ("heads", "width", "window", "values"):
+        _count(fields[name], f"{name} of a layer", 1 << 31)
+    return LayerShape(**fields)
 
 
 def _memories(told: object) -> tuple[Read, ...]:

@@ -159,6 +159,10 @@ class Activations(Reading):
         held = activation.agreed(manifest.ids, ids)
         if not held:
             raise Conflict(f"No token of {manifest.id} begins this prompt.")
+        if manifest.fingerprint.has_end and held < len(manifest.ids):
+            raise Conflict(
+                f"This prompt has the first {held} of the {len(manifest.ids)} tokens of {manifest.id}, and this model holds no beginnings."
+            )
         self._check_worth([manifest])
         lease = self._take(manifest, -(-held // BLOCK))
         told = ", ".join(f"{count} from the {tier}" for tier, count in sorted(lease.tiers.items()))

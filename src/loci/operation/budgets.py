@@ -36,7 +36,6 @@ EPICACHE = "epicache"  # of episodes alone: what the most typical windows of one
 METHOD = "sirllm"  # at least as good as any other of one cache on all fillers but one, in `loci bench kv-recall`
 MOST_EVICTED = 0.5  # beyond it, what is left out can change an output by as much as the largest value: the bound says nothing any more
 NOT_KEPT = "Nothing was kept: give a larger budget, choose another method, or allow more (most_evicted)."
-STARTS = ("?", "A", "\n", " a", "<", "1")  # how what follows the memories may begin: their last tokens must not depend on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +189,6 @@ class Budgeted(Bundling):
         if not isinstance(engine, Condensing):
             raise Unsupported(f"The engine {engine.name} reads whole texts alone; a budget takes a model of transformers.")
         return engine.condenser()
-
-    def _head(self, text: str) -> tuple[int, ...]:
-        """The tokens that every prompt with these memories begins with, however it goes on: nothing can be cut off a leaf later."""
-        whole = self.engine.tokenize(self.engine.prompt(text, [Message("user", STARTS[0])])[0])
-        others = (self.engine.tokenize(self.engine.prompt(text, [Message("user", start)])[0]) for start in STARTS[1:])
-        return whole[: min(activation.agreed(other, whole) for other in others)]
 
     def _write_leaf(
         self, condenser: Condenser[Any], state: Any, names: Sequence[str], plan: BudgetPlan, codec: Codec, progress: Progress | None = None

@@ -23,7 +23,7 @@ from loci.operation.reading import quoted_of
 from loci.policy import packing
 from loci.ports import RowFilter, Transaction
 from loci.ports.engine import BLOCK, Manifest, Page, Tensor, Tensors
-from loci.types import Handle, Hit, Memory, Message
+from loci.types import Handle, Hit, Memory
 
 NOISE = {"float32": 1e-3, "float64": 1e-3}  # of a head's largest number: what machines may differ by when they read the same
 COARSE = 2.0**-5  # the same for types of 16 bits
@@ -147,7 +147,7 @@ class Bundling(Preparing):
     def _same_words(self, told: Bundle, found: Sequence[Memory], at: RowFilter) -> str:
         """The block of these memories, whose tokens are the bundle's. Raises `Conflict` where they are not."""
         text = self._block(found, at.now)
-        ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
+        ids = self._ids(text)
         if ids != told.ids:
             place = next((n for n, (a, b) in enumerate(zip(ids, told.ids, strict=False)) if a != b), min(len(ids), len(told.ids)))
             raise Conflict(
@@ -159,14 +159,15 @@ class Bundling(Preparing):
     def _taken(self, reader: bundles.Reader, told: Bundle, names: Sequence[str], kept: list[Any] | None) -> list[Page]:
         """The pages of all parts, written under their names here; as the engine holds them they go to ``kept``. Raises `Malformed` for any
         that is not what a page of these tokens would be."""
-        expected = bundle.tensor_names(told.codec, len(told.fingerprint.layers))
+        expected, whole = bundle.tensor_names(told.codec, told.fingerprint.layers), -(-len(told.ids) // BLOCK)
         written: list[Page] = []
         for part in told.parts:
-            tensors = reader.part(part)
+            tensors, counted = reader.part(part), 0
             for place in range(len(written), len(written) + part.pages):
                 prefix = bundle.page_prefix(place)
                 page = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-                if set(page) != expected:
+                counted += len(page)
+                if place < whole and set(page) != expected:  # what an end has, the engine compares
                     raise Malformed(f"{part.file} has other tensors of page {place} than a page has: {sorted(page)!r:.100}. {NOT_TAKEN}")
                 decoded = self._decoded(told, place, page, part.file)
                 if kept is not None:
@@ -174,8 +175,8 @@ class Bundling(Preparing):
                 named = Tensor("U8", (32,), bytes.fromhex(names[place]))
                 name, size = self._files.put(pages.dump({**page, CHAIN: named}))
                 written.append(Page(names[place], name, size, len(decoded.ids)))
-            if len(tensors) != part.pages * len(expected):
-                raise Malformed(f"{part.file} has {len(tensors)} tensors, and its pages have {part.pages * len(expected)}. {NOT_TAKEN}")
+            if len(tensors) != counted:
+                raise Malformed(f"{part.file} has {len(tensors)} tensors, and its pages have {counted}. {NOT_TAKEN}")
         return written
 
     def _decoded(self, told: Bundle, place: int, page: Tensors, file: str) -> Any:
@@ -194,11 +195,11 @@ class Bundling(Preparing):
             self.engine.compare(self._coded(state, manifest.codec), kept) if bits else quality
         )  # what the bundle says its steps are is its own word
         allowed = NOISE.get(manifest.fingerprint.dtype, COARSE) + (2 / (2**bits - 1) if bits else 0.0)
-        for part in ("key", "value"):
+        for part, what in (("key", "keys"), ("value", "values"), ("end", "states")):
             share = beside.get(f"{part}_share", 0.0)
             if not share <= allowed:
                 raise Malformed(
-                    f"The {part}s of the bundle are not what this model makes of these words: they differ by {share:.2g} of the largest, where "
+                    f"The {what} of the bundle are not what this model makes of these words: they differ by {share:.2g} of the largest, where "
                     f"{allowed:.2g} is allowed for rounding. {NOT_TAKEN} `loci activate` builds it here."
                 )
         if not quality["kl"] <= most_divergence:

@@ -111,6 +111,10 @@ class Composing(Activations):
         """All of them behind one another. Raises where one is not what it was, or the model has no way to do it, or not for so many tokens."""
         texts = [self.words_of(manifest, at) for manifest in wish.manifests]
         current = self.engine.fingerprint()
+        if current.has_end:
+            raise Unsupported(
+                "This model's layers hold what a whole text made of them: several are not put behind one another. Their text was read."
+            )
         for manifest in wish.manifests:
             self.check_whole(manifest)
             activation.check_fit(manifest.fingerprint, current)

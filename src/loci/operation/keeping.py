@@ -21,11 +21,12 @@ from loci.operation.residence import Lease, Residence
 from loci.policy.access import admits
 from loci.ports import PayloadRow, Reach, RowFilter, Store, Transaction
 from loci.ports.engine import BLOCK, Engine, Manifest, Page, Tensors
-from loci.types import Handle, Hit, Memory, State
+from loci.types import Handle, Hit, Memory, Message, State
 
 MOST_MEMORIES = 1000
 RAW = activation.CODECS["raw"]
 CHAIN = "chain"  # what a page calls itself
+STARTS = ("?", "A", "\n", " a", "<", "1")  # how what follows the memories may begin: their last tokens must not depend on it
 DONE = {State.ARCHIVED: "is archived", State.EXPIRED: "was forgotten, or its time is over"}
 
 
@@ -158,6 +159,18 @@ class Keeping:
         """The memories as they stand in a prompt: fenced, dated, in an order of their own."""
         return pack([Hit(m, 0.0, {}, note(m, moment)) for m in memories], self._redactor, None).text
 
+    def _ids(self, text: str) -> tuple[int, ...]:
+        """The tokens that are read of a block of memories: up to its last word, or as far as any prompt has them, where nothing can be cut off later."""
+        if self.engine.fingerprint().has_end:
+            return self._head(text)
+        return self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
+
+    def _head(self, text: str) -> tuple[int, ...]:
+        """The tokens that every prompt with these memories begins with, however it goes on."""
+        whole = self.engine.tokenize(self.engine.prompt(text, [Message("user", STARTS[0])])[0])
+        others = (self.engine.tokenize(self.engine.prompt(text, [Message("user", start)])[0]) for start in STARTS[1:])
+        return whole[: min(activation.agreed(other, whole) for other in others)]
+
     def _hash(self, text: str) -> str:
         return self._store.hash("activation", text).hex()
 
@@ -188,12 +201,13 @@ class Keeping:
         return self._residence.holds([page.chain for page in held])
 
     def _take(self, manifest: Manifest, count: int) -> Lease:
-        """The first pages of an activation memory, from wherever they are. What a budget left has none: it is one thing."""
+        """The first pages of an activation memory, from wherever they are. What a budget left has none: it is one thing; and what has an end is taken
+        with it."""
         if manifest.eviction is not None:
             raise Conflict(f"{manifest.id} is what a budget left of its text: it is not cut, and not put together with others.")
-        starts = range(0, count * BLOCK, BLOCK)
+        count = len(manifest.pages) if manifest.fingerprint.has_end else count
         names = [page.chain for page in manifest.pages[:count]]
-        return self._residence.take(names, [manifest.ids[start : start + BLOCK] for start in starts], partial(self._load, manifest))
+        return self._residence.take(names, activation.parts(manifest)[:count], partial(self._load, manifest))
 
     def _load(self, manifest: Manifest, place: int) -> Any:
         """A page from the disk."""

@@ -51,7 +51,7 @@ def machine_of(engine: Engine[Any]) -> Machine:
     """What this machine takes, as far as it was measured; what learning takes is an estimate from how fast it reads."""
     rates, mark = engine.rates(), engine.fingerprint()
     width = WIDTHS.get(mark.dtype, 2)
-    token_bytes = 2.0 * width * sum(layer.heads * layer.width for layer in mark.layers)
+    token_bytes = float(width * sum(layer.heads * (layer.width + (layer.values or layer.width)) for layer in mark.layers))
     probe_s = PROBES * read_seconds(rates, PROBE_TOKENS)
     return Machine(rates, token_bytes, mark.context, Training(EXPOSURES * PASSES * rates.token_s, probe_s, SWAP_S, ADAPTER_BYTES))
 

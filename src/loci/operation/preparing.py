@@ -17,7 +17,7 @@ from loci.operation.residence import Brought
 from loci.operation.retaining import Retaining
 from loci.policy.placement import is_worth_preparing
 from loci.ports import RowFilter
-from loci.ports.engine import BLOCK, Manifest
+from loci.ports.engine import Manifest
 
 
 class Preparing(Retaining):
@@ -74,9 +74,10 @@ class Preparing(Retaining):
             def is_of_use(manifest: Manifest = manifest) -> bool:  # not what was erased, or let go of, meanwhile
                 return is_wanted() and (manifest.id, manifest.version) in self._manifests
 
-            parts = [manifest.ids[start : start + BLOCK] for start in range(0, len(manifest.ids), BLOCK)]
             try:
-                brought = self._residence.bring([page.chain for page in manifest.pages], parts, partial(self._load, manifest), is_of_use)
+                brought = self._residence.bring(
+                    [page.chain for page in manifest.pages], activation.parts(manifest), partial(self._load, manifest), is_of_use
+                )
             except (Corrupt, Missing):
                 if is_of_use():
                     raise

@@ -20,7 +20,7 @@ from loci.policy.eviction import Stored, payload_key
 from loci.policy.placement import load_seconds, read_seconds
 from loci.ports import PayloadRow, RowFilter, Transaction
 from loci.ports.engine import BLOCK, Codec, Episode, Manifest, Page, Quoted, Tensor
-from loci.types import Handle, Memory, Message
+from loci.types import Handle, Memory
 
 MOST_DIVERGENCE = 1e-3  # nats a token that a codec may cost before it is refused
 PRINCIPAL = "activation"  # who lets go of what there is no room for, or what turned out to be of no use
@@ -56,7 +56,7 @@ class Reading(Keeping):
         """The same; ``is_kept``: nobody asked for it, and an answer is about to read it anyway. What is made ``beside`` it does not give way to it."""
         found = self._present(memories, at)
         text = self._block(found, at.now)
-        ids = self.engine.tokenize(self.engine.prompt(text, [Message("user", "?")])[1])
+        ids = self._ids(text)
         fingerprint, tenant = self.engine.fingerprint(), self.tenant(at)
         names = activation.chain(fingerprint, tenant, chosen, ids)
         same = None if is_kept or is_anew else self._same(memories, self._holds(names, text, found))
@@ -156,8 +156,8 @@ class Reading(Keeping):
 
     def _begun(self, names: Sequence[str], ids: Sequence[int], codec: Codec) -> tuple[Sequence[Any], list[Page]]:
         """The longest beginning of these tokens that is kept as it was computed, with its pages. What a codec changed is not built
-        upon: it would add up."""
-        found = self._store.holding(names) if codec == RAW else None
+        upon: it would add up; and what has an end has no beginnings."""
+        found = self._store.holding(names) if codec == RAW and not self.engine.fingerprint().has_end else None
         if found is None:
             return (), []
         try:

@@ -2,7 +2,8 @@
 
 A *state* is what a model holds after it has read a text (keys and values of every layer), in *pages* of ``BLOCK`` tokens, each with all
 layers. Pages never change: whoever goes on from a state makes new ones, and states with the same beginning share theirs. On the disk a
-page is a file, and a `Manifest` names those of a state.
+page is a file, and a `Manifest` names those of a state. Some layers keep no keys but one state that every token changes: what they hold at the
+*end* of a text is one more page, of no tokens, and then the text's state has no beginnings.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ BLOCK = 64  # tokens of a page
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """A layer's cache: ``kind`` is full or window, ``heads`` how many keys a token has, ``width`` of each, ``window`` in tokens (0: none)."""
+    """A layer's cache: ``kind`` is full, window, end (no keys, but a state at the end of a text), both of these, or none; ``heads`` how many keys a token has, ``width``
+    of each, ``window`` in tokens (0: none), ``values`` the width of its values (0: as of keys)."""
 
     kind: str
     heads: int
     width: int
     window: int = 0
+    values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class Fingerprint:
     rope: tuple[str, float, str]
     layers: tuple[LayerShape, ...]
     context: int
+
+    @property
+    def has_end(self) -> bool:
+        """Whether a state is of a whole text, and of none of its beginnings."""
+        return any(layer.kind in ("end", "both") for layer in self.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +244,7 @@ class Engine(Protocol[P]):
         """Whether the codec ``hidden`` takes less room than ``raw`` with this model."""
 
     def cut(self, state: Sequence[P], tokens: int) -> Sequence[P]:
-        """The state as it was after its first tokens."""
+        """The state as it was after its first tokens. Raises ``Invalid`` for less than the whole of one that has an end."""
 
     def compose(self, states: Sequence[Sequence[P]], mode: str, share: float = 0.15, head: int = 0) -> Sequence[P]:
         """States behind one another. All begin with the same ``head`` tokens, which stay with the first alone. ``block``: each sees

@@ -8,7 +8,7 @@ greatest. The layout is KIVI's (arXiv 2402.02750); the bound is checked here, el
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -22,9 +22,11 @@ NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", tor
 
 def encode(page: KVPage, codec: Codec) -> Tensors:
     """The tensors of a page: ``L{layer}.k`` and ``.v`` of shape [heads, tokens, width]; coded ones have ``.q`` (codes), ``.s`` (steps) and
-    ``.m`` (least values) instead, in groups as `_grouped` lays them."""
-    found: dict[str, Tensor] = {}
+    ``.m`` (least values) instead, in groups as `_grouped` lays them. What is held at the end of a text is kept as it is by every codec."""
+    found = {name: _out(tensor) for name, tensor in page.ends.items()}
     for number, (keys, values) in enumerate(zip(page.keys, page.values, strict=True)):
+        if not keys.numel():
+            continue
         for letter, tensor in (("k", keys), ("v", values)):
             name = f"L{number}.{letter}"
             if codec.bits:
@@ -41,11 +43,21 @@ def decode(ids: Sequence[int], codec: Codec, tensors: Tensors, shapes: Sequence[
     values: list[torch.Tensor] = []
     bounds = {"k": 0.0, "v": 0.0}
     for number, shape in enumerate(shapes):
-        for letter, whole in (("k", keys), ("v", values)):
-            part, bound = _part(tensors, f"L{number}.{letter}", (shape.heads, len(ids), shape.width), codec, dtype)
+        for letter, whole, width in (("k", keys, shape.width), ("v", values, shape.values or shape.width)):
+            if not shape.heads:
+                whole.append(torch.empty(0, len(ids), 0, dtype=dtype))
+                continue
+            part, bound = _part(tensors, f"L{number}.{letter}", (shape.heads, len(ids), width), codec, dtype)
             whole.append(part)
             bounds[letter] = max(bounds[letter], bound)
     return KVPage(tuple(ids), tuple(keys), tuple(values), (bounds["k"], bounds["v"]))
+
+
+def decode_end(tensors: Tensors, ends: Mapping[str, tuple[torch.dtype, tuple[int, ...]]]) -> KVPage:
+    """The end of a state, which has these tensors and no others. Raises `Corrupt` as `decode` does."""
+    if others := sorted(set(tensors) - set(ends)):
+        raise Corrupt(f"The end of this memory has {others[0][:40]!r}, which this model does not hold there. Build the memory again.")
+    return KVPage((), (), (), ends={name: _in(tensors, name, shape, dtype) for name, (dtype, shape) in ends.items()})
 
 
 def encode_hidden(page: KVPage) -> Tensors:

@@ -163,6 +163,10 @@ def check_turning(model: Any) -> None:
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     rope = getattr(config, "rope_parameters", None) or {}
     told = f"States of this model ({type(model).__name__}) cannot be put behind one another: "
+    if others := sorted(kinds - {"full_attention", "sliding_attention", "chunked_attention"}):
+        raise Unsupported(
+            f"{told}it has layers of {', '.join(others)}, which hold what a whole text made of them. Use one activation memory, or the text."
+        )
     if kinds != {"full_attention"} or getattr(config, "sliding_window", None):
         raise Unsupported(f"{told}its layers see a window, which begins elsewhere then. Use one activation memory, or the text.")
     if str(rope.get("rope_type", "default")) not in TURNED:

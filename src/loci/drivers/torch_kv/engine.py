@@ -43,7 +43,8 @@ class TorchEngine:
         check_library()
         self.model, self.tokenizer = model.eval(), tokenizer
         self._known = known or look(model, is_full=is_full_hash)
-        self._shapes = self.fingerprint().layers
+        self._kept = self._known.kept
+        self.fingerprint()  # what is spelled out once is, before anybody waits for it
         self._rates: Rates | None = None
         self._watcher = hidden.Watcher(self.model)
         self._condenser = TorchCondenser(self)
@@ -131,7 +132,7 @@ class TorchEngine:
 
     def begin(self, state: State) -> DynamicCache:
         """A cache that goes on from a state."""
-        return cache_of(state)
+        return cache_of(state, self.model.config)
 
     def kept(self, ids: Sequence[int], cache: DynamicCache, begun: State = (), hidden: Sequence[torch.Tensor] = ()) -> tuple[KVPage, ...]:
         """The state that a cache holds of these tokens."""
@@ -192,16 +193,18 @@ class TorchEngine:
     # -- keeping -------------------------------------------------------------------------------------------------------
 
     def is_hidden_smaller(self) -> bool:
-        return hidden.is_smaller(self.model, self._shapes)
+        return hidden.is_smaller(self.model, self._kept.layers)
 
     def encode(self, page: KVPage, codec: Codec) -> Tensors:
         return codecs.encode_hidden(page) if codec.name == "hidden" else codecs.encode(page, codec)
 
     def decode(self, ids: Sequence[int], start: int, codec: Codec, tensors: Tensors) -> KVPage:
+        if not ids:
+            return self.fetch(codecs.decode_end(tensors, self._kept.ends))
         if codec.name != "hidden":
-            return self.fetch(codecs.decode(ids, codec, tensors, self._shapes, self.model.dtype))
+            return self.fetch(codecs.decode(ids, codec, tensors, self._kept.layers, self.model.dtype))
         size = self.model.config.get_text_config(decoder=True).hidden_size
-        inputs = codecs.decode_hidden(ids, tensors, len(self._shapes), size, self.model.dtype)
+        inputs = codecs.decode_hidden(ids, tensors, len(self._kept.layers), size, self.model.dtype)
         with torch.inference_mode():
             keys, values = hidden.rebuilt(self.model, [x.to(self.device) for x in inputs], start)
         return KVPage(tuple(ids), tuple(keys), tuple(values))
@@ -223,15 +226,17 @@ class TorchEngine:
         the mean divergence (``kl``, nats), the largest difference of ``logits``, the share of equal best tokens (``argmax``), the
         largest error of an element of keys and of values, what the codec had promised, and the largest error beside the largest element of the same
         head."""
-        probe = ids_of(state)[:BLOCK]
+        probe, pairs = ids_of(state)[:BLOCK], list(zip(state, other, strict=True))
+        texts = [(one, two) for one, two in pairs if one.ids]
         return {
             **divergence(self.logits(state, probe), self.logits(other, probe)),
-            "key_error": max(_distance(a.keys, b.keys) for a, b in zip(state, other, strict=True)),
-            "key_bound": max(page.bounds[0] for page in other),
-            "key_share": _share([page.keys for page in state], [page.keys for page in other]),
-            "value_error": max(_distance(a.values, b.values) for a, b in zip(state, other, strict=True)),
-            "value_bound": max(page.bounds[1] for page in other),
-            "value_share": _share([page.values for page in state], [page.values for page in other]),
+            "key_error": max(_distance(a.keys, b.keys) for a, b in texts),
+            "key_bound": max(b.bounds[0] for _, b in texts),
+            "key_share": _share([(a.keys, b.keys) for a, b in texts]),
+            "value_error": max(_distance(a.values, b.values) for a, b in texts),
+            "value_bound": max(b.bounds[1] for _, b in texts),
+            "value_share": _share([(a.values, b.values) for a, b in texts]),
+            "end_share": max((_part(a.ends[name].float(), b.ends[name].float()) for a, b in pairs for name in a.ends), default=0.0),
         }  # fmt: skip
 
     # -- answering -----------------------------------------------------------------------------------------------------
@@ -274,16 +279,23 @@ class TorchEngine:
             ids = (token,)
 
 
-def _share(one: Sequence[Sequence[torch.Tensor]], two: Sequence[Sequence[torch.Tensor]]) -> float:
-    """The largest error of any head, beside what is largest in it: pages of layers of [heads, tokens, width]."""
-    shares = []
-    for layer in range(len(one[0])):
-        pairs = [(a[layer].float(), b[layer].float()) for a, b in zip(one, two, strict=True)]
-        error = torch.stack([(a - b).abs().amax((1, 2)) for a, b in pairs]).amax(0)
-        size = torch.stack([a.abs().amax((1, 2)) for a, _ in pairs]).amax(0)
-        shares.append(float((error / size.clamp_min(1e-12)).max()))
+def _share(pairs: Sequence[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]) -> float:
+    """The largest error of any head, beside what is largest in it: pages of layers of [heads, tokens, width]; 0 where there are none."""
+    shares = [0.0]
+    for layer in range(len(pairs[0][0]) if pairs else 0):
+        both = [(a[layer].float(), b[layer].float()) for a, b in pairs if a[layer].numel()]
+        if both:
+            error = torch.stack([(a - b).abs().amax((1, 2)) for a, b in both]).amax(0)
+            size = torch.stack([a.abs().amax((1, 2)) for a, _ in both]).amax(0)
+            shares.append(float((error / size.clamp_min(1e-12)).max()))
     return max(shares, key=lambda share: math.inf if math.isnan(share) else share)
 
 
+def _part(one: torch.Tensor, two: torch.Tensor) -> float:
+    """The largest error, beside what is largest."""
+    share = float((one - two).abs().max() / one.abs().max().clamp_min(1e-12))
+    return math.inf if math.isnan(share) else share
+
+
 def _distance(one: Sequence[torch.Tensor], two: Sequence[torch.Tensor]) -> float:
-    return max((float((a.float() - b.float()).abs().max()) for a, b in zip(one, two, strict=True)), default=0.0)
+    return max((float((a.float() - b.float()).abs().max()) for a, b in zip(one, two, strict=True) if a.numel()), default=0.0)

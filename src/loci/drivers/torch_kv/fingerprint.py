@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from loci.drivers.torch_kv.trial import Kept, kept_by
 from loci.errors import Unsupported
-from loci.ports.engine import Fingerprint, LayerShape
+from loci.ports.engine import Fingerprint
 
 SAMPLES = 16  # runs of a tensor that a sampled hash looks at
 RUN = 256  # bytes of each
@@ -45,16 +46,17 @@ CLOSE = 4  # steps from a hook to the tensors that it adds
 _EMPTY = CellType()
 _PEFT: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _TOKENIZERS: WeakKeyDictionary[Any, tuple[Any, tuple[object, ...], str]] = WeakKeyDictionary()
-FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
+FIXED_ROPE = {"default", "linear", "llama3", "yarn", "proportional"}
 """Kinds of rotation that turn a token by its position alone, however long the text is."""
 
 
 class Known(NamedTuple):
-    """A model as it was last looked at: a hash of its weights without adapters, and what it was made of, by name: the class of a module, ``parameter``, or the hash of
-    what comes between a module and who calls it."""
+    """A model as it was last looked at: a hash of its weights without adapters, what it was made of, by name (the class of a module, ``parameter``, or the hash of
+    what comes between a module and who calls it), and what it keeps of a text."""
 
     hash: str
     parts: Mapping[str, str]
+    kept: Kept
 
 
 class Mount(NamedTuple):
@@ -90,7 +92,7 @@ def fingerprint_of(model: Any, tokenizer: Any, known: Known) -> Fingerprint:
         dtype=str(model.dtype).removeprefix("torch."),
         attention=str(config._attn_implementation),
         rope=_rope(config),
-        layers=_layers(config),
+        layers=known.kept.layers,
         context=context_of(model),
     )
 
@@ -101,7 +103,9 @@ def context_of(model: Any) -> int:
 
 def look(model: Any, *, is_full: bool) -> Known:
     """Looks at the configuration and the weights without adapters: at every byte, or at ``SAMPLES`` runs in each tensor, which
-    is quick and sees a change only where it looks."""
+    is quick and sees a change only where it looks. Raises `Unsupported` for a model that cannot go on from what it has read."""
+    _rope(model.config.get_text_config(decoder=True))
+    kept = kept_by(model)
     config, built = {k: v for k, v in model.config.to_dict().items() if k not in SILENT}, _built(model)
     digest = sha256(json.dumps(config, sort_keys=True, default=str).encode())
     mounted = {id(tensor) for mount in built.mounts for _, tensor in _tensors(mount)}
@@ -113,7 +117,7 @@ def look(model: Any, *, is_full: bool) -> Known:
     for name, told in sorted(built.parts().items()):
         if told != "parameter" and told.partition(".")[0] not in whose:
             digest.update(f"{name} is {told}".encode())
-    return Known(digest.hexdigest(), built.parts())
+    return Known(digest.hexdigest(), built.parts(), kept)
 
 
 def adapters_of(model: Any, known: Known | None = None) -> tuple[str, ...]:
@@ -319,23 +323,6 @@ def _rope(config: Any) -> tuple[str, float, str]:
         )
     theta = next((float(rope["rope_theta"]) for rope in by_layer if rope.get("rope_theta")), 0.0)
     return "+".join(sorted(kinds)), theta, json.dumps(found, sort_keys=True, default=str)
-
-
-def _layers(config: Any) -> tuple[LayerShape, ...]:
-    """Raises `Unsupported` for layers that keep something else than keys and values of every token."""
-    heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
-    width = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-    window = int(getattr(config, "sliding_window", None) or 0)
-    kinds = getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"] * config.num_hidden_layers
-    others = sorted(set(kinds) - {"full_attention", "sliding_attention"})
-    if others:
-        raise Unsupported(
-            f"This model has layers of {', '.join(others)}, which do not keep keys and values of every token, so what it has read cannot be kept "
-            "exactly. Use the text of memories with it."
-        )
-    return tuple(
-        LayerShape("window", heads, width, window) if kind == "sliding_attention" else LayerShape("full", heads, width) for kind in kinds
-    )
 
 
 def _digest(text: str) -> str:

@@ -23,7 +23,9 @@ from loci.ports.engine import LayerShape
 def is_smaller(model: Any, shapes: Sequence[LayerShape]) -> bool:
     """Whether the inputs of attention take less room than its keys and values."""
     config = model.config.get_text_config(decoder=True)
-    return all(shape.kind == "full" and config.hidden_size < 2 * shape.heads * shape.width for shape in shapes)
+    return all(
+        shape.kind == "full" and config.hidden_size < shape.heads * (shape.width + (shape.values or shape.width)) for shape in shapes
+    )
 
 
 class Watcher:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from loci.errors import Unsupported
+from loci.drivers.torch_kv.ends import ends_of, fresh, has_end, restore
+from loci.errors import Invalid, Unsupported
 from loci.ports.engine import BLOCK
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KVPage:
-    """Keys and values of at most ``BLOCK`` tokens in every layer, each of shape [heads, tokens, width]. The tensors are never written to.
+    """Keys and values of at most ``BLOCK`` tokens in every layer, each of shape [heads, tokens, width]; of layers that keep none, empty. The tensors are never written to.
     ``bounds`` is what a codec may have changed an element of keys and of values by; ``hidden`` the inputs of attention, [tokens, d] a
-    layer, where they were asked for."""
+    layer, where they were asked for. One without tokens is the end of a state: what layers without keys hold there, by name (``ends``)."""
 
     ids: tuple[int, ...]
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
     bounds: tuple[float, float] = (0.0, 0.0)
     hidden: tuple[torch.Tensor, ...] = ()
+    ends: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -32,16 +35,17 @@ class KVPage:
 
     @property
     def bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values, *self.ends.values()))
 
     def each(self, change: Callable[[torch.Tensor], torch.Tensor], ids: tuple[int, ...] | None = None) -> KVPage:
         """The page with every tensor changed."""
         keys, values = tuple(map(change, self.keys)), tuple(map(change, self.values))
-        return KVPage(self.ids if ids is None else ids, keys, values, self.bounds)
+        ends = {name: change(tensor) for name, tensor in self.ends.items()}
+        return KVPage(self.ids if ids is None else ids, keys, values, self.bounds, ends=ends)
 
 
 State = Sequence[KVPage]
-"""Pages in a row, all but the last of ``BLOCK`` tokens. States with the same beginning share its pages."""
+"""Pages in a row, all but the last of ``BLOCK`` tokens, and the end of those that have one. States with the same beginning share its pages."""
 
 
 class PagedLayer(DynamicLayer):  # type: ignore[misc]
@@ -77,12 +81,23 @@ def tokens_of(state: State) -> int:
     return sum(page.tokens for page in state)
 
 
-def cache_of(state: State) -> DynamicCache:
-    """A cache that goes on from the state and leaves it as it is. Every layer keeps all of its tokens, those with a window too: their
-    mask leaves out what is too far, and a state can be cut anywhere."""
-    cache = DynamicCache()
-    if state:
-        cache.layers = [PagedLayer([p.keys[n] for p in state], [p.values[n] for p in state]) for n in range(len(state[0].keys))]
+def cache_of(state: State, config: Any = None) -> DynamicCache:
+    """A cache that goes on from the state and leaves it as it is. ``config`` is of the model, which not all layers need."""
+    cache = fresh(config)
+    if not state:
+        return cache
+    pages, ends = [page for page in state if page.ids], {name: tensor for page in state for name, tensor in page.ends.items()}
+    for number in range(len(pages[0].keys)):
+        if number == len(cache.layers):
+            cache.layers.append(DynamicLayer())
+        keys, values = [page.keys[number] for page in pages], [page.values[number] for page in pages]
+        layer = cache.layers[number]
+        if has_end(layer):
+            restore(layer, number, ends)
+            if keys[0].numel():
+                layer.update(torch.cat(keys, 1)[None], torch.cat(values, 1)[None])
+        elif keys[0].numel():
+            cache.layers[number] = PagedLayer(keys, values)
     return cache
 
 
@@ -90,18 +105,22 @@ def state_of(
     ids: Sequence[int], cache: DynamicCache, begun: State = (), hidden: Sequence[torch.Tensor] = (), skip: int = 0
 ) -> tuple[KVPage, ...]:
     """The state that a cache holds of these tokens, before which it holds ``skip`` that are no part of it; whole pages that it was begun with are shared. ``hidden`` is of
-    all of them. Raises `Unsupported` for layers that keep something else than keys and values of every token."""
+    all of them. Raises `Unsupported` for layers that keep keys and values of some tokens only."""
     keys, values = [], []
     for number, layer in enumerate(cache.layers):
         key, value = getattr(layer, "keys", None), getattr(layer, "values", None)
-        if key is None or value is None or key.shape[-2] != skip + len(ids):
+        if key is None or value is None:  # a state, another layer's keys, or nothing at all
+            key = value = torch.empty(1, 0, skip + len(ids), 0)
+        if key.shape[-2] != skip + len(ids):
             raise Unsupported(
                 f"Layer {number} of this model ({type(layer).__name__}) does not keep keys and values of every token, so what it has read "
                 "cannot be kept exactly. Use the text of memories with it."
             )
         keys.append(key[0][:, skip:])
         values.append(value[0][:, skip:])
-    return paged(ids, keys, values, [page for page in begun if page.tokens == BLOCK], hidden)
+    pages = paged(ids, keys, values, [page for page in begun if page.tokens == BLOCK], hidden)
+    ends = ends_of(cache)
+    return (*pages, KVPage((), (), (), ends=ends)) if ends else pages
 
 
 def paged(
@@ -128,7 +147,11 @@ def _own(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def cut(state: State, tokens: int) -> tuple[KVPage, ...]:
-    """The first tokens of a state; it shares storage with it."""
+    """The first tokens of a state; it shares storage with it. Raises `Invalid` for a beginning of one that has an end: nothing is kept of what stood there."""
+    if tokens >= tokens_of(state):
+        return tuple(state)
+    if tokens and state[-1].ends:
+        raise Invalid(f"Layers of this model hold what all {tokens_of(state)} tokens made of them: there is no state after {tokens}.")
     pages: list[KVPage] = []
     left = tokens
     for page in state:

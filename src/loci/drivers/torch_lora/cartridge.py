@@ -6,6 +6,7 @@ Self-study and distillation as Cartridges (Eyuboglu et al. 2025, arXiv 2506.0626
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -38,7 +39,8 @@ def prepared(engine: TorchEngine, lessons: Sequence[Lesson], recipe: Recipe) -> 
     count = min(recipe.tokens or len(ids), len(ids))
     if count < 1:
         raise Invalid("The lessons have no words, so there is nothing to make a cartridge of.")
-    layers.check_room(sum(count * 2 * s.heads * s.width for s in engine.fingerprint().layers) * engine.model.dtype.itemsize, recipe)
+    shapes = layers.cache_shapes(engine.fingerprint().layers, count)
+    layers.check_room(sum(map(prod, shapes.values())) * engine.model.dtype.itemsize, recipe)
     if count == len(ids):
         engine.check_room(count)
         return ids, count, []

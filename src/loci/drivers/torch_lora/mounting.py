@@ -54,7 +54,7 @@ class MountedEngine(TorchEngine):
         return max(whole - self.held, 1) if whole else 0
 
     def begin(self, state: State) -> DynamicCache:
-        return cache_of((self._cartridge, *state) if self._cartridge else state)
+        return cache_of((self._cartridge, *state) if self._cartridge else state, self.model.config)
 
     def kept(self, ids: Sequence[int], cache: Any, begun: State = (), hidden: Sequence[torch.Tensor] = ()) -> tuple[KVPage, ...]:
         return state_of(ids, cache, begun, hidden, skip=self.held)

@@ -1,0 +1,138 @@
+"""What a model keeps of what it reads, found by having it read: shapes that its configuration does not tell, and whether going on from them is the same as
+reading the whole text. Some models are not causal, some keep more than the library's cache holds, and some versions of the library forget a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from loci.drivers.torch_kv.ends import KINDS, fresh
+from loci.drivers.torch_kv.state import KVPage, cache_of, state_of
+from loci.errors import Unsupported
+from loci.ports.engine import LayerShape
+
+TOKENS, SEAM = 40, 24  # that are read, and after how many of them it goes on
+PLAIN = 5  # the first tokens of a vocabulary, which may mean something else than text
+ALPHABET = 251
+TOLERANCE = 1e-4  # of what logits vary by; float32 comes to a hundredth of that
+COARSE = 8  # rounding errors of the model's type, where that is more: bfloat16 comes to two
+ABLE = KINDS | {"full_attention", "sliding_attention", "chunked_attention", "moe", "mlp"}
+INSIDE = {
+    "recurrent_gemma",
+    "zamba",
+}  # what these hold of a text is not all in the library's cache, which 16 bits do not tell from rounding
+USE_TEXT = "Use the text of memories with it."
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What each layer keeps of a text, and by its name the type and shape of what is held only at the end of one."""
+
+    layers: tuple[LayerShape, ...]
+    ends: Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
+
+
+def kept_by(model: Any) -> Kept:
+    """Has a model read a few tokens at once, and in two parts. Raises `Unsupported` where that is not the same, or cannot be done."""
+    config = model.config.get_text_config(decoder=True)
+    _check_kinds(config)
+    ids = _ids(model, config)
+    seam = len(ids) * SEAM // TOKENS
+    try:
+        with _evaluating(model), torch.inference_mode():
+            whole = _read(model, ids, None)
+            other = _read(model, [*ids[:seam], *(token + 1 for token in reversed(ids[seam:]))], None)
+            cache = fresh(model.config)
+            first = _read(model, ids[:seam], cache)
+            state = state_of(ids[:seam], cache)
+            rest = _read(model, ids[seam:], cache_of(state, model.config))
+    except (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise Unsupported(f"{type(model).__name__} cannot go on from what it has read ({str(error)[:200]}). {USE_TEXT}") from error
+    if not any(tensor.numel() for page in state for tensor in (*page.keys, *page.ends.values())):
+        raise Unsupported(f"{type(model).__name__} keeps what it has read elsewhere than in the library's cache. {USE_TEXT}")
+    told = torch.isfinite(whole).all(0)  # some models leave places of the vocabulary out
+    if not told.any():
+        raise Unsupported(
+            f"The logits of this {type(model).__name__} are no numbers: its weights are damaged, or its type is too small for it."
+        )
+    whole, other, first, rest = (logits[:, told] for logits in (whole, other, first, rest))
+    if not _typical(other[:seam], whole[:seam]) <= max(TOLERANCE, float(torch.finfo(model.dtype).eps) / 2):
+        raise Unsupported(f"{type(model).__name__} is no causal model: what it makes of a token depends on those that follow. {USE_TEXT}")
+    difference = max(_typical(first, whole[:seam]), _typical(rest, whole[seam:]))
+    if not difference <= max(TOLERANCE, COARSE * float(torch.finfo(model.dtype).eps)):
+        raise Unsupported(
+            f"{type(model).__name__} reads a text in two parts otherwise than at once (logits by {difference:.2g} of what they vary by): it keeps something that "
+            f"the installed transformers does not hold. {USE_TEXT}"
+        )
+    ends = {name: (tensor.dtype, tuple(tensor.shape)) for page in state for name, tensor in page.ends.items()}
+    return Kept(tuple(_shapes(config, state[0], {int(name[1:].partition(".")[0]) for name in ends})), ends)
+
+
+def _check_kinds(config: Any) -> None:
+    if config.model_type in INSIDE:
+        raise Unsupported(f"transformers' {config.model_type} does not go on exactly from what its cache holds. {USE_TEXT}")
+    others = sorted(set(getattr(config, "layer_types", None) or ()) - ABLE)
+    if others:
+        raise Unsupported(
+            f"This model has layers of {', '.join(others)}, which keep something else than keys and values of every token, or one state of all, so what it has "
+            f"read cannot be kept exactly. {USE_TEXT}"
+        )
+
+
+def _ids(model: Any, config: Any) -> list[int]:
+    """Tokens that differ from their neighbours, and are no special ones."""
+    known = int(getattr(config, "vocab_size", 0) or model.get_input_embeddings().weight.shape[0])
+    plain = PLAIN if known > 2 * PLAIN else 0
+    count = min(TOKENS, int(getattr(config, "max_position_embeddings", 0) or TOKENS))
+    return [plain + 7 * n % (min(known - plain, ALPHABET) - 1) for n in range(count)]
+
+
+def _typical(found: torch.Tensor, meant: torch.Tensor) -> float:
+    """How far logits, [tokens, vocabulary], are from what they should be, beside what they vary by, at the token in the middle: of 16 bits, some models send a
+    token now and then to other experts."""
+    return float(
+        ((found - meant).square().mean(-1) / (meant - meant.mean(-1, keepdim=True)).square().mean(-1).clamp_min(1e-30)).sqrt().median()
+    )
+
+
+def _read(model: Any, ids: list[int], cache: Any) -> torch.Tensor:
+    """The logits of these tokens, [tokens, vocabulary]."""
+    row = torch.tensor([ids], device=model.device)
+    found = model(input_ids=row) if cache is None else model(input_ids=row, past_key_values=cache, use_cache=True)
+    logits: torch.Tensor = found.logits[0].float()
+    return logits
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Without dropout, whatever the model is used for."""
+    was = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was)
+
+
+def _shapes(config: Any, page: KVPage, held: set[int]) -> Iterator[LayerShape]:
+    """Of each layer, from a page of its keys and values; ``held`` are those that have an end."""
+    kinds = getattr(config, "layer_types", None)
+    window = 0 if kinds and not {"sliding_attention", "chunked_attention"} & set(kinds) else _window(config)
+    for number in range(len(page.keys)):  # what comes behind them looks at theirs
+        if not page.keys[number].numel():
+            yield LayerShape("end" if number in held else "none", 0, 0)
+            continue
+        (heads, _, width), values = page.keys[number].shape, page.values[number].shape[-1]
+        kind = kinds[number] if kinds else "sliding_attention" if window else "full_attention"
+        is_window = window and kind in ("sliding_attention", "chunked_attention")
+        named = "both" if number in held else "window" if is_window else "full"
+        yield LayerShape(named, heads, width, window if is_window else 0, 0 if values == width else values)
+
+
+def _window(config: Any) -> int:
+    return int(getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None) or 0)

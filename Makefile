@@ -67,8 +67,13 @@ bench-gpu: $(TOOLS) ## measure on a GPU: KV memories in the shapes of Qwen3-8B a
 	@mkdir -p $(RESULTS)
 	$(BIN)/loci bench kv --device cuda --shape qwen3-8b --tries 7 --report $(RESULTS)/kv-gpu-8b
 	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report $(RESULTS)/kv-gpu-14b
+	if $(BIN)/python -c "import flash_attn" 2>/dev/null; then \
+	  $(BIN)/loci bench kv --device cuda --shape qwen3-8b --attention flash_attention_2 --tries 7 --report $(RESULTS)/kv-gpu-8b-flash; \
+	else echo "flash-attn is not installed here: Qwen3-8B's shape was measured with sdpa alone."; fi
 	$(BIN)/loci bench kv-memory --device cuda --shape qwen3-8b --context 100000 --budget 16384 --block 2048 --json $(call kept,$(RESULTS)/kv-memory-gpu.json)
 	$(BIN)/loci bench kv-recall --device cuda --length 4096 --length 16384 --streams 20 --report $(RESULTS)/kv-recall-gpu
+	$(BIN)/loci bench kv-recall --device cuda --length 4096 --topics 2 --streams 20 --report $(RESULTS)/kv-recall-gpu-2
+	$(BIN)/loci bench kv-recall --device cuda --length 4096 --topics 8 --streams 20 --report $(RESULTS)/kv-recall-gpu-8
 	$(BIN)/loci bench adapters --device cuda --size large --report $(RESULTS)/adapters-gpu
 	$(BIN)/loci bench bank --device cuda --layers 8 --width 480 --report $(RESULTS)/bank-gpu
 

@@ -22,7 +22,7 @@ from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.prefill import read
 from loci.errors import Conflict, Denied, Invalid, Missing, TooLarge, TooLossy, Unsupported
 from loci.memories import activation, pages
-from loci.operation import budgets
+from loci.operation import budgets, keeping
 from loci.operation.activation import nearest
 from loci.policy.eviction import shared
 from loci.ports import BudgetPlan
@@ -434,7 +434,7 @@ def test_a_prompt_that_does_not_begin_with_all_its_tokens_is_read(cube: Cube, mo
     """The words that follow are tokenised with the memories' last, and nothing can be cut off what a budget left."""
     asked = "\nWhere does Ann live?"
     with monkeypatch.context() as patched:
-        patched.setattr(budgets, "STARTS", ("?", "A"))
+        patched.setattr(keeping, "STARTS", ("?", "A"))
         short_sighted = activate(cube)
     found, used, why, _ = answer(cube, asked)
     assert used is None and "cannot be cut" in why and answer(cube)[1] == short_sighted.id

@@ -105,8 +105,9 @@ def test_each_goes_on_from_its_own_end(made: Made, shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", ENDED)
-def test_it_ends_where_every_prompt_goes_on(open_vault: Callable[..., MemOS], clock: ManualClock, shape: str) -> None:
+def test_it_ends_where_every_prompt_goes_on(open_vault: Callable[..., MemOS], engine_of: EngineOf, clock: ManualClock, shape: str) -> None:
     """The last token of the memories is another when a question follows, as with most tokenizers: it is read as that."""
+    engine_of(shape)
     tokenizer = make_tokenizer()
     tokenizer.add_tokens([">\n\n"])
     cube = open_vault(engine=TorchEngine(make_model(shape), tokenizer)).cube("main")

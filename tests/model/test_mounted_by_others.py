@@ -201,7 +201,8 @@ def test_scale_order_and_what_is_merged_are_in_the_fingerprint(kind: str) -> Non
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_bare_model_has_none_and_use_mounts_none(shape: str) -> None:
+def test_a_bare_model_has_none_and_use_mounts_none(engine_of: Callable[..., TorchEngine], shape: str) -> None:
+    engine_of(shape)
     model = make_model(shape)
     engine = TorchEngine(model, make_tokenizer())
     before = engine.fingerprint()

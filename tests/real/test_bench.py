@@ -185,14 +185,33 @@ def test_what_comes_from_the_disk_is_told_apart_warm_and_cold(tmp_path: Path, mo
     restart = {"held_ms": 5.0, "text_ms": 60.0, "times_faster": 12.0, "difference": 0.0}
     restart |= {"cold_ms": 10.0, "times_faster_cold": 6.0} if is_cold else {}
     found = {
-        "shape": "1m", "parameters": 1, "device": "cpu", "dtype": "float32", "threads": 1, "first token": cells, "tiers": kv.decisions(cells), "restart": restart,
+        "shape": "1m", "attention": "sdpa", "parameters": 1, "device": "cpu", "dtype": "float32", "threads": 1, "first token": cells, "tiers": kv.decisions(cells), "restart": restart,
         "rates": dict.fromkeys(("start_ms", "token_us", "pair_ns", "held_us", "host_GB_per_s", "disk_GB_per_s"), 1.0),
-        "uses": {"uses": 1, "threads": 1, "same answers": 1, "same bytes": True},
+        "uses": {"uses": 1, "threads": 1, "same answers": 1, "same bytes": True}, "codec speed": kv.codec_speed(bench, 130),
     }  # fmt: skip
+    assert all(speed > 0 for row in found["codec speed"].values() for speed in row.values())
     kv_report.write(tmp_path / "report", found, "a machine")
     told = (tmp_path / "report" / "report.md").read_text("utf-8")
     assert "disk, warm ms" in told and ("disk, cold ms" in told) == is_cold and "disk, warm, times" in told
     assert "5 ms with its files in the system's page cache (12.0x)" in told and ("10 ms cold (6.0x)" in told) == is_cold
+
+
+def test_a_shape_with_states_at_its_end_is_timed_as_any(tmp_path: Path) -> None:
+    from loci.bench import kv
+    from loci.infrastructure.pages import PageFiles
+
+    bench = kv.make("hybrid-30m", "cpu", "float32", 1)
+    (cell,) = kv.grid(bench, bench.engine.rates(), PageFiles(tmp_path / "pages"), 70, [5])
+    assert bench.engine.fingerprint().has_end and cell["difference"] < 1e-4 and cell["same token"] and cell["ms"]["disk"] > 0
+    assert kv.uses(bench, 8) == {"uses": 8, "threads": 4, "same answers": 8, "same bytes": True}
+
+
+def test_an_attention_that_is_not_installed_is_told() -> None:
+    from loci.bench import kv
+    from loci.errors import Unsupported
+
+    with pytest.raises(Unsupported, match="flash_attention_2 cannot be had"):
+        kv.make("1m", "cpu", "float32", 1, attention="flash_attention_2")
 
 
 def test_a_page_from_the_disk_is_hashed_each_time_it_is_timed(tmp_path: Path) -> None:

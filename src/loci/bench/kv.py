@@ -21,11 +21,12 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3_5ForCausalLM, Qwen3_5TextConfig, Qwen3Config, Qwen3ForCausalLM
 
 from loci.drivers.torch_kv.clocks import measure
 from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import KVPage
+from loci.errors import Unsupported
 from loci.infrastructure.pages import PageFiles
 from loci.memories import pages as files
 from loci.memories.activation import CODECS
@@ -49,11 +50,15 @@ SHAPES: Mapping[str, Mapping[str, int]] = {
            "head_dim": 16, "vocab_size": 1000},
     "30m": {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4,
             "head_dim": 64, "vocab_size": 16_000},
+    "hybrid-30m": {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 4,
+                   "head_dim": 64, "vocab_size": 16_000, "linear_num_key_heads": 4, "linear_num_value_heads": 8, "linear_key_head_dim": 64,
+                   "linear_value_head_dim": 64},
     "qwen3-8b": {"hidden_size": 4096, "intermediate_size": 12_288, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
                  "head_dim": 128, "vocab_size": 151_936},
     "qwen3-14b": {"hidden_size": 5120, "intermediate_size": 17_408, "num_hidden_layers": 40, "num_attention_heads": 40,
                   "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151_936},
 }  # fmt: skip
+"""Of Qwen3's kind; the hybrid of Qwen3.5's, three of four layers of which hold one state of the whole text."""
 POSITIONS = 40_960  # of Qwen3-8B and -14B
 GIB = 1 << 30
 
@@ -66,10 +71,10 @@ class Bench:
     tries: int
 
     def seconds(self, call: Callable[[], object], before: Callable[[], object] | None = None) -> float:
-        """The median of some tries on a GPU, the fastest on a CPU, where others share the cores; one before them does not count, nor what is done ``before``
+        """The median of some tries on a GPU, the fastest on a CPU, where others share the cores; ``warm`` before them do not count, nor what is done ``before``
         each."""
         taken = []
-        for _ in range(self.tries + 1):
+        for _ in range(self.tries + self.warm):
             if before is not None:
                 before()
                 self.wait()
@@ -77,7 +82,12 @@ class Bench:
             call()
             self.wait()
             taken.append(perf_counter() - start)
-        return median(taken[1:]) if self.engine.device.type == "cuda" else min(taken[1:])
+        counted = taken[self.warm :]
+        return median(counted) if self.engine.device.type == "cuda" else min(counted)
+
+    @property
+    def warm(self) -> int:
+        return 3 if self.engine.device.type == "cuda" else 1
 
     def wait(self) -> None:
         if self.engine.device.type == "cuda":
@@ -88,22 +98,38 @@ class Bench:
         return [int(i) for i in torch.randint(5, 300, (count,), generator=chance)]
 
 
-def make(shape: str, device: str, dtype: str, tries: int, longest: int = 0) -> Bench:
-    """A model of the shape with random weights, seeded, that reads what real ones do, or ``longest`` tokens where that is more."""
+def make(shape: str, device: str, dtype: str, tries: int, longest: int = 0, attention: str = "sdpa") -> Bench:
+    """A model of the shape with random weights, seeded, that reads what real ones do, or ``longest`` tokens where that is more. Raises `Unsupported` for an
+    attention that is not installed."""
     torch.manual_seed(0)
-    config = Qwen3Config(
+    configs, models = (
+        (Qwen3_5TextConfig, Qwen3_5ForCausalLM) if "linear_num_key_heads" in SHAPES[shape] else (Qwen3Config, Qwen3ForCausalLM)
+    )
+    config = configs(
         **SHAPES[shape], max_position_embeddings=max(POSITIONS, longest), tie_word_embeddings=not shape.startswith("qwen"), dtype=dtype
     )
-    with torch.device(device):
-        model = Qwen3ForCausalLM(config).to(getattr(torch, dtype))
+    try:
+        with torch.device(device):
+            model = models._from_config(config, attn_implementation=attention).to(getattr(torch, dtype))
+    except (ImportError, ValueError) as error:
+        raise Unsupported(f"The attention {attention} cannot be had: {error}") from error
     return Bench(TorchEngine(model, make_tokenizer()), tries)
 
 
 def run(
-    shape: str, device: str, dtype: str, tries: int, contexts: Sequence[int], queries: Sequence[int], advance: Progress
+    shape: str,
+    device: str,
+    dtype: str,
+    tries: int,
+    contexts: Sequence[int],
+    queries: Sequence[int],
+    advance: Progress,
+    attention: str = "sdpa",
 ) -> dict[str, Any]:
     """Everything that is measured, as it is reported."""
-    bench = make(shape, device, dtype, tries, 2 * max(contexts) + max(queries))  # the rates are measured at up to half of what it reads
+    bench = make(
+        shape, device, dtype, tries, 2 * max(contexts) + max(queries), attention
+    )  # the rates are measured at up to half of what it reads
     parameters = sum(p.numel() for p in bench.engine.model.parameters())
     total = len(contexts) * len(queries) + 3
     advance(0, total)
@@ -114,10 +140,10 @@ def run(
             cells += grid(bench, rates, PageFiles(Path(folder)), context, queries)
         advance(len(cells), total)
     found = {
-        "shape": shape, "parameters": parameters, "device": device_name(device), "dtype": dtype, "threads": torch.get_num_threads(),
+        "shape": shape, "attention": attention, "parameters": parameters, "device": device_name(device), "dtype": dtype, "threads": torch.get_num_threads(),
         "rates": {"start_ms": 1e3 * rates.start_s, "token_us": 1e6 * rates.token_s, "pair_ns": 1e9 * rates.pair_s, "held_us": 1e6 * rates.held_s,
                   "host_GB_per_s": rates.host.bytes_per_s / 1e9, "disk_GB_per_s": rates.disk.bytes_per_s / 1e9},
-        "first token": cells, "tiers": decisions(cells), "uses": uses(bench, 1000),
+        "first token": cells, "tiers": decisions(cells), "uses": uses(bench, 1000), "codec speed": codec_speed(bench, max(contexts)),
     }  # fmt: skip
     advance(total - 1, total)
     found["restart"] = restart(shape, dtype, max(contexts)) if device == "cpu" else None
@@ -181,6 +207,24 @@ def grid(
     return cells
 
 
+def codec_speed(bench: Bench, context: int) -> dict[str, dict[str, float]]:
+    """How fast a state of so many tokens becomes bytes and is made of them again, in memory, where the model runs: GB of the state a second."""
+    engine, memory = bench.engine, bench.ids(context)
+    state = engine.read(memory)
+    size, found = sum(page.bytes for page in state) / 1e9, dict[str, dict[str, float]]()
+    for name in ("raw", "int8", "int4"):
+        codec = CODECS[name]
+        told = [engine.encode(page, codec) for page in state]
+        out = bench.seconds(lambda codec=codec: [engine.encode(page, codec) for page in state])  # type: ignore[misc]
+        back = bench.seconds(
+            lambda codec=codec, told=told: [  # type: ignore[misc]
+                engine.decode(page.ids, place * BLOCK, codec, one) for place, (page, one) in enumerate(zip(state, told, strict=True))
+            ]
+        )
+        found[name] = {"encode_GB_per_s": size / out, "decode_GB_per_s": size / back}
+    return found
+
+
 def store(engine: TorchEngine, kept: PageFiles, state: Sequence[KVPage], codec: str) -> list[tuple[str, int]]:
     """Writes the pages of a state: (name, bytes) of each."""
     written = []
@@ -197,7 +241,7 @@ def loaded(engine: TorchEngine, kept: PageFiles, ids: Sequence[int], stored: Seq
         name, size = stored[place]
         return engine.decode(ids[place * BLOCK : (place + 1) * BLOCK], place * BLOCK, CODECS[codec], files.load(unread.open(name, size)))
 
-    parts = [tuple(ids[start : start + BLOCK]) for start in range(0, len(ids), BLOCK)]
+    parts = [tuple(ids[place * BLOCK : (place + 1) * BLOCK]) for place in range(len(stored))]  # none of the end
     return list(fresh.take([str(place) for place in range(len(parts))], parts, load).pages)
 
 
@@ -258,7 +302,7 @@ def uses(bench: Bench, times: int, threads: int = 4) -> dict[str, Any]:
 def digest(state: Sequence[KVPage]) -> str:
     found = hashlib.sha256()
     for page in state:
-        for tensor in (*page.keys, *page.values):
+        for tensor in (*page.keys, *page.values, *page.ends.values()):
             found.update(tensor.contiguous().reshape(-1).view(torch.uint8).cpu().numpy().tobytes())
     return found.hexdigest()
 

@@ -39,7 +39,7 @@ def lines(found: Mapping[str, Any], machine: str) -> list[str]:
         "# Activation memory: time to the first token",
         "",
         f"Written by `loci bench kv`. A model of random weights in the shape {found['shape']} ({found['parameters'] / 1e6:,.0f} million parameters), "
-        f"{found['dtype']}, on {found['device']}" + (f", {found['threads']} thread(s)" if found["device"] == "cpu" else "") + f". {machine}.",
+        f"{found['dtype']}, attention {found['attention']}, on {found['device']}" + (f", {found['threads']} thread(s)" if found["device"] == "cpu" else "") + f". {machine}.",
         "",
         "Random weights say nothing about answers; times do not depend on them. \"text\" reads memory and question, \"device\" goes on from a state "
         "that is at hand, \"disk\" reads, hashes and decodes its pages first: warm is from the system's page cache, as for a memory that is used "
@@ -77,6 +77,7 @@ def lines(found: Mapping[str, Any], machine: str) -> list[str]:
         told.append(
             f"- After a restart, {max(c['context'] for c in cells):,} tokens from the disk: first token after {restarted(restart)}; logits differ by {restart['difference']:.1e}."
         )
+    told += ["", *speed_lines(found["codec speed"]), ""]
     told += codec_lines(found["codecs"]) if "codecs" in found else []
     losing = [c for c in cells for arm in arms if c["saved"][arm] < 0]
     told.append(f"- Cells in which it loses: {len(losing) or 'none'}.")
@@ -115,6 +116,12 @@ def restarted(found: Mapping[str, float]) -> str:
     """The first token after a restart: from the files warm and, where that could be had, cold, and from the text."""
     cold = f", {found['cold_ms']:,.0f} ms cold ({found['times_faster_cold']:.1f}x)" if "cold_ms" in found else ""
     return f"{found['held_ms']:,.0f} ms with its files in the system's page cache ({found['times_faster']:.1f}x){cold}, {found['text_ms']:,.0f} ms from the text"
+
+
+def speed_lines(found: Mapping[str, Any]) -> list[str]:
+    """How fast a state becomes bytes and is made of them again."""
+    rows = [f"| {name} | {row['encode_GB_per_s']:.2f} | {row['decode_GB_per_s']:.2f} |" for name, row in found.items()]
+    return ["GB of the state a second, in memory, where the model runs:", "", "| codec | encoded | decoded |", "|---|---|---|", *rows]
 
 
 def codec_lines(found: Mapping[str, Any]) -> list[str]:

@@ -10,9 +10,17 @@ import click
 
 
 @click.command()
-@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, qwen3-8b or qwen3-14b.")
+@click.option(
+    "--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, hybrid-30m, qwen3-8b or qwen3-14b."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 @click.option("--dtype", help="float32 on a CPU, bfloat16 on a GPU.")
+@click.option(
+    "--attention",
+    default="sdpa",
+    show_default=True,
+    help="As transformers calls it: eager, or flash_attention_2 where flash-attn is installed.",
+)
 @click.option("--context", "contexts", type=click.IntRange(2), multiple=True, help="Tokens of a memory; 583, 2773 and 6064.")
 @click.option("--query", "queries", type=click.IntRange(1), multiple=True, help="Tokens of a question; 167, 303 and 953.")
 @click.option("--tries", type=click.IntRange(1), default=3, show_default=True, help="How often each thing is timed.")
@@ -24,7 +32,7 @@ import click
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write a report with a picture here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 def kv(
-    shape: str, device: str, dtype: str | None, contexts: Sequence[int], queries: Sequence[int], tries: int, threads: int,
+    shape: str, device: str, dtype: str | None, attention: str, contexts: Sequence[int], queries: Sequence[int], tries: int, threads: int,
     codecs: int | None, weights: Path | None, report: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
@@ -49,7 +57,7 @@ def kv(
     if chosen not in ("float32", "float16", "bfloat16"):
         raise Invalid(f"dtype is {chosen!r}; it must be float32, float16 or bfloat16.")
     with progress("cells") as advance:
-        found = run(shape, device, chosen, tries, contexts or CONTEXTS, queries or QUERIES, advance)
+        found = run(shape, device, chosen, tries, contexts or CONTEXTS, queries or QUERIES, advance, attention)
     if codecs is not None:
         from loci.bench.kv_codecs import run as run_codecs
 
@@ -69,6 +77,8 @@ def kv(
     columns = ["context", "query", "text", *(named(arm) for arm in arms), "predicted", "MemOS 8B", "build", "differ"]
     show_table(columns, rows, right=columns, title="milliseconds to the first token (saved)")
     uses, restart = found["uses"], found["restart"]
+    for name, row in found["codec speed"].items():
+        note(f"{name}: {row['encode_GB_per_s']:.2f} GB of the state encoded a second, {row['decode_GB_per_s']:.2f} decoded.")
     note(
         f"{uses['uses']} uses by {uses['threads']} threads: {uses['same answers']} the same; bytes {'the same' if uses['same bytes'] else 'CHANGED'}."
     )
@@ -80,7 +90,9 @@ def kv(
 
 
 @click.command("kv-memory")
-@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, qwen3-8b or qwen3-14b.")
+@click.option(
+    "--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, hybrid-30m, qwen3-8b or qwen3-14b."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 @click.option("--context", type=click.IntRange(64), default=4096, show_default=True, help="Tokens that are read.")
 @click.option("--budget", type=click.IntRange(16), default=1024, show_default=True, help="Entries that a layer keeps.")
@@ -115,7 +127,9 @@ def kv_memory(shape: str, device: str, context: int, budget: int, block: int, as
 
 
 @click.command("kv-cube")
-@click.option("--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, qwen3-8b or qwen3-14b.")
+@click.option(
+    "--shape", default="30m", show_default=True, help="Of the model, whose weights are random: 1m, 30m, hybrid-30m, qwen3-8b or qwen3-14b."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda.")
 @click.option("--context", "contexts", type=click.IntRange(64), multiple=True, help="Tokens of memories, about; 600, 2800 and 6000.")
 @click.option("--tries", type=click.IntRange(1), default=3, show_default=True, help="How often each thing is timed.")

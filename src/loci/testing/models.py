@@ -21,7 +21,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
 )
 SPECIAL = ["<s>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"]
-SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("Qwen3", {"head_dim": 32}),
     "llama": ("Llama", {}),
     "mistral": ("Mistral", {"sliding_window": 48}),
@@ -35,6 +35,8 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
                             "linear_num_value_heads": 4}),
     "lfm2": ("Lfm2", {"layer_types": ["conv", "full_attention", "conv"]}),
 }  # fmt: skip
+SHAPES = {name: told for name, told in FAMILIES.items() if hasattr(transformers, f"{told[0]}ForCausalLM")}
+"""Those that the installed transformers has."""
 TEXT_ONLY = {"Gemma3", "Gemma4", "Qwen3_5"}  # whose text models have configurations of their own
 SIZES = {
     "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,

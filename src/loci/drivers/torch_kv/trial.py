@@ -52,7 +52,8 @@ def kept_by(model: Any) -> Kept:
             state = state_of(ids[:seam], cache)
             rest = _read(model, ids[seam:], cache_of(state, model.config))
     except (AttributeError, TypeError, KeyError, IndexError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise Unsupported(f"{type(model).__name__} cannot go on from what it has read ({str(error)[:200]}). {USE_TEXT}") from error
+        newer = "" if KINDS.isdisjoint(getattr(config, "layer_types", None) or ()) else " A newer transformers may know how."
+        raise Unsupported(f"{type(model).__name__} cannot go on from what it has read ({str(error)[:200]}).{newer} {USE_TEXT}") from error
     if not any(tensor.numel() for page in state for tensor in (*page.keys, *page.ends.values())):
         raise Unsupported(f"{type(model).__name__} keeps what it has read elsewhere than in the library's cache. {USE_TEXT}")
     told = torch.isfinite(whole).all(0)  # some models leave places of the vocabulary out
@@ -77,6 +78,8 @@ def _check_kinds(config: Any) -> None:
     if config.model_type in INSIDE:
         raise Unsupported(f"transformers' {config.model_type} does not go on exactly from what its cache holds. {USE_TEXT}")
     others = sorted(set(getattr(config, "layer_types", None) or ()) - ABLE)
+    if not others and any(name.startswith("index") and value for name, value in config.to_dict().items()):
+        others = ["indexed attention"]  # older versions of the library do not call it a kind
     if others:
         raise Unsupported(
             f"This model has layers of {', '.join(others)}, which keep something else than keys and values of every token, or one state of all, so what it has "
@@ -89,7 +92,7 @@ def _ids(model: Any, config: Any) -> list[int]:
     known = int(getattr(config, "vocab_size", 0) or model.get_input_embeddings().weight.shape[0])
     plain = PLAIN if known > 2 * PLAIN else 0
     count = min(TOKENS, int(getattr(config, "max_position_embeddings", 0) or TOKENS))
-    return [plain + 7 * n % (min(known - plain, ALPHABET) - 1) for n in range(count)]
+    return [plain + 7 * n % max(1, min(known - plain, ALPHABET) - 1) for n in range(count)]
 
 
 def _typical(found: torch.Tensor, meant: torch.Tensor) -> float:

@@ -6,6 +6,7 @@ import pytest
 from bench import families
 
 
+@pytest.mark.skipif(not hasattr(transformers, "Gemma4TextConfig"), reason="an earlier transformers has others, and cannot keep hybrids")
 def test_some_of_each_kind() -> None:
     wanted = {"gemma4_text": "exact", "gpt_bigcode": "exact", "gpt_oss": "exact", "kimi_linear": "exact", "llama4_text": "exact", "nemotron_h": "exact",
               "bert": "refused", "jamba": "refused", "mamba": "refused"}  # fmt: skip

@@ -17,6 +17,7 @@ from loci.drivers.torch_kv.engine import TorchEngine
 from loci.drivers.torch_kv.state import ids_of, tokens_of
 from loci.errors import Invalid, Unsupported
 from loci.memories.activation import agreed
+from loci.ports.engine import Codec
 from loci.testing.models import SHAPES, make_model, make_tokenizer
 from loci.types import Message
 
@@ -194,12 +195,49 @@ def test_a_model_that_does_not_go_on_from_what_it_has_read_is_refused(
         TorchEngine(model, make_tokenizer())
 
 
-def test_a_library_that_forgets_what_a_layer_holds_is_refused(engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As some versions do where more than one token follows."""
-    engine_of("qwen3.5")
-    monkeypatch.setattr(states, "restore", lambda layer, number, ends: None)
+@pytest.mark.parametrize("shape", ["qwen3.5", "lfm2", "lfm2 whose last layer it is"])
+@pytest.mark.parametrize("lost", ["conv", "S", "both"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_library_that_forgets_what_a_layer_holds_is_refused(
+    engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch, shape: str, lost: str, dtype: torch.dtype
+) -> None:
+    """As some versions do where more than one token follows. What a convolution has lost shows in the two or three tokens behind the seam."""
+    name, *last = shape.split(" ", 1)
+    if lost == "S" and name == "lfm2":
+        pytest.skip("its layers are convolutions alone")
+    engine_of(name)
+    model, right = make_model(name, dtype=dtype, **({"layer_types": ["full_attention"] * 2 + ["conv"]} if last else {})), states.restore
+    TorchEngine(model, make_tokenizer())
+
+    def forgetful(layer: Any, number: int, ends: dict[str, torch.Tensor]) -> None:
+        right(layer, number, {name: torch.zeros_like(t) if lost in ("both", name.split(".")[1]) else t for name, t in ends.items()})
+
+    monkeypatch.setattr(states, "restore", forgetful)
     with pytest.raises(Unsupported, match="otherwise than at once"):
-        TorchEngine(make_model("qwen3.5"), make_tokenizer())
+        TorchEngine(model, make_tokenizer())
+
+
+def test_what_a_model_keeps_is_looked_at_again_with_its_weights(engine_of: EngineOf) -> None:
+    engine_of("qwen3.5")
+    engine = TorchEngine(make_model("qwen3.5"), make_tokenizer())
+    engine.model.to(torch.bfloat16)
+    engine.refresh()
+    *_, end = engine.read(range(5, 105))
+    assert engine.decode((), 100, Codec(), engine.encode(end, Codec())).ends["L0.conv"].dtype == torch.bfloat16
+
+
+def test_what_needs_layers_that_are_alike_is_refused_where_some_look_at_the_keys_of_others(engine_of: EngineOf) -> None:
+    engine_of("gemma4")
+    engine = TorchEngine(make_model("gemma4", layer_types=["full_attention"] * 4), make_tokenizer())
+    with pytest.raises(Unsupported, match="not all alike"):
+        engine.read_hidden(range(5, 40))
+    with pytest.raises(Unsupported, match="keys of others"):
+        engine.condenser()
+
+
+@pytest.mark.parametrize("words", [2, 8, 13, 14, 61])
+def test_a_small_vocabulary_is_no_hindrance(words: int) -> None:
+    assert TorchEngine(make_model("llama", vocab_size=words), make_tokenizer()).fingerprint().layers[0].kind == "full"
 
 
 def test_a_model_whose_logits_are_no_numbers_is_told() -> None:

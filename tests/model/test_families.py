@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import transformers
 from bench import families
 
 
 @pytest.mark.skipif(not hasattr(transformers, "Gemma4TextConfig"), reason="an earlier transformers has others, and cannot keep hybrids")
 def test_some_of_each_kind() -> None:
     wanted = {"gemma4_text": "exact", "gpt_bigcode": "exact", "gpt_oss": "exact", "kimi_linear": "exact", "llama4_text": "exact", "nemotron_h": "exact",
-              "bert": "refused", "jamba": "refused", "mamba": "refused"}  # fmt: skip
-    assert {found.family: found.verdict for found in families.tried(tuple(wanted))} == wanted
+              "lfm2": "exact", "bert": "refused", "doge": "refused", "jamba": "refused", "mamba": "refused"}  # fmt: skip
+    found = {one.family: one for one in families.tried(tuple(wanted))}
+    assert {name: one.verdict for name, one in found.items()} == wanted
+    assert [found[name].told for name in ("lfm2", "gpt_oss")] == ["2 end, 2 full", "2 full, 2 window"] and "end" in found["nemotron_h"].told
 
 
 def test_one_that_forgets_is_called_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

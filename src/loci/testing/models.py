@@ -61,7 +61,7 @@ def make_model(shape: str, seed: int = 0, dtype: torch.dtype = torch.float32, at
     shows in what it says."""
     family, extra = SHAPES[shape]
     config_class = getattr(transformers, f"{family}TextConfig" if family in TEXT_ONLY else f"{family}Config")
-    config = config_class(vocab_size=512, initializer_range=0.1, **{**SIZES, **extra, **changes})
+    config = config_class(**{"vocab_size": 512, "initializer_range": 0.1, **SIZES, **extra, **changes})
     torch.manual_seed(seed)
     model = getattr(transformers, f"{family}ForCausalLM")._from_config(config, attn_implementation=attention)
     with torch.no_grad():

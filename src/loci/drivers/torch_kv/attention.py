@@ -118,6 +118,8 @@ def check_can(model: Any) -> None:
         raise Unsupported(
             f"{type(model).__name__} has layers of {', '.join(odd) or 'a sliding window'}; budgets need full attention in all."
         )
+    if getattr(config, "num_kv_shared_layers", 0):
+        raise Unsupported(f"Layers of {type(model).__name__} look at the keys of others; budgets need keys of its own in each.")
     if getattr(config, "kv_lora_rank", None):
         raise Unsupported(f"{type(model).__name__} keeps its keys and values compressed; budgets need them as attention sees them.")
     if not getattr(model, "_supports_attention_backend", False):

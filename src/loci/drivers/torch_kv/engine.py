@@ -21,6 +21,7 @@ from loci.drivers.torch_kv.condenser import TorchCondenser
 from loci.drivers.torch_kv.divergence import divergence
 from loci.drivers.torch_kv.fingerprint import Known, context_of, fingerprint_of, look
 from loci.drivers.torch_kv.state import KVPage, State, cache_of, cut, ids_of, state_of, tokens_of
+from loci.drivers.torch_kv.trial import Kept
 from loci.errors import Invalid, Unsupported
 from loci.ports.engine import BLOCK, Codec, Fingerprint, Rates, Tensors
 from loci.types import Message
@@ -43,7 +44,6 @@ class TorchEngine:
         check_library()
         self.model, self.tokenizer = model.eval(), tokenizer
         self._known = known or look(model, is_full=is_full_hash)
-        self._kept = self._known.kept
         self.fingerprint()  # what is spelled out once is, before anybody waits for it
         self._rates: Rates | None = None
         self._watcher = hidden.Watcher(self.model)
@@ -76,6 +76,10 @@ class TorchEngine:
 
     def tools(self) -> Mapping[str, str]:
         return {"torch": torch.__version__, "transformers": transformers.__version__}
+
+    @property
+    def _kept(self) -> Kept:
+        return self._known.kept
 
     def fingerprint(self) -> Fingerprint:
         """As the model is now: what was mounted, added or exchanged meanwhile shows, an adapter of any kind and what its layers are told among it. Weights that

@@ -77,7 +77,9 @@ def attentions(model: Any) -> list[Any]:
     config = model.config.get_text_config(decoder=True)
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     found = [getattr(layer, "self_attn", None) for layer in getattr(model.base_model, "layers", ())]
-    if kinds != {"full_attention"} or not found or None in found or not hasattr(model.base_model, "rotary_emb"):
+    by_layer = any(isinstance(rope, dict) for rope in (getattr(config, "rope_parameters", None) or {}).values())
+    is_alike = kinds == {"full_attention"} and not by_layer and not getattr(config, "num_kv_shared_layers", None)
+    if not is_alike or not found or None in found or not hasattr(model.base_model, "rotary_emb"):
         raise Unsupported(
             f"The inputs of attention of this model ({type(model).__name__}) cannot be kept instead of keys and values: its layers are not all "
             "alike. Use the codec raw."

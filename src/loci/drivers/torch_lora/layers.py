@@ -140,7 +140,7 @@ def activate(copy: nn.Module, names: list[str]) -> None:
 def cache_shapes(shapes: tuple[LayerShape, ...], tokens: int) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor of a cartridge of so many tokens: [heads, tokens, width]. Raises `Unsupported` for layers that keep something else than keys and values
     alike."""
-    if odd := sorted({s.kind for s in shapes if s.kind not in ("full", "window") or s.values}):
+    if odd := sorted({"compressed" if s.values else s.kind for s in shapes if s.kind not in ("full", "window") or s.values}):
         raise Unsupported(
             f"A cartridge is keys and values of every layer, and this model has layers of another kind ({', '.join(odd)}). Learn a LoRA."
         )

@@ -585,21 +585,22 @@ def test_a_branch_begins_without_and_builds_its_own(cube: Cube, folder: Path) ->
     assert (folder / "copy.kv").is_dir() and cube.activations(user="ann") and branch.verify().is_clean
 
 
+@pytest.mark.parametrize("shape", ["qwen3", "qwen3.5"])
 def test_the_pages_of_an_encrypted_cube_are_encrypted(
-    folder: Path, open_vault: Door, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch
+    folder: Path, open_vault: Door, engine_of: EngineOf, monkeypatch: pytest.MonkeyPatch, shape: str
 ) -> None:
-    with open_vault(engine=engine_of()) as before:
+    with open_vault(engine=engine_of(shape)) as before:
         many = [before.cube("main").add(Message("user", text, speaker="Ann"), user="ann").ids[0] for text in SAID]
         before.cube("main").activate(many, user="ann")
         text, plain = answer(before.cube("main"))[0], {file.name for file in files(folder)}
     monkeypatch.setenv("WORDS", "correct horse battery staple")
-    memory = open_vault(engine=engine_of(), passphrase_variable="WORDS")
+    memory = open_vault(engine=engine_of(shape), passphrase_variable="WORDS")
     assert memory.encrypt("main") == 1
     assert plain and files(folder) == [] and memory.cube("main").activations(user="ann") == [], "no plain page stays"
     handle = memory.cube("main").activate(many, user="ann")
     assert not any(b"data_offsets" in file.read_bytes() for file in files(folder))
     memory.close()
-    cube = open_vault(engine=engine_of(), passphrase_variable="WORDS").cube("main")
+    cube = open_vault(engine=engine_of(shape), passphrase_variable="WORDS").cube("main")
     found, used, why = answer(cube)
     assert (found, used) == (text, handle.id) and why.endswith("from the disk") and cube.verify().is_clean
     file = files(folder)[0]

@@ -192,14 +192,14 @@ def test_a_bundle_holds_the_end(made: Made, tmp_path: Path, shape: str, codec: s
     assert answer(there)[:2] == (answer(here)[0], taken.id) and there.verify().is_clean
 
 
-@pytest.mark.parametrize("how", ["another state", "no number", "one more", "one less", "no end"])
-@pytest.mark.parametrize("is_trusted", [True, False])
+@pytest.mark.parametrize(
+    ("how", "is_trusted"),
+    [("another state", False), ("no number", False), *((how, by) for how in ("one more", "one less", "no end") for by in (True, False))],
+)  # numbers are looked at where nobody vouches for them
 def test_a_bundle_whose_end_is_forged_is_refused(made: Made, tmp_path: Path, how: str, is_trusted: bool) -> None:
     here, there = made("qwen3.5"), made("qwen3.5", tmp_path / "there")
     mine = here.activate(ids(here), user="ann")
     here.export_activation(mine.id, tmp_path / "bundle")
-    if how in ("another state", "no number") and is_trusted:
-        pytest.skip("numbers are looked at where nobody vouches for them")
     file, told = tmp_path / "bundle" / "part-00000.safetensors", json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     found = dict(pages.load(memoryview(file.read_bytes())))
     last = f"P{len(here.activation(mine.id).pages) - 1:05d}."

@@ -127,9 +127,8 @@ def run(
     attention: str = "sdpa",
 ) -> dict[str, Any]:
     """Everything that is measured, as it is reported."""
-    bench = make(
-        shape, device, dtype, tries, 2 * max(contexts) + max(queries), attention
-    )  # the rates are measured at up to half of what it reads
+    longest = 2 * max(contexts) + max(queries)  # the rates are measured at up to half of what it reads
+    bench = make(shape, device, dtype, tries, longest, attention)
     parameters = sum(p.numel() for p in bench.engine.model.parameters())
     total = len(contexts) * len(queries) + 3
     advance(0, total)

@@ -104,7 +104,6 @@ def context_of(model: Any) -> int:
 def look(model: Any, *, is_full: bool) -> Known:
     """Looks at the configuration and the weights without adapters: at every byte, or at ``SAMPLES`` runs in each tensor, which
     is quick and sees a change only where it looks. Raises `Unsupported` for a model that cannot go on from what it has read."""
-    _rope(model.config.get_text_config(decoder=True))
     kept = kept_by(model)
     config, built = {k: v for k, v in model.config.to_dict().items() if k not in SILENT}, _built(model)
     digest = sha256(json.dumps(config, sort_keys=True, default=str).encode())

@@ -18,21 +18,17 @@ from loci.errors import Unsupported
 from loci.ports.engine import LayerShape
 
 TOKENS = 40  # that are read
-SEAMS = (8, 16, 24)  # after how many of them it goes on
+SEAM = 24  # after how many of them it goes on
+NEARER = (8, 16)  # and, where layers have an end, after how many besides
 PLAIN = 5  # the first tokens of a vocabulary, which may mean something else than text
 ALPHABET = 251
 TOLERANCE = 1e-4  # of what logits vary by; float32 comes to a hundredth of that
 COARSE = 4  # of the type's spacing at 1 (eps), where that is more: families come to half of that in bfloat16, what is lost to twice of it
 ABLE = KINDS | {"full_attention", "sliding_attention", "chunked_attention", "moe", "mlp"}
-INSIDE = (
-    "recurrent_gemma",
-    "zamba",
-)  # what these hold of a text is not all in the library's cache, which 16 bits do not tell from rounding
-EXPERTS = (
-    "num_experts",
-    "num_local_experts",
-    "n_routed_experts",
-)  # which read together what is sent to them: rounded otherwise beside others
+INSIDE = ("recurrent_gemma", "zamba")
+"""What these hold of a text is not all in the library's cache, which 16 bits do not tell from rounding."""
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+"""Which read together what is sent to them: rounded otherwise beside others."""
 USE_TEXT = "Use the text of memories with it."
 
 
@@ -48,15 +44,16 @@ def kept_by(model: Any) -> Kept:
     """Has a model read a few tokens at once, and in two parts. Raises `Unsupported` where that is not the same, or cannot be done."""
     config = model.config.get_text_config(decoder=True)
     _check_kinds(config)
+    is_hybrid = not KINDS.isdisjoint(getattr(config, "layer_types", None) or ())
     ids, eps = _ids(model, config), float(torch.finfo(model.dtype).eps)
-    seams = sorted({max(1, len(ids) * seam // TOKENS) for seam in SEAMS})
+    seams = [max(1, len(ids) * seam // TOKENS) for seam in (*(NEARER if is_hybrid else ()), SEAM)]
     try:
         with _evaluating(model), torch.inference_mode():
             whole = _read(model, ids, None)
             other = _read(model, [*ids[: seams[-1]], *(token + 1 for token in reversed(ids[seams[-1] :]))], None)
             parts = [_in_parts(model, ids, seam) for seam in seams]
     except (AttributeError, TypeError, LookupError, ValueError, RuntimeError, ImportError, AssertionError) as error:
-        newer = "" if KINDS.isdisjoint(getattr(config, "layer_types", None) or ()) else " A newer transformers may know how."
+        newer = " A newer transformers may know how." if is_hybrid else ""
         raise Unsupported(f"{type(model).__name__} cannot go on from what it has read ({str(error)[:200]}).{newer} {USE_TEXT}") from error
     state = parts[-1][1]
     if not any(tensor.numel() for page in state for tensor in (*page.keys, *page.ends.values())):
@@ -122,12 +119,13 @@ def _errors(found: torch.Tensor, meant: torch.Tensor, told: torch.Tensor) -> tor
 
 def _difference(errors: Sequence[torch.Tensor], seams: Sequence[int], *, is_fine: bool) -> float:
     """The largest error of any token, in a type that rounds finely. Of 16 bits some models send a token now and then to other experts: there what most tokens come to,
-    and the first behind most of the seams, which may be the only one that misses what a convolution has lost."""
+    and, of several seams, the first behind most of them, which may be the only one that misses what a convolution has lost."""
     if is_fine:
         return max(float(one.max()) for one in errors)
-    near = torch.stack([one[seam] for one, seam in zip(errors, seams, strict=True)])
-    far = [part.median() for one, seam in zip(errors, seams, strict=True) for part in (one[:seam], one[seam:])]
-    return max(float(near.median()), *map(float, far))
+    typical = [part.median() for one, seam in zip(errors, seams, strict=True) for part in (one[:seam], one[seam:])]
+    if len(seams) > 1:
+        typical.append(torch.stack([one[seam] for one, seam in zip(errors, seams, strict=True)]).median())
+    return max(map(float, typical))
 
 
 def _read(model: Any, ids: list[int], cache: Any) -> torch.Tensor:

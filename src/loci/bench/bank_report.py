@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from loci.bench.bank import ARMS, BANK, CLOSED, GOLD, PLAIN, SUM, TEXT, WHOLE, Cell, Run, Setting
-from loci.bench.report import free, label, line
+from loci.bench.chart import picture
 
 COLOURS = dict(zip(ARMS, ("#6b7280", "#111827", "#1d4ed8", "#c2410c", "#15803d", "#a16207", "#be185d", "#0e7490"), strict=True))
 OURS = (BANK, SUM)
@@ -29,7 +28,9 @@ def write(folder: Path, setting: Setting, runs: Sequence[Run], about: str) -> No
     with (folder / "rows.jsonl").open("w", encoding="utf-8") as out:
         for cell in (cell for run in runs for cell in run.cells):
             out.write(json.dumps({k: _told(v) for k, v in asdict(cell).items()}) + "\n")
-    (folder / "bank.svg").write_text(_picture(setting, runs), "utf-8")
+    shares = {arm: [mean(values(runs, arm, n, lambda c: c.right)) for n in sorted(setting.sizes)] for arm in ARMS}
+    told = "Right answers by documents in the bank, none of them seen in training"
+    (folder / "bank.svg").write_text(picture(told, sorted(setting.sizes), shares, COLOURS), "utf-8")
     parts = [
         "# A bank of compressed documents", "", CAVEAT, "", about, "", "## Targets", "", *targets(setting, runs), "",
         "## Right answers", "", "In %, with the spread (standard deviation) over seeds, by documents in the bank. *found* is how often the document asked for was among those matched.", "",
@@ -137,32 +138,3 @@ def _told(value: object) -> object:
     if isinstance(value, float):
         return None if math.isnan(value) else round(value, 4)
     return value
-
-
-def _picture(setting: Setting, runs: Sequence[Run]) -> str:
-    """Right answers by documents in the bank (logarithmic), a line an arm, the mean over seeds."""
-    width, height, left, bottom, right = 640, 340, 48, 40, 210
-    sizes = sorted(setting.sizes)
-    low, high = math.log(sizes[0]), math.log(max(sizes[-1], sizes[0] + 1))
-
-    def across(size: float) -> float:
-        return left + (width - left - right) * (math.log(size) - low) / (high - low)
-
-    def up(share: float) -> float:
-        return height - bottom - (height - bottom - 28) * share
-
-    parts = [label(left, 16, "Right answers by documents in the bank, none of them seen in training")]
-    parts += [line(left, up(s), width - right, up(s), "#e5e7eb") + label(6, up(s) + 4, f"{100 * s:.0f} %") for s in (0, 0.25, 0.5, 0.75, 1)]
-    parts += [label(across(n) - 8, height - bottom + 16, f"{n:,}") for n in sizes]
-    ends: list[float] = []
-    for arm in sorted(ARMS, key=lambda arm: -mean(values(runs, arm, sizes[-1], lambda c: c.right))):
-        shares = [mean(values(runs, arm, n, lambda c: c.right)) for n in sizes]
-        points = " ".join(f"{across(n):.1f},{up(s):.1f}" for n, s in zip(sizes, shares, strict=True))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[arm]}" stroke-width="2"/>')
-        at = free(up(shares[-1]) + 4, ends)
-        ends.append(at)
-        parts.append(label(width - right + 8, at, arm, COLOURS[arm]))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">'
-        f'<title>{html.escape("Right answers by documents in the bank")}</title><rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>\n'
-    )

@@ -1,1 +1,1 @@
-"""Mechanisms of other papers, one file each: frozen dataclasses of their hyper-parameters, plugged into a port. Tensors in, scores out."""
+"""Mechanisms of other papers, one file each: frozen dataclasses of their hyper-parameters, plugged into a port. Tensors in, scores out. `mom` and `memo` are for whoever trains a model, and plugged into none."""

@@ -100,7 +100,7 @@ def test_what_runs_on_a_gpu_names_what_there_is() -> None:
     """Nobody sees it fail where there is no GPU."""
     lines = re.findall(r"^\t *\$\(BIN\)/loci (bench [^$\n]*--device cuda[^$\n]*)", MAKEFILE, re.MULTILINE)
     named = [line.split()[1] for line in lines]
-    assert named == ["kv", "kv", "kv", "kv-memory", "kv-recall", "kv-recall", "kv-recall", "adapters", "bank"]
+    assert named == ["kv", "kv", "kv", "kv-memory", "kv-recall", "kv-recall", "kv-recall", "adapters", "bank", "mom", "mom", "memo"]
     for line in lines:
         words = line.removesuffix("--report ").split()
         assert not (fault := faults_of_loci(words, is_whole=True)), f"make bench-gpu: {line}: {fault}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, inject_adapter_in_model
@@ -35,7 +36,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from loci.drivers.torch_lora.splitting import token_split
 from loci.errors import Invalid, TooLarge, Unsupported
-from loci.methods.memo import LayerProfile, Lifetime, TokenSplit, elsewhere, most_alive, plan_alpha, plan_arena
+from loci.methods.memo import Elsewhere, LayerProfile, Lifetime, TokenSplit, elsewhere, most_alive, plan_alpha, plan_arena
 
 torch.set_num_threads(1)
 FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
@@ -65,8 +66,11 @@ def gradients(made: Any, text: torch.Tensor, within: Any, **asked: Any) -> dict[
 
 
 def differ(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """The farthest that any gradient is from the other; none by more than 1e-5 of its weight's largest."""
     assert one.keys() == other.keys() and one
-    return max(float((one[name] - other[name]).abs().max()) for name in one)
+    apart = {name: float((one[name] - other[name]).abs().max()) for name in one}
+    assert all(far <= 1e-5 * float(other[name].abs().max()) for name, far in apart.items())
+    return max(apart.values())
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -100,6 +104,58 @@ def test_adapters_learn_the_same_beside_frozen_weights() -> None:
         assert differ(gradients(made, text, token_split(made, TokenSplit(alpha))), whole) <= 1e-7
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_what_is_dropped_by_chance_is_dropped_alike(alpha: float) -> None:
+    made, text = model(attention_dropout=0.4), ids(2, 30)
+    plain, split = [], []
+    for found, within in ((plain, nullcontext), (split, lambda: token_split(made, TokenSplit(alpha)))):
+        for _ in range(2):
+            torch.manual_seed(3)
+            found.append(gradients(made, text, within()))
+    assert differ(split[0], plain[0]) <= 1e-7 and differ(plain[1], plain[0]) == 0
+    torch.manual_seed(4)
+    other = gradients(made, text, nullcontext())
+    assert max(float((other[name] - plain[0][name]).abs().max()) for name in other) > 1e-5  # chance is in it
+
+
+def test_attention_is_asked_for_just_what_the_layer_asks_for() -> None:
+    for family in ("mistral", "qwen3"):
+        made, text = model(family, attention_dropout=0.25), ids(1, 12)
+        heard: list[dict[str, Any]] = []
+
+        def attend(module: Any, *args: Any, heard: list[dict[str, Any]] = heard, **asked: Any) -> Any:
+            heard.append({"layer": module.layer_idx, **asked, "shapes": [one.shape for one in args[:3]]})
+            return sdpa_attention_forward(module, *args, **asked)
+
+        AttentionInterface.register("heard", attend)
+        made.set_attn_implementation("heard")
+        gradients(made, text, nullcontext(), max_length_q=12)
+        plain = [plainly(one) for one in heard]
+        with token_split(made, TokenSplit(0.5)):
+            heard.clear()
+            made(input_ids=text, use_cache=False, max_length_q=12)
+        assert [plainly(one) for one in heard] == plain and len(plain) == 3
+        assert (plain[0]["dropout"], plain[0].get("sliding_window"), plain[0]["max_length_q"]) == (
+            0.25,
+            8 if family == "mistral" else None,
+            12,
+        )
+
+
+def test_a_layer_that_asks_attention_for_something_else_is_refused() -> None:
+    """Its kernel on a GPU may do what the trial's does not."""
+    made = model("mistral")
+    made.model.layers[0].self_attn.sliding_window = 4  # the layer's own forward takes the configuration's 8
+    with pytest.raises(Unsupported, match="do not add up"), token_split(made, TokenSplit(0.5)):
+        pass
+
+
+def plainly(asked: dict[str, Any]) -> dict[str, Any]:
+    """What is asked for, of tensors that it is; nobody uses `use_cache`."""
+    told = {name: "a tensor" if isinstance(one, torch.Tensor) else one for name, one in asked.items()}
+    return {name: one for name, one in told.items() if one is not None and name != "use_cache"}
+
+
 def kept(made: Any, text: torch.Tensor, alpha: float) -> int:
     with elsewhere([*made.parameters(), *made.buffers()]) as there, token_split(made, TokenSplit(alpha, offload=False)):
         loss = made.model(input_ids=text, use_cache=False).last_hidden_state.sum()
@@ -117,6 +173,33 @@ def test_what_is_kept_grows_with_alpha_along_a_line() -> None:
     assert list(shares.values()) == sorted(shares.values()) and shares[1.0] == pytest.approx(1, abs=0.01) and shares[0.0] < 0.35
     for alpha, share in shares.items():
         assert abs(share - (shares[0.0] + alpha * (shares[1.0] - shares[0.0]))) <= 0.06
+
+
+class Recorded(TokenSplit):
+    """A split that remembers what it put elsewhere."""
+
+    put: list[Elsewhere] = []  # noqa: RUF012
+
+    @contextmanager
+    def keeping(self, held: Any) -> Iterator[Any]:
+        with elsewhere(held) as there:
+            self.put.append(there)
+            yield there
+
+
+def test_weights_and_the_last_two_layers_stay_and_the_rest_is_as_planned() -> None:
+    made, text = model(num_hidden_layers=4), ids(1, 200)
+    weights = sum(p.nbytes for p in made.model.layers[0].parameters())
+    always, most = (kept(made, text, alpha) // 4 for alpha in (0.0, 1.0))
+    host = int(2 * always + (most - always))
+    alpha = plan_alpha(LayerProfile(always, most - always, 1.0, 1e12, 4, host))
+    assert 0.4 < alpha < 0.6
+    Recorded.put.clear()
+    with token_split(made, Recorded(alpha)):
+        loss = made.model(input_ids=text, use_cache=False).last_hidden_state.sum()
+    placed = [there.nbytes for there in Recorded.put]
+    assert len(placed) == 2 and abs(sum(placed) - host) < 0.05 * host and weights > 0.05 * host
+    loss.backward()
 
 
 @contextmanager
@@ -152,7 +235,11 @@ def test_what_is_kept_elsewhere_is_copied_once_and_weights_are_not() -> None:
     with elsewhere([weight]) as there:
         states = given * 2
         told = (states @ weight).square().sum() + (states @ weight).square().sum()
+        turned = states.T @ states[:, :3]  # the same bytes, seen otherwise
         assert there.nbytes == 3 * states.nbytes  # the states once, and what is squared
+        wide = torch.ones(1, 1, requires_grad=True).expand(1000, 4) * given[0, 0]
+        assert there.nbytes <= 3 * states.nbytes + 8 + given.nbytes  # one number, however often it stands there
+    del turned, wide
     told.backward()
     expected, weight.grad = weight.grad, None
     assert expected is not None
@@ -190,6 +277,55 @@ def test_other_layers_are_refused_and_left_alone(config: Any, made: Any, own: di
     with pytest.raises(Unsupported, match=why), token_split(one, TokenSplit(0.5)):
         pass
     assert not any("forward" in vars(layer) for layer in one.model.layers)
+
+
+SMALL = {"vocab_size": 50, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+         "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "own"), [("Granite", {"residual_multiplier": 0.3}), ("SmolLM3", {}), ("SeedOss", {})])
+def test_layers_that_do_a_little_more_are_refused_in_sixteen_bits_too(family: str, own: dict[str, Any]) -> None:
+    config, made = getattr(transformers, f"{family}Config"), getattr(transformers, f"{family}ForCausalLM")
+    one = made(config(**SMALL, **own)).to(torch.bfloat16)
+    with pytest.raises(Unsupported, match="do not add up"), token_split(one, TokenSplit(0.5)):
+        pass
+
+
+def test_what_is_no_number_is_no_match() -> None:
+    made = model()
+    with torch.no_grad():
+        made.model.layers[1].mlp.up_proj.weight[0, 0] = float("nan")
+    with pytest.raises(Unsupported, match="do not add up"), token_split(made, TokenSplit(0.5)):
+        pass
+
+
+def test_a_model_is_left_as_it_was_and_split_once() -> None:
+    made, text = model(), ids(1, 9)
+    made.model.layers[0].mlp.eval()
+    modes = [module.training for module in made.modules()]
+    with token_split(made, TokenSplit(0.5)):
+        with pytest.raises(Unsupported, match="split already"), token_split(made, TokenSplit(0.5)):
+            pass
+        gradients(made, text, nullcontext())
+    assert [module.training for module in made.modules()] == modes
+    with pytest.raises(ZeroDivisionError), token_split(made, TokenSplit(0.5)):
+        raise ZeroDivisionError
+    made.model.layers[1].forward = made.model.layers[1].forward  # as a wrapper does
+    with pytest.raises(Unsupported, match="another forward"), token_split(made, TokenSplit(0.5)):
+        pass
+    assert "forward" in vars(made.model.layers[1]) and "forward" not in vars(made.model.layers[0])
+
+
+def test_what_the_library_hangs_up_to_show_states_is_no_obstacle() -> None:
+    made, text = model(), ids(1, 9)
+    made.set_attn_implementation("eager")
+    plain = made(input_ids=text, use_cache=False, output_hidden_states=True, output_attentions=True)
+    with token_split(made, TokenSplit(0.5)):
+        shown = made(input_ids=text, use_cache=False, output_hidden_states=True)
+        with pytest.raises(Unsupported, match="not shown"):
+            made(input_ids=text, use_cache=False, output_attentions=True)
+    assert len(shown.hidden_states) == len(plain.hidden_states) == 4
+    assert all(float((a - b).detach().abs().max()) <= 1e-5 for a, b in zip(shown.hidden_states, plain.hidden_states, strict=True))
 
 
 def test_what_would_compute_or_look_otherwise_is_refused() -> None:

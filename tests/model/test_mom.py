@@ -115,20 +115,32 @@ def test_nothing_sees_another_sample_or_what_comes_later_in_training_too(form: F
 
 
 def test_a_state_is_kept_and_gone_on_from_and_cannot_be_cut(tmp_path: Path) -> None:
-    made, given = layer(FORMS[0]), states(1, 60)
+    made, given = layer(FORMS[0]), states(2, 60)
     end = made(given[:, :41]).end
     save_file({"memories": end.memories, "tail": end.tail}, tmp_path / "end.safetensors")
     kept = load_file(tmp_path / "end.safetensors")
     again = State(kept["memories"], kept["tail"], 41).at(41)
     on, off = made(given[:, 41:], end), made(given[:, 41:], again)
     assert torch.equal(on.states, off.states) and torch.equal(on.end.memories, off.end.memories) and off.end.seen == 60
-    assert end.memories.numel() == FORMS[0].numbers == made(given[:, :2]).end.memories.numel() and end.tail.shape == (
-        1,
-        3,
-        end.tail.shape[2],
-    )
+    short = made(given[:, :2]).end
+    for one in (end, short):  # and not a view of all that was read
+        assert one.memories.untyped_storage().nbytes() == 2 * 4 * FORMS[0].numbers
+        assert one.tail.untyped_storage().nbytes() == one.tail.nbytes == short.tail.nbytes and one.tail.shape[:2] == (2, 3)
     with pytest.raises(Invalid, match="read those again"):
         end.at(40)
+
+
+def test_no_tokens_are_refused() -> None:
+    for given, chunk in ((states(1, 0), 32), (states(1, 4), 0)):
+        with pytest.raises(Invalid, match="one token or more"):
+            layer(FORMS[0])(given, chunk=chunk)
+
+
+def test_memories_stay_exact_where_the_rest_is_rounded() -> None:
+    made, given = layer(FORMS[0]), states(1, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        whole, one_by_one = (made(given, chunk=chunk).end.memories for chunk in (32, 1))
+    assert whole.dtype == torch.float32 and float((whole - one_by_one).detach().abs().max()) <= 1e-5
 
 
 def test_what_fades_at_once_makes_no_number_that_is_none() -> None:

@@ -11,7 +11,8 @@ import torch
 def optimisers(model: Any, rate: float, others: Iterable[torch.nn.Parameter] = ()) -> tuple[torch.optim.Optimizer, ...]:
     """Muon for the matrices of the layers, which learns more in a step than AdamW (Jordan et al. 2024; at AdamW's rate by Liu et al. 2025, arXiv 2502.16982), and AdamW for the rest of the
     model and for ``others``."""
-    matrices = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
+    layers = getattr(model, "model", model).layers
+    matrices = [weight for name, weight in layers.named_parameters() if weight.ndim == 2 and name.endswith("weight")]
     taken = {id(weight) for weight in matrices}
     rest = [*(weight for weight in model.parameters() if id(weight) not in taken), *others]
     return (

@@ -12,6 +12,7 @@ from loci.bench.rivals import RIVALS
 from loci.cli.bench_adapters import adapters
 from loci.cli.bench_bank import bank
 from loci.cli.bench_kv import kv, kv_cube, kv_memory
+from loci.cli.bench_methods import memo, mom
 from loci.cli.bench_placing import placement, retention
 from loci.cli.bench_proxy import proxy
 from loci.cli.bench_serve import serve
@@ -30,6 +31,8 @@ bench.add_command(kv)
 bench.add_command(kv_cube)
 bench.add_command(kv_memory)
 bench.add_command(layout)
+bench.add_command(memo)
+bench.add_command(mom)
 bench.add_command(placement)
 bench.add_command(proxy)
 bench.add_command(retention)

@@ -12,10 +12,10 @@ it. Copies are made when autograd saves, not on streams of their own: what the p
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary, ref
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -49,17 +49,38 @@ class TokenSplit:
         again: tuple[Tensor, ...] = checkpoint(each, *(one[:, first:].contiguous() for one in tokens), use_reentrant=False)
         return again if kept is None else tuple(torch.cat(both, 1) for both in zip(kept, again, strict=True))
 
-    def keeping(self, held: Collection[Tensor]) -> Any:
+    def keeping(self, held: Collection[Tensor]) -> AbstractContextManager[Any]:
         """The context of a forward pass: with ``offload``, what it saves goes to the host's memory, but for the weights ``held``, which stay where they are."""
         return elsewhere(held) if self.offload else nullcontext()
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class _Copy:
-    """A tensor in the host's memory, and where it was."""
+    """The bytes of a tensor in the host's memory, where they were, and, as long as somebody has them, those that were brought back."""
 
-    tensor: Tensor
+    there: Tensor
     device: torch.device
+    back: ref[Any] | None = None
+
+    def brought(self) -> Any:
+        """Their storage."""
+        known = self.back() if self.back else None
+        if known is None:
+            known = self.there.to(self.device).untyped_storage()
+            self.back = ref(known)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What was saved, of those bytes."""
+
+    copy: _Copy
+    like: tuple[torch.dtype, int, torch.Size, tuple[int, ...]]  # offset, shape and strides
+
+    def unpacked(self) -> Tensor:
+        dtype, *place = self.like
+        return torch.empty(0, dtype=dtype, device=self.copy.device).set_(self.copy.brought(), *place)
 
 
 class Elsewhere:
@@ -67,34 +88,35 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self._copies = WeakSet[_Copy]()
-        self._of = WeakKeyDictionary[Any, WeakValueDictionary[tuple[Any, ...], _Copy]]()  # storage, while it is there, and its views
+        self._of = WeakKeyDictionary[Any, WeakValueDictionary[int, _Copy]]()  # of each storage, while it is there, by version
 
     @property
     def nbytes(self) -> int:
-        return sum(copy.tensor.nbytes for copy in self._copies)
+        return sum(copy.there.nbytes for copy in self._copies)
 
-    def copied(self, saved: Tensor) -> _Copy:
-        """Its copy: the one there is, if just this was saved before."""
-        views = self._of.setdefault(saved.untyped_storage(), WeakValueDictionary())
-        view = (saved.storage_offset(), tuple(saved.shape), saved.stride(), saved.dtype, saved._version)
-        known = views.get(view)
+    def kept(self, saved: Tensor) -> _View:
+        """A view of its copy, one for all that share its bytes, as long as nobody writes there."""
+        storage = saved.untyped_storage()
+        versions = self._of.setdefault(storage, WeakValueDictionary())
+        known = versions.get(saved._version)
         if known is None:
-            there = torch.empty_like(saved, device="cpu", pin_memory=saved.is_cuda)
-            known = views[view] = _Copy(there.copy_(saved.detach()), saved.device)
+            here = torch.empty(0, dtype=torch.uint8, device=saved.device).set_(storage)
+            there = torch.empty(here.shape, dtype=torch.uint8, pin_memory=saved.is_cuda).copy_(here)
+            known = versions[saved._version] = _Copy(there, saved.device)
             self._copies.add(known)
-        return known
+        return _View(known, (saved.dtype, saved.storage_offset(), saved.shape, saved.stride()))
 
 
 @contextmanager
 def elsewhere(held: Collection[Tensor] = ()) -> Iterator[Elsewhere]:
-    """Within it, whatever autograd saves is copied to the host's memory, once however often it is saved, and brought back in the backward pass. Weights ``held`` are saved as they are."""
+    """Within it, whatever autograd saves is copied to the host's memory, once for all tensors that share their bytes, and brought back in the backward pass. Weights ``held`` are saved as they are."""
     kept, fixed = Elsewhere(), WeakSet[Any](one.untyped_storage() for one in held)
 
     def pack(saved: Tensor) -> Any:
-        return saved if saved.untyped_storage() in fixed else kept.copied(saved)
+        return saved if saved.untyped_storage() in fixed else kept.kept(saved)
 
     def unpack(packed: Any) -> Tensor:
-        return packed.tensor.to(packed.device) if isinstance(packed, _Copy) else packed
+        return packed.unpacked() if isinstance(packed, _View) else packed
 
     with saved_tensors_hooks(pack, unpack):
         yield kept

@@ -87,7 +87,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """What a layer gave [B, T, d], what it holds now, the share of tokens that each memory got [M], and what is added to a loss so that all are used (Fedus et al. 2021): 1 where they are, up to M."""
+    """What a layer gave [B, T, d], what it holds now, the share of tokens that each memory got [M], and what is added to a loss so that all are used (Fedus et al. 2021): 1 where they are, M over ``top`` where it is always the same."""
 
     states: Tensor
     end: State
@@ -122,8 +122,11 @@ class MixtureOfMemories(Module):  # type: ignore[misc]
         return State(memories, like.new_zeros(rows, TAPS - 1, sum(self._sizes)), 0)
 
     def forward(self, states: Tensor, begun: State | None = None, *, chunk: int = CHUNK) -> Read:
-        """Reads states [B, T, d] on from where it was, ``chunk`` tokens at once; with 1, token by token."""
+        """Reads states [B, T, d] on from where it was, ``chunk`` tokens at once; with 1, token by token. The two are the same to 1e-5 as long as nothing fades by more than e^-20 a token; beyond that, at once is less
+        exact (1e-3 at e^-3000, of what is all but gone). Raises `Invalid` for no tokens."""
         rows, tokens, _ = states.shape
+        if not tokens or chunk < 1:
+            raise Invalid(f"A layer reads one token or more, one or more at once, not {tokens} and {chunk}.")
         begun = begun or self.begin(rows)
         mixed, tail = self._convolved(self.read(states), begun.tail)
         q, k, v = (
@@ -134,7 +137,8 @@ class MixtureOfMemories(Module):  # type: ignore[misc]
         weights, chosen, balance = self._routed(states)
         writes = writing.sigmoid() * chosen[..., None]  # 0 where a memory was not chosen: it is not written to,
         fades = -self.fading.exp() * softplus(fading + self.pace) * chosen[..., None]  # and does not fade
-        read, memories = deltas(q, k, v.float(), fades, writes, begun.memories, chunk)
+        with torch.autocast(states.device.type, enabled=False):  # errors in a memory stay there
+            read, memories = deltas(q, k, v.float(), fades, writes, begun.memories, chunk)
         told = torch.einsum("btm,btmhv->bthv", weights, read)
         told = told * torch.rsqrt(told.square().mean(-1, keepdim=True) + 1e-6) * self.scale
         given = self.out(told.flatten(2).to(states.dtype) * silu(self.gate(states)))
@@ -147,7 +151,7 @@ class MixtureOfMemories(Module):  # type: ignore[misc]
         """Each channel with the three tokens before, of the same sample, and what the next tokens look back at."""
         whole, tokens = torch.cat([tail, wide], 1), wide.shape[1]
         mixed = sum(self.taps[n] * whole[:, n : n + tokens] for n in range(TAPS))
-        return silu(mixed), whole[:, -(TAPS - 1) :]
+        return silu(mixed), whole[:, -(TAPS - 1) :].clone()  # and not the whole text that it is a view of
 
     def _routed(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What each memory's reading counts [B, T, M], whether a token is written to it (0 or 1), and the balance."""

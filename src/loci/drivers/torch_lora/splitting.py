@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from copy import deepcopy
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from loci.errors import Unsupported
@@ -16,32 +21,46 @@ from loci.errors import Unsupported
 PARTS = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 PERCEPTRON = {"gate_proj", "up_proj", "down_proj", "act_fn"}
+INSTEAD = "Train on shorter texts, or with gradient checkpointing."
 TRIED, NEAR = 8, 1e-5  # tokens; of the largest number
+HEARD = "loci_heard"
+LAST = 2  # layers whose backward pass comes before anything could be let go and brought back
+
+_passed: WeakSet[nn.Module] = WeakSet()  # layers whose parts were tried
+_heard: ContextVar[list[dict[str, Any]] | None] = ContextVar("loci_heard", default=None)
+
+
+def _hear(module: Any, *states: Any, **asked: Any) -> Any:
+    """An attention that remembers what it is asked for: kernels may do what the one of a trial does not."""
+    heard = _heard.get()
+    if heard is not None:
+        told = {name: "a tensor" if isinstance(one, Tensor) else one for name, one in asked.items()}
+        heard.append({name: one for name, one in told.items() if one is not None and name != "use_cache"})
+    return sdpa_attention_forward(module, *states, **asked)
+
+
+AttentionInterface.register(HEARD, _hear)
 
 
 class Split(Protocol):
     """How tokens are split: `TokenSplit`."""
 
     def pieces(self, each: Callable[..., tuple[Tensor, ...]], *tokens: Tensor) -> tuple[Tensor, ...]: ...
-    def keeping(self, held: list[Tensor]) -> Any: ...
+    def keeping(self, held: Sequence[Tensor]) -> AbstractContextManager[Any]: ...
 
 
 @contextmanager
 def token_split(model: Any, split: Split) -> Iterator[None]:
-    """Within it, every layer of ``model`` runs in two pieces. Gradients are the same; what is kept for them is not. Raises `Unsupported` for layers that are anything but norm, attention, norm and
-    perceptron, each with its residual, and for a model that computes whole layers again already.
+    """Within it, every layer of ``model`` runs in two pieces. Gradients are the same; what is kept for them is not. The last two layers keep theirs where they are: they are needed at once. Raises
+    `Unsupported` for layers that are anything but norm, attention, norm and perceptron, each with its residual, or that somebody has changed already, and for attentions that are to be shown.
 
-    It changes the model's layers: one model serves one thread at a time, and the backward pass may come after it."""
+    It changes the model's layers: one model serves one thread at a time. The backward pass may come after it."""
     layers = list(model.get_decoder().layers)
-    if any(getattr(layer, "gradient_checkpointing", False) for layer in layers):
-        raise Unsupported(
-            "Gradient checkpointing is on, which computes every layer again; turn it off: `model.gradient_checkpointing_disable()`."
-        )
     held = [*model.parameters(), *model.buffers()]
     for layer in layers:
-        _check(model, layer, held)
-    for layer in layers:
-        layer.forward = _forward(layer, split, held)
+        _check(model, layer)
+    for number, layer in enumerate(layers):
+        layer.forward = _forward(layer, split, held if number < len(layers) - LAST else None)
     try:
         yield
     finally:
@@ -49,10 +68,10 @@ def token_split(model: Any, split: Split) -> Iterator[None]:
             del layer.forward
 
 
-def _forward(layer: Any, split: Split, held: list[Tensor]) -> Callable[..., Tensor]:
-    """What stands for a layer's own forward."""
+def _forward(layer: Any, split: Split, held: Sequence[Tensor] | None) -> Callable[..., Tensor]:
+    """What stands for a layer's own forward; without ``held`` weights, what is kept stays where it is."""
     attention = layer.self_attn
-    turned = sys.modules[type(attention).__module__].apply_rotary_pos_emb
+    module = sys.modules[type(attention).__module__]
 
     def before(states: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values [B, T, H, d], rotated."""
@@ -60,7 +79,7 @@ def _forward(layer: Any, split: Split, held: list[Tensor]) -> Callable[..., Tens
         q, k, v = (getattr(attention, name)(told).unflatten(-1, (-1, attention.head_dim)) for name in PROJECTIONS[:3])
         if hasattr(attention, "q_norm"):
             q, k = attention.q_norm(q), attention.k_norm(k)
-        return (*turned(q, k, cos, sin, unsqueeze_dim=2), v)
+        return (*module.apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=2), v)
 
     def after(states: Tensor, attended: Tensor) -> tuple[Tensor, ...]:
         states = states + attention.o_proj(attended)
@@ -75,24 +94,22 @@ def _forward(layer: Any, split: Split, held: list[Tensor]) -> Callable[..., Tens
     ) -> Tensor:
         if past_key_values is not None:
             raise Unsupported("A text is trained on as a whole, without a cache: call the model with `use_cache=False`.")
+        if asked.get("output_attentions"):
+            raise Unsupported("Attentions are not shown by layers that are split; ask for them outside of `token_split`.")
         asked.pop("use_cache", None)
-        cos, sin = (one.expand(hidden_states.shape[0], -1, -1) for one in position_embeddings)
-        with split.keeping(held):
-            q, k, v = split.pieces(before, hidden_states, cos, sin)
-            attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, _eager(attention))
-            dropout = attention.attention_dropout if attention.training else 0.0
-            window = getattr(attention, "sliding_window", None)
+        window = getattr(attention, "sliding_window", getattr(attention.config, "sliding_window", None))
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
+            attention.config._attn_implementation, getattr(module, "eager_attention_forward", None)
+        )
+        with nullcontext() if held is None else split.keeping(held):
+            q, k, v = (one.transpose(1, 2) for one in split.pieces(before, hidden_states, *position_embeddings))
             attended, _ = attend(
-                attention, q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attention_mask,
-                dropout=dropout, scaling=attention.scaling, **({"sliding_window": window} if window else {}), **asked,
+                attention, q, k, v, attention_mask, dropout=attention.attention_dropout if attention.training else 0.0, scaling=attention.scaling,
+                **({} if window is None else {"sliding_window": window}), **asked,
             )  # fmt: skip
             return split.pieces(after, hidden_states, attended.flatten(2))[0]
 
     return forward
-
-
-def _eager(attention: Any) -> Any:
-    return getattr(sys.modules[type(attention).__module__], "eager_attention_forward", None)
 
 
 class _Whole:
@@ -101,39 +118,69 @@ class _Whole:
     def pieces(self, each: Callable[..., tuple[Tensor, ...]], *tokens: Tensor) -> tuple[Tensor, ...]:
         return each(*tokens)
 
-    def keeping(self, held: list[Tensor]) -> Any:
-        return torch.no_grad()
+    def keeping(self, held: Sequence[Tensor]) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+
+def _check(model: Any, layer: Any) -> None:
+    """Raises `Unsupported` for layers that cannot be split."""
+    what = f"Layers of {type(model).__name__} cannot be split by tokens"
+    attention: Any = getattr(layer, "self_attn", None)
+    if _children(layer) != PARTS or not _children(layer.mlp) <= PERCEPTRON or not all(hasattr(attention, name) for name in PROJECTIONS):
+        raise Unsupported(f"{what}: they are not norm, attention, norm and perceptron alone. {INSTEAD}")
+    if getattr(layer, "gradient_checkpointing", False):
+        raise Unsupported(
+            "Gradient checkpointing is on, which computes every layer again; turn it off: `model.gradient_checkpointing_disable()`."
+        )
+    if "forward" in vars(layer) or "forward" in vars(attention):
+        raise Unsupported(
+            f"{what}: somebody has put another forward in their place, or they are split already. Split the model once, before it is wrapped."
+        )
+    hooks = [*attention._forward_hooks.values(), *attention._forward_pre_hooks.values()]
+    if not all(
+        str(getattr(hook, "__module__", "")).startswith("transformers.") for hook in hooks
+    ):  # which shows attentions, and is left there
+        raise Unsupported(
+            f"{what}: somebody looks at their attention as a whole, with hooks. Take those off, or train with gradient checkpointing."
+        )
+    if layer not in _passed:
+        _try(model, layer, what)
+        _passed.add(layer)
 
 
 def _children(module: Any) -> set[str]:
     return {name for name, _ in module.named_children()}
 
 
-def _check(model: Any, layer: nn.Module, held: list[Tensor]) -> None:
-    """Raises `Unsupported` unless a few tokens come out of the pieces as they come out of the layer."""
-    what = f"Layers of {type(model).__name__} cannot be split by tokens"
-    attention: Any = getattr(layer, "self_attn", None)
-    if _children(layer) != PARTS or not _children(layer.mlp) <= PERCEPTRON or not all(hasattr(attention, name) for name in PROJECTIONS):
-        raise Unsupported(
-            f"{what}: they are not norm, attention, norm and perceptron alone. Train on shorter texts, or with gradient checkpointing."
-        )
-    if any(part._forward_hooks or part._forward_pre_hooks for part in (layer, attention)):
-        raise Unsupported(
-            f"{what}: somebody looks at their attention as a whole, with hooks. Take those off, or train with gradient checkpointing."
-        )
+def _try(model: Any, layer: nn.Module, what: str) -> None:
+    """Raises `Unsupported` unless a few tokens come out of the parts as they come out of the layer: of a copy in float32, where rounding hides nothing, and in training, with every dropout that it has."""
     decoder = model.get_decoder()
-    states = torch.randn(1, TRIED, decoder.config.hidden_size, generator=torch.Generator().manual_seed(0)).to(model.device, model.dtype)
+    chance = torch.Generator().manual_seed(0)
+    states = torch.randn(1, TRIED, decoder.config.hidden_size, generator=chance).to(model.device)
     places = torch.arange(TRIED, device=model.device)[None]
-    was_training = layer.training
-    layer.eval()
+    devices = [model.device] if model.device.type != "cpu" else []
+    told, heard = list[Any](), list[list[dict[str, Any]]]()
     try:
-        with torch.no_grad():
-            asked = {"attention_mask": None, "position_ids": places, "position_embeddings": decoder.rotary_emb(states, places)}
-            plain, ours = layer(states, **asked), _forward(layer, _Whole(), held)(states, **asked)
+        copy: Any = deepcopy(layer).float().train()
+        copy.self_attn.config._attn_implementation = HEARD  # the copy's own configuration
+        asked = {"attention_mask": None, "position_ids": places, "position_embeddings": decoder.rotary_emb(states, places)}
+        for forward in (copy.forward, _forward(copy, _Whole(), None)):
+            with torch.no_grad(), torch.random.fork_rng(devices), torch.autocast(model.device.type, enabled=False), _hearing() as one:
+                torch.manual_seed(0)
+                told.append(forward(states, **asked))
+            heard.append(one)
     except (TypeError, AttributeError, RuntimeError) as error:
-        raise Unsupported(f"{what}: {error}.") from error
+        raise Unsupported(f"{what}: {error}. {INSTEAD}") from error
+    plain, ours = told
+    if heard[0] != heard[1] or not isinstance(plain, Tensor) or not float((plain - ours).abs().max()) <= NEAR * float(plain.abs().max()):
+        raise Unsupported(f"{what}: their parts do not add up to what they give. {INSTEAD}")
+
+
+@contextmanager
+def _hearing() -> Iterator[list[dict[str, Any]]]:
+    heard: list[dict[str, Any]] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
     finally:
-        layer.train(was_training)
-    border = max(NEAR, 4 * torch.finfo(model.dtype).eps) * float(plain.abs().max())
-    if not isinstance(plain, Tensor) or float((plain - ours).abs().max()) > border:
-        raise Unsupported(f"{what}: their parts do not add up to what they give. Train on shorter texts, or with gradient checkpointing.")
+        _heard.reset(token)

@@ -63,7 +63,7 @@ RESULTS := bench/results
 # What a command prints, in its place only once the command has ended well.
 kept = > $(1).part && mv $(1).part $(1) || { rm -f $(1).part; false; }
 
-bench-gpu: $(TOOLS) ## measure on a GPU: KV memories in the shapes of Qwen3-8B and 14B (random weights), budgets, adapters, compressed documents
+bench-gpu: $(TOOLS) ## measure on a GPU: KV memories in the shapes of Qwen3-8B and 14B (random weights), budgets, adapters, compressed documents, training on long texts
 	@mkdir -p $(RESULTS)
 	$(BIN)/loci bench kv --device cuda --shape qwen3-8b --tries 7 --report $(RESULTS)/kv-gpu-8b
 	$(BIN)/loci bench kv --device cuda --shape qwen3-14b --tries 7 --report $(RESULTS)/kv-gpu-14b
@@ -76,6 +76,9 @@ bench-gpu: $(TOOLS) ## measure on a GPU: KV memories in the shapes of Qwen3-8B a
 	$(BIN)/loci bench kv-recall --device cuda --length 4096 --topics 8 --streams 20 --report $(RESULTS)/kv-recall-gpu-8
 	$(BIN)/loci bench adapters --device cuda --size large --report $(RESULTS)/adapters-gpu
 	$(BIN)/loci bench bank --device cuda --layers 8 --width 480 --report $(RESULTS)/bank-gpu
+	$(BIN)/loci bench mom --device cuda --pairs 16 --pairs 32 --pairs 64 --pairs 128 --length 512 --width 128 --keys 32 --words 512 --steps 2000 --report $(RESULTS)/mom-gpu
+	$(BIN)/loci bench mom --device cuda --pairs 64 --pairs 128 --pairs 256 --length 2048 --width 128 --keys 32 --words 512 --steps 2000 --seeds 1 --report $(RESULTS)/mom-gpu-2048
+	$(BIN)/loci bench memo --device cuda --shape qwen3-8b --tokens 32768 --tokens 65536 --tokens 131072 --tokens 262144 --report $(RESULTS)/memo-gpu
 
 docs: $(TOOLS) ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

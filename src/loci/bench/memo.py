@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.graph import save_on_cpu
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from loci.bench.kv import SHAPES
+from loci.bench.kv import SHAPES, device_name
 from loci.bench.memo_trace import traced
 from loci.drivers.torch_lora.splitting import token_split
 from loci.errors import Invalid, TooLarge
@@ -70,10 +70,6 @@ def run(setting: Setting, advance: Advance) -> dict[str, Any]:
             "plans": bench.plans()}  # fmt: skip
 
 
-def device_name(device: str) -> str:
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
-
-
 class Bench:
     """A model, and what is measured on it."""
 
@@ -102,7 +98,7 @@ class Bench:
     @contextmanager
     def again(self) -> Iterator[None]:
         """Each layer through torch's checkpoint, as transformers has it."""
-        on, off = (  # by their names since transformers 5.2x, and before
+        on, off = (  # by the names of newer versions of transformers, and of older ones
             getattr(self.model, f"activation_checkpointing_{what}", None) or getattr(self.model, f"gradient_checkpointing_{what}")
             for what in ("enable", "disable")
         )

@@ -130,7 +130,8 @@ class MixtureOfMemories(Module):  # type: ignore[misc]
         begun = begun or self.begin(rows)
         mixed, tail = self._convolved(self.read(states), begun.tail)
         q, k, v = (
-            part.unflatten(-1, (-1, self.form.heads, n)) for part, n in zip(mixed.split(self._sizes, -1), self._per_head(), strict=True)
+            part.unflatten(-1, (-1, self.form.heads, n))
+            for part, n in zip(mixed.split(self._sizes, -1), (self.form.keys, self.form.keys, self.form.values), strict=True)
         )
         q, k = normalize(q.float(), dim=-1), normalize(k.float(), dim=-1)
         writing, fading = self.gates(states).float().unflatten(-1, (2, self._sets, self.form.heads)).unbind(2)
@@ -143,9 +144,6 @@ class MixtureOfMemories(Module):  # type: ignore[misc]
         told = told * torch.rsqrt(told.square().mean(-1, keepdim=True) + 1e-6) * self.scale
         given = self.out(told.flatten(2).to(states.dtype) * silu(self.gate(states)))
         return Read(given, State(memories, tail, begun.seen + tokens), chosen.float().mean((0, 1)), balance)
-
-    def _per_head(self) -> tuple[int, int, int]:
-        return self.form.keys, self.form.keys, self.form.values
 
     def _convolved(self, wide: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
         """Each channel with the three tokens before, of the same sample, and what the next tokens look back at."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -175,15 +176,17 @@ def test_what_is_kept_grows_with_alpha_along_a_line() -> None:
         assert abs(share - (shares[0.0] + alpha * (shares[1.0] - shares[0.0]))) <= 0.06
 
 
+@dataclass(frozen=True)
 class Recorded(TokenSplit):
     """A split that remembers what it put elsewhere."""
 
-    put: list[Elsewhere] = []  # noqa: RUF012
+    put: dict[int, Elsewhere] = field(default_factory=dict)  # by the layers behind
 
     @contextmanager
-    def keeping(self, held: Any) -> Iterator[Any]:
-        with elsewhere(held) as there:
-            self.put.append(there)
+    def keeping(self, held: Any, behind: int) -> Iterator[Any]:
+        with super().keeping(held, behind) as there:
+            if there is not None:
+                self.put[behind] = there
             yield there
 
 
@@ -194,11 +197,11 @@ def test_weights_and_the_last_two_layers_stay_and_the_rest_is_as_planned() -> No
     host = int(2 * always + (most - always))
     alpha = plan_alpha(LayerProfile(always, most - always, 1.0, 1e12, 4, host))
     assert 0.4 < alpha < 0.6
-    Recorded.put.clear()
-    with token_split(made, Recorded(alpha)):
+    split = Recorded(alpha)
+    with token_split(made, split):
         loss = made.model(input_ids=text, use_cache=False).last_hidden_state.sum()
-    placed = [there.nbytes for there in Recorded.put]
-    assert len(placed) == 2 and abs(sum(placed) - host) < 0.05 * host and weights > 0.05 * host
+    placed = [there.nbytes for there in split.put.values()]
+    assert list(split.put) == [3, 2] and abs(sum(placed) - host) < 0.05 * host and weights > 0.05 * host
     loss.backward()
 
 
@@ -288,6 +291,14 @@ def test_layers_that_do_a_little_more_are_refused_in_sixteen_bits_too(family: st
     config, made = getattr(transformers, f"{family}Config"), getattr(transformers, f"{family}ForCausalLM")
     one = made(config(**SMALL, **own)).to(torch.bfloat16)
     with pytest.raises(Unsupported, match="do not add up"), token_split(one, TokenSplit(0.5)):
+        pass
+
+
+def test_a_model_that_calls_its_layers_otherwise_is_refused() -> None:
+    one = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50, bos_token_id=None, eos_token_id=None)
+    )
+    with pytest.raises(Unsupported, match="no `layers`"), token_split(one, TokenSplit(0.5)):
         pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,16 @@ def test_no_tokens_are_refused() -> None:
     for given, chunk in ((states(1, 0), 32), (states(1, 4), 0)):
         with pytest.raises(Invalid, match="one token or more"):
             layer(FORMS[0])(given, chunk=chunk)
+
+
+def test_a_state_of_other_texts_or_of_another_layer_is_refused() -> None:
+    end = layer(FORMS[0])(states(2, 5)).end
+    for form, rows in ((FORMS[0], 3), (FORMS[1], 2), (FORMS[2], 2)):
+        with pytest.raises(Invalid, match="this state has"):
+            layer(form)(states(rows, 5), end)
+    shared = layer(FORMS[1])(states(2, 5)).end
+    with pytest.raises(Invalid, match="this state has"):  # which differs by the memories alone
+        layer(replace(FORMS[1], memories=3))(states(2, 5), shared)
 
 
 def test_memories_stay_exact_where_the_rest_is_rounded() -> None:

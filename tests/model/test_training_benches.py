@@ -80,27 +80,8 @@ def test_a_rate_is_chosen_before_the_examination_and_arms_are_compared_by_seed()
 
 
 def test_the_command_trains_compares_and_reports(tmp_path: Path) -> None:
-    words = [
-        "mom",
-        "--pairs",
-        "2",
-        "--length",
-        "8",
-        "--width",
-        "8",
-        "--keys",
-        "2",
-        "--words",
-        "4",
-        "--steps",
-        "1",
-        "--batch",
-        "2",
-        "--seeds",
-        "1",
-        "--workers",
-        "1",
-    ]
+    words = ["mom", "--pairs", "2", "--length", "8", "--width", "8", "--keys", "2", "--words", "4", "--steps", "1", "--batch", "2", "--seeds", "1",
+             "--workers", "1"]  # fmt: skip
     told = json.loads(CliRunner().invoke(bench, [*words, "--report", str(tmp_path), "--json"], catch_exceptions=False).stdout)
     assert [one["arm"] for one in told["models"][::2]] == list(mom.ARMS) and "nothing about the quality" in told["caveat"]
     report = (tmp_path / "report.md").read_text("utf-8")

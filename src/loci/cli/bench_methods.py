@@ -61,17 +61,8 @@ def mom(
     if width % heads:
         raise Invalid(f"width is {width}, which {heads} heads cannot share; give a multiple.")
     setting = Setting(
-        tuple(sorted(set(pairs))),
-        length,
-        width,
-        heads=heads,
-        keys=keys,
-        values=width // heads,
-        words=words,
-        steps=steps,
-        batch=batch,
-        device=device,
-    )
+        tuple(sorted(set(pairs))), length, width, heads=heads, keys=keys, values=width // heads, words=words, steps=steps, batch=batch, device=device,
+    )  # fmt: skip
     with progress("models") as advance:
         found = run(setting, seeds, ARMS, advance, workers if device == "cpu" else 1)
     told = (
@@ -102,16 +93,8 @@ def mom(
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write report.md and found.json here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")
 def memo(
-    shape: str,
-    layers: int,
-    tokens: Sequence[int],
-    device: str,
-    dtype: str | None,
-    host_gib: float | None,
-    tries: int,
-    report: Path | None,
-    as_json: bool,
-) -> None:
+    shape: str, layers: int, tokens: Sequence[int], device: str, dtype: str | None, host_gib: float | None, tries: int, report: Path | None, as_json: bool,
+) -> None:  # fmt: skip
     """Train a few layers on long texts, split by tokens: the first part keeps what was computed, the rest computes it again.
 
     Beside everything kept, every layer computed again, and everything kept on the host. Bytes, time, whether gradients are the same, and how well one arena for the tensors can be planned. Needs the

@@ -26,6 +26,8 @@ from loci.errors import Invalid, TooLarge
 if TYPE_CHECKING:
     from torch import Tensor
 
+LAST = 2  # layers whose backward pass comes before anything could be let go and brought back
+
 # -- by tokens -----------------------------------------------------------------------------------------------------------
 
 
@@ -49,9 +51,10 @@ class TokenSplit:
         again: tuple[Tensor, ...] = checkpoint(each, *(one[:, first:].contiguous() for one in tokens), use_reentrant=False)
         return again if kept is None else tuple(torch.cat(both, 1) for both in zip(kept, again, strict=True))
 
-    def keeping(self, held: Collection[Tensor]) -> AbstractContextManager[Any]:
-        """The context of a forward pass: with ``offload``, what it saves goes to the host's memory, but for the weights ``held``, which stay where they are."""
-        return elsewhere(held) if self.offload else nullcontext()
+    def keeping(self, held: Collection[Tensor], behind: int) -> AbstractContextManager[Any]:
+        """The context of a layer's forward pass, with so many layers ``behind`` it: with ``offload``, what it saves goes to the host's memory, but for the weights ``held``, and for what the last
+        `LAST` layers save, which is needed at once."""
+        return elsewhere(held) if self.offload and behind >= LAST else nullcontext()
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -137,7 +140,7 @@ class LayerProfile:
 def plan_alpha(profile: LayerProfile) -> float:
     """The largest share of the tokens with (always + alpha rest) / bytes_per_s <= forward_s and (L - 2) (always + alpha rest) <= host_bytes, from 0 to 1. Where not even what is always swapped is
     copied in time, 0: then it is waited for. Raises `TooLarge` where the host has no room for it."""
-    swapped = max(0, profile.layers - 2)  # the last two layers' are needed again at once
+    swapped = max(0, profile.layers - LAST)
     if swapped * profile.always > profile.host_bytes:
         raise TooLarge(
             f"{swapped} layers keep {profile.always:,} bytes each, and the host has {profile.host_bytes:,}; train on shorter texts."

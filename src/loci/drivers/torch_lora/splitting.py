@@ -24,7 +24,6 @@ PERCEPTRON = {"gate_proj", "up_proj", "down_proj", "act_fn"}
 INSTEAD = "Train on shorter texts, or with gradient checkpointing."
 TRIED, NEAR = 8, 1e-5  # tokens; of the largest number
 HEARD = "loci_heard"
-LAST = 2  # layers whose backward pass comes before anything could be let go and brought back
 
 _passed: WeakSet[nn.Module] = WeakSet()  # layers whose parts were tried
 _heard: ContextVar[list[dict[str, Any]] | None] = ContextVar("loci_heard", default=None)
@@ -46,7 +45,7 @@ class Split(Protocol):
     """How tokens are split: `TokenSplit`."""
 
     def pieces(self, each: Callable[..., tuple[Tensor, ...]], *tokens: Tensor) -> tuple[Tensor, ...]: ...
-    def keeping(self, held: Sequence[Tensor]) -> AbstractContextManager[Any]: ...
+    def keeping(self, held: Sequence[Tensor], behind: int) -> AbstractContextManager[Any]: ...
 
 
 @contextmanager
@@ -55,21 +54,23 @@ def token_split(model: Any, split: Split) -> Iterator[None]:
     `Unsupported` for layers that are anything but norm, attention, norm and perceptron, each with its residual, or that somebody has changed already, and for attentions that are to be shown.
 
     It changes the model's layers: one model serves one thread at a time. The backward pass may come after it."""
-    layers = list(model.get_decoder().layers)
+    layers = list(getattr(model.get_decoder(), "layers", ()))
+    if not layers:
+        raise Unsupported(f"{type(model).__name__} has no `layers` that could be split by tokens. {INSTEAD}")
     held = [*model.parameters(), *model.buffers()]
     for layer in layers:
         _check(model, layer)
-    for number, layer in enumerate(layers):
-        layer.forward = _forward(layer, split, held if number < len(layers) - LAST else None)
     try:
+        for behind, layer in enumerate(reversed(layers)):
+            layer.forward = _forward(layer, split, held, behind)
         yield
     finally:
         for layer in layers:
-            del layer.forward
+            vars(layer).pop("forward", None)
 
 
-def _forward(layer: Any, split: Split, held: Sequence[Tensor] | None) -> Callable[..., Tensor]:
-    """What stands for a layer's own forward; without ``held`` weights, what is kept stays where it is."""
+def _forward(layer: Any, split: Split, held: Sequence[Tensor], behind: int) -> Callable[..., Tensor]:
+    """What stands for a layer's own forward, with so many layers ``behind`` it."""
     attention = layer.self_attn
     module = sys.modules[type(attention).__module__]
 
@@ -101,7 +102,7 @@ def _forward(layer: Any, split: Split, held: Sequence[Tensor] | None) -> Callabl
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(
             attention.config._attn_implementation, getattr(module, "eager_attention_forward", None)
         )
-        with nullcontext() if held is None else split.keeping(held):
+        with split.keeping(held, behind):
             q, k, v = (one.transpose(1, 2) for one in split.pieces(before, hidden_states, *position_embeddings))
             attended, _ = attend(
                 attention, q, k, v, attention_mask, dropout=attention.attention_dropout if attention.training else 0.0, scaling=attention.scaling,
@@ -118,7 +119,7 @@ class _Whole:
     def pieces(self, each: Callable[..., tuple[Tensor, ...]], *tokens: Tensor) -> tuple[Tensor, ...]:
         return each(*tokens)
 
-    def keeping(self, held: Sequence[Tensor]) -> AbstractContextManager[Any]:
+    def keeping(self, held: Sequence[Tensor], behind: int) -> AbstractContextManager[Any]:
         return nullcontext()
 
 
@@ -139,7 +140,7 @@ def _check(model: Any, layer: Any) -> None:
     hooks = [*attention._forward_hooks.values(), *attention._forward_pre_hooks.values()]
     if not all(
         str(getattr(hook, "__module__", "")).startswith("transformers.") for hook in hooks
-    ):  # which shows attentions, and is left there
+    ):  # the library's own stay, to show attentions
         raise Unsupported(
             f"{what}: somebody looks at their attention as a whole, with hooks. Take those off, or train with gradient checkpointing."
         )
@@ -164,7 +165,7 @@ def _try(model: Any, layer: nn.Module, what: str) -> None:
         copy: Any = deepcopy(layer).float().train()
         copy.self_attn.config._attn_implementation = HEARD  # the copy's own configuration
         asked = {"attention_mask": None, "position_ids": places, "position_embeddings": decoder.rotary_emb(states, places)}
-        for forward in (copy.forward, _forward(copy, _Whole(), None)):
+        for forward in (copy.forward, _forward(copy, _Whole(), (), 0)):
             with torch.no_grad(), torch.random.fork_rng(devices), torch.autocast(model.device.type, enabled=False), _hearing() as one:
                 torch.manual_seed(0)
                 told.append(forward(states, **asked))

@@ -193,7 +193,7 @@ def test_what_a_document_is_found_by_changes_nothing_of_what_it_tells() -> None:
 
 @pytest.mark.parametrize("shape", ["qwen3", "llama"])
 def test_an_entry_made_at_one_place_serves_at_another(shape: str) -> None:
-    """Keys that are turned by p are those of the document read p places later; values do not change. And memory tokens at 0, the document before them, is
+    """Keys that are turned by p are those of the document read p places later; values do not change. And memory tokens at 0 are those of
     the document from 0 on, turned back."""
     made = TorchCompressor(make_model(shape), make_tokenizer(), Recipe(tokens=4))
     ids = text(11, 4)
@@ -203,6 +203,28 @@ def test_an_entry_made_at_one_place_serves_at_another(shape: str) -> None:
         assert float((made.turn(here[:, 0], places) - other[:, 0]).abs().max()) < 2e-5
         assert float((here[:, 1] - other[:, 1]).abs().max()) < 2e-5
         assert float((here[:, 0] - other[:, 0]).abs().max()) > 0.1  # not turned, they are others
+
+
+def test_memory_tokens_begin_alike_one_place_after_another() -> None:
+    """In the first layer nothing but its place tells a token from another, wherever in the document it stood."""
+    made = TorchCompressor(make_model("qwen3"), make_tokenizer(), Recipe(tokens=4))
+    for length in (2, 4, 11):
+        first = made.compress(text(length, 4))[0][0]
+        for place in range(4):
+            assert float((made.turn(first[0, :, :1], place) - first[0, :, place : place + 1]).abs().max()) < 2e-5
+            assert torch.equal(first[1, :, place], first[1, :, 0])
+        assert float((first[0, :, 1] - first[0, :, 0]).abs().max()) > 0.1
+
+
+@pytest.mark.parametrize("length", [3, 4, 11, 16])
+def test_a_memory_token_sees_the_document_up_to_its_part(compressor: TorchCompressor, length: int) -> None:
+    """Of 4 tokens, token j stands behind the part that ends at ceil(length (j + 1) / 4): what changes later changes nothing of it, what changes there does."""
+    ids, m = text(length, 7), 4
+    states = compressor.compress(ids)[0]
+    for changed in range(length):
+        other = compressor.compress([*ids[:changed], 499, *ids[changed + 1 :]])[0]
+        is_same = [bool((states[1:, 1, :, j] - other[1:, 1, :, j]).abs().max() < 2e-5) for j in range(m)]
+        assert is_same == [-(-length * (j + 1) // m) <= changed for j in range(m)]
 
 
 def test_compressed_alone_is_as_compressed_among_longer_ones(compressor: TorchCompressor) -> None:

@@ -71,7 +71,7 @@ def test_only_what_is_learned_changes() -> None:
     train(made, lessons(12), WAYS, Course(steps=4, batch=8, anchors=2, rebuilt=2), lambda *_: None)
     assert look(made.model, is_full=True).hash == model and all(p.grad is None for p in made.model.parameters())
     changed = [n for n, p in made.learned().items() if not torch.equal(p, learned[n])]
-    assert len(changed) == len(learned) == 2 + 3 * 3 * 2  # memory, key, and two of q, v, o in three layers
+    assert len(changed) == len(learned) == 2 + 4 * 3 * 2  # memory, key, and two of q, k, v, o in three layers
 
 
 def trial() -> Trial:

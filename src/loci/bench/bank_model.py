@@ -38,7 +38,7 @@ class Shape:
     width: int = 96
     heads: int = 4
     kv_heads: int = 2
-    steps: int = 3000
+    steps: int = 4500
     batch: int = 32  # documents of a step
     rate: float = 4e-3
     device: str = "cpu"

@@ -18,7 +18,7 @@ import click
 @click.option("--layers", type=click.IntRange(1), default=3, show_default=True, help="Of the model.")
 @click.option("--width", type=click.IntRange(48), default=96, show_default=True, help="Of the model.")
 @click.option(
-    "--model-steps", type=click.IntRange(1), default=3000, show_default=True, help="Of the model's training; some minutes on one core."
+    "--model-steps", type=click.IntRange(1), default=4500, show_default=True, help="Of the model's training; some minutes on one core."
 )
 @click.option("--steps", type=click.IntRange(1), default=500, show_default=True, help="Of each compressor's training; some minutes.")
 @click.option("--lessons", type=click.IntRange(32), default=1300, show_default=True, help="Documents that compressors are taught on.")

@@ -1,4 +1,4 @@
-"""The compressor of a bank: the model with small deltas on its weights (LoRA), and a few learned tokens behind the document.
+"""The compressor of a bank: the model with small deltas on its weights (LoRA), and a few learned tokens among those of the document.
 
 What a document is found by is the mean of their last states, read through a learned matrix, so that to be found and to be told pull on different weights.
 
@@ -6,8 +6,10 @@ None of them touches the model. Two copies of it share its tensors and have para
 compress, the other has none and reads questions behind a prefix. So the deltas are active exactly while something is compressed, whatever others
 do with the model meanwhile.
 
-The memory tokens stand at places 0 to m - 1 and the document before them, at negative ones. Rotary positions are relative, so this is the
-document read from place 0 on and turned back, to rounding; and an entry serves at place p when its keys are turned by p.
+A document is cut into m equal parts, and a memory token stands behind each: it sees the document up to there, its own part nearest (as the beacons of Zhang et al., arXiv 2401.03462, do). All m begin as the same
+vector, the mean of the model's words, so it is their places that make them different. Beginning as words, or all behind the document, some learned to keep the same facts and others nothing.
+
+The keys of an entry are turned to places 0 to m - 1. Rotary positions are relative, so wherever the document was read it is the same entry, to rounding; and it serves at place p when its keys are turned by p.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from loci.drivers.torch_kv.compose import check_turning, rotation, turned
+from loci.drivers.torch_kv.compose import check_turning, rotation, rotations, turned
 from loci.drivers.torch_kv.fingerprint import fingerprint_of, look
 from loci.drivers.torch_kv.twin import bare_copy
 from loci.errors import Invalid, Unsupported
@@ -36,7 +38,7 @@ class Recipe:
 
     tokens: int = 8
     rank: int = 16
-    targets: tuple[str, ...] = ("q_proj", "v_proj", "o_proj")
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     matched: int = -1
     longest: int = 4096
 
@@ -63,10 +65,9 @@ class TorchCompressor:
         self.writer = bare_copy(model).base_model
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            words = self.reader.get_input_embeddings().weight
-            drawn = torch.randint(len(words), (self.recipe.tokens,)).to(words.device)
-            self.memory = nn.Parameter(words.detach()[drawn].float())  # words: alike, they would take long to become different
             _adapt(self.writer, self.recipe)
+        words = self.reader.get_input_embeddings().weight.detach()
+        self.memory = nn.Parameter(words.mean(0, dtype=torch.float32).repeat(self.recipe.tokens, 1))
         self.key = nn.Parameter(torch.eye(words.shape[1], device=words.device))
 
     @property
@@ -87,19 +88,31 @@ class TorchCompressor:
         return states[0].contiguous(), means[0]
 
     def compress_all(self, rows: Sequence[Sequence[int]], start: int = 0) -> tuple[Tensor, Tensor]:
-        """The same of several at once, [B, L, 2, H, m, w] and [B, d], with gradients; the memory tokens at places from ``start`` on."""
+        """The same of several at once, [B, L, 2, H, m, w] and [B, d], with gradients; the keys at places from ``start`` on."""
         for row in rows:
             self.check_document(row)
-        longest = max(map(len, rows))
-        ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows], device=self.device)
-        counts = torch.tensor([[0] * (longest - len(row)) + [1] * (len(row) + self.recipe.tokens) for row in rows], device=self.device)
-        memory = self.memory.to(self.reader.dtype).expand(len(rows), -1, -1)
-        given = torch.cat([self.writer.get_input_embeddings()(ids), memory], 1)
-        places = torch.arange(start - longest, start + self.recipe.tokens, device=self.device).expand(len(rows), -1)
+        given, counts, stands = self._given(rows)
+        m, width = self.recipe.tokens, given.shape[1]
+        places = torch.arange(start + m - width, start + m, device=self.device).expand(len(rows), -1)
         made = self.writer(inputs_embeds=given, attention_mask=counts, position_ids=places, past_key_values=DynamicCache(), use_cache=True)
-        m = self.recipe.tokens
-        pairs = [torch.stack([layer.keys[:, :, -m:], layer.values[:, :, -m:]], 1) for layer in made.past_key_values.layers]
-        return torch.stack(pairs, 1), made.last_hidden_state[:, -m:].float().mean(1) @ self.key
+        cos, sin = rotations(self.reader, torch.arange(width - m, width, device=self.device) - stands)
+        pairs = []
+        for layer in made.past_key_values.layers:
+            keys, values = (torch.take_along_dim(part, stands[:, None, :, None], 2) for part in (layer.keys, layer.values))
+            pairs.append(torch.stack([turned(keys, cos[:, None], sin[:, None]), values], 1))
+        last = torch.take_along_dim(made.last_hidden_state, stands[..., None], 1)
+        return torch.stack(pairs, 1), last.float().mean(1) @ self.key
+
+    def _given(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Documents with the memory tokens among their words, the shorter ones filled up before: embeddings [B, T, d], which of them count [B, T], and where the memory tokens stand [B, m]."""
+        m, longest = self.recipe.tokens, max(map(len, rows))
+        counts = torch.tensor([[0] * (longest - len(row)) + [1] * (len(row) + m) for row in rows], device=self.device)
+        stands = torch.tensor([[longest - len(row) + place for place in _stands(len(row), m)] for row in rows], device=self.device)
+        ids = torch.zeros_like(counts)
+        ids[counts.bool().scatter(1, stands, value=False)] = torch.tensor([i for row in rows for i in row], device=self.device)
+        words = self.writer.get_input_embeddings()(ids)
+        memory = self.memory.to(words.dtype).expand(len(rows), -1, -1)
+        return words.scatter(1, stands[..., None].expand_as(memory), memory), counts, stands
 
     @property
     def _asked_for(self) -> dict[str, bool]:
@@ -179,6 +192,11 @@ class TorchCompressor:
                 break
             said.append(token)
         return tuple(said[len(ids) :])
+
+
+def _stands(count: int, m: int) -> list[int]:
+    """Where m memory tokens stand in a document of ``count`` tokens and their own: one behind each m-th part, rounded up, so that the last is behind all."""
+    return [-(-count * part // m) + part - 1 for part in range(1, m + 1)]
 
 
 def _adapt(body: Any, recipe: Recipe) -> None:

@@ -26,7 +26,7 @@ from loci.errors import Corrupt, IncompatiblePayload, Invalid, Missing
 from loci.ports.banking import Entry
 from loci.ports.engine import Fingerprint
 
-SCHEMA = "2"
+SCHEMA = "3"
 COMPRESSOR, ENTRY = "loci bank compressor", "loci bank entry"
 DEPENDS = (
     "tokenizer",

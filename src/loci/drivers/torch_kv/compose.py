@@ -150,10 +150,16 @@ def turned(keys: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Te
 
 
 def rotation(model: Any, place: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(cos, sin) of a place, as the model computes them."""
-    probe = torch.zeros(1, 1, 1, dtype=torch.float32, device=like.device)
-    cos, sin = model.base_model.rotary_emb(probe, torch.tensor([[place]], device=like.device))
-    return cos[0].float(), sin[0].float()
+    """(cos, sin) of a place, [1, w] each."""
+    cos, sin = rotations(model, torch.tensor([[place]], device=like.device))
+    return cos[0], sin[0]
+
+
+def rotations(model: Any, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(cos, sin) of places [B, T], as the model computes them: float32 [B, T, w] each."""
+    probe = torch.zeros(1, 1, 1, dtype=torch.float32, device=places.device)
+    cos, sin = model.base_model.rotary_emb(probe, places)
+    return cos.float(), sin.float()
 
 
 def check_turning(model: Any) -> None:

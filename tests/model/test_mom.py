@@ -137,7 +137,7 @@ def test_no_tokens_are_refused() -> None:
             layer(FORMS[0])(given, chunk=chunk)
 
 
-def test_a_state_of_other_texts_or_of_another_layer_is_refused() -> None:
+def test_a_state_of_more_texts_or_of_another_form_is_refused() -> None:
     end = layer(FORMS[0])(states(2, 5)).end
     for form, rows in ((FORMS[0], 3), (FORMS[1], 2), (FORMS[2], 2)):
         with pytest.raises(Invalid, match="this state has"):

@@ -123,7 +123,7 @@ class MixtureOfMemories(Module):  # type: ignore[misc]
 
     def forward(self, states: Tensor, begun: State | None = None, *, chunk: int = CHUNK) -> Read:
         """Reads states [B, T, d] on from where it was, ``chunk`` tokens at once; with 1, token by token. The two are the same to 1e-5 as long as nothing fades by more than e^-20 a token; beyond that, at once is less
-        exact (1e-3 at e^-3000, of what is all but gone). Raises `Invalid` for no tokens, and for a state of another layer or of other rows."""
+        exact (1e-3 at e^-3000, of what is all but gone). Raises `Invalid` for no tokens, and for a state of other rows or of a layer of another form."""
         rows, tokens, _ = states.shape
         if not tokens or chunk < 1:
             raise Invalid(f"A layer reads one token or more, one or more at once, not {tokens} and {chunk}.")

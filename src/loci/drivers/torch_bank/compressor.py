@@ -7,7 +7,7 @@ compress, the other has none and reads questions behind a prefix. So the deltas 
 do with the model meanwhile.
 
 A document is cut into m equal parts, and a memory token stands behind each: it sees the document up to there, its own part nearest (as the beacons of Zhang et al., arXiv 2401.03462, do). All m begin as the same
-vector, the mean of the model's words, so it is their places that make them different. Beginning as words, or all behind the document, some learned to keep the same facts and others nothing.
+vector, the mean of the model's words, so it is their places that make them different. Where they begin as different words, or stand behind the document, how much they keep is chance (design/029).
 
 The keys of an entry are turned to places 0 to m - 1. Rotary positions are relative, so wherever the document was read it is the same entry, to rounding; and it serves at place p when its keys are turned by p.
 """

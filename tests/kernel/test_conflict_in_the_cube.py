@@ -8,9 +8,12 @@ from pathlib import Path
 
 import apsw
 import pytest
+from earlier import before
 
 from loci import MemOS, Message, Outcome, Receipt
 from loci.drivers.sqlite.codec import FLAG_EVENT
+from loci.drivers.sqlite.schema import file_addresses
+from loci.drivers.sqlite.seals import SEALED, seal
 from loci.system import Cube
 from loci.testing import ManualClock
 
@@ -564,3 +567,48 @@ def test_of_a_list_one_stays_ended_by_what_ended_it_as_well(cube: Cube, clock: M
     say(cube, clock, "I'm no longer allergic to penicillin.")
     cube.erase(source=cube.why(first.ids[0]).sources[0].id)
     assert [claim.value for claim in cube.get(listed).claims if not claim.closed_by] == ["peanuts"]
+
+
+def test_a_move_ends_the_address_in_the_town_that_was_left(cube: Cube, clock: ManualClock) -> None:
+    street = say(cube, clock, "I live at 12 Baker Street in London.").ids[0]
+    assert cube.search("Where do I live?", user="ana").ids[0] == street
+    assert not touched(say(cube, clock, "I live in the UK."), Outcome.SUPERSEDED), "it is there"
+    moved = say(cube, clock, "I moved to Lisbon.")
+    assert street in touched(moved, Outcome.SUPERSEDED) and texts(cube, user="ana") == ["I moved to Lisbon."]
+    assert "12 baker street, london" in cube.why(street).memory.ending
+    back = cube.forget(moved.ids[0])
+    assert street in touched(back, Outcome.RESTORED) and "I live at 12 Baker Street in London." in texts(cube, user="ana")
+    say(cube, clock, "I moved to Porto.")
+    assert texts(cube, user="ana") == ["I moved to Porto."], "what holds again is ended again"
+
+
+def test_an_address_that_arrives_after_the_move_is_past(cube: Cube, clock: ManualClock) -> None:
+    told = clock.now()
+    clock.advance(days=30)
+    moved = cube.add("I moved to Lisbon.", user="ana").ids[0]
+    (late,) = cube.add(Message("user", "I live at 12 Baker Street, London.", at=told), user="ana").ids
+    assert texts(cube, user="ana") == ["I moved to Lisbon."] and cube.get(late).claims[0].closed_by == moved
+    cube.erase(moved)
+    assert texts(cube, user="ana") == ["I live at 12 Baker Street, London."]
+
+
+def test_a_cube_from_before_has_its_addresses_ended_too(open_vault: Callable[..., MemOS], tmp_path: Path, clock: ManualClock) -> None:
+    """An address had a key of its own, which no move met. A row that was changed by hand stays one."""
+    memory = open_vault(tmp_path)
+    streets = [
+        memory.cube("main").add(f"I live at {number} Baker Street, London.", user=user).ids[0]
+        for number, user in ((12, "ana"), (14, "bea"))
+    ]
+    store = memory.cube("main")._store
+    path, secret = store.path, store.secret
+    memory.close()
+    db, columns = apsw.Connection(str(path)), SEALED["claims"]
+    for seq, *row in db.execute(f"SELECT seq, {', '.join(columns)} FROM claims").fetchall():
+        former = ["attr/address" if column == "attribute" else value for column, value in zip(columns, row, strict=True)]
+        mark = seal(secret, "claims", former) if seq == 1 else b"another's"
+        db.execute("UPDATE claims SET attribute = 'attr/address', seal = ? WHERE seq = ?", (mark, seq))
+    db.close()
+    before(file_addresses, path)
+    cube = open_vault(tmp_path).cube("main")
+    assert [fault.where for fault in cube.verify().faults] == ["claim 2"]
+    assert touched(say(cube, clock, "I moved to Lisbon."), Outcome.SUPERSEDED) == [streets[0]]

@@ -429,8 +429,8 @@ def known_of(tx: Transaction, row: ClaimRow) -> list[ClaimRow]:
 
 def rejudge(tx: Transaction, row: ClaimRow) -> None:
     """Holds a claim that is open again, because what had superseded it is gone, against all others of its key."""
-    known = [claim_of(other) for other in known_of(tx, row) if other.seq != row.seq]
-    verdict = conflict.resolve(claim_of(row), known)
+    claim, known = claim_of(row), [claim_of(other) for other in known_of(tx, row) if other.seq != row.seq]
+    verdict = conflict.resolve(claim, known)
     came_later = {other.memory for other in known if other.seq > row.seq}
     ends = [other for other in known if other.memory == verdict.superseded_by]
     too_late = {other.memory for other in known if any(end is not other and conflict.precedes(end, other) for end in ends)}
@@ -439,7 +439,7 @@ def rejudge(tx: Transaction, row: ClaimRow) -> None:
             later, earlier = (action.old_id, row.memory) if action.old_id in came_later else (row.memory, action.old_id)
             tx.link(later, earlier, "evidence" if isinstance(action, conflict.Evidence) else "possible_conflict", action.reason)
     if verdict.superseded_by is not None:
-        value = row.value if row.arity == "many" else None
+        value = row.value if conflict.is_beside_others(claim) else None
         tx.close_claims(row.memory, (row.subject, row.attribute), verdict.superseded_by, verdict.claim.valid_to, value)
         tx.link(verdict.superseded_by, row.memory, "supersedes", verdict.reason)
         if tx.open_claims(row.memory) == 0:

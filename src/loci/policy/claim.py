@@ -38,8 +38,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Supersede:
-    """Close the validity of `old_id` at `valid_to` (None: no time is known). With a `value` the claim of that one alone: it says of the same key
-    others too ("allergic to eggs and nuts"), which hold."""
+    """Close the validity of `old_id` at `valid_to` (None: no time is known). With a `value` the claim of that one alone: it says
+    others too ("allergic to eggs and nuts"; an address, and where somebody lives), which hold."""
 
     old_id: str
     valid_to: datetime | None
@@ -116,6 +116,11 @@ def _parts(value: str, year: int | None) -> dict[str, int]:
         except ValueError:
             return got
     return got
+
+
+def is_beside_others(claim: Claim) -> bool:
+    """Tell whether a memory may claim other values of the same key, or an address beside where somebody lives: such a value is closed alone."""
+    return claim.arity == "many" or (claim.attribute or "").partition("/")[0] == "residence"
 
 
 def refines(earlier: Claim, later: Claim) -> bool:

@@ -1,8 +1,8 @@
 """What a new claim does to the claims that are known: supersede, confirm, or stand beside them. No model, no clock.
 
-Claims meet only under one key (subject and attribute). Of two that meet, what was *said later* wins, never what arrived
-later, and each pair is judged for itself, so that the order in which messages are imported does not matter. Nothing is
-deleted: the older claim's validity is closed, with the reason.
+Claims meet only under one key (subject and attribute), but for an address and where somebody lives. Of two that meet, what
+was *said later* wins, never what arrived later, and each pair is judged for itself, so that the order in which messages are
+imported does not matter. Nothing is deleted: the older claim's validity is closed, with the reason.
 
     later claim says          of an earlier claim with the same value     with another value (one value at a time)
     the same                  evidence                                    closes it
@@ -25,14 +25,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from loci.policy.claim import Action, Claim, Evidence, Possible, Supersede, Verdict, alike, refines, same_value, utc
+from loci.policy.claim import Action, Claim, Evidence, Possible, Supersede, Verdict, alike, is_beside_others, refines, same_value, utc
 from loci.policy.namesakes import namesakes, same_person
 from loci.text.facts import key
-from loci.text.places import is_same, lies_in
+from loci.text.places import is_same, lies_in, lies_there
 from loci.text.wording.relations import NAMING
 
 __all__ = [
-    "Action", "Claim", "Evidence", "Possible", "Supersede", "Verdict", "not_before", "precedes", "resolve", "same_value",
+    "Action", "Claim", "Evidence", "Possible", "Supersede", "Verdict", "is_beside_others", "not_before", "precedes", "resolve", "same_value",
 ]  # fmt: skip
 
 CORRECTION_WINDOW = timedelta(minutes=30)
@@ -41,13 +41,14 @@ DATING_SLACK = timedelta(days=31)
 """Dates that words give ("in May", "last week") order two claims only if they lie further apart than this."""
 STORY_GRACE = timedelta(days=730)
 """A change dated this long before the other claim was made is a story of the past and does not close that claim."""
+ADDRESS = "residence/address"
 
 
 def resolve(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = ()) -> Verdict:
     """Return what `new` does to `known`.
 
-    Hand in, closed ones included: the claims of its key (for plan/ and pet_name also those whose attribute begins with it
-    or that it begins with); for words that name no key the claims of its session; where it names what it replaces, the
+    Hand in, closed ones included: the claims of its key (and those whose attribute begins with it or that it begins with, as those of
+    plan/, pet_name and residence may); for words that name no key the claims of its session; where it names what it replaces, the
     claims about its speaker; and, where it is about somebody by name, those that tell a relation of who is called so. More does no harm.
     `told` are claims that only tell who is called so, and are not judged.
     """
@@ -86,7 +87,8 @@ def _resolve_named(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = (
     named = namesakes(new.subject or "", [*known, *told, new])
     who = [(old, _is_same_person(old, new, named)) for old in known if _meets(old, new)]
     met, others = [old for old, same in who if same], [old for old, same in who if same is None]
-    rivals = _ambiguous(new, met)
+    alone = [old for old in met if not _is_address_and_place(old, new)]
+    rivals = _ambiguous(new, alone)
     if rivals:
         return Verdict(own, tuple(Possible(old.memory, f"{_name(new)}: it is not said which of several") for old in rivals))
     actions: list[Action] = [_unsure(old, new) for old in others if not old.closed and _is_contested(old, own)]
@@ -107,7 +109,7 @@ def _resolve_named(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = (
     if closed_by is not None:
         own = replace(own, valid_to=_earlier(own.valid_to, closed_by[0]), closed=True)
         return Verdict(own, _unique(actions), closed_by[1], closed_by[2])
-    return Verdict(_adopting(own, met, actions), _unique(actions))
+    return Verdict(_adopting(own, alone, actions), _unique(actions))
 
 
 def _is_story(later: Claim, earlier: Claim) -> bool:
@@ -136,6 +138,8 @@ def _unsure(old: Claim, new: Claim) -> Possible:
 
 def _judge(earlier: Claim, later: Claim) -> Action | None:
     """Return what the later claim does to the earlier one."""
+    if _is_address_and_place(earlier, later):
+        return _judge_address(earlier, later)
     same = same_value(earlier, later)
     if earlier.polarity != later.polarity:
         return _judge_polarity(earlier, later, same or (later.attribute == "residence" and is_same(earlier.value, later.value)))
@@ -146,6 +150,18 @@ def _judge(earlier: Claim, later: Claim) -> Action | None:
     if later.arity == "many":  # one more, beside what there is
         return _judge_many(earlier, later)
     return _judge_one(earlier, later)
+
+
+def _judge_address(address: Claim, later: Claim) -> Action | None:
+    """Who lives in a place has no address elsewhere. An address that does not say where it is ends by a move since it was told."""
+    if later.attribute != "residence" or not address.polarity:
+        return None  # where an address is said to be somebody's new home, its town is told as well
+    is_there = lies_there(address.value, later.value)
+    if not later.polarity:
+        return _judge_polarity(address, later, bool(is_there) or not later.value)
+    if is_there or (is_there is None and (later.cue != "change" or _before(later.valid_from, address.valid_from or address.said_at))):
+        return None
+    return _judge_one(address, replace(later, replaces=None))  # what town was left, is of no address
 
 
 def _judge_polarity(earlier: Claim, later: Claim, same: bool) -> Action | None:
@@ -238,13 +254,14 @@ def _came_about(announced: Claim, later: Claim) -> bool:
 
 def _ending(earlier: Claim, later: Claim, what: str) -> Supersede:
     """Return the end of what is said to hold no longer: of the value that is named, where several may hold at once."""
-    value = earlier.value if earlier.arity == "many" and later.value else None
+    value = earlier.value if later.value and is_beside_others(earlier) else None
     return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {what}", value or None)
 
 
 def _superseding(earlier: Claim, later: Claim) -> Supersede:
     how = {"correction": "corrected to", "change": "changed to"}.get(later.cue, "later said to be")
-    return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {how} {_shown(later)}")
+    value = earlier.value if earlier.arity == "one" and is_beside_others(earlier) else None
+    return Supersede(earlier.memory, _closing(earlier, later), f"{_name(earlier)}: {_shown(earlier)} {how} {_shown(later)}", value or None)
 
 
 def _closing(earlier: Claim, later: Claim) -> datetime | None:
@@ -262,13 +279,18 @@ def _closing(earlier: Claim, later: Claim) -> datetime | None:
 
 
 def _meets(old: Claim, new: Claim) -> bool:
-    """Tell whether two claims have one key; "plan/appointment" meets "plan/appointment/dentist", one memory never itself."""
+    """Tell whether two claims have one key; "plan/appointment" meets "plan/appointment/dentist", an address a home, one memory never itself."""
     if old.subject is None or old.subject != new.subject or old.memory == new.memory:
         return False
     a, b = old.attribute or "", new.attribute or ""
-    if a == b:
+    if a == b or _is_address_and_place(old, new):
         return True
     return a.startswith(("plan/", "pet_name")) and (a.startswith(b + "/") or b.startswith(a + "/"))
+
+
+def _is_address_and_place(a: Claim, b: Claim) -> bool:
+    """Tell whether one of two claims tells an address, and the other where somebody lives."""
+    return {a.attribute, b.attribute} == {"residence", ADDRESS}
 
 
 def _ambiguous(new: Claim, met: Sequence[Claim]) -> list[Claim]:
@@ -302,7 +324,7 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
         fitting = [old for old in holding if _is_mine(old, new) and (same_value(old, said) or alike(new.replaces, old.value))]
         fitting = [old for old in fitting if _is_just_said(old, new)] or [old for old in fitting if old.value == said.value] or fitting
         if new.cue == "end":
-            fitting = [old for old in fitting if old.attribute in _LEAVABLE]
+            fitting = [old for old in fitting if old.attribute in _LEAVABLE] or _addresses(holding, new)
     else:
         fitting = [old for old in holding if _is_just_said(old, new) and _fits(old, new) and not (old.attribute or "").startswith("wish/")]
         last = max(fitting, key=lambda old: (old.turn or 0, old.seq), default=None)
@@ -313,8 +335,9 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
     if not fitting:
         return Verdict(new)
     target = max(fitting, key=lambda claim: claim.seq)
+    attribute = target.attribute if new.cue != "end" or target.attribute != ADDRESS else "residence"
     named = replace(
-        new, subject=target.subject, attribute=target.attribute, arity=target.arity, sort=target.sort, replaces=target.value,
+        new, subject=target.subject, attribute=attribute, arity=target.arity, sort=target.sort, replaces=target.value,
         relation=target.relation,
     )  # fmt: skip
     if new.cue == "correction":
@@ -328,6 +351,12 @@ def _is_misfiled(new: Claim, known: Sequence[Claim]) -> bool:
     holding = [old for old in known if not old.closed and old.subject == new.subject and old.polarity and old.tense == "now"]
     keys = {old.attribute for old in holding if old.attribute and same_value(old, said)}
     return len(keys) == 1 and new.attribute not in keys
+
+
+def _addresses(holding: Sequence[Claim], new: Claim) -> list[Claim]:
+    """Return the addresses in the place that is said to be left."""
+    place = new.replaces or ""
+    return [old for old in holding if old.attribute == ADDRESS and _is_mine(old, new) and lies_there(old.value, place)]
 
 
 _LEAVABLE = ("residence", "employer", "school", "partner")
@@ -383,6 +412,8 @@ def _tightened(new: Claim, old: Claim) -> Claim:
     """Return a past claim ended where a claim of another value, known to hold, began."""
     begins = old.valid_from or old.said_at
     if new.tense != "past" or old.tense != "now" or new.arity == "many" or not old.polarity or same_value(new, old):
+        return new
+    if _is_address_and_place(new, old):
         return new
     if new.valid_to is not None and new.valid_to != new.said_at:
         return new

@@ -147,7 +147,7 @@ def _placed(sentence: Sentence, fact: Fact) -> Fact:
 
 def _new_town(fact: Fact) -> str | None:
     """Return the town of a new address, where somebody lives from now on."""
-    is_new = fact.attribute == "attr/address" and fact.cue == "change" and fact.tense == "now" and fact.polarity
+    is_new = fact.attribute == "residence/address" and fact.cue == "change" and fact.tense == "now" and fact.polarity
     return town_of(fact.value) if is_new else None
 
 

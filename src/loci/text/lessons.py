@@ -81,7 +81,7 @@ def _noun(attribute: str) -> str | None:
         return f"{thing}'s name"
     if kind in ("attr", "favourite") and thing:
         return thing.replace("_", " ") if kind == "attr" else f"favourite {thing}".replace("_", " ")
-    return {"phone": "phone number", "email": "email address", "name": "name"}.get(attribute)
+    return {"phone": "phone number", "email": "email address", "name": "name", "residence/address": "address"}.get(attribute)
 
 
 def blanked(text: str, gap: Gap) -> str:

@@ -125,14 +125,28 @@ TOWNS = frozenset().union(*_PARTS.values())
 def town_of(address: str) -> str | None:
     """Return the listed town behind the street of an address in small letters: "12 elm street, ls1 4dy leeds" is in "leeds"."""
     behind, _, region = address.partition(", ")[2].partition(", ")
-    town = " ".join(word for word in behind.split() if not any(map(str.isdigit, word)))
+    town = _without_code(behind)
     return told_apart(town, region) or (town if town in TOWNS else None)
+
+
+def _without_code(part: str) -> str:
+    """Return the words of a part of an address that are no postal code."""
+    return " ".join(word for word in part.split() if not any(map(str.isdigit, word)))
 
 
 def _regions(town: str) -> list[str]:
     """Return the countries and states that a town of this name lies in, without those that others of them lie in."""
     found = [region for region, parts in _PARTS.items() if town in parts]
     return [region for region in found if not any(other in _PARTS[region] for other in found)]
+
+
+def lies_there(address: str, place: str) -> bool | None:
+    """Tell whether an address is in a place or around it, by what stands behind its street; None where that does not say."""
+    town = town_of(address)
+    parts = [_without_code(part) for part in address.split(", ")[1:]] if town is None else [town]
+    if any(is_same(part, place) or lies_in(part, place) or lies_in(place, part) for part in parts):
+        return True
+    return None if town is None else False
 
 
 _NAMESAKES = frozenset(town for town in TOWNS if len(_regions(town)) > 1)

@@ -63,6 +63,65 @@ def test_a_statement_of_which_event_ends_nothing_that_did_not_say_which() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("address", "later", "expected"),
+    [
+        ("12 baker street, london", {"value": "lisbon"}, ["Supersede"]),
+        ("12 baker street, london", {"value": "lisbon", "cue": "change"}, ["Supersede"]),
+        ("12 baker street, london", {"value": "lisbon", "cue": "change", "replaces": "porto"}, ["Supersede"]),
+        ("12 baker street, london", {"value": "london", "cue": "change"}, []),
+        ("12 baker street, london", {"value": "uk", "cue": "change"}, []),
+        ("12 baker street, xville", {"value": "xville", "cue": "change"}, []),
+        ("12 elm street, portland, oregon", {"value": "portland", "cue": "change"}, []),
+        ("12 elm street, portland, oregon", {"value": "portland, maine", "cue": "change"}, ["Supersede"]),
+        ("12 baker street", {"value": "lisbon"}, []),
+        ("12 baker street", {"value": "lisbon", "cue": "change"}, ["Supersede"]),
+        ("12 baker street", {"value": "lisbon", "cue": "change", "valid_from": DAY - timedelta(days=60)}, []),
+        ("12 baker street, london", {"value": "london", "polarity": False}, ["Supersede"]),
+        ("12 baker street, london", {"value": "", "polarity": False}, ["Supersede"]),
+        ("12 baker street, london", {"value": "porto", "polarity": False}, []),
+        ("12 baker street", {"value": "london", "polarity": False}, []),
+        ("12 baker street, london", {"value": "porto", "tense": "past"}, []),
+        ("12 baker street, london", {"value": "lisbon", "tense": "future", "valid_from": DAY + timedelta(days=60)}, ["Possible"]),
+        ("12 baker street, london", {"value": "lisbon", "speaker": "bob"}, ["Possible"]),
+        ("12 baker street, london", {"value": "lisbon", "subject": "bob"}, []),
+    ],
+)
+def test_where_somebody_lives_ends_an_address_elsewhere(address: str, later: dict[str, object], expected: list[str]) -> None:
+    """Whichever of the two arrives first."""
+    at, home = claim("at", address, 0, attribute="residence/address"), claim("home", **{"value": "", "day": 9, **later})  # type: ignore[arg-type]
+    assert kinds(resolve(home, known(at))) == expected
+    late = resolve(replace(at, seq=5000), known(home))
+    assert (late.superseded_by == "home") == (expected == ["Supersede"])
+
+
+def test_an_address_ends_no_place_to_live_nor_when_one_did() -> None:
+    home = claim("home", "lisbon")
+    assert resolve(claim("at", "12 baker street, london", 9, attribute="residence/address"), [home]).actions == ()
+    lived = resolve(claim("lived", "porto", 9, tense="past"), [claim("at", "12 baker street, london", 0, attribute="residence/address")])
+    assert lived.claim.valid_to == lived.claim.said_at
+
+
+def test_of_what_a_memory_says_of_a_home_each_ends_alone() -> None:
+    both = [claim("old", "london"), claim("old", "12 baker street, london", attribute="residence/address")]
+    assert [(a.old_id, a.value) for a in resolve(claim("new", "hackney", 9), both).actions if isinstance(a, Supersede)] == [
+        ("old", "london"), ("old", "12 baker street, london"),
+    ]  # fmt: skip
+    next_door = claim("new", "14 baker street, london", 9, attribute="residence/address")
+    assert [(a.old_id, a.value) for a in resolve(next_door, both).actions if isinstance(a, Supersede)] == [
+        ("old", "12 baker street, london")
+    ]
+
+
+def test_who_left_a_town_left_the_address_in_it() -> None:
+    at = claim("at", "12 baker street, london", 0, attribute="residence/address")
+    left = replace(claim("new", "london", 9, polarity=False, cue="end"), subject=None, attribute=None, replaces="london")
+    verdict = resolve(left, [at])
+    assert kinds(verdict) == ["Supersede"] and (verdict.claim.attribute, verdict.claim.value) == ("residence", "london")
+    assert kinds(resolve(replace(left, value="york", replaces="york"), [at])) == []
+    assert kinds(resolve(left, [claim("home", "london", 1), at])) == ["Supersede", "Supersede"]
+
+
 def test_one_more_supersedes_nothing_and_is_superseded() -> None:
     also = claim("also", "lisbon", 9, arity="many")
     assert kinds(resolve(also, [OLD])) == []
@@ -133,7 +192,7 @@ def test_an_older_statement_that_arrives_late_is_closed_by_the_newer_one() -> No
 def test_an_older_statement_ends_what_came_before_it_even_if_that_was_closed_already() -> None:
     held = known(claim("a", "porto", 0), claim("c", "rome", 20))
     verdict = resolve(claim("b", "lisbon", 10, seq=5000), held)
-    assert verdict.actions == (Supersede("a", DAY + timedelta(days=10), "anna's residence: 'porto' later said to be 'lisbon'"),)
+    assert verdict.actions == (Supersede("a", DAY + timedelta(days=10), "anna's residence: 'porto' later said to be 'lisbon'", "porto"),)
     assert verdict.claim.valid_to == DAY + timedelta(days=20)
 
 

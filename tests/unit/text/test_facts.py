@@ -332,7 +332,7 @@ def test_what_is_only_wrong_or_wished_for_is_no_fact(text: str) -> None:
 )
 def test_an_address_is_a_street_and_a_number(text: str, subject: str, value: str, cue: str) -> None:
     fact = only(text)
-    assert (fact.subject, fact.attribute, fact.value, fact.cue) == (subject, "attr/address", value, cue)
+    assert (fact.subject, fact.attribute, fact.value, fact.cue) == (subject, "residence/address", value, cue)
 
 
 @pytest.mark.parametrize(
@@ -951,15 +951,27 @@ def test_other_first_days_change_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "subject", "facts"),
     [
-        ("We've moved! Our new address is 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
-        ("My address changed to 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
-        ("I moved to 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
-        ("My sister's new address is 12 Elm Street, Leeds.", "anna/sister", {"attr/address": "12 elm street, leeds", "residence": "leeds"}),
-        ("My address is 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds"}),
-        ("My old address was 12 Elm Street, Leeds.", "anna", {"attr/address": "12 elm street, leeds"}),
-        ("My new address is 12 Elm Street, Xville.", "anna", {"attr/address": "12 elm street, xville"}),
-        ("My new address is 12 Elm Street.", "anna", {"attr/address": "12 elm street"}),
-        ("I moved to 12 Elm Street.", "anna", {"attr/address": "12 elm street"}),
+        (
+            "We've moved! Our new address is 12 Elm Street, Leeds.",
+            "anna",
+            {"residence/address": "12 elm street, leeds", "residence": "leeds"},
+        ),
+        ("My address changed to 12 Elm Street, Leeds.", "anna", {"residence/address": "12 elm street, leeds", "residence": "leeds"}),
+        ("I moved to 12 Elm Street, Leeds.", "anna", {"residence/address": "12 elm street, leeds", "residence": "leeds"}),
+        (
+            "My sister's new address is 12 Elm Street, Leeds.",
+            "anna/sister",
+            {"residence/address": "12 elm street, leeds", "residence": "leeds"},
+        ),
+        ("My address is 12 Elm Street, Leeds.", "anna", {"residence/address": "12 elm street, leeds"}),
+        ("My old address was 12 Elm Street, Leeds.", "anna", {"residence/address": "12 elm street, leeds"}),
+        ("My new address is 12 Elm Street, Xville.", "anna", {"residence/address": "12 elm street, xville"}),
+        ("My address is 12 Elm Street in Leeds.", "anna", {"residence/address": "12 elm street, leeds"}),
+        ("I live at 12 Elm Street in the UK.", "anna", {"residence/address": "12 elm street, uk"}),
+        ("I live at 12 Elm Street in May.", "anna", {"residence/address": "12 elm street"}),
+        ("I moved to 12 Elm Street in Leeds in 2021.", "anna", {"residence/address": "12 elm street, leeds", "residence": "leeds"}),
+        ("My new address is 12 Elm Street.", "anna", {"residence/address": "12 elm street"}),
+        ("I moved to 12 Elm Street.", "anna", {"residence/address": "12 elm street"}),
         ("Our new office address is 12 Elm Street, Leeds.", "anna", {}),
     ],
 )

@@ -53,6 +53,7 @@ def test_questions_are_asked_of_oneself_and_of_others() -> None:
         "What is my favourite tea cup?", "My favourite tea cup: what is it?", "Can you say what my favourite tea cup is?",
     )  # fmt: skip
     assert questions("kim", "likes", is_own=False) == ()
+    assert questions("kim", "residence/address", is_own=True)[0] == "What is my address?"
 
 
 def test_a_gap_that_is_blanked_is_gone() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loci.text.places import is_same, lies_in, told_apart, town_of
+from loci.text.places import is_same, lies_in, lies_there, told_apart, town_of
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,23 @@ def test_only_towns_of_one_name_are_told_apart(town: str, region: str, apart: st
 def test_two_places_are_one_as_far_as_they_are_told() -> None:
     assert is_same("portland", "portland") and is_same("portland, oregon", "portland") and is_same("london, uk", "london, england")
     assert not is_same("portland, oregon", "portland, maine") and not is_same("portland, oregon", "salem, oregon")
+
+
+@pytest.mark.parametrize(
+    ("address", "place", "is_there"),
+    [
+        ("12 elm street, leeds", "leeds", True),
+        ("12 elm street, leeds", "england", True),
+        ("12 elm street, leeds", "york", False),
+        ("12 elm street, new york", "brooklyn", True),
+        ("12 elm street, portland, oregon", "portland", True),
+        ("12 elm street, portland, oregon", "portland, maine", False),
+        ("12 elm street, xville", "xville", True),
+        ("12 elm street, 10247 xville", "xville", True),
+        ("12 elm street, xville", "leeds", None),
+        ("12 elm street, xville, england", "leeds", True),
+        ("12 elm street", "leeds", None),
+    ],
+)
+def test_where_an_address_lies(address: str, place: str, is_there: bool | None) -> None:
+    assert lies_there(address, place) is is_there

@@ -15,6 +15,7 @@ import apsw
 
 from loci.drivers.sqlite.connection import BATCH, query, roll_back, scalar
 from loci.drivers.sqlite.reader import Reader
+from loci.drivers.sqlite.seals import SEALED, seal
 from loci.errors import Corrupt, NewerSchema, Unavailable
 from loci.text.tokens import spaced
 
@@ -204,7 +205,20 @@ def space(db: apsw.Connection) -> None:
                 db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
 
 
-STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (CUBE, REQUESTS, METADATA, FOLLOWING, space, RELATIONS, HELD, TURNS)
+def file_addresses(db: apsw.Connection) -> None:
+    """Files an address under where somebody lives, for a move ends it. A claim whose seal was its own is sealed anew."""
+    columns = SEALED["claims"]
+    rows = query(db, f"SELECT seq, seal, {', '.join(columns)} FROM claims WHERE attribute = 'attr/address'")
+    secret = bytes(scalar(db, "SELECT value FROM header WHERE key = 'secret'")) if rows else b""
+    for seq, mark, *row in rows:
+        moved = ["residence/address" if column == "attribute" else value for column, value in zip(columns, row, strict=True)]
+        new = seal(secret, "claims", moved) if seal(secret, "claims", row) == mark else mark
+        db.execute("UPDATE claims SET attribute = 'residence/address', seal = ? WHERE seq = ?", (new, seq))
+
+
+STEPS: tuple[str | Callable[[apsw.Connection], None], ...] = (
+    CUBE, REQUESTS, METADATA, FOLLOWING, space, RELATIONS, HELD, TURNS, file_addresses,
+)  # fmt: skip
 VERSION = len(STEPS)
 
 

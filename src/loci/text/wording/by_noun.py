@@ -12,7 +12,7 @@ from loci.text.wording.nouns import ATTRIBUTES, IDENTIFIERS, SECRETS, Noun, noun
 from loci.text.wording.origins import is_origin, takes_origin
 from loci.text.wording.subjects import OWNER, owner, read_left
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense, dated
-from loci.text.wording.values import Sort, is_job, looks, number, phrase, plain, when
+from loci.text.wording.values import Sort, address, is_job, looks, number, phrase, plain, when
 from loci.text.wording.verbs import ADDRESS, BREED, EMAIL, KIN, NAME, PARTNERS, PHONE, SEVERAL_NAMES, SPECIES_OF, UPPER
 from loci.text.wording.words import wordset
 
@@ -76,7 +76,7 @@ _ANYBODY = re.compile(rf"(?x) {OWNER}")
 _PRONOUN = re.compile(r"(?i)\b(?:he|she|they|you)\b")
 _VERB_BEFORE = re.compile(r"[a-z']+\s+(?:an?\s+new\s+|new\s+)?\Z")
 _ADDRESS = re.compile(ADDRESS)
-_PLACED = frozenset(["residence", "attr/hometown", "attr/address"])  # what may be "in Porto"
+_PLACED = frozenset(["residence", "attr/hometown", "residence/address"])  # what may be "in Porto"
 _ACTING = wordset("band singer artist group team player club musician rapper dj author writer actor actress director composer painter")
 _DOING = re.compile(r"(?:back|on)\b|[a-z]+ing\b")
 _ONLY = frozenset(["just", "only", "simply"])
@@ -198,7 +198,7 @@ def _is_description(sentence: Sentence, found: re.Match[str], named: Noun, attri
         return True  # "my car isn't just a Volvo"
     if "called" in adverbs or "named" in adverbs or found["np"].casefold().endswith("name"):
         return False
-    if attribute.split(" ")[-1].removeprefix("attr/") in ATTRIBUTES:
+    if attribute.split(" ")[-1].rpartition("/")[2] in ATTRIBUTES:
         return False  # a password or a major may be any word
     raw = found["v"]
     is_someone = attribute == "partner" or attribute.startswith("pet_name") or attribute[5:] in _KIN
@@ -234,8 +234,8 @@ def _holder(sentence: Sentence, at: int) -> tuple[str, bool] | None:
 def _is_told(groups: dict[str, str | None], np: str, named: Noun) -> bool:
     """Tell whether noun and copula go together: "the code is", not "the film is"; "number: 5", not "routine: full"."""
     if "should" in (groups.get("cop") or ""):  # a wish, but of a number or an address
-        return named.sort in ("phone", "email") or named.attribute == "attr/address"
-    if groups.get("the") and named.attribute == "attr/address":
+        return named.sort in ("phone", "email") or named.attribute == "residence/address"
+    if groups.get("the") and named.attribute == "residence/address":
         return False  # whose, is not said
     is_identifier = np.split()[-1].casefold() in IDENTIFIERS
     if groups.get("the") and not groups.get("thing") and not is_identifier:
@@ -293,8 +293,8 @@ def _fitting(sentence: Sentence, found: re.Match[str], named: Noun, attribute: s
     if named.sort == "number":
         years = number(raw.split(" ")[0])
         return (str(years), start + len(raw), "number") if years else None
-    if attribute == "attr/address" and (told := _ADDRESS.match(sentence.text, start)):
-        return plain(told[0]), told.end(), looks(plain(told[0]), told[0])
+    if attribute == "residence/address" and (told := _ADDRESS.match(sentence.text, start)):
+        return address(told[0]), told.end(), looks(plain(told[0]), told[0])
     is_name = raw[:1] in '"“' or bool(re.match(rf"(?:an?\s)?{UPPER}", raw))
     words = raw if is_name else phrase(raw)
     if not words or not _suits(words, is_name, named, attribute):
@@ -305,7 +305,7 @@ def _fitting(sentence: Sentence, found: re.Match[str], named: Noun, attribute: s
         or raw[:1] in '"“'
         or (is_name and (named.open or named.sort == "name"))
     )
-    if not is_sure and attribute.startswith("attr/") and not _ENDS.match(sentence.text, start + len(words)):
+    if not is_sure and attribute.startswith(("attr/", "residence/")) and not _ENDS.match(sentence.text, start + len(words)):
         return None
     return plain(words), start + len(words), looks(plain(words), words)
 
@@ -329,7 +329,7 @@ def _is_valuelike(words: str, attribute: str) -> bool:
     is_remark = told[0] in _STATES or (len(told) == 1 and told[0] in _QUALITIES)
     if attribute.startswith("favourite/"):
         return not is_remark
-    last = attribute.split(" ")[-1].removeprefix("attr/")
+    last = attribute.split(" ")[-1].rpartition("/")[2]
     if last in IDENTIFIERS:
         is_word = " " not in words
         return is_word and (any(map(str.isdigit, words)) or (last in SECRETS and not re.search(r"(?:ed|ly|ing)\Z", words)))

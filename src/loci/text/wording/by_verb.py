@@ -11,7 +11,7 @@ from loci.text.wording.listing import goes_on
 from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
-from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE, WEEKDAYS, Sort, is_job, is_thing, number, phrase, plain, when
+from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE, WEEKDAYS, Sort, address, is_job, is_thing, number, phrase, plain, when
 from loci.text.wording.verbs import BY_WORD, KIN, KINSFOLK, SEVERAL_NAMES, UPPER, Frame
 from loci.text.wording.words import wordset
 
@@ -166,7 +166,7 @@ def _is_something_else(sentence: Sentence, frame: Frame, left: Left, found: re.M
     text, groups = sentence.text, found.groupdict()
     if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(text, value[1])):
         return True  # "I moved to the Sales team"
-    if frame.attribute == "attr/address" and value[0].partition(" ")[0] in _DAYS_AND_MONTHS:
+    if frame.attribute == "residence/address" and value[0].partition(" ")[0] in _DAYS_AND_MONTHS:
         return True  # "It is moved to December 4"
     if frame.attribute in _WHERE_ABOUTS and _is_elsewhere(sentence, frame, value):
         return True
@@ -255,6 +255,8 @@ def _value(frame: Frame, found: re.Match[str]) -> tuple[str, int, Sort] | None:
         return None  # "I'm driving a rented Fiat"
     if found.groupdict().get("job") and not is_job(found["job"]):
         return None  # "a regular at Joe's"
+    if frame.attribute == "residence/address":
+        return address(raw), end, "name" if raw[:1].isupper() else "text"
     if frame.attribute == "age":
         years = number(raw)
         return (str(years), end, "number") if years is not None and 0 < years < 121 else None

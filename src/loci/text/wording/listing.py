@@ -64,7 +64,7 @@ def _may_list(sentence: Sentence, fact: Fact) -> bool:
     head = sentence.text[fact.start : fact.end]
     if attribute.startswith("pet_name") or attribute in _NAMES:
         return _SEVERAL.search(head) is not None
-    return attribute.startswith(("favourite/", "attr/")) and _ARE.search(head) is not None
+    return attribute.startswith(("favourite/", "attr/", "residence/")) and _ARE.search(head) is not None
 
 
 def _further(sentence: Sentence, fact: Fact) -> list[tuple[str, int]]:

@@ -13,7 +13,7 @@ from loci.text.wording.words import wordset
 _NOUNS: tuple[tuple[str, str, Sort], ...] = (
     (r"(?:local\s)?(?:(?:cell|mobile|phone|tele|telephone|cellphone)[\s-]?)*(?:phone\s)?(?:number|phone|cell|mobile)", "phone", "phone"),
     (r"e-?mail(?:\saddress)?", "email", "email"),
-    (r"(?:home\s|street\s)?address", "attr/address", "text"),
+    (r"(?:home\s|street\s)?address", "residence/address", "text"),
     (r"(?:last\s|family\s|sur)name", "attr/surname", "text"),
     (r"(?:first|given)\sname", "attr/first name", "text"),
     (r"birthday|birth\sdate|date\sof\sbirth|birthdate", "birthday", "date"),

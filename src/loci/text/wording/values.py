@@ -29,6 +29,7 @@ _WHEN = re.compile(
 )
 _RELATIVE_DAYS = {"today": 0, "tonight": 0, "tomorrow": 1, "the day after tomorrow": 2}
 _LEADING = re.compile(r"^(?:(?:a|an|the|my|our|his|her|their|called|named)\s+)+", re.IGNORECASE)
+_IN = re.compile(r"\sin\s(?:the\s)?")
 _NUMBERS = listed(
     """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
     nineteen"""
@@ -40,6 +41,11 @@ def plain(value: str) -> str:
     """Return a name or phrase casefolded, without leading articles and outer punctuation, one space between words."""
     value = " ".join(value.replace("’", "'").split()).strip(" \t.,;:!?\"'“”‘()[]*_-–—…")
     return _LEADING.sub("", value).strip(" \"'“”‘").casefold()
+
+
+def address(value: str) -> str:
+    """Return a street with its town and country behind commas: "12 Baker Street in London" is "12 baker street, london"."""
+    return _IN.sub(", ", plain(value))
 
 
 def when(text: str, anchor: datetime | None) -> tuple[int, int, str] | None:

@@ -26,7 +26,7 @@ PHONE = r"\+?\(?\d[\d\s().-]{4,18}\d"
 _STREET_WORD = rf"(?:{UPPER}[\w'.-]*|d[aeo]s?|del|du|la|le|von|der|of|the)"
 ADDRESS = (
     rf"(?:\d{{1,5}}[A-Za-z]?(?:[-/]\d{{1,5}})?,?\s(?:{_STREET_WORD}\s){{0,4}}{UPPER}[\w'-]*(?<!')"
-    rf"|{UPPER}[\w'.-]*\s(?:{_STREET_WORD}\s){{0,4}}\d{{1,5}}[A-Za-z]?\b)(?:,\s(?:\d{{4,5}}(?:-\d{{3}})?\s)?(?:{NAME})){{0,2}}"
+    rf"|{UPPER}[\w'.-]*\s(?:{_STREET_WORD}\s){{0,4}}\d{{1,5}}[A-Za-z]?\b)(?:(?:,\s(?:\d{{4,5}}(?:-\d{{3}})?\s)?|\sin\s(?!\d|(?:{_CALENDAR})\b))(?:{NAME})){{0,2}}"
 )
 
 KIN = listed(
@@ -132,8 +132,8 @@ FRAMES: tuple[Frame, ...] = (
     # where somebody lives
     Frame("live lives living", rf"liv(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "I live in Porto."),
     Frame("reside resides residing", rf"resid(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "We reside in Porto."),
-    Frame("live lives living reside resides", rf"(?:live|lives|living|resides?)\s+(?:at|on)\s+(?P<v>{ADDRESS})", "attr/address", "state", "I live at 5 Elm Road."),
-    Frame("moved relocated", rf"(?:moved|relocated)\s+{_TO}(?P<v>{ADDRESS})", "attr/address", "event", "I moved to 5 Elm Road, Leeds."),
+    Frame("live lives living reside resides", rf"(?:live|lives|living|resides?)\s+(?:at|on)\s+(?P<v>{ADDRESS})", "residence/address", "state", "I live at 5 Elm Road."),
+    Frame("moved relocated", rf"(?:moved|relocated)\s+{_TO}(?P<v>{ADDRESS})", "residence/address", "event", "I moved to 5 Elm Road, Leeds."),
     Frame("based", rf"based\s+(?:out\sof\s|{_WHERE}){_V}", "residence", "state", "I'm based in Porto.", needs_be=True),
     Frame("settled", rf"settled\s+(?:down\s+)?{_WHERE}{_V}", "residence", "event", "We settled in Porto."),
     Frame("in", rf"(?:back\s)?in\s{_V}", "residence", "state", "I'm in Porto for good.", needs_be=True, context=_AT_HOME),

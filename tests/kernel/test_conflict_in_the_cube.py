@@ -612,3 +612,18 @@ def test_a_cube_from_before_has_its_addresses_ended_too(open_vault: Callable[...
     cube = open_vault(tmp_path).cube("main")
     assert [fault.where for fault in cube.verify().faults] == ["claim 2"]
     assert touched(say(cube, clock, "I moved to Lisbon."), Outcome.SUPERSEDED) == [streets[0]]
+
+
+def test_what_arrived_late_held_until_what_still_says_so(cube: Cube, clock: ManualClock) -> None:
+    """The end that another's words gave it as it arrived goes with those."""
+    long_ago = clock.now()
+    clock.advance(days=9)
+    porto = say(cube, clock, "I live in Porto.")
+    (late,) = cube.add(Message("user", "I live in Berlin.", at=long_ago), user="ana").ids
+    say(cube, clock, "I live in Oslo.")
+    until = clock.now()
+    assert cube.get(late).valid.end == clock.now() - timedelta(days=1)
+    cube.erase(porto.ids[0])
+    (claim,) = cube.get(late).claims
+    assert cube.get(late).valid.end == until == claim.closed_at
+    assert cube.search("Where did I live?", user="ana", as_of=until - timedelta(hours=1)).hits[0].memory.id == late

@@ -357,8 +357,9 @@ def _row(verdict: conflict.Verdict, source: Source, memory: str) -> ClaimRow:
     return ClaimRow(
         memory=memory, subject=claim.subject, attribute=claim.attribute, value=claim.value, polarity=claim.polarity, tense=claim.tense,
         cue=claim.cue, arity=claim.arity, sort=claim.sort, serial=claim.serial, speaker=claim.speaker, turn=claim.turn, user=source.scope.user,
-        session=source.scope.session, said=source.message.at, valid=Interval(claim.valid_from, claim.valid_to),
-        closed_by=verdict.superseded_by, relation=claim.relation,
+        session=source.scope.session, said=source.message.at,
+        valid=Interval(claim.valid_from, verdict.told_until if verdict.superseded_by else claim.valid_to),
+        closed_by=verdict.superseded_by, closed_at=claim.valid_to if verdict.superseded_by else None, relation=claim.relation,
     )  # fmt: skip
 
 

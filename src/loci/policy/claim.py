@@ -74,6 +74,7 @@ class Verdict:
     actions: tuple[Action, ...] = ()
     superseded_by: str | None = None  # the memory that already closes the new claim, when it was said earlier than that
     reason: str = ""
+    told_until: datetime | None = None  # the end that the words of a claim so closed gave it themselves
 
 
 def same_value(a: Claim, b: Claim) -> bool:

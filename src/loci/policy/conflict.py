@@ -107,8 +107,8 @@ def _resolve_named(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = (
             elif action is not None:
                 actions.append(replace(action, old_id=old.memory))
     if closed_by is not None:
-        own = replace(own, valid_to=_earlier(own.valid_to, closed_by[0]), closed=True)
-        return Verdict(own, _unique(actions), closed_by[1], closed_by[2])
+        ended = replace(own, valid_to=_earlier(own.valid_to, closed_by[0]), closed=True)
+        return Verdict(ended, _unique(actions), closed_by[1], closed_by[2], own.valid_to)
     return Verdict(_adopting(own, alone, actions), _unique(actions))
 
 

@@ -97,6 +97,7 @@ class ClaimRow:
     said: datetime | None = None
     valid: Interval = field(default_factory=Interval)
     closed_by: str | None = None
+    closed_at: datetime | None = None  # of one that is closed as it is written: since when, where ``valid`` ends as its own words say
     seq: int = 0
     trust: Trust = Trust.TRUSTED
     relation: str | None = None  # what the subject is called besides the name

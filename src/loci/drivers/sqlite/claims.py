@@ -117,7 +117,7 @@ class ClaimRows(Rows):
             (self.seq_of(claim.memory), content, self._maybe(claim.user), claim.subject, claim.attribute, claim.value, int(claim.polarity),
              claim.tense, claim.cue, claim.arity, claim.sort, claim.serial, self._maybe(claim.speaker), claim.turn, self._maybe(claim.session),
              to_micros(claim.said), to_micros(claim.valid.start), to_micros(claim.valid.end), closer,
-             None if closer is None else to_micros(claim.valid.end), claim.relation)
+             None if closer is None else to_micros(claim.closed_at or claim.valid.end), claim.relation)
         )  # fmt: skip
 
     def close_claims(self, memory: str, key: tuple[str, str], closer: str, at: datetime | None, value: str | None = None) -> bool:

@@ -205,10 +205,13 @@ def space(db: apsw.Connection) -> None:
                 db.execute("INSERT INTO text_index (rowid, scope, words) VALUES (?,?,?)", (content, f"u{users[content]}", words))
 
 
+ADDRESSES = f"SELECT seq, seal, {', '.join(SEALED['claims'])} FROM claims WHERE attribute = 'attr/address'"
+
+
 def file_addresses(db: apsw.Connection) -> None:
     """Files an address under where somebody lives, for a move ends it. A claim whose seal was its own is sealed anew."""
     columns = SEALED["claims"]
-    rows = query(db, f"SELECT seq, seal, {', '.join(columns)} FROM claims WHERE attribute = 'attr/address'")
+    rows = query(db, ADDRESSES)
     secret = bytes(scalar(db, "SELECT value FROM header WHERE key = 'secret'")) if rows else b""
     for seq, mark, *row in rows:
         moved = ["residence/address" if column == "attribute" else value for column, value in zip(columns, row, strict=True)]

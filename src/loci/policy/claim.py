@@ -136,7 +136,8 @@ def refines(earlier: Claim, later: Claim) -> bool:
 
 
 def alike(said: str, value: str) -> bool:
-    return said == value or said in value.split() or value in said.split()
+    a, b = set(said.split()), set(value.split())
+    return bool(a and b) and (a <= b or b <= a)
 
 
 def utc(at: datetime | None) -> datetime | None:

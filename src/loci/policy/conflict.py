@@ -48,7 +48,7 @@ def resolve(new: Claim, known: Sequence[Claim], told: Sequence[Claim] = ()) -> V
     """Return what `new` does to `known`.
 
     Hand in, closed ones included: the claims of its key (and those whose attribute begins with it or that it begins with, as those of
-    plan/, pet_name and residence may); for words that name no key the claims of its session; where it names what it replaces, the
+    plan/, time/, pet_name and residence may); for words that name no key the claims of its session; where it names what it replaces, the
     claims about its speaker; and, where it is about somebody by name, those that tell a relation of who is called so. More does no harm.
     `told` are claims that only tell who is called so, and are not judged.
     """
@@ -285,7 +285,7 @@ def _meets(old: Claim, new: Claim) -> bool:
     a, b = old.attribute or "", new.attribute or ""
     if a == b or _is_address_and_place(old, new):
         return True
-    return a.startswith(("plan/", "pet_name")) and (a.startswith(b + "/") or b.startswith(a + "/"))
+    return a.startswith(("plan/", "time/", "pet_name")) and (a.startswith(b + "/") or b.startswith(a + "/"))
 
 
 def _is_address_and_place(a: Claim, b: Claim) -> bool:
@@ -324,7 +324,7 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
         fitting = [old for old in holding if _is_mine(old, new) and (same_value(old, said) or alike(new.replaces, old.value))]
         fitting = [old for old in fitting if _is_just_said(old, new)] or [old for old in fitting if old.value == said.value] or fitting
         if new.cue == "end":
-            fitting = [old for old in fitting if old.attribute in _LEAVABLE] or _addresses(holding, new)
+            fitting = [old for old in fitting if _is_leavable(old.attribute or "")] or _addresses(holding, new)
     else:
         fitting = [old for old in holding if _is_just_said(old, new) and _fits(old, new) and not (old.attribute or "").startswith("wish/")]
         last = max(fitting, key=lambda old: (old.turn or 0, old.seq), default=None)
@@ -342,6 +342,8 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
     )  # fmt: skip
     if new.cue == "correction":
         named = replace(named, valid_from=target.valid_from)
+    elif new.cue == "end" and attribute == target.attribute:
+        named = replace(named, value=target.value)  # "the choir", of which the name was told
     return _resolve_named(named, known)
 
 
@@ -359,7 +361,13 @@ def _addresses(holding: Sequence[Claim], new: Claim) -> list[Claim]:
     return [old for old in holding if old.attribute == ADDRESS and _is_mine(old, new) and lies_there(old.value, place)]
 
 
-_LEAVABLE = ("residence", "employer", "school", "partner")
+_LEAVABLE = ("residence", "employer", "school", "partner", "car", "learning", "attr/bank")
+_LEAVABLE_KINDS = ("pet_name", "member", "subscription", "medicine", "course", "uses", "uses for", "device")
+
+
+def _is_leavable(attribute: str) -> bool:
+    """Tell whether one may leave, stop, cancel or lose what a key has for its value."""
+    return attribute in _LEAVABLE or attribute.partition("/")[0] in _LEAVABLE_KINDS
 
 
 def _is_mine(old: Claim, new: Claim) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from loci.text.places import told_apart, town_of
-from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_verb, by_wish
+from loci.text.wording import by_correction, by_event, by_naming, by_noun, by_number, by_saying, by_schedule, by_verb, by_wish
 from loci.text.wording.by_correction import is_marked
 from loci.text.wording.by_number import SERIAL
 from loci.text.wording.by_verb import NOW
@@ -23,7 +23,7 @@ from loci.text.wording.material import is_tale, material
 from loci.text.wording.relations import related
 from loci.text.wording.subjects import ME, key
 from loci.text.wording.telling import Arity, Cue, Fact, Sentence, Tense
-from loci.text.wording.values import Sort
+from loci.text.wording.values import Sort, plain
 from loci.text.wording.verbs import NAME
 from loci.text.wording.words import listed
 
@@ -49,6 +49,17 @@ _ASKING = re.compile(
       | (?i:did|was|were|has|have|had)\s(?i:i|we|he|she|they)\b | (?i:do|did|is|are|was|were|has|have|had)\s(?!I\b|It\b|You\b)[A-Z]\w )
     (?!(?:.{0,12}\b)?(?i:told|tell|mention(?:ed)?|say|said)\b)"""
 )
+# a question by its form alone: "Can you note that I moved to Rome?"
+_TO_NOTE = re.compile(
+    r"""(?x) \W*(?i:(?:hi|hello|hey|so|and|also|ok|okay|thanks|good\s(?:morning|afternoon|evening)|(?:hi|hello|hey)\s(?:there|again))\W+)*
+    (?i:(?:can|could|would|will)\syou\s(?:please\s|kindly\s|just\s|also\s)*)
+    (?: (?i:(?:note|remember|save|record|remind\sme|write\sdown|note\sdown|make\sa\snote|take\snote|keep\sin\smind|add|log|store|register)\b(?:\s(?:down|somewhere|for\sme|(?:to|in)\smy\s\w+|of\sthe\sfact)){0,2},?\sthat\s)
+      | (?=(?i:update|change|note|save|add|remember|put|set)\s(?i:my|our)\b))"""
+)
+_NOT_THAT = re.compile(
+    r",?\s(?:and\s)?not\s(?:(?:an?|the|in|on|at|to|from)\s)?(?!(?:just|only|really|very|so|too|as|because|for|that|if|when|yet|even|sure|far|with|anymore|any|this|my|his|her|bad|much|many)\b)"
+    r"(?P<v>[^\W\d_][\w' -]{1,30}?)(?=\s*(?:[.,;!?)]|$))"
+)
 _DIGIT = re.compile(r"\d")
 _DIGITS, _NO_DIGITS = frozenset("#"), frozenset[str]()
 _KIDDING_CUES = ("kidding", "joking", "jk", "dreams")
@@ -71,6 +82,8 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
     carried = False
     sentences = list(_sentences(text))
     for start, end in sentences:
+        if request := _TO_NOTE.match(text, start, end):
+            start = request.end()
         said = text[start:end]
         told: list[Fact] = []
         lowered = folded[start:end] if len(folded) == len(text) else said.casefold()
@@ -80,7 +93,7 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
         if is_awake and end - start <= _LONGEST and not _CODE.search(said):
             base = max(0, start - _CONTEXT)
             sentence = Sentence(text[base:end], start - base, me, anchor, people, words)
-            asks = _asks(said)
+            asks = request is None and _asks(said)
             told = list(by_wish.by_wish(sentence)) if asks else _told(sentence)  # "can you always answer in German?"
             if corrects and not told and not asks and len(text) <= _LONGEST_CORRECTED:
                 fact = by_correction.by_correction(sentence, carried)
@@ -89,6 +102,7 @@ def facts(text: str, speaker: str | None, anchor: datetime | None, people: Colle
         carried = corrects and not told and len(said.split()) < 5 and is_marked(said)
     apart = material(text, sentences, me, people) if found else []
     tales = {fact.start for fact in found if is_tale(text, fact.end)}
+    found = [_instead_of(text, fact) for fact in found]
     kept = [fact for fact in found if fact.start not in tales and not any(start <= fact.start < end for start, end in apart)]
     return related(text, kept, me, people)
 
@@ -98,7 +112,7 @@ def _asks(said: str) -> bool:
     return said.rstrip(" \"')").endswith("?") or _ASKING.match(said) is not None
 
 
-_WAKING = by_verb.WAKING | by_saying.WAKING | by_noun.WAKING | by_naming.WAKING | by_event.WAKING | by_number.WAKING
+_WAKING = by_verb.WAKING | by_saying.WAKING | by_noun.WAKING | by_naming.WAKING | by_event.WAKING | by_schedule.WAKING | by_number.WAKING
 
 
 def _is_awake(words: frozenset[str], text: str, start: int) -> bool:
@@ -122,7 +136,9 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
-_READERS = (by_verb.by_verb, by_saying.by_saying, by_noun.by_noun, by_naming.by_naming, by_event.by_event, by_wish.by_wish)
+_READERS = (
+    by_verb.by_verb, by_saying.by_saying, by_noun.by_noun, by_naming.by_naming, by_event.by_event, by_schedule.by_schedule, by_wish.by_wish,
+)  # fmt: skip
 
 
 def _told(sentence: Sentence) -> list[Fact]:
@@ -151,6 +167,14 @@ def _new_town(fact: Fact) -> str | None:
     return town_of(fact.value) if is_new else None
 
 
+def _instead_of(text: str, fact: Fact) -> Fact:
+    """Return a fact with the value that is said not to be: "I'm allergic to pistachios, not cashews"."""
+    other = _NOT_THAT.match(text, fact.end) if fact.polarity and fact.value and fact.replaces is None and fact.sort != "date" else None
+    if other is None or fact.tense == "past" or fact.attribute is None:
+        return fact
+    return replace(fact, replaces=plain(other["v"]), cue="correction" if fact.cue == "statement" else fact.cue)
+
+
 def _correcting(fact: Fact) -> Fact:
     """Return what a sentence tells that begins with "sorry" or "actually"."""
     is_told = fact.tense == "now" and fact.cue in ("statement", "change")
@@ -162,6 +186,8 @@ def _distinct(found: list[Fact]) -> list[Fact]:
     tells the same value."""
     ended = {(fact.subject, fact.attribute, fact.value) for fact in found if fact.cue == "end" and not fact.polarity and fact.value}
     found = [fact for fact in found if not fact.polarity or (fact.subject, fact.attribute, fact.value) not in ended]
+    if any(fact.attribute == "diet" and fact.value == "vegan" and fact.polarity for fact in found):  # who then eats no meat either
+        found = [fact for fact in found if (fact.attribute, fact.value, fact.polarity) != ("diet", "vegetarian", True)]
     named = {fact.value for fact in found if fact.subject is not None}
     kept = [fact for fact in found if fact.subject is not None or (fact.value not in named and fact.replaces not in named)]
     keys = {(fact.subject, fact.attribute) for fact in kept if fact.value}

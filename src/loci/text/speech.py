@@ -228,6 +228,7 @@ _MANNER = re.compile(
 _ANYWHERE = re.compile(
     rf"\b(?:from now on|going forward|in future)\W*$|\bin (?:all |every |each (?:of )?)?(?:your|every|each) {_ANSWERS}\b|\b(?:all|each|every one|any) of your {_ANSWERS}\b|\bunless i (?:say|ask|tell)\b"
 )
+_FOR_GOOD = re.compile(r"\b(?:from now on|going forward|in future)\W*$")
 _TOLD = re.compile(r"\W*(?:i|we|he|she|they|it|you|my|our|his|her|their|the|this|that)\b")
 _AT_ONCE = re.compile(
     r"\b(?:for|in|with) this\b|\bthis (?:time|once)\b|\bfor now\b|\bright now\b|\btoday\b|\b(?:a|the) (?:story|poem|letter|mail|email)\b"
@@ -247,7 +248,7 @@ def _lasts(sentence: str) -> bool:
     head = _HEAD.match(sentence)
     start = head.end() if head else 0
     found = _LASTING.match(sentence, start)
-    if found is None and "?" not in sentence and len(sentence.split()) <= _SHORT_WISH:
+    if found is None and ("?" not in sentence or _FOR_GOOD.search(sentence)) and len(sentence.split()) <= _SHORT_WISH:
         found = _MANNER.match(sentence, start) or (None if _TOLD.match(sentence, start) else _ANYWHERE.search(sentence))
     return found is not None and _AT_ONCE.search(sentence) is None
 

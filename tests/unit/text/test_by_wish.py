@@ -29,7 +29,7 @@ Use Celsius from now on.|temperature|celsius
 Call me Al.|name|al
 call me al|name|al
 You can call me Al.|name|al
-From now on, call me Dr. Smith.|name|dr. smith
+From now on, call me Dr. Smith.|name|dr smith
 Call me James, not Jim.|name|james""".splitlines()
 
 ENDED = """Stop answering in French.|language|french

@@ -103,8 +103,8 @@ def test_what_is_denied_of_a_list_is_denied_of_each(text: str, values: set[str])
         ("My sons are Vikings.", []),
         ("My kids are Disney fans.", []),
         ("My kids are German and love it.", []),
-        ("I have two kids, Disney fans.", []),
-        ("I have two kids, Max is the older.", []),
+        ("I have two kids, Disney fans.", ["two"]),
+        ("I have two kids, Max is the older.", ["two"]),
         ("My dogs Christmas sweaters are red.", []),
         ("Our dogs are awesome.", []),
         # no languages spoken

@@ -11,11 +11,12 @@ from loci.text.wording.verbs import EMAIL, NAME, PHONE
 from loci.text.wording.words import wordset
 
 _WRONG = re.compile(
-    r"""(?ix) ^\W* (?: (?:ah|oh|oops|ups|whoops|hmm|um|uh|well|hey|ugh|no|nope|so|but|and|hold\ on|hang\ on|wait
+    r"""(?ix) ^\W* (?: (?:ah|oh|oops|ups|whoops|hmm|um|uh|well|hey|hi|hello|ugh|no|nope|so|but|and|hold\ on|hang\ on|wait
       |sorry|actually|turns\ out) \W+)*
-    (?P<strong>scratch\ that|correction|my\ mistake|my\ bad|typo|i\ was\ wrong|i\ misspoke|i\ mis\w+|i\ meant|i\ mean|what\ i\ meant
+    (?P<strong>scratch\ that|(?:a\ )?(?:small\ |quick\ |little\ )?correction|my\ mistake|my\ bad|typo|i\ was\ wrong|i\ misspoke|i\ mis\w+|i\ meant|i\ mean|what\ i\ meant
       |make\ that|strike\ that|to\ correct\ myself|let\ me\ correct|i\ got\ that\ wrong|i\ mixed|(?:i\ |i've\ )?changed\ my\ mind
-      |on\ second\ thought|i\ take\ that\ back)?
+      |on\ second\ thought|i\ take\ that\ back|i\ (?:gave|told|sent)\ you\ (?:the\ |a\ )?wrong\ [\w\ ]+|i\ made\ a\ mistake(?:\ (?:about|with|on)\ [\w\ ]+)?
+      |i\ was\ (?:mistaken|wrong)(?:\ (?:about|on|with)\ [\w\ ']+)?|i\ (?:had|got)\ (?:the|that|my|it)\b[\w\ ]*\ wrong|i\ (?:typed|wrote|remembered)\ (?:it|that)\ wrong)?
     (?:[^\w+(]+|$)?"""
 )
 _MARK = re.compile(r"(?i)\b(?:actually|sorry|oops|whoops|wait|turns out)\b|\bno\s*,")
@@ -48,7 +49,7 @@ _REMARKS = wordset(
 
 WAKING = wordset(
     """actually sorry oops whoops wait turns no not scratch correction mistake bad typo wrong misspoke meant mean make strike correct
-    correcting mixed changed thought take said instead rather but"""
+    correcting mixed changed thought take said instead rather but mistaken"""
 )  # what a correction cannot do without, but for "*Lisbon" and "I mis..."
 
 

@@ -21,10 +21,10 @@ _ADVERBS = (
     r"|no\s+longer|going\s+to\s+be|on|in|at|just|only|simply))*"
 )
 _MARK = r"\[\w{3,32}\s[0-9a-f]{8}\]"  # what a masked secret has become; the same secret has the same
-_VALUE = rf"(?P<v>{_MARK}|{EMAIL}|{PHONE}|[\"“][^\"”]{{1,60}}[\"”]|(?:an?\s)?{NAME}|[^\s,;:!?()\"][^,;!?()\"\n]{{0,60}})"
+_VALUE = rf"(?P<v>{_MARK}|\d{{1,3}}(?:,\d{{3}})+\b|{EMAIL}|{PHONE}|[\"“][^\"”]{{1,60}}[\"”]|(?:an?\s)?{NAME}|[^\s,;:!?()\"][^,;!?()\"\n]{{0,60}})"
 _MINE = r"(?P<mine>\b(?:[Mm]y|[Oo]ur))\s+"
 _OWNED = rf"(?:(?:{OWNER})'s?\s+|{_MINE}|(?P<the>\b[Tt]he)\s+)"
-_NP = r"(?P<np>(?:[\w'/-]+\s){0,3}?[\w'/-]*\w)"
+_NP = r"(?P<np>(?:(?!(?:my|our|the)\s)[\w'/-]+\s){0,3}?(?!(?:my|our|the)\s)[\w'/-]*\w)"
 _BE = r"\s+(?:is|are|was|were|used\s+to\s+be|became|has\s+become|has\s+been|will\s+be|should\s+be|should\s+read|isn't|wasn't)\b"
 _COPULA = rf"""(?P<cop>{_BE}
   | 's\b(?!\s+(?:[\w'-]+\s+){{0,3}}(?:is|was|used|has|are)\b)
@@ -40,7 +40,7 @@ _NOW_IT_IS = re.compile(
     (?:(?:now|nowadays|these\s+days|today),?\s+(?:it's|it\s+is)|(?:it's|it\s+is)\s+(?:now|actually\s+now))\s+(?:called\s+|on\s+)?{_VALUE}"""
 )
 _OF = re.compile(
-    rf"""(?x) \b[Tt]he\s+(?P<np>name|code|password|pin|key|number|address|combination|date)\s+(?:of|for|to)\s+
+    rf"""(?x) \b[Tt]he\s+(?P<np>name|code|password|pin|PIN|key|number|address|combination|date)\s+(?:of|for|to)\s+
     (?:(?:{OWNER})|(?P<mine>[Mm]y|[Oo]ur|[Tt]he)\s+(?P<thing>(?:[\w'-]+\s){{0,2}}?[\w'-]+))
     (?P<cop>\s+(?:is|was)\b)(?P<adv>{_ADVERBS})\s+{_VALUE}"""
 )
@@ -48,7 +48,9 @@ _REVERSE = re.compile(
     rf"""(?x) {_OPENING}{_NOT_VALUES}(?P<v>{NAME}|\w[\w-]*(?:\s[\w-]+){{0,2}}?)(?P<cop>{_BE})(?P<adv>{_ADVERBS})\s+
     {_OWNED}(?P<np>(?:[\w'-]+\s){{0,3}}?[\w'-]+)(?=\W*$|\s*[,.;!?]|\s+(?:now|these|again|and|but|of\s+all|any)\b)"""
 )
-_CHANGED = re.compile(rf"(?x) \b(?:changed|renamed|switched|updated|reset|set)\s+{_OWNED}{_NP}\s+(?:from\s+\S+\s+)?(?:to|into)\s+{_VALUE}")
+_CHANGED = re.compile(
+    rf"(?x) \b(?:changed|renamed|switched|updated|reset|set|(?:[Uu]pdate|[Cc]hange)(?=\s+(?:my|our)\s))\s+{_OWNED}{_NP}\s+(?:from\s+\S+\s+)?(?:to|into)\s+{_VALUE}"
+)
 _HAS_NEW = re.compile(
     rf"""(?x) \b(?:have|got|gotten|with|has)\s+an?\s+new\s+(?P<np>(?:[\w'-]+\s){{0,2}}?[\w'-]+?)\s*
     (?:[:,—-]|\bis\b|\bcalled\b|\bnamed\b)\s*(?:it's\s+|it\s+is\s+|called\s+|named\s+)?{_VALUE}"""
@@ -56,7 +58,7 @@ _HAS_NEW = re.compile(
 _WRONG = r"wrong|incorrect|mistyped|misspell?ed|misspelt|a\s+typo|a\s+mistake"
 _OUTDATED = r"outdated|out\s+of\s+date|old|obsolete"
 _MENDED = re.compile(
-    rf"""(?x) {_OWNED}{_NP}(?:\s+(?:is|was|are|were)\s+(?:(?:all|actually|completely|now)\s+)?(?:{_WRONG}|(?P<outdated>{_OUTDATED}))
+    rf"""(?x) {_OWNED}{_NP}(?:\s+(?:that\s+)?I\s+(?:gave|told|sent)\s+you)?(?:\s+(?:is|was|are|were)\s+(?:(?:all|actually|completely|now)\s+)?(?:{_WRONG}|(?P<outdated>{_OUTDATED}))
       |\s+(?:is\s+not|was\s+not|isn't|wasn't)\s+(?:right|correct|(?P<not_new>up\s+to\s+date)))\b[\s,;.:—–-]*(?:and\s+|but\s+)?
     (?i:(?:(?:it|that|this)\s+)?(?:should|ought\s+to|must)\s+(?:be|read)|it's|it\s+is
       |the\s+(?:right|correct|new|real|actual)\s+(?:one|number|address|name|date|value)\s+is)\s+(?:now\s+|actually\s+|on\s+)*{_VALUE}"""
@@ -70,7 +72,7 @@ _ANAPHOR = re.compile(
 )
 _MENTION = re.compile(
     rf"""(?x) \b(?:(?P<mine>[Mm]y|[Oo]ur)|[Tt]he|an?)\s+
-    (?P<np>(?:new\s)?(?:[\w'-]+\s)?(?:number|phone|e-?mail|address|password|code|{BREED}|car|job))\b"""
+    (?P<np>(?:new\s)?(?:[\w'-]+\s)?(?:number|phone|e-?mail|address|password|code|pin|PIN|birthday|username|{BREED}|car|job))\b"""
 )
 _ANYBODY = re.compile(rf"(?x) {OWNER}")
 _PRONOUN = re.compile(r"(?i)\b(?:he|she|they|you)\b")
@@ -98,7 +100,15 @@ _KIN = frozenset(KIN)
 _DIETS = wordset("""vegan vegetarian pescatarian keto paleo gluten-free dairy-free omnivore plant-based halal kosher low-carb""")
 
 
-_MENDS = frozenset(["should", "it", "right", "correct", "new", "real", "actual", "ought", "must"])
+_GIVEN_WRONG = re.compile(
+    rf"""(?x) \b(?:the|a)\s+wrong\s+(?P<np>(?:phone|mobile|house|work|office)?\s?(?:number|address|e-?mail|name|birthday|code|password|pin|PIN))\b[\s,;:.—–-]*(?:and\s+|but\s+)?
+    (?i:(?:(?:it|that|this)\s+)?(?:should|must)\s+(?:be|read)|it's|it\s+is|the\s+(?:right|correct)\s+(?:one|number|address)\s+is|mine\s+is)\s+(?:actually\s+)?{_VALUE}"""
+)
+_MENDED_MINE = re.compile(
+    rf"""(?x) \b(?i:correct|(?:made|make)\s+a\s+(?:typo|mistake)\s+(?:in|about|with)|(?:was|am)\s+(?:mistaken|wrong)\s+about|got|had|mistyped|misspelled|misspelt)\s+
+    (?:(?:{OWNER})'s?\s+|{_MINE}){_NP}(?:\s+wrong)?,\s+(?:and\s+|but\s+)?(?i:(?:officially\s+|actually\s+)?(?:it|that|s?he)(?:'s|\s+is|\s+should\s+be|\s+must\s+be)(?:\s+called|\s+actually|\s+really)*)\s+{_VALUE}"""
+)
+_MENDS = frozenset(["should", "it", "right", "correct", "new", "real", "actual", "ought", "must", "he", "she", "mine"])
 # what becomes of a thing and where it is, and, of a word alone, how it is: neither says which it is
 _STATES = wordset(
     """closed shut reopened gone full empty packed crowded booked sold broken lost stolen missing dead ruined destroyed damaged finished ended done cancelled
@@ -132,13 +142,14 @@ def by_noun(sentence: Sentence) -> Iterator[Fact]:
 
 def _mended(sentence: Sentence) -> Iterator[Fact]:
     """Yield "my number is wrong, it should be ...", also where the two halves are two sentences."""
-    for found in _MENDED.finditer(sentence.text):
+    begin = sentence.start + len(sentence.said) - len(sentence.said.lstrip())  # a word of this sentence, of which the fact is
+    for found in (match for pattern in (_MENDED, _GIVEN_WRONG, _MENDED_MINE) for match in pattern.finditer(sentence.text)):
         if found.start("v") < sentence.start:
             continue
-        is_change = found["outdated"] or found["not_new"]
+        is_change = found.re is _MENDED and (found["outdated"] or found["not_new"])
         fact = _read(sentence, found, "change" if is_change else "correction")
         if fact is not None:
-            yield replace(fact, start=max(fact.start, sentence.start))
+            yield replace(fact, start=max(fact.start, begin))
 
 
 def _awake(sentence: Sentence) -> Iterator[tuple[re.Pattern[str], str]]:
@@ -151,7 +162,7 @@ def _awake(sentence: Sentence) -> Iterator[tuple[re.Pattern[str], str]]:
             yield _REVERSE, ""
             if "it" in words and not words.isdisjoint(("now", "nowadays", "these", "today")):
                 yield _NOW_IT_IS, "change"
-        if not words.isdisjoint(("changed", "renamed", "switched", "updated", "reset", "set")):
+        if not words.isdisjoint(("changed", "renamed", "switched", "updated", "reset", "set", "update", "change")):
             yield _CHANGED, "change"
         if not words.isdisjoint(_APPOSABLE):
             yield _APPOSED, "seen"
@@ -167,7 +178,8 @@ def _awake(sentence: Sentence) -> Iterator[tuple[re.Pattern[str], str]]:
 
 def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
     """Return the fact of one match, or None where its owner, noun, mood or value makes none."""
-    if blocked(sentence.text, sentence.start, found.start()) or _PREPOSITION.search(sentence.text, 0, found.start()):
+    is_object = found.re is not _MENDED_MINE and _PREPOSITION.search(sentence.text, 0, found.start())
+    if is_object or blocked(sentence.text, sentence.start, found.start()):
         return None
     groups = found.groupdict()
     is_owned = groups.get("kin") or groups.get("name")
@@ -237,8 +249,8 @@ def _is_told(groups: dict[str, str | None], np: str, named: Noun) -> bool:
         return named.sort in ("phone", "email") or named.attribute == "residence/address"
     if groups.get("the") and named.attribute == "residence/address":
         return False  # whose, is not said
-    is_identifier = np.split()[-1].casefold() in IDENTIFIERS
-    if groups.get("the") and not groups.get("thing") and not is_identifier:
+    is_identifier = np.split()[-1].casefold() in IDENTIFIERS or named.attribute.split()[-1] in IDENTIFIERS
+    if groups.get("the") and not groups.get("thing") and not is_identifier and "outdated" not in groups:
         return named.attribute.startswith("pet_name") and bool(_CALLED.search(groups.get("adv") or ""))
     return is_identifier or named.sort != "text" or (groups.get("cop") or "").strip() not in (":", "=", "'s")
 

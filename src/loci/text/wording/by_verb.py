@@ -12,7 +12,7 @@ from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE, WEEKDAYS, Sort, address, is_job, is_thing, number, phrase, plain, when
-from loci.text.wording.verbs import BY_WORD, KIN, KINSFOLK, SEVERAL_NAMES, UPPER, Frame
+from loci.text.wording.verbs import BY_WORD, CLUBS, KIN, KINSFOLK, SEVERAL_NAMES, UPPER, Frame
 from loci.text.wording.words import wordset
 
 BLOCKED = re.compile(
@@ -20,7 +20,9 @@ BLOCKED = re.compile(
     r"asked|wonder\w*|rumou?r|says?|said|told|tells|claims?|claimed|thinks?|thought|heard|reckons?|wrote|writes|apparently|supposedly|"
     r"someone|somebody|who|which|whose|asking)\b|\blike\s*\Z"
 )
-MY_WORDS = re.compile(r"(?i)\b(?:i|i've)\s+(?:already\s+|just\s+)?(?:said|say|told|mentioned|think|guess)\b")
+MY_WORDS = re.compile(
+    r"(?i)\b(?:i|i've)\s+(?:already\s+|just\s+)?(?:said|say|told|mentioned|think|guess)\b|\b(?:tests?|results?|letter|paperwork|papers|ticket|calendar|passport|certificate)\s+(?:says?|said)\b"
+)
 NOW = re.compile(r"(?i)\b(?:now|nowadays|these days|from now on|instead|again|at last|as of (?:this|today|last|\w+day)|since yesterday)\b")
 LONG_AGO = re.compile(
     r"(?i)\b(?:when i was|when we were|as a (?:kid|child|student|teenager)|years ago|ages ago|decades ago|back then|back in|back when|"
@@ -92,6 +94,7 @@ _MET = re.compile(rf"(?i)\b{_DAY}\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
 _PASSING = (*_WHERE_ABOUTS, "car", "diet")  # what may hold for a while only
 _OF_USERS = wordset("joined joining quit")  # what users of a service do, as its staff does
+_OF_MEMBERS = ("joined", "joining", "signed")
 _AS_STAFF = re.compile(r"(?i)\s(?:as|full|to\slead|team)\b")
 _DAYS_AND_MONTHS = frozenset((*WEEKDAYS, *MONTHS))
 _NEVER = re.compile(r"(?i)\bnever\b")
@@ -170,6 +173,8 @@ def _is_something_else(sentence: Sentence, frame: Frame, left: Left, found: re.M
         return True  # "It is moved to December 4"
     if frame.attribute in _WHERE_ABOUTS and _is_elsewhere(sentence, frame, value):
         return True
+    if frame.attribute == "employer" and frame.words in _OF_MEMBERS and re.search(rf"\b{CLUBS}\Z", value[0]):
+        return True  # "I joined the Millpond Rowing Club"
     if frame.attribute == "employer" and found.group().find(" the ") > 0 and _SITE.match(text, value[1]):
         return True  # "I work at the Cambridge office"
     if frame.attribute in ("employer", "job_title") and frame.tells == "state" and _ABOUT_TO.search(text, left.start, found.start()):
@@ -184,7 +189,7 @@ def _is_something_else(sentence: Sentence, frame: Frame, left: Left, found: re.M
 def _is_finite(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str]) -> bool:
     """Tell whether subject, auxiliaries and verb go together, so that something is said and not only mentioned."""
     verb = found.group().split(maxsplit=1)[0]
-    is_gerund = verb.endswith("ing")
+    is_gerund = verb.endswith("ing") and verb != "sing"
     is_predicate = left.be or (frame.takes_get and left.get)
     if left.elliptic:
         if found.start() - sentence.start > 60 or (frame.needs_be and not (frame.takes_get and left.get)):
@@ -307,7 +312,14 @@ def _mood(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], va
     changes = changes and tense != "past" and not (left.still or left.several)
     cue: Cue = "end" if ended else "change" if changes else "statement"
     is_added = _ADDED.search(tail) or (frame.tells == "state" and _ADDED.search(sentence.text, left.start, end))  # "I have a Tesla too"
-    many = left.several or is_added or attribute.startswith(("likes/", "pet_name", "allergy", "language")) or attribute in SEVERAL_NAMES
+    is_one_more = attribute == "learning" and "instead" not in tail
+    many = (
+        left.several
+        or is_added
+        or is_one_more
+        or attribute.startswith(("likes/", "pet_name", "allergy", "language"))
+        or attribute in SEVERAL_NAMES
+    )
     return Fact(
         left.start, end, left.subject, attribute, text, not negative, tense, cue, "many" if many else "one", replaces=_old(found), sort=sort
     )

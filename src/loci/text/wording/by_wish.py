@@ -40,7 +40,7 @@ _OPEN = (
 _NOT = r"(?P<no>(?:don't|do\snot|never|stop|quit|you\s(?:don't|do\snot)\s(?:have|need)\sto|no\sneed\sto|no\slonger)\s(?:always\s)?)?"
 _CLOSE = (
     r"(?:[\s,]+(?:please|pls|from\snow\son|going\sforward|in\sfuture|always|ok(?:ay)?|thanks|thank\syou|instead|again|only|now|from\shere\son|everywhere"
-    r"|(?:with|to|for)\sme|at\sall\stimes|too|as\swell|for\sgood|any\s?more|any\slonger|at\sall|though|(?:even|unless|(?:and\s)?not)\s.{1,60}))*\W*\Z"
+    r"|(?:with|to|for)\sme|at\sall\stimes|too|as\swell|for\sgood|any\s?more|any\slonger|at\sall|though|(?:even|unless|no\sneed|that's|it's|(?:and\s)?not)\s.{1,60}))*\W*\Z"
 )
 _ANSWERS = r"(?:(?:all\s)?(?:of\s)?(?:your|the)\s)?(?:answers|replies|responses|messages|explanations|summaries)"
 _TO = r"(?:\s(?:to\s)?(?:me|everything|all\s(?:my|of\smy)\squestions|my\squestions|all\squestions|back|things))*"

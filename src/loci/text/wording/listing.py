@@ -31,7 +31,7 @@ _SEVERAL = re.compile(rf"\b(?:are|names|{KINDS})\b")
 _ARE = re.compile(r"\bare\b")
 _DAYS = frozenset((*WEEKDAYS, *MONTHS))
 # what opens no thing: verbs ("and hate olives"), and words that only say that there is more
-_NO_THING = STOPWORDS | BY_WORD.keys() - {"fish", "meat", *PETS.split()} | wordset(
+_NO_THING = STOPWORDS | BY_WORD.keys() - wordset(f"fish meat playing singing dance learning banking course class {PETS}") | wordset(
     """want wants need needs take takes use uses carry avoid play plays eat eats drink drinks cook watch watches read reads write speak speaks
     know knows see think feel make makes keep try tries ask help sneeze come comes look looks sleep run buy find give pay put say says tell hope wish
     plan prefer prefers learn wear visit travel train even stuff things others other another most many such especially"""

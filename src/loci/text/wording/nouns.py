@@ -13,7 +13,7 @@ from loci.text.wording.words import wordset
 _NOUNS: tuple[tuple[str, str, Sort], ...] = (
     (r"(?:local\s)?(?:(?:cell|mobile|phone|tele|telephone|cellphone)[\s-]?)*(?:phone\s)?(?:number|phone|cell|mobile)", "phone", "phone"),
     (r"e-?mail(?:\saddress)?", "email", "email"),
-    (r"(?:home\s|street\s)?address", "residence/address", "text"),
+    (r"(?:home\s|street\s)?address|house\snumber", "residence/address", "text"),
     (r"(?:last\s|family\s|sur)name", "attr/surname", "text"),
     (r"(?:first|given)\sname", "attr/first name", "text"),
     (r"birthday|birth\sdate|date\sof\sbirth|birthdate", "birthday", "date"),
@@ -32,7 +32,7 @@ _EVENTS = (
     "match conference recital competition tournament graduation launch opening deadline presentation delivery visit checkup "
     "check-up anniversary ceremony race marathon show exhibition festival retreat workshop reunion gig dinner lunch brunch "
     "barbecue bbq picnic funeral event class premiere screening rehearsal lesson session audition performance hike tour "
-    "fundraiser sale call review hearing due\\sdate "
+    "fundraiser sale call review hearing due\\sdate haircut physio massage vaccination scan "
 )
 EVENT = "|".join(_EVENTS.split())
 # Nouns that need no owner ("the code"), and nouns whose value may be any phrase; with others it must be a name or a number.
@@ -49,7 +49,9 @@ _SKIP = wordset(
 )
 _OLD = re.compile(r"(?i)\b(?:old|former|previous|ex|(?:first|last)(?!\s+names?\b)|original|childhood)\b[\s-]*")
 _NEW = re.compile(r"(?i)\b(?:new|latest|newest)\b\s*")
-_VERBAL = re.compile(r"(?i)\b(?:is|are|was|were|has|have|had|will|would|can|and|or|but|that|who|which|to|from|in|at|on|for|with)\b")
+_VERBAL = re.compile(
+    r"(?i)\b(?:is|are|was|were|has|have|had|will|would|can|and|or|but|that|who|which|to|from|in|at|on|for|with|says|said|told|thinks|thought|it)\b"
+)
 _UNREAL = re.compile(r"(?i)\b(?:next|future|dream|ideal|imaginary|would-be)\b")
 _MILD = re.compile(
     r"(?i)\b(?:current|present|all[\s-]time|absolute|very|own|personal|private|actual|correct|main|"
@@ -73,6 +75,10 @@ _TABLE = [(re.compile(rf"(?:{pattern})\Z", re.IGNORECASE), attribute, sort) for 
 _FAVOURITE = re.compile(r"(?i)(?:favou?rite|fave)\s+(?:kind of |type of )?([\w' -]{2,30})\Z")
 _PET = re.compile(rf"(?i)(?:\w+\s)?({BREED})(?:(?P<several>s(?:'?\snames)?)|'s\sname)?\Z")
 _PEOPLE = re.compile(rf"(?i)(?:(?:two|three|four|five|six|\d|own)\s)?(?P<kin>{'|'.join(KINSFOLK)})(?:'?s?\snames?)?\Z")
+_REACHED_AT = re.compile(r"(?i)(work|office|home|business|emergency|landline)\s(?:(?:phone|mobile|cell)(?:\snumber)?|number)\Z")
+_WRITTEN_TO = re.compile(r"(?i)(work|office|business|school|personal|private)\se-?mail(?:\saddress)?\Z")
+_ABOUT_THE_HOUSE = re.compile(r"\A(?:house|home)\s(?=\w+\s\w)|\s(?:at|for)\s(?:home|work)\Z")
+_MOSTLY_ONE = frozenset(["doctor", "neighbour", "neighbor", "teacher"])
 _EVENT_NOUN = re.compile(rf"(?i)(?:([\w'-]+)(?:'s)?\s+)?({EVENT})(?:\s(?:back|home))*\Z")
 
 
@@ -80,7 +86,7 @@ _EVENT_NOUN = re.compile(rf"(?i)(?:([\w'-]+)(?:'s)?\s+)?({EVENT})(?:\s(?:back|ho
 def noun(phrase: str) -> Noun | None:
     """Return what a noun phrase like "new favourite colour" stands for, None when it names no attribute."""
     old, new = bool(_OLD.search(phrase)), bool(_NEW.search(phrase))
-    plain = " ".join(_MILD.sub("", _NEW.sub("", _OLD.sub("", phrase))).split())
+    plain = _ABOUT_THE_HOUSE.sub("", " ".join(_MILD.sub("", _NEW.sub("", _OLD.sub("", phrase))).split()))
     if not plain or _VERBAL.search(plain) or _UNREAL.search(plain):
         return None
     if found := _FAVOURITE.match(plain):
@@ -94,8 +100,12 @@ def noun(phrase: str) -> Noun | None:
         return Noun(f"attr/{KINSFOLK[found['kin'].casefold()]}", "name", old, new, False, found["kin"].casefold() != "child")
     if found := _EVENT_NOUN.match(plain):
         return Noun(event(found[1], found[2]), "date", old, new, False)
+    if found := _REACHED_AT.match(plain):
+        return Noun(f"attr/{found[1].casefold()} number", "phone", old, new)
+    if found := _WRITTEN_TO.match(plain):
+        return Noun(f"attr/{found[1].casefold()} email", "email", old, new)
     words = plain.casefold().split()
-    if words[-1] in SEVERAL_OF or words[-1] in _SKIP or words[0] in _SKIP or len(words) > 3:
+    if (words[-1] in SEVERAL_OF and words[-1] not in _MOSTLY_ONE) or words[-1] in _SKIP or words[0] in _SKIP or len(words) > 3:
         return None
     return Noun("attr/" + " ".join(words), "text", old, new, words[-1] in ATTRIBUTES)
 
@@ -104,6 +114,8 @@ def event(modifier: str | None, name: str, which: str = "") -> str:
     """Return the attribute of a dated event: plan/appointment, or plan/appointment/dentist where a word before it or behind says which."""
     name, modifier = name.casefold(), (modifier or "").casefold().removesuffix("'s")
     vague = {"", "the", "my", "our", "a", "an", "this", "that", "big", "new", "next", "whole", "small", "upcoming", "little", "first"}
+    if " " in modifier:  # "the budget report deadline", as "the deadline for the budget report"
+        modifier = next((word for word in modifier.split() if word == "first" or word not in vague), "")
     which = which.casefold() if modifier in vague else modifier
     return f"plan/{name}/{which}" if which else f"plan/{name}"
 

@@ -29,6 +29,8 @@ _WHEN = re.compile(
 )
 _RELATIVE_DAYS = {"today": 0, "tonight": 0, "tomorrow": 1, "the day after tomorrow": 2}
 _LEADING = re.compile(r"^(?:(?:a|an|the|my|our|his|her|their|called|named)\s+)+", re.IGNORECASE)
+_TITLE = re.compile(r"\b((?:Dr|Mrs?|Ms|Prof|St|Mt))\.(?=\s)")
+_AMOUNT = re.compile(r"\b(\d[\d.,]*)\s(mg|mcg|g|ml)\b")
 _IN = re.compile(r"\sin\s(?:the\s)?")
 _NUMBERS = listed(
     """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
@@ -39,8 +41,8 @@ _TENS = listed("twenty thirty forty fifty sixty seventy eighty ninety")
 
 def plain(value: str) -> str:
     """Return a name or phrase casefolded, without leading articles and outer punctuation, one space between words."""
-    value = " ".join(value.replace("’", "'").split()).strip(" \t.,;:!?\"'“”‘()[]*_-–—…")
-    return _LEADING.sub("", value).strip(" \"'“”‘").casefold()
+    value = _TITLE.sub(r"\1", " ".join(value.replace("’", "'").split())).strip(" \t.,;:!?\"'“”‘()[]*_-–—…")
+    return _AMOUNT.sub(r"\1\2", _LEADING.sub("", value).strip(" \"'“”‘").casefold())
 
 
 def address(value: str) -> str:

@@ -18,7 +18,7 @@ Tells = Literal["state", "past", "event", "next", "end"]
 
 UPPER = r"[^\W\d_a-zß-öø-ÿ]"
 _PART = rf"(?!I\b)(?:{UPPER}|\d)[\w'&.-]*(?<![.'])"
-NAME = rf"(?:[Tt]he\ )?{_PART}(?:(?:\ |\ (?:of|de|la|le|van|von|del|da|do|dos|das|los|las|der|den|des|du|upon)\ (?:the\ )?|\ &\ ){_PART})*"
+NAME = rf"(?:[Tt]he\ )?(?:(?:Dr|Mrs?|Ms|Prof|St|Mt)\.\ )?{_PART}(?:(?:\ |\ (?:of|de|la|le|van|von|del|da|do|dos|das|los|las|der|den|des|du|upon)\ (?:the\ )?|\ &\ ){_PART})*"
 PHRASE = r"[^\s,.;:!?()\n\"—–][^,.;:!?()\n\"—–]{0,60}"
 _CALENDAR = "|".join(name.capitalize() for name in (*WEEKDAYS, *MONTHS))
 EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
@@ -110,9 +110,9 @@ _WHERE = r"(?:(?:back|here|over|out|down|up|right|together|alone)\s+)*(?:in|near
 _TO = r"(?:(?:back|over|out|down|up|here|away|there|house|permanently)\s+)*(?:from\s(?P<old>[\w\s'.&-]{2,40}?)\s)?(?:to|into)\s+"
 _AT = r"(?:(?:here|over|out|part-time|full-time|remotely)\s+)?(?:as\s(?:an?\s|the\s)?[\w\s-]{3,30}?\s)?(?:at|for)\s+"
 _FIRM = rf"(?P<v>{NAME}|{INSTITUTION})"
-_JOB = r"(?P<v>[a-z][\w-]+(?:\s[\w-]+){0,3})"
+_JOB = r"(?P<v>(?!name\b)[a-z][\w-]+(?:\s[\w-]+){0,3})"
 _MAKE = rf"(?P<v>(?:{'|'.join(CAR_MAKES.split())})\b(?:\s(?:{UPPER}|\d)[\w-]*){{0,2}})"
-SCHOOL = r"(?:(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Elementary|High|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
+SCHOOL = r"(?:(?:[Tt]he\s)?(?:[A-Z][\w'-]+\s)*(?:University|College|School|Elementary|High|Primary|Nursery|Kindergarten|Preschool|Grammar|Academy|Institute|Uni|Polytechnic|Conservatory)(?:\sof(?:\s[A-Z][\w'-]+)+)?)"
 _SCHOOL = rf"(?P<v>{SCHOOL})"
 _STUDY = (
     r"stud(?:y|ies|ied|ying|ents?)|semester|schools?|universit\w+|uni|unis|college|class\w*|transferred|degree|campus|freshman|course|term"
@@ -125,6 +125,33 @@ _SINCE_WHEN = (
     r"\s*(?:$|[.,;!)…—–])|\s(?:in|at|on)\s(?!(?:bed|my|the|his|her|our|a)\b)|\s(?:last|this)\s(?!night)|\s(?:yesterday|today|recently|early(?=\W*$)|now|and|but"
     r"|because|after|when|so|\w+\s(?:days?|weeks?|months?|years?)\sago|a\s(?:few|couple\sof)\s\w+\sago|for\sgood|already|finally)\b"
 )
+# clubs and the like, of which one is a member, and is not employed by
+CLUBS = r"(?i:club|team|choir|gym|band|orchestra|society|league|association|squad|ensemble|guild)"
+_CLUB = rf"(?:an?\s|the\s|my\s(?:local\s)?|our\s(?:local\s)?)?(?:local\s|new\s)?(?P<v>(?!local|new)(?:[\w'&-]+\s){{0,3}}?{CLUBS})\b(?!\s(?:leader|lead|manager|meeting))"
+DOSE = r"\d[\d.,]*\s?(?:mg|mcg|µg|g|ml|units?|IU)"
+DRUG = (
+    r"(?i:[a-z]{3,}(?:pril|sartan|olol|statin|azole|[ie]llin|mycin|cycline|profen|xetine|traline|zepam|formin|tadine|izine|roxine|dipine|nisolone"
+    r"|nisone|semide|thiazide|farin|barbital|lukast|setron|triptan|gabalin|pentin|azine|lopram)|antibiotics|antidepressants|antihistamines|insulin"
+    r"|aspirin|paracetamol|melatonin|painkillers|statins|steroids|beta\sblockers|vitamin\s[a-k]\d*)"
+)
+_SUBJECT = (
+    r"(?P<v>(?i:(?:[a-z]+\s)?(?:science|engineering|studies|history|literature|management|administration|therapy|design|law)|biology|chemistry|physics|math(?:s|ematics)"
+    r"|economics|medicine|nursing|pharmacy|psychology|sociology|philosophy|linguistics|architecture|business|marketing|accounting|finance|journalism"
+    r"|geography|geology|politics|statistics|dentistry|education|anthropology|archaeology|biochemistry|theology|theatre|music|fine\sarts?))\b"
+)
+DIET = r"(?P<v>vegetarian|vegan|pescatarian|keto|ketogenic|paleo|plant-based|[Mm]editerranean|low-carb|carnivore|flexitarian)"
+_WITHOUT = r"(?P<x>(?:gluten|dairy|lactose|sugar|nut|wheat|alcohol)-free|halal|kosher|low-(?:sodium|salt|fat|FODMAP))"
+TELEPHONE = (
+    rf"(?P<v>(?:(?:iPhone|Galaxy|Pixel|Samsung(?:\sGalaxy)?|Google\sPixel|Nokia|Motorola|OnePlus|Xiaomi|Redmi|Huawei|Oppo|Fairphone|Sony\sXperia|Xperia)\b"
+    rf"(?!\s(?i:tv|laptop|tablet|watch|charger|case|store))(?:\s(?:{UPPER}|\d)[\w+-]*){{0,3}}))"
+)
+_COMPUTER = r"(?P<v>(?:MacBook|ThinkPad|Chromebook|Surface|Dell|Lenovo|XPS)\b(?:\s(?:[A-Z]|\d)[\w+-]*){0,2})"
+_GOT = r"(?:bought|got|upgraded\sto|switched\sto|changed\sto|moved\sto|purchased)"
+BELONGINGS = (
+    r"(?P<x>notes?|tasks?|to-?dos?|(?:to-?do|shopping|reading)\slists?|lists?|calendar|e-?mails?|passwords|photos|pictures|files|documents|budget|budgeting"
+    r"|backups|music|podcasts|workouts|recipes|invoices|taxes|contacts|bookmarks|diary|journal)\b"
+)
+_MY_USE = rf"(?:for|with)\s(?:all\s)?(?:of\s)?my\s{BELONGINGS}"
 _NEW_ONE = r"(?:an?|my|the)\s+(?:\w+\s){0,2}(?:jobs?|position|role|gig|post)\s+(?:as\s(?:an?\s)?[\w\s-]{3,30}?\s)?(?:at|with|for)\s+"
 
 # fmt: off
@@ -134,6 +161,8 @@ FRAMES: tuple[Frame, ...] = (
     Frame("reside resides residing", rf"resid(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "We reside in Porto."),
     Frame("live lives living reside resides", rf"(?:live|lives|living|resides?)\s+(?:at|on)\s+(?P<v>{ADDRESS})", "residence/address", "state", "I live at 5 Elm Road."),
     Frame("moved relocated", rf"(?:moved|relocated)\s+{_TO}(?P<v>{ADDRESS})", "residence/address", "event", "I moved to 5 Elm Road, Leeds."),
+    Frame("renting staying", rf"(?:renting|staying)\s+(?:an?\s\w+\s)?at\s+(?P<v>{ADDRESS})", "residence/address", "state", "I'm renting at 5 Elm Road."),
+    Frame("at", rf"at\s+(?P<v>{ADDRESS})(?=\s+now\b)", "residence/address", "state", "I'm at 5 Elm Road now.", needs_be=True),
     Frame("based", rf"based\s+(?:out\sof\s|{_WHERE}){_V}", "residence", "state", "I'm based in Porto.", needs_be=True),
     Frame("settled", rf"settled\s+(?:down\s+)?{_WHERE}{_V}", "residence", "event", "We settled in Porto."),
     Frame("in", rf"(?:back\s)?in\s{_V}", "residence", "state", "I'm in Porto for good.", needs_be=True, context=_AT_HOME),
@@ -151,6 +180,7 @@ FRAMES: tuple[Frame, ...] = (
     # whom somebody works for
     Frame("work works working", rf"work(?:s|ing)?\s+{_AT}{_FIRM}", "employer", "state", "I work for Acme."),
     Frame("at for", rf"an?\s+(?P<job>[a-z][\w-]+(?:\s[a-z][\w-]+){{0,2}})\s+(?:at|for)\s+{_FIRM}", "employer", "state", "I'm a nurse at Acme.", needs_be=True),
+    Frame("work works working", rf"work(?:s|ing)?\s+(?:at|for|in|with)\s+an?\s+(?:[a-z]+\s){{1,3}}?(?:called|named)\s+{_FIRM}", "employer", "state", "I work for a law firm called Acme."),
     Frame("teach teaches teaching", rf"teach(?:es|ing)?\s+(?:[a-z]+\s){{0,3}}?at\s+{_FIRM}", "employer", "state", "I teach maths at Acme High."),
     Frame("job", rf"(?:have|has|'ve\sgot|hold)\s+{_NEW_ONE}{_FIRM}", "employer", "state", "I have a job at Acme."),
     Frame("employed", rf"employed\s+(?:at|by|with)\s+{_FIRM}", "employer", "state", "I'm employed by Acme.", needs_be=True),
@@ -196,6 +226,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("separated", r"(?P<v>separated)\b", "marital_status", "state", "We are separated.", needs_be=True, takes_get=True),
     Frame("widowed", r"(?P<v>widowed)\b", "marital_status", "state", "I am widowed.", needs_be=True, takes_get=True),
     Frame("tied", r"tied\s+the\s+knot", "marital_status", "event", "We tied the knot.", "married"),
+    Frame("boyfriend girlfriend", r"(?:have|has|got)\s+an?\s+(?:new\s)?(?:boyfriend|girlfriend)\b", "marital_status", "state", "I have a girlfriend.", "in a relationship"),
     Frame("broke broken split", r"(?:broke|broken|split)\s+up\b(?!\s(?:the|a|into))", "marital_status", "event", "We broke up.", "single"),
     # partner
     Frame("dating seeing", rf"(?:dating|(?P<seeing>seeing)(?!\s(?:Dr|Prof|Mrs?|Ms|Doctor|Professor|Father|Santa)\b))\s+(?P<someone>(?:some(?:one|body)(?:\s(?:new|special))?|an?\s(?:\w+\s)?(?:girl|guy|boy|woman|man))\s?,?\s(?:(?:called|named|(?:her|his)\sname\sis)\s)?)?{_V}", "partner", "state", "I'm dating Freya."),
@@ -207,8 +238,13 @@ FRAMES: tuple[Frame, ...] = (
     Frame("divorced separated", rf"(?:divorced\s+(?:from\s+)?|separated\s+from\s+){_V}", "partner", "end", "I divorced Freya."),
     Frame("with", rf"with\s+{_V}", "partner", "state", "I'm no longer with Freya.", needs_be=True, context=r"(?i)\b(?:no longer|any\s?more)\b"),
     # diet
-    Frame("vegetarian vegan pescatarian", r"(?:an?\s)?(?:strict\s|full\s)?(?P<v>vegetarian|vegan|pescatarian)\b(?!\s(?!again|now|any|since|for|and|but|these|as|so|in|too|because|last|this)[a-z])", "diet", "state", "I'm vegan.", needs_be=True, takes_get=True),
-    Frame("diet", r"(?:eat|eats|eating|follow|follows|following|on|switched\sto|have|keep)\s+an?\s+(?:strict\s)?(?P<v>vegetarian|vegan|pescatarian|keto|paleo|plant-based)\s+diet", "diet", "state", "I follow a vegan diet."),
+    Frame("vegetarian vegan pescatarian flexitarian keto", r"(?:an?\s)?(?:strict\s|full\s)?(?P<v>vegetarian|vegan|pescatarian|flexitarian|keto)\b(?!\s(?!again|now|any|since|for|and|but|these|as|so|in|too|because|last|this)[a-z])", "diet", "state", "I'm vegan.", needs_be=True, takes_get=True),
+    Frame("diet", rf"(?:eat|eats|eating|follow|follows|following|on|have|keep)\s+(?:an?|the)\s+(?:strict\s)?{DIET}\s+diet", "diet", "state", "I follow a vegan diet."),
+    Frame("switched changed moved started went", rf"(?:switched|changed|moved|went\sover|gone\sover|started)\s+(?:from\s[\w-]+\s)?(?:to|on)\s+(?:an?\s|the\s)?(?:strict\s)?{DIET}(?:\s+(?:diet|eating))?\b(?!-)", "diet", "event", "I switched to a vegan diet."),
+    Frame("doing", rf"doing\s+{DIET}\b(?!\s[a-z]+ing)", "diet", "state", "I'm doing keto."),
+    Frame("stopped quit gave", rf"(?:stopped|quit|gave\sup|given\sup)\s+(?:doing\s|eating\s|being\s|the\s)?{DIET}(?:\s+diet)?\b", "diet", "end", "I stopped keto."),
+    Frame("diet eating", rf"(?:on|follow|follows|following|have|keep|eat|eats|eating)\s+(?:(?:an?|the)\s+(?:strict\s)?)?{_WITHOUT}(?:\s+diet)?\b", "avoids/{x}", "state", "I'm on a gluten-free diet.", "yes"),
+    Frame("gluten-free dairy-free lactose-free sugar-free nut-free wheat-free alcohol-free halal kosher low-sodium low-salt low-fat", rf"{_WITHOUT}\b(?!\s(?:bread|food|pasta|beer|flour|milk|snack|recipe|option|product|meal|restaurant))", "avoids/{x}", "state", "I'm gluten-free.", "yes", needs_be=True, takes_get=True),
     Frame("meat", r"eat(?:ing)?\s+(?:any\s)?meat\b", "diet", "state", "I eat meat again.", "omnivore"),
     Frame("fish", r"eat(?:ing)?\s+fish\s+(?:now|again|these\sdays)\b", "diet", "state", "I eat fish now.", "pescatarian"),
     Frame("meat", r"(?:gave|given)\s+up\s+(?:eating\s)?meat\b", "diet", "event", "I gave up meat.", "vegetarian"),
@@ -217,17 +253,19 @@ FRAMES: tuple[Frame, ...] = (
     Frame("own owns have has got", rf"(?:owns?|have|has|got)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "state", "I own a Volvo."),
     Frame("bought purchased leased", rf"(?:bought|purchased|leased)\s+(?:myself\s|ourselves\s)?(?:an?\snew\scar[,:]\s)?(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I bought a Volvo."),
     Frame("car", rf"(?:bought|got)\s+an?\snew\scar[,:]\s(?:it's\s)?(?:an?|the)\s+{_V}", "car", "event", "I got a new car, a Volvo."),
-    Frame("switched traded swapped replaced", rf"(?:switched|traded|swapped|replaced)\s[\w\s'-]{{0,40}}?(?:to|for|with)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I traded my Ford for a Volvo."),
+    Frame("switched traded swapped replaced exchanged part-exchanged", rf"(?:switched|traded|swapped|replaced|(?:part-)?exchanged)\s[\w\s'-]{{0,40}}?(?:to|for|with)\s+(?:an?|the)\s+(?:[a-z]\w*\s)?{_MAKE}", "car", "event", "I traded my Ford for a Volvo."),
     Frame("sold rid", rf"(?:sold|got\srid\sof)\s+(?:my|our|the)\s+(?:old\s)?(?:car\b|{_MAKE})", "car", "end", "I sold my Volvo."),
     Frame("car", r"(?:have|own|drive)\s+(?:a|any|my)\s+car\b", "car", "state", "I no longer have a car."),
     # what somebody's own people are called
     Frame("called named", rf"(?:have|has|had|got)\s+(?:an?|two|another)\s+(?:\w+\s)?(?P<x>(?!(?:{PARTNERS})\b){'|'.join(sorted(KIN, key=len, reverse=True))})\s(?:called|named)\s+{_V}", "attr/{x}", "state", "I have a colleague called Max."),
+    Frame(" ".join(KINSFOLK), rf"(?:have|has|got)\s+(?P<v>{_COUNT})\s+(?:\w+\s){{0,2}}?(?P<x>{'|'.join(KINSFOLK)})\b(?!')", "count/{x}", "state", "I have three kids."),
     Frame(" ".join(KINSFOLK), rf"(?:have|has|had|got)\s+{_COUNT}\s+(?:\w+\s){{0,2}}(?P<x>{'|'.join(KINSFOLK)}){_THOSE}{_V}", "attr/{x}", "state", "I have two sons, Max and Ben."),
     # school
-    Frame("study studies studying", rf"stud(?:y|ies|ying)\s+(?:[a-z]+\s){{0,3}}?at\s+{_V}", "school", "state", "I study at Delft."),
+    Frame("study studies studying", rf"stud(?:y|ies|ying)\s+(?:[a-z]+\s){{0,3}}?at\s+(?!(?i:present|home|night|the\smoment)\b){_V}", "school", "state", "I study at Delft."),
     Frame("student freshman sophomore junior senior undergrad", rf"an?\s(?:[a-z]+\s){{0,2}}(?:student|freshman|sophomore|junior|senior|undergrad)\sat\s{_V}", "school", "state", "I'm a student at Delft.", needs_be=True),
     Frame("attend attends attending", rf"attend(?:s|ing)?\s+{_V}", "school", "state", "I attend Delft."),
     Frame("go goes going", rf"go(?:es|ing)?\s+to\s+(?:school|uni|university|college)\s+(?:at|in)\s+{_V}", "school", "state", "I go to school at Delft."),
+    Frame("nursery kindergarten preschool primary", rf"go(?:es)?\s+to\s+(?P<v>{NAME}\s(?:nursery|kindergarten|preschool|primary))\b", "school", "state", "My son goes to Oakfield nursery."),
     Frame("go goes", rf"go(?:es)?\s+to\s+{_SCHOOL}", "school", "state", "I go to Delft University."),
     Frame("studied", rf"studied\s+(?:[a-z]+\s){{0,3}}?at\s+{_V}", "school", "past", "I studied at Delft."),
     Frame("graduated degree", rf"(?:graduated\s+from|got\s+my\s+degree\s+(?:from|at))\s+{_V}", "school", "past", "I graduated from Delft."),
@@ -238,15 +276,51 @@ FRAMES: tuple[Frame, ...] = (
     Frame("started at", rf"(?:started\s)?at\s+{_V}", "school", "event", "I switched schools, I'm at Delft now.", needs_be=True, context=_STUDYING),
     Frame("started", rf"started\s+at\s+{_V}", "school", "event", "I started at Delft this semester.", context=_STUDYING),
     Frame("dropped finished left", r"(?:dropped\s+out|(?:finished|left)\s+(?:my\sstudies|university|college|uni))\b", "school", "end", "I dropped out."),
+    # what somebody studies, learns and attends
+    Frame("majoring major majored", rf"major(?:ing)?\s+in\s+{_SUBJECT}", "attr/major", "state", "I'm majoring in biology."),
+    Frame("study studies studying", rf"stud(?:y|ies|ying)\s+{_SUBJECT}", "attr/major", "state", "I study biology."),
+    Frame("student", rf"an?\s{_SUBJECT}\s+(?:student|major)\b", "attr/major", "state", "I'm a biology student.", needs_be=True),
+    Frame("switched changed transferred", rf"(?:switched|changed|transferred)\s+(?:my\s(?:major|course|degree)\s)?(?:from\s(?P<old>[a-z][a-z ]{{2,30}}?)\s)?to\s+{_SUBJECT}", "attr/major", "event", "I switched to pharmacy."),
+    Frame("learning", rf"(?:(?:swapped|switched|changed)\s+to\s+)?learning\s+{LANGUAGE}", "learning", "state", "I'm learning Spanish."),
+    Frame("learn learns", rf"learns?\s+{LANGUAGE}", "learning", "state", "I learn Spanish."),
+    Frame("course class", r"(?:taking|doing|take|takes|attending|on)\s+an?\s+(?:(?:evening|online|night|weekend|part-time)\s)?(?:course|class)\s+(?:in|on)\s+(?P<v>(?!that|this|it\b|the\b|my\b|[a-z]+days?\b)[a-z][\w-]+(?:\s[a-z][\w-]+)?)", "course/{v}", "state", "I'm taking a course in accounting."),
+    Frame("course class", r"(?:taking|doing|take|takes|attending|on)\s+an?\s+(?:(?:evening|online|night|weekend|part-time)\s)?(?P<v>(?!evening|online|night|weekend)[a-z][\w-]+)\s+(?:course|class)\b", "course/{v}", "state", "I'm taking a pottery class."),
+    Frame("finished completed dropped quit left stopped", r"(?:finished|completed|dropped(?:\sout\sof)?|quit|left|stopped)\s+(?:the|my)\s+(?:(?:evening|online|night)\s)?(?P<v>[a-z][\w-]+)\s+(?:course|class)\b", "course/{v}", "end", "I finished the accounting course."),
+    # clubs, what is taken and what is used
+    Frame("member", rf"an?\s+member\s+(?:of|at)\s+{_CLUB}", "member/{v}", "state", "I'm a member of a chess club.", needs_be=True),
+    Frame("play plays playing sing sings singing row rows run runs train trains swim swims dance act", rf"(?:play|sing|row|run|train|swim|dance|act)(?:s|ing)?\s+(?:[a-z]+\s){{0,2}}?(?:in|for|with|at)\s+{_CLUB}", "member/{v}", "state", "I sing in the Riverside Choir."),
+    Frame("belong belongs", rf"belongs?\s+to\s+{_CLUB}", "member/{v}", "state", "I belong to a chess club."),
+    Frame("joined", rf"joined\s+{_CLUB}", "member/{v}", "event", "I joined a chess club."),
+    Frame("done through", rf"(?:done|through|finished)\s+with\s+(?:the|my)\s+(?P<v>{DRUG})\b", "medicine/{v}", "end", "I'm done with the antibiotics.", needs_be=True),
+    Frame("in", rf"in\s+{_CLUB}", "member/{v}", "state", "I'm in a chess club.", needs_be=True),
+    Frame("take takes taking", rf"tak(?:e|es|ing)\s+(?:{DOSE}\s(?:of\s)?)?(?P<v>{DRUG})\b(?!\s+for\s+my\s)", "medicine/{v}", "state", "I take sertraline every day."),
+    Frame("take takes taking", rf"tak(?:e|es|ing)\s+(?:{DOSE}\s(?:of\s)?)?(?P<v>{DRUG})\s+for\s+my\s+(?P<x>[a-z][a-z-]+(?:\s(?:fever|pressure|pain|disease|problems?|attacks?|levels?|failure))?)", "medicine/for {x}", "state", "I take cetirizine for my hay fever."),
+    Frame("finished", rf"finished\s+(?:the|my)\s+(?:course\sof\s)?(?P<v>{DRUG})\b", "medicine/{v}", "end", "I finished the antibiotics."),
+    Frame("subscription membership", rf"(?:have|has|got)\s+an?\s+(?P<v>{NAME})\s+(?:subscription|membership)\b", "subscription/{v}", "state", "I have a Netflix subscription."),
+    Frame("pay pays paying", rf"pay(?:s|ing)?\s+for\s+(?:an?\s)?{_V}(?:\s+(?:subscription|membership))?", "subscription/{v}", "state", "I pay for Netflix."),
+    Frame("subscribe subscribes", rf"subscribes?\s+to\s+{_V}", "subscription/{v}", "state", "I subscribe to Netflix."),
+    Frame("subscribed", rf"subscribed\s+to\s+{_V}", "subscription/{v}", "state", "I'm subscribed to Netflix.", needs_be=True),
+    Frame("bank banks banking", rf"bank(?:s|ing)?\s+(?:with|at)\s+{_V}", "attr/bank", "state", "I bank with Barclays."),
+    Frame("moved switched changed", rf"(?:moved|switched|changed)\s+(?:(?:everything|(?:all\s)?(?:of\s)?my\s(?:accounts?|money|banking|savings))\s)?(?:over\s)?to\s+{_V}", "attr/bank", "event", "I changed banks and moved everything to Starling.", context=r"(?i)\b(?:banks?|banking|accounts?)\b"),
+    Frame("keep keeps store", rf"(?:keeps?|store)\s+(?:all\s)?(?:of\s)?my\s+{BELONGINGS}\s+(?:in|on)\s+{_V}", "uses for/{x}", "state", "I keep my notes in Evernote."),
+    Frame("use uses using", rf"us(?:e|es|ing)\s+{_V}\s+{_MY_USE}", "uses for/{x}", "state", "I use Evernote for my notes."),
+    Frame("switched moved changed", rf"(?:switched|moved|changed)\s+(?:over\s)?to\s+{_V}\s+{_MY_USE}", "uses for/{x}", "event", "I switched to Notion for my notes."),
+    Frame("moved", rf"moved\s+(?:all\s)?(?:of\s)?my\s+{BELONGINGS}\s+(?:over\s)?(?:from\s{NAME}\s)?to\s+{_V}", "uses for/{x}", "event", "I moved my notes to Notion."),
+    Frame("have has own owns use uses using", rf"(?:have|has|owns?|us(?:e|es|ing))\s+(?:an?|the|my)\s+(?:new\s)?{TELEPHONE}", "device/phone", "state", "I have an iPhone 12."),
+    Frame("bought got upgraded switched changed moved purchased", rf"{_GOT}\s+(?:myself\s)?(?:an?|the)\s+(?:new\s)?{TELEPHONE}", "device/phone", "event", "I bought a Pixel 8."),
+    Frame("replaced", rf"replaced\s+my\s+(?:old\s)?phone\s+with\s+(?:an?|the)\s+(?:new\s)?{TELEPHONE}", "device/phone", "event", "I replaced my phone with a Pixel 8."),
+    Frame("use uses using", rf"us(?:e|es|ing)\s+(?:an?|my)\s+{_V}", "uses/{v}", "state", "I use a Fitbit."),
+    Frame("have has own owns use uses using", rf"(?:have|has|owns?|us(?:e|es|ing))\s+(?:an?|the|my)\s+(?:new\s)?{_COMPUTER}", "device/laptop", "state", "I have a ThinkPad."),
+    Frame("bought got upgraded switched changed moved purchased", rf"{_GOT}\s+(?:myself\s)?(?:an?|the)\s+(?:new\s)?{_COMPUTER}", "device/laptop", "event", "I bought a MacBook."),
     # birthday
     Frame("born", rf"born\s+on\s+{_THING}", "birthday", "state", "I was born on May 4.", needs_be=True),
     Frame("birthday", rf"have\s+my\s+birthday\s+on\s+{_THING}", "birthday", "state", "I have my birthday on May 4."),
     # allergies
-    Frame("allergic", rf"allergic\s+to\s+{_THING}", "allergy", "state", "I'm allergic to peanuts.", needs_be=True),
+    Frame("allergic", rf"allergic\s+to\s+(?:is\s)?{_THING}", "allergy", "state", "I'm allergic to peanuts.", needs_be=True),
     Frame("allergy", rf"an?\s+(?:severe\s|bad\s)?allergy\s+to\s+{_THING}", "allergy", "state", "I have an allergy to peanuts."),
     Frame("allergy", r"(?:have|has|got)\s+an?\s+(?:severe\s|bad\s)?(?P<v>(?!severe|bad|food|mild)[\w-]+(?:\s\w+)?)\s+allergy", "allergy", "state", "I have a peanut allergy."),
     # likes
-    Frame("like likes love loves enjoy enjoys adore adores", rf"(?:likes?|loves?|enjoys?|adores?)\s+{_THING}", "likes/{v}", "state", "I love mushrooms."),
+    Frame("like likes love loves enjoy enjoys adore adores", rf"(?:likes?|loves?|enjoys?|adores?)\s+(?!(?:by|at|in|on|for|with|from)\s){_THING}", "likes/{v}", "state", "I love mushrooms."),
     Frame("liking loving enjoying", rf"(?:liking|loving|enjoying)\s+{_THING}", "likes/{v}", "state", "I started liking mushrooms.", context=r"(?i)\b(?:started|began|stopped)\b"),
     Frame("hate hates dislike dislikes detest detests", rf"(?:hates?|dislikes?|detests?)\s+{_THING}", "likes/{v}", "state", "I hate mushrooms."),
     Frame("stand", rf"stand\s+{_THING}", "likes/{v}", "state", "I can't stand mushrooms."),

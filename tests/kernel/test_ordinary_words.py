@@ -51,6 +51,17 @@ The alarm code at home is 4471.|I changed the house alarm code to 8203.
 Please call me Elizabeth.|Could you call me Beth from now on?
 My nephew's name is Callum.|Oops, I got my nephew's name wrong, he's called Calvin.
 My hometown is Cluj.|I have to correct my hometown, it is Turda.
+I take my coffee with milk.|I drink my coffee black now.
+I prefer a window seat.|I prefer an aisle seat now.
+My car is a blue Volvo.|I drive a Mazda now.
+My license plate is KLT 482.|I got new plates, the number is RVB 917.
+My daughter is allergic to eggs.|My daughter has outgrown her egg allergy.
+I'm in 10th grade.|I'm in 11th grade now.
+Our cat eats Whiskas.|We've switched the cat to Felix.
+I have French lessons on Wednesdays.|I stopped taking French lessons.
+I'm on Instagram.|I deleted my Instagram account.
+I live at 8 Station Road.|We moved on Friday. The address is 61 Hawthorn Avenue.
+I work as a team lead.|I stepped down as team lead.
 """
 STANDS = """
 I take sertraline every day.|My sister takes fluoxetine.
@@ -71,6 +82,10 @@ I'm vegan.|I don't eat meat, eggs or dairy because I'm vegan.
 I work for Acme.|I joined the Millpond Rowing Club.
 I live in Porto.|Can you note that my sister moved to Rome?
 I take cetirizine for my hay fever.|I take ibuprofen for my headaches.
+I take my coffee with milk.|I take my tea black.
+I live at 8 Station Road.|The address is 61 Hawthorn Avenue.
+Our cat eats Whiskas.|Our dog eats Pedigree.
+I have French lessons on Wednesdays.|I stopped my German lessons.
 """
 
 

@@ -101,13 +101,14 @@ _DIETS = wordset("""vegan vegetarian pescatarian keto paleo gluten-free dairy-fr
 
 
 _GIVEN_WRONG = re.compile(
-    rf"""(?x) \b(?:the|a)\s+wrong\s+(?P<np>(?:phone|mobile|house|work|office)?\s?(?:number|address|e-?mail|name|birthday|code|password|pin|PIN))\b[\s,;:.—–-]*(?:and\s+|but\s+)?
+    rf"""(?x) \b(?:the|a)\s+wrong\s+(?P<np>(?:phone|mobile|house|work|office)?\s?(?:number|address|e-?mail|name|birthday|code|password|pin|PIN))\b(?:\s+(?:for|of)\s+(?:{OWNER}))?[\s,;:.—–-]*(?:and\s+|but\s+)?
     (?i:(?:(?:it|that|this)\s+)?(?:should|must)\s+(?:be|read)|it's|it\s+is|the\s+(?:right|correct)\s+(?:one|number|address)\s+is|mine\s+is)\s+(?:actually\s+)?{_VALUE}"""
 )
 _MENDED_MINE = re.compile(
     rf"""(?x) \b(?i:correct|(?:made|make)\s+a\s+(?:typo|mistake)\s+(?:in|about|with)|(?:was|am)\s+(?:mistaken|wrong)\s+about|got|had|mistyped|misspelled|misspelt)\s+
     (?:(?:{OWNER})'s?\s+|{_MINE}){_NP}(?:\s+wrong)?,\s+(?:and\s+|but\s+)?(?i:(?:officially\s+|actually\s+)?(?:it|that|s?he)(?:'s|\s+is|\s+should\s+be|\s+must\s+be)(?:\s+called|\s+actually|\s+really)*)\s+{_VALUE}"""
 )
+_MOVED = re.compile(r"\b(?:I|[Ww]e)(?:'ve|\shave)?\s(?:just\s|finally\s)?moved\b")
 _MENDS = frozenset(["should", "it", "right", "correct", "new", "real", "actual", "ought", "must", "he", "she", "mine"])
 # what becomes of a thing and where it is, and, of a word alone, how it is: neither says which it is
 _STATES = wordset(
@@ -188,7 +189,12 @@ def _read(sentence: Sentence, found: re.Match[str], how: str) -> Fact | None:
     if groups.get("thing"):
         np = f"{groups['thing']}'s name" if np == "name" else f"{groups['thing']} {np}"
     named = noun(np)
-    if who is None or named is None or named.attribute.startswith("plan/") or not _is_told(groups, np, named):
+    if (
+        who is None
+        or named is None
+        or named.attribute.startswith("plan/")
+        or not _is_told(groups, np, named, is_after_a_move=_MOVED.search(sentence.text) is not None)
+    ):
         return None
     subject, attribute = _keyed(who[0], named.attribute)
     if attribute[5:] in _KIN and not re.match(UPPER, found["v"]):
@@ -243,12 +249,12 @@ def _holder(sentence: Sentence, at: int) -> tuple[str, bool] | None:
     return None if any(others) or _PRONOUN.search(sentence.text, begin, at) else (sentence.me, False)
 
 
-def _is_told(groups: dict[str, str | None], np: str, named: Noun) -> bool:
+def _is_told(groups: dict[str, str | None], np: str, named: Noun, *, is_after_a_move: bool) -> bool:
     """Tell whether noun and copula go together: "the code is", not "the film is"; "number: 5", not "routine: full"."""
     if "should" in (groups.get("cop") or ""):  # a wish, but of a number or an address
         return named.sort in ("phone", "email") or named.attribute == "residence/address"
     if groups.get("the") and named.attribute == "residence/address":
-        return False  # whose, is not said
+        return is_after_a_move  # else whose, is not said
     is_identifier = np.split()[-1].casefold() in IDENTIFIERS or named.attribute.split()[-1] in IDENTIFIERS
     if groups.get("the") and not groups.get("thing") and not is_identifier and "outdated" not in groups:
         return named.attribute.startswith("pet_name") and bool(_CALLED.search(groups.get("adv") or ""))

@@ -28,7 +28,7 @@ _DAY = rf"(?:{'|'.join(day.capitalize() for day in WEEKDAYS)})"
 _REGULAR = re.compile(
     rf"""(?x) (?:(?:\A|(?<=[.!?:,]\s))(?:[Mm]y\s|[Oo]ur\s)?(?P<what>(?!(?i:it|s?he|they|this|that|which|who|there|here|what|i|we|you)\s)[^\W\d][\w'-]*(?:\s[a-z][\w'-]*){{0,2}}?)
     \s(?:is|are|has\smoved|have\smoved|moved|has\schanged|takes\splace)\s(?:now\s)?(?:on|to|every)
-      | \b(?:I|[Ww]e)\s(?:now\s)?(?:have|do|play|train)\s(?P<sport>[a-z][\w-]+(?:\s[a-z][\w-]+)?)\s(?:now\s)?(?:on|every))
+      | \b(?:I|[Ww]e)\s(?:now\s)?(?:have|do|play|train)\s(?P<sport>[^\W\d][\w-]+(?:\s[a-z][\w-]+)?)\s(?:now\s)?(?:on|every))
     \s(?P<v>{_DAY}(?:s\b(?:\s(?:evenings?|mornings?|afternoons?|nights?))?|\s(?:evenings|mornings|afternoons|nights)))"""
 )
 _LESSON = re.compile(r"\s(?:class|lesson|training|practice|session)(?:es|s)?\Z")

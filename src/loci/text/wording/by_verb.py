@@ -21,7 +21,7 @@ BLOCKED = re.compile(
     r"someone|somebody|who|which|whose|asking)\b|\blike\s*\Z"
 )
 MY_WORDS = re.compile(
-    r"(?i)\b(?:i|i've)\s+(?:already\s+|just\s+)?(?:said|say|told|mentioned|think|guess)\b|\b(?:tests?|results?|letter|paperwork|papers|ticket|calendar|passport|certificate)\s+(?:says?|said)\b"
+    r"(?i)\b(?:i|i've)\s+(?:already\s+|just\s+)?(?:said|say|told|mentioned|think|guess)\b|\b(?:tests?|results?|letter|paperwork|papers|ticket|calendar|passport|certificate|doctor|clinic|vet)\s+(?:says?|said)\b"
 )
 NOW = re.compile(r"(?i)\b(?:now|nowadays|these days|from now on|instead|again|at last|as of (?:this|today|last|\w+day)|since yesterday)\b")
 LONG_AGO = re.compile(

@@ -16,6 +16,7 @@ _NOUNS: tuple[tuple[str, str, Sort], ...] = (
     (r"(?:home\s|street\s)?address|house\snumber", "residence/address", "text"),
     (r"(?:last\s|family\s|sur)name", "attr/surname", "text"),
     (r"(?:first|given)\sname", "attr/first name", "text"),
+    (r"(?:licen[sc]e|number)\splate|registration\snumber", "attr/number plate", "text"),
     (r"birthday|birth\sdate|date\sof\sbirth|birthdate", "birthday", "date"),
     (r"age", "age", "number"),
     (r"employer|company|firm|workplace", "employer", "name"),

@@ -119,7 +119,7 @@ _NOTHING = wordset(
     i we they he she there here both all any"""
 )
 _JOBS = wordset(
-    """nurse chef cook doctor midwife paramedic teacher lawyer attorney engineer analyst architect accountant clerk cashier pilot
+    """coordinator lead treasurer chairman chairwoman nurse chef cook doctor midwife paramedic teacher lawyer attorney engineer analyst architect accountant clerk cashier pilot
     mechanic plumber electrician carpenter mason welder farmer gardener florist baker butcher barber hairdresser stylist tailor
     waiter waitress bartender barista host concierge receptionist secretary assistant manager director executive officer consultant
     adviser advisor broker agent banker teller auditor economist statistician scientist researcher chemist physicist biologist

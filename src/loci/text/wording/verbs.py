@@ -139,7 +139,7 @@ _SUBJECT = (
     r"|economics|medicine|nursing|pharmacy|psychology|sociology|philosophy|linguistics|architecture|business|marketing|accounting|finance|journalism"
     r"|geography|geology|politics|statistics|dentistry|education|anthropology|archaeology|biochemistry|theology|theatre|music|fine\sarts?))\b"
 )
-DIET = r"(?P<v>vegetarian|vegan|pescatarian|keto|ketogenic|paleo|plant-based|[Mm]editerranean|low-carb|carnivore|flexitarian)"
+DIET = r"(?P<v>intermittent\sfasting|vegetarian|vegan|pescatarian|keto|ketogenic|paleo|plant-based|[Mm]editerranean|low-carb|carnivore|flexitarian)"
 _WITHOUT = r"(?P<x>(?:gluten|dairy|lactose|sugar|nut|wheat|alcohol)-free|halal|kosher|low-(?:sodium|salt|fat|FODMAP))"
 TELEPHONE = (
     rf"(?P<v>(?:(?:iPhone|Galaxy|Pixel|Samsung(?:\sGalaxy)?|Google\sPixel|Nokia|Motorola|OnePlus|Xiaomi|Redmi|Huawei|Oppo|Fairphone|Sony\sXperia|Xperia)\b"
@@ -237,7 +237,11 @@ FRAMES: tuple[Frame, ...] = (
     Frame("broke broken split", rf"(?:broke|broken|split)\s+up\s+with\s+{_V}", "partner", "end", "I broke up with Freya."),
     Frame("divorced separated", rf"(?:divorced\s+(?:from\s+)?|separated\s+from\s+){_V}", "partner", "end", "I divorced Freya."),
     Frame("with", rf"with\s+{_V}", "partner", "state", "I'm no longer with Freya.", needs_be=True, context=r"(?i)\b(?:no longer|any\s?more)\b"),
-    # diet
+    Frame("stepped", rf"stepped\s+down\s+as\s+(?:an?\s|the\s)?{_JOB}", "job_title", "end", "I stepped down as manager."),
+    # diet, and how somebody takes things
+    Frame("take takes drink drinks have has", r"(?:take|drink|have)s?\s+my\s+(?P<x>coffee|tea|steak|eggs)\s+(?:now\s)?(?P<v>(?:black|white|with|without|medium|rare|well)\b(?:\s(?!now\b|these\b|and\sI\b|because\b)[a-z]+){0,4})", "takes/{x}", "state", "I take my coffee with milk."),
+    Frame("take takes have has", r"(?:take|have)s?\s+(?P<v>(?!it\b)(?:[a-z]+\s){0,3}[a-z]+)\s+in\s+my\s+(?P<x>coffee|tea)\b", "takes/{x}", "state", "I take two sugars in my coffee."),
+    Frame("prefer prefers", r"prefers?\s+(?:an?|the)\s+(?P<v>[a-z-]+)\s+(?P<x>seat|room|bed|pillow|mattress|table|view|shift|desk|keyboard|mouse)\b", "prefers/{x}", "state", "I prefer a window seat."),
     Frame("vegetarian vegan pescatarian flexitarian keto", r"(?:an?\s)?(?:strict\s|full\s)?(?P<v>vegetarian|vegan|pescatarian|flexitarian|keto)\b(?!\s(?!again|now|any|since|for|and|but|these|as|so|in|too|because|last|this)[a-z])", "diet", "state", "I'm vegan.", needs_be=True, takes_get=True),
     Frame("diet", rf"(?:eat|eats|eating|follow|follows|following|on|have|keep)\s+(?:an?|the)\s+(?:strict\s)?{DIET}\s+diet", "diet", "state", "I follow a vegan diet."),
     Frame("switched changed moved started went", rf"(?:switched|changed|moved|went\sover|gone\sover|started)\s+(?:from\s[\w-]+\s)?(?:to|on)\s+(?:an?\s|the\s)?(?:strict\s)?{DIET}(?:\s+(?:diet|eating))?\b(?!-)", "diet", "event", "I switched to a vegan diet."),
@@ -276,6 +280,8 @@ FRAMES: tuple[Frame, ...] = (
     Frame("started at", rf"(?:started\s)?at\s+{_V}", "school", "event", "I switched schools, I'm at Delft now.", needs_be=True, context=_STUDYING),
     Frame("started", rf"started\s+at\s+{_V}", "school", "event", "I started at Delft this semester.", context=_STUDYING),
     Frame("dropped finished left", r"(?:dropped\s+out|(?:finished|left)\s+(?:my\sstudies|university|college|uni))\b", "school", "end", "I dropped out."),
+    Frame("grade", r"in\s+(?:the\s)?(?P<v>\d{1,2}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth)\s+grade\b", "attr/grade", "state", "I'm in 10th grade.", needs_be=True),
+    Frame("year class grade", r"in\s+(?:year|class|grade)\s+(?P<v>\d{1,2}[A-Da-d]?)\b", "attr/grade", "state", "My son is in class 4B.", needs_be=True),
     # what somebody studies, learns and attends
     Frame("majoring major majored", rf"major(?:ing)?\s+in\s+{_SUBJECT}", "attr/major", "state", "I'm majoring in biology."),
     Frame("study studies studying", rf"stud(?:y|ies|ying)\s+{_SUBJECT}", "attr/major", "state", "I study biology."),
@@ -283,7 +289,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("switched changed transferred", rf"(?:switched|changed|transferred)\s+(?:my\s(?:major|course|degree)\s)?(?:from\s(?P<old>[a-z][a-z ]{{2,30}}?)\s)?to\s+{_SUBJECT}", "attr/major", "event", "I switched to pharmacy."),
     Frame("learning", rf"(?:(?:swapped|switched|changed)\s+to\s+)?learning\s+{LANGUAGE}", "learning", "state", "I'm learning Spanish."),
     Frame("learn learns", rf"learns?\s+{LANGUAGE}", "learning", "state", "I learn Spanish."),
-    Frame("course class", r"(?:taking|doing|take|takes|attending|on)\s+an?\s+(?:(?:evening|online|night|weekend|part-time)\s)?(?:course|class)\s+(?:in|on)\s+(?P<v>(?!that|this|it\b|the\b|my\b|[a-z]+days?\b)[a-z][\w-]+(?:\s[a-z][\w-]+)?)", "course/{v}", "state", "I'm taking a course in accounting."),
+    Frame("course class", r"(?:taking|doing|take|takes|attending|on|enrolled\sin)\s+an?\s+(?:(?:evening|online|night|weekend|part-time)\s)?(?:course|class)\s+(?:in|on)\s+(?P<v>(?!that|this|it\b|the\b|my\b|[a-z]+days?\b)[a-z][\w-]+(?:\s[a-z][\w-]+)?)", "course/{v}", "state", "I'm taking a course in accounting."),
     Frame("course class", r"(?:taking|doing|take|takes|attending|on)\s+an?\s+(?:(?:evening|online|night|weekend|part-time)\s)?(?P<v>(?!evening|online|night|weekend)[a-z][\w-]+)\s+(?:course|class)\b", "course/{v}", "state", "I'm taking a pottery class."),
     Frame("finished completed dropped quit left stopped", r"(?:finished|completed|dropped(?:\sout\sof)?|quit|left|stopped)\s+(?:the|my)\s+(?:(?:evening|online|night)\s)?(?P<v>[a-z][\w-]+)\s+(?:course|class)\b", "course/{v}", "end", "I finished the accounting course."),
     # clubs, what is taken and what is used
@@ -302,6 +308,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("subscribed", rf"subscribed\s+to\s+{_V}", "subscription/{v}", "state", "I'm subscribed to Netflix.", needs_be=True),
     Frame("bank banks banking", rf"bank(?:s|ing)?\s+(?:with|at)\s+{_V}", "attr/bank", "state", "I bank with Barclays."),
     Frame("moved switched changed", rf"(?:moved|switched|changed)\s+(?:(?:everything|(?:all\s)?(?:of\s)?my\s(?:accounts?|money|banking|savings))\s)?(?:over\s)?to\s+{_V}", "attr/bank", "event", "I changed banks and moved everything to Starling.", context=r"(?i)\b(?:banks?|banking|accounts?)\b"),
+    Frame("instagram facebook twitter tiktok linkedin bluesky mastodon threads snapchat reddit whatsapp signal telegram", r"on\s+(?P<v>Instagram|Facebook|Twitter|TikTok|LinkedIn|Bluesky|Mastodon|Threads|Snapchat|Reddit|WhatsApp|Signal|Telegram)(?=\W*$|\s(?:as|under|too|now)\b)", "uses/{v}", "state", "I'm on Instagram.", needs_be=True),
     Frame("keep keeps store", rf"(?:keeps?|store)\s+(?:all\s)?(?:of\s)?my\s+{BELONGINGS}\s+(?:in|on)\s+{_V}", "uses for/{x}", "state", "I keep my notes in Evernote."),
     Frame("use uses using", rf"us(?:e|es|ing)\s+{_V}\s+{_MY_USE}", "uses for/{x}", "state", "I use Evernote for my notes."),
     Frame("switched moved changed", rf"(?:switched|moved|changed)\s+(?:over\s)?to\s+{_V}\s+{_MY_USE}", "uses for/{x}", "event", "I switched to Notion for my notes."),
@@ -319,6 +326,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("allergic", rf"allergic\s+to\s+(?:is\s)?{_THING}", "allergy", "state", "I'm allergic to peanuts.", needs_be=True),
     Frame("allergy", rf"an?\s+(?:severe\s|bad\s)?allergy\s+to\s+{_THING}", "allergy", "state", "I have an allergy to peanuts."),
     Frame("allergy", r"(?:have|has|got)\s+an?\s+(?:severe\s|bad\s)?(?P<v>(?!severe|bad|food|mild)[\w-]+(?:\s\w+)?)\s+allergy", "allergy", "state", "I have a peanut allergy."),
+    Frame("outgrown outgrew", r"outgr(?:own|ew)\s+(?:my|his|her|their|the)\s+(?P<v>[a-z]+)\s+allergy", "allergy", "end", "I've outgrown my egg allergy."),
     # likes
     Frame("like likes love loves enjoy enjoys adore adores", rf"(?:likes?|loves?|enjoys?|adores?)\s+(?!(?:by|at|in|on|for|with|from)\s){_THING}", "likes/{v}", "state", "I love mushrooms."),
     Frame("liking loving enjoying", rf"(?:liking|loving|enjoying)\s+{_THING}", "likes/{v}", "state", "I started liking mushrooms.", context=r"(?i)\b(?:started|began|stopped)\b"),

@@ -62,6 +62,7 @@ I have French lessons on Wednesdays.|I stopped taking French lessons.
 I'm on Instagram.|I deleted my Instagram account.
 I live at 8 Station Road.|We moved on Friday. The address is 61 Hawthorn Avenue.
 I work as a team lead.|I stepped down as team lead.
+I live in Porto.|I live in Leeds, not London.
 """
 STANDS = """
 I take sertraline every day.|My sister takes fluoxetine.
@@ -86,6 +87,13 @@ I take my coffee with milk.|I take my tea black.
 I live at 8 Station Road.|The address is 61 Hawthorn Avenue.
 Our cat eats Whiskas.|Our dog eats Pedigree.
 I have French lessons on Wednesdays.|I stopped my German lessons.
+We have a cat called Max.|I dropped Max off at school.
+My girlfriend is Anna.|I dropped Anna at the station.
+I use a Canon.|I sold my Canon shares.
+I bank with Barclays.|We moved to Berlin and opened a bank account.
+I take cetirizine for my hay fever.|The doctor put me on hold for the afternoon.
+I take my coffee with milk.|I take my coffee with Tom at nine.
+I live at 8 Station Road.|I live at 12 Elm Street for the summer.
 """
 
 

@@ -324,7 +324,7 @@ def _resolve_unnamed(new: Claim, known: Sequence[Claim]) -> Verdict:
         fitting = [old for old in holding if _is_mine(old, new) and (same_value(old, said) or alike(new.replaces, old.value))]
         fitting = [old for old in fitting if _is_just_said(old, new)] or [old for old in fitting if old.value == said.value] or fitting
         if new.cue == "end":
-            fitting = [old for old in fitting if _is_leavable(old.attribute or "")] or _addresses(holding, new)
+            fitting = [old for old in fitting if _is_leavable(old.attribute or "", new)] or _addresses(holding, new)
     else:
         fitting = [old for old in holding if _is_just_said(old, new) and _fits(old, new) and not (old.attribute or "").startswith("wish/")]
         last = max(fitting, key=lambda old: (old.turn or 0, old.seq), default=None)
@@ -365,8 +365,10 @@ _LEAVABLE = ("residence", "employer", "school", "partner", "car", "learning", "a
 _LEAVABLE_KINDS = ("pet_name", "member", "subscription", "medicine", "course", "uses", "uses for", "device")
 
 
-def _is_leavable(attribute: str) -> bool:
-    """Tell whether one may leave, stop, cancel or lose what a key has for its value."""
+def _is_leavable(attribute: str, new: Claim) -> bool:
+    """Tell whether one may leave, stop, cancel or lose what a key has for its value: somebody who may be dropped at school, only by leaving or death."""
+    if new.sort == "text" and attribute.partition("/")[0] in ("partner", "pet_name"):
+        return False
     return attribute in _LEAVABLE or attribute.partition("/")[0] in _LEAVABLE_KINDS
 
 

@@ -168,9 +168,10 @@ def _new_town(fact: Fact) -> str | None:
 
 
 def _instead_of(text: str, fact: Fact) -> Fact:
-    """Return a fact with the value that is said not to be: "I'm allergic to pistachios, not cashews"."""
-    other = _NOT_THAT.match(text, fact.end) if fact.polarity and fact.value and fact.replaces is None and fact.sort != "date" else None
-    if other is None or fact.tense == "past" or fact.attribute is None:
+    """Return a fact, one of several that may hold, with the value that is said not to be: "I'm allergic to pistachios, not cashews"."""
+    is_open = fact.arity == "many" and fact.polarity and fact.tense == "now" and fact.replaces is None and fact.sort != "date"
+    other = _NOT_THAT.match(text, fact.end) if is_open and fact.attribute is not None else None
+    if other is None:
         return fact
     return replace(fact, replaces=plain(other["v"]), cue="correction" if fact.cue == "statement" else fact.cue)
 

@@ -13,10 +13,10 @@ from loci.text.wording.words import wordset
 _WRONG = re.compile(
     r"""(?ix) ^\W* (?: (?:ah|oh|oops|ups|whoops|hmm|um|uh|well|hey|hi|hello|ugh|no|nope|so|but|and|hold\ on|hang\ on|wait
       |sorry|actually|turns\ out) \W+)*
-    (?P<strong>scratch\ that|(?:a\ )?(?:small\ |quick\ |little\ )?correction|my\ mistake|my\ bad|typo|i\ was\ wrong|i\ misspoke|i\ mis\w+|i\ meant|i\ mean|what\ i\ meant
+    (?P<strong>scratch\ that|(?:a\ )?(?:small\ |quick\ |little\ )?correction|my\ mistake|my\ bad|typo|i\ was\ (?:mistaken|wrong)(?:\ (?:about|on|with)\ [\w\ ']+)?|i\ misspoke|i\ mis\w+|i\ meant|i\ mean|what\ i\ meant
       |make\ that|strike\ that|to\ correct\ myself|let\ me\ correct|i\ got\ that\ wrong|i\ mixed|(?:i\ |i've\ )?changed\ my\ mind
       |on\ second\ thought|i\ take\ that\ back|i\ (?:gave|told|sent)\ you\ (?:the\ |a\ )?wrong\ [\w\ ]+|i\ made\ a\ mistake(?:\ (?:about|with|on)\ [\w\ ]+)?
-      |i\ was\ (?:mistaken|wrong)(?:\ (?:about|on|with)\ [\w\ ']+)?|i\ (?:had|got)\ (?:the|that|my|it)\b[\w\ ]*\ wrong|i\ (?:typed|wrote|remembered)\ (?:it|that)\ wrong)?
+      |i\ (?:had|got)\ (?:the|that|my|it)\b[\w\ ]*\ wrong|i\ (?:typed|wrote|remembered)\ (?:it|that)\ wrong)?
     (?:[^\w+(]+|$)?"""
 )
 _MARK = re.compile(r"(?i)\b(?:actually|sorry|oops|whoops|wait|turns out)\b|\bno\s*,")

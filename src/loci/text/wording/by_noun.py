@@ -49,7 +49,7 @@ _REVERSE = re.compile(
     {_OWNED}(?P<np>(?:[\w'-]+\s){{0,3}}?[\w'-]+)(?=\W*$|\s*[,.;!?]|\s+(?:now|these|again|and|but|of\s+all|any)\b)"""
 )
 _CHANGED = re.compile(
-    rf"(?x) \b(?:changed|renamed|switched|updated|reset|set|(?:[Uu]pdate|[Cc]hange)(?=\s+(?:my|our)\s))\s+{_OWNED}{_NP}\s+(?:from\s+\S+\s+)?(?:to|into)\s+{_VALUE}"
+    rf"(?x) \b(?:changed|renamed|switched|updated|reset|set|(?:[Uu]pdate|[Cc]hange)(?=\s+(?:my|our)\s(?:\w+\s)?(?:phone|mobile|number|e-?mail|address|birthday|name|surname|pin|PIN|password|job|title|employer)\b))\s+{_OWNED}{_NP}\s+(?:from\s+\S+\s+)?(?:to|into)\s+{_VALUE}"
 )
 _HAS_NEW = re.compile(
     rf"""(?x) \b(?:have|got|gotten|with|has)\s+an?\s+new\s+(?P<np>(?:[\w'-]+\s){{0,2}}?[\w'-]+?)\s*

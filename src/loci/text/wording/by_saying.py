@@ -55,6 +55,8 @@ _NO_OBJECT = rf"(?!\s(?:the|an?\s(?!{_AGO})|my|our|his|her|their|some|that|every
 _PARTED = rf"(?:(?:broken?\sup|split\sup|divorced){_NO_OBJECT}|(?:split|separated){_FULL})"
 _HAVE = r"(?:(?:'ve|'re|\shave|\sgot|\sare(?:\snow)?|\sjust|\sfinally|\srecently))*\s"
 _APART = r"(?:\sare\sno\slonger|'re\sno\slonger|\saren't|\sare\snot|'re\snot)\s(?:together|married|a\scouple)\b"
+_DAYS = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_ENDS = r"(?=\W*$|\s*[.,;!)]|\s(?:and|but|because|so|since|last|yesterday|today|this|in|on|when|after|for|over)\b)"
 _NO_STORY = r"(?<!hen\s)(?<!fter\s)(?<!efore\s)(?<!ntil\s)(?<!ince\s)"
 _CALLED_SO = r"(?:(?:his|her|their)\sname(?:'s|\sis)|s?he(?:'s|\sis)\scalled)"
 _SHE_IS = r"(?:,?\s+(?:so\s|and\s)?(?:now\s)?(?:(?:s?he|it)(?:'s|\sis)\s(?:now\s)?called|(?:her|his|its)\s(?:new\s)?name\sis(?:\snow)?))"
@@ -92,8 +94,8 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("car", rf"\b[Mm]y\scar\sis\s(?:now\s)?an?\s(?:[a-z]+\s){{1,2}}{_V}", "car", "statement", "My car is a blue Volvo."),
     Saying("plate plates", r"\bnew\s(?:licen[sc]e\s|number\s)?plates?\b[^.!?]{0,20}?,\s(?:and\s)?(?:(?:the|its|my)\s(?:new\s)?number\sis|it's|they're)\s(?P<v>[A-Z\d][A-Z\d -]{2,9}[A-Z\d])\b", "attr/number plate", "change", "I got new plates, the number is AB 123.", sort="text"),
     Saying("pin code password", r"\b[Tt]he\s(?P<x>[a-z]+(?:\s[a-z]+)?\s)has\sa\snew\s(?:PIN|pin),?\s(?:it's\s|it\sis\s)?(?P<v>\d{3,8}|\[\w{3,32}\s[0-9a-f]{8}\])", "attr/{x}pin", "change", "The office door has a new PIN, 9036.", sort="text"),
-    Saying("eats gets", rf"\b(?:[Oo]ur|[Mm]y|[Tt]he)\s(?P<x>{BREED})\s(?:now\s)?(?:eats|gets)\s{_V}", "pet_food/{x}", "statement", "Our cat eats Whiskas."),
-    Saying("switched changed moved", rf"\b(?:switched|changed|moved)\s(?:our|my|the)\s(?P<x>{BREED})\s(?:over\s)?to\s{_V}", "pet_food/{x}", "change", "We switched the cat to Felix."),
+    Saying("eats gets", rf"\b(?:[Oo]ur|[Mm]y|[Tt]he)\s(?P<x>{BREED})\s(?:now\s)?(?:eats|gets)\s(?!{_DAYS}){_V}", "pet_food/{x}", "statement", "Our cat eats Whiskas."),
+    Saying("switched changed moved", rf"\b(?:switched|changed|moved)\s(?:our|my|the)\s(?P<x>{BREED})\s(?:over\s)?to\s(?!{_DAYS}){_V}", "pet_food/{x}", "change", "We switched the cat to Felix."),
     Saying("lessons classes training practice", rf"{_I}(?:stopped|quit|cancell?ed|dropped|given\sup|gave\sup)\s(?:taking\s|going\sto\s)?(?:my\s|the\s)?(?P<x>[^\W\d]\w+)\s(?:lessons|classes|training|practice)\b", "attr/{x}", "end", "I stopped my German lessons.", polarity=False),
     Saying("house flat apartment place", rf"\b[Mm]y\s(?:new\s)?(?:house|flat|apartment|place)\sis\s(?:now\s)?(?:at|on)\s(?P<v>{ADDRESS})", "residence/address", "statement", "My house is at 5 Elm Road.", sort="text"),
     Saying("made appointed promoted", r"\b(?:made|appointed|promoted)\sme\s(?:to\s|as\s)?(?:an?\s|the\s)?(?:new\s)?(?P<v>[a-z][\w-]+(?:\s[a-z][\w-]+){0,2})", "job_title", "change", "They made me store manager.", sort="text"),
@@ -106,7 +108,7 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("put", rf"\bput\sme\sdown\sas\s(?:an?\s)?{DIET}\b", "diet", "change", "Please put me down as vegan.", sort="text"),
     Saying("boyfriend girlfriend husband wife partner fiance fiancee", rf"\b(?:have|got|'ve)\s(?:got\s)?an?\s(?:new\s)?(?:{PARTNERS})(?:\snow)?,\s(?:and\s)?{_CALLED_SO}\s{_V}", "partner", "change", "I've got a new boyfriend, his name is Max."),
     Saying("boss manager supervisor landlord landlady teacher coach doctor dentist therapist trainer", rf"\b(?:have|got|'ve)\s(?:got\s)?an?\s(?:new\s)?(?P<x>boss|manager|supervisor|landlord|landlady|teacher|coach|doctor|dentist|therapist|trainer)(?:\snow)?,\s(?:and\s)?{_CALLED_SO}\s{_V}", "attr/{x}", "change", "I have a new dentist, her name is Ana."),
-    Saying("put", rf"\bput\sme\son\s(?:{DOSE}\s(?:of\s)?)?(?P<v>[a-z]{{4,}})\sfor\s(?:my|the)\s(?P<x>[a-z][a-z-]+(?:\s(?:fever|pressure|pain|disease|problems?|attacks?|levels?|failure))?)", "medicine/for {x}", "change", "They put me on loratadine for my hay fever.", sort="text"),
+    Saying("put", rf"\bput\sme\son\s(?:{DOSE}\s(?:of\s)?)?(?P<v>[a-z]{{4,}})\sfor\smy\s(?P<x>[a-z][a-z-]+(?:\s(?:fever|pressure|pain|disease|problems?|attacks?|levels?|failure))?)", "medicine/for {x}", "change", "They put me on loratadine for my hay fever.", sort="text"),
     Saying("put", rf"\bput\sme\son\s(?:{DOSE}\s(?:of\s)?)?(?P<v>{DRUG})\b(?!\sfor\s)", "medicine/{v}", "change", "They put me on sertraline.", sort="text"),
     Saying("take taking takes", rf"\b(?:I|[Ww]e)(?:'m|\sam|\snow|\scurrently)*\stak(?:e|ing)\s(?P<v>{DOSE})\s(?:of\s)?(?P<x>{DRUG})\b", "attr/{x} dose", "statement", "I take 10 mg of ramipril.", sort="text"),
     Saying("dose", rf"\b[Mm]y\s(?:new\s)?dose\sof\s(?P<x>{DRUG})\sis\s(?:now\s)?(?P<v>{DOSE})", "attr/{x} dose", "statement", "My dose of ramipril is 10 mg.", sort="text"),
@@ -118,13 +120,13 @@ SAYINGS: tuple[Saying, ...] = (
     Saying("sold", rf"\bsold\s{_A}{_OLD}\sand\s(?:bought|got)\s{_A}{_V}", None, "change", "I sold the Gibson and got a Fender."),
     Saying("from", rf"\b(?:switched|went|changed|transferred|moved)\sfrom\s{_A}{_OLD}\sto\s{_A}{_V}", None, "change", "I switched from Acme to Nimbus."),
     Saying("left", rf"\b[Ll]eft\s{_OLD}\sfor\s{_V}", None, "change", "I left Acme for Nimbus."),
-    Saying("left quit", rf"{_I}(?:left|quit)\s(?:the|my|our)\s(?P<old>(?:[\w'-]+\s){{0,3}}?{CLUBS})\b", None, "end", "I've left the choir.", polarity=False),
-    Saying("dropped stopped quit", rf"{_I}(?:dropped|stopped|quit)\s(?:learning\s|taking\s|studying\s|using\s)?{_OLD}", None, "end", "I dropped Korean.", polarity=False),
-    Saying("cancelled canceled unsubscribed closed", rf"{_I}(?:cancell?ed|unsubscribed\sfrom|closed)\s(?:my\s|our\s|the\s)?{_OLD}(?:\s(?:subscription|membership|account))?\b(?!\s[a-z]*(?:flight|trip|appointment|meeting|tour))", None, "end", "I cancelled Netflix.", polarity=False),
-    Saying("cancelled canceled", rf"\b[Mm]y\s{_OLD}\s(?:subscription\s|membership\s)?(?:has\sbeen|is|was)\scancell?ed\b", None, "end", "My Netflix was cancelled.", polarity=False),
-    Saying("sold gave given donated rid deleted", rf"{_I}(?:sold|gave\saway|given\saway|donated|got(?:ten)?\srid\sof|deleted)\s(?:my|our|the)\s(?:old\s)?{_OLD}", None, "end", "I sold the Clio.", polarity=False),
-    Saying("gave given", rf"{_I}(?:gave|given)\s(?:my|our|the)\s{_OLD}\s(?:away|to)\b", None, "end", "I gave my Fitbit away.", polarity=False),
-    Saying("died passed put", rf"(?<!my\s)(?<!My\s){_OLD}\s(?:has\s|just\s|sadly\s|recently\s)*(?:died|passed\saway|was\sput\s(?:down|to\ssleep))\b", None, "end", "Rex died.", polarity=False),
+    Saying("left quit", rf"{_I}(?:left|quit)\s(?:the|my|our)\s(?P<old>(?:[\w'-]+\s){{0,3}}?{CLUBS}){_ENDS}", None, "end", "I've left the choir.", polarity=False, sort="text"),
+    Saying("dropped stopped quit", rf"{_I}(?:dropped|stopped|quit)\s(?:learning\s|taking\s|studying\s|using\s)?{_OLD}{_ENDS}", None, "end", "I dropped Korean.", polarity=False, sort="text"),
+    Saying("cancelled canceled unsubscribed closed", rf"{_I}(?:cancell?ed|unsubscribed\sfrom|closed)\s(?:my\s|our\s|the\s)?{_OLD}(?:\s(?:subscription|membership|account))?{_ENDS}", None, "end", "I cancelled Netflix.", polarity=False, sort="text"),
+    Saying("cancelled canceled", rf"\b[Mm]y\s{_OLD}\s(?:subscription\s|membership\s)?(?:has\sbeen|is|was)\scancell?ed\b", None, "end", "My Netflix was cancelled.", polarity=False, sort="text"),
+    Saying("sold gave given donated rid deleted", rf"{_I}(?:sold|gave\saway|given\saway|donated|got(?:ten)?\srid\sof|deleted)\s(?:my|our|the)\s(?:old\s)?{_OLD}(?:\saccount)?{_ENDS}", None, "end", "I sold the Clio.", polarity=False, sort="text"),
+    Saying("gave given", rf"{_I}(?:gave|given)\s(?:my|our|the)\s{_OLD}\s(?:away|to\s(?:my|our|a|the)\b)", None, "end", "I gave my Fitbit away.", polarity=False, sort="text"),
+    Saying("died passed put", rf"(?<!my\s)(?<!My\s){_OLD}\s(?:has\s|just\s|sadly\s|recently\s)*(?:died(?!\s(?:laughing|inside|a\slittle|of\slaughter))|passed\saway|was\sput\s(?:down|to\ssleep))\b", None, "end", "Rex died.", polarity=False),
     Saying("left leaving", rf"{_I}left\s(?P<old>{NAME}|{INSTITUTION})(?=\s*(?:[.,;!]|$|\band\b|\blast\b|\byesterday\b|\btoday\b|\bin\b|\bon\b))", None, "end", "I've left Acme.", polarity=False),
 )
 # fmt: on

@@ -12,7 +12,7 @@ from loci.text.wording.nouns import noun
 from loci.text.wording.subjects import Left, is_known, read_left
 from loci.text.wording.telling import Cue, Fact, Sentence, Tense, dated
 from loci.text.wording.values import FIRMS, MONTHS, SOFTWARE, WEEKDAYS, Sort, address, is_job, is_thing, number, phrase, plain, when
-from loci.text.wording.verbs import BY_WORD, CLUBS, KIN, KINSFOLK, SEVERAL_NAMES, UPPER, Frame
+from loci.text.wording.verbs import BANKING, BY_WORD, CLUBS, KIN, KINSFOLK, SEVERAL_NAMES, UPPER, Frame
 from loci.text.wording.words import wordset
 
 BLOCKED = re.compile(
@@ -92,7 +92,7 @@ _GOING_ON = re.compile(
 _BEGUN = re.compile(r"\b(?:started|began|begun|stopped|used\sto)\b")
 _MET = re.compile(rf"(?i)\b{_DAY}\b")
 _WHERE_ABOUTS = ("residence", "employer", "school")
-_PASSING = (*_WHERE_ABOUTS, "car", "diet")  # what may hold for a while only
+_PASSING = (*_WHERE_ABOUTS, "residence/address", "car", "diet")  # what may hold for a while only
 _OF_USERS = wordset("joined joining quit")  # what users of a service do, as its staff does
 _OF_MEMBERS = ("joined", "joining", "signed")
 _AS_STAFF = re.compile(r"(?i)\s(?:as|full|to\slead|team)\b")
@@ -167,7 +167,7 @@ def _read(sentence: Sentence, frame: Frame, found: re.Match[str]) -> Fact | None
 def _is_something_else(sentence: Sentence, frame: Frame, left: Left, found: re.Match[str], value: tuple[str, int, Sort]) -> bool:
     """Tell whether the words are those of the table, and what they name is not of the kind."""
     text, groups = sentence.text, found.groupdict()
-    if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(text, value[1])):
+    if frame.attribute == "residence" and (_NO_PLACE.search(value[0]) or _UNIT.match(text, value[1]) or re.search(BANKING, sentence.said)):
         return True  # "I moved to the Sales team"
     if frame.attribute == "residence/address" and value[0].partition(" ")[0] in _DAYS_AND_MONTHS:
         return True  # "It is moved to December 4"

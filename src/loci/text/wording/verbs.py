@@ -125,9 +125,10 @@ _SINCE_WHEN = (
     r"\s*(?:$|[.,;!)…—–])|\s(?:in|at|on)\s(?!(?:bed|my|the|his|her|our|a)\b)|\s(?:last|this)\s(?!night)|\s(?:yesterday|today|recently|early(?=\W*$)|now|and|but"
     r"|because|after|when|so|\w+\s(?:days?|weeks?|months?|years?)\sago|a\s(?:few|couple\sof)\s\w+\sago|for\sgood|already|finally)\b"
 )
+BANKING = r"\b(?:changed|switched)\sbanks?\b|\bclosed\s(?:my|the|our)\s(?:[\w'-]+\s){0,2}account\b"  # who then moves, moves to a bank
 # clubs and the like, of which one is a member, and is not employed by
 CLUBS = r"(?i:club|team|choir|gym|band|orchestra|society|league|association|squad|ensemble|guild)"
-_CLUB = rf"(?:an?\s|the\s|my\s(?:local\s)?|our\s(?:local\s)?)?(?:local\s|new\s)?(?P<v>(?!local|new)(?:[\w'&-]+\s){{0,3}}?{CLUBS})\b(?!\s(?:leader|lead|manager|meeting))"
+_CLUB = rf"(?:an?\s|the\s|my\s(?:local\s)?|our\s(?:local\s)?)?(?:local\s|new\s)?(?P<v>(?!local|new)(?:(?!(?:with|the|an?|my|our|of|in|for|at|and|to|on)\s)[\w'&-]+\s){{1,3}}?{CLUBS}|(?i:gym|choir|band|orchestra))\b(?!\s(?:leader|lead|manager|meeting|lunch|dinner|call|thing))"
 DOSE = r"\d[\d.,]*\s?(?:mg|mcg|µg|g|ml|units?|IU)"
 DRUG = (
     r"(?i:[a-z]{3,}(?:pril|sartan|olol|statin|azole|[ie]llin|mycin|cycline|profen|xetine|traline|zepam|formin|tadine|izine|roxine|dipine|nisolone"
@@ -161,7 +162,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("reside resides residing", rf"resid(?:es?|ing)\s+{_WHERE}{_V}", "residence", "state", "We reside in Porto."),
     Frame("live lives living reside resides", rf"(?:live|lives|living|resides?)\s+(?:at|on)\s+(?P<v>{ADDRESS})", "residence/address", "state", "I live at 5 Elm Road."),
     Frame("moved relocated", rf"(?:moved|relocated)\s+{_TO}(?P<v>{ADDRESS})", "residence/address", "event", "I moved to 5 Elm Road, Leeds."),
-    Frame("renting staying", rf"(?:renting|staying)\s+(?:an?\s\w+\s)?at\s+(?P<v>{ADDRESS})", "residence/address", "state", "I'm renting at 5 Elm Road."),
+    Frame("renting", rf"renting\s+(?:an?\s\w+\s)?at\s+(?P<v>{ADDRESS})", "residence/address", "state", "I'm renting at 5 Elm Road."),
     Frame("at", rf"at\s+(?P<v>{ADDRESS})(?=\s+now\b)", "residence/address", "state", "I'm at 5 Elm Road now.", needs_be=True),
     Frame("based", rf"based\s+(?:out\sof\s|{_WHERE}){_V}", "residence", "state", "I'm based in Porto.", needs_be=True),
     Frame("settled", rf"settled\s+(?:down\s+)?{_WHERE}{_V}", "residence", "event", "We settled in Porto."),
@@ -239,13 +240,13 @@ FRAMES: tuple[Frame, ...] = (
     Frame("with", rf"with\s+{_V}", "partner", "state", "I'm no longer with Freya.", needs_be=True, context=r"(?i)\b(?:no longer|any\s?more)\b"),
     Frame("stepped", rf"stepped\s+down\s+as\s+(?:an?\s|the\s)?{_JOB}", "job_title", "end", "I stepped down as manager."),
     # diet, and how somebody takes things
-    Frame("take takes drink drinks have has", r"(?:take|drink|have)s?\s+my\s+(?P<x>coffee|tea|steak|eggs)\s+(?:now\s)?(?P<v>(?:black|white|with|without|medium|rare|well)\b(?:\s(?!now\b|these\b|and\sI\b|because\b)[a-z]+){0,4})", "takes/{x}", "state", "I take my coffee with milk."),
-    Frame("take takes have has", r"(?:take|have)s?\s+(?P<v>(?!it\b)(?:[a-z]+\s){0,3}[a-z]+)\s+in\s+my\s+(?P<x>coffee|tea)\b", "takes/{x}", "state", "I take two sugars in my coffee."),
+    Frame("take takes drink drinks have has", r"(?:take|drink|have)s?\s+my\s+(?P<x>coffee|tea|steak|eggs)\s+(?:now\s)?(?P<v>(?:black|white|medium|rare|well|with(?:out)?\s(?!you\b|him\b|her\b|them\b|friends\b|my\b)[a-z]+)\b(?:\s(?!now\b|these\b|and\sI\b|because\b)[a-z]+){0,4})", "takes/{x}", "state", "I take my coffee with milk."),
+    Frame("take takes have has", r"(?:take|have)s?\s+(?P<v>(?!it\b)(?:[a-z]+\s){0,3}[a-z]+)\s+in\s+my\s+(?P<x>coffee|tea)(?=\W*$|\s*[.,;!]|\s(?:and|now|every)\b)", "takes/{x}", "state", "I take two sugars in my coffee."),
     Frame("prefer prefers", r"prefers?\s+(?:an?|the)\s+(?P<v>[a-z-]+)\s+(?P<x>seat|room|bed|pillow|mattress|table|view|shift|desk|keyboard|mouse)\b", "prefers/{x}", "state", "I prefer a window seat."),
     Frame("vegetarian vegan pescatarian flexitarian keto", r"(?:an?\s)?(?:strict\s|full\s)?(?P<v>vegetarian|vegan|pescatarian|flexitarian|keto)\b(?!\s(?!again|now|any|since|for|and|but|these|as|so|in|too|because|last|this)[a-z])", "diet", "state", "I'm vegan.", needs_be=True, takes_get=True),
     Frame("diet", rf"(?:eat|eats|eating|follow|follows|following|on|have|keep)\s+(?:an?|the)\s+(?:strict\s)?{DIET}\s+diet", "diet", "state", "I follow a vegan diet."),
     Frame("switched changed moved started went", rf"(?:switched|changed|moved|went\sover|gone\sover|started)\s+(?:from\s[\w-]+\s)?(?:to|on)\s+(?:an?\s|the\s)?(?:strict\s)?{DIET}(?:\s+(?:diet|eating))?\b(?!-)", "diet", "event", "I switched to a vegan diet."),
-    Frame("doing", rf"doing\s+{DIET}\b(?!\s[a-z]+ing)", "diet", "state", "I'm doing keto."),
+    Frame("doing", rf"doing\s+{DIET}(?=\W*$|\s*[.,;!]|\s(?:now|again|at|since|for|because|and|this|these)\b)", "diet", "state", "I'm doing keto."),
     Frame("stopped quit gave", rf"(?:stopped|quit|gave\sup|given\sup)\s+(?:doing\s|eating\s|being\s|the\s)?{DIET}(?:\s+diet)?\b", "diet", "end", "I stopped keto."),
     Frame("diet eating", rf"(?:on|follow|follows|following|have|keep|eat|eats|eating)\s+(?:(?:an?|the)\s+(?:strict\s)?)?{_WITHOUT}(?:\s+diet)?\b", "avoids/{x}", "state", "I'm on a gluten-free diet.", "yes"),
     Frame("gluten-free dairy-free lactose-free sugar-free nut-free wheat-free alcohol-free halal kosher low-sodium low-salt low-fat", rf"{_WITHOUT}\b(?!\s(?:bread|food|pasta|beer|flour|milk|snack|recipe|option|product|meal|restaurant))", "avoids/{x}", "state", "I'm gluten-free.", "yes", needs_be=True, takes_get=True),
@@ -262,7 +263,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("car", r"(?:have|own|drive)\s+(?:a|any|my)\s+car\b", "car", "state", "I no longer have a car."),
     # what somebody's own people are called
     Frame("called named", rf"(?:have|has|had|got)\s+(?:an?|two|another)\s+(?:\w+\s)?(?P<x>(?!(?:{PARTNERS})\b){'|'.join(sorted(KIN, key=len, reverse=True))})\s(?:called|named)\s+{_V}", "attr/{x}", "state", "I have a colleague called Max."),
-    Frame(" ".join(KINSFOLK), rf"(?:have|has|got)\s+(?P<v>{_COUNT})\s+(?:\w+\s){{0,2}}?(?P<x>{'|'.join(KINSFOLK)})\b(?!')", "count/{x}", "state", "I have three kids."),
+    Frame(" ".join(KINSFOLK), rf"(?:have|has|got)\s+(?P<v>{_COUNT})\s+(?:\w+\s){{0,2}}?(?P<x>{'|'.join(KINSFOLK)})(?=\W*$|\s*[.,;!:]|\s(?:now|and|already)\b)", "count/{x}", "state", "I have three kids."),
     Frame(" ".join(KINSFOLK), rf"(?:have|has|had|got)\s+{_COUNT}\s+(?:\w+\s){{0,2}}(?P<x>{'|'.join(KINSFOLK)}){_THOSE}{_V}", "attr/{x}", "state", "I have two sons, Max and Ben."),
     # school
     Frame("study studies studying", rf"stud(?:y|ies|ying)\s+(?:[a-z]+\s){{0,3}}?at\s+(?!(?i:present|home|night|the\smoment)\b){_V}", "school", "state", "I study at Delft."),
@@ -281,7 +282,7 @@ FRAMES: tuple[Frame, ...] = (
     Frame("started", rf"started\s+at\s+{_V}", "school", "event", "I started at Delft this semester.", context=_STUDYING),
     Frame("dropped finished left", r"(?:dropped\s+out|(?:finished|left)\s+(?:my\sstudies|university|college|uni))\b", "school", "end", "I dropped out."),
     Frame("grade", r"in\s+(?:the\s)?(?P<v>\d{1,2}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth)\s+grade\b", "attr/grade", "state", "I'm in 10th grade.", needs_be=True),
-    Frame("year class grade", r"in\s+(?:year|class|grade)\s+(?P<v>\d{1,2}[A-Da-d]?)\b", "attr/grade", "state", "My son is in class 4B.", needs_be=True),
+    Frame("year class grade", r"in\s+(?:year|class|grade)\s+(?P<v>\d{1,2}[A-Da-d]?)\b(?!\s(?:days|hours|times|weeks|of))", "attr/grade", "state", "My son is in class 4B.", needs_be=True),
     # what somebody studies, learns and attends
     Frame("majoring major majored", rf"major(?:ing)?\s+in\s+{_SUBJECT}", "attr/major", "state", "I'm majoring in biology."),
     Frame("study studies studying", rf"stud(?:y|ies|ying)\s+{_SUBJECT}", "attr/major", "state", "I study biology."),
@@ -304,10 +305,11 @@ FRAMES: tuple[Frame, ...] = (
     Frame("finished", rf"finished\s+(?:the|my)\s+(?:course\sof\s)?(?P<v>{DRUG})\b", "medicine/{v}", "end", "I finished the antibiotics."),
     Frame("subscription membership", rf"(?:have|has|got)\s+an?\s+(?P<v>{NAME})\s+(?:subscription|membership)\b", "subscription/{v}", "state", "I have a Netflix subscription."),
     Frame("pay pays paying", rf"pay(?:s|ing)?\s+for\s+(?:an?\s)?{_V}(?:\s+(?:subscription|membership))?", "subscription/{v}", "state", "I pay for Netflix."),
-    Frame("subscribe subscribes", rf"subscribes?\s+to\s+{_V}", "subscription/{v}", "state", "I subscribe to Netflix."),
+    Frame("subscribe subscribes", rf"subscribes?\s+to\s+{_V}(?!')(?<!'s)", "subscription/{v}", "state", "I subscribe to Netflix."),
     Frame("subscribed", rf"subscribed\s+to\s+{_V}", "subscription/{v}", "state", "I'm subscribed to Netflix.", needs_be=True),
     Frame("bank banks banking", rf"bank(?:s|ing)?\s+(?:with|at)\s+{_V}", "attr/bank", "state", "I bank with Barclays."),
-    Frame("moved switched changed", rf"(?:moved|switched|changed)\s+(?:(?:everything|(?:all\s)?(?:of\s)?my\s(?:accounts?|money|banking|savings))\s)?(?:over\s)?to\s+{_V}", "attr/bank", "event", "I changed banks and moved everything to Starling.", context=r"(?i)\b(?:banks?|banking|accounts?)\b"),
+    Frame("moved switched changed", rf"(?:moved|switched|changed)\s+(?:everything|(?:all\s)?(?:of\s)?my\s(?:accounts?|money|banking|savings))\s+(?:over\s)?to\s+{_V}", "attr/bank", "event", "I changed banks and moved everything to Starling.", context=r"(?i)\b(?:banks?|banking|accounts?)\b"),
+    Frame("moved switched changed", rf"(?:moved|switched|changed)\s+(?:over\s)?to\s+{_V}", "attr/bank", "event", "I closed the Acme account and moved to Starling.", context=BANKING),
     Frame("instagram facebook twitter tiktok linkedin bluesky mastodon threads snapchat reddit whatsapp signal telegram", r"on\s+(?P<v>Instagram|Facebook|Twitter|TikTok|LinkedIn|Bluesky|Mastodon|Threads|Snapchat|Reddit|WhatsApp|Signal|Telegram)(?=\W*$|\s(?:as|under|too|now)\b)", "uses/{v}", "state", "I'm on Instagram.", needs_be=True),
     Frame("keep keeps store", rf"(?:keeps?|store)\s+(?:all\s)?(?:of\s)?my\s+{BELONGINGS}\s+(?:in|on)\s+{_V}", "uses for/{x}", "state", "I keep my notes in Evernote."),
     Frame("use uses using", rf"us(?:e|es|ing)\s+{_V}\s+{_MY_USE}", "uses for/{x}", "state", "I use Evernote for my notes."),

@@ -627,3 +627,11 @@ def test_what_arrived_late_held_until_what_still_says_so(cube: Cube, clock: Manu
     (claim,) = cube.get(late).claims
     assert cube.get(late).valid.end == until == claim.closed_at
     assert cube.search("Where did I live?", user="ana", as_of=until - timedelta(hours=1)).hits[0].memory.id == late
+
+
+def test_a_town_stands_where_the_address_in_it_is_ended_anew(cube: Cube, clock: ManualClock) -> None:
+    moved = say(cube, clock, "I moved to 5 Elm Road, Leeds.").ids[0]
+    oak = say(cube, clock, "My address is 7 Oak Street, Leeds.")
+    ash = say(cube, clock, "My address is 9 Ash Lane, Leeds.").ids[0]
+    cube.erase(oak.ids[0])
+    assert {claim.attribute: claim.closed_by for claim in cube.get(moved).claims} == {"residence": None, "residence/address": ash}

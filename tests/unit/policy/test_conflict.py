@@ -102,6 +102,11 @@ def test_an_address_ends_no_place_to_live_nor_when_one_did() -> None:
     assert lived.claim.valid_to == lived.claim.said_at
 
 
+def test_an_address_that_was_denied_is_not_ended() -> None:
+    gone = claim("gone", "12 baker street, london", 0, attribute="residence/address", polarity=False)
+    assert resolve(claim("home", "lisbon", 9, cue="change"), [gone]).actions == ()
+
+
 def test_of_what_a_memory_says_of_a_home_each_ends_alone() -> None:
     both = [claim("old", "london"), claim("old", "12 baker street, london", attribute="residence/address")]
     assert [(a.old_id, a.value) for a in resolve(claim("new", "hackney", 9), both).actions if isinstance(a, Supersede)] == [
@@ -119,6 +124,7 @@ def test_who_left_a_town_left_the_address_in_it() -> None:
     verdict = resolve(left, [at])
     assert kinds(verdict) == ["Supersede"] and (verdict.claim.attribute, verdict.claim.value) == ("residence", "london")
     assert kinds(resolve(replace(left, value="york", replaces="york"), [at])) == []
+    assert kinds(resolve(left, [replace(at, subject="bob")])) == [], "it is another's"
     assert kinds(resolve(left, [claim("home", "london", 1), at])) == ["Supersede", "Supersede"]
 
 
